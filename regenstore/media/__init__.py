@@ -1,0 +1,1 @@
+"""What media are: their types, and encoders that give the same bytes every time."""
