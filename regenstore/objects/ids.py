@@ -29,7 +29,9 @@ class _Hash32:
         """Read the text form; raises FormatError (``bad-recipe``) for anything else."""
         hexa = text.removeprefix(cls.PREFIX)
         if len(text) != len(cls.PREFIX) + 64 or len(hexa) != 64 or not _HEX.issuperset(hexa):
-            raise FormatError("bad-recipe", f"expected '{cls.PREFIX}' and 64 lower-case hex digits, found {text[:100]!r}")
+            raise FormatError(
+                "bad-recipe", f"expected '{cls.PREFIX}' and 64 lower-case hex digits, found {text[:100]!r}"
+            )
         return cls(bytes.fromhex(hexa))
 
     @property

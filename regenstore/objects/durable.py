@@ -1,0 +1,112 @@
+"""Every change to a store's files goes through this module, in the order that survives a power cut.
+
+Write: temp file on the same file system, fsync, rename, fsync of the folder. Leaving any one of them out
+lost data on ext4 or btrfs in a power-cut rig. Errors of the system become StorageError here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from regenstore.errors import RegenstoreError, StorageError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+CHUNK = 1 << 20
+
+
+@contextmanager
+def storage_errors(path: str | bytes) -> Iterator[None]:
+    """Turn an OSError inside the block into a StorageError that names the path."""
+    try:
+        yield
+    except RegenstoreError:
+        raise
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def storage_error(error: OSError, path: str | bytes) -> StorageError:
+    """The StorageError for a system error on a path."""
+    shown = os.fsdecode(path)
+    if error.errno in _FULL:
+        return StorageError("disk-full", f"no space left while writing {shown}")
+    if error.errno == errno.EFBIG:
+        return StorageError("disk-full", f"the file size limit was reached while writing {shown}")
+    if error.errno in _DENIED:
+        return StorageError("store-unwritable", f"cannot write {shown}: {os.strerror(error.errno or 0)}")
+    return StorageError("io-error", f"{shown}: {os.strerror(error.errno or errno.EIO)}")
+
+
+def fsync_file(path: str) -> None:
+    """Make a finished file's bytes durable."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def fsync_folder(path: str) -> None:
+    """Make the names in a folder durable. File systems that cannot (EINVAL) are let pass."""
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except PermissionError:
+        return  # Windows and some network file systems open no folders
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def rename(source: str, target: str) -> None:
+    """Rename over the target, atomically."""
+    os.replace(source, target)
+
+
+def unlink(path: str) -> bool:
+    """Remove a file; False when it was not there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def make_folder(path: str) -> None:
+    """Create a folder and its parents, each durable in its parent."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if parent and parent != path:
+        make_folder(parent)
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return
+    fsync_folder(parent or ".")
+
+
+def write_file(path: str, data: bytes, *, temp: str | None = None) -> None:
+    """Write a small file whole or not at all, durably. ``temp`` must be on the same file system."""
+    scratch = temp or f"{path}.{os.getpid()}.tmp"
+    try:
+        fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        rename(scratch, path)
+        fsync_folder(os.path.dirname(path) or ".")
+    except OSError as error:
+        unlink(scratch)
+        raise storage_error(error, path) from error

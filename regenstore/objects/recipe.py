@@ -1,0 +1,85 @@
+"""The recipe: a frozen value. Its text is in :mod:`regenstore.objects.toml`, its key in ``canonical``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from regenstore.objects import canonical
+from regenstore.objects.ids import Digest, RecipeKey
+
+FORMAT_VERSION = 1
+Table = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Input:
+    """What went in: pinned by digest; the path is a hint for people and for finding it again."""
+
+    digest: Digest
+    path: str | None = None
+    extra: Table = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Take:
+    """The content that a recipe blob records: what the artist saw and committed."""
+
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True)
+class Output:
+    """Which output of the run a path holds, and its take if it was ever run."""
+
+    media_type: str
+    name: str = "main"
+    take: Take | None = None
+    seconds: float | int | None = None
+    """What the take cost to make."""
+    extra: Table = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a medium is made. ``generator`` None means imported media. Never mutate the tables."""
+
+    generator: str | None
+    version: str
+    output: Output
+    model: Table = field(default_factory=dict)
+    params: Table = field(default_factory=dict)
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    about: Table = field(default_factory=dict)
+    extra: Table = field(default_factory=dict)
+    """Unknown top-level fields and tables, kept as they are."""
+
+    @cached_property
+    def key(self) -> RecipeKey | None:
+        """The input address; None for imported media."""
+        return canonical.recipe_key(self)
+
+    @property
+    def imported(self) -> bool:
+        return self.generator is None
+
+    @property
+    def wanted(self) -> bool:
+        """A recipe that was never run: it has no take."""
+        return self.output.take is None
+
+    @property
+    def edited_from(self) -> str | None:
+        origin = self.about.get("edited_from")
+        return origin if isinstance(origin, str) else None
+
+    def with_take(self, take: Take | None, seconds: float | int | None) -> Recipe:
+        """The same recipe recording another take (or, with None, none)."""
+        return replace(self, output=replace(self.output, take=take, seconds=seconds))
+
+    @classmethod
+    def of_imported(cls, take: Take, media_type: str, about: Table | None = None) -> Recipe:
+        return cls(None, "", Output(media_type, take=take), about=dict(about or {}))

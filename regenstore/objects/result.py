@@ -1,0 +1,59 @@
+"""Results: what one run of a recipe gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.recipe import Take
+
+
+@dataclass(frozen=True)
+class Content:
+    """One named output of a run."""
+
+    digest: Digest
+    size: int
+    media_type: str
+
+    @property
+    def take(self) -> Take:
+        return Take(self.digest, self.size)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The named outputs of one run of a key, with provenance and cost. A key may have several."""
+
+    key: RecipeKey
+    outputs: Mapping[str, Content]
+    seconds: float
+    created: float
+    """Seconds since the epoch."""
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    """What of the machine and its software could change the bytes."""
+
+
+@dataclass(frozen=True)
+class KnownOutput:
+    """A content that some recipe is known to have made."""
+
+    key: RecipeKey
+    name: str
+    media_type: str
+    seconds: float
+    recipe: bytes
+    """The recipe text last used for the key."""
+
+
+@dataclass(frozen=True)
+class BlobRecord:
+    """What a recipe blob in Git says, kept for ever because blobs never change."""
+
+    oid: bytes
+    key: RecipeKey | None
+    digest: Digest | None
+    size: int
+    output: str
+    """Name of the output that the path holds."""

@@ -1,0 +1,280 @@
+"""The result cache: recipe key -> results, content -> the recipes that made it, blob id -> key and take.
+
+One SQLite database in WAL mode. Everything in it can be had again from Git's recipe blobs and by running
+recipes; a missing database is made anew, a damaged one is moved aside first. Every write is one short
+``BEGIN IMMEDIATE`` transaction, so that a killed process leaves either all of it or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from regenstore.errors import FormatError, StorageError
+from regenstore.objects import toml
+from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.recipe import Recipe
+from regenstore.objects.result import BlobRecord, Content, KnownOutput, Result
+
+FILE = "results.sqlite"
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x52474E53  # "RGNS"
+_SCHEMA = """
+CREATE TABLE recipe (key BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE result (
+    id INTEGER PRIMARY KEY, key BLOB NOT NULL, created REAL NOT NULL, seconds REAL NOT NULL,
+    generator TEXT NOT NULL, version TEXT NOT NULL, fingerprint TEXT NOT NULL);
+CREATE INDEX result_by_key ON result (key, created);
+CREATE INDEX result_by_generator ON result (generator, version, created);
+CREATE TABLE output (
+    result INTEGER NOT NULL REFERENCES result (id), name TEXT NOT NULL, digest BLOB NOT NULL,
+    size INTEGER NOT NULL, media_type TEXT NOT NULL, PRIMARY KEY (result, name)) WITHOUT ROWID;
+CREATE INDEX output_by_digest ON output (digest);
+CREATE TABLE blob (
+    oid BLOB PRIMARY KEY, key BLOB, digest BLOB, size INTEGER NOT NULL, output TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY, key BLOB NOT NULL, recipe BLOB NOT NULL, started REAL NOT NULL,
+    process INTEGER NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL DEFAULT '');
+CREATE INDEX run_by_state ON run (state, started);
+"""
+_BATCH = 500
+
+
+class ResultCache:
+    """Opens its database at the first use. One instance per process and thread."""
+
+    def __init__(self, root: str) -> None:
+        self.path = f"{root}/{FILE}"
+        self._connection: sqlite3.Connection | None = None
+
+    # -------------------------------------------------------------------------------- results
+
+    def record(self, recipe: Recipe, result: Result) -> None:
+        """Store a result, atomically. The same outputs of the same key are kept once, as the newest."""
+        key = result.key.raw
+        with self._write() as db:
+            self._remember(db, recipe)
+            for row, outputs in self._outputs(db, result.key):
+                if outputs == dict(result.outputs):
+                    db.execute(
+                        "UPDATE result SET created = ?, seconds = ? WHERE id = ?", (result.created, result.seconds, row)
+                    )
+                    return
+            cursor = db.execute(
+                "INSERT INTO result (key, created, seconds, generator, version, fingerprint) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    key,
+                    result.created,
+                    result.seconds,
+                    recipe.generator,
+                    recipe.version,
+                    json.dumps(dict(result.fingerprint), sort_keys=True),
+                ),
+            )
+            db.executemany(
+                "INSERT INTO output VALUES (?, ?, ?, ?, ?)",
+                [(cursor.lastrowid, name, c.digest.raw, c.size, c.media_type) for name, c in result.outputs.items()],
+            )
+
+    def remember(self, recipe: Recipe) -> None:
+        """Keep a recipe's text for its key: the newest stands for the key from now on."""
+        with self._write() as db:
+            self._remember(db, recipe)
+
+    @staticmethod
+    def _remember(db: sqlite3.Connection, recipe: Recipe) -> None:
+        if recipe.key is not None:
+            db.execute("INSERT OR REPLACE INTO recipe VALUES (?, ?)", (recipe.key.raw, toml.encode(recipe)))
+
+    @staticmethod
+    def _outputs(db: sqlite3.Connection, key: RecipeKey) -> Iterator[tuple[int, dict[str, Content]]]:
+        found = db.execute(
+            "SELECT r.id, o.name, o.digest, o.size, o.media_type FROM result r JOIN output o ON o.result = r.id "
+            "WHERE r.key = ? ORDER BY r.created DESC, r.id DESC",
+            (key.raw,),
+        ).fetchall()
+        grouped: dict[int, dict[str, Content]] = {}
+        for row, name, digest, size, media_type in found:
+            grouped.setdefault(row, {})[name] = Content(Digest(digest), size, media_type)
+        yield from grouped.items()
+
+    def results(self, key: RecipeKey) -> list[Result]:
+        """All results of a key, newest first."""
+        db = self._read()
+        if db is None:
+            return []
+        facts = {
+            row: (created, seconds, fingerprint)
+            for row, created, seconds, fingerprint in db.execute(
+                "SELECT id, created, seconds, fingerprint FROM result WHERE key = ?", (key.raw,)
+            )
+        }
+        return [
+            Result(key, outputs, facts[row][1], facts[row][0], json.loads(facts[row][2]))
+            for row, outputs in self._outputs(db, key)
+            if row in facts
+        ]
+
+    def known_outputs(self, digest: Digest) -> list[KnownOutput]:
+        """The recipes known to have made a content, newest first."""
+        db = self._read()
+        if db is None:
+            return []
+        rows = db.execute(
+            "SELECT r.key, o.name, o.media_type, r.seconds, c.text FROM output o JOIN result r ON r.id = o.result "
+            "JOIN recipe c ON c.key = r.key WHERE o.digest = ? ORDER BY r.created DESC, r.id DESC",
+            (digest.raw,),
+        )
+        return [
+            KnownOutput(RecipeKey(key), name, media_type, seconds, text)
+            for key, name, media_type, seconds, text in rows
+        ]
+
+    def made(self, key: RecipeKey, digest: Digest) -> bool:
+        """Whether a content is a recorded result of a key."""
+        db = self._read()
+        query = "SELECT 1 FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? AND o.digest = ? LIMIT 1"
+        return db is not None and db.execute(query, (key.raw, digest.raw)).fetchone() is not None
+
+    def typical_seconds(self, generator: str, version: str) -> float | None:
+        """The median cost of the last runs of a generator here; None when it never ran."""
+        db = self._read()
+        if db is None:
+            return None
+        rows = db.execute(
+            "SELECT seconds FROM result WHERE generator = ? AND version = ? ORDER BY created DESC LIMIT 101",
+            (generator, version),
+        ).fetchall()
+        values = sorted(row[0] for row in rows)
+        return values[len(values) // 2] if values else None
+
+    # -------------------------------------------------------------------------------- Git's blobs
+
+    def blobs(self, oids: Iterable[bytes]) -> dict[bytes, BlobRecord]:
+        """What is known of recipe blobs, by Git object id."""
+        db = self._read()
+        if db is None:
+            return {}
+        wanted, found = list(oids), {}
+        for start in range(0, len(wanted), _BATCH):
+            part = wanted[start : start + _BATCH]
+            marks = ",".join("?" * len(part))
+            for oid, key, digest, size, output in db.execute(
+                f"SELECT oid, key, digest, size, output FROM blob WHERE oid IN ({marks})",  # noqa: S608  only '?' marks
+                part,
+            ):
+                found[oid] = BlobRecord(oid, key and RecipeKey(key), digest and Digest(digest), size, output)
+        return found
+
+    def add_blobs(self, records: Iterable[BlobRecord]) -> None:
+        """Keep what recipe blobs say."""
+        rows = [(r.oid, r.key and r.key.raw, r.digest and r.digest.raw, r.size, r.output) for r in records]
+        if rows:
+            with self._write() as db:
+                db.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?)", rows)
+
+    # -------------------------------------------------------------------------------- the journal of runs
+
+    def start_run(self, key: RecipeKey, recipe: Recipe, now: float) -> int:
+        """Record that a run begins: recipe and inputs are fixed before anything is made."""
+        with self._write() as db:
+            cursor = db.execute(
+                "INSERT INTO run (key, recipe, started, process, state) VALUES (?, ?, ?, ?, 'running')",
+                (key.raw, toml.encode(recipe), now, os.getpid()),
+            )
+            return int(cursor.lastrowid or 0)
+
+    def end_run(self, run: int, state: str, message: str = "") -> None:
+        """Record how a run ended: ``done``, ``failed`` or ``cancelled``."""
+        with self._write() as db:
+            db.execute("UPDATE run SET state = ?, message = ? WHERE id = ?", (state, message[:4000], run))
+
+    # -------------------------------------------------------------------------------- the database
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _read(self) -> sqlite3.Connection | None:
+        """The connection, or None when there is no database: reading creates nothing."""
+        if self._connection is None and not os.path.exists(self.path):
+            return None
+        return self._open()
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        db = self._open()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise self._error(error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            try:
+                self._connection = self._connect()
+            except sqlite3.OperationalError as error:
+                raise self._error(error) from error
+            except sqlite3.DatabaseError:
+                # Not a database any more. It holds nothing that cannot be had again: begin anew, keep the old.
+                os.replace(self.path, f"{self.path}.damaged-{os.getpid()}")
+                for suffix in ("-wal", "-shm"):
+                    if os.path.exists(self.path + suffix):
+                        os.unlink(self.path + suffix)
+                self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA mmap_size = 268435456")
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                self._create(db)
+            elif version > SCHEMA_VERSION:
+                raise FormatError(
+                    "newer-store", f"{self.path} has version {version}; {SCHEMA_VERSION} is the newest known here"
+                )
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    @staticmethod
+    def _create(db: sqlite3.Connection) -> None:
+        db.execute("BEGIN IMMEDIATE")
+        if db.execute("PRAGMA user_version").fetchone()[0] == 0:  # another process may have been faster
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute("COMMIT")
+
+    def _error(self, error: sqlite3.Error) -> StorageError:
+        text = str(error)
+        kind = (
+            "disk-full"
+            if "full" in text
+            else "store-unwritable"
+            if "readonly" in text or "unable to open" in text
+            else "io-error"
+        )
+        return StorageError(kind, f"{self.path}: {text}")
+
+
+def content_table(outputs: Mapping[str, Content]) -> dict[str, dict[str, object]]:
+    """Outputs as plain data, for ``--json``."""
+    return {name: {"digest": str(c.digest), "size": c.size, "media_type": c.media_type} for name, c in outputs.items()}

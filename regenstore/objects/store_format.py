@@ -1,0 +1,45 @@
+"""The store's format marker: which version and which features a program must know, per operation.
+
+``format.json`` in the store's folder: ``{"regenstore_store": 1, "features": {"read": [], "write": [],
+"gc": []}}``. A program refuses an operation for which the store asks for a feature it does not know, and
+no other: a later feature that only gc has to understand does not lock older programs out of reading.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from regenstore.errors import FormatError, StorageError
+from regenstore.objects import durable
+
+VERSION = 1
+FILE = "format.json"
+OPERATIONS = ("read", "write", "gc")
+KNOWN: dict[str, frozenset[str]] = {operation: frozenset() for operation in OPERATIONS}
+
+
+def create(root: str) -> None:
+    """Write the marker of a new store; leaves an existing one alone."""
+    path = f"{root}/{FILE}"
+    if not os.path.exists(path):
+        content = {"regenstore_store": VERSION, "features": {operation: [] for operation in OPERATIONS}}
+        durable.write_file(path, json.dumps(content, indent=1).encode() + b"\n")
+
+
+def check(root: str, operation: str) -> None:
+    """Raise FormatError (``newer-store``) when this program must not do the operation on the store."""
+    path = f"{root}/{FILE}"
+    try:
+        with open(path, "rb") as file:
+            marker = json.loads(file.read(1 << 16))
+        version, features = marker["regenstore_store"], marker["features"].get(operation, [])
+        unknown = set(map(str, features)) - KNOWN[operation]
+    except FileNotFoundError:
+        return  # a store that is just being made, or one whose marker was lost: contents verify themselves
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise StorageError("store-damaged", f"{path} is not a store's format marker") from None
+    if not isinstance(version, int) or version > VERSION:
+        raise FormatError("newer-store", f"the store {root} has format {version}; {VERSION} is the newest known here")
+    if unknown:
+        raise FormatError("newer-store", f"the store {root} needs {', '.join(sorted(unknown))} to {operation}")
