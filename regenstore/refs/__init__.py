@@ -1,0 +1,1 @@
+"""What Git refers to: blobs by name, recipes at revisions, leases."""

@@ -1,0 +1,49 @@
+"""Leases: a named claim that a running process holds by flock, and that its death releases.
+
+One lease per recipe key makes generation single-flight across processes: the next one waits, then finds
+the result. The name is ours as soon as the lock is held on the file that the name still leads to.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_PAUSE = 0.05
+
+
+def _try(path: str) -> int | None:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The holder before us may have removed the file between our open and our lock.
+        if os.fstat(fd).st_ino == os.stat(path).st_ino:
+            return fd
+    except ImportError:
+        return fd
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(fd)
+    return None
+
+
+@contextmanager
+def lease(folder: str, name: str, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lease of that name; ``waiting`` is called about 20 times a second while another process
+    has it, and may raise to give up."""
+    path = f"{folder}/{name}"
+    while (fd := _try(path)) is None:
+        waiting()
+        time.sleep(_PAUSE)
+    try:
+        yield
+    finally:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        os.close(fd)

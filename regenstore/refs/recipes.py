@@ -1,0 +1,80 @@
+"""Finds recipes in Git: at a path of the index or a revision, or by the content they made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+
+from regenstore.errors import FormatError, NotFound
+from regenstore.objects import toml
+from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Recipe
+from regenstore.objects.scan import scan_take
+from regenstore.refs.git import BlobReader, Git
+
+ATTRIBUTE = ":(top,attr:filter=regenstore)"
+
+
+def decode_or_none(text: bytes | None) -> Recipe | None:
+    """The recipe that a text is, or None for anything else."""
+    if text is None or not toml.looks_like_recipe(text):
+        return None
+    try:
+        return toml.decode(text)
+    except FormatError:
+        return None
+
+
+def read_text(blobs: BlobReader, name: bytes) -> bytes:
+    """The blob of a name such as ``HEAD:shots/a.mp4``; raises NotFound."""
+    text = blobs.read(name, toml.MAX_BYTES)
+    if text is None:
+        raise NotFound("no-such-path", f"Git has no file {os.fsdecode(name)!r}")
+    return text
+
+
+class RecipeFinder:
+    """Looks for the recipe that made a content, nearest place first."""
+
+    def __init__(self, git: Git, blobs: BlobReader, index: Callable[[], Mapping[bytes, bytes]]) -> None:
+        self._git = git
+        self._blobs = blobs
+        self._index = index
+
+    def find(self, digest: Digest, hint: str | None) -> Recipe | None:
+        """The recipe whose take the digest is: at the hinted path of the index, anywhere in the index,
+        or anywhere in history. None when Git knows of none."""
+        for oid in self._candidates(digest, None if hint is None else os.fsencode(hint)):
+            text = self._blobs.read(oid, toml.MAX_BYTES)
+            if text is not None and (scan_take(text) or (digest.raw, 0))[0] == digest.raw:
+                recipe = decode_or_none(text)
+                if recipe is not None and recipe.output.take is not None and recipe.output.take.digest == digest:
+                    return recipe
+        return None
+
+    def _candidates(self, digest: Digest, hint: bytes | None) -> Iterator[bytes]:
+        index = self._index()
+        if hint is not None and hint in index:
+            yield index[hint].hex().encode()
+        listing = self._git.output(
+            "grep", "--cached", "-z", "-l", "-F", "-e", str(digest), "--", ATTRIBUTE, check=False
+        )
+        for path in filter(None, listing.split(b"\0")):
+            if path in index:
+                yield index[path].hex().encode()
+        history = self._git.output(
+            "log",
+            "--all",
+            "--reflog",
+            "--format=",
+            "--raw",
+            "--no-abbrev",
+            "--no-renames",
+            "-m",
+            f"-S{digest}",
+            check=False,
+        )
+        for line in history.splitlines():
+            fields = line.split(b" ")
+            if len(fields) > 4 and fields[3].strip(b"0"):
+                yield fields[3]

@@ -1,0 +1,61 @@
+"""Which recipe a content belongs to, decided by digest alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from regenstore.errors import FormatError
+from regenstore.media.types import of_content
+from regenstore.objects import toml
+from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Recipe, Take
+from regenstore.objects.result import KnownOutput
+from regenstore.objects.result_cache import ResultCache
+
+
+def one_text(text: bytes) -> bytes:
+    """A recipe's one valid text; what is no valid recipe stays as it is."""
+    try:
+        return toml.encode(toml.decode(text))
+    except FormatError:
+        return text
+
+
+def attribute(cache: ResultCache, path: bytes, known: bytes | None, digest: Digest, size: int, head: bytes) -> bytes:
+    """The recipe blob for a content: the recipe that the index has at the path (``known``), if the content
+    is its take or a recorded result of its key; else one that is known to have made it; else imported
+    media, naming the recipe it was edited from."""
+    before = _decode(known)
+    take = Take(digest, size)
+    if known is not None and before is not None:
+        if before.output.take == take or (before.key is not None and cache.made(before.key, digest)):
+            return known
+    for made in cache.known_outputs(digest):
+        recipe = _decode(made.recipe)
+        if recipe is not None:
+            return toml.encode(with_made(recipe, made, take))
+    about = dict(before.about) if before is not None else {}
+    if before is not None and before.key is not None:
+        about["edited_from"] = str(before.key)
+    return toml.encode(Recipe.of_imported(take, of_content(head, path), about))
+
+
+def with_made(recipe: Recipe, made: KnownOutput, take: Take) -> Recipe:
+    """The recipe, recording one of its known outputs as the take."""
+    output = replace(recipe.output, name=made.name, media_type=made.media_type, extra={})
+    return replace(recipe, output=output).with_take(take, rounded(made.seconds))
+
+
+def rounded(seconds: float) -> float | int:
+    """A cost as recipes record it: two significant digits, so that reruns seldom change the text."""
+    short = float(f"{seconds:.2g}")
+    return int(short) if short >= 10 else short
+
+
+def _decode(text: bytes | None) -> Recipe | None:
+    if text is None or not toml.looks_like_recipe(text):
+        return None
+    try:
+        return toml.decode(text)
+    except FormatError:
+        return None

@@ -1,0 +1,72 @@
+"""Copying a stored file's bytes into an open file: reflink where the file system can, else copy.
+
+Never a hard link: an edit in place would change the store, and Git would see every other worktree's
+file as touched.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+_FICLONE = 0x40049409  # linux/fs.h
+_NEXT_TIER = {
+    errno.EOPNOTSUPP,
+    errno.ENOTSUP,
+    errno.EXDEV,
+    errno.EINVAL,
+    errno.ENOTTY,
+    errno.ENOSYS,
+    errno.EPERM,
+    errno.EBADF,
+}
+_CHUNK = 1 << 30
+
+
+class Linker:
+    """Remembers which tier works, so that each one is tried once per instance, and not once per file."""
+
+    def __init__(self, *, reflink: bool = True) -> None:
+        self._reflink = reflink
+        self._copy_range = hasattr(os, "copy_file_range")
+
+    def clone(self, source: int, target: int) -> bool:
+        """Make an empty open file share the source's blocks; False where that cannot be done."""
+        if not self._reflink:
+            return False
+        try:
+            import fcntl
+
+            fcntl.ioctl(target, _FICLONE, source)
+        except ImportError:
+            self._reflink = False
+        except OSError as error:
+            if error.errno not in _NEXT_TIER:
+                raise
+            self._reflink = False
+        return self._reflink
+
+    def fill(self, source: int, target: int) -> None:
+        """Give an empty open file all bytes of the source. Raises OSError (a full disk, say)."""
+        if not self.clone(source, target):
+            self._copy(source, target)
+
+    def _copy(self, source: int, target: int) -> None:
+        done = 0
+        while self._copy_range:
+            try:
+                count = os.copy_file_range(source, target, _CHUNK, done, done)
+            except OSError as error:
+                if error.errno not in _NEXT_TIER:
+                    raise
+                self._copy_range = False
+                break
+            if count == 0:
+                return
+            done += count
+        os.lseek(source, done, os.SEEK_SET)
+        os.lseek(target, done, os.SEEK_SET)
+        while chunk := os.read(source, 1 << 20):
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(target, view) :]

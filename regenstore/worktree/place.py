@@ -1,0 +1,432 @@
+"""Placing: media (or recipe text) at worktree paths, with Git's index told, so that status stays clean.
+
+The order, for a batch:
+
+1. Without a lock: check that each path still holds what Git wrote there, and stage the new file in a
+   folder of our own on the same file system, dated before the index (so that Git never has to read it to
+   know it is unchanged).
+2. Take ``index.lock``. Not to be had: drop the staged files, everything stays as it was.
+3. Write the journal, rename each staged file to its path, patch the stat fields of those entries whose
+   blob is still the expected one, and keep the index file's own time (a newer one would hide other
+   people's edits of the same second).
+
+A process killed in between leaves its stage folder with the journal; :func:`recover` finishes the work.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from regenstore.errors import RegenstoreError
+from regenstore.objects import durable
+from regenstore.worktree.index_file import IndexFile, UnsupportedIndex
+from regenstore.worktree.link import Linker
+from regenstore.worktree.location import Location
+from regenstore.worktree.paths import Folders
+
+STAGE_PREFIX = "regenstore-stage-"
+LOCK_WAIT = 2.0
+_BACKDATE_NS = 2_000_000_000
+_OPEN_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_MAX_TEXT = 8 << 20
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One path to fill. ``source`` is a stored file's path, or the bytes themselves.
+
+    ``expected`` is the text that the path must hold now (None: anything, also nothing); ``oid`` is the
+    index blob whose entry is told (None: the index is left alone).
+    """
+
+    path: bytes
+    source: str | bytes
+    expected: bytes | None = None
+    oid: bytes | None = None
+
+
+@dataclass
+class PlaceReport:
+    """What happened: paths placed, and paths left as they were with the reason."""
+
+    placed: list[bytes] = field(default_factory=list)
+    skipped: list[tuple[bytes, str]] = field(default_factory=list)
+
+
+@dataclass
+class _Staged:
+    wish: Placement
+    temp: str
+    before: os.stat_result | None
+
+
+class Placer:
+    """Places batches in one worktree. ``oid_size`` is 20 (SHA-1) or 32 (SHA-256)."""
+
+    def __init__(self, location: Location, oid_size: int, linker: Linker | None = None, lock_wait: float = LOCK_WAIT):
+        self.location = location
+        self.oid_size = oid_size
+        self.linker = linker or Linker()
+        self.lock_wait = lock_wait
+
+    def place(self, wishes: Sequence[Placement]) -> PlaceReport:
+        """Place what can be placed. Only a full or failing disk raises (StorageError), with nothing
+        half-written: the paths placed so far stay placed, the others keep what they held."""
+        report = PlaceReport()
+        if not wishes:
+            return report
+        with _Stage(self.location) as stage, Folders(self.location.top) as folders:
+            staged = []
+            failure: OSError | None = None
+            date = self._date()
+            for wish in wishes:
+                try:
+                    ready = self._stage(wish, stage, folders, date)
+                except OSError as error:
+                    if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EACCES):
+                        failure = error
+                        break
+                    ready = os.strerror(error.errno or 0)
+                if isinstance(ready, str):
+                    report.skipped.append((wish.path, ready))
+                else:
+                    staged.append(ready)
+            self._commit(staged, stage, folders, report)
+        if failure is not None:
+            raise durable.storage_error(failure, wish.path)
+        return report
+
+    def _date(self) -> int:
+        try:
+            return os.stat(self.location.index).st_mtime_ns - _BACKDATE_NS
+        except FileNotFoundError:
+            return time.time_ns() - _BACKDATE_NS
+
+    def _stage(self, wish: Placement, stage: _Stage, folders: Folders, date: int) -> _Staged | str:
+        folder, name = folders.parent(wish.path, create=wish.expected is None)
+        try:
+            before = os.lstat(name, dir_fd=folder)
+        except FileNotFoundError:
+            if wish.expected is not None:
+                return "it is gone"
+            before = None
+        if before is not None:
+            if not stat.S_ISREG(before.st_mode):
+                return "it is not a regular file"
+            if wish.expected is not None and not _holds(folder, name, before, wish.expected):
+                return "it was changed meanwhile"
+        mode = stat.S_IMODE(before.st_mode) if before is not None else stage.mode
+        temp = stage.next_name()
+        target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            if isinstance(wish.source, bytes):
+                view = memoryview(wish.source)
+                while view:
+                    view = view[os.write(target, view) :]
+            else:
+                source = os.open(wish.source, os.O_RDONLY)
+                try:
+                    self.linker.fill(source, target)
+                finally:
+                    os.close(source)
+            os.fchmod(target, mode)
+            os.utime(target, ns=(date, date))
+        except BaseException:
+            durable.unlink(temp)
+            raise
+        finally:
+            os.close(target)
+        return _Staged(wish, temp, before)
+
+    def _commit(self, staged: list[_Staged], stage: _Stage, folders: Folders, report: PlaceReport) -> None:
+        if not staged:
+            return
+        lock = IndexLock(self.location.index, stage, self.lock_wait)
+        if not lock.take():
+            reason = "another Git process holds the index"
+            report.skipped += [(ready.wish.path, reason) for ready in staged]
+            return
+        unpatched: list[bytes] = []
+        try:
+            stage.write_journal(staged)
+            stats: dict[bytes, tuple[bytes, os.stat_result]] = {}
+            for ready in staged:
+                found = self._rename(ready, folders, report)
+                if found is not None and ready.wish.oid is not None:
+                    stats[ready.wish.path] = (ready.wish.oid, found)
+            unpatched = patch_index(lock, self.location.index, self.oid_size, stats)
+        finally:
+            lock.release()
+        if unpatched:
+            refresh_with_git(self.location, unpatched)
+
+    @staticmethod
+    def _rename(ready: _Staged, folders: Folders, report: PlaceReport) -> os.stat_result | None:
+        path = ready.wish.path
+        try:
+            folder, name = folders.parent(path)
+            try:
+                now: os.stat_result | None = os.lstat(name, dir_fd=folder)
+            except FileNotFoundError:
+                now = None
+            if _identity(now) != _identity(ready.before):
+                report.skipped.append((path, "it was changed meanwhile"))
+                return None
+            try:
+                os.replace(ready.temp, name, dst_dir_fd=folder)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                _copy_beside(ready.temp, folder, name)
+            report.placed.append(path)
+            return os.lstat(name, dir_fd=folder)
+        except OSError as error:
+            report.skipped.append((path, os.strerror(error.errno or 0)))
+            return None
+
+
+def _holds(folder: int, name: bytes, found: os.stat_result, text: bytes) -> bool:
+    if found.st_size != len(text):
+        return False
+    fd = os.open(name, _OPEN_FILE, dir_fd=folder)
+    try:
+        return os.read(fd, len(text) + 1) == text
+    finally:
+        os.close(fd)
+
+
+def _identity(found: os.stat_result | None) -> tuple[int, int, int] | None:
+    return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _copy_beside(temp: str, folder: int, name: bytes) -> None:
+    """Another file system is mounted inside the worktree: copy to a hidden name beside, then rename."""
+    beside = b".regenstore-" + secrets.token_hex(6).encode()
+    state = os.stat(temp)
+    try:
+        with open(temp, "rb") as source:
+            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IMODE(state.st_mode), dir_fd=folder)
+            with open(fd, "wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+                target.flush()
+                os.utime(fd, ns=(state.st_mtime_ns, state.st_mtime_ns))
+        os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        try:
+            os.unlink(beside, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+        raise
+    durable.unlink(temp)
+
+
+# ------------------------------------------------------------------------------------------- the stage
+
+
+class _Stage:
+    """A folder for staged files, on the worktree's file system, held by flock while its process lives."""
+
+    def __init__(self, location: Location) -> None:
+        home, top = location.git_dir, os.fsdecode(location.top)
+        if os.stat(home).st_dev != os.stat(top).st_dev:
+            home = top
+        self.folder = f"{home}/{'.' if home == top else ''}{STAGE_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+        umask = os.umask(0)
+        os.umask(umask)
+        self.mode = 0o666 & ~umask
+        self._count = 0
+        self._owner = -1
+
+    def __enter__(self) -> _Stage:
+        with durable.storage_errors(self.folder):
+            os.mkdir(self.folder, 0o700)
+            self._owner = _lock_owner(f"{self.folder}/owner")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._owner >= 0:
+            os.close(self._owner)
+
+    def next_name(self) -> str:
+        self._count += 1
+        return f"{self.folder}/{self._count}"
+
+    def write_journal(self, staged: Iterable[_Staged]) -> None:
+        """What is about to be renamed: inode, time and size stay with a file across the rename."""
+        fields: list[bytes] = []
+        for ready in staged:
+            found = os.stat(ready.temp)
+            numbers = b"%d %d %d" % (found.st_ino, found.st_mtime_ns, found.st_size)
+            fields += [(ready.wish.oid or b"").hex().encode(), numbers, ready.wish.path]
+        with open(f"{self.folder}/journal.new", "wb") as file:
+            file.write(b"\0".join(fields))
+        os.replace(f"{self.folder}/journal.new", f"{self.folder}/journal")
+
+
+def _lock_owner(path: str) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+# ------------------------------------------------------------------------------------------- the index
+
+
+class IndexLock:
+    """``index.lock``, as Git takes it: a file created exclusively, renamed over the index or removed.
+
+    It holds the name of our stage folder, so that a lock left by a killed process of ours can be told from
+    one of Git's, and only ours is ever removed. (Git writes the new index into the lock; ours goes to a
+    file beside, so that the mark stays readable.)
+    """
+
+    def __init__(self, index: str, stage: _Stage | None, wait: float) -> None:
+        self.index = index
+        self.path = index + ".lock"
+        self._mark = os.fsencode(os.path.basename(stage.folder)) if stage else b"regenstore-recover"
+        self._wait = wait
+        self._held = False
+
+    def take(self) -> bool:
+        """True when the lock is held now; False when somebody else kept it for too long."""
+        deadline = time.monotonic() + self._wait
+        pause = 0.005
+        while True:
+            try:
+                fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                break
+            except FileExistsError:
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(pause)
+                pause = min(pause * 2, 0.1)
+            except OSError:
+                return False
+        try:
+            os.write(fd, self._mark)
+        finally:
+            os.close(fd)
+        self._held = True
+        return True
+
+    def replace_index(self, data: bytes, mtime_ns: int) -> None:
+        """Make the new bytes the index, with the old file's time. The lock stays held, and ours."""
+        beside = f"{self.index}.{os.fsdecode(self._mark)}"
+        with open(beside, "wb") as file:
+            file.write(data)
+        os.utime(beside, ns=(mtime_ns, mtime_ns))
+        os.replace(beside, self.index)
+
+    def release(self) -> None:
+        if self._held:
+            durable.unlink(self.path)
+            self._held = False
+
+
+def patch_index(
+    lock: IndexLock, index: str, oid_size: int, stats: dict[bytes, tuple[bytes, os.stat_result]]
+) -> list[bytes]:
+    """Tell the index of placed files, under its lock; gives the paths that Git itself has to refresh."""
+    if not stats:
+        return []
+    try:
+        parsed = IndexFile.read(index, oid_size)
+    except UnsupportedIndex:
+        return list(stats)
+    except RegenstoreError:
+        return []
+    if parsed.set_stats(stats):
+        lock.replace_index(parsed.to_bytes(), os.stat(index).st_mtime_ns)
+    return []
+
+
+def refresh_with_git(location: Location, paths: Iterable[bytes]) -> None:
+    """Let Git refresh entries by itself; it reads the files and asks the clean filter: right, but slow."""
+    command = ["git", "--git-dir", location.git_dir, "--work-tree", os.fsdecode(location.top)]
+    subprocess.run(
+        [*command, "update-index", "-q", "-z", "--stdin"],
+        input=b"".join(path + b"\0" for path in paths),
+        cwd=location.top,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def recover(location: Location, oid_size: int) -> int:
+    """Finish what killed processes began in this worktree: tell the index of media that were already
+    renamed, remove stage folders and our own stale ``index.lock``. Gives how many stages were found."""
+    found = 0
+    for home in {location.git_dir, os.fsdecode(location.top)}:
+        try:
+            names = os.listdir(home)
+        except OSError:
+            continue
+        for name in names:
+            if name.removeprefix(".").startswith(STAGE_PREFIX):
+                found += _recover_stage(location, oid_size, f"{home}/{name}")
+    return found
+
+
+def _recover_stage(location: Location, oid_size: int, folder: str) -> int:
+    try:
+        owner = _lock_owner(f"{folder}/owner")
+    except OSError:
+        return 0  # its process lives
+    try:
+        mark = os.path.basename(folder).encode()
+        try:
+            with open(location.index + ".lock", "rb") as file:
+                ours = file.read(len(mark) + 1) == mark
+        except OSError:
+            ours = False
+        if ours:
+            durable.unlink(location.index + ".lock")
+        durable.unlink(f"{location.index}.{mark.decode()}")
+        _replay(location, oid_size, folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(owner)
+    return 1
+
+
+def _replay(location: Location, oid_size: int, folder: str) -> None:
+    try:
+        with open(f"{folder}/journal", "rb") as file:
+            fields = file.read().split(b"\0")
+    except FileNotFoundError:
+        return
+    stats: dict[bytes, tuple[bytes, os.stat_result]] = {}
+    with Folders(location.top) as folders:
+        for oid, numbers, path in zip(fields[::3], fields[1::3], fields[2::3]):
+            try:
+                parent, name = folders.parent(path)
+                now = os.lstat(name, dir_fd=parent)
+            except OSError:
+                continue
+            if oid and b"%d %d %d" % (now.st_ino, now.st_mtime_ns, now.st_size) == numbers:
+                stats[path] = (bytes.fromhex(oid.decode("ascii")), now)
+    lock = IndexLock(location.index, None, LOCK_WAIT)
+    if lock.take():
+        try:
+            unpatched = patch_index(lock, location.index, oid_size, stats)
+        finally:
+            lock.release()
+        refresh_with_git(location, unpatched)
