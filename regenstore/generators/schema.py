@@ -104,7 +104,16 @@ class Param(BaseModel):
         """The value that a user typed as text, as a recipe holds it (large integers stay text)."""
         value: object = text
         if self.type == "boolean":
-            words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+            words = {
+                "true": True,
+                "yes": True,
+                "on": True,
+                "1": True,
+                "false": False,
+                "no": False,
+                "off": False,
+                "0": False,
+            }
             value = words.get(text.strip().lower(), text)
         elif self.type == "array":
             value = [_typed(part.strip(), self.items) for part in text.split(",")] if text.strip() else []
@@ -162,5 +171,7 @@ class ParamSchema:
             elif param.default is not None:
                 filled[name] = param.default
             elif param.required:
-                raise InvalidInput("missing-parameter", f"parameter '{name}' is required ({param.description or param.type})")
+                raise InvalidInput(
+                    "missing-parameter", f"parameter '{name}' is required ({param.description or param.type})"
+                )
         return filled

@@ -1,0 +1,102 @@
+"""Runs a declared program for each item. Imported in the worker only.
+
+Arguments are filled in once, by name: ``{output}``, ``{input.NAME}``, ``{params}`` (path of a JSON file
+with all parameters) and ``{PARAM}``; ``{{`` and ``}}`` are literal braces. There is no shell. The same JSON
+is on the program's standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from regenstore.generators.api import Cancelled, Context, Item, Made, Probe
+from regenstore.media.types import suffix_for
+from regenstore.objects.hashing import hash_file
+
+_PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z0-9_.-]+)\}")
+
+
+class CommandGenerator:
+    """``options``: ``argv`` (resolved), ``hash`` of the definition."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._argv: list[str] = list(options["argv"])
+        self._hash: str = options["hash"]
+
+    def probe(self) -> Probe:
+        program = self._argv[0]
+        if os.path.isabs(program) and os.access(program, os.X_OK):
+            return Probe(True)
+        return Probe(False, f"the program '{program}' is not installed, or may not be executed")
+
+    def fingerprint(self) -> Mapping[str, str]:
+        try:
+            program = str(hash_file(self._argv[0])[0])
+        except OSError:
+            program = "missing"
+        return {"definition": self._hash, "program": program, "machine": platform.machine()}
+
+    def load(self, model_key: str, context: Context) -> CommandGenerator:
+        found = self.probe()
+        if not found.available:
+            raise RuntimeError(found.reason)
+        return self
+
+    def unload(self) -> None:
+        """Nothing is kept between items."""
+
+    def generate(self, items: Iterable[Item], context: Context) -> Iterator[Made]:
+        for item in items:
+            output = item.output() + suffix_for(item.media_type)
+            self._run(item, output, context)
+            yield Made(item.id, {"main": (output, item.media_type)})
+
+    def _run(self, item: Item, output: str, context: Context) -> None:
+        params = f"{item.outdir}/params.json"
+        with open(params, "w", encoding="utf-8") as file:
+            json.dump(dict(item.params), file, ensure_ascii=False)
+        argv = fill(self._argv, item, output, params)
+        log = f"{item.outdir}/log"
+        with open(params, "rb") as stdin, open(log, "wb") as said:
+            process = subprocess.Popen(argv, stdin=stdin, stdout=said, stderr=subprocess.STDOUT, cwd=item.outdir)
+            try:
+                while process.poll() is None:
+                    if context.cancelled():
+                        raise Cancelled
+                    time.sleep(0.02)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+        if process.returncode:
+            with open(log, "rb") as heard:
+                heard.seek(max(0, os.path.getsize(log) - 2000))
+                message = heard.read().decode(errors="replace").strip()
+            raise RuntimeError(
+                f"'{os.path.basename(argv[0])}' ended with {process.returncode}: {message or 'it said nothing'}"
+            )
+
+
+def fill(argv: Iterable[str], item: Item, output: str, params: str) -> list[str]:
+    """The argument list for an item. Each placeholder is replaced once: values are never looked at again."""
+    fixed = {"output": output, "params": params, **{f"input.{name}": path for name, path in item.inputs.items()}}
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        if name is None:
+            return found[0][0]
+        if name in fixed:
+            return fixed[name]
+        if name in item.params:
+            given = item.params[name]
+            return given if isinstance(given, str) else json.dumps(given)
+        raise ValueError(f"the command names '{{{name}}}', which is neither a parameter given nor an input")
+
+    return [_PLACE.sub(value, argument) for argument in argv]

@@ -1,0 +1,158 @@
+"""Generators that a repository declares in ``regenstore.toml``: a program and its argument list.
+
+::
+
+    [generators.voice]
+    version = "1"
+    command = ["espeak-ng", "-s", "{speed}", "-w", "{output}", "--", "{text}"]
+    media_type = "audio/wav"
+    [generators.voice.params.text]
+    type = "string"
+
+Reading a declaration runs nothing. Running one needs the user's trust, which is bound to the hash of the
+definition and of every file that its command names.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from blake3 import blake3
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from regenstore.errors import FormatError, RegenstoreError
+from regenstore.generators.api import Cost, Declaration, InputSlot
+from regenstore.generators.schema import Param, ParamSchema
+from regenstore.objects import canonical
+from regenstore.objects.hashing import hash_file
+
+FILE = "regenstore.toml"
+_HASH_CONTEXT = "regenstore 2026-11 generator definition v1"
+_MAX_FILE = 1 << 20
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    description: str = ""
+    kinds: tuple[Literal["image", "video", "audio"], ...] = ()
+    required: bool = True
+
+
+class _Definition(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: str = Field(min_length=1)
+    command: list[str] = Field(min_length=1, max_length=1000)
+    media_type: str = Field(pattern=r"^[a-z]+/[a-z0-9.+-]+$")
+    summary: str = ""
+    params: dict[str, Param] = {}
+    inputs: dict[str, _Input] = {}
+    seconds: float | None = Field(default=None, ge=0)
+    reproducible: bool = True
+
+
+@dataclass(frozen=True)
+class DeclaredGenerator:
+    """A declaration from a repository, with what would run."""
+
+    declaration: Declaration
+    argv: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]
+    """Every file the command names, with its digest (or why there is none)."""
+    hash: str
+
+
+def read_declared(top: str) -> dict[str, DeclaredGenerator]:
+    """The generators declared at a worktree's top; raises FormatError (``bad-declaration``)."""
+    path = os.path.join(top, FILE)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MAX_FILE + 1)
+    except (FileNotFoundError, IsADirectoryError):
+        return {}
+    if len(data) > _MAX_FILE:
+        raise FormatError("bad-declaration", f"{FILE} has over {_MAX_FILE} bytes")
+    try:
+        table = tomllib.loads(data.decode()).get("generators", {})
+    except (ValueError, RecursionError) as error:
+        raise FormatError("bad-declaration", f"{FILE} is not valid TOML: {error}") from None
+    if not isinstance(table, dict):
+        raise FormatError("bad-declaration", f"'generators' in {FILE} is no table")
+    return {name: _declared(top, name, value) for name, value in table.items()}
+
+
+def _declared(top: str, name: str, value: object) -> DeclaredGenerator:
+    try:
+        definition = _Definition.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in ("generators", name, *first["loc"]))
+        raise FormatError("bad-declaration", f"{FILE}: {where}: {first['msg']}") from None
+    argv, files = _resolve(top, definition.command)
+    material: dict[str, Any] = {
+        "name": name,
+        "definition": _plain(value),
+        "files": dict(files),
+    }
+    try:
+        hashed = blake3(canonical.encode_value(material), derive_key_context=_HASH_CONTEXT).hexdigest()
+    except RegenstoreError as error:
+        raise FormatError("bad-declaration", f"{FILE}: generators.{name}: {error.message}") from None
+    cost = None if definition.seconds is None else Cost(definition.seconds)
+    declaration = Declaration(
+        name=name,
+        version=definition.version,
+        summary=definition.summary or f"the program {definition.command[0]}, declared in {FILE}",
+        params=ParamSchema(definition.params),
+        media_types=(definition.media_type,),
+        implementation="regenstore.generators.command:CommandGenerator",
+        inputs={
+            key: InputSlot(given.description, given.kinds, given.required) for key, given in definition.inputs.items()
+        },
+        estimate=None if cost is None else lambda params: cost,
+        reproducible=definition.reproducible,
+        options={"argv": list(argv), "hash": hashed},
+    )
+    return DeclaredGenerator(declaration, argv, files, hashed)
+
+
+def _plain(value: object) -> Any:
+    """A definition as the canonical encoding takes it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _resolve(top: str, command: list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The argument list with programs and files of the worktree as absolute paths, and those files' digests.
+
+    An argument with a placeholder is never a file. A name with a slash is looked up in the worktree, the
+    program's bare name on PATH.
+    """
+    argv, files = [], []
+    for position, argument in enumerate(command):
+        found: str | None = None
+        if "{" not in argument and argument:
+            inside = os.path.join(top, argument)
+            if position == 0 and "/" not in argument:
+                found = shutil.which(argument)
+            elif os.path.isfile(inside) and not argument.startswith("-"):
+                found = inside
+            if position == 0 and found is None:
+                files.append((argument, "not found"))
+        if found is None:
+            argv.append(argument)
+            continue
+        real = os.path.realpath(found)
+        argv.append(real)
+        try:
+            files.append((argument, str(hash_file(real)[0])))
+        except OSError as error:
+            files.append((argument, f"not readable: {error.strerror}"))
+    return tuple(argv), tuple(files)

@@ -1,0 +1,117 @@
+"""Finds generators by name: built in, installed as plug-ins, or declared by the repository.
+
+Built-in and installed generators are trusted by being installed; a declared one only after the user
+approved exactly this definition.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+
+from regenstore.errors import FormatError, GenerationError, NotFound, TrustRequired
+from regenstore.generators import builtin
+from regenstore.generators.api import Declaration
+from regenstore.generators.declared import DeclaredGenerator, read_declared
+from regenstore.generators.trust import TrustRecord
+
+GROUP = "regenstore.generators"
+BUILTIN = {
+    declaration.name: declaration
+    for declaration in (
+        builtin.PROCEDURAL_IMAGE,
+        builtin.PROCEDURAL_VIDEO,
+        builtin.PROCEDURAL_AUDIO,
+        builtin.DERIVE_IMAGE,
+        builtin.DERIVE_VIDEO,
+        builtin.DERIVE_AUDIO,
+    )
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A generator that has a name here. ``source``: built-in, plug-in or regenstore.toml."""
+
+    declaration: Declaration
+    source: str
+    trusted: bool
+    declared: DeclaredGenerator | None = None
+
+
+class Registry:
+    """The generators of one repository. Reads plug-ins and ``regenstore.toml`` at the first use of either."""
+
+    def __init__(self, top: str, trust_file: str) -> None:
+        self._top = top
+        self.trust = TrustRecord(trust_file)
+
+    @cached_property
+    def declared(self) -> dict[str, DeclaredGenerator]:
+        """The repository's own; raises FormatError (``bad-declaration``)."""
+        found = read_declared(self._top)
+        for name in found:
+            if name in BUILTIN:
+                raise FormatError("bad-declaration", f"regenstore.toml: '{name}' is the name of a built-in generator")
+        return found
+
+    @cached_property
+    def _plugins(self) -> dict[str, metadata.EntryPoint]:
+        return {e.name: e for e in metadata.entry_points(group=GROUP) if e.name not in BUILTIN}
+
+    def all(self) -> list[Known]:
+        """Every generator, by name."""
+        names = {*BUILTIN, *self._plugins, *self.declared}
+        return [self.find(name) for name in sorted(names)]
+
+    def find(self, name: str) -> Known:
+        """The generator of that name, trusted or not; raises NotFound naming the nearest one."""
+        if name in BUILTIN:
+            return Known(BUILTIN[name], "built-in", True)
+        if name in self.declared:
+            declared = self.declared[name]
+            return Known(declared.declaration, "regenstore.toml", declared.hash in self.trust.approvals(), declared)
+        if name in self._plugins:
+            return Known(self._load(self._plugins[name]), "plug-in", True)
+        names = [*BUILTIN, *self._plugins, *self.declared]
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        also = f"; did you mean '{near[0]}'?" if near else ""
+        raise NotFound("no-such-generator", f"there is no generator '{name}'{also} (known: {', '.join(sorted(names))})")
+
+    def runnable(self, name: str, version: str) -> Declaration:
+        """The generator, if it may run a recipe of that contract version; raises NotFound, TrustRequired
+        or GenerationError (``generator-unavailable``)."""
+        known = self.find(name)
+        if known.declaration.version != version:
+            raise GenerationError(
+                "generator-unavailable",
+                f"the recipe needs version {version} of '{name}'; version {known.declaration.version} is installed",
+            )
+        if not known.trusted:
+            raise TrustRequired(
+                "untrusted-generator", f"the generator '{name}' is declared by this repository and not trusted yet"
+            )
+        return known.declaration
+
+    @staticmethod
+    def _load(entry: metadata.EntryPoint) -> Declaration:
+        try:
+            loaded = entry.load()
+        except Exception as error:
+            raise GenerationError(
+                "generator-unavailable", f"the plug-in '{entry.name}' cannot be loaded: {error}"
+            ) from error
+        if not isinstance(loaded, Declaration) or loaded.name != entry.name:
+            raise GenerationError(
+                "generator-unavailable", f"the plug-in '{entry.name}' gives no declaration of that name"
+            )
+        return loaded
+
+
+def describe_files(declared: DeclaredGenerator) -> list[str]:
+    """What would run, a line each, for people to read before they approve it."""
+    lines = ["command: " + " ".join(repr(a) if " " in a or not a else a for a in declared.argv)]
+    return lines + [f"file:    {path}  {digest}" for path, digest in declared.files if os.path.basename(path)]

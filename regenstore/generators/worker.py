@@ -1,0 +1,190 @@
+"""The worker process: runs generator implementations and talks JSON lines with its host.
+
+Standard output is pointed at standard error before anything else is imported, so that a chatty library
+cannot break the protocol; the protocol uses a duplicate of the original descriptor. One item runs at a
+time; a reader thread takes cancel messages meanwhile.
+
+Host to worker: ``setup``, ``probe``, ``run``, ``cancel``, ``bye``. Worker to host: ``hello``, ``probed``,
+``progress``, ``done``, ``failed``, ``cancelled``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from typing import Any, TextIO
+
+from regenstore.generators.api import API_VERSION, Cancelled, Implementation, Item, Session
+
+PROGRESS_EVERY = 0.1
+
+
+class _Channel:
+    """Messages out, one JSON line each."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def send(self, kind: str, **fields: Any) -> None:
+        with self._lock:
+            self._stream.write(json.dumps({"is": kind, **fields}) + "\n")
+            self._stream.flush()
+
+
+class _Context:
+    """What a session is given to talk back (``api.Context``)."""
+
+    def __init__(self, channel: _Channel) -> None:
+        self._channel = channel
+        self._cancel = threading.Event()
+        self._last = 0.0
+
+    def begin(self) -> None:
+        self._cancel.clear()
+        self._last = 0.0
+
+    def stop(self) -> None:
+        self._cancel.set()
+
+    def cancelled(self) -> bool:
+        return self._cancel.is_set()
+
+    def progress(self, item: Item, done: float, total: float, note: str = "") -> None:
+        if self._cancel.is_set():
+            raise Cancelled
+        now = time.monotonic()
+        if now - self._last >= PROGRESS_EVERY or done >= total:
+            self._last = now
+            self._channel.send("progress", id=item.id, done=done, total=total, note=note)
+
+
+class _Worker:
+    def __init__(self, channel: _Channel) -> None:
+        self.channel = channel
+        self.context = _Context(channel)
+        self.work: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.cancelled: set[str] = set()
+        self.running = ""
+        self.lock = threading.Lock()
+        self._implementation: tuple[str, Implementation] | None = None
+        self._session: tuple[str, Session] | None = None
+
+    def listen(self) -> None:
+        """Take messages until the host closes the pipe. Runs in a thread of its own."""
+        for line in sys.stdin:
+            message = json.loads(line)
+            if message["do"] == "cancel":
+                with self.lock:
+                    self.cancelled.add(message["id"])
+                    if self.running == message["id"]:
+                        self.context.stop()
+            else:
+                self.work.put(message)
+        os._exit(0)  # the host is gone: nobody waits for what still runs
+
+    def loop(self) -> None:
+        while True:
+            message = self.work.get()
+            if message["do"] == "bye":
+                return
+            if message["do"] == "setup":
+                _limit(message["max_output"])
+            elif message["do"] == "probe":
+                self._probe(message)
+            else:
+                self._run(message)
+
+    def _load(self, message: dict[str, Any]) -> Implementation:
+        name = json.dumps([message["implementation"], message["options"]], sort_keys=True)
+        if self._implementation is None or self._implementation[0] != name:
+            self._unload()
+            module, _, attribute = message["implementation"].partition(":")
+            made = getattr(importlib.import_module(module), attribute)(message["options"])
+            self._implementation = (name, made)
+        return self._implementation[1]
+
+    def _unload(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session[1], None
+            session.unload()
+
+    def _probe(self, message: dict[str, Any]) -> None:
+        try:
+            implementation = self._load(message)
+            found = implementation.probe()
+            fingerprint = dict(implementation.fingerprint()) if found.available else {}
+            versions = dict(found.versions)
+            self.channel.send(
+                "probed", available=found.available, reason=found.reason, versions=versions, fingerprint=fingerprint
+            )
+        except Exception as error:
+            self.channel.send("probed", available=False, reason=_message(error), versions={}, fingerprint={})
+
+    def _run(self, message: dict[str, Any]) -> None:
+        name = message["id"]
+        with self.lock:
+            if name in self.cancelled:
+                self.channel.send("cancelled", id=name)
+                return
+            self.context.begin()
+            self.running = name
+        try:
+            implementation = self._load(message)
+            if self._session is None or self._session[0] != message["model_key"]:
+                self._unload()
+                self._session = (message["model_key"], implementation.load(message["model_key"], self.context))
+            item = Item(
+                name, message["params"], message["inputs"], message["media_type"], message["outdir"], message["model"]
+            )
+            begun = time.perf_counter()
+            for made in self._session[1].generate([item], self.context):
+                outputs = {output: list(where) for output, where in made.outputs.items()}
+                seconds = time.perf_counter() - begun
+                self.channel.send(
+                    "done", id=name, outputs=outputs, seconds=seconds, fingerprint=dict(implementation.fingerprint())
+                )
+                return
+            self.channel.send("failed", id=name, message="the generator gave nothing", trace="")
+        except Cancelled:
+            self.channel.send("cancelled", id=name)
+        except Exception as error:
+            self.channel.send("failed", id=name, message=_message(error), trace=traceback.format_exc(limit=-8))
+        finally:
+            with self.lock:
+                self.running = ""
+
+
+def _message(error: Exception) -> str:
+    text = str(error).strip()
+    return text if type(error) in (ValueError, RuntimeError) and text else f"{type(error).__name__}: {text}"
+
+
+def _limit(max_output: int) -> None:
+    """No file larger than allowed: writing on gives an error instead of a full disk."""
+    try:
+        import resource
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max_output, max_output))
+    except (ImportError, ValueError, OSError):
+        pass  # the host checks sizes all the same
+
+
+def main() -> None:
+    """Entry point of ``python -c``: see :mod:`regenstore.generators.worker_host`."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    channel = _Channel(out)
+    worker = _Worker(channel)
+    channel.send("hello", api=API_VERSION, python=sys.version.split()[0])
+    threading.Thread(target=worker.listen, daemon=True).start()
+    worker.loop()
+    os._exit(0)

@@ -1,0 +1,1 @@
+"""Running many jobs: order, workers, cancellation. Knows nothing of recipes."""

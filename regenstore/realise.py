@@ -1,0 +1,358 @@
+"""Making media present: hit, else generate, then record. The only place that knows this order.
+
+:meth:`Realiser.plan` looks everything up and runs nothing; :meth:`Realiser.run` does what the plan says,
+dependencies first, each key once, also across processes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from regenstore.errors import GenerationError, InvalidInput, NotFound, RegenstoreError, TrustRequired
+from regenstore.generators.api import Declaration, Item
+from regenstore.generators.registry import Registry
+from regenstore.jobs.local import Job, LocalExecutor, Slot
+from regenstore.objects import durable
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.recipe import Recipe
+from regenstore.objects.result import Content, Result
+from regenstore.objects.result_cache import ResultCache
+from regenstore.refs.leases import lease
+from regenstore.refs.recipes import decode_or_none
+from regenstore.worktree.paths import check_relative
+
+FindRecipe = Callable[[Digest, str | None], Recipe | None]
+
+
+@dataclass(frozen=True)
+class Want:
+    """A medium to make present. ``label`` names it for people: its path."""
+
+    label: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A want that is present now, or the error why not."""
+
+    want: Want
+    content: Content | None = None
+    seconds: float | int | None = None
+    """What the content cost to make, when it was made."""
+    error: RegenstoreError | None = None
+
+    @property
+    def drifted(self) -> bool:
+        """The generator gave other bytes than the take."""
+        take = self.want.recipe.output.take
+        return self.content is not None and take is not None and take.digest != self.content.digest
+
+
+@dataclass
+class Step:
+    """One key to generate."""
+
+    key: RecipeKey
+    recipe: Recipe
+    label: str
+    depends: set[RecipeKey] = field(default_factory=set)
+    seconds: float | None = None
+    """Estimated; None when nothing tells."""
+    error: RegenstoreError | None = None
+    """Why it cannot run."""
+
+
+@dataclass
+class Plan:
+    """What there is, and what to do for the rest. A value: building it changes nothing."""
+
+    present: list[Outcome] = field(default_factory=list)
+    failed: list[Outcome] = field(default_factory=list)
+    steps: dict[RecipeKey, Step] = field(default_factory=dict)
+    """In an order in which each comes after what it depends on."""
+    waiting: dict[RecipeKey, list[Want]] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimated work of all steps; None when one of them is unknown."""
+        costs = [step.seconds for step in self.steps.values()]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+    def closure(self, key: RecipeKey) -> set[RecipeKey]:
+        """A step and all that it depends on."""
+        found: set[RecipeKey] = set()
+        todo = [key]
+        while todo:
+            current = todo.pop()
+            if current not in found and current in self.steps:
+                found.add(current)
+                todo += self.steps[current].depends
+        return found
+
+    def within(self, budget: float) -> Plan:
+        """The part of the plan whose estimated work fits the budget, first come first served; what does
+        not fit fails with ``over-budget``. An unknown cost counts as over any budget."""
+        chosen: set[RecipeKey] = set()
+        kept = Plan(self.present, list(self.failed))
+        left = budget
+        for key, wants in self.waiting.items():
+            more = self.closure(key) - chosen
+            costs = [self.steps[k].seconds for k in more]
+            if None not in costs and (total := sum(c for c in costs if c is not None)) <= left:
+                left -= total
+                chosen |= more
+                kept.waiting[key] = wants
+            else:
+                why = "how long it takes is not known" if None in costs else "it takes longer than the budget leaves"
+                kept.failed += [Outcome(want, error=TrustRequired("over-budget", why)) for want in wants]
+        kept.steps = {key: step for key, step in self.steps.items() if key in chosen}
+        return kept
+
+
+class Progress(Protocol):
+    """What a run tells while it works. Called from several threads."""
+
+    def started(self, label: str, seconds: float | None) -> None: ...
+
+    def advanced(self, label: str, fraction: float, note: str) -> None: ...
+
+    def finished(self, label: str, error: RegenstoreError | None) -> None: ...
+
+
+class Realiser:
+    """Brings media back. ``find`` looks for the recipe that made a content."""
+
+    def __init__(
+        self,
+        store: ContentStore,
+        cache: ResultCache,
+        registry: Registry,
+        executor: LocalExecutor,
+        find: FindRecipe,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._registry = registry
+        self.executor = executor
+        self._find = find
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._cancelled = threading.Event()
+
+    # -------------------------------------------------------------------------------- looking up
+
+    def lookup(self, recipe: Recipe) -> tuple[Content, float | int | None] | None:
+        """The content of a recipe and its cost, if the store has it: its take, else the newest complete
+        result."""
+        output = recipe.output
+        if output.take is not None and self._store.find(output.take.digest, output.take.size) is not None:
+            return Content(output.take.digest, output.take.size, output.media_type), output.seconds
+        if recipe.key is None:
+            return None
+        with self._lock:
+            results = self._cache.results(recipe.key)
+        for result in results:
+            content = result.outputs.get(output.name)
+            if content is not None and self._complete(result.outputs):
+                return content, result.seconds
+        return None
+
+    def _complete(self, outputs: Mapping[str, Content]) -> bool:
+        return all(self._store.find(c.digest, c.size) is not None for c in outputs.values())
+
+    def plan(self, wants: Iterable[Want]) -> Plan:
+        """What is present, what has to be generated and in which order, and what cannot be had."""
+        plan = Plan()
+        for want in wants:
+            found = self.lookup(want.recipe)
+            if found is not None:
+                plan.present.append(Outcome(want, *found))
+                continue
+            try:
+                key = self._visit(want.label, want.recipe, plan, ())
+            except RegenstoreError as error:
+                plan.failed.append(Outcome(want, error=error))
+                continue
+            plan.waiting.setdefault(key, []).append(want)
+        return plan
+
+    def _visit(self, label: str, recipe: Recipe, plan: Plan, above: tuple[RecipeKey, ...]) -> RecipeKey:
+        """Put a recipe and what it needs into the plan; raises what makes it impossible."""
+        key = recipe.key
+        if key is None:
+            raise NotFound("content-missing", "it is imported media, and its bytes are not in the store")
+        if key in above:
+            raise InvalidInput("dependency-cycle", "its inputs lead back to itself")
+        if key in plan.steps:
+            return key
+        assert recipe.generator is not None
+        declaration = self._registry.runnable(recipe.generator, recipe.version)
+        params = declaration.params.check(recipe.params)
+        if recipe.output.media_type not in declaration.media_types:
+            raise InvalidInput("bad-media-type", f"'{declaration.name}' does not make {recipe.output.media_type}")
+        step = Step(key, recipe, label, seconds=self._estimate(recipe, declaration, params))
+        for name, given in recipe.inputs.items():
+            if self._store.find(given.digest) is None:
+                producer = self._producer(given.digest, given.path)
+                if producer is None:
+                    where = f" ({given.path})" if given.path else ""
+                    raise NotFound(
+                        "input-missing", f"its input '{name}'{where} is not in the store, and no recipe is known for it"
+                    )
+                step.depends.add(self._visit(given.path or name, producer, plan, (*above, key)))
+        plan.steps[key] = step
+        return key
+
+    def _producer(self, digest: Digest, hint: str | None) -> Recipe | None:
+        with self._lock:
+            known = self._cache.known_outputs(digest)
+        for made in known:
+            recipe = decode_or_none(made.recipe)
+            if recipe is not None:
+                return recipe
+        try:
+            if hint is not None:
+                check_relative(hint.encode(errors="surrogateescape"))
+        except InvalidInput:
+            hint = None  # a path hint that leaves the worktree is never looked at
+        return self._find(digest, hint)
+
+    def _estimate(self, recipe: Recipe, declaration: Declaration, params: Mapping[str, object]) -> float | None:
+        """The larger of what the blob and the generator say, so that a blob cannot talk its cost down."""
+        told = [] if recipe.output.seconds is None else [float(recipe.output.seconds)]
+        if declaration.estimate is not None:
+            told.append(declaration.estimate(params).seconds)
+        if told:
+            return max(told)
+        with self._lock:
+            return self._cache.typical_seconds(declaration.name, declaration.version)
+
+    # -------------------------------------------------------------------------------- making
+
+    def run(self, plan: Plan, progress: Progress, limit: float | None = None) -> Iterator[Outcome]:
+        """Do what the plan says and give each want's outcome as it is decided, what is present first.
+
+        ``limit`` stops everything after that many seconds. Leaving the iterator early cancels what runs.
+        """
+        yield from plan.present
+        yield from plan.failed
+        if not plan.steps:
+            return
+        self._store.prepare()
+        deadline = None if limit is None else time.monotonic() + limit
+        jobs = [self._job(step) for step in plan.steps.values()]
+        by_id = {key.hex: key for key in plan.steps}
+
+        def perform(job: Job, slot: Slot) -> Result:
+            step = plan.steps[by_id[job.id]]
+            progress.started(step.label, step.seconds)
+            error: RegenstoreError | None = None
+            try:
+                return self._make(step, slot, deadline, progress)
+            except RegenstoreError as found:
+                error = found
+                raise
+            finally:
+                progress.finished(step.label, error)
+
+        for job, result in self.executor.run(jobs, perform):
+            for want in plan.waiting.get(by_id[job.id], ()):
+                yield self._outcome(want, result)
+
+    @staticmethod
+    def _outcome(want: Want, result: Result | Exception) -> Outcome:
+        if isinstance(result, RegenstoreError):
+            return Outcome(want, error=result)
+        if isinstance(result, Exception):
+            raise result
+        content = result.outputs.get(want.recipe.output.name)
+        if content is None:
+            made = ", ".join(sorted(result.outputs))
+            error = GenerationError(
+                "output-missing", f"the run gave no output '{want.recipe.output.name}' (it gave: {made})"
+            )
+            return Outcome(want, error=error)
+        return Outcome(want, content, result.seconds)
+
+    def _job(self, step: Step) -> Job:
+        declaration = self._registry.find(step.recipe.generator or "").declaration
+        group = f"{declaration.implementation} {declaration.model_key(step.recipe.model, step.recipe.params)}"
+        return Job(step.key.hex, group, frozenset(key.hex for key in step.depends))
+
+    def _make(self, step: Step, slot: Slot, deadline: float | None, progress: Progress) -> Result:
+        """One key: wait for whoever makes it now, look again, run it, record it."""
+
+        def waiting() -> None:
+            if slot.cancelled.is_set():
+                raise GenerationError("cancelled", "cancelled")
+            progress.advanced(step.label, 0.0, "another process is making it")
+
+        with lease(f"{self._store.root}/leases", step.key.hex, waiting):
+            with self._lock:
+                results = self._cache.results(step.key)
+            for result in results:
+                if self._complete(result.outputs):
+                    return result
+            assert step.recipe.generator is not None
+            declaration = self._registry.runnable(step.recipe.generator, step.recipe.version)
+            inputs = {name: self._input(name, given.digest, given.path) for name, given in step.recipe.inputs.items()}
+            outdir = self._store.temp_path("run")
+            with durable.storage_errors(outdir):
+                durable.make_folder(outdir)
+            with self._lock:
+                run = self._cache.start_run(step.key, step.recipe, self._clock())
+            try:
+                result = self._generate(step, declaration, inputs, outdir, slot, deadline, progress)
+            except RegenstoreError as error:
+                with self._lock:
+                    self._cache.end_run(run, "cancelled" if error.kind == "cancelled" else "failed", error.message)
+                raise
+            finally:
+                shutil.rmtree(outdir, ignore_errors=True)
+            with self._lock:
+                self._cache.end_run(run, "done")
+            return result
+
+    def _generate(
+        self,
+        step: Step,
+        declaration: Declaration,
+        inputs: Mapping[str, str],
+        outdir: str,
+        slot: Slot,
+        deadline: float | None,
+        progress: Progress,
+    ) -> Result:
+        recipe = step.recipe
+        params = declaration.params.check(recipe.params)
+        item = Item(step.key.hex, params, inputs, recipe.output.media_type, outdir, dict(recipe.model))
+
+        def tell(done: float, total: float, note: str) -> None:
+            progress.advanced(step.label, done / total if total else 0.0, note)
+
+        made = slot.run(declaration, declaration.model_key(recipe.model, recipe.params), item, deadline, tell)
+        outputs = {}
+        for name, (path, media_type) in made.outputs.items():
+            digest, size = self._store.adopt(path)
+            outputs[name] = Content(digest, size, media_type)
+        result = Result(step.key, outputs, made.seconds, self._clock(), made.fingerprint)
+        with self._lock:
+            self._cache.record(recipe, result)
+        return result
+
+    def _input(self, name: str, digest: Digest, path: str | None) -> str:
+        found = self._store.find(digest)
+        if found is None:
+            where = f" ({path})" if path else ""
+            raise GenerationError(
+                "input-changed", f"its input '{name}'{where} was made again with other bytes than {digest}"
+            )
+        return found
