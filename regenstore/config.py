@@ -1,0 +1,150 @@
+"""Settings: defaults < Git's configuration < the environment. With ``cli/``, the only reader of either.
+
+Nothing is read from files of the worktree: a cloned repository cannot raise its own budget or move the
+store. Standard library only: the Git filter reads its settings here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from regenstore.errors import InvalidInput
+from regenstore.refs.git import Git
+
+PLACE, FETCH, GENERATE = "place", "fetch", "generate"
+POLICIES = (PLACE, FETCH, GENERATE)
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_WORKER_SEES = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SystemRoot")
+_TRUE, _FALSE = {"true", "yes", "on", "1", ""}, {"false", "no", "off", "0"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set. Names in Git's configuration: ``regenstore.<name>``."""
+
+    store: str | None = None
+    """Folder of the store; None: ``regenstore`` in Git's common folder."""
+    smudge: str = GENERATE
+    """What a git command may do for missing media: ``place``, ``fetch`` or ``generate``."""
+    budget: float = 60.0
+    """Seconds of estimated work that one git command may start by itself."""
+    inline: bool = False
+    """Whether checkouts wait for media before git goes on."""
+    jobs: int = 0
+    """Workers at a time; 0: one per two cores, at least one."""
+    timeout: float = 3600.0
+    """Seconds after which a generator that works on one item is stopped."""
+    max_output: int = 64 << 30
+    """Bytes that one generated file may have."""
+    reflink: bool = True
+    """Whether media may share blocks with the store where the file system can."""
+    trust_file: str = ""
+    """The user's record of approved generator definitions; never inside a repository."""
+    object_format: str = "sha1"
+    worker_environment: Mapping[str, str] = field(default_factory=dict)
+    """All that a generator's process sees of the environment, besides a home of its own."""
+
+    @property
+    def oid_size(self) -> int:
+        return 32 if self.object_format == "sha256" else 20
+
+    @property
+    def workers(self) -> int:
+        return self.jobs or max(1, (os.cpu_count() or 2) // 2)
+
+
+@dataclass(frozen=True)
+class GitEnvironment:
+    """What git tells its children about the repository."""
+
+    git_dir: str | None
+    index: str | None
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None) -> GitEnvironment:
+        found = os.environ if environ is None else environ
+        return cls(found.get("GIT_DIR"), found.get("GIT_INDEX_FILE"))
+
+
+def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings for a repository; raises InvalidInput (``bad-config``) naming the setting."""
+    found = dict(os.environ if environ is None else environ)
+    pairs = git.run("config", "-z", "--get-regexp", r"^(regenstore\.|extensions\.objectformat$)", check=False).stdout
+    values: dict[str, str] = {}
+    for pair in pairs.decode(errors="surrogateescape").split("\0"):
+        name, separator, value = pair.partition("\n")
+        values[name] = value if separator else "true"
+    for name in ("store", "smudge", "budget", "inline", "jobs", "timeout", "max_output", "reflink"):
+        given = found.get(f"REGENSTORE_{name.upper()}")
+        if given is not None:
+            values["regenstore." + name.replace("_", "")] = given
+    return _settings(values, found)
+
+
+def _settings(values: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+    def text(name: str, default: str) -> str:
+        return values.get(f"regenstore.{name}", default)
+
+    in_ci = environ.get("CI", "").lower() not in ("", *_FALSE)
+    policy = text("smudge", FETCH if in_ci else GENERATE)
+    if policy not in POLICIES:
+        raise _bad("smudge", "one of " + ", ".join(POLICIES), policy)
+    store = values.get("regenstore.store")
+    return Settings(
+        store=os.path.abspath(os.path.expanduser(store)) if store else None,
+        smudge=policy,
+        budget=_seconds("budget", text("budget", "60")),
+        inline=_boolean("inline", text("inline", "false")),
+        jobs=_whole("jobs", text("jobs", "0")),
+        timeout=_seconds("timeout", text("timeout", "3600")),
+        max_output=_size("maxoutput", text("maxoutput", "64g")),
+        reflink=_boolean("reflink", text("reflink", "true")),
+        trust_file=_trust_file(environ),
+        object_format=values.get("extensions.objectformat", "sha1"),
+        worker_environment={name: environ[name] for name in _WORKER_SEES if name in environ},
+    )
+
+
+def _trust_file(environ: Mapping[str, str]) -> str:
+    home = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
+    return os.path.join(home, "regenstore", "trusted.json")
+
+
+def _seconds(name: str, text: str) -> float:
+    scale = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:], 0.0)
+    try:
+        value = float(text[:-1]) * scale if scale else float(text)
+    except ValueError:
+        raise _bad(name, "seconds, or a number with s, m or h", text) from None
+    if not value >= 0:
+        raise _bad(name, "a duration of 0 or more", text)
+    return value
+
+
+def _size(name: str, text: str) -> int:
+    number = text.lower().removesuffix("b").removesuffix("i")
+    unit = number[-1:] if number[-1:].isalpha() else ""
+    try:
+        return int(float(number.removesuffix(unit)) * _UNITS[unit])
+    except (KeyError, ValueError, OverflowError):
+        raise _bad(name, "a size such as 500m or 2g", text) from None
+
+
+def _whole(name: str, text: str) -> int:
+    if not text.isdigit():
+        raise _bad(name, "a whole number", text)
+    return int(text)
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise _bad(name, "true or false", text)
+
+
+def _bad(name: str, expected: str, found: str) -> InvalidInput:
+    return InvalidInput("bad-config", f"regenstore.{name}: expected {expected}, found {found!r}")

@@ -1,0 +1,78 @@
+"""``.gitattributes`` lines: which paths hold recipes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from regenstore.gitfilter.install import ATTRIBUTES
+from regenstore.objects import durable
+
+FILE = ".gitattributes"
+
+
+def quote_pattern(pattern: str) -> str:
+    """A pattern as gitattributes(5) takes it: quoted as C does where it has blanks or special characters."""
+    if pattern and not any(c.isspace() or c in '"\\' or ord(c) < 32 for c in pattern) and pattern[0] not in "#!":
+        return pattern
+    names = {"\\": "\\\\", '"': '\\"', "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+    return '"' + "".join(names.get(c, c if ord(c) >= 32 else f"\\{ord(c):03o}") for c in pattern) + '"'
+
+
+def tracked_patterns(text: str) -> list[str]:
+    """The patterns, as written, whose line names our filter."""
+    found = []
+    for line in text.splitlines():
+        pattern, attributes = _split(line)
+        if pattern and "filter=regenstore" in attributes.split():
+            found.append(pattern)
+    return found
+
+
+def read(folder: str) -> str:
+    """A folder's attribute file, or nothing."""
+    try:
+        with open(os.path.join(folder, FILE), encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def track(text: str, patterns: Iterable[str]) -> tuple[str, list[str]]:
+    """The text with a line for each pattern that has none, and those patterns."""
+    known, added = set(tracked_patterns(text)), []
+    lines = text.splitlines()
+    for pattern in map(quote_pattern, patterns):
+        if pattern not in known:
+            known.add(pattern)
+            added.append(pattern)
+            lines.append(f"{pattern} {ATTRIBUTES}")
+    return "".join(line + "\n" for line in lines), added
+
+
+def untrack(text: str, patterns: Iterable[str]) -> tuple[str, list[str]]:
+    """The text without our lines for the patterns, and those that had one."""
+    wanted, removed, kept = set(map(quote_pattern, patterns)), [], []
+    for line in text.splitlines():
+        pattern, attributes = _split(line)
+        if pattern in wanted and "filter=regenstore" in attributes.split():
+            removed.append(pattern)
+        else:
+            kept.append(line)
+    return "".join(line + "\n" for line in kept), removed
+
+
+def write(folder: str, text: str) -> None:
+    """Write a folder's attribute file, whole or not at all."""
+    durable.write_file(os.path.join(folder, FILE), text.encode(errors="surrogateescape"))
+
+
+def _split(line: str) -> tuple[str, str]:
+    line = line.strip()
+    if line.startswith('"'):
+        end = 1
+        while end < len(line) and line[end] != '"':
+            end += 2 if line[end] == "\\" else 1
+        return line[: end + 1], line[end + 1 :]
+    pattern, _, attributes = line.partition(" ")
+    return ("", "") if pattern.startswith("#") else (pattern, attributes)

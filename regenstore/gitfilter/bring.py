@@ -1,0 +1,115 @@
+"""The heavy half of a checkout: makes missing media present, within the policy, and places them.
+
+Imported only when something is missing. Everything that was asked for in one git command is known here at
+once: one plan, one budget, batches by model, one progress display.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from regenstore.errors import FormatError, RegenstoreError, TrustRequired
+from regenstore.gitfilter.smudge import FilterReport, Missing
+from regenstore.objects import toml
+from regenstore.objects.content_store import ContentStore
+from regenstore.realise import Outcome, Progress, Realiser, Want
+from regenstore.worktree.place import Placement, Placer
+
+BATCH_SECONDS = 1.0
+
+
+def bring(
+    missing: Sequence[Missing],
+    *,
+    realiser: Realiser,
+    store: ContentStore,
+    placer: Placer,
+    generate: bool,
+    budget: float,
+    report: FilterReport,
+    progress: Progress,
+) -> None:
+    """Place what can be had; tell the report of every path that stays a recipe, and why."""
+    wants: list[Want] = []
+    by_label: dict[str, Missing] = {}
+    for given in missing:
+        label = os.fsdecode(given.path)
+        try:
+            wants.append(Want(label, toml.decode(given.text)))
+            by_label[label] = given
+        except FormatError as error:
+            if error.kind == "newer-recipe":
+                report.left(given.path, error.message)
+    plan = realiser.plan(wants).within(budget if generate else -1.0)
+    batch = _Batch(placer, report)
+    for outcome in realiser.run(plan, progress, limit=2 * budget + 10):
+        given = by_label[outcome.want.label]
+        if outcome.content is None:
+            report.left(given.path, _reason(outcome, generate))
+            continue
+        source = store.find(outcome.content.digest, outcome.content.size)
+        if source is not None:
+            batch.add(Placement(given.path, source, given.text, given.oid))
+    batch.flush()
+
+
+def _reason(outcome: Outcome, generate: bool) -> str:
+    error = outcome.error
+    assert error is not None
+    if isinstance(error, TrustRequired) and error.kind == "over-budget" and not generate:
+        return "making it is left to 'regenstore get' by regenstore.smudge"
+    return error.message
+
+
+class _Batch:
+    """Places media about once a second, and the rest at the end: each time costs a read of the index."""
+
+    def __init__(self, placer: Placer, report: FilterReport, clock: Callable[[], float] = time.monotonic) -> None:
+        self._placer, self._report, self._clock = placer, report, clock
+        self._waiting: list[Placement] = []
+        self._last = clock()
+
+    def add(self, placement: Placement) -> None:
+        self._waiting.append(placement)
+        if self._clock() - self._last >= BATCH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        try:
+            done = self._placer.place(waiting)
+        except RegenstoreError as error:
+            for placement in waiting:
+                self._report.left(placement.path, error.message)
+            return
+        finally:
+            self._last = self._clock()
+        self._report.placed(len(done.placed))
+        for path, reason in done.skipped:
+            self._report.left(path, reason)
+
+
+def bring_one(
+    path: bytes, text: bytes, realiser: Realiser, store: ContentStore, budget: float, report: FilterReport
+) -> str | None:
+    """One medium at once, for checkouts that wait: the path of its bytes, or None with the reason told."""
+    try:
+        want = Want(os.fsdecode(path), toml.decode(text))
+    except FormatError:
+        return None
+    plan = realiser.plan([want]).within(budget)
+    for outcome in realiser.run(plan, _Silent(), limit=2 * budget + 10):
+        if outcome.content is not None:
+            return store.find(outcome.content.digest, outcome.content.size)
+        report.left(path, _reason(outcome, budget >= 0))
+    return None
+
+
+class _Silent:
+    def started(self, label: str, seconds: float | None) -> None: ...
+
+    def advanced(self, label: str, fraction: float, note: str) -> None: ...
+
+    def finished(self, label: str, error: RegenstoreError | None) -> None: ...

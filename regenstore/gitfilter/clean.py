@@ -1,0 +1,172 @@
+"""clean: from what lies in the worktree to what Git keeps.
+
+It never guesses: bytes are tied to a recipe by digest alone, and unknown bytes are imported media. Before
+it answers, the bytes are in the store, durably. Recipe text, text with conflict markers and empty input
+pass through. It raises only when bytes could not be made safe; git then stops before it changes anything.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from itertools import chain
+
+from regenstore.gitfilter.process import Payload, Request, Stored
+from regenstore.gitfilter.spool import Candidate, Spooled, take_in
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.ids import Digest
+from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.scan import scan_take
+from regenstore.refs.git import BlobReader, blob_id, file_blob_id
+from regenstore.worktree.index_view import IndexView
+from regenstore.worktree.link import Linker
+from regenstore.worktree.pending import Pending
+
+TEXT_LIMIT = 4 << 20
+_SMALL = 256 << 10
+_BOM = b"\xef\xbb\xbf"
+
+
+class CleanFilter:
+    """The clean filter of one worktree."""
+
+    def __init__(
+        self,
+        top: bytes,
+        oid_size: int,
+        store: ContentStore,
+        cache: ResultCache,
+        index: IndexView,
+        blobs: BlobReader,
+        pending: Pending,
+    ) -> None:
+        self._top = top
+        self._oid_size = oid_size
+        self._store = store
+        self._cache = cache
+        self._index = index
+        self._blobs = blobs
+        self._pending = pending
+        self._linker = Linker()
+        self._prepared = False
+        self._raw: list[str] = []
+
+    def clean(self, request: Request, content: Iterator[memoryview]) -> Payload:
+        """The blob for a worktree content. Raises StorageError when the bytes cannot be stored."""
+        first = bytes(next(content, b""))
+        if not first:
+            return b""
+        if first.removeprefix(_BOM).startswith((b"regenstore = ", b"<<<<<<<")):
+            text = bytearray(first)
+            for chunk in content:
+                text += chunk
+                if len(text) > TEXT_LIMIT:
+                    return self._medium(request.path, chain([bytes(text)], content))
+            return self._text(request.path, bytes(text))
+        return self._medium(request.path, chain([first], content))
+
+    def finish(self) -> None:
+        """Remove what answers needed only until they were sent."""
+        for path in self._raw:
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                continue
+
+    # -------------------------------------------------------------------------------- recipe text
+
+    def _text(self, path: bytes, text: bytes) -> bytes:
+        """Recipe text in its one form; what the index has already, and what is no valid recipe, as it is."""
+        if self._index.oid(path) == blob_id(text, self._oid_size):
+            return text
+        from regenstore.worktree import attribution
+
+        return attribution.one_text(text)
+
+    # -------------------------------------------------------------------------------- media
+
+    def _medium(self, path: bytes, chunks: Iterator[memoryview | bytes]) -> Payload:
+        if not self._prepared:
+            self._store.prepare()
+            self._prepared = True
+        known = self._known_text(path)
+        spooled = take_in(self._store, chunks, self._candidate(path, known))
+        try:
+            blob = self._blob(path, known, spooled)
+        except BaseException:
+            spooled.discard()
+            raise
+        if isinstance(blob, Stored):
+            return blob
+        spooled.keep()
+        return blob
+
+    def _known_text(self, path: bytes) -> bytes | None:
+        """The blob that the index has at the path, if it may be a recipe."""
+        oid = self._index.oid(path)
+        return None if oid is None else self._blobs.read(oid.hex().encode(), TEXT_LIMIT)
+
+    def _candidate(self, path: bytes, known: bytes | None) -> Candidate | None:
+        """A file that probably holds the stream's bytes: the recorded take, or a clone of the worktree file."""
+        try:
+            found = os.lstat(os.path.join(self._top, path))
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISREG(found.st_mode) or found.st_size == 0:
+            return None
+        take = scan_take(known) if known is not None else None
+        if take is not None and take[1] == found.st_size:
+            stored = self._store.find(Digest(take[0]), take[1])
+            if stored is not None:
+                return Candidate(stored, temp=False)
+        return self._clone(path) if found.st_size >= _SMALL else None
+
+    def _clone(self, path: bytes) -> Candidate | None:
+        temp = self._store.temp_path("clone")
+        try:
+            source = os.open(os.path.join(self._top, path), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                try:
+                    cloned = self._linker.clone(source, target)
+                finally:
+                    os.close(target)
+            finally:
+                os.close(source)
+            if cloned:
+                return Candidate(temp, temp=True)
+        except OSError:
+            pass  # the stream itself is taken in, and reports a full disk
+        try:
+            os.unlink(temp)
+        except FileNotFoundError:
+            pass
+        return None
+
+    def _blob(self, path: bytes, known: bytes | None, spooled: Spooled) -> Payload:
+        digest, size = spooled.digest, spooled.size
+        pending = self._pending.get(path) if self._pending else None
+        if pending is not None and scan_take(pending) == (digest.raw, size):
+            return pending
+        if known is not None:
+            if scan_take(known) == (digest.raw, size):
+                return known
+            if not known.removeprefix(_BOM).startswith(b"regenstore = ") and self._same_raw(path, spooled):
+                return self._raw_reply(spooled)
+        from regenstore.worktree import attribution  # parses recipes: the lean path above does not
+
+        return attribution.attribute(self._cache, path, known, digest, size, spooled.head)
+
+    def _same_raw(self, path: bytes, spooled: Spooled) -> bool:
+        """Whether the index holds these very bytes as they are (raw media that somebody committed)."""
+        file = spooled.temp or self._store.find(spooled.digest, spooled.size)
+        return file is not None and file_blob_id(file, self._oid_size) == self._index.oid(path)
+
+    def _raw_reply(self, spooled: Spooled) -> Payload:
+        if spooled.temp is None:
+            stored = self._store.find(spooled.digest, spooled.size)
+            assert stored is not None
+            return Stored(stored)
+        self._raw.append(spooled.temp)
+        return Stored(spooled.temp)

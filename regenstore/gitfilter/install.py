@@ -1,0 +1,94 @@
+"""What Git's configuration says about regenstore, and writing it.
+
+The values name the installed program by its absolute path, so that they work from a virtual environment
+and in GUI clients, whose PATH is another.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from regenstore.errors import Conflict
+from regenstore.refs.git import Git
+
+SCOPES = ("global", "local", "system", "worktree")
+ATTRIBUTES = "filter=regenstore diff=regenstore merge=regenstore -text"
+_XFUNCNAME = r"^(\[.*\])$"
+_OURS = "regenstore"
+
+
+def git_values(program: str) -> dict[str, str]:
+    """Configuration names and values. ``program`` is the path of ``regenstore-filter``.
+
+    No textconv and no external diff: both would bring back media for every old version that ``git log -p``
+    shows.
+    """
+    quoted = shlex.quote(program)
+    return {
+        "filter.regenstore.process": f"{quoted} process",
+        "filter.regenstore.clean": f"{quoted} clean -- %f",
+        "filter.regenstore.smudge": f"{quoted} smudge -- %f",
+        "filter.regenstore.required": "true",
+        "merge.regenstore.name": "recipes, field by field",
+        "merge.regenstore.driver": f"{quoted} merge-driver %O %A %B %L %P",
+        "diff.regenstore.binary": "false",
+        "diff.regenstore.xfuncname": _XFUNCNAME,
+    }
+
+
+@dataclass(frozen=True)
+class Change:
+    """One configuration value to write: ``before`` is None where there was none."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+def plan_install(git: Git, scope: str, program: str, *, force: bool = False) -> list[Change]:
+    """What installing would change; raises Conflict (``foreign-config``) where somebody else's value
+    stands, unless forced."""
+    changes = []
+    for name, value in git_values(program).items():
+        before = git.line("config", f"--{scope}", "--get", name)
+        if before == value:
+            continue
+        if before is not None and not force and not _ours(name, before):
+            raise Conflict(
+                "foreign-config", f"{name} in the {scope} configuration is {before!r}, which regenstore did not write"
+            )
+        changes.append(Change(name, before, value))
+    return changes
+
+
+def plan_uninstall(git: Git, scope: str) -> list[Change]:
+    """What uninstalling would remove from a scope."""
+    found = []
+    for name in git_values(""):
+        before = git.line("config", f"--{scope}", "--get", name)
+        if before is not None:
+            found.append(Change(name, before, None))
+    return found
+
+
+def apply(git: Git, scope: str, changes: list[Change]) -> None:
+    """Write the changes; raises FormatError with git's message when it refuses."""
+    for change in changes:
+        if change.after is None:
+            git.run("config", f"--{scope}", "--unset-all", change.name)
+        else:
+            git.run("config", f"--{scope}", "--replace-all", change.name, change.after)
+
+
+def _ours(name: str, value: str) -> bool:
+    return not name.endswith((".process", ".clean", ".smudge", ".driver")) or _OURS in value
+
+
+def clone_options(program: str, more: Mapping[str, str]) -> list[str]:
+    """``-c`` options with which ``git clone`` configures the new repository before it checks out."""
+    options = []
+    for name, value in {**git_values(program), **more}.items():
+        options += ["-c", f"{name}={value}"]
+    return options

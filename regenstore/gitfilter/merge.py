@@ -1,0 +1,144 @@
+"""The merge driver: three recipes, field by field.
+
+A field that one side changed takes that side's value; changed alike by both, that value; changed
+differently, it is in conflict, and only its lines get conflict markers. A merged recipe whose key is one
+side's keeps that side's take; otherwise the take is dropped: the medium is *wanted*, and is made like any
+missing one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from regenstore.objects import toml
+from regenstore.objects.recipe import Input, Output, Recipe, Take
+
+_GONE: Any = object()
+
+
+@dataclass(frozen=True)
+class Merged:
+    """``text`` has conflict markers exactly when ``conflicts`` names fields."""
+
+    text: bytes
+    conflicts: tuple[str, ...]
+
+
+class _Choice:
+    """Merges values, and collects where the sides disagree. ``prefer`` decides those: 'ours' or 'theirs'."""
+
+    def __init__(self, prefer: str) -> None:
+        self.prefer = prefer
+        self.conflicts: list[str] = []
+
+    def value(self, name: str, base: Any, ours: Any, theirs: Any) -> Any:
+        if _same(ours, theirs) or _same(theirs, base):
+            return ours
+        if _same(ours, base):
+            return theirs
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            return self.table(name, base if isinstance(base, Mapping) else {}, ours, theirs)
+        self.conflicts.append(name)
+        return ours if self.prefer == "ours" else theirs
+
+    def table(
+        self, name: str, base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        merged = {}
+        for key in dict.fromkeys([*ours, *theirs, *base]):
+            inner = f"{name}.{key}" if name else key
+            value = self.value(inner, base.get(key, _GONE), ours.get(key, _GONE), theirs.get(key, _GONE))
+            if value is not _GONE:
+                merged[key] = value
+        return merged
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equality that tells true from 1; the two are different values in a recipe."""
+    return type(a) is type(b) and bool(a == b)
+
+
+def merge_recipes(
+    base: Recipe | None, ours: Recipe, theirs: Recipe, marker: int = 7, names: tuple[str, str] = ("ours", "theirs")
+) -> Merged:
+    """Merge three-way; ``base`` None means that both sides added the path."""
+    sides = []
+    conflicts: list[str] = []
+    for prefer in ("ours", "theirs"):
+        choice = _Choice(prefer)
+        sides.append(toml.encode(_merge(base, ours, theirs, choice)))
+        conflicts = choice.conflicts
+    if not conflicts:
+        return Merged(sides[0], ())
+    return Merged(_marked(sides[0], sides[1], marker, names), tuple(dict.fromkeys(conflicts)))
+
+
+def _merge(base: Recipe | None, ours: Recipe, theirs: Recipe, choice: _Choice) -> Recipe:
+    plain = choice.table("", _plain(base) if base else {}, _plain(ours), _plain(theirs))
+    merged = toml.from_table(toml_table(plain, ours.imported or theirs.imported))
+    return _with_take(merged, base, ours, theirs, choice)
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as nested tables, without its take: that is decided afterwards."""
+    table: dict[str, Any] = {"generator": recipe.generator, "version": recipe.version, **recipe.extra}
+    if recipe.imported:
+        table = dict(recipe.extra)
+        if recipe.output.take is not None:  # imported bytes are a value like any other
+            table["take"] = (recipe.output.take.digest, recipe.output.take.size)
+    table["model"] = recipe.model
+    table["params"] = recipe.params
+    table["inputs"] = {name: _input(given) for name, given in recipe.inputs.items()}
+    output = {"name": recipe.output.name, "media_type": recipe.output.media_type, **recipe.output.extra}
+    return {**table, "output": output, "about": recipe.about}
+
+
+def _input(given: Input) -> dict[str, Any]:
+    return {"digest": str(given.digest), **({} if given.path is None else {"path": given.path}), **given.extra}
+
+
+def toml_table(plain: dict[str, Any], imported: bool) -> dict[str, Any]:
+    """The merged tables as a recipe document."""
+    table = {"regenstore": 1, **plain}
+    take = table.pop("take", None)
+    if take is not None and "generator" not in table:
+        table["output"] = {**table["output"], "digest": str(take[0]), "size": take[1]}
+    return table
+
+
+def _with_take(merged: Recipe, base: Recipe | None, ours: Recipe, theirs: Recipe, choice: _Choice) -> Recipe:
+    if merged.imported:
+        return merged
+    alike = [side for side in (ours, theirs) if side.key == merged.key and side.output.name == merged.output.name]
+    if not alike:
+        return merged.with_take(None, None)
+    if len(alike) == 1:
+        return _take_of(merged, alike[0].output)
+    previous = base.output.take if base is not None else None
+    if ours.output.take == theirs.output.take or theirs.output.take in (previous, None):
+        return _take_of(merged, ours.output)
+    if ours.output.take in (previous, None):
+        return _take_of(merged, theirs.output)
+    choice.conflicts.append("output.digest")
+    return _take_of(merged, (ours if choice.prefer == "ours" else theirs).output)
+
+
+def _take_of(merged: Recipe, output: Output) -> Recipe:
+    take: Take | None = output.take
+    return replace(merged, output=replace(merged.output, take=take, seconds=output.seconds))
+
+
+def _marked(ours: bytes, theirs: bytes, marker: int, names: tuple[str, str]) -> bytes:
+    """Both texts in one, with markers around the lines in which they differ."""
+    a, b = ours.decode().splitlines(keepends=True), theirs.decode().splitlines(keepends=True)
+    out: list[str] = []
+    for tag, a1, a2, b1, b2 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        if tag == "equal":
+            out += a[a1:a2]
+        else:
+            out += ["<" * marker + f" {names[0]}\n", *a[a1:a2], "=" * marker + "\n", *b[b1:b2]]
+            out += [">" * marker + f" {names[1]}\n"]
+    return "".join(out).encode()

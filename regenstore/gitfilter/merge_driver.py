@@ -1,0 +1,35 @@
+"""``merge.regenstore.driver``: the merge of recipe files that Git asks for."""
+
+from __future__ import annotations
+
+import subprocess
+
+from regenstore.errors import FormatError
+from regenstore.gitfilter.merge import merge_recipes
+from regenstore.objects import toml
+from regenstore.objects.recipe import Recipe
+
+
+def merge_files(base: str, ours: str, theirs: str, marker: int) -> bool:
+    """Merge into the file ``ours``; True when there is no conflict.
+
+    Anything that is not three recipes is left to Git's own text merge.
+    """
+    texts = []
+    for path in (base, ours, theirs):
+        with open(path, "rb") as file:
+            texts.append(file.read(toml.MAX_BYTES + 1))
+    try:
+        first = toml.decode(texts[0]) if texts[0] else None
+        recipes: list[Recipe] = [toml.decode(text) for text in texts[1:]]
+        if recipes[0].imported != recipes[1].imported:
+            raise FormatError("bad-recipe", "one side is imported media")
+        merged = merge_recipes(first, recipes[0], recipes[1], marker)
+    except FormatError:
+        return (
+            subprocess.run(["git", "merge-file", f"--marker-size={marker}", ours, base, theirs], check=False).returncode
+            == 0
+        )
+    with open(ours, "wb") as file:
+        file.write(merged.text)
+    return not merged.conflicts

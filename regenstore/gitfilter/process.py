@@ -1,0 +1,101 @@
+"""The long-running filter process: gitattributes(5), "Long Running Filter Process", protocol version 2.
+
+Speaks the protocol, and knows nothing of recipes: clean and smudge are given. ``delay`` is advertised only
+because ``can-delay=1`` tells a checkout from somebody who wants the bytes now; ``status=delayed`` is never
+answered (``git checkout -m`` crashes with it).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from regenstore.errors import FormatError
+from regenstore.gitfilter.pktline import MAX_DATA, EndOfInput, PacketReader, packets, text_packets, write_all
+
+_BATCH = 15 * MAX_DATA
+
+
+class Request(NamedTuple):
+    """What git asks: a path relative to the worktree's top, raw bytes."""
+
+    command: bytes
+    path: bytes
+    blob: bytes | None
+    """Git's object id in hex, where git tells it."""
+    can_delay: bool
+    """True for a checkout into the worktree."""
+
+
+class Stored(NamedTuple):
+    """A reply whose bytes are a file's."""
+
+    path: str
+
+
+Payload = bytes | Stored
+Handler = Callable[[Request, Iterator[memoryview]], Payload]
+
+
+def handshake(reader: PacketReader, out: int) -> None:
+    """Agree on version and capabilities; raises FormatError when the other side is not git."""
+    welcome = reader.lines()
+    if not welcome or welcome[0] != b"git-filter-client" or b"version=2" not in welcome:
+        raise FormatError("bad-packet", "expected git's filter protocol, version 2")
+    write_all(out, text_packets(b"git-filter-server", b"version=2"))
+    offered = set(reader.lines())
+    known = [c for c in (b"capability=clean", b"capability=smudge", b"capability=delay") if c in offered]
+    write_all(out, text_packets(*known))
+
+
+def serve(reader: PacketReader, out: int, handlers: dict[bytes, Handler], failed: Callable[[Request], None]) -> None:
+    """Answer requests until git closes the pipe.
+
+    A handler that raises is reported through ``failed`` and answered with an error: git then stops before
+    it changes anything. Handlers are total; only bytes that could not be made safe get there.
+    """
+    while True:
+        try:
+            request = _request(reader)
+        except EndOfInput:
+            return
+        content = reader.content()
+        handler = handlers.get(request.command)
+        try:
+            payload = handler(request, content) if handler is not None else None
+        except (BrokenPipeError, FormatError):
+            raise
+        except Exception:
+            failed(request)
+            payload = None
+        for _ in content:  # what the handler left unread
+            pass
+        if payload is None:
+            write_all(out, text_packets(b"status=error"))
+        else:
+            _reply(out, payload)
+
+
+def _request(reader: PacketReader) -> Request:
+    fields: dict[bytes, bytes] = {}
+    for line in reader.lines():
+        name, _, value = line.partition(b"=")
+        fields[name] = value
+    if b"command" not in fields or b"pathname" not in fields:
+        raise FormatError("bad-packet", "a request names no command or no path")
+    return Request(fields[b"command"], fields[b"pathname"], fields.get(b"blob"), fields.get(b"can-delay") == b"1")
+
+
+def _reply(out: int, payload: Payload) -> None:
+    if isinstance(payload, bytes):
+        write_all(out, text_packets(b"status=success") + packets(payload) + b"00000000")
+        return
+    fd = os.open(payload.path, os.O_RDONLY)
+    try:
+        write_all(out, text_packets(b"status=success"))
+        while chunk := os.read(fd, _BATCH):
+            write_all(out, packets(chunk))
+    finally:
+        os.close(fd)
+    write_all(out, b"00000000")

@@ -1,0 +1,145 @@
+"""smudge: from the recipe that Git keeps to what lies in the worktree.
+
+A checkout is answered at once with the recipe text; when git has ended (its index written and unlocked)
+:meth:`SmudgeFilter.finish` puts the media in place. Somebody who wants the bytes now (``archive``,
+``cat-file --filters``) gets them, if the store has them. Nothing here fails a git command: what cannot be
+had stays as recipe text, and one line says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from regenstore.gitfilter.process import Payload, Request, Stored
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.ids import Digest
+from regenstore.objects.scan import scan_take
+from regenstore.worktree.pending import Pending
+from regenstore.worktree.place import Placement, Placer
+
+RECIPE_LIMIT = 4 << 20
+
+
+class Missing(NamedTuple):
+    """A checked-out recipe whose take is not in the store (or that has none)."""
+
+    path: bytes
+    text: bytes
+    oid: bytes
+
+
+class FilterReport(Protocol):
+    """Where the filter's few lines for people go."""
+
+    def left(self, path: bytes, reason: str) -> None: ...
+
+    def placed(self, count: int) -> None: ...
+
+
+Bring = Callable[[Sequence[Missing]], None]
+"""Makes missing media present and places them: the heavy half, imported only when it is needed."""
+
+
+class SmudgeFilter:
+    """The smudge filter of one worktree. ``inline`` answers checkouts with media too."""
+
+    def __init__(
+        self,
+        store: ContentStore,
+        pending: Pending,
+        placer: Callable[[], Placer],
+        blob_oid: Callable[[bytes], bytes],
+        bring: Bring,
+        report: FilterReport,
+        *,
+        inline: Callable[[bytes, bytes], str | None] | None = None,
+    ) -> None:
+        self._store = store
+        self._pending = pending
+        self._placer = placer
+        self._blob_oid = blob_oid
+        self._bring = bring
+        self._report = report
+        self._inline = inline
+        self._queue: dict[bytes, tuple[bytes, bytes | None]] = {}
+        self._temps: list[str] = []
+
+    def smudge(self, request: Request, content: Iterator[memoryview]) -> Payload:
+        """The worktree's content for a blob: at first always what Git has, except for who cannot wait."""
+        text = bytearray()
+        for chunk in content:
+            text += chunk
+            if len(text) > RECIPE_LIMIT:
+                return self._raw(bytes(text), content)
+        blob = bytes(text)
+        if not blob.startswith(b"regenstore = "):
+            return blob
+        if request.can_delay:
+            if self._pending:
+                self._pending.clear(request.path)
+            if self._inline is not None:
+                made = self._inline(request.path, blob)
+                return blob if made is None else Stored(made)
+            self._queue[request.path] = (blob, request.blob)
+            return blob
+        return self._now(blob)
+
+    def _raw(self, head: bytes, content: Iterator[memoryview]) -> Stored:
+        """Raw media that somebody committed: git sends all of it before it reads, so it needs a place."""
+        import tempfile
+
+        with tempfile.NamedTemporaryFile(prefix="regenstore-", delete=False) as file:
+            self._temps.append(file.name)
+            file.write(head)
+            for chunk in content:
+                file.write(chunk)
+        return Stored(file.name)
+
+    def _now(self, text: bytes) -> Payload:
+        found = self._find(text)
+        return text if found is None else Stored(found)
+
+    def _find(self, text: bytes) -> str | None:
+        take = scan_take(text)
+        if take is None:
+            take = parsed_take(text)
+        return None if take is None else self._store.find(Digest(take[0]), take[1])
+
+    def finish(self) -> None:
+        """Place what the store has, then bring what it has not. Called when git has closed the pipe."""
+        for temp in self._temps:
+            os.unlink(temp)
+        self._temps.clear()
+        if not self._queue:
+            return
+        placements: list[Placement] = []
+        missing: list[Missing] = []
+        for path, (text, hexa) in self._queue.items():
+            oid = bytes.fromhex(hexa.decode("ascii")) if hexa else self._blob_oid(text)
+            source = self._find(text)
+            if source is None:
+                missing.append(Missing(path, text, oid))
+            else:
+                placements.append(Placement(path, source, text, oid))
+        self._queue.clear()
+        if placements:
+            done = self._placer().place(placements)
+            self._report.placed(len(done.placed))
+            for path, reason in done.skipped:
+                self._report.left(path, reason)
+        if missing:
+            self._bring(missing)
+
+
+def parsed_take(text: bytes) -> tuple[bytes, int] | None:
+    """The take by the real parser, for texts that the line scan leaves alone."""
+    from regenstore.errors import FormatError
+    from regenstore.objects import toml
+
+    try:
+        take = toml.decode(text).output.take
+    except FormatError:
+        return None
+    return None if take is None else (take.digest.raw, take.size)

@@ -1,0 +1,147 @@
+"""Taking in a stream of unknown length: hashed on the way, written down only where it has to be.
+
+The bytes of a clean request usually lie in a file already: the worktree file itself, or a content of the
+store. Such a *candidate* is compared with the stream as it comes; while they agree, nothing is written. At
+the first difference the agreed part is copied from the candidate, and the rest of the stream is written
+after it. So no byte is ever lost, whatever the file turns into meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from blake3 import blake3
+
+from regenstore.objects import durable
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.ids import Digest
+
+_PIECE = 1 << 20
+
+
+class Spooled:
+    """A finished stream. ``temp`` is a file of the store with its bytes, None when they were a stored
+    content's. ``keep`` makes the bytes durable in the store; ``discard`` drops the temp file."""
+
+    def __init__(self, store: ContentStore, digest: Digest, size: int, head: bytes, temp: str | None) -> None:
+        self.digest, self.size, self.head = digest, size, head
+        self._store, self.temp = store, temp
+
+    def keep(self) -> None:
+        if self.temp is not None:
+            if self._store.find(self.digest, self.size) is None:
+                self._store.put_file(self.temp, self.digest)
+            else:
+                durable.unlink(self.temp)
+            self.temp = None
+
+    def discard(self) -> None:
+        if self.temp is not None:
+            durable.unlink(self.temp)
+            self.temp = None
+
+
+class Candidate:
+    """A file that may hold the stream's bytes. ``temp`` says that it is ours to move into the store."""
+
+    def __init__(self, path: str, *, temp: bool) -> None:
+        self.path, self.temp = path, temp
+        self.fd = os.open(path, os.O_RDONLY)
+        self._buffer = bytearray()
+
+    def agrees(self, piece: memoryview) -> bool:
+        """Whether the next bytes of the file are this piece."""
+        if len(self._buffer) < len(piece):
+            self._buffer = bytearray(len(piece))
+        view = memoryview(self._buffer)[: len(piece)]
+        return os.readv(self.fd, [view]) == len(piece) and view == piece
+
+    def at_end(self) -> bool:
+        return not os.read(self.fd, 1)
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def take_in(store: ContentStore, chunks: Iterable[memoryview | bytes], candidate: Candidate | None) -> Spooled:
+    """Read a stream to its end. Raises StorageError when it cannot be written down; then no temp file is
+    left, and the stream is only partly read."""
+    intake = _Intake(store, candidate)
+    try:
+        with durable.storage_errors(store.root):
+            for chunk in chunks:
+                intake.add(memoryview(chunk))
+            return intake.finish()
+    except BaseException:
+        intake.abandon()
+        raise
+
+
+class _Intake:
+    def __init__(self, store: ContentStore, candidate: Candidate | None) -> None:
+        self.store = store
+        self.candidate = candidate
+        self.hasher = blake3()
+        self.size = 0
+        self.head = b""
+        self.temp: str | None = None
+        self.out = -1
+
+    def add(self, piece: memoryview) -> None:
+        if len(self.head) < 64:
+            self.head += bytes(piece[: 64 - len(self.head)])
+        self.hasher.update(piece)
+        if self.candidate is not None and not self.candidate.agrees(piece):
+            self._leave_candidate()
+        if self.candidate is None:
+            self._write(piece)
+        self.size += len(piece)
+
+    def finish(self) -> Spooled:
+        if self.candidate is not None and not self.candidate.at_end():
+            self._leave_candidate()
+        if self.candidate is not None:
+            self.candidate.close()
+            if self.candidate.temp:
+                self.temp = self.candidate.path
+        elif self.out >= 0:
+            os.close(self.out)
+            self.out = -1
+        return Spooled(self.store, Digest(self.hasher.digest()), self.size, self.head, self.temp)
+
+    def abandon(self) -> None:
+        if self.out >= 0:
+            os.close(self.out)
+        if self.candidate is not None:
+            self.candidate.close()
+            if self.candidate.temp:
+                durable.unlink(self.candidate.path)
+        if self.temp is not None:
+            durable.unlink(self.temp)
+
+    def _leave_candidate(self) -> None:
+        """The stream differs from here on: copy what agreed, and write from now on."""
+        left, self.candidate = self.candidate, None
+        assert left is not None
+        try:
+            done = 0
+            while done < self.size:
+                agreed = os.pread(left.fd, min(_PIECE, self.size - done), done)
+                if not agreed:
+                    raise OSError(5, "a candidate file was cut while it was read")
+                self._write(memoryview(agreed))
+                done += len(agreed)
+        finally:
+            left.close()
+            if left.temp:
+                durable.unlink(left.path)
+
+    def _write(self, piece: memoryview) -> None:
+        if self.out < 0:
+            self.temp = self.store.temp_path("clean")
+            self.out = os.open(self.temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        while piece:
+            piece = piece[os.write(self.out, piece) :]

@@ -1,0 +1,122 @@
+"""A repository with its worktree: finds the parts and holds them. Verbs take the parts they need.
+
+Each part is made at its first use, and what is heavy is imported only then: the Git filter opens one of
+these for every git command.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from regenstore import config
+from regenstore.errors import NotFound
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.result_cache import ResultCache
+from regenstore.refs.git import BlobReader, Git
+from regenstore.worktree.index_view import IndexView
+from regenstore.worktree.link import Linker
+from regenstore.worktree.location import Location, locate
+from regenstore.worktree.pending import Pending
+from regenstore.worktree.place import Placer
+
+if TYPE_CHECKING:
+    from regenstore.generators.registry import Registry
+    from regenstore.realise import Realiser
+    from regenstore.tracked.workbench import Workbench
+
+
+class Repository:
+    """The parts of one worktree."""
+
+    def __init__(self, location: Location, settings: config.Settings, git: Git) -> None:
+        self.location = location
+        self.settings = settings
+        self.git = git
+
+    @classmethod
+    def at_top(cls, top: str, environment: config.GitEnvironment) -> Repository:
+        """The repository whose worktree's top is known, as a filter knows it."""
+        git = Git(top)
+        return cls(locate(top, environment.git_dir, environment.index), config.load(git), git)
+
+    @classmethod
+    def discover(cls, cwd: str, environment: config.GitEnvironment) -> Repository:
+        """The repository around a folder; raises NotFound (``not-a-repository``)."""
+        git = Git(cwd)
+        answer = git.run("rev-parse", "--show-toplevel", "--absolute-git-dir", check=False)
+        lines = answer.stdout.decode(errors="surrogateescape").split("\n")
+        if answer.returncode or len(lines) < 2 or not lines[0]:
+            raise NotFound("not-a-repository", f"{cwd} is not inside a Git worktree")
+        top, git_dir = lines[0], lines[1]
+        located = locate(top, git_dir, environment.index and os.path.abspath(environment.index))
+        inside = Git(top)
+        return cls(located, config.load(inside), inside)
+
+    @cached_property
+    def store(self) -> ContentStore:
+        return ContentStore(self.settings.store or f"{self.location.common_dir}/regenstore")
+
+    @cached_property
+    def cache(self) -> ResultCache:
+        return ResultCache(self.store.root)
+
+    @cached_property
+    def index(self) -> IndexView:
+        return IndexView(self.location, self.settings.oid_size)
+
+    @cached_property
+    def blobs(self) -> BlobReader:
+        return BlobReader(self.git)
+
+    @cached_property
+    def pending(self) -> Pending:
+        return Pending(self.location)
+
+    @cached_property
+    def placer(self) -> Placer:
+        return Placer(self.location, self.settings.oid_size, Linker(reflink=self.settings.reflink))
+
+    @cached_property
+    def registry(self) -> Registry:
+        from regenstore.generators.registry import Registry
+
+        return Registry(os.fsdecode(self.location.top), self.settings.trust_file)
+
+    @cached_property
+    def realiser(self) -> Realiser:
+        from regenstore.jobs.local import LocalExecutor
+        from regenstore.realise import Realiser
+        from regenstore.refs.recipes import RecipeFinder
+
+        given = self.settings
+        executor = LocalExecutor(given.workers, given.timeout, given.max_output, given.worker_environment)
+        finder = RecipeFinder(self.git, self.blobs, self.index.oids)
+        return Realiser(self.store, self.cache, self.registry, executor, finder.find)
+
+    @cached_property
+    def workbench(self) -> Workbench:
+        from regenstore.tracked.workbench import Workbench
+
+        return Workbench(
+            self.location,
+            self.git,
+            self.index,
+            self.blobs,
+            self.store,
+            self.cache,
+            self.pending,
+            self.placer,
+            self.registry,
+            self.realiser,
+        )
+
+    def close(self) -> None:
+        """Close what is open; the object can be used again."""
+        for name in ("blobs", "cache"):
+            part = self.__dict__.pop(name, None)
+            if part is not None:
+                part.close()
+        for name in ("realiser", "workbench"):
+            self.__dict__.pop(name, None)
