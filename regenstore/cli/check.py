@@ -1,0 +1,44 @@
+"""``regenstore check``"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, show_path
+from regenstore.refs.git import BlobReader, Git
+from regenstore.tracked.check import check_commits, check_tree
+
+
+@click.command()
+@click.argument("revisions", nargs=-1)
+@click.option("--tree", is_flag=True, help="Check the whole tree of one revision, not what commits changed.")
+@json_option
+def command(revisions: tuple[str, ...], tree: bool, as_json: bool) -> None:
+    """Find raw media in filtered paths, invalid recipes and conflict markers. Exit code 1 if there are any.
+
+    REVISIONS is a range as 'git rev-list' takes it. Without any, the whole tree of HEAD is checked. Needs
+    neither the filter nor a worktree, so it runs in CI and on bare repositories.
+
+    \b
+    Examples:
+      regenstore check
+      regenstore check origin/main..HEAD
+    """
+    git = Git(os.getcwd())
+    with BlobReader(git) as blobs:
+        if tree or not revisions:
+            found = [f for r in revisions or ("HEAD",) for f in check_tree(git, blobs, r)]
+        else:
+            found = list(check_commits(git, blobs, revisions))
+    if as_json:
+        rows = [{"commit": f.commit, "path": show_path(f.path), "kind": f.kind, "message": f.message} for f in found]
+        emit_json("check", {"findings": rows})
+    else:
+        for f in found:
+            click.echo(f"{f.commit[:12]} {show_path(f.path)}: {f.kind}: {f.message}")
+        if not found:
+            click.echo("Nothing wrong")
+    sys.exit(1 if found else 0)

@@ -1,0 +1,140 @@
+"""What commands share: the repository they run in, path arguments, JSON, and progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+import click
+
+from regenstore.config import GitEnvironment
+from regenstore.errors import InvalidInput, NotFound, RegenstoreError
+from regenstore.repository import Repository
+from regenstore.worktree.paths import from_user
+from regenstore.worktree.place import recover
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+def open_repository() -> Repository:
+    """The repository around the current folder, after finishing what a killed process began there."""
+    repository = Repository.discover(os.getcwd(), GitEnvironment.read())
+    recover(repository.location, repository.settings.oid_size)
+    return repository
+
+
+def worktree_path(repository: Repository, argument: str) -> bytes:
+    """A path argument as a worktree path."""
+    return from_user(argument, os.fsencode(os.getcwd()), repository.location.top)
+
+
+def worktree_paths(repository: Repository, arguments: Iterable[str]) -> list[bytes]:
+    return [worktree_path(repository, argument) for argument in arguments]
+
+
+def assignments(pairs: Iterable[str], what: str) -> dict[str, str]:
+    """``NAME=VALUE`` arguments as a mapping; raises InvalidInput for anything else."""
+    found = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            raise InvalidInput("bad-parameter", f"expected {what} as NAME=VALUE, found {pair!r}")
+        found[name] = value
+    return found
+
+
+def input_paths(repository: Repository, pairs: Iterable[str]) -> dict[str, bytes]:
+    """``NAME=PATH`` arguments as worktree paths."""
+    return {name: worktree_path(repository, path) for name, path in assignments(pairs, "an input").items()}
+
+
+def filter_program() -> str:
+    """The absolute path of ``regenstore-filter``, beside the running program."""
+    name = "regenstore-filter.exe" if os.name == "nt" else "regenstore-filter"
+    for folder in (os.path.dirname(os.path.abspath(sys.argv[0])), os.path.dirname(sys.executable)):
+        program = os.path.join(folder, name)
+        if os.path.isfile(program):
+            return program
+    raise NotFound("git-missing", f"{name} is not installed beside {sys.argv[0]}", hint="Reinstall regenstore.")
+
+
+def show_path(path: bytes) -> str:
+    """A path for people: control characters cannot reach the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fsdecode(path).encode(errors="replace").decode())
+
+
+def emit_json(kind: str, fields: Mapping[str, Any]) -> None:
+    """One JSON record with its type and version."""
+    print(json.dumps({"type": f"regenstore.{kind}", "version": 1, **fields}, indent=1, ensure_ascii=True))
+
+
+def size_text(size: float) -> str:
+    """A number of bytes for people, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
+    """Print what failed, and give the exit code: 0 for nothing."""
+    code = 0
+    for path, error in failed:
+        print(f"regenstore: {show_path(path)}: {error.message}\n  hint: {error.hint}", file=sys.stderr)
+        code = error.exit_code
+    return code
+
+
+class ConsoleProgress:
+    """Progress bars on a terminal, after half a second; silent elsewhere. May be told from any thread."""
+
+    def __init__(self, total: int = 1) -> None:
+        self._total = total
+        self._tasks: dict[str, Any] = {}
+        self._bars: Any = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> ConsoleProgress:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f} %"),
+            )
+            self._bars = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+            self._bars.start()
+            if self._total > 1:
+                self._tasks[""] = self._bars.add_task("all", total=self._total)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def started(self, label: str, seconds: float | None) -> None:
+        if self._bars is not None:
+            with self._lock:
+                self._tasks[label] = self._bars.add_task(show_path(os.fsencode(label)), total=1.0)
+
+    def advanced(self, label: str, fraction: float, note: str) -> None:
+        if self._bars is not None and label in self._tasks:
+            self._bars.update(self._tasks[label], completed=fraction)
+
+    def finished(self, label: str, error: RegenstoreError | None) -> None:
+        if self._bars is not None:
+            with self._lock:
+                if label in self._tasks:
+                    self._bars.remove_task(self._tasks.pop(label))
+                if "" in self._tasks:
+                    self._bars.advance(self._tasks[""])

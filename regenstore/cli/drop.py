@@ -1,0 +1,37 @@
+"""``regenstore drop``"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from regenstore.cli.context import open_repository, report_failures, show_path, worktree_paths
+from regenstore.tracked import hydrate
+
+
+@click.command()
+@click.argument("paths", nargs=-1)
+@click.option("--dry-run", "-n", is_flag=True, help="Only show what would be dropped.")
+def command(paths: tuple[str, ...], dry_run: bool) -> None:
+    """Put recipe text in the place of media in the worktree: all, or those at and below PATHS.
+
+    The store keeps the media; 'regenstore get' places them again. What the store does not hold, and what was
+    edited and not added, is kept.
+
+    \b
+    Example:
+      regenstore drop shots/
+    """
+    repository = open_repository()
+    bench = repository.workbench
+    placements, kept = hydrate.plan_drop(bench, worktree_paths(repository, paths))
+    for path, reason in kept:
+        click.echo(f"kept {show_path(path)}: {reason}", err=True)
+    if dry_run:
+        for placement in placements:
+            click.echo(f"would drop {show_path(placement.path)}")
+        return
+    report = hydrate.drop(bench, placements)
+    click.echo(f"{len(report.done)} dropped, {len(kept)} kept")
+    sys.exit(report_failures(report.failed))

@@ -1,0 +1,207 @@
+"""``regenstore-filter``: what Git calls. Starts lean: no click, no pydantic, nothing before it is needed.
+
+regenstore-filter process                       the long-running filter, protocol version 2
+regenstore-filter clean -- PATH                 one file, for programs without that protocol
+regenstore-filter smudge -- PATH
+regenstore-filter merge-driver BASE OURS THEIRS MARKER PATH
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from regenstore.gitfilter.process import Payload, Request
+    from regenstore.gitfilter.smudge import Missing
+
+
+def main() -> None:
+    """Entry point; never returns."""
+    arguments = sys.argv[1:]
+    command = arguments[0] if arguments else ""
+    signal.signal(signal.SIGINT, _interrupted)
+    signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        if command == "process":
+            code = _process()
+        elif command in ("clean", "smudge"):
+            code = _single(command, os.fsencode(arguments[-1]))
+        elif command == "merge-driver" and len(arguments) >= 5:
+            code = _merge(arguments)
+        else:
+            print(__doc__, file=sys.stderr)
+            code = 2
+    except (KeyboardInterrupt, BrokenPipeError):
+        code = 130
+    sys.stderr.flush()
+    os._exit(code)  # nothing is left to do, and the interpreter takes its time to find that out
+
+
+def _interrupted(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+class _Filters:
+    """Clean and smudge for this worktree, made at the first request."""
+
+    def __init__(self) -> None:
+        from regenstore.cli.filter_report import Report
+        from regenstore.config import GitEnvironment
+        from regenstore.gitfilter.clean import CleanFilter
+        from regenstore.gitfilter.smudge import SmudgeFilter
+        from regenstore.refs.git import blob_id
+        from regenstore.repository import Repository
+
+        self.report = Report()
+        self.repository = repository = Repository.at_top(os.getcwd(), GitEnvironment.read())
+        size = repository.settings.oid_size
+        self.clean = CleanFilter(
+            repository.location.top,
+            size,
+            repository.store,
+            repository.cache,
+            repository.index,
+            repository.blobs,
+            repository.pending,
+        )
+        self.smudge = SmudgeFilter(
+            repository.store,
+            repository.pending,
+            lambda: repository.placer,
+            lambda text: blob_id(text, size),
+            self._bring,
+            self.report,
+            inline=self._inline if repository.settings.inline else None,
+        )
+
+    def _bring(self, missing: Sequence[Missing]) -> None:
+        from regenstore.cli.filter_report import FilterProgress
+        from regenstore.gitfilter.bring import bring
+
+        given = self.repository
+        with FilterProgress(len(missing)) as progress:
+            bring(
+                missing,
+                realiser=given.realiser,
+                store=given.store,
+                placer=given.placer,
+                generate=given.settings.smudge == "generate",
+                budget=given.settings.budget,
+                report=self.report,
+                progress=progress,
+            )
+
+    def _inline(self, path: bytes, text: bytes) -> str | None:
+        from regenstore.gitfilter.bring import bring_one
+
+        given = self.repository
+        generate = given.settings.smudge == "generate"
+        return bring_one(
+            path, text, given.realiser, given.store, given.settings.budget if generate else -1.0, self.report
+        )
+
+    def finish(self) -> None:
+        """What is done when git has closed the pipe."""
+        from regenstore.worktree.place import recover
+
+        self.clean.finish()
+        recover(self.repository.location, self.repository.settings.oid_size)
+        try:
+            self.smudge.finish()
+        finally:
+            self.report.summary()
+            self.repository.close()
+
+
+def _process() -> int:
+    from regenstore.gitfilter.pktline import PacketReader
+    from regenstore.gitfilter.process import handshake, serve
+
+    _widen_pipes()
+    reader = PacketReader(0)
+    filters: list[_Filters] = []
+
+    def handler(name: str) -> Callable[[Request, Iterator[memoryview]], Payload]:
+        def answer(request: Request, content: Iterator[memoryview]) -> Payload:
+            if not filters:
+                filters.append(_Filters())
+            chosen = filters[0].clean.clean if name == "clean" else filters[0].smudge.smudge
+            return chosen(request, content)
+
+        return answer
+
+    from regenstore.errors import FormatError, RegenstoreError
+
+    try:
+        handshake(reader, 1)
+        serve(reader, 1, {b"clean": handler("clean"), b"smudge": handler("smudge")}, _failed)
+        if filters:
+            filters[0].finish()
+    except FormatError as error:
+        _say(f"{error.message}. {error.hint}")
+        return error.exit_code
+    except RegenstoreError as error:
+        _say(f"{error.message}. {error.hint}")
+    return 0
+
+
+def _failed(request: Request) -> None:
+    """Tell people why a request was answered with an error."""
+    error = sys.exc_info()[1]
+    message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+    hint = getattr(error, "hint", "")
+    _say(f"{os.fsdecode(request.path)}: {message}. {hint}")
+
+
+def _single(command: str, path: bytes) -> int:
+    """Clean or smudge standard input to standard output."""
+    from regenstore.errors import RegenstoreError
+    from regenstore.gitfilter.pktline import write_all
+    from regenstore.gitfilter.process import Request, Stored
+
+    def chunks() -> Iterator[memoryview]:
+        while data := os.read(0, 1 << 20):
+            yield memoryview(data)
+
+    request = Request(command.encode(), path, None, False)
+    try:
+        filters = _Filters()
+        handler = filters.clean.clean if command == "clean" else filters.smudge.smudge
+        payload = handler(request, chunks())
+        if isinstance(payload, Stored):
+            with open(payload.path, "rb") as file:
+                while data := file.read(1 << 20):
+                    write_all(1, data)
+        else:
+            write_all(1, payload)
+        filters.finish()
+    except RegenstoreError:
+        _failed(request)
+        return 1
+    return 0
+
+
+def _merge(arguments: list[str]) -> int:
+    from regenstore.gitfilter.merge_driver import merge_files
+
+    base, ours, theirs, marker = arguments[1:5]
+    return 0 if merge_files(base, ours, theirs, int(marker) if marker.isdigit() else 7) else 1
+
+
+def _widen_pipes() -> None:
+    """Larger pipe buffers, fewer wake-ups. Linux only; elsewhere the default stays."""
+    try:
+        import fcntl
+
+        for fd in (0, 1):
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, 1 << 20)
+    except (ImportError, AttributeError, OSError):
+        pass
+
+
+def _say(text: str) -> None:
+    print(f"regenstore: {text}", file=sys.stderr)

@@ -1,0 +1,97 @@
+"""``regenstore generators``"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from regenstore.cli.context import emit_json, json_option
+from regenstore.config import GitEnvironment, load
+from regenstore.errors import NotFound
+from regenstore.generators.api import Declaration, InputSlot
+from regenstore.generators.registry import Known, Registry
+from regenstore.generators.schema import Param
+from regenstore.media.types import suffix_for
+from regenstore.refs.git import Git
+from regenstore.repository import Repository
+
+
+@click.command()
+@click.argument("name", required=False)
+@json_option
+def command(name: str | None, as_json: bool) -> None:
+    """List generators, or show one with its parameters, inputs and media types.
+
+    \b
+    Examples:
+      regenstore generators
+      regenstore generators procedural.video
+    """
+    registry = _registry()
+    known = [registry.find(name)] if name else registry.all()
+    if as_json:
+        emit_json("generators", {"generators": [_fields(k) for k in known]})
+    elif name:
+        _show(known[0])
+    else:
+        for k in known:
+            note = "" if k.trusted else "  (not trusted yet: 'regenstore trust')"
+            click.echo(f"{k.declaration.name:<20} {k.source:<16} {k.declaration.summary}{note}")
+
+
+def _registry() -> Registry:
+    """The repository's generators, or outside of one those that are installed."""
+    try:
+        return Repository.discover(os.getcwd(), GitEnvironment.read()).registry
+    except NotFound:
+        return Registry(os.devnull, load(Git(os.getcwd())).trust_file)
+
+
+def _show(known: Known) -> None:
+    declaration = known.declaration
+    click.echo(f"{declaration.name}, version {declaration.version} ({known.source})\n{declaration.summary}\n")
+    click.echo("Makes: " + ", ".join(f"{t} ({suffix_for(t)})" for t in declaration.media_types))
+    click.echo("\nParameters:")
+    for name, param in declaration.params.params.items():
+        click.echo(f"  {name:<16} {_range(param):<38} {param.description}")
+    slots = list(declaration.inputs.items())
+    if declaration.more_inputs is not None:
+        slots.append(("(any name)", declaration.more_inputs))
+    if slots:
+        click.echo("\nInputs:")
+    for name, slot in slots:
+        need = "required" if slot.required and slot is not declaration.more_inputs else "optional"
+        click.echo(f"  {name:<16} {need + ', ' + (' or '.join(slot.kinds) or 'any medium'):<38} {slot.description}")
+
+
+def _range(param: Param) -> str:
+    words = ["one of " + ", ".join(map(str, param.choices)) if param.choices else str(param.type)]
+    if param.minimum is not None or param.maximum is not None:
+        low = "" if param.minimum is None else f"{param.minimum:g}"
+        high = "" if param.maximum is None else f"{param.maximum:g}"
+        words.append(f"{low}..{high}")
+    if param.required:
+        words.append("required")
+    elif param.default is not None and param.default != "":
+        words.append(f"default {param.default}")
+    return ", ".join(words)
+
+
+def _fields(known: Known) -> dict[str, object]:
+    declaration: Declaration = known.declaration
+
+    def slot(given: InputSlot) -> dict[str, object]:
+        return {"description": given.description, "kinds": list(given.kinds), "required": given.required}
+
+    return {
+        "name": declaration.name,
+        "version": declaration.version,
+        "source": known.source,
+        "trusted": known.trusted,
+        "summary": declaration.summary,
+        "media_types": list(declaration.media_types),
+        "params": {name: param.model_dump(exclude_defaults=True) for name, param in declaration.params.params.items()},
+        "inputs": {name: slot(given) for name, given in declaration.inputs.items()},
+        "more_inputs": None if declaration.more_inputs is None else slot(declaration.more_inputs),
+    }

@@ -1,0 +1,74 @@
+"""``regenstore get``"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import click
+
+from regenstore.cli.context import (
+    ConsoleProgress,
+    emit_json,
+    json_option,
+    open_repository,
+    report_failures,
+    show_path,
+    worktree_paths,
+)
+from regenstore.tracked import hydrate
+
+
+@click.command()
+@click.argument("paths", nargs=-1)
+@click.option("--jobs", "-j", type=click.IntRange(1, 256), help="How many media are made at a time.")
+@click.option("--no-generate", is_flag=True, help="Only place what the store has.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only show what would be made.")
+@json_option
+def command(paths: tuple[str, ...], jobs: int | None, no_generate: bool, dry_run: bool, as_json: bool) -> None:
+    """Bring media into the worktree: all, or those at and below PATHS. What is missing is made again.
+
+    \b
+    Examples:
+      regenstore get
+      regenstore get shots/ -j 4
+      regenstore get --dry-run
+    """
+    repository = open_repository()
+    if jobs is not None:
+        repository.settings = replace(repository.settings, jobs=jobs)
+    bench = repository.workbench
+    planned = hydrate.plan_get(bench, worktree_paths(repository, paths), generate=not no_generate)
+    if dry_run:
+        _show(planned, as_json)
+        return
+    with ConsoleProgress(len(planned.plan.steps)) as progress:
+        report = hydrate.get(bench, planned, progress)
+    if as_json:
+        failed = [{"path": show_path(p), "kind": e.kind, "message": e.message} for p, e in report.failed]
+        done = [show_path(p) for p in report.done]
+        emit_json("get", {"placed": done, "drifted": [show_path(p) for p in report.drifted], "failed": failed})
+        sys.exit(report.failed[-1][1].exit_code if report.failed else 0)
+    for path in report.drifted:
+        click.echo(f"{show_path(path)}: the generator gave other bytes than the recorded take", err=True)
+    click.echo(f"{len(report.done)} placed, {len(planned.plan.steps)} made for it")
+    sys.exit(report_failures(report.failed))
+
+
+def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
+    steps = list(planned.plan.steps.values())
+    if as_json:
+        rows = [{"path": s.label, "key": str(s.key), "seconds": s.seconds} for s in steps]
+        emit_json("get-plan", {"present": len(planned.plan.present), "make": rows, "seconds": planned.plan.seconds})
+        return
+    for step in steps:
+        cost = "unknown time" if step.seconds is None else f"about {step.seconds:.3g} s"
+        click.echo(f"would make {show_path(step.label.encode(errors='surrogateescape'))}  {cost}")
+    total = planned.plan.seconds
+    click.echo(
+        f"{len(planned.plan.present)} in the store, {len(steps)} to make"
+        + ("" if not steps else ", unknown time" if total is None else f", about {total:.3g} s of work")
+    )
+    for outcome in planned.plan.failed:
+        assert outcome.error is not None
+        click.echo(f"cannot be had: {outcome.want.label}: {outcome.error.message}", err=True)

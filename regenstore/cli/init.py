@@ -1,0 +1,37 @@
+"""``regenstore init``"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from regenstore.cli.context import filter_program, open_repository
+from regenstore.gitfilter import install
+
+
+@click.command()
+@click.option(
+    "--store", type=click.Path(file_okay=False), help="Keep media in this folder, which other repositories may share."
+)
+@click.option("--force", is_flag=True, help="Replace filter settings that somebody else wrote.")
+def command(store: str | None, force: bool) -> None:
+    """Set up this repository: the filter and the merge driver in its own configuration, and the store.
+
+    \b
+    Examples:
+      regenstore init
+      regenstore init --store /big/disk/regenstore
+    """
+    repository = open_repository()
+    changes = install.plan_install(repository.git, "local", filter_program(), force=force)
+    install.apply(repository.git, "local", changes)
+    if store is not None:
+        repository.git.run("config", "--local", "regenstore.store", os.path.abspath(store))
+        repository = open_repository()
+    repository.store.prepare()
+    click.echo(f"Set up {os.fsdecode(repository.location.top)}; the store is {repository.store.root}")
+    if not os.path.exists(os.path.join(os.fsdecode(repository.location.top), ".gitattributes")):
+        click.echo("Next: regenstore track '*.png' '*.mp4' '*.wav'")
+    elif repository.workbench.tracked():
+        click.echo("Next: regenstore get")

@@ -1,0 +1,42 @@
+"""``regenstore install``"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from regenstore.cli.context import filter_program
+from regenstore.gitfilter import install
+from regenstore.refs.git import Git
+
+
+@click.command()
+@click.option("--global", "scope", flag_value="global", default="global", help="For this user (the default).")
+@click.option("--local", "scope", flag_value="local", help="For this repository.")
+@click.option("--system", "scope", flag_value="system", help="For all users of this machine.")
+@click.option("--worktree", "scope", flag_value="worktree", help="For this worktree (needs extensions.worktreeConfig).")
+@click.option("--force", is_flag=True, help="Replace values that somebody else wrote.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be written.")
+def command(scope: str, force: bool, dry_run: bool) -> None:
+    """Write the filter, the merge driver and the diff settings into Git's configuration.
+
+    \b
+    Examples:
+      regenstore install                 # every repository of this user
+      regenstore install --local         # this one only
+    """
+    git = Git(os.getcwd())
+    changes = install.plan_install(git, scope, filter_program(), force=force)
+    for change in changes:
+        click.echo(f"{'would set' if dry_run else 'set'} {change.name} = {change.after}")
+    if not dry_run:
+        install.apply(git, scope, changes)
+    if not changes:
+        click.echo(f"Already installed in the {scope} configuration")
+    for name in ("merge.renormalize", "diff.regenstore.textconv"):
+        value = git.line("config", "--get", name)
+        if value not in (None, "", "false"):
+            click.echo(
+                f"Warning: {name} is {value}; it makes git bring back media for old versions. Unset it.", err=True
+            )

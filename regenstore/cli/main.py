@@ -1,0 +1,103 @@
+"""``regenstore``: the command group. Commands are imported when they are called: start-up stays quick."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from regenstore import __version__
+from regenstore.errors import RegenstoreError
+
+COMMANDS = {
+    "init": "Set up this repository: filter, merge driver, store.",
+    "install": "Write the filter into Git's configuration.",
+    "uninstall": "Remove the filter from Git's configuration.",
+    "track": "Let Git store recipes for file name patterns.",
+    "untrack": "Stop that for file name patterns.",
+    "new": "Write a new recipe and make its medium.",
+    "set": "Change parameters or inputs of a recipe, and make it again.",
+    "unset": "Remove parameters or inputs of a recipe, and make it again.",
+    "edit": "Edit a recipe's text in your editor.",
+    "show": "Show a recipe, here or at a revision.",
+    "status": "How things stand at every tracked path.",
+    "get": "Bring media into the worktree, made again where need be.",
+    "drop": "Put recipe text in the place of media.",
+    "record": "Write the medium in the worktree into its recipe as the take.",
+    "generators": "List generators, or show one with its parameters.",
+    "trust": "Approve the generators that this repository declares.",
+    "clone": "Clone a repository, media included.",
+    "check": "Find raw media, bad recipes and conflict markers; for CI.",
+    "hook": "Run a Git hook's check (called by the hooks themselves).",
+    "demo": "Play the whole story on a small film project.",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"regenstore.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            also = f" Did you mean '{near[0]}'?" if near else ""
+            ctx.fail(f"There is no command '{args[0]}'.{also}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="regenstore")
+def cli() -> None:
+    """A Git-native store for AI-generated media.
+
+    Git keeps recipes (a few hundred bytes of text), the store keeps media, and what is missing comes back
+    on checkout.
+
+    \b
+    Start with:
+      git init film && cd film && regenstore init
+      regenstore track '*.png' '*.mp4'
+      regenstore new plates/sea.png --generator procedural.image -p prompt="storm at dusk"
+      git add -A && git commit -m "First plate"
+    """
+
+
+def main() -> None:
+    """Entry point: the one place where errors become messages and exit codes."""
+    try:
+        cli.main(standalone_mode=False)
+        code = 0
+    except click.exceptions.Exit as leave:
+        code = leave.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except RegenstoreError as error:
+        print(f"regenstore: error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  hint: {error.hint}", file=sys.stderr)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("regenstore: interrupted; nothing was lost", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output has left; say nothing, also not when the interpreter flushes.
+        sys.stdout = None
+        code = 141
+    sys.exit(code)

@@ -1,0 +1,45 @@
+"""``regenstore new``"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from regenstore.cli.context import ConsoleProgress, assignments, input_paths, open_repository, worktree_path
+from regenstore.cli.written import tell
+from regenstore.errors import Conflict
+from regenstore.tracked import author
+
+
+@click.command()
+@click.argument("path")
+@click.option("--generator", "-g", required=True, help="What makes it; 'regenstore generators' lists them.")
+@click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; may be repeated.")
+@click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=PATH", help="An input file; may be repeated.")
+@click.option("--no-generate", is_flag=True, help="Write the recipe text only; nothing is made now.")
+@click.option("--force", is_flag=True, help="Replace what is at the path.")
+def command(
+    path: str, generator: str, params: tuple[str, ...], inputs: tuple[str, ...], no_generate: bool, force: bool
+) -> None:
+    """Write a recipe for PATH and make its medium. Nothing is staged: 'git add' does that.
+
+    \b
+    Examples:
+      regenstore new plates/sea.png -g procedural.image -p prompt="storm at dusk" -p seed=42
+      regenstore new shots/sh010_proxy.mp4 -g derive.video -i source=shots/sh010.mp4 -p height=240
+    """
+    repository = open_repository()
+    bench = repository.workbench
+    target = worktree_path(repository, path)
+    bench.require_tracked(target)
+    if not force and os.path.lexists(os.path.join(repository.location.top, target)):
+        raise Conflict(
+            "exists", f"{path}: there is a file already", hint="Use 'regenstore set' to change it, or --force."
+        )
+    with ConsoleProgress() as progress:
+        recipe = author.compose(
+            bench, target, generator, assignments(params, "a parameter"), input_paths(repository, inputs), progress
+        )
+        written = author.write(bench, target, recipe, generate=not no_generate, progress=progress)
+    tell(written)

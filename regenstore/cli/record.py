@@ -1,0 +1,30 @@
+"""``regenstore record``"""
+
+from __future__ import annotations
+
+import click
+
+from regenstore.cli.context import open_repository, show_path, worktree_paths
+from regenstore.cli.written import tell
+from regenstore.tracked import author
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True)
+def command(paths: tuple[str, ...]) -> None:
+    """Write the media at PATHS into their recipes as the takes. Nothing is staged.
+
+    For media made for a recipe without a take (after a merge), or that drifted from the recorded one.
+
+    \b
+    Example:
+      regenstore record shots/sh010.mp4 && git add shots/sh010.mp4
+    """
+    repository = open_repository()
+    bench = repository.workbench
+    for path in bench.tracked(worktree_paths(repository, paths)):
+        written = author.record(bench, path)
+        if written is None:
+            click.echo(f"{show_path(path)}: its take is recorded already")
+        else:
+            tell(written)

@@ -1,0 +1,36 @@
+"""``regenstore set``"""
+
+from __future__ import annotations
+
+import click
+
+from regenstore.cli.context import ConsoleProgress, assignments, input_paths, open_repository, worktree_path
+from regenstore.cli.written import tell
+from regenstore.tracked import author
+
+
+@click.command()
+@click.argument("path")
+@click.argument("params", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=PATH", help="An input file; may be repeated.")
+@click.option("--no-generate", is_flag=True, help="Write the recipe text only; nothing is made now.")
+@click.option("--force", is_flag=True, help="Start from the recipe even where its medium was edited by hand.")
+def command(path: str, params: tuple[str, ...], inputs: tuple[str, ...], no_generate: bool, force: bool) -> None:
+    """Change parameters of the recipe at PATH and make it again. Nothing is staged.
+
+    \b
+    Examples:
+      regenstore set shots/sh010.mp4 seed=8
+      regenstore set shots/sh010_proxy.mp4 -i source=shots/sh010.mp4     # take the present one
+    """
+    if not params and not inputs:
+        raise click.UsageError("Give at least one NAME=VALUE or --input NAME=PATH.")
+    repository = open_repository()
+    bench = repository.workbench
+    target = worktree_path(repository, path)
+    with ConsoleProgress() as progress:
+        before = bench.editable(target, force=force)
+        recipe = author.changed(
+            bench, before, assignments(params, "a parameter"), input_paths(repository, inputs), (), progress
+        )
+        tell(author.write(bench, target, recipe, generate=not no_generate, progress=progress))

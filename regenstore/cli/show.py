@@ -1,0 +1,84 @@
+"""``regenstore show``"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, open_repository, worktree_path
+from regenstore.errors import NotFound
+from regenstore.objects import canonical, toml
+from regenstore.objects.recipe import Recipe
+from regenstore.refs.recipes import read_text
+from regenstore.repository import Repository
+
+
+@click.command()
+@click.argument("name", metavar="[REV:]PATH")
+@click.option("--key", is_flag=True, help="Print the recipe key only.")
+@click.option("--canonical", "as_canonical", is_flag=True, help="Print the bytes that the key is the hash of.")
+@json_option
+def command(name: str, key: bool, as_canonical: bool, as_json: bool) -> None:
+    """Show the recipe at PATH: the worktree's, or that of a revision.
+
+    \b
+    Examples:
+      regenstore show shots/sh010.mp4
+      regenstore show HEAD~3:shots/sh010.mp4
+      regenstore show --key shots/sh010.mp4
+    """
+    repository = open_repository()
+    recipe = _recipe(repository, name)
+    if key or as_canonical:
+        if recipe.key is None:
+            raise NotFound("not-a-recipe", f"{name}: imported media have no recipe key")
+        if key:
+            click.echo(str(recipe.key))
+        else:
+            sys.stdout.buffer.write(canonical.key_material(recipe) + b"\n")
+    elif as_json:
+        emit_json("recipe", {"path": name, **recipe_fields(recipe)})
+    else:
+        sys.stdout.buffer.write(toml.encode(recipe))
+
+
+def _recipe(repository: Repository, name: str) -> Recipe:
+    revision, separator, path = name.partition(":")
+    if separator and not os.path.lexists(name):
+        inside = os.fsdecode(worktree_path(repository, path)) if path else ""
+        text = read_text(repository.blobs, os.fsencode(f"{revision}:{inside}"))
+        if not toml.looks_like_recipe(text):
+            raise NotFound("not-a-recipe", f"{name}: Git holds no recipe there")
+        return toml.decode(text)
+    return repository.workbench.current(worktree_path(repository, name))
+
+
+def recipe_fields(recipe: Recipe) -> dict[str, object]:
+    """A recipe as plain data."""
+    take = recipe.output.take
+    return {
+        "key": None if recipe.key is None else str(recipe.key),
+        "generator": recipe.generator,
+        "generator_version": recipe.version or None,
+        "model": _plain(recipe.model),
+        "params": _plain(recipe.params),
+        "inputs": {n: {"path": i.path, "digest": str(i.digest)} for n, i in recipe.inputs.items()},
+        "output": {
+            "name": recipe.output.name,
+            "media_type": recipe.output.media_type,
+            "digest": None if take is None else str(take.digest),
+            "size": None if take is None else take.size,
+            "seconds": recipe.output.seconds,
+        },
+        "about": _plain(recipe.about),
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (str, int, float, bool)) else str(value)

@@ -1,0 +1,59 @@
+"""``regenstore status``"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text, worktree_paths
+from regenstore.tracked.status import STATES, status
+
+_QUIET = ("placed", "imported")
+_SHOWN = 40
+
+
+@click.command()
+@click.argument("paths", nargs=-1)
+@click.option("--all", "-a", "show_all", is_flag=True, help="List every path, also those where all is well.")
+@json_option
+def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
+    """How things stand at every tracked path, or at and below PATHS.
+
+    \b
+    Examples:
+      regenstore status
+      regenstore status -a shots/
+      regenstore status --json | jq '.paths[] | select(.state == "drifted") | .path'
+    """
+    repository = open_repository()
+    found = status(repository.workbench, worktree_paths(repository, paths))
+    missing = sum(1 for p in found.paths if p.digest is not None and not p.stored)
+    if as_json:
+        rows = [
+            {
+                "path": os.fsdecode(p.path).encode(errors="replace").decode(),
+                "state": p.state,
+                "size": p.size,
+                "digest": None if p.digest is None else str(p.digest),
+                "stored": p.stored,
+            }
+            for p in found.paths
+        ]
+        totals = {"paths": len(found.paths), "media_bytes": found.media_bytes, "not_stored": missing, **found.counts}
+        emit_json("status", {"paths": rows, "totals": totals})
+        return
+    if not found.paths:
+        click.echo("Nothing is tracked yet. Next: regenstore track '*.png' '*.mp4', then git add")
+        return
+    listed = [p for p in found.paths if show_all or p.state not in _QUIET]
+    for p in listed[: None if show_all else _SHOWN]:
+        size = "" if p.size is None else size_text(p.size)
+        click.echo(f"{p.state:<11} {size:>9}  {show_path(p.path)}")
+    if len(listed) > _SHOWN and not show_all:
+        click.echo(f"and {len(listed) - _SHOWN} more; --all lists them")
+    if listed:
+        click.echo()
+    for state, count in found.counts.items():
+        click.echo(f"{count:>6} {state:<11} {STATES[state]}")
+    click.echo(f"{len(found.paths):>6} in all, {size_text(found.media_bytes)} of media; {missing} not in the store")

@@ -1,0 +1,33 @@
+"""``regenstore uninstall``"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from regenstore.gitfilter import install
+from regenstore.refs.git import Git
+
+
+@click.command()
+@click.option("--global", "scope", flag_value="global", default="global", help="For this user (the default).")
+@click.option("--local", "scope", flag_value="local", help="For this repository.")
+@click.option("--system", "scope", flag_value="system", help="For all users of this machine.")
+@click.option("--worktree", "scope", flag_value="worktree", help="For this worktree.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
+def command(scope: str, dry_run: bool) -> None:
+    """Remove what 'regenstore install' or 'regenstore init' wrote. Recipes, media and store stay.
+
+    \b
+    Example:
+      regenstore uninstall --local
+    """
+    git = Git(os.getcwd())
+    changes = install.plan_uninstall(git, scope)
+    for change in changes:
+        click.echo(f"{'would remove' if dry_run else 'removed'} {change.name}")
+    if not dry_run:
+        install.apply(git, scope, changes)
+    if not changes:
+        click.echo(f"Nothing of regenstore is in the {scope} configuration")

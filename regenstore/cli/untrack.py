@@ -1,0 +1,30 @@
+"""``regenstore untrack``"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from regenstore.cli.context import open_repository
+from regenstore.gitfilter import attributes
+
+
+@click.command()
+@click.argument("patterns", nargs=-1, required=True)
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
+def command(patterns: tuple[str, ...], dry_run: bool) -> None:
+    """Remove file name PATTERNS from .gitattributes. Media and recipes stay as they are.
+
+    \b
+    Example:
+      regenstore untrack '*.wav'
+    """
+    top = os.fsdecode(open_repository().location.top)
+    after, removed = attributes.untrack(attributes.read(top), patterns)
+    if removed and not dry_run:
+        attributes.write(top, after)
+    for pattern in removed:
+        click.echo(f"{'Would untrack' if dry_run else 'No longer tracking'} {pattern}")
+    if not removed:
+        click.echo("No such pattern is tracked here; 'regenstore track' lists them")

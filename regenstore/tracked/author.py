@@ -1,0 +1,223 @@
+"""Writing recipes: new ones, and changed ones. Nothing is staged: that is ``git add``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from regenstore.errors import InvalidInput, NotFound, RegenstoreError
+from regenstore.generators.api import Declaration
+from regenstore.media import types
+from regenstore.objects import toml
+from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Input, Output, Recipe
+from regenstore.objects.result import Content
+from regenstore.realise import Progress, Realiser, Want
+from regenstore.tracked.workbench import Workbench
+from regenstore.worktree.attribution import rounded
+from regenstore.worktree.paths import check_relative
+from regenstore.worktree.place import Placement
+
+
+@dataclass(frozen=True)
+class Written:
+    """What writing a recipe did. ``content`` is None when only the text was written."""
+
+    path: bytes
+    recipe: Recipe
+    content: Content | None
+
+
+def compose(
+    bench: Workbench,
+    path: bytes,
+    generator: str,
+    params: Mapping[str, str],
+    inputs: Mapping[str, bytes],
+    progress: Progress,
+) -> Recipe:
+    """A recipe from what a user typed, checked against the generator; makes inputs that are missing."""
+    declaration = bench.registry.find(generator).declaration
+    media_type = media_type_for(path, declaration)
+    typed = {name: declaration.params.lookup(name).parse(name, text) for name, text in params.items()}
+    declaration.params.check(typed)
+    check_inputs(declaration, inputs)
+    pinned = {name: pin_input(bench, name, source, progress) for name, source in inputs.items()}
+    return Recipe(generator, declaration.version, Output(media_type), params=typed, inputs=pinned)
+
+
+def media_type_for(path: bytes, declaration: Declaration) -> str:
+    """The media type that a path's name promises, if the generator makes it; else InvalidInput."""
+    wanted = types.by_name(path)
+    if wanted in declaration.media_types:
+        return wanted
+    makes = ", ".join(types.suffix_for(t) or t for t in declaration.media_types)
+    raise InvalidInput("bad-media-type", f"{os.fsdecode(path)}: '{declaration.name}' makes {makes}")
+
+
+def check_inputs(declaration: Declaration, names: Iterable[str]) -> None:
+    """Raise InvalidInput for an input that the generator does not take, or one that it lacks."""
+    given = set(names)
+    unknown = given - set(declaration.inputs)
+    if unknown and declaration.more_inputs is None:
+        takes = ", ".join(declaration.inputs) or "none"
+        raise InvalidInput("unknown-input", f"'{declaration.name}' has no input '{min(unknown)}' (it takes: {takes})")
+    for name, slot in declaration.inputs.items():
+        if slot.required and name not in given:
+            raise InvalidInput("missing-input", f"'{declaration.name}' needs the input '{name}' ({slot.description})")
+
+
+def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) -> Input:
+    """The input at a worktree path, by the digest of what is there now; a recipe there is realised first."""
+    check_relative(source)
+    shown = os.fsdecode(source)
+    held = bench.held(source)
+    if held is not None and held.digest is not None:
+        _store_medium(bench, source, held.digest, held.size)
+        return Input(held.digest, shown)
+    recipe = bench.current(source)
+    if recipe.output.take is not None:
+        return Input(recipe.output.take.digest, shown)
+    content = realise_one(bench.realiser, shown, recipe, progress)[0]
+    return Input(content.digest, shown)
+
+
+def _store_medium(bench: Workbench, path: bytes, digest: Digest, size: int) -> None:
+    """An input that Git has not seen yet must be in the store before a recipe refers to it."""
+    if bench.store.find(digest, size) is not None:
+        return
+    bench.store.prepare()
+    temp = bench.store.temp_path("input")
+    with open(os.path.join(bench.location.top, path), "rb") as source, open(temp, "xb") as target:
+        bench.placer.linker.fill(source.fileno(), target.fileno())
+    bench.store.adopt(temp)
+
+
+def realise_one(
+    realiser: Realiser, label: str, recipe: Recipe, progress: Progress
+) -> tuple[Content, float | int | None]:
+    """One recipe's content and cost, made if it is missing; raises the error why it cannot be had."""
+    for outcome in realiser.run(realiser.plan([Want(label, recipe)]), progress):
+        if outcome.error is not None:
+            raise outcome.error
+        assert outcome.content is not None
+        return outcome.content, outcome.seconds
+    raise NotFound("content-missing", f"{label}: nothing was made")
+
+
+def write(bench: Workbench, path: bytes, recipe: Recipe, *, generate: bool, progress: Progress) -> Written:
+    """Put a recipe at a path of the worktree: its medium, made if need be, or only its text.
+
+    The recipe's take becomes what was made. When making it fails, the text is written (nothing that was
+    typed is lost), and the error is raised.
+    """
+    if not generate:
+        return _write_text(bench, path, recipe)
+    try:
+        content, seconds = realise_one(bench.realiser, os.fsdecode(path), recipe, progress)
+    except RegenstoreError:
+        _write_text(bench, path, recipe)
+        raise
+    return _write_medium(bench, path, recipe, content, seconds)
+
+
+def _write_text(bench: Workbench, path: bytes, recipe: Recipe) -> Written:
+    bench.pending.clear(path)
+    _place(bench, Placement(path, toml.encode(recipe)))
+    return Written(path, recipe, None)
+
+
+def _write_medium(
+    bench: Workbench, path: bytes, recipe: Recipe, content: Content, seconds: float | int | None
+) -> Written:
+    taken = recipe.with_take(content.take, None if seconds is None else rounded(seconds))
+    source = bench.store.find(content.digest, content.size)
+    if source is None:
+        raise NotFound("content-missing", f"{os.fsdecode(path)}: the medium left the store while it was placed")
+    bench.pending.set(path, toml.encode(taken))
+    _place(bench, Placement(path, source))
+    return Written(path, taken, content)
+
+
+def _place(bench: Workbench, placement: Placement) -> None:
+    report = bench.placer.place([placement])
+    if report.skipped:
+        path, reason = report.skipped[0]
+        raise InvalidInput("bad-path", f"{os.fsdecode(path)}: it could not be written: {reason}")
+
+
+def changed(
+    bench: Workbench,
+    recipe: Recipe,
+    params: Mapping[str, str],
+    inputs: Mapping[str, bytes],
+    remove: Iterable[str],
+    progress: Progress,
+) -> Recipe:
+    """A recipe with parameters and inputs set, and others removed; checked against the generator."""
+    assert recipe.generator is not None
+    declaration = bench.registry.find(recipe.generator).declaration
+    merged: dict[str, Any] = dict(recipe.params)
+    pinned = dict(recipe.inputs)
+    for name in remove:
+        if name in merged:
+            del merged[name]
+        elif name in pinned:
+            del pinned[name]
+        else:
+            declaration.params.lookup(name)
+            raise InvalidInput("no-change", f"the recipe does not set '{name}'")
+    for name, text in params.items():
+        merged[name] = declaration.params.lookup(name).parse(name, text)
+    for name, source in inputs.items():
+        pinned[name] = pin_input(bench, name, source, progress)
+    declaration.params.check(merged)
+    check_inputs(declaration, pinned)
+    return keep_take(recipe, replace(recipe, params=merged, inputs=pinned))
+
+
+def keep_take(before: Recipe, after: Recipe) -> Recipe:
+    """The changed recipe, with the take of the one before only if nothing changed that makes the bytes."""
+    return (
+        after.with_take(before.output.take, before.output.seconds)
+        if after.key == before.key
+        else after.with_take(None, None)
+    )
+
+
+def record(bench: Workbench, path: bytes) -> Written | None:
+    """Write the medium that lies at a path into its recipe as the take; None when it is recorded already.
+
+    For media that were made for a recipe without a take (after a merge), or that drifted from it.
+    """
+    shown = os.fsdecode(path)
+    held = bench.held(path)
+    if held is None or held.digest is None:
+        raise NotFound("content-missing", f"{shown}: there is no medium in the worktree to record")
+    recipe = bench.current(path)
+    if recipe.imported or recipe.key is None:
+        raise InvalidInput("not-a-recipe", f"{shown}: the medium was not made by its recipe, so it is no take of it")
+    take = recipe.output.take
+    if take is not None and take.digest == held.digest:
+        return None
+    seconds = next(
+        (r.seconds for r in bench.cache.results(recipe.key) for c in r.outputs.values() if c.digest == held.digest),
+        None,
+    )
+    content = Content(held.digest, held.size, recipe.output.media_type)
+    return _write_medium(bench, path, recipe, content, seconds)
+
+
+def checked(bench: Workbench, before: Recipe, after: Recipe) -> Recipe:
+    """An edited recipe, if its generator takes it; the take stays only where the key did. Raises
+    InvalidInput, NotFound or GenerationError as the generator's schema says."""
+    if after.imported or after.generator is None:
+        raise InvalidInput("not-a-recipe", "the edited text names no generator")
+    declaration = bench.registry.find(after.generator).declaration
+    declaration.params.check(after.params)
+    check_inputs(declaration, after.inputs)
+    if after.output.media_type not in declaration.media_types:
+        raise InvalidInput("bad-media-type", f"'{declaration.name}' does not make {after.output.media_type}")
+    return keep_take(before, after)

@@ -1,0 +1,113 @@
+"""check: what must not be in Git at filtered paths, in a tree or a range of commits. Made for CI, where
+neither the filter nor a worktree need be."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from regenstore.errors import FormatError, NotFound
+from regenstore.objects import toml
+from regenstore.refs.git import BlobReader, Git
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing wrong: ``raw-media``, ``bad-recipe`` or ``conflict-markers``. ``commit`` is empty for the index."""
+
+    commit: str
+    path: bytes
+    kind: str
+    message: str
+
+
+def check_commits(git: Git, blobs: BlobReader, revisions: Iterable[str]) -> Iterator[Finding]:
+    """Findings in what the commits of a range (any ``git rev-list`` arguments) added or changed."""
+    listing = git.run("rev-list", "--reverse", *revisions, "--", check=False)
+    if listing.returncode:
+        message = listing.stderr.decode(errors="replace").strip()
+        raise NotFound("no-such-revision", f"git rev-list {' '.join(revisions)}: {message}")
+    for commit in listing.stdout.decode().split():
+        yield from _check(git, blobs, commit, _changed(git, commit), commit)
+
+
+def check_tree(git: Git, blobs: BlobReader, revision: str) -> Iterator[Finding]:
+    """Findings in a whole tree."""
+    commit = git.line("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if commit is None:
+        raise NotFound("no-such-revision", f"there is no revision {revision!r}")
+    listing = git.output("ls-tree", "-r", "-z", "--full-tree", commit)
+    entries = {}
+    for line in filter(None, listing.split(b"\0")):
+        head, _, path = line.partition(b"\t")
+        mode, kind, oid = head.split(b" ")
+        if kind == b"blob" and mode != b"120000":
+            entries[path] = oid
+    yield from _check(git, blobs, commit, entries, commit)
+
+
+def check_index(git: Git, blobs: BlobReader, entries: Mapping[bytes, bytes]) -> Iterator[Finding]:
+    """Findings in Git's index, given as path -> blob id, already limited to filtered paths."""
+    for path, oid in entries.items():
+        yield from _blob(blobs, "", path, oid.hex().encode())
+
+
+def _changed(git: Git, commit: str) -> dict[bytes, bytes]:
+    """What a commit added or changed: path -> blob id. A merge is compared with its first parent."""
+    raw = git.output(
+        "diff-tree", "--root", "-m", "--first-parent", "-r", "-z", "--no-renames", "--no-commit-id", commit
+    )
+    fields = raw.split(b"\0")
+    found = {}
+    for head, path in zip(fields[::2], fields[1::2]):
+        parts = head.split(b" ")
+        if len(parts) >= 5 and parts[4] in (b"A", b"M", b"T") and parts[1] not in (b"120000", b"160000"):
+            found[path] = parts[3]
+    return found
+
+
+def _check(git: Git, blobs: BlobReader, tree: str, entries: Mapping[bytes, bytes], commit: str) -> Iterator[Finding]:
+    for path in _filtered(git, tree, entries):
+        yield from _blob(blobs, commit, path, entries[path])
+
+
+def _filtered(git: Git, tree: str, paths: Iterable[bytes]) -> list[bytes]:
+    """The paths for which the attributes of a tree name our filter."""
+    wanted = list(paths)
+    if not wanted:
+        return []
+    with tempfile.TemporaryDirectory(prefix="regenstore-check-") as folder:
+        index = os.path.join(folder, "index")
+        with_index = Git(git.cwd, program="env", options=[f"GIT_INDEX_FILE={index}", "git"])
+        with_index.run("read-tree", tree)
+        answer = with_index.output(
+            "check-attr", "--cached", "-z", "--stdin", "filter", stdin=b"".join(p + b"\0" for p in wanted)
+        )
+    fields = answer.split(b"\0")
+    return [path for path, value in zip(fields[::3], fields[2::3]) if value == b"regenstore"]
+
+
+def _blob(blobs: BlobReader, commit: str, path: bytes, oid: bytes) -> Iterator[Finding]:
+    text = blobs.read(oid, toml.MAX_BYTES)
+    if text is None:
+        yield Finding(commit, path, "bad-recipe", "the blob cannot be read")
+    elif not text:
+        return  # an empty file is one for everybody
+    elif toml.has_conflict_markers(text):
+        yield Finding(commit, path, "conflict-markers", "it was committed with conflict markers")
+    elif not toml.looks_like_recipe(text):
+        size = f"{len(text)} bytes" if len(text) <= toml.MAX_BYTES else f"over {toml.MAX_BYTES} bytes"
+        yield Finding(
+            commit, path, "raw-media", f"Git holds {size} of the medium itself; add it again with the filter on"
+        )
+    else:
+        try:
+            if toml.encode(toml.decode(text)) != text:
+                yield Finding(
+                    commit, path, "bad-recipe", "it is a valid recipe, but not in its one text: 'git add' it again"
+                )
+        except FormatError as error:
+            if error.kind != "newer-recipe":
+                yield Finding(commit, path, "bad-recipe", error.message)

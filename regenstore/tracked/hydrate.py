@@ -1,0 +1,145 @@
+"""get and drop: media into the worktree, and recipe text back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from regenstore.errors import Conflict, FormatError, RegenstoreError
+from regenstore.objects import toml
+from regenstore.realise import Plan, Progress, Want
+from regenstore.tracked.workbench import Workbench, select
+from regenstore.worktree.place import Placement
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A path whose worktree file is a recipe text (or gone), with the index entry to tell about it."""
+
+    path: bytes
+    text: bytes
+    expected: bytes | None
+    oid: bytes | None
+
+
+@dataclass
+class GetPlan:
+    """What ``get`` would do. A value: making it changes nothing."""
+
+    wishes: dict[str, Wish]
+    plan: Plan
+    failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """What was done, by path."""
+
+    done: list[bytes] = field(default_factory=list)
+    drifted: list[bytes] = field(default_factory=list)
+    failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
+
+
+def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool) -> GetPlan:
+    """Which recipes in the worktree become media, and what has to be made for that."""
+    tracked = bench.tracked()
+    untracked = {path: b"" for path in _texts_outside_index(bench, paths) if path not in tracked}
+    chosen = select([*tracked, *untracked], paths) if paths else [*tracked, *untracked]
+    wishes: dict[str, Wish] = {}
+    wants: list[Want] = []
+    failed: list[tuple[bytes, RegenstoreError]] = []
+    for path in chosen:
+        held = bench.held(path, digest=False)
+        if held is not None and held.text is None:
+            continue
+        known = bench.index_text(path)
+        text = held.text if held is not None else known
+        if text is None or not toml.looks_like_recipe(text):
+            continue
+        try:
+            recipe = toml.decode(text)
+        except FormatError as error:
+            failed.append((path, error))
+            continue
+        label = os.fsdecode(path)
+        oid = tracked.get(path) if text == known else None
+        wishes[label] = Wish(path, text, held.text if held is not None else None, oid)
+        wants.append(Want(label, recipe))
+    plan = bench.realiser.plan(wants)
+    return GetPlan(wishes, plan if generate else plan.within(-1.0), failed)
+
+
+def _texts_outside_index(bench: Workbench, paths: Sequence[bytes]) -> list[bytes]:
+    """Paths named by the user that Git does not know yet, such as a recipe written a moment ago."""
+    return [path for path in paths if path and (held := bench.held(path, digest=False)) is not None and held.text]
+
+
+def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
+    """Carry out a plan: make what is missing, place everything, tell Git's index."""
+    report = Report(failed=list(planned.failed))
+    waiting: list[Placement] = []
+
+    def flush() -> None:
+        done = bench.placer.place(waiting)
+        report.done.extend(done.placed)
+        for path, reason in done.skipped:
+            report.failed.append((path, _skipped(reason)))
+        waiting.clear()
+
+    for outcome in bench.realiser.run(planned.plan, progress):
+        wish = planned.wishes[outcome.want.label]
+        if outcome.content is None:
+            assert outcome.error is not None
+            report.failed.append((wish.path, outcome.error))
+            continue
+        source = bench.store.find(outcome.content.digest, outcome.content.size)
+        if source is None:
+            continue
+        if outcome.drifted:
+            report.drifted.append(wish.path)
+        if wish.oid is None:
+            # Git's index does not have this recipe yet: keep it for the next clean of these bytes.
+            bench.pending.set(
+                wish.path, toml.encode(outcome.want.recipe.with_take(outcome.content.take, outcome.seconds))
+            )
+        waiting.append(Placement(wish.path, source, wish.expected, wish.oid))
+        if len(waiting) >= 1000:
+            flush()
+    flush()
+    return report
+
+
+def _skipped(reason: str) -> RegenstoreError:
+    return Conflict("index-locked" if "index" in reason else "edited", reason)
+
+
+def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> tuple[list[Placement], list[tuple[bytes, str]]]:
+    """The media that become recipe text again, and those that are kept, with the reason.
+
+    A medium is dropped only if the store holds its bytes.
+    """
+    placements: list[Placement] = []
+    kept: list[tuple[bytes, str]] = []
+    for path, oid in bench.tracked(paths).items():
+        held = bench.held(path)
+        if held is None or held.digest is None:
+            continue
+        known = bench.index_text(path)
+        text = bench.text_of(path, held, known)
+        recipe = toml.decode(text)
+        if text != known and recipe.imported:
+            kept.append((path, "it was edited, and is not in Git's index: 'git add' it first"))
+        elif bench.store.find(held.digest, held.size) is None:
+            kept.append((path, "the store does not hold its bytes"))
+        else:
+            placements.append(Placement(path, text, None, oid if text == known else None))
+    return placements, kept
+
+
+def drop(bench: Workbench, placements: Sequence[Placement]) -> Report:
+    """Put recipe text at the paths, and tell Git's index."""
+    done = bench.placer.place(placements)
+    for path in done.placed:
+        bench.pending.clear(path)
+    return Report(done=done.placed, failed=[(path, _skipped(reason)) for path, reason in done.skipped])

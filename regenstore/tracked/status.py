@@ -1,0 +1,164 @@
+"""How things stand at every tracked path."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from regenstore.errors import RegenstoreError
+from regenstore.objects import toml
+from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Recipe
+from regenstore.objects.result import BlobRecord
+from regenstore.refs.recipes import decode_or_none
+from regenstore.tracked.workbench import Held, Workbench, select
+from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
+
+STATES = {
+    "placed": "the recorded take is in the worktree",
+    "recipe": "recipe text only; 'regenstore get' brings the medium",
+    "wanted": "recipe text only, and it was never run",
+    "unrecorded": "a medium made for a recipe without a take; 'regenstore record' writes it into the recipe",
+    "drifted": "the generator gave other bytes than the recorded take",
+    "changed": "the recipe was changed and is not added yet",
+    "edited": "the medium was edited by hand and is not added yet",
+    "imported": "imported media, as recorded",
+    "missing": "the worktree file is gone",
+    "conflict": "the recipe has a merge conflict",
+    "raw": "Git holds the medium itself, not a recipe",
+}
+
+
+@dataclass(frozen=True)
+class PathStatus:
+    """One path. ``size`` is the recorded take's."""
+
+    path: bytes
+    state: str
+    size: int | None
+    digest: Digest | None
+    stored: bool
+    """Whether the store holds the recorded take."""
+
+
+@dataclass(frozen=True)
+class Status:
+    paths: tuple[PathStatus, ...]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """State -> number of paths, in the order of :data:`STATES`."""
+        found = Counter(p.state for p in self.paths)
+        return {state: found[state] for state in STATES if found[state]}
+
+    @property
+    def media_bytes(self) -> int:
+        """What all recorded takes have together, equal ones counted once."""
+        return sum({p.digest: p.size or 0 for p in self.paths if p.digest is not None}.values())
+
+
+def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
+    """The state of all tracked paths, or of those at and below the given ones."""
+    index = _read_index(bench)
+    tracked = bench.tracked()
+    conflicted = {entry.path for entry in index.entries if entry.stage} if index is not None else set()
+    chosen = set(select([*tracked, *conflicted], paths)) if paths else {*tracked, *conflicted}
+    entries = index.by_path() if index is not None else {}
+    records = blob_records(bench, [oid for path, oid in tracked.items() if path in chosen])
+    found = []
+    for path in sorted(chosen):
+        if path in conflicted:
+            found.append(PathStatus(path, "conflict", None, None, False))
+            continue
+        record = records.get(tracked[path])
+        state = "raw" if record is None else _state(bench, path, record, index, entries.get(path))
+        digest = record.digest if record is not None else None
+        stored = record is not None and digest is not None and bench.store.find(digest, record.size) is not None
+        size = record.size if record is not None and digest is not None else None
+        found.append(PathStatus(path, state, size, digest, stored))
+    return Status(tuple(found))
+
+
+def _read_index(bench: Workbench) -> IndexFile | None:
+    try:
+        return IndexFile.read(bench.location.index, bench.placer.oid_size)
+    except UnsupportedIndex:
+        return None  # without stat fields every medium is hashed: slower, and as right
+
+
+def blob_records(bench: Workbench, oids: Iterable[bytes]) -> dict[bytes, BlobRecord]:
+    """What recipe blobs say; blobs that are no recipes are left out. Remembers what it had to parse."""
+    wanted = list(dict.fromkeys(oids))
+    records = bench.cache.blobs(wanted)
+    fresh = []
+    for oid in wanted:
+        if oid not in records:
+            recipe = decode_or_none(bench.blobs.read(oid.hex().encode(), toml.MAX_BYTES))
+            if recipe is not None:
+                fresh.append(blob_record(oid, recipe))
+    records |= {record.oid: record for record in fresh}
+    if fresh and os.path.isdir(bench.store.root):
+        bench.cache.add_blobs(fresh)
+    return records
+
+
+def blob_record(oid: bytes, recipe: Recipe) -> BlobRecord:
+    """What a recipe blob says, as the database keeps it."""
+    take = recipe.output.take
+    digest, size = (None, 0) if take is None else (take.digest, take.size)
+    return BlobRecord(oid, recipe.key, digest, size, recipe.output.name)
+
+
+def _state(bench: Workbench, path: bytes, record: BlobRecord, index: IndexFile | None, entry: Entry | None) -> str:
+    try:
+        found = os.lstat(os.path.join(bench.location.top, path))
+    except OSError:
+        return "missing"
+    if not stat.S_ISREG(found.st_mode):
+        return "missing"
+    untouched = index is not None and entry is not None and index.matches(entry, found)
+    held = bench.held(path, digest=not untouched)
+    if held is None:
+        return "missing"
+    if held.text is not None:
+        same = untouched or held.text == bench.index_text(path)
+        return ("wanted" if record.digest is None else "recipe") if same else "changed"
+    if untouched:
+        return _untouched_medium(bench, path, record, held)
+    return _touched_medium(bench, path, record, held)
+
+
+def _untouched_medium(bench: Workbench, path: bytes, record: BlobRecord, held: Held) -> str:
+    """A medium that Git takes for unchanged. Only where two results have one size does its digest tell."""
+    if record.key is None:
+        return "imported"
+    if record.digest is None:
+        return "unrecorded"
+    if held.size != record.size:
+        return "drifted"
+    others = [
+        c for r in bench.cache.results(record.key) for c in r.outputs.values()
+        if c.size == record.size and c.digest != record.digest
+    ]  # fmt: skip
+    if others:
+        hashed = bench.held(path)
+        return "placed" if hashed is not None and hashed.digest == record.digest else "drifted"
+    return "placed"
+
+
+def _touched_medium(bench: Workbench, path: bytes, record: BlobRecord, held: Held) -> str:
+    known = bench.index_text(path)
+    text = bench.text_of(path, held, known)
+    if text == known:
+        if record.key is None:
+            return "imported"
+        if record.digest is None:
+            return "unrecorded"
+        return "placed" if held.digest == record.digest else "drifted"
+    try:
+        return "edited" if toml.decode(text).imported else "changed"
+    except RegenstoreError:
+        return "edited"

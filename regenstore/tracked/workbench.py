@@ -1,0 +1,155 @@
+"""The parts that verbs on tracked paths need, and the questions that all of them ask."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from regenstore.errors import Conflict, InvalidInput, NotFound
+from regenstore.generators.registry import Registry
+from regenstore.media.types import HEAD
+from regenstore.objects import toml
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.hashing import hash_fd
+from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Recipe
+from regenstore.objects.result_cache import ResultCache
+from regenstore.realise import Realiser
+from regenstore.refs.git import BlobReader, Git
+from regenstore.refs.recipes import ATTRIBUTE
+from regenstore.worktree.attribution import attribute
+from regenstore.worktree.index_view import IndexView
+from regenstore.worktree.location import Location
+from regenstore.worktree.paths import Folders
+from regenstore.worktree.pending import Pending
+from regenstore.worktree.place import Placer
+
+
+@dataclass(frozen=True)
+class Held:
+    """What lies in the worktree at a path: recipe text, or media with its digest."""
+
+    text: bytes | None
+    digest: Digest | None
+    size: int
+    head: bytes
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """One worktree's parts."""
+
+    location: Location
+    git: Git
+    index: IndexView
+    blobs: BlobReader
+    store: ContentStore
+    cache: ResultCache
+    pending: Pending
+    placer: Placer
+    registry: Registry
+    realiser: Realiser
+
+    # -------------------------------------------------------------------------------- which paths
+
+    def tracked(self, paths: Sequence[bytes] = ()) -> dict[bytes, bytes]:
+        """Index paths that hold recipes, with their blob ids: all, or those at and below the given paths.
+
+        Raises NotFound for a given path that leads to none.
+        """
+        listing = self.git.output("ls-files", "-z", "--", ATTRIBUTE)
+        names = set(filter(None, listing.split(b"\0")))
+        entries = {path: oid for path, oid in self.index.oids().items() if path in names}
+        return entries if not paths else {p: entries[p] for p in select(entries, paths)}
+
+    def require_tracked(self, path: bytes) -> None:
+        """Raise InvalidInput (``not-tracked``) unless the filter is set for a path."""
+        answer = self.git.output("check-attr", "-z", "--stdin", "filter", stdin=path + b"\0").split(b"\0")
+        if len(answer) < 3 or answer[2] != b"regenstore":
+            suffix = os.path.splitext(os.fsdecode(path))[1]
+            raise InvalidInput(
+                "not-tracked",
+                f"{os.fsdecode(path)}: no attribute makes Git store a recipe here",
+                hint=f"Run: regenstore track '{'*' + suffix if suffix else os.fsdecode(path)}'",
+            )
+
+    # -------------------------------------------------------------------------------- what lies there
+
+    def held(self, path: bytes, *, digest: bool = True) -> Held | None:
+        """What the worktree has at a path; None when there is no regular file. Never follows a link."""
+        try:
+            with Folders(self.location.top) as folders:
+                folder, name = folders.parent(path)
+                fd = os.open(name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0), dir_fd=folder)
+        except OSError:
+            return None
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                return None
+            head = os.pread(fd, HEAD, 0)
+            if toml.looks_like_recipe(head) and found.st_size <= toml.MAX_BYTES:
+                return Held(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, head)
+            return Held(None, hash_fd(fd)[0] if digest else None, found.st_size, head)
+        finally:
+            os.close(fd)
+
+    def index_text(self, path: bytes) -> bytes | None:
+        """The blob that Git's index has at a path."""
+        oid = self.index.oid(path)
+        return None if oid is None else self.blobs.read(oid.hex().encode(), toml.MAX_BYTES)
+
+    def current(self, path: bytes) -> Recipe:
+        """The recipe that the worktree holds at a path: its text, or that of the medium there, or the
+        index's when there is no file. Raises NotFound, or FormatError for an invalid text."""
+        held = self.held(path)
+        known = self.index_text(path)
+        if held is not None and held.text is not None:
+            return toml.decode(held.text)
+        if held is None or held.digest is None:
+            if known is None:
+                raise NotFound("no-such-path", f"{os.fsdecode(path)}: there is no such file, and Git's index has none")
+            if not toml.looks_like_recipe(known):
+                raise NotFound("not-a-recipe", f"{os.fsdecode(path)}: Git's index holds no recipe there")
+            return toml.decode(known)
+        return toml.decode(self.text_of(path, held, known))
+
+    def text_of(self, path: bytes, held: Held, known: bytes | None) -> bytes:
+        """The recipe text that clean would give for a medium that lies in the worktree."""
+        assert held.digest is not None
+        pending = self.pending.get(path)
+        if pending is not None:
+            take = toml.decode(pending).output.take
+            if take is not None and (take.digest, take.size) == (held.digest, held.size):
+                return pending
+        return attribute(self.cache, path, known, held.digest, held.size, held.head)
+
+    def editable(self, path: bytes, *, force: bool = False) -> Recipe:
+        """The recipe to change at a path; raises Conflict (``edited``) for media that no recipe made, such
+        as a paint-over, unless ``force`` starts from the recipe it was made from."""
+        recipe = self.current(path)
+        if not recipe.imported:
+            return recipe
+        known = self.index_text(path)
+        before = toml.decode(known) if known is not None and toml.looks_like_recipe(known) else None
+        if force and before is not None and not before.imported:
+            return before
+        shown = os.fsdecode(path)
+        if before is not None and not before.imported:
+            raise Conflict("edited", f"{shown}: the medium was edited by hand; changing the recipe would replace it")
+        raise InvalidInput("not-a-recipe", f"{shown}: it is imported media; there are no parameters to change")
+
+
+def select(entries: Iterable[bytes], paths: Sequence[bytes]) -> list[bytes]:
+    """The entries at and below the given paths; raises NotFound for a path with none."""
+    known = list(entries)
+    chosen: dict[bytes, None] = {}
+    for path in paths:
+        under = path + b"/"
+        found = [entry for entry in known if not path or entry == path or entry.startswith(under)]
+        if not found:
+            raise NotFound("no-such-path", f"{os.fsdecode(path)}: nothing that regenstore tracks is there")
+        chosen.update(dict.fromkeys(found))
+    return list(chosen)
