@@ -1,0 +1,125 @@
+"""Hermetic Git: a home of its own, no system configuration, fixed identity and dates, the installed programs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+BIN = str(Path(sys.executable).parent)
+KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "COVERAGE_PROCESS_START")
+
+
+def hermetic_environment(home: Path) -> dict[str, str]:
+    """An environment in which nothing of the machine's Git or regenstore settings can be seen."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {
+        **kept,
+        "PATH": BIN + os.pathsep + os.environ.get("PATH", ""),
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_AUTHOR_NAME": "Ada",
+        "GIT_AUTHOR_EMAIL": "ada@example.org",
+        "GIT_COMMITTER_NAME": "Ada",
+        "GIT_COMMITTER_EMAIL": "ada@example.org",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_EDITOR": "true",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+class Checkout:
+    """A worktree that tests drive with real git and the real programs."""
+
+    def __init__(self, path: Path, environment: dict[str, str]) -> None:
+        self.path = path
+        self.environment = environment
+
+    def run(
+        self, *command: str | bytes, check: bool = True, stdin: bytes = b"", **extra: str
+    ) -> subprocess.CompletedProcess[bytes]:
+        done = subprocess.run(
+            command, cwd=self.path, env={**self.environment, **extra}, input=stdin, capture_output=True, check=False
+        )
+        if check and done.returncode:
+            shown = " ".join(os.fsdecode(part) for part in command)
+            raise AssertionError(
+                f"{shown} gave {done.returncode}\n{done.stdout.decode(errors='replace')}\n{done.stderr.decode(errors='replace')}"
+            )
+        return done
+
+    def git(self, *args: str | bytes, check: bool = True, stdin: bytes = b"", **extra: str) -> str:
+        """Standard output of a git command, without its last newline."""
+        return (
+            self.run("git", *args, check=check, stdin=stdin, **extra)
+            .stdout.decode(errors="surrogateescape")
+            .rstrip("\n")
+        )
+
+    def regenstore(self, *args: str | bytes, check: bool = True, stdin: bytes = b"", **extra: str) -> str:
+        """Standard output of a regenstore command."""
+        return self.run("regenstore", *args, check=check, stdin=stdin, **extra).stdout.decode(errors="surrogateescape")
+
+    def write(self, name: str, data: bytes | str) -> Path:
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data.encode() if isinstance(data, str) else data)
+        return target
+
+    def read(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    def blob(self, name: str, revision: str = "") -> bytes:
+        """The blob that Git has at ``revision:name`` (the index by default)."""
+        return self.run("git", "cat-file", "blob", f"{revision}:{name}").stdout
+
+    def status(self) -> str:
+        """``git status --porcelain``; empty when all is clean."""
+        return self.git("status", "--porcelain")
+
+    def commit(self, message: str = "work") -> str:
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def is_recipe(self, name: str) -> bool:
+        return self.read(name).startswith(b"regenstore = 1\n")
+
+    @property
+    def store(self) -> Path:
+        configured = self.git("config", "--get", "regenstore.store", check=False)
+        return Path(configured) if configured else self.path / ".git" / "regenstore"
+
+
+def noise(name: str, size: int) -> bytes:
+    """Reproducible bytes that look like no medium and compress badly."""
+    return hashlib.shake_256(name.encode()).digest(size)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text(
+        '[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n[protocol "file"]\n\tallow = always\n'
+    )
+    return hermetic_environment(home)
+
+
+@pytest.fixture
+def empty(tmp_path: Path, environment: dict[str, str]) -> Iterator[Checkout]:
+    """A new repository, set up for PNG, MP4, WAV and BIN files, with nothing committed but its attributes."""
+    folder = tmp_path / "film"
+    folder.mkdir()
+    checkout = Checkout(folder, environment)
+    checkout.git("init", "-q")
+    checkout.regenstore("init")
+    checkout.regenstore("track", "*.png", "*.mp4", "*.wav", "*.bin")
+    checkout.commit("attributes")
+    yield checkout
