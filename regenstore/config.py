@@ -33,7 +33,7 @@ class Settings:
     inline: bool = False
     """Whether checkouts wait for media before git goes on."""
     jobs: int = 0
-    """Workers at a time; 0: one per two cores, at least one."""
+    """Workers at a time; 0: one per core, at most four."""
     timeout: float = 3600.0
     """Seconds after which a generator that works on one item is stopped."""
     max_output: int = 64 << 30
@@ -52,7 +52,7 @@ class Settings:
 
     @property
     def workers(self) -> int:
-        return self.jobs or max(1, (os.cpu_count() or 2) // 2)
+        return self.jobs or min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,8 @@ class Report:
 def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool) -> GetPlan:
     """Which recipes in the worktree become media, and what has to be made for that."""
     tracked = bench.tracked()
-    untracked = {path: b"" for path in _texts_outside_index(bench, paths) if path not in tracked}
-    chosen = select([*tracked, *untracked], paths) if paths else [*tracked, *untracked]
+    everything = [*tracked, *bench.untracked()]
+    chosen = select(everything, paths) if paths else everything
     wishes: dict[str, Wish] = {}
     wants: list[Want] = []
     failed: list[tuple[bytes, RegenstoreError]] = []
@@ -68,11 +68,6 @@ def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool) -> Get
         wants.append(Want(label, recipe))
     plan = bench.realiser.plan(wants)
     return GetPlan(wishes, plan if generate else plan.within(-1.0), failed)
-
-
-def _texts_outside_index(bench: Workbench, paths: Sequence[bytes]) -> list[bytes]:
-    """Paths named by the user that Git does not know yet, such as a recipe written a moment ago."""
-    return [path for path in paths if path and (held := bench.held(path, digest=False)) is not None and held.text]
 
 
 def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:

@@ -64,6 +64,11 @@ class Workbench:
         entries = {path: oid for path, oid in self.index.oids().items() if path in names}
         return entries if not paths else {p: entries[p] for p in select(entries, paths)}
 
+    def untracked(self) -> list[bytes]:
+        """Files at filtered paths that Git's index does not have yet and does not ignore."""
+        listing = self.git.output("ls-files", "-z", "--others", "--exclude-standard", "--", ATTRIBUTE)
+        return list(filter(None, listing.split(b"\0")))
+
     def require_tracked(self, path: bytes) -> None:
         """Raise InvalidInput (``not-tracked``) unless the filter is set for a path."""
         answer = self.git.output("check-attr", "-z", "--stdin", "filter", stdin=path + b"\0").split(b"\0")

@@ -1,0 +1,305 @@
+"""The demo's story, told with the real commands: regenstore's in this process, git's as programs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import struct
+import subprocess
+import time
+import zlib
+
+import click
+
+from regenstore.cli.context import filter_program, size_text
+from regenstore.cli.demo_assets import EDITED_SHOT, REPAINTED, Asset, assembled, derived, originals
+from regenstore.cli.main import cli
+from regenstore.config import GitEnvironment
+from regenstore.objects.content_store import TREES
+from regenstore.objects.hashing import hash_file
+from regenstore.objects.ids import Digest
+from regenstore.repository import Repository
+from regenstore.tracked.status import Status, status
+
+MARK = ".regenstore-demo"
+_SHOWN = 3
+
+
+class DemoFailed(click.ClickException):
+    """The story did not end as it should."""
+
+
+class Story:
+    """Plays in one folder: ``film``, its store, and two clones."""
+
+    def __init__(self, top: str, scale: float) -> None:
+        self.top = top
+        self.film = os.path.join(top, "film")
+        self.store = os.path.join(top, "store")
+        self.scale = scale
+        self._begun = time.monotonic()
+        self._photo: Digest | None = None
+        self._facts: list[tuple[str, bool]] = []
+
+    def play(self) -> int:
+        """Tell it all; 0 when everything came back."""
+        _isolate(self.top)
+        os.makedirs(self.film)
+        open(os.path.join(self.top, MARK), "w").close()
+        self._set_up()
+        self._make()
+        self._merge()
+        self._lose_the_disk()
+        self._clone_shared()
+        self._clone_empty()
+        return self._end()
+
+    # -------------------------------------------------------------------------------- the chapters
+
+    def _set_up(self) -> None:
+        self._chapter("A film project: Git keeps recipes, the store keeps media")
+        os.chdir(self.film)
+        self._git("init", "-q", "-b", "main")
+        self._regenstore("init", "--store", self.store)
+        self._regenstore("track", "*.png", "*.mp4", "*.wav")
+
+    def _make(self) -> None:
+        self._chapter("Thirty assets from prompts and seeds, and one photo that somebody painted over")
+        for wave in (originals(self.scale), derived(self.scale), assembled()):
+            self._recipes(list(wave))
+            self._regenstore("get")
+        os.makedirs("refs")
+        _repaint("plates/sea.png", REPAINTED)
+        self._photo = hash_file(REPAINTED)[0]
+        self._say(f"cp ~/photo.png {REPAINTED}")
+        self._git("add", "-A")
+        self._git("commit", "-q", "-m", "First shots")
+        self._git("show", "--stat", "--format=%h %s", "HEAD", tail=3)
+
+    def _merge(self) -> None:
+        self._chapter("Two artists change one shot; Git merges their parameters")
+        self._git("switch", "-q", "-c", "ada")
+        self._regenstore("set", EDITED_SHOT, "seed=8")
+        self._git("commit", "-q", "-a", "-m", "sh010: calmer waves")
+        self._git("switch", "-q", "-c", "ben", "main")
+        self._regenstore("set", EDITED_SHOT, "prompt=storm at dawn over the sea")
+        self._git("diff", "-U0", only=("-prompt", "+prompt"))
+        self._git("commit", "-q", "-a", "-m", "sh010: at dawn")
+        self._git("switch", "-q", "main")
+        self._git("merge", "-q", "--no-edit", "ada")
+        self._git("merge", "-q", "--no-edit", "ben")
+        self._regenstore("status")
+        self._regenstore("record", EDITED_SHOT)
+        self._git("commit", "-q", "-a", "-m", "sh010: record the merged take")
+        self._git("log", "--oneline", "--graph", "--", EDITED_SHOT)
+        self._git("diff", "main~2", "--", EDITED_SHOT, only=("-prompt", "+prompt", "-seed", "+seed"))
+
+    def _lose_the_disk(self) -> None:
+        self._chapter("The disk is lost: every medium in the worktree, everything generated in the store")
+        before = self._status(self.film)
+        for path in before.paths:
+            os.unlink(path.path)
+        lost = self._forget_generated()
+        click.echo(f"  removed {len(before.paths)} media from the worktree and {lost} contents from the store")
+        self._git("checkout", "-q", "--", ".")
+        self._verify("after the loss", self.film, imported=True)
+
+    def _clone_shared(self) -> None:
+        self._chapter("A clone beside it, on the same store: nothing is made again")
+        os.chdir(self.top)
+        self._regenstore_program("clone", "-q", "film", "film-shared", "--store", self.store)
+        self._verify("in the clone on the shared store", os.path.join(self.top, "film-shared"), imported=True)
+
+    def _clone_empty(self) -> None:
+        self._chapter("A clone on another machine, with an empty store: all is made again from Git alone")
+        os.chdir(self.top)
+        self._regenstore_program("clone", "-q", "film", "film-empty")
+        click.echo("  (The photo was never generated: it needs a copy of the store, as its recipe says.)")
+        self._verify("in the clone with an empty store", os.path.join(self.top, "film-empty"), imported=False)
+
+    def _end(self) -> int:
+        self._chapter("What it comes to")
+        os.chdir(self.film)
+        self._git("gc", "-q", quiet=True)
+        held = _folder_size(os.path.join(self.film, ".git", "objects"))
+        media = self._media_bytes()
+        saved = 1 - held / media
+        self._facts.append(
+            (f"Git holds {size_text(held)} for {size_text(media)} of media: {saved:.2%} less", saved > 0.95)
+        )
+        for fact, true in self._facts:
+            click.echo(f"  {'yes' if true else 'NO '}  {fact}")
+        seconds = time.monotonic() - self._begun
+        click.echo(f"  all of it in {seconds:.0f} s")
+        good = all(true for _, true in self._facts)
+        if good:
+            click.echo(_NEXT.format(film=os.path.relpath(self.film, _START)))
+        return 0 if good else 1
+
+    # -------------------------------------------------------------------------------- telling
+
+    def _chapter(self, title: str) -> None:
+        click.secho(f"\n{title}", bold=True)
+
+    def _say(self, line: str) -> None:
+        click.echo(click.style("  $ ", dim=True) + line)
+
+    def _recipes(self, assets: list[Asset]) -> None:
+        for number, asset in enumerate(assets):
+            os.makedirs(os.path.dirname(asset.path), exist_ok=True)
+            if number < _SHOWN:
+                self._say("regenstore new --no-generate " + shlex.join(asset.arguments))
+            self._call("new", *asset.arguments, "--no-generate", quiet=True)
+        if len(assets) > _SHOWN:
+            click.echo(f"    and {len(assets) - _SHOWN} more like these")
+
+    def _regenstore(self, *words: str) -> None:
+        self._say("regenstore " + " ".join(_shown(word) for word in words))
+        self._call(*words)
+
+    def _call(self, *words: str, quiet: bool = False) -> None:
+        """A regenstore command in this process, as the terminal would run it."""
+        with open(os.devnull, "w") as nowhere, _Output(nowhere if quiet else None):
+            try:
+                cli.main(list(words), standalone_mode=False)
+            except SystemExit as leave:
+                if leave.code:
+                    raise DemoFailed(f"regenstore {' '.join(words)} ended with {leave.code}") from None
+
+    def _regenstore_program(self, *words: str) -> None:
+        """The same as a program of its own, for commands that become another one."""
+        self._say("regenstore " + " ".join(_shown(word) for word in words))
+        program = os.path.join(os.path.dirname(filter_program()), "regenstore")
+        if subprocess.run([program, *words], check=False).returncode:
+            raise DemoFailed(f"regenstore {' '.join(words)} failed")
+
+    def _git(self, *words: str, tail: int = 0, only: tuple[str, ...] = (), quiet: bool = False) -> None:
+        if not quiet:
+            self._say("git " + " ".join(_shown(word) for word in words))
+        done = subprocess.run(["git", *words], stdout=subprocess.PIPE, text=True, errors="replace", check=False)
+        if done.returncode:
+            raise DemoFailed(f"git {' '.join(words)} failed")
+        lines = done.stdout.splitlines()
+        if only:
+            lines = [line for line in lines if line.startswith(only)]
+        for line in lines[-tail:]:
+            click.echo("    " + line)
+
+    # -------------------------------------------------------------------------------- looking
+
+    def _repository(self, folder: str) -> Repository:
+        os.chdir(folder)
+        return Repository.discover(folder, GitEnvironment.read())
+
+    def _status(self, folder: str) -> Status:
+        repository = self._repository(folder)
+        try:
+            return status(repository.workbench)
+        finally:
+            repository.close()
+
+    def _verify(self, where: str, folder: str, *, imported: bool) -> None:
+        """Hash every medium of a worktree against its recipe, and ask Git for its status."""
+        found = self._status(folder)
+        right = wrong = 0
+        for path in found.paths:
+            if path.digest == self._photo and not imported:
+                continue
+            if hash_file(path.path)[0] == path.digest:
+                right += 1
+            else:
+                wrong += 1
+        clean = not subprocess.run(["git", "status", "--porcelain"], capture_output=True, check=True).stdout
+        click.echo(f"  {right} of {right + wrong} digests are right, git status is {'clean' if clean else 'NOT clean'}")
+        self._facts.append(
+            (f"every digest came back {where} ({right} of {right + wrong}), git status is clean", clean and not wrong)
+        )
+
+    def _forget_generated(self) -> int:
+        """What a lost disk would do: unlike gc, which asks first whether a content comes back."""
+        repository = self._repository(self.film)
+        lost = 0
+        for tree in TREES:
+            for digest, _ in list(repository.store.contents(tree)):
+                if digest != self._photo:
+                    os.unlink(repository.store.object_path(digest, tree))
+                    lost += 1
+        repository.close()
+        for suffix in ("", "-wal", "-shm"):
+            path = repository.cache.path + suffix
+            if os.path.exists(path):
+                os.unlink(path)
+        return lost
+
+    def _media_bytes(self) -> int:
+        """All media that Git's history refers to, each once."""
+        repository = self._repository(self.film)
+        listing = repository.git.output(
+            "rev-list", "--objects", "--no-object-names", "--all", "--filter=object:type=blob"
+        )
+        sizes: dict[Digest, int] = {}
+        from regenstore.refs.recipes import decode_or_none
+
+        for oid in listing.split():
+            recipe = decode_or_none(repository.blobs.read(oid, 1 << 20))
+            if recipe is not None and recipe.output.take is not None:
+                sizes[recipe.output.take.digest] = recipe.output.take.size
+        repository.close()
+        return sum(sizes.values())
+
+
+class _Output:
+    """Sends what commands print elsewhere for a while."""
+
+    def __init__(self, target: object) -> None:
+        self._target = target
+
+    def __enter__(self) -> None:
+        import contextlib
+
+        self._stack = contextlib.ExitStack()
+        if self._target is not None:
+            self._stack.enter_context(contextlib.redirect_stdout(self._target))  # type: ignore[type-var]
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+
+_START = os.getcwd()
+_NEXT = """
+What to try next:
+  cd {film}
+  git log -p --follow shots/sh010.mp4        # the history of a shot, as parameters
+  regenstore set plates/sea.png seed=43      # another variation; then look at it, and git diff
+  regenstore drop && regenstore get          # media away, media back
+  regenstore generators procedural.video     # what can be set"""
+
+
+def _isolate(top: str) -> None:
+    """No identity is asked for, no configuration of the user is read or written."""
+    who = {"NAME": "regenstore demo", "EMAIL": "demo@example.org"}
+    for name, value in who.items():
+        os.environ[f"GIT_AUTHOR_{name}"] = os.environ[f"GIT_COMMITTER_{name}"] = value
+    os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
+    os.environ |= {"REGENSTORE_SMUDGE": "generate", "REGENSTORE_BUDGET": "600", "GIT_PAGER": "cat"}
+    os.environ["XDG_CONFIG_HOME"] = os.path.join(top, "config")
+    for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "REGENSTORE_STORE", "REGENSTORE_INLINE"):
+        os.environ.pop(name, None)
+
+
+def _repaint(source: str, target: str) -> None:
+    """A PNG like the source, with a note of the painter's: other bytes that no recipe makes."""
+    with open(source, "rb") as file:
+        data = file.read()
+    chunk = b"tEXtComment\0painted over by hand"
+    block = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    with open(target, "wb") as file:
+        file.write(data[:33] + block + data[33:])  # after the signature and the header chunk
+
+
+def _folder_size(folder: str) -> int:
+    return sum(os.path.getsize(os.path.join(base, name)) for base, _, names in os.walk(folder) for name in names)
+
+
+def _shown(word: str) -> str:
+    return shlex.quote(os.path.basename(word) if os.path.isabs(word) else word)
