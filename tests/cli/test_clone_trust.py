@@ -1,0 +1,109 @@
+"""clone and trust."""
+
+from __future__ import annotations
+
+from tests.conftest import Checkout
+
+DECLARED = """
+[generators.stamp]
+version = "1"
+command = ["tools/stamp", "{output}", "{word}"]
+media_type = "image/png"
+[generators.stamp.params.word]
+type = "string"
+"""
+STAMP = '#!/bin/sh\nprintf \'\\211PNG\\r\\n\\032\\n%s\' "$2" > "$1"\n'
+
+
+def declare(film: Checkout) -> None:
+    film.write("regenstore.toml", DECLARED)
+    film.write("tools/stamp", STAMP).chmod(0o755)
+
+
+def test_clone_has_media_from_generating_and_from_a_shared_store(film: Checkout) -> None:
+    above = Checkout(film.path.parent, film.environment)
+    above.regenstore("clone", "-q", "film", "film2")
+    second = Checkout(above.path / "film2", film.environment)
+    assert second.read("plates/sea.png") == film.read("plates/sea.png")
+    assert second.is_recipe("refs/photo.png")  # imported media exist nowhere else yet
+    assert second.status() == ""
+    above.regenstore("clone", "-q", "film", "film3", "--store", str(film.path / ".git/regenstore"))
+    third = Checkout(above.path / "film3", film.environment)
+    assert third.read("refs/photo.png") == film.read("refs/photo.png")
+    assert third.status() == ""
+
+
+def test_a_global_install_serves_a_plain_git_clone(film: Checkout) -> None:
+    film.regenstore("install")
+    above = Checkout(film.path.parent, film.environment)
+    above.git("clone", "-q", "film", "plain")
+    plain = Checkout(above.path / "plain", film.environment)
+    assert plain.read("plates/sea.png") == film.read("plates/sea.png")
+    assert plain.status() == ""
+
+
+def test_get_after_a_late_install(film: Checkout) -> None:
+    above = Checkout(film.path.parent, film.environment)
+    above.git("clone", "-q", "film", "late")
+    late = Checkout(above.path / "late", film.environment)
+    assert late.is_recipe("plates/sea.png")
+    late.regenstore("init")
+    late.regenstore("get", "plates")
+    assert late.read("plates/sea.png") == film.read("plates/sea.png")
+    assert late.status() == ""
+
+
+def test_a_declared_generator_runs_only_after_trust(film: Checkout) -> None:
+    declare(film)
+    done = film.run("regenstore", "new", "a.png", "-g", "stamp", "-p", "word=$(id)", check=False)
+    assert done.returncode == 5 and b"not trusted" in done.stderr
+    assert film.is_recipe("a.png")  # what was typed is kept
+    assert "not trusted yet" in film.regenstore("generators")
+    refused = film.run("regenstore", "trust", stdin=b"n\n", check=False)
+    assert refused.returncode == 5
+    assert b"tools/stamp" in refused.stdout
+    film.regenstore("trust", "--yes")
+    film.regenstore("get")
+    assert film.read("a.png") == b"\x89PNG\r\n\x1a\n$(id)"
+    film.commit("stamped")
+    assert "Nothing to approve" in film.regenstore("trust")
+
+
+def test_a_changed_script_needs_trust_again_and_a_clone_brings_none(film: Checkout, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    declare(film)
+    film.regenstore("trust", "--yes", "stamp")
+    film.regenstore("new", "a.png", "-g", "stamp", "-p", "word=one")
+    film.commit("stamped")
+    film.write("tools/stamp", STAMP + "# changed\n").chmod(0o755)
+    done = film.run("regenstore", "set", "a.png", "word=two", check=False)
+    assert done.returncode == 5
+    film.git("checkout", "-q", "--", "tools/stamp", "a.png")
+    film.regenstore("set", "a.png", "word=two")
+    film.git("checkout", "-q", "--", ".")
+    other = dict(film.environment) | {"XDG_CONFIG_HOME": str(tmp_path / "other"), "HOME": str(tmp_path / "other")}
+    above = Checkout(film.path.parent, other)
+    (tmp_path / "other").mkdir()
+    said = above.run("regenstore", "clone", "-q", "film", "stranger")
+    assert b"not trusted" in said.stderr
+    assert Checkout(above.path / "stranger", other).is_recipe("a.png")
+
+
+def test_revoking_and_unknown_names(film: Checkout) -> None:
+    declare(film)
+    film.regenstore("trust", "--yes")
+    film.regenstore("trust", "--revoke", "stamp")
+    assert film.run("regenstore", "new", "b.png", "-g", "stamp", "-p", "word=x", check=False).returncode == 5
+    done = film.run("regenstore", "trust", "nobody", check=False)
+    assert done.returncode == 3 and b"nobody" in done.stderr
+
+
+def test_a_bad_declaration_names_file_and_field(film: Checkout) -> None:
+    for text, word in {
+        "[generators.x": "not valid TOML",
+        '[generators.x]\nversion = "1"\ncommand = []\nmedia_type = "image/png"\n': "command",
+        '[generators.x]\nversion = "1"\ncommand = ["a"]\nmedia_type = "image/png"\nshell = true\n': "shell",
+        '[generators."procedural.image"]\nversion = "1"\ncommand = ["a"]\nmedia_type = "image/png"\n': "built-in",
+    }.items():
+        film.write("regenstore.toml", text)
+        done = film.run("regenstore", "generators", check=False)
+        assert done.returncode == 7 and b"regenstore.toml" in done.stderr and word.encode() in done.stderr, done.stderr
