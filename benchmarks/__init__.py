@@ -1,0 +1,1 @@
+"""Benchmarks against git-lfs, plain Git and cp: ``python -m benchmarks``. See README.md."""
