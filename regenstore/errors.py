@@ -85,6 +85,8 @@ KINDS: dict[str, str] = {
     "bad-config": "Correct the value with 'git config'.",
     "bad-media-type": "Use a file name ending of a type that the generator makes.",
     "no-change": "Nothing to do.",
+    "imported-media": "Make a recipe with 'regenstore new'; imported media have none to change or record.",
+    "dependency-cycle": "Give one of the recipes another input.",
     # not found
     "not-a-repository": "Run it inside a Git repository, or 'git init' one.",
     "no-such-path": "Check the spelling; 'regenstore status' lists the media.",
@@ -92,6 +94,7 @@ KINDS: dict[str, str] = {
     "no-such-generator": "Run 'regenstore generators' for those that are installed.",
     "content-missing": "Run 'regenstore get PATH', or bring the medium back from another copy.",
     "not-a-recipe": "The path holds no recipe; 'regenstore check' finds raw media.",
+    "input-missing": "Bring the input back first: 'regenstore get' on its path.",
     "git-missing": "Install Git 2.39 or newer.",
     # conflict
     "exists": "Choose another path, or use --force.",
@@ -126,9 +129,7 @@ KINDS: dict[str, str] = {
     "output-missing": "The generator ended without its output; check its definition.",
     "output-wrong-type": "Let the generator write the media type that the recipe names.",
     "output-too-large": "Raise regenstore.maxOutput, or make the asset smaller.",
-    "input-missing": "Bring the input back first: 'regenstore get' on its path.",
     "input-changed": "The input no longer comes back with the pinned digest; use 'regenstore set PATH -i NAME=PATH'.",
-    "dependency-cycle": "Give one of the recipes another input.",
     "cancelled": "Run the same command again to go on.",
     # internal
     "bug": "Please report it with the text above.",

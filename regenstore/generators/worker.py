@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -87,7 +88,7 @@ class _Worker:
                         self.context.stop()
             else:
                 self.work.put(message)
-        os._exit(0)  # the host is gone: nobody waits for what still runs
+        _end_group()  # the host is gone: nobody waits for what still runs
 
     def loop(self) -> None:
         while True:
@@ -161,6 +162,15 @@ class _Worker:
                 self.running = ""
 
 
+def _end_group() -> None:
+    """End this process and every program that a generator started: they share its process group."""
+    try:
+        os.killpg(0, signal.SIGKILL)
+    except (AttributeError, OSError):
+        pass
+    os._exit(0)
+
+
 def _message(error: Exception) -> str:
     text = str(error).strip()
     return text if type(error) in (ValueError, RuntimeError) and text else f"{type(error).__name__}: {text}"
@@ -170,7 +180,6 @@ def _limit(max_output: int) -> None:
     """No file larger than allowed: writing on gives an error instead of a full disk."""
     try:
         import resource
-        import signal
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_output, max_output))

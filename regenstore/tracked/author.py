@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from regenstore.errors import InvalidInput, NotFound, RegenstoreError
+from regenstore.errors import Conflict, InvalidInput, NotFound, RegenstoreError
 from regenstore.generators.api import Declaration
 from regenstore.media import types
 from regenstore.objects import toml
@@ -18,7 +18,7 @@ from regenstore.realise import Progress, Realiser, Want
 from regenstore.tracked.workbench import Workbench
 from regenstore.worktree.attribution import rounded
 from regenstore.worktree.paths import check_relative
-from regenstore.worktree.place import Placement
+from regenstore.worktree.place import Identity, Placement
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,19 @@ def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) ->
 
 
 def _store_medium(bench: Workbench, path: bytes, digest: Digest, size: int) -> None:
-    """An input that Git has not seen yet must be in the store before a recipe refers to it."""
+    """Put a worktree file's bytes into the store, unless they are there. Raises Conflict (``edited``) when
+    the file has other bytes by now."""
     if bench.store.find(digest, size) is not None:
         return
     bench.store.prepare()
     temp = bench.store.temp_path("input")
     with open(os.path.join(bench.location.top, path), "rb") as source, open(temp, "xb") as target:
         bench.placer.linker.fill(source.fileno(), target.fileno())
-    bench.store.adopt(temp)
+    found = bench.store.adopt(temp)
+    if found != (digest, size):
+        raise Conflict(
+            "edited", f"{os.fsdecode(path)}: it was changed while it was read", hint="Run the same command again."
+        )
 
 
 def realise_one(
@@ -110,34 +115,51 @@ def realise_one(
 def write(bench: Workbench, path: bytes, recipe: Recipe, *, generate: bool, progress: Progress) -> Written:
     """Put a recipe at a path of the worktree: its medium, made if need be, or only its text.
 
-    The recipe's take becomes what was made. When making it fails, the text is written (nothing that was
-    typed is lost), and the error is raised.
+    The recipe's take becomes what was made. What lies at the path is in the store before it is replaced, and
+    is not replaced if it changes meanwhile (InvalidInput). When making the medium fails, the text is written
+    (nothing that was typed is lost), and the error is raised.
     """
+    seen = _keep_present(bench, path)
     if not generate:
-        return _write_text(bench, path, recipe)
+        return _write_text(bench, path, recipe, seen)
     try:
         content, seconds = realise_one(bench.realiser, os.fsdecode(path), recipe, progress)
     except RegenstoreError:
-        _write_text(bench, path, recipe)
+        _write_text(bench, path, recipe, seen)
         raise
-    return _write_medium(bench, path, recipe, content, seconds)
+    return _write_medium(bench, path, recipe, content, seconds, seen)
 
 
-def _write_text(bench: Workbench, path: bytes, recipe: Recipe) -> Written:
+def _keep_present(bench: Workbench, path: bytes) -> Identity | None:
+    """Store the medium that lies at a path, which may be the last copy; gives the file's identity."""
+    held = bench.held(path)
+    if held is None:
+        return None
+    if held.digest is not None:
+        _store_medium(bench, path, held.digest, held.size)
+    return held.identity
+
+
+def _write_text(bench: Workbench, path: bytes, recipe: Recipe, seen: Identity | None) -> Written:
     bench.pending.clear(path)
-    _place(bench, Placement(path, toml.encode(recipe)))
+    _place(bench, Placement(path, toml.encode(recipe), seen=seen))
     return Written(path, recipe, None)
 
 
 def _write_medium(
-    bench: Workbench, path: bytes, recipe: Recipe, content: Content, seconds: float | int | None
+    bench: Workbench,
+    path: bytes,
+    recipe: Recipe,
+    content: Content,
+    seconds: float | int | None,
+    seen: Identity | None,
 ) -> Written:
     taken = recipe.with_take(content.take, None if seconds is None else rounded(seconds))
     source = bench.store.find(content.digest, content.size)
     if source is None:
         raise NotFound("content-missing", f"{os.fsdecode(path)}: the medium left the store while it was placed")
     bench.pending.set(path, toml.encode(taken))
-    _place(bench, Placement(path, source))
+    _place(bench, Placement(path, source, seen=seen))
     return Written(path, taken, content)
 
 
@@ -198,7 +220,7 @@ def record(bench: Workbench, path: bytes) -> Written | None:
         raise NotFound("content-missing", f"{shown}: there is no medium in the worktree to record")
     recipe = bench.current(path)
     if recipe.imported or recipe.key is None:
-        raise InvalidInput("not-a-recipe", f"{shown}: the medium was not made by its recipe, so it is no take of it")
+        raise InvalidInput("imported-media", f"{shown}: the medium was not made by its recipe, so it is no take of it")
     take = recipe.output.take
     if take is not None and take.digest == held.digest:
         return None
@@ -207,14 +229,15 @@ def record(bench: Workbench, path: bytes) -> Written | None:
         None,
     )
     content = Content(held.digest, held.size, recipe.output.media_type)
-    return _write_medium(bench, path, recipe, content, seconds)
+    _store_medium(bench, path, held.digest, held.size)
+    return _write_medium(bench, path, recipe, content, seconds, held.identity)
 
 
 def checked(bench: Workbench, before: Recipe, after: Recipe) -> Recipe:
     """An edited recipe, if its generator takes it; the take stays only where the key did. Raises
     InvalidInput, NotFound or GenerationError as the generator's schema says."""
     if after.imported or after.generator is None:
-        raise InvalidInput("not-a-recipe", "the edited text names no generator")
+        raise InvalidInput("imported-media", "the edited text names no generator")
     declaration = bench.registry.find(after.generator).declaration
     declaration.params.check(after.params)
     check_inputs(declaration, after.inputs)

@@ -128,7 +128,7 @@ def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> tuple[list[Placement]
         elif bench.store.find(held.digest, held.size) is None:
             kept.append((path, "the store does not hold its bytes"))
         else:
-            placements.append(Placement(path, text, None, oid if text == known else None))
+            placements.append(Placement(path, text, None, oid if text == known else None, held.identity))
     return placements, kept
 
 

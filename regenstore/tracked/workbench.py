@@ -24,7 +24,7 @@ from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
 from regenstore.worktree.pending import Pending
-from regenstore.worktree.place import Placer
+from regenstore.worktree.place import Identity, Placer, identity
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Held:
     digest: Digest | None
     size: int
     head: bytes
+    identity: Identity | None
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ class Workbench:
                 return None
             head = os.pread(fd, HEAD, 0)
             if toml.looks_like_recipe(head) and found.st_size <= toml.MAX_BYTES:
-                return Held(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, head)
-            return Held(None, hash_fd(fd)[0] if digest else None, found.st_size, head)
+                return Held(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, head, identity(found))
+            return Held(None, hash_fd(fd)[0] if digest else None, found.st_size, head, identity(found))
         finally:
             os.close(fd)
 
@@ -144,7 +145,7 @@ class Workbench:
         shown = os.fsdecode(path)
         if before is not None and not before.imported:
             raise Conflict("edited", f"{shown}: the medium was edited by hand; changing the recipe would replace it")
-        raise InvalidInput("not-a-recipe", f"{shown}: it is imported media; there are no parameters to change")
+        raise InvalidInput("imported-media", f"{shown}: it is imported media; there are no parameters to change")
 
 
 def select(entries: Iterable[bytes], paths: Sequence[bytes]) -> list[bytes]:

@@ -39,18 +39,24 @@ _OPEN_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC
 _MAX_TEXT = 8 << 20
 
 
+Identity = tuple[int, int, int]
+
+
 @dataclass(frozen=True)
 class Placement:
     """One path to fill. ``source`` is a stored file's path, or the bytes themselves.
 
-    ``expected`` is the text that the path must hold now (None: anything, also nothing); ``oid`` is the
-    index blob whose entry is told (None: the index is left alone).
+    ``expected`` is the text that the path must hold now (None: anything, also nothing); ``seen`` is the
+    identity that its file must still have (see :func:`identity`; None: any), so that an edit made since it
+    was looked at is not replaced; ``oid`` is the index blob whose entry is told (None: the index is left
+    alone).
     """
 
     path: bytes
     source: str | bytes
     expected: bytes | None = None
     oid: bytes | None = None
+    seen: Identity | None = None
 
 
 @dataclass
@@ -123,6 +129,8 @@ class Placer:
                 return "it is not a regular file"
             if wish.expected is not None and not _holds(folder, name, before, wish.expected):
                 return "it was changed meanwhile"
+        if wish.seen is not None and identity(before) != wish.seen:
+            return "it was changed meanwhile"
         mode = stat.S_IMODE(before.st_mode) if before is not None else stage.mode
         temp = stage.next_name()
         target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -177,7 +185,7 @@ class Placer:
                 now: os.stat_result | None = os.lstat(name, dir_fd=folder)
             except FileNotFoundError:
                 now = None
-            if _identity(now) != _identity(ready.before):
+            if identity(now) != identity(ready.before):
                 report.skipped.append((path, "it was changed meanwhile"))
                 return None
             try:
@@ -203,7 +211,8 @@ def _holds(folder: int, name: bytes, found: os.stat_result, text: bytes) -> bool
         os.close(fd)
 
 
-def _identity(found: os.stat_result | None) -> tuple[int, int, int] | None:
+def identity(found: os.stat_result | None) -> Identity | None:
+    """What tells a file from one that was written since: inode, time and size."""
     return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
