@@ -7,41 +7,52 @@ docs/format.md, and leaves anything else alone.
 
 from __future__ import annotations
 
+import re
+
 MAX_SCAN = 1 << 20
+_OPENING = re.compile(rb'[A-Za-z0-9_-]+ = """\Z')
+_DIGEST = re.compile(rb'digest = "blake3:([0-9a-f]{64})"\Z')
+_SIZE = re.compile(rb"size = (0|[1-9][0-9]{0,17})\Z")
 
 
 def scan_take(text: bytes) -> tuple[bytes, int] | None:
-    """``(digest, size)`` of the ``[output]`` table; None when there is no take or the layout is unusual."""
+    """``(digest, size)`` of the ``[output]`` table; None when there is no take or the layout is unusual.
+
+    For a valid recipe it never gives anything else than the parser. (An invalid one is not always noticed.)
+    """
     if not text.startswith(b"regenstore = 1\n") or len(text) > MAX_SCAN:
         return None
     if b"'''" in text or b'\\"""' in text or b"\r" in text:
         # Literal strings, or quotes that end a multi-line string ambiguously: not for a line scan.
         return None
+    if b"\n<<<<<<<" in text and b"\n>>>>>>>" in text:
+        return None  # conflict markers, also inside a prompt: no recipe
     inside_string = in_output = False
-    digest: bytes | None = None
-    size: bytes | None = None
+    digest = size = None
     for line in text.split(b"\n"):
         if inside_string:
             if b'"""' in line:
                 if not line.endswith(b'"""') or line.count(b'"""') != 1:
                     return None
                 inside_string = False
-        elif line.endswith(b' = """') and line.count(b'"') == 3:
-            inside_string = True
         elif b'"""' in line:
-            return None
+            if _OPENING.match(line) is None:
+                return None  # also a comment that looks like the beginning of a string
+            inside_string = True
         elif line.startswith(b"["):
             if in_output:
                 break
             in_output = line == b"[output]"
-        elif in_output:
-            if line.startswith(b'digest = "blake3:') and line.endswith(b'"') and len(line) == 82:
-                digest = line[17:81]
-            elif line.startswith(b"size = "):
-                size = line[7:]
-    if digest is None or size is None or not size.isdigit():
+        elif line[:1] in (b"<", b"=", b">", b"|"):
+            return None  # what is left of a conflict
+        elif in_output and line.startswith((b"digest = ", b"size = ")):
+            found = _DIGEST.match(line)
+            if found is not None and digest is None:
+                digest = found[1]
+            elif (number := _SIZE.match(line)) is not None and size is None:
+                size = number[1]
+            else:
+                return None
+    if digest is None or size is None or inside_string:
         return None
-    try:
-        return bytes.fromhex(digest.decode("ascii")), int(size)
-    except ValueError:
-        return None
+    return bytes.fromhex(digest.decode("ascii")), int(size)
