@@ -17,7 +17,7 @@ PLACE, FETCH, GENERATE = "place", "fetch", "generate"
 POLICIES = (PLACE, FETCH, GENERATE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _WORKER_SEES = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SystemRoot")
-_TRUE, _FALSE = {"true", "yes", "on", "1", ""}, {"false", "no", "off", "0"}
+_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0", ""}
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Settings:
     """Everything that can be set. Names in Git's configuration: ``regenstore.<name>``."""
 
     store: str | None = None
-    """Folder of the store; None: ``regenstore`` in Git's common folder."""
+    """Folder of the store, relative to the worktree's top; None: ``regenstore`` in Git's common folder."""
     smudge: str = GENERATE
     """What a git command may do for missing media: ``place``, ``fetch`` or ``generate``."""
     budget: float = 60.0
@@ -78,22 +78,22 @@ def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
         values[name] = value if separator else "true"
     for name in ("store", "smudge", "budget", "inline", "jobs", "timeout", "max_output", "reflink"):
         given = found.get(f"REGENSTORE_{name.upper()}")
-        if given is not None:
+        if given:  # set to nothing counts as not set
             values["regenstore." + name.replace("_", "")] = given
-    return _settings(values, found)
+    return _settings(values, found, os.fsdecode(git.cwd))
 
 
-def _settings(values: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -> Settings:
     def text(name: str, default: str) -> str:
         return values.get(f"regenstore.{name}", default)
 
-    in_ci = environ.get("CI", "").lower() not in ("", *_FALSE)
+    in_ci = environ.get("CI", "").lower() not in _FALSE
     policy = text("smudge", FETCH if in_ci else GENERATE)
     if policy not in POLICIES:
         raise _bad("smudge", "one of " + ", ".join(POLICIES), policy)
     store = values.get("regenstore.store")
     return Settings(
-        store=os.path.abspath(os.path.expanduser(store)) if store else None,
+        store=os.path.abspath(os.path.join(top, os.path.expanduser(store))) if store else None,
         smudge=policy,
         budget=_seconds("budget", text("budget", "60")),
         inline=_boolean("inline", text("inline", "false")),
@@ -127,13 +127,16 @@ def _size(name: str, text: str) -> int:
     number = text.lower().removesuffix("b").removesuffix("i")
     unit = number[-1:] if number[-1:].isalpha() else ""
     try:
-        return int(float(number.removesuffix(unit)) * _UNITS[unit])
+        size = int(float(number.removesuffix(unit)) * _UNITS[unit])
     except (KeyError, ValueError, OverflowError):
         raise _bad(name, "a size such as 500m or 2g", text) from None
+    if size <= 0:
+        raise _bad(name, "a size above 0, such as 500m or 2g", text)
+    return size
 
 
 def _whole(name: str, text: str) -> int:
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise _bad(name, "a whole number", text)
     return int(text)
 

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from regenstore.errors import GenerationError, InvalidInput, NotFound, RegenstoreError, TrustRequired
+from regenstore.errors import GenerationError, InternalError, InvalidInput, NotFound, RegenstoreError, TrustRequired
 from regenstore.generators.api import Declaration, Item
 from regenstore.generators.registry import Registry
 from regenstore.jobs.local import Job, LocalExecutor, Slot
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
-from regenstore.objects.recipe import Recipe
+from regenstore.objects.recipe import Input, Recipe
 from regenstore.objects.result import Content, Result
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.leases import lease
@@ -65,8 +65,6 @@ class Step:
     depends: set[RecipeKey] = field(default_factory=set)
     seconds: float | None = None
     """Estimated; None when nothing tells."""
-    error: RegenstoreError | None = None
-    """Why it cannot run."""
 
 
 @dataclass
@@ -177,39 +175,61 @@ class Realiser:
                 plan.present.append(Outcome(want, *found))
                 continue
             try:
-                key = self._visit(want.label, want.recipe, plan, ())
+                key = self._add(want, plan)
             except RegenstoreError as error:
                 plan.failed.append(Outcome(want, error=error))
                 continue
             plan.waiting.setdefault(key, []).append(want)
         return plan
 
-    def _visit(self, label: str, recipe: Recipe, plan: Plan, above: tuple[RecipeKey, ...]) -> RecipeKey:
-        """Put a recipe and what it needs into the plan; raises what makes it impossible."""
-        key = recipe.key
-        if key is None:
+    def _add(self, want: Want, plan: Plan) -> RecipeKey:
+        """Put a recipe and what it needs into the plan, inputs first; raises what makes it impossible, and
+        then adds nothing."""
+        root = want.recipe.key
+        if root is None:
             raise NotFound("content-missing", "it is imported media, and its bytes are not in the store")
-        if key in above:
-            raise InvalidInput("dependency-cycle", "its inputs lead back to itself")
-        if key in plan.steps:
-            return key
+        if root in plan.steps:
+            return root
+        added: dict[RecipeKey, Step] = {}
+        # A stack of its own: a film whose every shot goes on from the last one is a deep tree.
+        path = [(self._step(want.label, want.recipe, root), iter(want.recipe.inputs.items()))]
+        above = {root}
+        while path:
+            step, inputs = path[-1]
+            for name, given in inputs:
+                if self._store.find(given.digest) is not None:
+                    continue
+                key, producer = self._needed(name, given)
+                if key in above:
+                    raise InvalidInput("dependency-cycle", "its inputs lead back to itself")
+                step.depends.add(key)
+                if key not in plan.steps and key not in added:
+                    path.append((self._step(given.path or name, producer, key), iter(producer.inputs.items())))
+                    above.add(key)
+                    break
+            else:
+                path.pop()
+                above.discard(step.key)
+                added[step.key] = step
+        plan.steps.update(added)
+        return root
+
+    def _needed(self, name: str, given: Input) -> tuple[RecipeKey, Recipe]:
+        """The recipe that makes an input that is not in the store; raises NotFound (``input-missing``)."""
+        producer = self._producer(given.digest, given.path)
+        if producer is not None and producer.key is not None:
+            return producer.key, producer
+        where = f" ({given.path})" if given.path else ""
+        why = "no recipe is known for it" if producer is None else "it is imported media"
+        raise NotFound("input-missing", f"its input '{name}'{where} is not in the store, and {why}")
+
+    def _step(self, label: str, recipe: Recipe, key: RecipeKey) -> Step:
         assert recipe.generator is not None
         declaration = self._registry.runnable(recipe.generator, recipe.version)
         params = declaration.params.check(recipe.params)
         if recipe.output.media_type not in declaration.media_types:
             raise InvalidInput("bad-media-type", f"'{declaration.name}' does not make {recipe.output.media_type}")
-        step = Step(key, recipe, label, seconds=self._estimate(recipe, declaration, params))
-        for name, given in recipe.inputs.items():
-            if self._store.find(given.digest) is None:
-                producer = self._producer(given.digest, given.path)
-                if producer is None:
-                    where = f" ({given.path})" if given.path else ""
-                    raise NotFound(
-                        "input-missing", f"its input '{name}'{where} is not in the store, and no recipe is known for it"
-                    )
-                step.depends.add(self._visit(given.path or name, producer, plan, (*above, key)))
-        plan.steps[key] = step
-        return key
+        return Step(key, recipe, label, seconds=self._estimate(recipe, declaration, params))
 
     def _producer(self, digest: Digest, hint: str | None) -> Recipe | None:
         with self._lock:
@@ -250,16 +270,24 @@ class Realiser:
         deadline = None if limit is None else time.monotonic() + limit
         jobs = [self._job(step) for step in plan.steps.values()]
         by_id = {key.hex: key for key in plan.steps}
+        failed: dict[RecipeKey, Step] = {}
 
         def perform(job: Job, slot: Slot) -> Result:
             step = plan.steps[by_id[job.id]]
             progress.started(step.label, step.seconds)
             error: RegenstoreError | None = None
             try:
+                for key in step.depends & failed.keys():
+                    raise NotFound("input-missing", f"its input {failed[key].label} could not be made")
                 return self._make(step, slot, deadline, progress)
             except RegenstoreError as found:
                 error = found
+                failed[step.key] = step
                 raise
+            except Exception as found:
+                failed[step.key] = step
+                error = InternalError("bug", f"{type(found).__name__}: {found}")
+                raise error from found
             finally:
                 progress.finished(step.label, error)
 
@@ -271,8 +299,7 @@ class Realiser:
     def _outcome(want: Want, result: Result | Exception) -> Outcome:
         if isinstance(result, RegenstoreError):
             return Outcome(want, error=result)
-        if isinstance(result, Exception):
-            raise result
+        assert isinstance(result, Result)
         content = result.outputs.get(want.recipe.output.name)
         if content is None:
             made = ", ".join(sorted(result.outputs))
@@ -293,6 +320,8 @@ class Realiser:
         def waiting() -> None:
             if slot.cancelled.is_set():
                 raise GenerationError("cancelled", "cancelled")
+            if deadline is not None and time.monotonic() > deadline:
+                raise GenerationError("generator-timeout", "another process is still making it")
             progress.advanced(step.label, 0.0, "another process is making it")
 
         with lease(f"{self._store.root}/leases", step.key.hex, waiting):
@@ -311,9 +340,10 @@ class Realiser:
                 run = self._cache.start_run(step.key, step.recipe, self._clock())
             try:
                 result = self._generate(step, declaration, inputs, outdir, slot, deadline, progress)
-            except RegenstoreError as error:
+            except Exception as error:
+                cancelled = isinstance(error, RegenstoreError) and error.kind == "cancelled"
                 with self._lock:
-                    self._cache.end_run(run, "cancelled" if error.kind == "cancelled" else "failed", error.message)
+                    self._cache.end_run(run, "cancelled" if cancelled else "failed", str(error))
                 raise
             finally:
                 shutil.rmtree(outdir, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Runs a declared program for each item. Imported in the worker only.
+"""Runs a declared program for each item, in the worker.
 
 Arguments are filled in once, by name: ``{output}``, ``{input.NAME}``, ``{params}`` (path of a JSON file
 with all parameters) and ``{PARAM}``; ``{{`` and ``}}`` are literal braces. There is no shell. The same JSON
@@ -7,10 +7,12 @@ is on the program's standard input.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +22,7 @@ from regenstore.generators.api import Cancelled, Context, Item, Made, Probe
 from regenstore.media.types import suffix_for
 from regenstore.objects.hashing import hash_file
 
+_TOO_LARGE = getattr(signal, "SIGXFSZ", 0x7FFF)
 _PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z0-9_.-]+)\}")
 
 
@@ -75,6 +78,8 @@ class CommandGenerator:
                 if process.poll() is None:
                     process.kill()
                     process.wait()
+        if process.returncode == -_TOO_LARGE:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         if process.returncode:
             with open(log, "rb") as heard:
                 heard.seek(max(0, os.path.getsize(log) - 2000))
@@ -82,6 +87,11 @@ class CommandGenerator:
             raise RuntimeError(
                 f"'{os.path.basename(argv[0])}' ended with {process.returncode}: {message or 'it said nothing'}"
             )
+
+
+def placeholders(argv: Iterable[str]) -> list[str]:
+    """The names that an argument list asks for, in order."""
+    return [found[1] for argument in argv for found in _PLACE.finditer(argument) if found[1] is not None]
 
 
 def fill(argv: Iterable[str], item: Item, output: str, params: str) -> list[str]:

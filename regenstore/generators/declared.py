@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from blake3 import blake3
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from regenstore.errors import FormatError, RegenstoreError
 from regenstore.generators.api import Cost, Declaration, InputSlot
+from regenstore.generators.command import placeholders
 from regenstore.generators.schema import Param, ParamSchema
 from regenstore.objects import canonical
 from regenstore.objects.hashing import hash_file
@@ -55,6 +56,17 @@ class _Definition(BaseModel):
     inputs: dict[str, _Input] = {}
     seconds: float | None = Field(default=None, ge=0)
     reproducible: bool = True
+
+    @model_validator(mode="after")
+    def _placeholders_are_known(self) -> _Definition:
+        for name in self.params:
+            if name in ("output", "params") or name.startswith("input."):
+                raise ValueError(f"params.{name}: '{{{name}}}' in a command means something else")
+        known = {"output", "params", *self.params, *(f"input.{name}" for name in self.inputs)}
+        for name in placeholders(self.command):
+            if name not in known:
+                raise ValueError(f"command: '{{{name}}}' is neither a parameter nor an input")
+        return self
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,8 @@ def _declared(top: str, name: str, value: object) -> DeclaredGenerator:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in ("generators", name, *first["loc"]))
-        raise FormatError("bad-declaration", f"{FILE}: {where}: {first['msg']}") from None
+        why = first["msg"].removeprefix("Value error, ")
+        raise FormatError("bad-declaration", f"{FILE}: {where}: {why}") from None
     argv, files = _resolve(top, definition.command)
     material: dict[str, Any] = {
         "name": name,
@@ -149,10 +162,10 @@ def _resolve(top: str, command: list[str]) -> tuple[tuple[str, ...], tuple[tuple
         if found is None:
             argv.append(argument)
             continue
-        real = os.path.realpath(found)
-        argv.append(real)
+        # By the name that was found, not the file it links to: programs ask by which name they were called.
+        argv.append(os.path.abspath(found))
         try:
-            files.append((argument, str(hash_file(real)[0])))
+            files.append((argument, str(hash_file(found)[0])))
         except OSError as error:
             files.append((argument, f"not readable: {error.strerror}"))
     return tuple(argv), tuple(files)

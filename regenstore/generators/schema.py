@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from regenstore.errors import InvalidInput
 
 Scalar = str | int | float | bool
 INT64 = range(-(2**63), 2**63)
+_DECIMAL = re.compile(r"-?[0-9]{1,100}\Z")
 
 
 class Param(BaseModel):
@@ -55,9 +57,11 @@ class Param(BaseModel):
                 raise _bad(name, f"a list of {self.items}s", value)
             if len(value) > self.max_length:
                 raise _bad(name, f"at most {self.max_length} items", f"{len(value)} items")
-            checked: Any = [self._scalar(f"{name}[{i}]", v, self.items) for i, v in enumerate(value)]
-        else:
-            checked = self._scalar(name, value, self.type)
+            return [self._chosen(f"{name}[{i}]", v, self.items) for i, v in enumerate(value)]
+        return self._chosen(name, value, self.type)
+
+    def _chosen(self, name: str, value: object, kind: str) -> Scalar:
+        checked = self._scalar(name, value, kind)
         if self.choices is not None and checked not in self.choices:
             raise _bad(name, "one of " + ", ".join(map(str, self.choices)), value)
         return checked
@@ -83,12 +87,9 @@ class Param(BaseModel):
     @staticmethod
     def _number(name: str, value: object, *, whole: bool) -> int | float:
         what = "a whole number" if whole else "a number"
-        if isinstance(value, str) and whole and len(value) <= 100:
+        if isinstance(value, str) and whole and _DECIMAL.match(value):
             # Seeds beyond signed 64 bits are written as decimal strings (TOML's integers end there).
-            try:
-                return int(value)
-            except ValueError:
-                raise _bad(name, what, value) from None
+            return int(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise _bad(name, what, value)
         if isinstance(value, float):
@@ -120,9 +121,7 @@ class Param(BaseModel):
         else:
             value = _typed(text, self.type)
         checked = self.check(name, value)
-        if isinstance(checked, int) and not isinstance(checked, bool) and checked not in INT64:
-            return str(checked)
-        return checked
+        return [_held(item) for item in checked] if isinstance(checked, list) else _held(checked)
 
 
 def _typed(text: str, kind: str) -> object:
@@ -130,10 +129,17 @@ def _typed(text: str, kind: str) -> object:
         if kind == "integer":
             return int(text)
         if kind == "number":
-            return float(text) if not text.lstrip("+-").isdigit() else int(text)
+            whole = text.lstrip("+-").isdigit() and int(text) in INT64
+            return int(text) if whole else float(text)
     except ValueError:
         pass
     return text
+
+
+def _held(value: Any) -> Any:
+    """A checked value as a recipe holds it."""
+    beyond = isinstance(value, int) and not isinstance(value, bool) and value not in INT64
+    return str(value) if beyond else value
 
 
 def _bad(name: str, expected: str, found: object) -> InvalidInput:
@@ -169,7 +175,7 @@ class ParamSchema:
             if name in params:
                 filled[name] = param.check(name, params[name])
             elif param.default is not None:
-                filled[name] = param.default
+                filled[name] = param.check(name, param.default)
             elif param.required:
                 raise InvalidInput(
                     "missing-parameter", f"parameter '{name}' is required ({param.description or param.type})"

@@ -1,7 +1,7 @@
 """The worker process: runs generator implementations and talks JSON lines with its host.
 
-Standard output is pointed at standard error before anything else is imported, so that a chatty library
-cannot break the protocol; the protocol uses a duplicate of the original descriptor. One item runs at a
+Standard output is pointed at standard error, and standard input at nothing, before a generator is imported,
+so that a chatty or curious library cannot break the protocol, which has descriptors of its own. One item runs at a
 time; a reader thread takes cancel messages meanwhile.
 
 Host to worker: ``setup``, ``probe``, ``run``, ``cancel``, ``bye``. Worker to host: ``hello``, ``probed``,
@@ -10,6 +10,7 @@ Host to worker: ``setup``, ``probe``, ``run``, ``cancel``, ``bye``. Worker to ho
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -67,8 +68,9 @@ class _Context:
 
 
 class _Worker:
-    def __init__(self, channel: _Channel) -> None:
+    def __init__(self, channel: _Channel, messages: TextIO) -> None:
         self.channel = channel
+        self._messages = messages
         self.context = _Context(channel)
         self.work: queue.Queue[dict[str, Any]] = queue.Queue()
         self.cancelled: set[str] = set()
@@ -79,7 +81,7 @@ class _Worker:
 
     def listen(self) -> None:
         """Take messages until the host closes the pipe. Runs in a thread of its own."""
-        for line in sys.stdin:
+        for line in self._messages:
             message = json.loads(line)
             if message["do"] == "cancel":
                 with self.lock:
@@ -152,11 +154,13 @@ class _Worker:
                     "done", id=name, outputs=outputs, seconds=seconds, fingerprint=dict(implementation.fingerprint())
                 )
                 return
-            self.channel.send("failed", id=name, message="the generator gave nothing", trace="")
+            self.channel.send("failed", id=name, message="the generator gave nothing", too_large=False)
         except Cancelled:
             self.channel.send("cancelled", id=name)
         except Exception as error:
-            self.channel.send("failed", id=name, message=_message(error), trace=traceback.format_exc(limit=-8))
+            traceback.print_exc(limit=-8)  # to standard error, of which the host shows the end after a crash
+            too_large = isinstance(error, OSError) and error.errno == errno.EFBIG
+            self.channel.send("failed", id=name, message=_message(error)[:4000], too_large=too_large)
         finally:
             with self.lock:
                 self.running = ""
@@ -172,7 +176,10 @@ def _end_group() -> None:
 
 
 def _message(error: Exception) -> str:
-    text = str(error).strip()
+    try:
+        text = str(error).strip()
+    except Exception:
+        text = "(no message)"
     return text if type(error) in (ValueError, RuntimeError) and text else f"{type(error).__name__}: {text}"
 
 
@@ -189,10 +196,12 @@ def _limit(max_output: int) -> None:
 
 def main() -> None:
     """Entry point of ``python -c``: see :mod:`regenstore.generators.worker_host`."""
+    messages = os.fdopen(os.dup(0), encoding="utf-8")
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     channel = _Channel(out)
-    worker = _Worker(channel)
+    worker = _Worker(channel, messages)
     channel.send("hello", api=API_VERSION, python=sys.version.split()[0])
     threading.Thread(target=worker.listen, daemon=True).start()
     worker.loop()

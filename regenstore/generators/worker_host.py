@@ -1,13 +1,15 @@
 """The parent's side of a worker process.
 
 Whatever a generator does (print, crash, hang, write nonsense, write nothing, write too much) ends as one
-GenerationError for one item; the host then is closed, and the caller starts another for the next item.
+GenerationError for one item; after anything but a plain failure the host is closed, and the caller starts
+another for the next item.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -19,16 +21,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from datetime import time as clock_time
 from typing import Any
 
 from regenstore.errors import GenerationError
 from regenstore.generators.api import API_VERSION, Declaration, Item, Probe
 from regenstore.media import types
+from regenstore.objects import canonical, durable
 
 _START = 60.0
 _GRACE = 5.0
 _TAIL = 16 << 10
 _LINE_LIMIT = 16 << 20
+_OUTPUT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
+_MEDIA_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9.+-]{1,100}\Z")
 _CODE = "from regenstore.generators.worker import main; main()"
 
 Progress = Callable[[float, float, str], None]
@@ -44,47 +51,73 @@ class Run:
 
 
 class WorkerHost:
-    """One worker process. Not for use by two threads at once, except :meth:`cancel`."""
+    """One worker process, for one thread. Setting ``cancelled``, from wherever, stops the running item
+    within a few seconds, and makes the host refuse further ones."""
 
-    def __init__(self, max_output: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, max_output: int, environment: Mapping[str, str], cancelled: threading.Event | None = None
+    ) -> None:
         self._max_output = max_output
-        self._home = tempfile.mkdtemp(prefix="regenstore-worker-")
         self._buffer = b""
         self._tail = b""
-        self._cancelled = threading.Event()
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _CODE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=self._home,
-            env={**environment, "HOME": self._home, "TMPDIR": self._home, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"},
-            start_new_session=True,
-        )
+        self._cancelled = threading.Event() if cancelled is None else cancelled
+        with durable.storage_errors(tempfile.gettempdir()):
+            self._home = tempfile.mkdtemp(prefix="regenstore-worker-")
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", _CODE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=self._home,
+                env={**environment, "HOME": self._home, "TMPDIR": self._home, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"},
+                start_new_session=True,
+            )
+        except OSError as error:
+            shutil.rmtree(self._home, ignore_errors=True)
+            raise GenerationError("generator-unavailable", f"no worker process could be started: {error}") from error
         self._selector = selectors.DefaultSelector()
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
         self._selector.register(self._process.stdout, selectors.EVENT_READ)
         self._drain = threading.Thread(target=self._keep_tail, daemon=True)
         self._drain.start()
-        hello = self._receive(time.monotonic() + _START, None)
-        if hello.get("is") != "hello" or hello.get("api") != API_VERSION:
+        try:
+            self._greet()
+        except BaseException:
             self.close()
+            raise
+
+    def _greet(self) -> None:
+        try:
+            hello = self._receive(time.monotonic() + _START, self._cancelled)
+        except TimeoutError:
+            hello = {}
+        if self._cancelled.is_set():
+            raise GenerationError("cancelled", "cancelled")
+        if hello.get("is") != "hello" or hello.get("api") != API_VERSION:
             raise GenerationError("generator-crashed", "the worker did not start as expected" + self._said())
-        self._send({"do": "setup", "max_output": max_output})
+        self._send({"do": "setup", "max_output": self._max_output})
 
     # -------------------------------------------------------------------------------- asking
 
     def probe(self, declaration: Declaration, timeout: float = _START) -> tuple[Probe, Mapping[str, str]]:
-        """Whether a generator can run here, and its environment fingerprint."""
+        """Whether a generator can run here, and its environment fingerprint; raises GenerationError."""
         self._send({"do": "probe", **_names(declaration)})
-        answer = self._receive(time.monotonic() + timeout, None)
-        return Probe(answer["available"], answer["reason"], answer["versions"]), answer["fingerprint"]
+        try:
+            answer = self._receive(time.monotonic() + timeout, None)
+            return Probe(answer["available"], answer["reason"], answer["versions"]), answer["fingerprint"]
+        except TimeoutError:
+            self.close()
+            raise GenerationError("generator-timeout", f"it did not answer for {timeout:.0f} s{self._said()}") from None
+        except KeyError:
+            raise self._broken() from None
 
     def run(self, declaration: Declaration, model_key: str, item: Item, timeout: float, progress: Progress) -> Run:
         """Make one item; raises GenerationError. After an error other than a plain failure the worker is
         closed and must not be used again (see :attr:`usable`)."""
-        self._cancelled.clear()
+        if self._cancelled.is_set():
+            raise GenerationError("cancelled", "cancelled")
         self._send({"do": "run", **_names(declaration), "model_key": model_key, **asdict(item)})
         deadline = time.monotonic() + timeout
         cancel_sent = 0.0
@@ -105,19 +138,28 @@ class WorkerHost:
                 ) from None
             if message.get("id", item.id) != item.id:
                 continue
-            kind = message.get("is")
-            if kind == "progress":
-                progress(message["done"], message["total"], message["note"])
-            elif kind == "done":
-                return Run(self._checked(item, message["outputs"]), message["seconds"], message["fingerprint"])
-            elif kind == "cancelled":
-                raise GenerationError("cancelled", "cancelled")
-            elif kind == "failed":
-                raise GenerationError("generator-failed", str(message["message"])[:4000])
+            try:
+                done = self._understand(message, item, progress)
+            except (KeyError, TypeError, ValueError):
+                raise self._broken() from None
+            if done is not None:
+                return done
 
-    def cancel(self) -> None:
-        """Ask the running item to stop; safe from another thread and from a signal handler."""
-        self._cancelled.set()
+    def _understand(self, message: Mapping[str, Any], item: Item, progress: Progress) -> Run | None:
+        """What a message about the running item means; None while there is no end of it."""
+        kind = message.get("is")
+        if kind == "progress":
+            progress(float(message["done"]), float(message["total"]), str(message["note"]))
+        elif kind == "done":
+            fingerprint = {str(name): str(value) for name, value in message["fingerprint"].items()}
+            return Run(self._checked(item, message["outputs"]), float(message["seconds"]), fingerprint)
+        elif kind == "cancelled":
+            raise GenerationError("cancelled", "cancelled")
+        elif kind == "failed" and message["too_large"]:
+            raise GenerationError("output-too-large", f"it wanted to write a file of over {self._max_output} bytes")
+        elif kind == "failed":
+            raise GenerationError("generator-failed", str(message["message"])[:4000])
+        return None
 
     @property
     def usable(self) -> bool:
@@ -145,13 +187,15 @@ class WorkerHost:
 
     # -------------------------------------------------------------------------------- outputs
 
-    def _checked(self, item: Item, outputs: Mapping[str, list[str]]) -> dict[str, tuple[str, str]]:
-        if "main" not in outputs:
-            raise GenerationError("output-missing", "it ended without its main output")
-        checked = {}
-        for name, (path, media_type) in outputs.items():
-            with open(self._output(item, name, path), "rb") as file:
-                shown = types.sniff(file.read(types.HEAD))
+    def _checked(self, item: Item, outputs: object) -> dict[str, tuple[str, str]]:
+        checked: dict[str, tuple[str, str]] = {}
+        for name, path, media_type in _described(outputs):
+            self._check_file(item, name, path)
+            try:
+                with open(path, "rb") as file:
+                    shown = types.sniff(file.read(types.HEAD))
+            except OSError as error:
+                raise GenerationError("output-missing", f"its output '{name}' cannot be read: {error}") from None
             expected = item.media_type if name == "main" else media_type
             if (shown or media_type) != expected:
                 raise GenerationError(
@@ -160,11 +204,11 @@ class WorkerHost:
             checked[name] = (path, media_type)
         return checked
 
-    def _output(self, item: Item, name: str, path: str) -> str:
-        inside = os.path.realpath(path).startswith(os.path.realpath(item.outdir) + "/")
+    def _check_file(self, item: Item, name: str, path: str) -> None:
         try:
+            inside = os.path.realpath(path).startswith(os.path.realpath(item.outdir) + "/")
             found = os.lstat(path)
-        except OSError:
+        except (OSError, ValueError):
             raise GenerationError("output-missing", f"it ended without writing its output '{name}'") from None
         if not inside or not stat.S_ISREG(found.st_mode):
             raise GenerationError("output-missing", f"its output '{name}' is not a regular file in its own folder")
@@ -174,16 +218,15 @@ class WorkerHost:
             raise GenerationError(
                 "output-too-large", f"its output '{name}' has {found.st_size} bytes, over {self._max_output}"
             )
-        return path
 
     # -------------------------------------------------------------------------------- messages
 
     def _send(self, message: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.write(json.dumps(message, default=_as_text).encode() + b"\n")
             self._process.stdin.flush()
-        except (BrokenPipeError, ValueError):
+        except (BrokenPipeError, ValueError):  # ValueError: the pipe was closed
             raise self._crashed() from None
 
     def _receive(self, deadline: float, wake: threading.Event | None) -> dict[str, Any]:
@@ -208,15 +251,18 @@ class WorkerHost:
         except ValueError:
             message = None
         if not isinstance(message, dict):
-            self.close()
-            raise GenerationError("generator-crashed", "the worker broke the protocol" + self._said())
+            raise self._broken()
         return message
+
+    def _broken(self) -> GenerationError:
+        self.close()
+        return GenerationError("generator-crashed", "the worker broke the protocol" + self._said())
 
     def _crashed(self) -> GenerationError:
         _kill_group(self._process)
         code = self._process.wait()
         self._drain.join(1.0)
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        how = f"signal {_signal_name(-code)}" if code < 0 else f"exit code {code}"
         return GenerationError("generator-crashed", f"its process ended with {how}{self._said()}")
 
     def _keep_tail(self) -> None:
@@ -231,6 +277,37 @@ class WorkerHost:
     def _said(self) -> str:
         lines = self._tail.decode(errors="replace").strip().splitlines()
         return ("; it last said: " + " / ".join(lines[-3:])[:1000]) if lines else ""
+
+
+def _described(outputs: object) -> list[tuple[str, str, str]]:
+    """Name, path and media type of each output that a worker names; raises GenerationError."""
+    found = []
+    for name, where in outputs.items() if isinstance(outputs, dict) else ():
+        parts = where if isinstance(where, list) else []
+        if len(parts) != 2 or not all(isinstance(part, str) for part in parts):
+            raise GenerationError("generator-failed", f"it does not say where and what its output {name[:100]!r} is")
+        if not _OUTPUT_NAME.match(name) or not _MEDIA_TYPE.match(parts[1]):
+            raise GenerationError(
+                "generator-failed", f"{name[:100]!r}, {parts[1][:100]!r}: not an output's name and media type"
+            )
+        found.append((name, parts[0], parts[1]))
+    if "main" not in (name for name, _, _ in found):
+        raise GenerationError("output-missing", "it ended without its main output")
+    return found
+
+
+def _as_text(value: object) -> str:
+    """Dates of a recipe's model table, which JSON has not."""
+    if isinstance(value, (datetime, date, clock_time)):
+        return canonical.datetime_text(value)
+    raise TypeError(f"{type(value).__name__} cannot be sent to a worker")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
 
 
 def _names(declaration: Declaration) -> dict[str, Any]:

@@ -69,16 +69,13 @@ class Slot:
                 self._host.close()
                 self._host = None
             if self._host is None:
-                self._host = WorkerHost(self._max_output, self._environment)
+                self._host = WorkerHost(self._max_output, self._environment, self.cancelled)
                 self._family = family
             return self._host
 
     def cancel(self) -> None:
-        """Stop the running item and refuse further ones."""
+        """Stop the running item and refuse further ones; safe from any thread and from a signal handler."""
         self.cancelled.set()
-        host = self._host
-        if host is not None:
-            host.cancel()
 
     def close(self) -> None:
         with self._lock:

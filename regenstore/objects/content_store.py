@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -48,7 +49,9 @@ class ContentStore:
                 found = os.stat(path)
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            if size is None or found.st_size == size:
+            except OSError as error:
+                raise durable.storage_error(error, path) from error
+            if stat.S_ISREG(found.st_mode) and (size is None or found.st_size == size):
                 return path
         return None
 
@@ -72,10 +75,10 @@ class ContentStore:
 
     def prepare(self) -> None:
         """Create the store's folders; raises FormatError when the store is newer than this program."""
+        store_format.check(self.root, "write")
         with durable.storage_errors(self.root):
             for name in ("", "tmp", "leases", *TREES):
                 self._make(f"{self.root}/{name}".rstrip("/"))
-        store_format.check(self.root, "write")
         store_format.create(self.root)
 
     def temp_path(self, prefix: str = "put") -> str:
@@ -125,13 +128,19 @@ class ContentStore:
         return digest, size
 
     def clean_temp(self, now: float | None = None) -> int:
-        """Remove temp files that a killed process left behind over a day ago; gives how many."""
+        """Remove temp files and run folders that nothing touched for over a day: a killed process left
+        them behind. Gives how many. Never raises."""
         horizon = (time.time() if now is None else now) - STALE_TEMP
         removed = 0
         for name in _names(f"{self.root}/tmp"):
             path = f"{self.root}/tmp/{name}"
             try:
-                if os.lstat(path).st_mtime < horizon and not os.path.isdir(path):
+                if _last_change(path) >= horizon:
+                    continue
+                if os.path.isdir(path) and not os.path.islink(path):
+                    shutil.rmtree(path)
+                    removed += 1
+                else:
                     removed += durable.unlink(path)
             except OSError:
                 continue
@@ -141,6 +150,15 @@ class ContentStore:
         if folder not in self._folders:
             durable.make_folder(folder)
             self._folders.add(folder)
+
+
+def _last_change(path: str) -> float:
+    """When a file, or anything in a folder, was last written: a long run may leave its folder itself alone."""
+    newest = os.lstat(path).st_mtime
+    for folder, _, files in os.walk(path):
+        for name in (".", *files):
+            newest = max(newest, os.lstat(f"{folder}/{name}").st_mtime)
+    return newest
 
 
 def _names(folder: str) -> list[str]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, TypeVar
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.objects import toml
+from regenstore.objects import durable, toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord, Content, KnownOutput, Result
@@ -40,7 +42,11 @@ CREATE TABLE run (
     process INTEGER NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL DEFAULT '');
 CREATE INDEX run_by_state ON run (state, started);
 """
+_OUTPUTS_OF_KEY = (
+    " FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? ORDER BY r.created DESC, r.id DESC, o.name"
+)
 _BATCH = 500
+T = TypeVar("T")
 
 
 class ResultCache:
@@ -54,8 +60,8 @@ class ResultCache:
 
     def record(self, recipe: Recipe, result: Result) -> None:
         """Store a result, atomically. The same outputs of the same key are kept once, as the newest."""
-        key = result.key.raw
-        with self._write() as db:
+
+        def work(db: sqlite3.Connection) -> None:
             self._remember(db, recipe)
             for row, outputs in self._outputs(db, result.key):
                 if outputs == dict(result.outputs):
@@ -66,7 +72,7 @@ class ResultCache:
             cursor = db.execute(
                 "INSERT INTO result (key, created, seconds, generator, version, fingerprint) VALUES (?, ?, ?, ?, ?, ?)",
                 (
-                    key,
+                    result.key.raw,
                     result.created,
                     result.seconds,
                     recipe.generator,
@@ -79,10 +85,11 @@ class ResultCache:
                 [(cursor.lastrowid, name, c.digest.raw, c.size, c.media_type) for name, c in result.outputs.items()],
             )
 
+        self._write(work)
+
     def remember(self, recipe: Recipe) -> None:
         """Keep a recipe's text for its key: the newest stands for the key from now on."""
-        with self._write() as db:
-            self._remember(db, recipe)
+        self._write(lambda db: self._remember(db, recipe))
 
     @staticmethod
     def _remember(db: sqlite3.Connection, recipe: Recipe) -> None:
@@ -91,39 +98,29 @@ class ResultCache:
 
     @staticmethod
     def _outputs(db: sqlite3.Connection, key: RecipeKey) -> Iterator[tuple[int, dict[str, Content]]]:
-        found = db.execute(
-            "SELECT r.id, o.name, o.digest, o.size, o.media_type FROM result r JOIN output o ON o.result = r.id "
-            "WHERE r.key = ? ORDER BY r.created DESC, r.id DESC",
-            (key.raw,),
-        ).fetchall()
+        found = db.execute("SELECT r.id, o.name, o.digest, o.size, o.media_type" + _OUTPUTS_OF_KEY, (key.raw,))
         grouped: dict[int, dict[str, Content]] = {}
-        for row, name, digest, size, media_type in found:
+        for row, name, digest, size, media_type in found.fetchall():
             grouped.setdefault(row, {})[name] = Content(Digest(digest), size, media_type)
         yield from grouped.items()
 
     def results(self, key: RecipeKey) -> list[Result]:
         """All results of a key, newest first."""
-        db = self._read()
-        if db is None:
-            return []
-        facts = {
-            row: (created, seconds, fingerprint)
-            for row, created, seconds, fingerprint in db.execute(
-                "SELECT id, created, seconds, fingerprint FROM result WHERE key = ?", (key.raw,)
-            )
-        }
-        return [
-            Result(key, outputs, facts[row][1], facts[row][0], json.loads(facts[row][2]))
-            for row, outputs in self._outputs(db, key)
-            if row in facts
-        ]
+        query = "SELECT r.id, r.created, r.seconds, r.fingerprint, o.name, o.digest, o.size, o.media_type"
+        found: dict[int, Result] = {}
+        outputs: dict[int, dict[str, Content]] = {}
+        for row, created, seconds, fingerprint, name, digest, size, media_type in self._rows(
+            query + _OUTPUTS_OF_KEY, (key.raw,)
+        ):
+            if row not in found:
+                outputs[row] = {}
+                found[row] = Result(key, outputs[row], seconds, created, json.loads(fingerprint))
+            outputs[row][name] = Content(Digest(digest), size, media_type)
+        return list(found.values())
 
     def known_outputs(self, digest: Digest) -> list[KnownOutput]:
         """The recipes known to have made a content, newest first."""
-        db = self._read()
-        if db is None:
-            return []
-        rows = db.execute(
+        rows = self._rows(
             "SELECT r.key, o.name, o.media_type, r.seconds, c.text FROM output o JOIN result r ON r.id = o.result "
             "JOIN recipe c ON c.key = r.key WHERE o.digest = ? ORDER BY r.created DESC, r.id DESC",
             (digest.raw,),
@@ -135,19 +132,15 @@ class ResultCache:
 
     def made(self, key: RecipeKey, digest: Digest) -> bool:
         """Whether a content is a recorded result of a key."""
-        db = self._read()
         query = "SELECT 1 FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? AND o.digest = ? LIMIT 1"
-        return db is not None and db.execute(query, (key.raw, digest.raw)).fetchone() is not None
+        return bool(self._rows(query, (key.raw, digest.raw)))
 
     def typical_seconds(self, generator: str, version: str) -> float | None:
         """The median cost of the last runs of a generator here; None when it never ran."""
-        db = self._read()
-        if db is None:
-            return None
-        rows = db.execute(
+        rows = self._rows(
             "SELECT seconds FROM result WHERE generator = ? AND version = ? ORDER BY created DESC LIMIT 101",
             (generator, version),
-        ).fetchall()
+        )
         values = sorted(row[0] for row in rows)
         return values[len(values) // 2] if values else None
 
@@ -155,14 +148,11 @@ class ResultCache:
 
     def blobs(self, oids: Iterable[bytes]) -> dict[bytes, BlobRecord]:
         """What is known of recipe blobs, by Git object id."""
-        db = self._read()
-        if db is None:
-            return {}
         wanted, found = list(oids), {}
         for start in range(0, len(wanted), _BATCH):
             part = wanted[start : start + _BATCH]
             marks = ",".join("?" * len(part))
-            for oid, key, digest, size, output in db.execute(
+            for oid, key, digest, size, output in self._rows(
                 f"SELECT oid, key, digest, size, output FROM blob WHERE oid IN ({marks})",  # noqa: S608  only '?' marks
                 part,
             ):
@@ -173,24 +163,20 @@ class ResultCache:
         """Keep what recipe blobs say."""
         rows = [(r.oid, r.key and r.key.raw, r.digest and r.digest.raw, r.size, r.output) for r in records]
         if rows:
-            with self._write() as db:
-                db.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?)", rows)
+            self._write(lambda db: db.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?)", rows))
 
     # -------------------------------------------------------------------------------- the journal of runs
 
     def start_run(self, key: RecipeKey, recipe: Recipe, now: float) -> int:
         """Record that a run begins: recipe and inputs are fixed before anything is made."""
-        with self._write() as db:
-            cursor = db.execute(
-                "INSERT INTO run (key, recipe, started, process, state) VALUES (?, ?, ?, ?, 'running')",
-                (key.raw, toml.encode(recipe), now, os.getpid()),
-            )
-            return int(cursor.lastrowid or 0)
+        row = (key.raw, toml.encode(recipe), now, os.getpid())
+        query = "INSERT INTO run (key, recipe, started, process, state) VALUES (?, ?, ?, ?, 'running')"
+        return int(self._write(lambda db: db.execute(query, row)).lastrowid or 0)
 
     def end_run(self, run: int, state: str, message: str = "") -> None:
         """Record how a run ended: ``done``, ``failed`` or ``cancelled``."""
-        with self._write() as db:
-            db.execute("UPDATE run SET state = ?, message = ? WHERE id = ?", (state, message[:4000], run))
+        row = (state, message[:4000].encode(errors="replace").decode(), run)  # a path's odd bytes are no text
+        self._write(lambda db: db.execute("UPDATE run SET state = ?, message = ? WHERE id = ?", row))
 
     # -------------------------------------------------------------------------------- the database
 
@@ -199,41 +185,66 @@ class ResultCache:
             self._connection.close()
             self._connection = None
 
-    def _read(self) -> sqlite3.Connection | None:
-        """The connection, or None when there is no database: reading creates nothing."""
+    def _rows(self, query: str, values: Sequence[object]) -> list[Any]:
+        """What a query finds; nothing when there is no database: reading creates none."""
         if self._connection is None and not os.path.exists(self.path):
-            return None
-        return self._open()
+            return []
+        return self._try(lambda db: db.execute(query, values).fetchall())
 
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        db = self._open()
-        try:
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do some work in one transaction."""
+
+        def transaction(db: sqlite3.Connection) -> T:
             db.execute("BEGIN IMMEDIATE")
             try:
-                yield db
+                done = work(db)
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
-        except sqlite3.OperationalError as error:
-            raise self._error(error) from error
+            return done
+
+        return self._try(transaction)
+
+    def _try(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do some work; once more with a new database when this one turns out to be damaged."""
+        try:
+            try:
+                return work(self._open())
+            except sqlite3.DatabaseError as error:
+                if not _damaged(error):
+                    raise
+                self._replace_damaged()
+                return work(self._open())
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) or _damaged(error):
+                raise self._error(error) from error
+            raise  # a bug of ours
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            try:
-                self._connection = self._connect()
-            except sqlite3.OperationalError as error:
-                raise self._error(error) from error
-            except sqlite3.DatabaseError:
-                # Not a database any more. It holds nothing that cannot be had again: begin anew, keep the old.
-                os.replace(self.path, f"{self.path}.damaged-{os.getpid()}")
-                for suffix in ("-wal", "-shm"):
-                    if os.path.exists(self.path + suffix):
-                        os.unlink(self.path + suffix)
-                self._connection = self._connect()
+            self._connection = self._connect()
         return self._connection
+
+    def _replace_damaged(self) -> None:
+        """Move the database aside, unless another process has done so meanwhile. It holds nothing that
+        cannot be had again; the old file is kept all the same."""
+        self.close()
+        with durable.storage_errors(self.path), _alone(f"{self.path}.repair"):
+            if not self._sound():
+                os.replace(self.path, f"{self.path}.damaged-{time.time_ns()}")
+                for suffix in ("-wal", "-shm"):
+                    durable.unlink(self.path + suffix)
+
+    def _sound(self) -> bool:
+        try:
+            with closing(self._connect()) as db:
+                return bool(db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+        except sqlite3.DatabaseError as error:
+            if _damaged(error):
+                return False
+            raise
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
@@ -265,14 +276,34 @@ class ResultCache:
 
     def _error(self, error: sqlite3.Error) -> StorageError:
         text = str(error)
-        kind = (
-            "disk-full"
-            if "full" in text
-            else "store-unwritable"
-            if "readonly" in text or "unable to open" in text
-            else "io-error"
-        )
+        if _damaged(error):
+            kind = "store-damaged"
+        elif "readonly" in text or "unable to open" in text:
+            kind = "store-unwritable"
+        else:
+            kind = "disk-full" if "full" in text else "io-error"
         return StorageError(kind, f"{self.path}: {text}")
+
+
+def _damaged(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+@contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """One process at a time, where the system has flock."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            import fcntl
+
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        except ImportError:
+            pass
+        yield
+    finally:
+        os.close(fd)
 
 
 def content_table(outputs: Mapping[str, Content]) -> dict[str, dict[str, object]]:

@@ -37,7 +37,9 @@ def check(root: str, operation: str) -> None:
         unknown = set(map(str, features)) - KNOWN[operation]
     except FileNotFoundError:
         return  # a store that is just being made, or one whose marker was lost: contents verify themselves
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except OSError as error:
+        raise durable.storage_error(error, path) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise StorageError("store-damaged", f"{path} is not a store's format marker") from None
     if not isinstance(version, int) or version > VERSION:
         raise FormatError("newer-store", f"the store {root} has format {version}; {VERSION} is the newest known here")

@@ -160,7 +160,8 @@ def _bad(why: str) -> FormatError:
 
 
 def encode(recipe: Recipe) -> bytes:
-    """The one valid text of a recipe; raises FormatError for values that TOML or the key cannot hold."""
+    """The one valid text of a recipe; raises FormatError for values that TOML or the key cannot hold, and
+    for a text that would read as one with Git's conflict markers."""
     top = {name: value for name, value in recipe.extra.items() if not _is_section(value)}
     lines = [f"regenstore = {FORMAT_VERSION}"]
     if recipe.generator is not None:
@@ -179,7 +180,10 @@ def encode(recipe: Recipe) -> bytes:
         value = recipe.extra[name]
         if _is_section(value):
             _nested([name], value, lines)
-    return ("\n".join(lines) + "\n").encode()
+    text = ("\n".join(lines) + "\n").encode()
+    if has_conflict_markers(text):
+        raise FormatError("conflict-markers", "a recipe cannot hold text with lines like Git's conflict markers")
+    return text
 
 
 def _input_table(given: Input) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from regenstore.objects import durable
+
 _PAUSE = 0.05
 
 
@@ -34,11 +36,12 @@ def _try(path: str) -> int | None:
 @contextmanager
 def lease(folder: str, name: str, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the lease of that name; ``waiting`` is called about 20 times a second while another process
-    has it, and may raise to give up."""
+    has it, and may raise to give up. Raises StorageError where the file cannot be made."""
     path = f"{folder}/{name}"
-    while (fd := _try(path)) is None:
-        waiting()
-        time.sleep(_PAUSE)
+    with durable.storage_errors(path):
+        while (fd := _try(path)) is None:
+            waiting()
+            time.sleep(_PAUSE)
     try:
         yield
     finally:

@@ -1,0 +1,340 @@
+"""The rules of ARCHITECTURE that a reader relies on, checked on the source: layers, confinement, sizes, words."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from regenstore import errors
+from regenstore.cli.main import COMMANDS
+from tests.conftest import hermetic_environment
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "regenstore"
+
+# From the top: a row may import rows below it, and nothing of its own row.
+ROWS = [
+    {"cli", "web"},
+    {"watch"},
+    {"repository"},
+    {"config"},
+    {"gc", "export", "gitfilter", "tracked", "evolve", "doctor", "githooks"},
+    {"realise"},
+    {"jobs"},
+    {"refs", "worktree", "remotes", "generators", "capture"},
+    {"media"},
+    {"objects"},
+    {"errors"},
+]
+ROW_OF = {name: position for position, row in enumerate(ROWS) for name in row}
+MAY_OPEN_A_REPOSITORY = {"cli", "web", "watch"}
+
+# Which files may import a package from elsewhere. A folder stands for all below it.
+CONFINED = {
+    "av": ("media/",),
+    "numpy": ("media/", "generators/"),
+    "PIL": ("media/", "generators/"),
+    "click": ("cli/",),
+    "rich": ("cli/",),
+    "pydantic": ("generators/schema.py", "generators/declared.py"),
+    "blake3": ("objects/", "gitfilter/spool.py", "generators/"),
+}
+MODULE_LINES, FUNCTION_LINES = 500, 80
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "misc", "common", "manager"}
+NO_TERMINAL = ("print", "sys.exit", "os._exit", "os.environ", "os.getenv", "os.environb", "exit", "quit")
+# A worker ends at once when its host is gone or says good-bye: nothing of it is worth an orderly exit.
+TERMINAL_EXCEPTIONS = {("generators/worker.py", "os._exit")}
+# Words kept for what is not raised yet; docs/errors.md says "(reserved)" beside them.
+RESERVED_KINDS = {"unmerged", "interrupted", "policy-forbids"}
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def shown(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes(), str(path))
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of every import in a module, wherever it stands."""
+    package = ["regenstore", *path.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            for alias in node.names:
+                yield node.lineno, f"{module}.{alias.name}"
+
+
+def room(name: str) -> str | None:
+    """The row name that a module name belongs to; None for the package's own ``__init__`` and for others."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "regenstore" and len(parts) > 1 and parts[1] in ROW_OF else None
+
+
+def room_of_file(path: Path) -> str | None:
+    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return None if first == "__init__" else first
+
+
+# ------------------------------------------------------------------------------------------- imports
+
+
+def test_there_is_something_to_check():
+    assert len(MODULES) > 50
+
+
+def test_every_module_has_a_row():
+    strangers = {shown(path) for path in MODULES if room_of_file(path) not in {*ROW_OF, None}}
+    assert not strangers
+
+
+def test_imports_point_down():
+    wrong = []
+    for path in MODULES:
+        here = room_of_file(path)
+        for line, name in imported(path):
+            there = room(name)
+            if there is None or there == here:
+                continue
+            if here is None or ROW_OF[there] <= ROW_OF[here]:
+                wrong.append(f"{shown(path)}:{line} imports {name}")
+    assert not wrong
+
+
+def test_only_the_top_opens_repositories():
+    wrong = [
+        f"{shown(path)}:{line}"
+        for path in MODULES
+        if room_of_file(path) not in MAY_OPEN_A_REPOSITORY
+        for line, name in imported(path)
+        if room(name) == "repository"
+    ]
+    assert not wrong
+
+
+def test_third_party_packages_stay_in_their_rooms():
+    known = {*sys.stdlib_module_names, "regenstore", *CONFINED}
+    wrong = []
+    for path in MODULES:
+        for line, name in imported(path):
+            top = name.split(".")[0]
+            allowed = CONFINED.get(top)
+            if top not in known or (allowed is not None and not shown(path).startswith(allowed)):
+                wrong.append(f"{shown(path)}:{line} imports {name}")
+    assert not wrong
+
+
+LEAN = """
+import sys
+from regenstore.cli import filter_entry
+code = filter_entry._process()
+sys.stderr.write("\\n".join(sorted(sys.modules)))
+sys.exit(code)
+"""
+
+
+def test_the_filter_starts_lean(tmp_path):
+    """After the handshake, nothing is loaded that costs time and that no request has needed yet."""
+    hello = b"0016git-filter-client\n000eversion=2\n0000" + b"0015capability=clean\n0016capability=smudge\n0000"
+    done = subprocess.run(
+        [sys.executable, "-c", LEAN],
+        input=hello,
+        capture_output=True,
+        env=hermetic_environment(tmp_path),
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.endswith(b"0015capability=clean\n0016capability=smudge\n0000")
+    loaded = set(done.stderr.decode().split("\n"))
+    assert "regenstore.gitfilter.process" in loaded
+    heavy = {"click", "pydantic", "rich", "numpy", "av", "PIL", "tomllib", "dataclasses", "sqlite3", "subprocess"}
+    assert not heavy & loaded
+
+
+# ------------------------------------------------------------------------------------------- sizes and words
+
+
+def test_modules_are_short():
+    long = {shown(path): lines for path in MODULES if (lines := len(path.read_bytes().splitlines())) > MODULE_LINES}
+    assert not long
+
+
+def test_functions_are_short():
+    long = [
+        f"{shown(path)}:{node.lineno} {node.name}"
+        for path in MODULES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (node.end_lineno or 0) - node.lineno + 1 > FUNCTION_LINES
+    ]
+    assert not long
+
+
+def test_names_say_what_a_module_is_for():
+    named = {part.removesuffix(".py") for path in MODULES for part in path.relative_to(PACKAGE).parts}
+    assert not FORBIDDEN_NAMES & named
+
+
+def test_every_module_says_what_it_guarantees():
+    assert not [shown(path) for path in MODULES if not ast.get_docstring(tree_of(path))]
+
+
+def _dotted(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def test_only_the_cli_speaks_to_the_terminal_and_reads_the_environment():
+    wrong = []
+    for path in MODULES:
+        if shown(path).startswith("cli/") or shown(path) == "config.py":
+            continue
+        found = {
+            (node.lineno, name)
+            for node in ast.walk(tree_of(path))
+            if isinstance(node, (ast.Name, ast.Attribute)) and (name := _dotted(node)) in NO_TERMINAL
+        }
+        found |= {
+            (line, name)
+            for line, name in imported(path)
+            if name in ("os.environ", "os.getenv", "os._exit", "sys.exit", "os.environb")
+        }
+        wrong += [
+            f"{shown(path)}:{line} {name}" for line, name in found if (shown(path), name) not in TERMINAL_EXCEPTIONS
+        ]
+    assert not wrong
+
+
+# ------------------------------------------------------------------------------------------- errors
+
+
+class Raised(NamedTuple):
+    kind: str
+    category: str
+    where: str
+
+
+CLASSES = {
+    name: value.category
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, errors.RegenstoreError)
+}
+
+
+def _texts(node: ast.expr, scope: ast.AST) -> Iterator[str]:
+    """The texts that an expression can be: constants, both ends of a condition, a name's assignments."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from _texts(node.body, scope)
+        yield from _texts(node.orelse, scope)
+    elif isinstance(node, ast.Name):
+        for inner in ast.walk(scope):
+            if isinstance(inner, ast.Assign) and any(getattr(t, "id", None) == node.id for t in inner.targets):
+                yield from _texts(inner.value, scope)
+
+
+@cache
+def raised() -> tuple[Raised, ...]:
+    found = []
+    for path in MODULES:
+        if path.name == "errors.py":
+            continue
+        tree = tree_of(path)
+        scopes = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or _dotted(node.func).split(".")[-1] not in CLASSES:
+                continue
+            where = f"{shown(path)}:{node.lineno}"
+            inside = [s for s in scopes if s.lineno <= node.lineno <= (s.end_lineno or 0)]
+            kinds = list(_texts(node.args[0], max(inside, key=lambda s: s.lineno, default=tree)))
+            assert kinds, f"{where}: the kind of this error cannot be read off the source"
+            category = CLASSES[_dotted(node.func).split(".")[-1]]
+            found += [Raised(kind, category, where) for kind in kinds]
+    return tuple(found)
+
+
+def test_every_raised_kind_is_registered():
+    assert not [r for r in raised() if r.kind not in errors.KINDS]
+
+
+def test_every_registered_kind_is_raised_or_reserved():
+    used = {r.kind for r in raised()}
+    assert errors.KINDS.keys() - used == RESERVED_KINDS
+    assert {kind for kind, d in documented().items() if d.meaning.endswith("(reserved)")} == RESERVED_KINDS
+
+
+def test_errors_of_a_kind_have_one_category():
+    categories: dict[str, set[str]] = {}
+    for r in raised():
+        categories.setdefault(r.kind, set()).add(r.category)
+    assert not {kind: found for kind, found in categories.items() if len(found) > 1}
+
+
+class Documented(NamedTuple):
+    category: str
+    exit_code: int
+    remedy: str
+    meaning: str
+
+
+def documented() -> dict[str, Documented]:
+    """The tables of docs/errors.md: one per category, under a heading ``## category (exit code N)``."""
+    found: dict[str, Documented] = {}
+    category, code = "", 0
+    for line in (ROOT / "docs" / "errors.md").read_text(encoding="utf-8").splitlines():
+        if heading := re.fullmatch(r"## ([a-z-]+) \(exit code (\d+)\)", line):
+            category, code = heading[1], int(heading[2])
+        elif row := re.fullmatch(r"\| `([a-z-]+)` \| (.+) \| (.+) \|", line):
+            assert row[1] not in found, f"{row[1]} is listed twice"
+            found[row[1]] = Documented(category, code, row[3], row[2])
+    return found
+
+
+def test_the_error_document_lists_the_same_kinds_and_remedies():
+    listed = documented()
+    assert {kind: d.remedy for kind, d in listed.items()} == errors.KINDS
+
+
+def test_the_error_document_has_the_categories_of_the_code():
+    codes = {c.category: c.exit_code for c in vars(errors).values() if isinstance(c, type) and hasattr(c, "exit_code")}
+    listed = documented()
+    assert {d.category: d.exit_code for d in listed.values()} == codes
+    wrong = [r for r in raised() if r.kind in listed and listed[r.kind].category != r.category]
+    assert not wrong
+
+
+def test_an_unregistered_kind_is_refused():
+    with pytest.raises(ValueError, match="unregistered"):
+        errors.NotFound("lost", "…")
+
+
+# ------------------------------------------------------------------------------------------- commands
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name):
+    command = importlib.import_module(f"regenstore.cli.{name}").command
+    text = command.help or ""
+    assert len(text.split("\n\n")[0]) > 20
+    assert re.search(r"\n\s*Examples?\b.*:\n\s+\S", text), "no example"
+    assert f"regenstore {name}" in text.partition("Example")[2]
