@@ -23,6 +23,8 @@ def main() -> None:
     """Entry point; never returns."""
     arguments = sys.argv[1:]
     command = arguments[0] if arguments else ""
+    # For some of its children that work in a submodule, Git sets this; most git commands refuse to run with it.
+    os.environ.pop("GIT_INTERNAL_SUPER_PREFIX", None)
     signal.signal(signal.SIGINT, _interrupted)
     signal.signal(signal.SIGTERM, _interrupted)
     try:
@@ -106,10 +108,14 @@ class _Filters:
 
     def finish(self) -> None:
         """What is done when git has closed the pipe."""
+        from regenstore.errors import RegenstoreError
         from regenstore.worktree.place import recover
 
         self.clean.finish()
-        recover(self.repository.location, self.repository.settings.oid_size)
+        try:
+            recover(self.repository.location, self.repository.settings.oid_size)
+        except (RegenstoreError, OSError) as error:
+            _say(f"what a killed process left could not be repaired: {error}")
         try:
             self.smudge.finish()
         finally:
@@ -118,23 +124,31 @@ class _Filters:
 
 
 def _process() -> int:
+    from regenstore.errors import FormatError, RegenstoreError
     from regenstore.gitfilter.pktline import PacketReader
     from regenstore.gitfilter.process import handshake, serve
 
     _widen_pipes()
     reader = PacketReader(0)
     filters: list[_Filters] = []
+    failure: list[RegenstoreError] = []
 
     def handler(name: str) -> Callable[[Request, Iterator[memoryview]], Payload]:
         def answer(request: Request, content: Iterator[memoryview]) -> Payload:
-            if not filters:
-                filters.append(_Filters())
-            chosen = filters[0].clean.clean if name == "clean" else filters[0].smudge.smudge
-            return chosen(request, content)
+            if not filters and not failure:
+                try:
+                    filters.append(_Filters())
+                except RegenstoreError as error:
+                    failure.append(error)
+                    _say(f"{error.message}. {error.hint}")
+            if filters:
+                chosen = filters[0].clean.clean if name == "clean" else filters[0].smudge.smudge
+                return chosen(request, content)
+            if name == "clean":
+                raise failure[0]
+            return b"".join(content)  # an error would leave git's checkout half done; recipes are always right
 
         return answer
-
-    from regenstore.errors import FormatError, RegenstoreError
 
     try:
         handshake(reader, 1)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from regenstore.errors import FormatError, RegenstoreError, TrustRequired
-from regenstore.gitfilter.smudge import FilterReport, Missing
+from regenstore.gitfilter.smudge import FilterReport, Missing, place
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.realise import Outcome, Progress, Realiser, Want
@@ -78,17 +78,8 @@ class _Batch:
 
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, []
-        try:
-            done = self._placer.place(waiting)
-        except RegenstoreError as error:
-            for placement in waiting:
-                self._report.left(placement.path, error.message)
-            return
-        finally:
-            self._last = self._clock()
-        self._report.placed(len(done.placed))
-        for path, reason in done.skipped:
-            self._report.left(path, reason)
+        place(self._placer, waiting, self._report)
+        self._last = self._clock()
 
 
 def bring_one(

@@ -26,6 +26,7 @@ from regenstore.worktree.pending import Pending
 TEXT_LIMIT = 4 << 20
 _SMALL = 256 << 10
 _BOM = b"\xef\xbb\xbf"
+_RECIPE = b"regenstore = "
 
 
 class CleanFilter:
@@ -57,7 +58,7 @@ class CleanFilter:
         first = bytes(next(content, b""))
         if not first:
             return b""
-        if first.removeprefix(_BOM).startswith((b"regenstore = ", b"<<<<<<<")):
+        if first.removeprefix(_BOM).startswith((_RECIPE, b"<<<<<<<")):
             text = bytearray(first)
             for chunk in content:
                 text += chunk
@@ -90,8 +91,8 @@ class CleanFilter:
         if not self._prepared:
             self._store.prepare()
             self._prepared = True
-        known = self._known_text(path)
-        spooled = take_in(self._store, chunks, self._candidate(path, known))
+        known = self._known_texts(path)
+        spooled = take_in(self._store, chunks, self._candidate(path, known[0] if known else None))
         try:
             blob = self._blob(path, known, spooled)
         except BaseException:
@@ -102,10 +103,12 @@ class CleanFilter:
         spooled.keep()
         return blob
 
-    def _known_text(self, path: bytes) -> bytes | None:
-        """The blob that the index has at the path, if it may be a recipe."""
+    def _known_texts(self, path: bytes) -> list[bytes]:
+        """The blob that the index has at the path, if it may be a recipe; the sides of one in conflict."""
         oid = self._index.oid(path)
-        return None if oid is None else self._blobs.read(oid.hex().encode(), TEXT_LIMIT)
+        oids = self._index.sides(path) if oid is None else [oid]
+        found = [self._blobs.read(oid.hex().encode(), TEXT_LIMIT) for oid in oids]
+        return [text for text in found if text is not None]
 
     def _candidate(self, path: bytes, known: bytes | None) -> Candidate | None:
         """A file that probably holds the stream's bytes: the recorded take, or a clone of the worktree file."""
@@ -144,19 +147,18 @@ class CleanFilter:
             pass
         return None
 
-    def _blob(self, path: bytes, known: bytes | None, spooled: Spooled) -> Payload:
+    def _blob(self, path: bytes, known: list[bytes], spooled: Spooled) -> Payload:
         digest, size = spooled.digest, spooled.size
         pending = self._pending.get(path) if self._pending else None
-        if pending is not None and scan_take(pending) == (digest.raw, size):
-            return pending
-        if known is not None:
-            if scan_take(known) == (digest.raw, size):
-                return known
-            if not known.removeprefix(_BOM).startswith(b"regenstore = ") and self._same_raw(path, spooled):
-                return self._raw_reply(spooled)
+        for text in [pending, *known]:
+            if text is not None and scan_take(text) == (digest.raw, size):
+                return text
+        first = known[0] if known else None
+        if first is not None and not first.removeprefix(_BOM).startswith(_RECIPE) and self._same_raw(path, spooled):
+            return self._raw_reply(spooled)
         from regenstore.worktree import attribution  # parses recipes: the lean path above does not
 
-        return attribution.attribute(self._cache, path, known, digest, size, spooled.head)
+        return attribution.attribute(self._cache, path, first, digest, size, spooled.head)
 
     def _same_raw(self, path: bytes, spooled: Spooled) -> bool:
         """Whether the index holds these very bytes as they are (raw media that somebody committed)."""

@@ -19,6 +19,13 @@ class EndOfInput(Exception):
     """The other side closed the pipe between two requests: the normal end."""
 
 
+class BadPacket(FormatError):
+    """What came in is no packet, or not the expected one: ``bad-packet``."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("bad-packet", message)
+
+
 class PacketReader:
     """Reads packets. A view it gives is valid until the next call."""
 
@@ -30,7 +37,7 @@ class PacketReader:
 
     def packet(self) -> memoryview | None:
         """The next packet's data, or None for a flush packet. Raises EndOfInput before a first byte, and
-        FormatError (``bad-packet``) for anything malformed or cut off."""
+        BadPacket for anything malformed or cut off."""
         if self._end - self._start < 4 and not self._fill(4, at_boundary=True):
             raise EndOfInput
         start = self._start
@@ -43,7 +50,7 @@ class PacketReader:
             self._start = start + 4
             return None
         if not 4 <= length <= MAX_DATA + 4:
-            raise FormatError("bad-packet", f"a packet begins with {bytes(head)!r}, which is no packet length")
+            raise BadPacket(f"a packet begins with {bytes(head)!r}, which is no packet length")
         if self._end - start < length:
             self._fill(length)
             start = self._start
@@ -75,7 +82,7 @@ class PacketReader:
             if count == 0:
                 if at_boundary and self._start == self._end:
                     return False
-                raise FormatError("bad-packet", "the input ends inside a packet")
+                raise BadPacket("the input ends inside a packet")
             self._end += count
         return True
 

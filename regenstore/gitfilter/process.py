@@ -11,8 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from regenstore.errors import FormatError
-from regenstore.gitfilter.pktline import MAX_DATA, EndOfInput, PacketReader, packets, text_packets, write_all
+from regenstore.gitfilter.pktline import MAX_DATA, BadPacket, EndOfInput, PacketReader, packets, text_packets, write_all
 
 _BATCH = 15 * MAX_DATA
 
@@ -39,10 +38,10 @@ Handler = Callable[[Request, Iterator[memoryview]], Payload]
 
 
 def handshake(reader: PacketReader, out: int) -> None:
-    """Agree on version and capabilities; raises FormatError when the other side is not git."""
+    """Agree on version and capabilities; raises BadPacket when the other side is not git."""
     welcome = reader.lines()
     if not welcome or welcome[0] != b"git-filter-client" or b"version=2" not in welcome:
-        raise FormatError("bad-packet", "expected git's filter protocol, version 2")
+        raise BadPacket("expected git's filter protocol, version 2")
     write_all(out, text_packets(b"git-filter-server", b"version=2"))
     offered = set(reader.lines())
     known = [c for c in (b"capability=clean", b"capability=smudge", b"capability=delay") if c in offered]
@@ -64,9 +63,11 @@ def serve(reader: PacketReader, out: int, handlers: dict[bytes, Handler], failed
         handler = handlers.get(request.command)
         try:
             payload = handler(request, content) if handler is not None else None
-        except (BrokenPipeError, FormatError):
+        except BrokenPipeError:
             raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, BadPacket):
+                raise  # there is nobody to answer to any more
             failed(request)
             payload = None
         for _ in content:  # what the handler left unread
@@ -83,7 +84,7 @@ def _request(reader: PacketReader) -> Request:
         name, _, value = line.partition(b"=")
         fields[name] = value
     if b"command" not in fields or b"pathname" not in fields:
-        raise FormatError("bad-packet", "a request names no command or no path")
+        raise BadPacket("a request names no command or no path")
     return Request(fields[b"command"], fields[b"pathname"], fields.get(b"blob"), fields.get(b"can-delay") == b"1")
 
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from regenstore.errors import RegenstoreError
 from regenstore.gitfilter.process import Payload, Request, Stored
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
@@ -76,15 +77,22 @@ class SmudgeFilter:
         blob = bytes(text)
         if not blob.startswith(b"regenstore = "):
             return blob
-        if request.can_delay:
-            if self._pending:
-                self._pending.clear(request.path)
-            if self._inline is not None:
-                made = self._inline(request.path, blob)
-                return blob if made is None else Stored(made)
-            self._queue[request.path] = (blob, request.blob)
+        try:
+            return self._recipe(request, blob)
+        except (RegenstoreError, OSError) as error:
+            self._report.left(request.path, str(error))
             return blob
-        return self._now(blob)
+
+    def _recipe(self, request: Request, blob: bytes) -> Payload:
+        if not request.can_delay:
+            return self._now(blob)
+        if self._pending:
+            self._pending.clear(request.path)
+        if self._inline is not None:
+            made = self._inline(request.path, blob)
+            return blob if made is None else Stored(made)
+        self._queue[request.path] = (blob, request.blob)
+        return blob
 
     def _raw(self, head: bytes, content: Iterator[memoryview]) -> Stored:
         """Raw media that somebody committed: git sends all of it before it reads, so it needs a place."""
@@ -124,13 +132,25 @@ class SmudgeFilter:
             else:
                 placements.append(Placement(path, source, text, oid))
         self._queue.clear()
-        if placements:
-            done = self._placer().place(placements)
-            self._report.placed(len(done.placed))
-            for path, reason in done.skipped:
-                self._report.left(path, reason)
-        if missing:
+        if placements and not place(self._placer(), placements, self._report):
+            for left in missing:  # what could not be written down will not be made either
+                self._report.left(left.path, "nothing could be written any more")
+        elif missing:
             self._bring(missing)
+
+
+def place(placer: Placer, placements: Sequence[Placement], report: FilterReport) -> bool:
+    """Place, and tell the report; False when the disk is full or fails."""
+    try:
+        done = placer.place(placements)
+    except RegenstoreError as error:
+        for left in placer.unplaced(placements):
+            report.left(left.path, error.message)
+        return False
+    report.placed(len(done.placed))
+    for path, reason in done.skipped:
+        report.left(path, reason)
+    return True
 
 
 def parsed_take(text: bytes) -> tuple[bytes, int] | None:

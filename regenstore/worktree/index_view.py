@@ -3,58 +3,63 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from regenstore.errors import RegenstoreError
 from regenstore.worktree.index_file import IndexFile, UnsupportedIndex
+from regenstore.worktree.index_lock import staged_entries
 from regenstore.worktree.location import Location
+
+_OURS_FIRST = (2, 3, 1)
 
 
 class IndexView:
-    """Paths of the unconflicted entries to blob ids. Reads the index again when it has changed."""
+    """Paths to blob ids. Reads the index again when it has changed."""
 
     def __init__(self, location: Location, oid_size: int) -> None:
         self._location = location
         self._oid_size = oid_size
         self._seen: tuple[int, int, int] | None = None
-        self._oids: Mapping[bytes, bytes] = {}
+        self._oids: dict[bytes, bytes] = {}
+        self._conflicts: dict[bytes, dict[int, bytes]] = {}
 
     def oid(self, path: bytes) -> bytes | None:
-        """The blob id at a path, or None."""
+        """The blob id at a path, or None; also None while the path is in conflict."""
         return self.oids().get(path)
 
+    def sides(self, path: bytes) -> list[bytes]:
+        """The blob ids of a path in conflict: ours, theirs, base, as far as there are any."""
+        self._refresh()
+        stages = self._conflicts.get(path, {})
+        return [stages[stage] for stage in _OURS_FIRST if stage in stages]
+
     def oids(self) -> Mapping[bytes, bytes]:
-        """All of them."""
+        """All that are not in conflict."""
+        self._refresh()
+        return self._oids
+
+    def _refresh(self) -> None:
         try:
             found = os.stat(self._location.index)
         except OSError:
-            return {}
+            self._seen, self._oids, self._conflicts = None, {}, {}
+            return
         seen = (found.st_ino, found.st_mtime_ns, found.st_size)
-        if seen != self._seen:
-            self._oids = self._load()
-            self._seen = seen
-        return self._oids
+        if seen == self._seen:
+            return
+        self._oids, self._conflicts = {}, {}
+        for path, oid, stage in self._load():
+            if stage:
+                self._conflicts.setdefault(path, {})[stage] = oid
+            else:
+                self._oids[path] = oid
+        self._seen = seen
 
-    def _load(self) -> Mapping[bytes, bytes]:
+    def _load(self) -> Iterable[tuple[bytes, bytes, int]]:
         try:
             index = IndexFile.read(self._location.index, self._oid_size)
-            return {entry.path: entry.oid for entry in index.entries if entry.stage == 0}
+            return [(entry.path, entry.oid, entry.stage) for entry in index.entries]
         except UnsupportedIndex:
-            return self._ask_git()
+            return staged_entries(self._location)
         except (RegenstoreError, OSError):
-            return {}
-
-    def _ask_git(self) -> Mapping[bytes, bytes]:
-        """Split and sparse indexes: Git puts them together."""
-        command = ["git", "--git-dir", self._location.git_dir, "--work-tree", os.fsdecode(self._location.top)]
-        listing = subprocess.run(
-            [*command, "ls-files", "-s", "-z"], cwd=self._location.top, capture_output=True, check=False
-        ).stdout
-        oids = {}
-        for line in listing.split(b"\0"):
-            head, _, path = line.partition(b"\t")
-            fields = head.split(b" ")
-            if len(fields) == 3 and fields[2] == b"0":
-                oids[path] = bytes.fromhex(fields[1].decode("ascii"))
-        return oids
+            return []

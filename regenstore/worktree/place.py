@@ -20,23 +20,22 @@ import os
 import secrets
 import shutil
 import stat
-import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from regenstore.errors import RegenstoreError
 from regenstore.objects import durable
-from regenstore.worktree.index_file import IndexFile, UnsupportedIndex
+from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
 from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
 
 STAGE_PREFIX = "regenstore-stage-"
 LOCK_WAIT = 2.0
+_OWNER = "owner"
+_YOUNG = 60.0
 _BACKDATE_NS = 2_000_000_000
 _OPEN_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_MAX_TEXT = 8 << 20
 
 
 Identity = tuple[int, int, int]
@@ -110,6 +109,11 @@ class Placer:
             raise durable.storage_error(failure, wish.path)
         return report
 
+    def unplaced(self, wishes: Iterable[Placement]) -> list[Placement]:
+        """Those whose path still holds the expected text, after :meth:`place` has raised."""
+        top = self.location.top
+        return [w for w in wishes if w.expected is not None and _size(os.path.join(top, w.path)) == len(w.expected)]
+
     def _date(self) -> int:
         try:
             return os.stat(self.location.index).st_mtime_ns - _BACKDATE_NS
@@ -157,24 +161,29 @@ class Placer:
     def _commit(self, staged: list[_Staged], stage: _Stage, folders: Folders, report: PlaceReport) -> None:
         if not staged:
             return
-        lock = IndexLock(self.location.index, stage, self.lock_wait)
+        lock = IndexLock(self.location.index, stage.folder, self.lock_wait)
         if not lock.take():
             reason = "another Git process holds the index"
             report.skipped += [(ready.wish.path, reason) for ready in staged]
             return
-        unpatched: list[bytes] = []
+        stats: Stats = {}
+        patch: IndexPatch | None = None
         try:
-            stage.write_journal(staged)
-            stats: dict[bytes, tuple[bytes, os.stat_result]] = {}
+            if any(ready.wish.oid is not None for ready in staged):
+                patch = IndexPatch(lock, self.oid_size)
+            with durable.storage_errors(stage.folder):
+                stage.write_journal(staged)
+            stage.kept = True  # from here to the patch the journal is needed, should anything fail
             for ready in staged:
                 found = self._rename(ready, folders, report)
                 if found is not None and ready.wish.oid is not None:
                     stats[ready.wish.path] = (ready.wish.oid, found)
-            unpatched = patch_index(lock, self.location.index, self.oid_size, stats)
+            patched = patch is None or patch.apply(stats)
+            stage.kept = False
         finally:
             lock.release()
-        if unpatched:
-            refresh_with_git(self.location, unpatched)
+        if not patched:
+            refresh_with_git(self.location, stats)
 
     @staticmethod
     def _rename(ready: _Staged, folders: Folders, report: PlaceReport) -> os.stat_result | None:
@@ -209,6 +218,13 @@ def _holds(folder: int, name: bytes, found: os.stat_result, text: bytes) -> bool
         return os.read(fd, len(text) + 1) == text
     finally:
         os.close(fd)
+
+
+def _size(path: bytes) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return -1
 
 
 def identity(found: os.stat_result | None) -> Identity | None:
@@ -251,17 +267,20 @@ class _Stage:
         umask = os.umask(0)
         os.umask(umask)
         self.mode = 0o666 & ~umask
+        self.kept = False
+        """Whether the folder stays when the work ends, for :func:`recover`."""
         self._count = 0
         self._owner = -1
 
     def __enter__(self) -> _Stage:
         with durable.storage_errors(self.folder):
             os.mkdir(self.folder, 0o700)
-            self._owner = _lock_owner(f"{self.folder}/owner")
+            self._owner = _lock_owner(f"{self.folder}/{_OWNER}", os.O_CREAT)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not self.kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
         if self._owner >= 0:
             os.close(self._owner)
 
@@ -281,8 +300,8 @@ class _Stage:
         os.replace(f"{self.folder}/journal.new", f"{self.folder}/journal")
 
 
-def _lock_owner(path: str) -> int:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def _lock_owner(path: str, create: int = 0) -> int:
+    fd = os.open(path, os.O_RDWR | create, 0o600)
     try:
         import fcntl
 
@@ -295,88 +314,7 @@ def _lock_owner(path: str) -> int:
     return fd
 
 
-# ------------------------------------------------------------------------------------------- the index
-
-
-class IndexLock:
-    """``index.lock``, as Git takes it: a file created exclusively, renamed over the index or removed.
-
-    It holds the name of our stage folder, so that a lock left by a killed process of ours can be told from
-    one of Git's, and only ours is ever removed. (Git writes the new index into the lock; ours goes to a
-    file beside, so that the mark stays readable.)
-    """
-
-    def __init__(self, index: str, stage: _Stage | None, wait: float) -> None:
-        self.index = index
-        self.path = index + ".lock"
-        self._mark = os.fsencode(os.path.basename(stage.folder)) if stage else b"regenstore-recover"
-        self._wait = wait
-        self._held = False
-
-    def take(self) -> bool:
-        """True when the lock is held now; False when somebody else kept it for too long."""
-        deadline = time.monotonic() + self._wait
-        pause = 0.005
-        while True:
-            try:
-                fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-                break
-            except FileExistsError:
-                if time.monotonic() >= deadline:
-                    return False
-                time.sleep(pause)
-                pause = min(pause * 2, 0.1)
-            except OSError:
-                return False
-        try:
-            os.write(fd, self._mark)
-        finally:
-            os.close(fd)
-        self._held = True
-        return True
-
-    def replace_index(self, data: bytes, mtime_ns: int) -> None:
-        """Make the new bytes the index, with the old file's time. The lock stays held, and ours."""
-        beside = f"{self.index}.{os.fsdecode(self._mark)}"
-        with open(beside, "wb") as file:
-            file.write(data)
-        os.utime(beside, ns=(mtime_ns, mtime_ns))
-        os.replace(beside, self.index)
-
-    def release(self) -> None:
-        if self._held:
-            durable.unlink(self.path)
-            self._held = False
-
-
-def patch_index(
-    lock: IndexLock, index: str, oid_size: int, stats: dict[bytes, tuple[bytes, os.stat_result]]
-) -> list[bytes]:
-    """Tell the index of placed files, under its lock; gives the paths that Git itself has to refresh."""
-    if not stats:
-        return []
-    try:
-        parsed = IndexFile.read(index, oid_size)
-    except UnsupportedIndex:
-        return list(stats)
-    except RegenstoreError:
-        return []
-    if parsed.set_stats(stats):
-        lock.replace_index(parsed.to_bytes(), os.stat(index).st_mtime_ns)
-    return []
-
-
-def refresh_with_git(location: Location, paths: Iterable[bytes]) -> None:
-    """Let Git refresh entries by itself; it reads the files and asks the clean filter: right, but slow."""
-    command = ["git", "--git-dir", location.git_dir, "--work-tree", os.fsdecode(location.top)]
-    subprocess.run(
-        [*command, "update-index", "-q", "-z", "--stdin"],
-        input=b"".join(path + b"\0" for path in paths),
-        cwd=location.top,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
+# ------------------------------------------------------------------------------------------- recovery
 
 
 def recover(location: Location, oid_size: int) -> int:
@@ -396,33 +334,32 @@ def recover(location: Location, oid_size: int) -> int:
 
 def _recover_stage(location: Location, oid_size: int, folder: str) -> int:
     try:
-        owner = _lock_owner(f"{folder}/owner")
+        owner = _lock_owner(f"{folder}/{_OWNER}")
+    except FileNotFoundError:
+        if time.time() - os.lstat(folder).st_mtime > _YOUNG:  # killed before it did anything
+            shutil.rmtree(folder, ignore_errors=True)
+        return 0
     except OSError:
         return 0  # its process lives
     try:
-        mark = os.path.basename(folder).encode()
-        try:
-            with open(location.index + ".lock", "rb") as file:
-                ours = file.read(len(mark) + 1) == mark
-        except OSError:
-            ours = False
-        if ours:
-            durable.unlink(location.index + ".lock")
-        durable.unlink(f"{location.index}.{mark.decode()}")
-        _replay(location, oid_size, folder)
+        lock = IndexLock(location.index, folder, LOCK_WAIT)
+        lock.clear()
+        if not _replay(location, oid_size, folder, lock):
+            return 0  # Git is at work; the next one finishes this
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(owner)
     return 1
 
 
-def _replay(location: Location, oid_size: int, folder: str) -> None:
+def _replay(location: Location, oid_size: int, folder: str, lock: IndexLock) -> bool:
+    """Tell the index of what a journal says was renamed; False when somebody else holds the index."""
     try:
         with open(f"{folder}/journal", "rb") as file:
             fields = file.read().split(b"\0")
     except FileNotFoundError:
-        return
-    stats: dict[bytes, tuple[bytes, os.stat_result]] = {}
+        return True
+    stats: Stats = {}
     with Folders(location.top) as folders:
         for oid, numbers, path in zip(fields[::3], fields[1::3], fields[2::3]):
             try:
@@ -432,10 +369,14 @@ def _replay(location: Location, oid_size: int, folder: str) -> None:
                 continue
             if oid and b"%d %d %d" % (now.st_ino, now.st_mtime_ns, now.st_size) == numbers:
                 stats[path] = (bytes.fromhex(oid.decode("ascii")), now)
-    lock = IndexLock(location.index, None, LOCK_WAIT)
-    if lock.take():
-        try:
-            unpatched = patch_index(lock, location.index, oid_size, stats)
-        finally:
-            lock.release()
-        refresh_with_git(location, unpatched)
+    if not stats:
+        return True
+    if not lock.take():
+        return False
+    try:
+        patched = IndexPatch(lock, oid_size).apply(stats)
+    finally:
+        lock.release()
+    if not patched:
+        refresh_with_git(location, stats)
+    return True
