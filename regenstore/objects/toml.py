@@ -25,6 +25,11 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 _SPECIAL = "\u0085\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
 _ESCAPED = re.compile(f"[\\x00-\\x09\\x0b-\\x1f\\x7f\\\\{_SPECIAL}]")
 _NAMED = {"\\": "\\\\", "\b": "\\b", "\t": "\\t", "\f": "\\f", "\r": "\\r"}
+_STRING_OR_COMMENT = re.compile(
+    r'"""(?:\\.|[^\\])*?(?:"""|\Z)|\'\'\'.*?(?:\'\'\'|\Z)|"(?:\\.|[^"\\\n])*+"?|\'[^\'\n]*+\'?|#[^\n]*', re.DOTALL
+)
+_DEEP_KEY = re.compile(rf"(?:[^\s.=\[\]{{}},]++[ \t]*\.[ \t]*){{{MAX_DEPTH},}}")
+_MANY_DOTS = 2000
 _QUOTE_RUN = re.compile(r'"{2,}|"\Z')
 
 
@@ -49,6 +54,9 @@ def decode(data: bytes) -> Recipe:
         raise FormatError("conflict-markers", "the recipe has conflict markers")
     try:
         text = data.removeprefix(b"\xef\xbb\xbf").decode()
+        if text.count(".") > _MANY_DOTS and _DEEP_KEY.search(_STRING_OR_COMMENT.sub("_", text)):
+            # tomllib takes time that grows with the square of a dotted key's length.
+            raise _too_deep()
         table = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise _bad(f"it is not UTF-8 (byte {error.start})") from None
@@ -143,13 +151,17 @@ def _check(value: object, depth: int) -> None:
     """Refuse what has no canonical encoding anywhere in a recipe, and nesting beyond the limit."""
     if isinstance(value, (dict, list)):
         if depth >= MAX_DEPTH:
-            raise _bad(f"it is nested more than {MAX_DEPTH} levels deep")
+            raise _too_deep()
         for item in value.values() if isinstance(value, dict) else value:
             _check(item, depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
         raise _bad(f"{value} is not a finite number")
     elif isinstance(value, int) and not canonical.INT64_MIN <= value <= canonical.INT64_MAX:
         raise _bad(f"integer {str(value)[:40]} is beyond signed 64 bits: write it as a decimal string")
+
+
+def _too_deep() -> FormatError:
+    return _bad(f"it is nested more than {MAX_DEPTH} levels deep")
 
 
 def _bad(why: str) -> FormatError:

@@ -27,9 +27,8 @@ def attribute(cache: ResultCache, path: bytes, known: bytes | None, digest: Dige
     media, naming the recipe it was edited from."""
     before = _decode(known)
     take = Take(digest, size)
-    if known is not None and before is not None:
-        if before.output.take == take or (before.key is not None and cache.made(before.key, digest)):
-            return known
+    if known is not None and before is not None and _made_by(cache, before, take):
+        return known
     for made in cache.known_outputs(digest):
         recipe = _decode(made.recipe)
         if recipe is not None:
@@ -38,6 +37,10 @@ def attribute(cache: ResultCache, path: bytes, known: bytes | None, digest: Dige
     if before is not None and before.key is not None:
         about["edited_from"] = str(before.key)
     return toml.encode(Recipe.of_imported(take, of_content(head, path), about))
+
+
+def _made_by(cache: ResultCache, recipe: Recipe, take: Take) -> bool:
+    return recipe.output.take == take or (recipe.key is not None and cache.made(recipe.key, take.digest))
 
 
 def with_made(recipe: Recipe, made: KnownOutput, take: Take) -> Recipe:

@@ -1,0 +1,116 @@
+"""``derive.image``: a picture from other media."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from regenstore.generators.api import Item
+from regenstore.generators.derive.geometry import fitting, parse_crop
+from regenstore.generators.derive.sources import fitted, named, only, picture, several
+from regenstore.generators.inprocess import InProcess, Tick
+from regenstore.generators.overlay import burn_in, stamp
+from regenstore.media import decode, stills
+from regenstore.media.rates import format_timecode
+from regenstore.media.stills import Pixels
+
+GAP = 8
+GROUND = 24
+STILL_RATE = Fraction(24)
+"""What timecode counts by on a still."""
+
+
+class DeriveImage(InProcess):
+    """Operations: transform, frame, contact_sheet."""
+
+    name = "derive.image"
+
+    def make(self, item: Item, path: str, tick: Tick) -> None:
+        operation = item.params["operation"]
+        if operation == "contact_sheet":
+            pixels = contact_sheet(item, tick)
+        else:
+            number, rate = 0, STILL_RATE
+            if operation == "frame":
+                pixels, number, rate = _frame(item)
+            else:
+                pixels = picture(only(item), "source")
+            tick(1, 2, "decoded")
+            pixels = _transformed(pixels, item)
+            burn_in(pixels, item.params["shot"], item.params["timecode"], number, rate)
+        tick(2, 2, "drawn")
+        stills.write_still(path, pixels, item.media_type)
+
+
+def _frame(item: Item) -> tuple[Pixels, int, Fraction]:
+    """The frame that ``frame`` or ``time`` names (else the first), its number and the video's rate."""
+    path, what = only(item), named("source")
+    rate = decode.inspect(path, what).rate
+    if "frame" in item.params and "time" in item.params:
+        raise ValueError("give 'frame' or 'time', not both")
+    number = int(item.params.get("frame", 0))
+    if "time" in item.params:
+        number = int(Fraction(str(item.params["time"])) * rate)
+    for found, frame in decode.frames(path, first=number, last=number, what=what):
+        if found == number:
+            return decode.to_rgb(frame), number, rate
+    raise ValueError(f"{what} has no frame {number}: it has {decode.frame_count(path, what)}, counted from 0")
+
+
+def _transformed(pixels: Pixels, item: Item) -> Pixels:
+    box = parse_crop(item.params["crop"], pixels.shape[1], pixels.shape[0])
+    if box is not None:
+        x, y, width, height = box
+        pixels = pixels[y : y + height, x : x + width]
+    size = fitting(pixels.shape[1], pixels.shape[0], item.params, even=False)
+    return np.array(fitted(np.ascontiguousarray(pixels), size))
+
+
+def contact_sheet(item: Item, tick: Tick) -> Pixels:
+    """A grid: frames of one video spread over its length, or one picture of each of several inputs."""
+    sources = several(item)
+    columns, width = int(item.params["columns"]), int(item.params["cell_width"])
+    if len(sources) == 1 and not stills.is_still(sources[0][1]):
+        cells = _spread(sources[0][1], sources[0][0], int(item.params["count"]), width, tick)
+    else:
+        cells = []
+        for number, (name, path) in enumerate(sources):
+            cells.append((name, _cell(picture(path, name)[..., :3], width)))
+            tick(number + 1, len(sources), name)
+    return _grid(cells, columns, width, labels=bool(item.params["labels"]))
+
+
+def _spread(path: str, name: str, count: int, width: int, tick: Tick) -> list[tuple[str, Pixels]]:
+    total = decode.frame_count(path, named(name))
+    rate = decode.inspect(path, named(name)).rate
+    wanted = sorted({(2 * i + 1) * total // (2 * count) for i in range(min(count, total))})
+    cells: list[tuple[str, Pixels]] = []
+    for number, frame in decode.frames(path, last=wanted[-1], what=named(name)):
+        if number == wanted[len(cells)]:
+            cells.append((format_timecode(number, rate), _cell(decode.to_rgb(frame), width)))
+            tick(len(cells), len(wanted), "frames")
+            if len(cells) == len(wanted):
+                break
+    return cells
+
+
+def _cell(pixels: Pixels, width: int) -> Pixels:
+    height = max(1, int(pixels.shape[0] * width / pixels.shape[1] + 0.5))
+    return stills.scale_still(np.ascontiguousarray(pixels), width, height)
+
+
+def _grid(cells: list[tuple[str, Pixels]], columns: int, width: int, *, labels: bool) -> Pixels:
+    columns = min(columns, len(cells))
+    tall = max(cell.shape[0] for _, cell in cells)
+    label = max(10, width // 16) if labels else 0
+    step_x, step_y = width + GAP, tall + GAP + (2 * label if labels else 0)
+    rows = -(-len(cells) // columns)
+    sheet = np.full((rows * step_y + GAP, columns * step_x + GAP, 3), GROUND, np.uint8)
+    for number, (name, cell) in enumerate(cells):
+        x, y = GAP + number % columns * step_x, GAP + number // columns * step_y
+        inset = (tall - cell.shape[0]) // 2
+        sheet[y + inset : y + inset + cell.shape[0], x : x + width] = cell
+        if labels:
+            stamp(sheet, name, x, y + tall + 2, label)
+    return sheet

@@ -1,0 +1,71 @@
+"""What the built-in generators share: they run inside the worker, hold no model, and make items one by one.
+
+A subclass of :class:`InProcess` says how one item is made; this module supplies the rest of the protocol.
+The fingerprint names every library whose code touches output bytes. It does not name the processor: pixel
+and sample arithmetic uses operations that IEEE 754 defines exactly (no SIMD-dependent transcendental
+functions, no BLAS), and the codecs used are integer ones.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from regenstore.generators.api import Cancelled, Context, Item, Made, Probe
+from regenstore.media import encode, stills
+
+Tick = Callable[[float, float, str], None]
+"""``tick(done, total, note)``: reports progress, and leaves the item when it was cancelled."""
+
+
+class InProcess:
+    """An implementation without a model. Subclasses set ``revision`` and define :meth:`make`."""
+
+    name: ClassVar[str]
+    revision: ClassVar[str] = "1"
+    """Of the drawing code: raise it when a change alters output bytes within one contract version."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = dict(options)
+
+    def make(self, item: Item, path: str, tick: Tick) -> None:
+        """Write the item's main output to ``path``."""
+        raise NotImplementedError
+
+    def probe(self) -> Probe:
+        return Probe(True, versions=self.fingerprint())
+
+    def fingerprint(self) -> dict[str, str]:
+        found = {"generator": f"{self.name}/{self.revision}", "machine": platform.machine()}
+        return {**found, "numpy": np.__version__, **stills.versions(), **encode.versions()}
+
+    def load(self, model_key: str, context: Context) -> InProcessSession:
+        return InProcessSession(self)
+
+
+class InProcessSession:
+    """Makes items in order; there is nothing to load or unload."""
+
+    def __init__(self, implementation: InProcess) -> None:
+        self._implementation = implementation
+
+    def generate(self, items: Iterable[Item], context: Context) -> Iterator[Made]:
+        for item in items:
+            path = item.output()
+            self._implementation.make(item, path, _ticker(item, context))
+            yield Made(item.id, {"main": (path, item.media_type)})
+
+    def unload(self) -> None:
+        pass
+
+
+def _ticker(item: Item, context: Context) -> Tick:
+    def tick(done: float, total: float, note: str) -> None:
+        context.progress(item, done, total, note)
+        if context.cancelled():
+            raise Cancelled(item.id)
+
+    return tick

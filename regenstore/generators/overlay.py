@@ -1,0 +1,56 @@
+"""Words on pictures: burn-in of shot name and timecode, and labels. Pillow's own bundled font, so that no
+font of the machine counts; FreeType's version is in the fingerprint."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from regenstore.media.rates import format_timecode, parse_timecode
+from regenstore.media.stills import Pixels
+
+
+@lru_cache(maxsize=32)
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The bundled font at a pixel size."""
+    return ImageFont.load_default(max(6, size))
+
+
+@lru_cache(maxsize=512)
+def plate(text: str, size: int) -> Pixels:
+    """A line of text as an alpha mask, rows x columns, with a margin. Cached: timecodes repeat digits often."""
+    left, top, right, bottom = font(size).getbbox(text or " ")
+    margin = max(2, size // 4)
+    picture = Image.new("L", (int(right - left) + 2 * margin, size + 2 * margin), 0)
+    ImageDraw.Draw(picture).text(
+        (margin - left, margin + (size - (bottom - top)) / 2 - top), text, fill=255, font=font(size)
+    )
+    return np.asarray(picture)
+
+
+def stamp(pixels: Pixels, text: str, x: int, y: int, size: int) -> None:
+    """Write text in white on a darkened box, in place. ``x`` and ``y`` are the box's top left, negative ones
+    from the right and from the bottom."""
+    mask = plate(text, size)
+    rows, columns = mask.shape
+    height, width = pixels.shape[:2]
+    x = width + x - columns if x < 0 else x
+    y = height + y - rows if y < 0 else y
+    x, y = max(0, min(x, width - 1)), max(0, min(y, height - 1))
+    part = pixels[y : y + rows, x : x + columns, :3]
+    mask = mask[: part.shape[0], : part.shape[1], None].astype(np.uint16)
+    dark = part.astype(np.uint16) * 5 // 8
+    part[...] = ((dark * (255 - mask) + 235 * mask + 127) // 255).astype(np.uint8)
+
+
+def burn_in(pixels: Pixels, shot: str, timecode: str, frame: int, rate: Fraction) -> None:
+    """Shot name at the lower left, running timecode at the lower right, in place."""
+    size = max(8, pixels.shape[0] // 28)
+    edge = max(2, size // 2)
+    if shot:
+        stamp(pixels, shot, edge, -edge, size)
+    if timecode:
+        stamp(pixels, format_timecode(parse_timecode(timecode, rate) + frame, rate), -edge, -edge, size)

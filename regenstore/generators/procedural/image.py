@@ -1,0 +1,31 @@
+"""``procedural.image``: a still drawn from a prompt and a seed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from regenstore.generators.api import Item
+from regenstore.generators.inprocess import InProcess, Tick
+from regenstore.generators.overlay import burn_in
+from regenstore.generators.procedural.picture import Picture
+from regenstore.generators.procedural.slate import lay_slate
+from regenstore.media import stills
+
+STILL_RATE = Fraction(24)
+"""What timecode counts by on a still."""
+
+
+class ProceduralImage(InProcess):
+    """One picture; memory is bounded by its 8-bit size and a band of floats."""
+
+    name = "procedural.image"
+
+    def make(self, item: Item, path: str, tick: Tick) -> None:
+        params = item.params
+        picture = Picture(params, int(params["width"]), int(params["height"]))
+        pixels = picture.draw(tick=lambda share: tick(share * 0.9, 1.0, "drawing"))
+        if params["slate"]:
+            lay_slate(pixels, item)
+        burn_in(pixels, "" if params["slate"] else params["shot"], params["timecode"], 0, STILL_RATE)
+        stills.write_still(path, pixels, item.media_type)
+        tick(1.0, 1.0, "written")

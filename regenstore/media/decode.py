@@ -1,0 +1,239 @@
+"""Decoding of video and audio, frame by frame and block by block, with the same result on every machine.
+
+Decoders run with one thread and their output is exact by specification for the usual codecs; conversions
+to RGB use the exact swscale flags of :mod:`regenstore.media.encode`. Times are turned into a constant frame
+rate (a frame is repeated or left out where the file's own times demand it), so that frame n of a video is
+the picture at n / rate. Sound comes as float32 between -1 and 1; 16- and 24-bit samples survive unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from regenstore.media.encode import EXACT, Frame, Samples, matrix_of
+from regenstore.media.stills import Pixels
+
+MAX_FRAMES = 2_000_000
+"""Where a video ends at the latest; a damaged time stamp must not make an endless one."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a video or audio file holds. Sizes are upright; ``duration`` is in seconds, 0 when unknown."""
+
+    width: int = 0
+    height: int = 0
+    rate: Fraction = Fraction(0)
+    duration: float = 0.0
+    sample_rate: int = 0
+    channels: int = 0
+    bits: int = 16
+
+    @property
+    def has_video(self) -> bool:
+        return self.width > 0
+
+    @property
+    def has_audio(self) -> bool:
+        return self.channels > 0
+
+
+@contextmanager
+def _opened(path: str, what: str) -> Iterator[Any]:
+    try:
+        file = av.open(path, "r")
+    except (av.FFmpegError, OSError) as error:
+        raise ValueError(f"{what} is neither video nor audio that can be read ({_reason(error)})") from None
+    try:
+        yield file
+    except av.FFmpegError as error:
+        raise ValueError(f"{what} cannot be decoded ({_reason(error)})") from None
+    finally:
+        file.close()
+
+
+def _reason(error: Exception) -> str:
+    # PyAV's text carries the path, which means nothing to the user: it lies in the store.
+    return getattr(error, "strerror", None) or error.__class__.__name__
+
+
+def inspect(path: str, what: str = "the input") -> Info:
+    """Look into a file. Raises ValueError when FFmpeg cannot read it."""
+    with _opened(path, what) as file:
+        width = height = rate_of_sound = channels = 0
+        bits, rate, duration = 16, Fraction(0), 0.0
+        for stream in file.streams.video[:1]:
+            width, height = stream.codec_context.width, stream.codec_context.height
+            rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+            duration = _seconds(stream, file)
+            if _quarter_turns(file, stream) % 2:
+                width, height = height, width
+        for stream in file.streams.audio[:1]:
+            rate_of_sound, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+            bits = 24 if stream.codec_context.format.name in ("s32", "s32p") else 16
+            duration = duration or _seconds(stream, file)
+        return Info(width, height, rate, duration, rate_of_sound, channels, bits)
+
+
+def _seconds(stream: Any, file: Any) -> float:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return float(file.duration / av.time_base) if file.duration else 0.0
+
+
+def _quarter_turns(file: Any, stream: Any) -> int:
+    """How many quarter turns a phone's video has to be turned; known from its first frame."""
+    for frame in file.decode(stream):
+        file.seek(0)
+        return int(round(frame.rotation / 90) % 4)
+    return 0
+
+
+def frames(
+    path: str, *, first: int = 0, last: int | None = None, what: str = "the input"
+) -> Iterator[tuple[int, Frame]]:
+    """Frames ``first`` to ``last`` (inclusive, from 0) at the file's constant rate, with their numbers."""
+    with _opened(path, what) as file:
+        if not file.streams.video:
+            raise ValueError(f"{what} has no video stream")
+        stream = file.streams.video[0]
+        stream.codec_context.thread_count = 1
+        rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        base = Fraction(stream.time_base)
+        origin = stream.start_time or 0
+        # Decoding from the start is slow for a late cut; a seek goes to the key frame before it.
+        if first > 2 * rate:
+            file.seek(origin + int((first / rate - 1) / base), stream=stream, backward=True)
+        held: Frame | None = None
+        number = first
+        for position, frame in enumerate(file.decode(stream)):
+            pts = frame.pts if frame.pts is not None else origin + int(position / rate / base)
+            due = int((pts - origin) * base * rate + Fraction(1, 2))
+            while held is not None and number < due:
+                if last is not None and number > last:
+                    return
+                yield number, held
+                number += 1
+                if number > MAX_FRAMES:
+                    raise ValueError(f"{what} has more than {MAX_FRAMES} frames")
+            held = frame
+        if held is not None and (last is None or number <= last):
+            yield number, held
+
+
+def frame_count(path: str, what: str = "the input") -> int:
+    """How many frames :func:`frames` gives, without decoding: by the packets' times."""
+    with _opened(path, what) as file:
+        if not file.streams.video:
+            raise ValueError(f"{what} has no video stream")
+        stream = file.streams.video[0]
+        rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        latest, packets = None, 0
+        for packet in file.demux(stream):
+            if packet.size and packet.pts is not None:
+                latest = packet.pts if latest is None else max(latest, packet.pts)
+            packets += 1 if packet.size else 0
+        if latest is None or stream.time_base is None:
+            return packets
+        due = (latest - (stream.start_time or 0)) * Fraction(stream.time_base) * rate
+        return min(MAX_FRAMES, int(due + Fraction(1, 2)) + 1)
+
+
+def to_rgb(frame: Frame, width: int | None = None, height: int | None = None) -> Pixels:
+    """The frame as upright 8-bit RGB, scaled on the way when a size is given."""
+    turns = round(frame.rotation / 90) % 4
+    if turns % 2:
+        width, height = height, width
+    rgb = frame.format.name.startswith(("rgb", "gbr", "bgr", "pal", "gray"))
+    full = rgb or frame.color_range == ColorRange.JPEG
+    ready = VideoReformatter().reformat(
+        frame,
+        width=width,
+        height=height,
+        format="rgb24",
+        src_colorspace=None if rgb else matrix_of(frame),
+        dst_colorspace=None if rgb else Colorspace.ITU709,
+        interpolation=EXACT,
+        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+        threads=1,
+    )
+    pixels: Any = ready.to_ndarray()
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def crop_frame(frame: Frame, box: tuple[int, int, int, int] | None) -> Frame:
+    """The part ``x, y, width, height`` of a frame, in its own colours where that is possible.
+
+    4:2:0 frames with an even box are cut plane by plane; anything else goes through RGB.
+    """
+    upright = round(frame.rotation / 90) % 4 == 0
+    if box is None and upright:
+        return frame
+    x, y, width, height = box or (0, 0, 0, 0)
+    planar = frame.format.name in ("yuv420p", "yuvj420p")
+    if upright and planar and not any(value % 2 for value in box or (1,)) and not frame.height % 2:
+        # PyAV shows planar 4:2:0 as one array: luma rows, then both chroma planes as packed rows.
+        tall: Any = frame.to_ndarray()
+        rows = frame.height
+        chroma = tall[rows:].reshape(2, rows // 2, frame.width // 2)
+        luma = tall[y : y + height, x : x + width]
+        part = chroma[:, y // 2 : (y + height) // 2, x // 2 : (x + width) // 2]
+        stacked = np.concatenate((luma.ravel(), part.ravel())).reshape(height * 3 // 2, width)
+        cut = av.VideoFrame.from_ndarray(np.ascontiguousarray(stacked), format=frame.format.name)
+        cut.colorspace, cut.color_range = matrix_of(frame), frame.color_range
+        return cut
+    pixels = to_rgb(frame)
+    if box is not None:
+        pixels = pixels[y : y + height, x : x + width]
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+
+
+def sound_blocks(
+    path: str, *, start: float = 0.0, duration: float | None = None, what: str = "the input"
+) -> Iterator[Samples]:
+    """The samples from ``start`` seconds on, for ``duration`` seconds or to the end, in blocks."""
+    with _opened(path, what) as file:
+        if not file.streams.audio:
+            raise ValueError(f"{what} has no audio stream")
+        stream = file.streams.audio[0]
+        stream.codec_context.thread_count = 1
+        rate = stream.codec_context.sample_rate
+        skip = round(start * rate)
+        left = None if duration is None else round(duration * rate)
+        for frame in file.decode(stream):
+            block = _samples_of(frame)
+            if skip >= block.shape[1]:
+                skip -= block.shape[1]
+                continue
+            block, skip = block[:, skip:], 0
+            if left is not None:
+                block = block[:, :left]
+                left -= block.shape[1]
+            if block.shape[1]:
+                yield block
+            if left == 0:
+                return
+
+
+def _samples_of(frame: Any) -> Samples:
+    """A decoded audio frame as channels x samples."""
+    kind: str = frame.format.name
+    raw = frame.to_ndarray()
+    if not kind.endswith("p"):
+        raw = raw.reshape(-1, len(frame.layout.channels)).T
+    scale = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0, "flt": 1.0, "dbl": 1.0}.get(kind.removesuffix("p"))
+    if scale is None:
+        raise ValueError(f"audio samples of the form {kind} are not supported")
+    values = raw.astype(np.float64)
+    if kind.startswith("u8"):
+        values = values - 128.0
+    return np.ascontiguousarray((values / scale).astype(np.float32))

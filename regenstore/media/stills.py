@@ -1,0 +1,90 @@
+"""Still pictures: reading any that Pillow knows, writing ones whose bytes depend on the pixels only.
+
+Every encoder setting is fixed here, no time, software name or profile is written, and pixels are 8-bit
+RGB or RGBA. What remains is the codec library itself, which :func:`versions` names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import __version__ as pillow_version
+
+Pixels = NDArray[np.uint8]
+"""Rows x columns x 3 (RGB) or x 4 (RGBA)."""
+
+SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "image/png": ("PNG", {"compress_level": 4, "optimize": False}),
+    "image/jpeg": ("JPEG", {"quality": 93, "subsampling": 0, "optimize": False, "progressive": False}),
+    "image/webp": ("WEBP", {"quality": 92, "method": 4, "lossless": False, "exact": True}),
+    # LZW and not deflate: zlib's output depends on the system's zlib, LZW's only on libtiff.
+    "image/tiff": ("TIFF", {"compression": "tiff_lzw"}),
+}
+STILL_TYPES = tuple(SETTINGS)
+
+
+def write_still(path: str, pixels: Pixels, media_type: str) -> None:
+    """Encode 8-bit RGB or RGBA pixels. JPEG has no transparency: it is put on black."""
+    found = SETTINGS.get(media_type)
+    if found is None:
+        raise ValueError(f"cannot write a picture as {media_type} (known: {', '.join(SETTINGS)})")
+    kind, options = found
+    if kind == "WEBP" and max(pixels.shape[:2]) > 16383:
+        raise ValueError("WebP ends at 16383 pixels a side; write PNG or TIFF")
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    if kind == "JPEG" and picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0, 255)), picture).convert("RGB")
+    with open(path, "wb") as file:
+        picture.save(file, format=kind, **options)
+
+
+def read_still(path: str, what: str = "picture") -> Pixels:
+    """The first picture in the file, upright, as 8-bit RGB (RGBA when it is transparent somewhere)."""
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+            picture = ImageOps.exif_transpose(opened)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{what} is no picture that can be read ({error.__class__.__name__})") from None
+    if picture.mode.startswith(("I;16", "I")):
+        return _from_16_bit(np.asarray(picture))
+    transparent = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
+    picture = picture.convert("RGBA" if transparent else "RGB")
+    pixels = np.asarray(picture)
+    if transparent and int(pixels[..., 3].min()) == 255:
+        pixels = pixels[..., :3]
+    return np.ascontiguousarray(pixels)
+
+
+def _from_16_bit(grey: NDArray[Any]) -> Pixels:
+    """Pillow's own conversion of 16-bit grey clips at 255; take the upper byte, rounded."""
+    levels = np.clip(grey.astype(np.int64), 0, 65535)
+    eight = ((levels * 255 + 32767) // 65535).astype(np.uint8)
+    return np.repeat(eight[..., None], 3, axis=2)
+
+
+def scale_still(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Lanczos scaling. Pillow does it in fixed-point integers, so it is the same on every processor."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def is_still(path: str) -> bool:
+    """Whether Pillow takes the file for a picture, by its content."""
+    try:
+        with Image.open(path) as picture:
+            return picture.format is not None
+    except (UnidentifiedImageError, OSError, SyntaxError):
+        return False
+
+
+def versions() -> dict[str, str]:
+    """Every library that may change the bytes of a still picture."""
+    found = {"pillow": pillow_version}
+    for name in ("zlib", "zlib_ng", "libjpeg_turbo", "jpg", "webp", "libtiff", "freetype2", "raqm"):
+        found[name] = str(features.version(name) or "none")
+    return found
