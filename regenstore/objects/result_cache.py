@@ -46,6 +46,8 @@ _OUTPUTS_OF_KEY = (
     " FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? ORDER BY r.created DESC, r.id DESC, o.name"
 )
 _BATCH = 500
+_PATIENCE = 30.0
+"""Seconds to wait for another process that writes."""
 T = TypeVar("T")
 
 
@@ -247,9 +249,9 @@ class ResultCache:
             raise
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
+        db = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE, check_same_thread=False)
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            _use_wal(db)
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA mmap_size = 268435456")
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -283,6 +285,19 @@ class ResultCache:
         else:
             kind = "disk-full" if "full" in text else "io-error"
         return StorageError(kind, f"{self.path}: {text}")
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Changing the journal mode does not wait for other processes, as all else does: try again."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _damaged(error: sqlite3.Error) -> bool:

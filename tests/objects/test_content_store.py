@@ -1,0 +1,397 @@
+"""The content store: what is found, what is put, and what a crash leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from regenstore.errors import FormatError, StorageError
+from regenstore.objects import store_format
+from regenstore.objects.content_store import CACHE, STALE_TEMP, VAULT, ContentStore
+from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.ids import Digest
+
+DATA = b"some media"
+DIGEST = hash_bytes(DATA)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ContentStore:
+    made = ContentStore(str(tmp_path / "store"))
+    made.prepare()
+    return made
+
+
+def temp_file(store: ContentStore, data: bytes = DATA) -> str:
+    path = store.temp_path()
+    Path(path).write_bytes(data)
+    return path
+
+
+def temps(store: ContentStore) -> list[str]:
+    return os.listdir(f"{store.root}/tmp")
+
+
+# ------------------------------------------------------------------------------------------- putting
+
+
+def test_constructing_touches_nothing(tmp_path):
+    store = ContentStore(str(tmp_path / "store"))
+    assert store.find(DIGEST) is None
+    assert list(store.contents(VAULT)) == []
+    assert store.clean_temp() == 0
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("tree", [VAULT, CACHE])
+def test_adopt_moves_a_file_in(store, tree):
+    source = temp_file(store)
+    assert store.adopt(source, tree=tree) == (DIGEST, len(DATA))
+    found = store.find(DIGEST, len(DATA))
+    assert found == store.object_path(DIGEST, tree)
+    assert Path(found).read_bytes() == DATA
+    assert stat.S_IMODE(os.stat(found).st_mode) == 0o444
+    assert not os.path.exists(source)
+    assert list(store.contents(tree)) == [(DIGEST, len(DATA))]
+    assert store.size(DIGEST) == len(DATA)
+
+
+def test_put_bytes(store):
+    store.put_bytes(DATA, DIGEST)
+    assert Path(store.find(DIGEST)).read_bytes() == DATA
+    assert temps(store) == []
+
+
+def test_putting_again_makes_the_content_young(store):
+    store.put_bytes(DATA, DIGEST)
+    path = store.find(DIGEST)
+    os.utime(path, (1, 1))
+    before = os.stat(path).st_ino
+    store.put_bytes(DATA, DIGEST)
+    assert os.stat(path).st_mtime > 1
+    assert os.stat(path).st_ino != before
+
+
+def test_an_empty_content_is_a_content(store):
+    store.put_bytes(b"", hash_bytes(b""))
+    assert store.size(hash_bytes(b"")) == 0
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "fifo"])
+def test_only_regular_files_are_adopted(store, tmp_path, kind):
+    path = store.temp_path()
+    if kind == "link":
+        (tmp_path / "target").write_bytes(DATA)
+        os.symlink(tmp_path / "target", path)
+    elif kind == "folder":
+        os.mkdir(path)
+    else:
+        os.mkfifo(path)
+    with pytest.raises(StorageError) as caught:
+        store.adopt(path)
+    assert caught.value.kind == "io-error"
+    assert list(store.contents(VAULT)) == []
+
+
+def test_a_failed_put_leaves_the_file_where_it_was(store):
+    source = temp_file(store)
+    shard = os.path.dirname(store.object_path(DIGEST))
+    Path(shard).write_bytes(b"in the way")
+    with pytest.raises(StorageError) as caught:
+        store.adopt(source)
+    assert caught.value.kind == "io-error"
+    assert Path(source).read_bytes() == DATA
+    with pytest.raises(StorageError):
+        store.put_bytes(DATA, DIGEST)
+    assert temps(store) == [os.path.basename(source)]
+
+
+def test_many_threads_put_the_same_content(store):
+    def work() -> None:
+        for _ in range(10):
+            store.put_bytes(DATA, DIGEST)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Path(store.find(DIGEST)).read_bytes() == DATA
+    assert temps(store) == []
+
+
+# ------------------------------------------------------------------------------------------- finding
+
+
+def damage(path: str, data: bytes) -> None:
+    os.chmod(path, 0o644)
+    Path(path).write_bytes(data)
+
+
+def test_truncated_contents_are_not_found_by_size_and_healed_by_putting(store):
+    store.put_bytes(DATA, DIGEST)
+    damage(store.find(DIGEST), DATA[:3])
+    assert store.find(DIGEST, len(DATA)) is None
+    store.put_bytes(DATA, DIGEST)
+    assert Path(store.find(DIGEST, len(DATA))).read_bytes() == DATA
+
+
+def test_adopt_heals_damage_of_the_same_size(store):
+    store.put_bytes(DATA, DIGEST)
+    damage(store.find(DIGEST), b"x" * len(DATA))
+    store.adopt(temp_file(store))
+    assert Path(store.find(DIGEST)).read_bytes() == DATA
+
+
+def test_a_damaged_copy_in_one_tree_does_not_hide_the_other(store):
+    store.put_bytes(DATA, DIGEST, tree=VAULT)
+    store.put_bytes(DATA, DIGEST, tree=CACHE)
+    damage(store.object_path(DIGEST, CACHE), b"")
+    assert store.find(DIGEST, len(DATA)) == store.object_path(DIGEST, VAULT)
+
+
+def test_a_folder_at_a_contents_place_is_no_content(store):
+    os.makedirs(store.object_path(DIGEST))
+    assert store.find(DIGEST) is None
+
+
+def test_stray_files_are_no_contents(store):
+    store.put_bytes(DATA, DIGEST)
+    top = Path(store.root, VAULT)
+    (top / "notes").write_text("x")
+    (top / "ab").mkdir(exist_ok=True)
+    (top / "ab" / "short").write_text("x")
+    (top / "zz").mkdir()
+    (top / "zz" / ("0" * 62)).write_text("x")
+    assert list(store.contents(VAULT)) == [(DIGEST, len(DATA))]
+
+
+FORBIDDEN = """
+import os, sys
+from regenstore.errors import StorageError
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.hashing import hash_bytes
+store = ContentStore(sys.argv[1])
+if os.geteuid() == 0:  # root may do everything: go on as nobody
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    store.put_bytes(b"x", hash_bytes(b"x"))
+except StorageError as error:
+    print(error.kind)
+"""
+
+
+def test_missing_permissions_are_named():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        store = ContentStore(f"{folder}/store")
+        store.prepare()
+        os.chmod(f"{store.root}/tmp", 0o500)
+        done = subprocess.run(
+            [sys.executable, "-c", FORBIDDEN, store.root], capture_output=True, text=True, check=False
+        )
+        os.chmod(f"{store.root}/tmp", 0o700)
+    assert done.stdout == "store-unwritable\n", done.stderr
+
+
+def test_an_unreadable_store_is_an_error_of_ours(tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(StorageError):
+        ContentStore(str(loop)).find(DIGEST)
+    with pytest.raises(StorageError):
+        ContentStore(str(loop)).prepare()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError):
+        ContentStore(str(tmp_path / "file" / "store")).prepare()
+
+
+# ------------------------------------------------------------------------------------------- temp files
+
+
+def test_clean_temp_removes_only_what_is_old(store):
+    now = time.time()
+    old, young = temp_file(store), temp_file(store)
+    os.utime(old, (now - STALE_TEMP - 10,) * 2)
+    assert store.clean_temp(now) == 1
+    assert temps(store) == [os.path.basename(young)]
+
+
+def test_clean_temp_removes_stale_run_folders_whole(store):
+    now = time.time()
+    folder = Path(store.temp_path("run"))
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "frame").write_bytes(DATA)
+    for path in (folder / "deep" / "frame", folder / "deep", folder):
+        os.utime(path, (now - STALE_TEMP - 10,) * 2)
+    assert store.clean_temp(now) == 1
+    assert temps(store) == []
+
+
+def test_clean_temp_keeps_a_run_that_still_writes(store):
+    now = time.time()
+    folder = Path(store.temp_path("run"))
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "frame").write_bytes(DATA)
+    os.utime(folder, (now - STALE_TEMP - 10,) * 2)
+    os.utime(folder / "deep", (now - STALE_TEMP - 10,) * 2)
+    assert store.clean_temp(now) == 0
+    assert (folder / "deep" / "frame").exists()
+
+
+def test_clean_temp_does_not_follow_links(store, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_bytes(DATA)
+    link = store.temp_path("run")
+    os.symlink(outside, link)
+    long_ago = (time.time() - STALE_TEMP - 10,) * 2
+    os.utime(link, long_ago, follow_symlinks=False)
+    for path in (outside / "precious", outside):
+        os.utime(path, long_ago)
+    store.clean_temp()
+    assert (outside / "precious").exists()
+
+
+# ------------------------------------------------------------------------------------------- the marker
+
+
+def mark(store: ContentStore, **features: list[str]) -> None:
+    marker = {"regenstore_store": 1, "features": {"read": [], "write": [], "gc": [], **features}}
+    Path(store.root, store_format.FILE).write_text(json.dumps(marker))
+
+
+def test_a_new_store_is_marked_and_stays_so(store):
+    marker = json.loads(Path(store.root, store_format.FILE).read_text())
+    assert marker == {"regenstore_store": 1, "features": {"read": [], "write": [], "gc": []}}
+    mark(store, gc=["later"])
+    store.prepare()
+    assert "later" in Path(store.root, store_format.FILE).read_text()
+
+
+def test_a_feature_locks_out_of_its_operation_only(store):
+    mark(store, gc=["packed"])
+    store_format.check(store.root, "read")
+    store_format.check(store.root, "write")
+    with pytest.raises(FormatError) as caught:
+        store_format.check(store.root, "gc")
+    assert caught.value.kind == "newer-store"
+    assert "packed" in caught.value.message
+
+
+def test_a_newer_store_is_not_touched(tmp_path):
+    root = tmp_path / "store"
+    root.mkdir()
+    (root / store_format.FILE).write_text('{"regenstore_store": 2, "features": {}}')
+    with pytest.raises(FormatError) as caught:
+        ContentStore(str(root)).prepare()
+    assert caught.value.kind == "newer-store"
+    assert os.listdir(root) == [store_format.FILE]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"regenstore_store": 1}',
+        b'{"regenstore_store": 1, "features": []}',
+        b'{"regenstore_store": 1, "features": {"write": 3}}',
+        b"[" * 60_000,
+    ],
+    ids=range(9),
+)
+def test_damaged_markers_are_named(store, content):
+    Path(store.root, store_format.FILE).write_bytes(content)
+    with pytest.raises(StorageError) as caught:
+        store_format.check(store.root, "write")
+    assert caught.value.kind == "store-damaged"
+
+
+def test_a_store_that_lost_its_marker_works(store):
+    os.unlink(f"{store.root}/{store_format.FILE}")
+    store.prepare()
+    assert os.path.exists(f"{store.root}/{store_format.FILE}")
+
+
+# ------------------------------------------------------------------------------------------- crashes
+
+CRASH = """
+import os, sys
+from regenstore.objects import durable
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.hashing import hash_bytes
+
+root, last, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+calls = 0
+
+def counted(module, name):
+    real = getattr(module, name)
+    def call(*args, **named):
+        global calls
+        calls += 1
+        if calls > last:
+            os._exit(9)
+        return real(*args, **named)
+    setattr(module, name, call)
+
+for module, names in (
+    (os, ("open", "write", "fsync", "replace", "mkdir", "chmod", "unlink", "close")),
+    (durable, ("fsync_file", "fsync_folder", "rename")),
+):
+    for name in names:
+        counted(module, name)
+
+store = ContentStore(root)
+store.prepare()
+data = bytes(range(256)) * 20
+if way == "bytes":
+    store.put_bytes(data, hash_bytes(data))
+else:
+    path = store.temp_path()
+    with open(path, "wb") as file:
+        file.write(data)
+    assert store.adopt(path) == (hash_bytes(data), len(data))
+sys.stdout.write("done\\n")
+"""
+
+
+@pytest.mark.parametrize("way", ["bytes", "file"])
+def test_a_crash_at_any_step_leaves_no_wrong_object(tmp_path, way):
+    """The process dies instead of its Nth system call, for every N; the next one always succeeds."""
+    data = bytes(range(256)) * 20
+    for last in range(300):
+        root = tmp_path / f"{way}-{last}"
+        done = subprocess.run(
+            [sys.executable, "-c", CRASH, str(root), str(last), way], capture_output=True, text=True, check=False
+        )
+        store = ContentStore(str(root))
+        for digest, _ in store.contents(VAULT):
+            assert hash_bytes(Path(store.find(digest)).read_bytes()) == digest, f"after {last} calls"
+        if last % 5 == 0 or done.returncode == 0:
+            store.prepare()
+            store.put_bytes(data, hash_bytes(data))
+            assert Path(store.find(hash_bytes(data))).read_bytes() == data
+        if done.returncode == 0:
+            assert done.stdout == "done\n"
+            assert last > 10, "the steps were not counted"
+            return
+        assert done.returncode == 9, done.stderr
+    raise AssertionError("the sequence never came to its end")
+
+
+def test_digests_are_typed():
+    assert isinstance(DIGEST, Digest)
