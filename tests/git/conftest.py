@@ -1,19 +1,27 @@
-"""The film project: built once per test process, copied for every test."""
+"""The film project: built once, copied for every test."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from regenstore.refs.leases import lease
 from tests.git import film as project
 from tests.git.film import Film
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("template")
-    project.build(folder)
+    """Shared by the processes of one run."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / "film-template"
+    with lease(str(base), "film-template.lease", lambda: None):
+        if not (folder / "built").exists():
+            project.build(folder)
+            (folder / "built").touch()
     return folder
 
 

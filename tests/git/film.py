@@ -138,10 +138,10 @@ class Film(Checkout):
                 found[digest] = len(data)
         return found
 
-    def forget(self, *names: str) -> None:
-        """Take the bytes of these paths' index takes out of the store."""
+    def forget(self, *names: str, revision: str = "") -> None:
+        """Take the bytes of these paths' takes, as the index or a revision names them, out of the store."""
         for name in names:
-            take = toml.decode(self.blob(name)).output.take
+            take = toml.decode(self.blob(name, revision)).output.take
             assert take is not None
             for tree in ("cache", "vault"):
                 (self.store / tree / take.digest.hex[:2] / take.digest.hex[2:]).unlink(missing_ok=True)
