@@ -92,7 +92,7 @@ class Story:
         self._regenstore("record", EDITED_SHOT)
         self._git("commit", "-q", "-a", "-m", "sh010: record the merged take")
         self._git("log", "--oneline", "--graph", "--", EDITED_SHOT)
-        self._git("diff", "main~2", "--", EDITED_SHOT, only=("-prompt", "+prompt", "-seed", "+seed"))
+        self._git("diff", "HEAD~3", "--", EDITED_SHOT, only=("-prompt", "+prompt", "-seed", "+seed"))
 
     def _lose_the_disk(self) -> None:
         self._chapter("The disk is lost: every medium in the worktree, everything generated in the store")
@@ -107,7 +107,7 @@ class Story:
     def _clone_shared(self) -> None:
         self._chapter("A clone beside it, on the same store: nothing is made again")
         os.chdir(self.top)
-        self._regenstore_program("clone", "-q", "film", "film-shared", "--store", self.store)
+        self._regenstore_program("clone", "--store", self.store, "-q", "film", "film-shared")
         self._verify("in the clone on the shared store", os.path.join(self.top, "film-shared"), imported=True)
 
     def _clone_empty(self) -> None:

@@ -53,6 +53,7 @@ class _Filters:
     def __init__(self) -> None:
         from regenstore.cli.filter_report import Report
         from regenstore.config import GitEnvironment
+        from regenstore.gitfilter.asking import only_reads_worktree
         from regenstore.gitfilter.clean import CleanFilter
         from regenstore.gitfilter.smudge import SmudgeFilter
         from regenstore.refs.git import blob_id
@@ -69,6 +70,7 @@ class _Filters:
             repository.index,
             repository.blobs,
             repository.pending,
+            only_reads=only_reads_worktree(),
         )
         self.smudge = SmudgeFilter(
             repository.store,

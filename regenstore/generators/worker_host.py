@@ -31,7 +31,7 @@ from regenstore.media import types
 from regenstore.objects import canonical, durable
 
 _START = 60.0
-_GRACE = 5.0
+_GRACE = 2.0
 _TAIL = 16 << 10
 _LINE_LIMIT = 16 << 20
 _OUTPUT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
@@ -118,6 +118,7 @@ class WorkerHost:
         closed and must not be used again (see :attr:`usable`)."""
         if self._cancelled.is_set():
             raise GenerationError("cancelled", "cancelled")
+        self._tail = b""  # what earlier items said is not this one's
         self._send({"do": "run", **_names(declaration), "model_key": model_key, **asdict(item)})
         deadline = time.monotonic() + timeout
         cancel_sent = 0.0

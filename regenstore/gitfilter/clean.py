@@ -24,7 +24,7 @@ from regenstore.worktree.link import Linker
 from regenstore.worktree.pending import Pending
 
 TEXT_LIMIT = 4 << 20
-_SMALL = 256 << 10
+_SMALL = 32 << 10
 _BOM = b"\xef\xbb\xbf"
 _RECIPE = b"regenstore = "
 
@@ -41,7 +41,10 @@ class CleanFilter:
         index: IndexView,
         blobs: BlobReader,
         pending: Pending,
+        *,
+        only_reads: bool = False,
     ) -> None:
+        """``only_reads``: the git command leaves the worktree's files alone until this filter has ended."""
         self._top = top
         self._oid_size = oid_size
         self._store = store
@@ -51,6 +54,7 @@ class CleanFilter:
         self._pending = pending
         self._linker = Linker()
         self._prepared = False
+        self._only_reads = only_reads
         self._raw: list[str] = []
 
     def clean(self, request: Request, content: Iterator[memoryview]) -> Payload:
@@ -68,7 +72,10 @@ class CleanFilter:
         return self._medium(request.path, chain([first], content))
 
     def finish(self) -> None:
-        """Remove what answers needed only until they were sent."""
+        """Make durable what is not yet, and remove what answers needed only until they were sent.
+
+        git waits for this before it ends."""
+        self._store.settle()
         for path in self._raw:
             try:
                 os.unlink(path)
@@ -100,7 +107,11 @@ class CleanFilter:
             raise
         if isinstance(blob, Stored):
             return blob
-        spooled.keep()
+        # Durable before the answer, because git may then replace the worktree's file, perhaps the only copy
+        # (stash does). Where it will not, one pass at the end is enough, and several times faster: the
+        # bytes are under their name now, which a killed process cannot undo, the worktree's file outlives
+        # a power cut, and git does not end before they are durable too.
+        spooled.keep(wait=not self._only_reads)
         return blob
 
     def _known_texts(self, path: bytes) -> list[bytes]:
@@ -123,7 +134,7 @@ class CleanFilter:
             stored = self._store.find(Digest(take[0]), take[1])
             if stored is not None:
                 return Candidate(stored, temp=False)
-        return self._clone(path) if found.st_size >= _SMALL else None
+        return self._clone(path) if found.st_size >= _SMALL and self._linker.reflinks else None
 
     def _clone(self, path: bytes) -> Candidate | None:
         temp = self._store.temp_path("clone")

@@ -22,16 +22,16 @@ _PIECE = 1 << 20
 
 class Spooled:
     """A finished stream. ``temp`` is a file of the store with its bytes, None when they were a stored
-    content's. ``keep`` makes the bytes durable in the store; ``discard`` drops the temp file."""
+    content's. ``keep`` puts the bytes into the store; ``discard`` drops the temp file."""
 
     def __init__(self, store: ContentStore, digest: Digest, size: int, head: bytes, temp: str | None) -> None:
         self.digest, self.size, self.head = digest, size, head
         self._store, self.temp = store, temp
 
-    def keep(self) -> None:
+    def keep(self, *, wait: bool) -> None:
         if self.temp is not None:
             if self._store.find(self.digest, self.size) is None:
-                self._store.put_file(self.temp, self.digest)
+                self._store.put_file(self.temp, self.digest, wait=wait)
             else:
                 durable.unlink(self.temp)
             self.temp = None
@@ -52,10 +52,10 @@ class Candidate:
 
     def agrees(self, piece: memoryview) -> bool:
         """Whether the next bytes of the file are this piece."""
-        if len(self._buffer) < len(piece):
+        if len(self._buffer) != len(piece):
             self._buffer = bytearray(len(piece))
-        view = memoryview(self._buffer)[: len(piece)]
-        return os.readv(self.fd, [view]) == len(piece) and view == piece
+        # A bytearray compares with memcmp; two memoryviews would compare item by item.
+        return os.readv(self.fd, [self._buffer]) == len(piece) and self._buffer == piece
 
     def at_end(self) -> bool:
         return not os.read(self.fd, 1)

@@ -1,7 +1,7 @@
 """The content store: digest -> bytes.
 
 Guarantees: a file named by a digest was hashed before it got that name; it is durable when ``put_file``
-returns; it never changes. Two trees hold contents: ``cache/`` (proven to come back) and ``vault/``
+returns (or, where its caller may wait, when ``settle`` does); it never changes. Two trees hold contents: ``cache/`` (proven to come back) and ``vault/``
 (everything else). Looking up reads both; this class never deletes a content.
 
 Layout below the root: ``cache/ab/<62 hex>``, ``vault/ab/<62 hex>``, ``tmp/``, ``leases/``,
@@ -25,6 +25,7 @@ from regenstore.objects.ids import Digest
 CACHE, VAULT = "cache", "vault"
 TREES = (CACHE, VAULT)
 STALE_TEMP = 24 * 3600.0
+_SYNC_WHOLE = 32  # from so many contents on, one pass over the file system is cheaper than one each
 
 
 class ContentStore:
@@ -33,6 +34,7 @@ class ContentStore:
     def __init__(self, root: str) -> None:
         self.root = root
         self._folders: set[str] = set()
+        self._unsettled: list[str] = []
 
     # -------------------------------------------------------------------------------- looking up
 
@@ -86,20 +88,45 @@ class ContentStore:
         self._make(f"{self.root}/tmp")
         return f"{self.root}/tmp/{prefix}-{os.getpid()}-{secrets.token_hex(6)}"
 
-    def put_file(self, path: str, digest: Digest, *, tree: str = VAULT) -> None:
+    def put_file(self, path: str, digest: Digest, *, tree: str = VAULT, wait: bool = True) -> None:
         """Move a finished, already hashed file of the store's own file system into the store.
 
-        Durable on return. Renames always, also over equal bytes: that makes the content young again for
-        whoever ages contents. Raises StorageError, and then leaves the file where it was.
+        Durable on return, or with ``wait=False`` when :meth:`settle` returns. Renames always, also over
+        equal bytes: that makes the content young again for whoever ages contents. Raises StorageError, and
+        then leaves the file where it was.
         """
         target = self.object_path(digest, tree)
         with durable.storage_errors(target):
             os.chmod(path, 0o444)
-            durable.fsync_file(path)
+            if wait:
+                durable.fsync_file(path)
+            else:
+                durable.begin_writing(path)
             folder = os.path.dirname(target)
             self._make(folder)
             durable.rename(path, target)
-            durable.fsync_folder(folder)
+            if wait:
+                durable.fsync_folder(folder)
+            else:
+                self._unsettled.append(target)
+
+    def settle(self) -> None:
+        """Make durable what was put with ``wait=False``; raises StorageError.
+
+        Until then such contents survive the end of any process, as they have their names, but not a power
+        cut, after which one can be missing or short (looking up by size then passes it over). So only a
+        caller whose sources stay where they are until it has settled may leave the waiting to this.
+        """
+        targets, self._unsettled = self._unsettled, []
+        if not targets:
+            return
+        with durable.storage_errors(self.root):
+            if len(targets) >= _SYNC_WHOLE and durable.sync_file_system(self.root):
+                return
+            for target in targets:
+                durable.fsync_file(target)
+            for folder in {os.path.dirname(target) for target in targets}:
+                durable.fsync_folder(folder)
 
     def put_bytes(self, data: bytes, digest: Digest, *, tree: str = VAULT) -> None:
         """Store a small content from memory, under its digest."""

@@ -67,8 +67,10 @@ class Workbench:
 
     def untracked(self) -> list[bytes]:
         """Files at filtered paths that Git's index does not have yet and does not ignore."""
-        listing = self.git.output("ls-files", "-z", "--others", "--exclude-standard", "--", ATTRIBUTE)
-        return list(filter(None, listing.split(b"\0")))
+        # Git gives nothing for an attribute pathspec together with --others, so it is asked in two steps.
+        others = self.git.output("ls-files", "-z", "--others", "--exclude-standard", "--full-name", "--", ":/")
+        answer = self.git.output("check-attr", "-z", "--stdin", "filter", stdin=others).split(b"\0") if others else []
+        return [path for path, value in zip(answer[::3], answer[2::3]) if value == b"regenstore"]
 
     def require_tracked(self, path: bytes) -> None:
         """Raise InvalidInput (``not-tracked``) unless the filter is set for a path."""

@@ -30,6 +30,11 @@ class Linker:
         self._reflink = reflink
         self._copy_range = hasattr(os, "copy_file_range")
 
+    @property
+    def reflinks(self) -> bool:
+        """Whether :meth:`clone` may work: False from the first time on that it did not."""
+        return self._reflink
+
     def clone(self, source: int, target: int) -> bool:
         """Make an empty open file share the source's blocks; False where that cannot be done."""
         if not self._reflink:

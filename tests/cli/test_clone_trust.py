@@ -27,7 +27,7 @@ def test_clone_has_media_from_generating_and_from_a_shared_store(film: Checkout)
     assert second.read("plates/sea.png") == film.read("plates/sea.png")
     assert second.is_recipe("refs/photo.png")  # imported media exist nowhere else yet
     assert second.status() == ""
-    above.regenstore("clone", "-q", "film", "film3", "--store", str(film.path / ".git/regenstore"))
+    above.regenstore("clone", "--store", str(film.path / ".git/regenstore"), "-q", "film", "film3")
     third = Checkout(above.path / "film3", film.environment)
     assert third.read("refs/photo.png") == film.read("refs/photo.png")
     assert third.status() == ""

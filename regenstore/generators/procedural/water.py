@@ -142,9 +142,11 @@ class Seascape:
             return
         off = (x - np.float32(self.sky.sun_x))[None]
         width = (np.float32(0.035) + away * np.float32(0.45 + 0.5 * self.rough))[:, None]
-        path = 1 / (1 + (off / width) ** 2 * np.float32(2.2))
-        path = (path * path).astype(np.float32)
-        sparkle = smooth(0.10, 0.95, small + large * np.float32(0.35) + path * np.float32(0.55) - np.float32(0.28))
+        share = 1 / (1 + (off / width) ** 2 * np.float32(2.2))
+        path: Floats = (share * share).astype(np.float32)
+        sparkle: Floats = smooth(
+            0.10, 0.95, small + large * np.float32(0.35) + path * np.float32(0.55) - np.float32(0.28)
+        )
         power = 0.75 if self.mood.dark else 1.0
         light = blend(self.mood.light, (1.0, 1.0, 1.0), 0.2)
         canvas.add(scaled(light, power), sparkle * path, rows)
