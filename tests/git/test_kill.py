@@ -1,0 +1,40 @@
+"""kill -9 at random moments, for every process that takes part. The seed is printed; REGENSTORE_SEED sets it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+
+import pytest
+
+from tests.git.film import Film
+from tests.git.stress import Stress
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes through /proc")
+
+
+def run(film: Film, rounds: int, seconds: float) -> None:
+    seed = int(os.environ.get("REGENSTORE_SEED") or secrets.randbelow(1 << 32))
+    print(f"REGENSTORE_SEED={seed}")
+    stress = Stress(film, seed)
+    begun = time.monotonic()
+    done = 0
+    while done < rounds and (time.monotonic() - begun < seconds):
+        stress.round()
+        done += 1
+    film.quiet(later=True)
+    film.git("fsck", "--strict")
+    print(f"{done} rounds, {stress.kills} kills")
+    assert stress.kills
+
+
+def test_kills_at_random(film: Film) -> None:
+    run(film, 25, 30)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1800)
+def test_many_kills_at_random(film: Film) -> None:
+    run(film, 400, 1500)
