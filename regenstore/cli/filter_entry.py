@@ -39,6 +39,9 @@ def main() -> None:
             code = 2
     except (KeyboardInterrupt, BrokenPipeError):
         code = 130
+    except Exception as error:  # git goes on with what was answered; people get a line, not a traceback
+        _say(f"internal error: {type(error).__name__}: {error}. Please report it.")
+        code = 70
     sys.stderr.flush()
     os._exit(code)  # nothing is left to do, and the interpreter takes its time to find that out
 

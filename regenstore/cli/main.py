@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
 
 from regenstore import __version__
-from regenstore.errors import RegenstoreError
+from regenstore.errors import KINDS, InternalError, RegenstoreError
+from regenstore.objects.durable import storage_error
 
 COMMANDS = {
     "init": "Set up this repository: filter, merge driver, store.",
@@ -89,10 +91,7 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except RegenstoreError as error:
-        print(f"regenstore: error: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"  hint: {error.hint}", file=sys.stderr)
-        code = error.exit_code
+        code = _tell(error)
     except (KeyboardInterrupt, click.Abort):
         print("regenstore: interrupted; nothing was lost", file=sys.stderr)
         code = 130
@@ -100,4 +99,18 @@ def main() -> None:
         # Whoever read our output has left; say nothing, also not when the interpreter flushes.
         sys.stdout = None
         code = 141
+    except OSError as error:
+        code = _tell(storage_error(error, error.filename or "a file"))
+    except Exception as error:
+        if "REGENSTORE_DEBUG" in os.environ:
+            raise
+        text = f"{type(error).__name__}: {error}"
+        code = _tell(InternalError("bug", text, hint=KINDS["bug"] + " REGENSTORE_DEBUG=1 shows where it was."))
     sys.exit(code)
+
+
+def _tell(error: RegenstoreError) -> int:
+    print(f"regenstore: error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  hint: {error.hint}", file=sys.stderr)
+    return error.exit_code

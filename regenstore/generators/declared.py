@@ -86,7 +86,7 @@ def read_declared(top: str) -> dict[str, DeclaredGenerator]:
     try:
         with open(path, "rb") as file:
             data = file.read(_MAX_FILE + 1)
-    except (FileNotFoundError, IsADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return {}
     if len(data) > _MAX_FILE:
         raise FormatError("bad-declaration", f"{FILE} has over {_MAX_FILE} bytes")
