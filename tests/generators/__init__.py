@@ -1,0 +1,1 @@
+"""Tests of regenstore.generators and the workers that run them."""
