@@ -270,6 +270,13 @@ def raised() -> tuple[Raised, ...]:
             assert kinds, f"{where}: the kind of this error cannot be read off the source"
             category = CLASSES[_dotted(node.func).split(".")[-1]]
             found += [Raised(kind, category, where) for kind in kinds]
+        # A class of its own for one kind: class UnsupportedIndex(FormatError), which passes the kind on.
+        for node in ast.walk(tree):
+            base = next((_dotted(b) for b in getattr(node, "bases", ()) if _dotted(b) in CLASSES), None)
+            for call in ast.walk(node) if base else ():
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
+                    kinds = list(_texts(call.args[0], node))
+                    found += [Raised(kind, CLASSES[base], f"{shown(path)}:{call.lineno}") for kind in kinds]
     return tuple(found)
 
 
