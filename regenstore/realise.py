@@ -17,14 +17,13 @@ from regenstore.errors import GenerationError, InternalError, InvalidInput, NotF
 from regenstore.generators.api import Declaration, Item
 from regenstore.generators.registry import Registry
 from regenstore.jobs.local import Job, LocalExecutor, Slot
-from regenstore.objects import durable
+from regenstore.objects import durable, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Input, Recipe
 from regenstore.objects.result import Content, Result
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.leases import lease
-from regenstore.refs.recipes import decode_or_none
 from regenstore.worktree.paths import check_relative
 
 FindRecipe = Callable[[Digest, str | None], Recipe | None]
@@ -235,7 +234,7 @@ class Realiser:
         with self._lock:
             known = self._cache.known_outputs(digest)
         for made in known:
-            recipe = decode_or_none(made.recipe)
+            recipe = toml.decode_or_none(made.recipe)
             if recipe is not None:
                 return recipe
         try:

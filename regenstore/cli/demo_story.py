@@ -15,6 +15,7 @@ from regenstore.cli.context import filter_program, size_text
 from regenstore.cli.demo_assets import EDITED_SHOT, REPAINTED, Asset, assembled, derived, originals
 from regenstore.cli.main import cli
 from regenstore.config import GitEnvironment
+from regenstore.objects import toml
 from regenstore.objects.content_store import TREES
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.ids import Digest
@@ -238,10 +239,9 @@ class Story:
             "rev-list", "--objects", "--no-object-names", "--all", "--filter=object:type=blob"
         )
         sizes: dict[Digest, int] = {}
-        from regenstore.refs.recipes import decode_or_none
 
         for oid in listing.split():
-            recipe = decode_or_none(repository.blobs.read(oid, 1 << 20))
+            recipe = toml.decode_or_none(repository.blobs.read(oid, 1 << 20))
             if recipe is not None and recipe.output.take is not None:
                 sizes[recipe.output.take.digest] = recipe.output.take.size
         repository.close()

@@ -1,9 +1,9 @@
 """Bit-exact video and audio encoders: the same frames and samples give the same bytes every time.
 
 That rests on five settings. The ``bitexact`` flag on container and codecs leaves out versions, times and
-random identifiers. x264 runs with one thread, as its output depends on their number, and without macroblock-tree rate control,
-which reads uninitialised memory. Colours go through
-swscale with ``accurate_rnd + full_chroma_int + bitexact``, which makes it the same for every set of CPU
+random identifiers. x264 runs with one thread, as its output depends on their number, and without
+macroblock-tree rate control, which reads uninitialised memory. Colours go through swscale with
+``accurate_rnd + full_chroma_int + bitexact``, which makes it the same for every set of CPU
 instructions. No encoder is used whose arithmetic depends on the processor: AAC is such a one (its float
 code differs between SSE and AVX) and Opus another, hence sound is FLAC in MP4 and Matroska, plain PCM in
 QuickTime and WAV, and there is no WebM, which takes only Opus and Vorbis. All of it streams: nothing here

@@ -132,10 +132,11 @@ class ResultCache:
             for key, name, media_type, seconds, text in rows
         ]
 
-    def made(self, key: RecipeKey, digest: Digest) -> bool:
-        """Whether a content is a recorded result of a key."""
-        query = "SELECT 1 FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? AND o.digest = ? LIMIT 1"
-        return bool(self._rows(query, (key.raw, digest.raw)))
+    def made(self, key: RecipeKey, digest: Digest, output: str = "main") -> bool:
+        """Whether a content is recorded as the named output of a key."""
+        found = "SELECT 1 FROM result r JOIN output o ON o.result = r.id"
+        query = f"{found} WHERE r.key = ? AND o.digest = ? AND o.name = ? LIMIT 1"
+        return bool(self._rows(query, (key.raw, digest.raw, output)))
 
     def typical_seconds(self, generator: str, version: str) -> float | None:
         """The median cost of the last runs of a generator here; None when it never ran."""

@@ -68,6 +68,16 @@ def decode(data: bytes) -> Recipe:
     return from_table(table)
 
 
+def decode_or_none(text: bytes | None) -> Recipe | None:
+    """The recipe that a text is, or None for anything else."""
+    if text is None or not looks_like_recipe(text):
+        return None
+    try:
+        return decode(text)
+    except FormatError:
+        return None
+
+
 def from_table(table: dict[str, Any]) -> Recipe:
     """A recipe from the tables that TOML gives; raises FormatError."""
     rest = dict(table)

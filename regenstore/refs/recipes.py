@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 
-from regenstore.errors import FormatError, NotFound
+from regenstore.errors import NotFound
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
@@ -13,16 +13,6 @@ from regenstore.objects.scan import scan_take
 from regenstore.refs.git import BlobReader, Git
 
 ATTRIBUTE = ":(top,attr:filter=regenstore)"
-
-
-def decode_or_none(text: bytes | None) -> Recipe | None:
-    """The recipe that a text is, or None for anything else."""
-    if text is None or not toml.looks_like_recipe(text):
-        return None
-    try:
-        return toml.decode(text)
-    except FormatError:
-        return None
 
 
 def read_text(blobs: BlobReader, name: bytes) -> bytes:
@@ -47,7 +37,7 @@ class RecipeFinder:
         for oid in self._candidates(digest, None if hint is None else os.fsencode(hint)):
             text = self._blobs.read(oid, toml.MAX_BYTES)
             if text is not None and (scan_take(text) or (digest.raw, 0))[0] == digest.raw:
-                recipe = decode_or_none(text)
+                recipe = toml.decode_or_none(text)
                 if recipe is not None and recipe.output.take is not None and recipe.output.take.digest == digest:
                     return recipe
         return None

@@ -13,7 +13,6 @@ from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord
-from regenstore.refs.recipes import decode_or_none
 from regenstore.tracked.workbench import Held, Workbench, select
 from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
 
@@ -96,7 +95,7 @@ def blob_records(bench: Workbench, oids: Iterable[bytes]) -> dict[bytes, BlobRec
     fresh = []
     for oid in wanted:
         if oid not in records:
-            recipe = decode_or_none(bench.blobs.read(oid.hex().encode(), toml.MAX_BYTES))
+            recipe = toml.decode_or_none(bench.blobs.read(oid.hex().encode(), toml.MAX_BYTES))
             if recipe is not None:
                 fresh.append(blob_record(oid, recipe))
     records |= {record.oid: record for record in fresh}

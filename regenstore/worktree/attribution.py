@@ -25,12 +25,12 @@ def attribute(cache: ResultCache, path: bytes, known: bytes | None, digest: Dige
     """The recipe blob for a content: the recipe that the index has at the path (``known``), if the content
     is its take or a recorded result of its key; else one that is known to have made it; else imported
     media, naming the recipe it was edited from."""
-    before = _decode(known)
+    before = toml.decode_or_none(known)
     take = Take(digest, size)
     if known is not None and before is not None and _made_by(cache, before, take):
         return known
     for made in cache.known_outputs(digest):
-        recipe = _decode(made.recipe)
+        recipe = toml.decode_or_none(made.recipe)
         if recipe is not None:
             return toml.encode(with_made(recipe, made, take))
     about = dict(before.about) if before is not None else {}
@@ -40,7 +40,10 @@ def attribute(cache: ResultCache, path: bytes, known: bytes | None, digest: Dige
 
 
 def _made_by(cache: ResultCache, recipe: Recipe, take: Take) -> bool:
-    return recipe.output.take == take or (recipe.key is not None and cache.made(recipe.key, take.digest))
+    """Whether a content is a recipe's take, or a recorded result of its key for the output it names."""
+    if recipe.output.take == take:
+        return True
+    return recipe.key is not None and cache.made(recipe.key, take.digest, recipe.output.name)
 
 
 def with_made(recipe: Recipe, made: KnownOutput, take: Take) -> Recipe:
@@ -53,12 +56,3 @@ def rounded(seconds: float) -> float | int:
     """A cost as recipes record it: two significant digits, so that reruns seldom change the text."""
     short = float(f"{seconds:.2g}")
     return int(short) if short >= 10 else short
-
-
-def _decode(text: bytes | None) -> Recipe | None:
-    if text is None or not toml.looks_like_recipe(text):
-        return None
-    try:
-        return toml.decode(text)
-    except FormatError:
-        return None
