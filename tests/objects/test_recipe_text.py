@@ -211,6 +211,12 @@ def test_newer_versions_are_told_from_bad_ones():
     assert caught.value.kind == "newer-recipe"
 
 
+def test_texts_that_are_no_recipes():
+    for text in (None, b"", b"\x89PNG", b"regenstore = 1\nbroken", b"regenstore = 9\n"):
+        assert toml.decode_or_none(text) is None
+    assert toml.decode_or_none(SMALL.encode()) == toml.decode(SMALL.encode())
+
+
 def test_nesting_has_a_limit():
     def nested(depth: int) -> bytes:
         return SMALL.replace('"sea"', "[" * depth + "]" * depth).encode()
@@ -249,7 +255,7 @@ def test_conflict_markers_are_never_read_nor_written():
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), 2**63, "\ud800", None, object(), {"a": None}, b"bytes"], ids=repr
+    "value", [float("nan"), float("inf"), 2**63, "\ud800", None, frozenset(), {"a": None}, b"bytes"], ids=repr
 )
 def test_values_without_a_text_are_refused(value):
     with pytest.raises(FormatError) as caught:
