@@ -154,7 +154,7 @@ class CleanFilter:
             pass  # the stream itself is taken in, and reports a full disk
         try:
             os.unlink(temp)
-        except FileNotFoundError:
+        except OSError:
             pass
         return None
 

@@ -141,7 +141,8 @@ class _Intake:
 
     def _write(self, piece: memoryview) -> None:
         if self.out < 0:
-            self.temp = self.store.temp_path("clean")
-            self.out = os.open(self.temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            temp = self.store.temp_path("clean")
+            self.out = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            self.temp = temp
         while piece:
             piece = piece[os.write(self.out, piece) :]

@@ -117,15 +117,19 @@ class Film(Checkout):
         self.expect(media, recipes=recipes)
         self.no_leftovers()
 
-    def no_leftovers(self) -> None:
-        """No lock, stage or temporary file is left in Git's folder, the worktree or the store."""
+    def no_stage(self) -> None:
+        """No lock or stage is left in Git's folder or the worktree."""
         folder = Path(self.git("rev-parse", "--absolute-git-dir"))
         names = [n for n in os.listdir(folder) if "regenstore-stage" in n or n.endswith(".lock")]
         names += [n for n in os.listdir(self.path) if n.startswith(".regenstore")]
+        assert names == []
+
+    def no_leftovers(self) -> None:
+        """No lock, stage or temporary file is left in Git's folder, the worktree or the store."""
+        self.no_stage()
         common = Path(self.git("rev-parse", "--path-format=absolute", "--git-common-dir"))
         temp = common / "regenstore" / "tmp"
-        names += os.listdir(temp) if temp.is_dir() else []
-        assert names == []
+        assert not temp.is_dir() or os.listdir(temp) == []
 
     def stored(self) -> dict[str, int]:
         """Every content of the store, hashed: digest -> size. Fails for one that is not what its name says."""

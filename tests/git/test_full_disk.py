@@ -6,10 +6,7 @@ import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.conftest import noise
 from tests.git.film import MAIN, PLATE, SIDE, A, B, C, Film, words
@@ -85,22 +82,6 @@ def test_making_leaves_the_recipe(film: Film) -> None:
 
 
 # -------------------------------------------------------------------------------------------- a real small disk
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB."""
-    if os.name != "posix" or os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "regenstore-test", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def fill(folder: Path, leave: int) -> Path:

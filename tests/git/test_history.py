@@ -100,6 +100,34 @@ def test_merge_conflict_resolved_by_editing_the_text(film: Film) -> None:
     assert film.read(A) == ALPHA[3]
 
 
+def test_the_side_that_was_chosen_keeps_its_whole_recipe(film: Film) -> None:
+    """While a path is in conflict, the index has no one recipe there: the sides are asked."""
+    film.git("checkout", "-q", "clash")
+    for name in (A, C):
+        film.regenstore("drop", name)
+        film.write(name, film.read(name) + b'\n[about]\nnote = "take this one"\n')
+    film.git("commit", "-q", "-a", "-m", "noted")
+    film.git("checkout", "-q", "main")
+    film.run("git", "merge", "clash", check=False)
+    film.git("checkout", "--theirs", A, C)
+    assert (film.read(A), film.read(C)) == (ALPHA[3], PLATE[3])
+    film.git("add", A, C)
+    for name in (A, C):
+        assert film.blob(name) == film.blob(name, "clash")
+        assert toml.decode(film.blob(name)).about == {"note": "take this one"}
+    film.git("reset", "-q", "--merge")
+    film.settled(MAIN)
+
+
+def test_an_edit_of_a_path_in_conflict_names_its_origin(film: Film) -> None:
+    film.run("git", "merge", "clash", check=False)
+    film.put(A, b"painted instead of merged")
+    film.git("add", A)
+    recipe = toml.decode(film.blob(A))
+    assert recipe.imported
+    assert recipe.about["edited_from"] == str(toml.decode(film.blob(A, "main")).key)
+
+
 def test_merge_abort(film: Film) -> None:
     film.run("git", "merge", "--no-edit", "clash", check=False)
     film.git("merge", "--abort")
