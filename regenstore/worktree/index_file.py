@@ -81,13 +81,20 @@ class IndexFile:
                 changed += 1
         return changed
 
+    @property
+    def intact(self) -> bool:
+        """Whether the checksum is right, or left out (zeros: index.skipHash). Git checks it in fsck only;
+        a patch has to, because the fresh checksum would hide the damage."""
+        return not any(self.data[-self.oid_size :]) or self.data[-self.oid_size :] == self._checksum()
+
+    def _checksum(self) -> bytes:
+        name = "sha1" if self.oid_size == 20 else "sha256"
+        return hashlib.new(name, memoryview(self.data)[: -self.oid_size], usedforsecurity=False).digest()
+
     def to_bytes(self) -> bytes:
-        """The whole file, with a fresh checksum (zeros stay zeros: index.skipHash)."""
-        body, trailer = self.data[: -self.oid_size], self.data[-self.oid_size :]
-        if any(trailer):
-            name = "sha1" if self.oid_size == 20 else "sha256"
-            trailer = bytearray(hashlib.new(name, body, usedforsecurity=False).digest())
-        return bytes(body + trailer)
+        """The whole file, with a fresh checksum (zeros stay zeros)."""
+        trailer = self.data[-self.oid_size :]
+        return bytes(self.data[: -self.oid_size] + (self._checksum() if any(trailer) else trailer))
 
     # -------------------------------------------------------------------------------- parsing
 
@@ -143,6 +150,8 @@ class IndexFile:
                 raise UnsupportedIndex("split (core.splitIndex)")
             if name == b"sdir":
                 raise UnsupportedIndex("sparse (index.sparse)")
+            if not b"A" <= name[:1] <= b"Z":  # an extension that must be understood
+                raise UnsupportedIndex(f"one with the extension {name!r}, which this program does not know")
             position += 8 + size
         if position != end:
             raise FormatError("bad-index", "the index is damaged: its extensions do not end where they should")

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import time
 
+from regenstore.errors import FormatError
 from regenstore.objects import durable
 from regenstore.worktree.index_file import IndexFile, UnsupportedIndex
 from regenstore.worktree.location import Location
@@ -105,6 +106,8 @@ class IndexPatch:
             self._index = IndexFile.read(lock.index, oid_size)
         except UnsupportedIndex:
             return
+        if not self._index.intact:
+            raise FormatError("bad-index", "the index is damaged: its checksum is wrong")
         with durable.storage_errors(lock.beside), open(lock.beside, "wb") as file:
             file.write(self._index.data)
 
