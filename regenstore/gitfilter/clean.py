@@ -1,7 +1,8 @@
 """clean: from what lies in the worktree to what Git keeps.
 
 It never guesses: bytes are tied to a recipe by digest alone, and unknown bytes are imported media. Before
-it answers, the bytes are in the store, durably. Recipe text, text with conflict markers and empty input
+it answers, the bytes are in the store; and they are durable before git could replace the worktree's file, at
+the latest when the git command ends. Recipe text, text with conflict markers and empty input
 pass through. It raises only when bytes could not be made safe; git then stops before it changes anything.
 """
 
