@@ -57,8 +57,12 @@ class _Choice:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Equality that tells true from 1; the two are different values in a recipe."""
-    return type(a) is type(b) and bool(a == b)
+    """Equality of texts: it tells true from 1 and 1.0, at any depth; those are different values in a recipe."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return type(a) is type(b) and bool(a == b) and repr(a) == repr(b)
 
 
 def merge_recipes(
@@ -118,7 +122,11 @@ def _with_take(merged: Recipe, base: Recipe | None, ours: Recipe, theirs: Recipe
     if len(alike) == 1:
         return _take_of(merged, alike[0].output)
     previous = base.output.take if base is not None else None
-    if ours.output.take == theirs.output.take or theirs.output.take in (previous, None):
+    if ours.output.take == theirs.output.take:
+        # Cost is no conflict: of two, the one that changed counts, else ours.
+        unchanged = base is not None and ours.output.seconds == base.output.seconds
+        return _take_of(merged, (theirs if unchanged else ours).output)
+    if theirs.output.take in (previous, None):
         return _take_of(merged, ours.output)
     if ours.output.take in (previous, None):
         return _take_of(merged, theirs.output)

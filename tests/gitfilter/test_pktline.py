@@ -1,0 +1,266 @@
+"""Packet lines: what is written is read, in whatever pieces it arrives, and damage is an error of ours."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from regenstore.errors import FormatError
+from regenstore.gitfilter.pktline import MAX_DATA, EndOfInput, PacketReader, packets, text_packets, write_all
+from regenstore.gitfilter.process import Request, Stored, handshake, serve
+
+
+@contextmanager
+def arriving(*pieces: bytes) -> Iterator[PacketReader]:
+    """A reader whose input comes in these pieces."""
+    source, sink = os.pipe()
+
+    def feed() -> None:
+        try:
+            for piece in pieces:
+                write_all(sink, piece)
+        except BrokenPipeError:
+            pass
+        finally:
+            os.close(sink)
+
+    writer = threading.Thread(target=feed)
+    writer.start()
+    try:
+        yield PacketReader(source)
+    finally:
+        os.close(source)
+        writer.join()
+
+
+def everything(reader: PacketReader) -> list[bytes | None]:
+    found: list[bytes | None] = []
+    while True:
+        try:
+            data = reader.packet()
+        except EndOfInput:
+            return found
+        found.append(None if data is None else bytes(data))
+
+
+@given(st.lists(st.none() | st.binary(max_size=200), max_size=20), st.integers(1, 50))
+@settings(deadline=None)
+def test_packets_arrive_however_they_are_cut(items, size):
+    stream = b"".join(b"0000" if item is None else b"%04x" % (len(item) + 4) + item for item in items)
+    with arriving(*(stream[at : at + size] for at in range(0, len(stream), size))) as reader:
+        assert everything(reader) == items
+
+
+def test_large_contents_pass_the_buffers_end():
+    data = os.urandom(1 << 20) * 5 + b"end"
+    with arriving(packets(data), b"0000", text_packets(b"after")) as reader:
+        assert b"".join(bytes(piece) for piece in reader.content()) == data
+        assert reader.lines() == [b"after"]
+
+
+@given(st.integers(0, 3 * MAX_DATA + 5))
+@settings(max_examples=30, deadline=None)
+def test_no_packet_is_larger_than_git_takes(size):
+    stream = packets(bytes(size))
+    at = 0
+    total = 0
+    while at < len(stream):
+        length = int(stream[at : at + 4], 16)
+        assert 4 < length <= 65520
+        total += length - 4
+        at += length
+    assert total == size
+
+
+def test_text_lines_lose_one_newline_only():
+    with arriving(text_packets(b"a", b"b\n", b"", b"path=x=y"), b"0006ab0000") as reader:
+        assert reader.lines() == [b"a", b"b\n", b"", b"path=x=y"]
+        assert reader.lines() == [b"ab"]
+
+
+def test_the_end_between_packets_is_no_error():
+    with arriving() as reader, pytest.raises(EndOfInput):
+        reader.packet()
+    with arriving(b"0000") as reader:
+        assert everything(reader) == [None]
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"0",
+        b"000",
+        b"0005",
+        b"0010abc",
+        b"0001",
+        b"0002",
+        b"0003",
+        b"fff1" + bytes(65535),
+        b"zzzz",
+        b"-001",
+        b"+001",
+        b" 001",
+        b"0x10",
+        b"00_5",
+        b"GET / HTTP/1.1\r\n",
+    ],
+)
+def test_what_is_no_packet_is_refused(stream):
+    with arriving(stream) as reader, pytest.raises(FormatError) as caught:
+        everything(reader)
+    assert caught.value.kind == "bad-packet"
+
+
+@given(st.binary(max_size=300))
+@example(b"ffff")
+@example(b"FFF0" + bytes(65520))
+@settings(deadline=None)
+def test_any_bytes_give_packets_or_an_error_of_ours(stream):
+    with arriving(stream) as reader:
+        try:
+            everything(reader)
+        except FormatError as error:
+            assert error.kind == "bad-packet"
+
+
+# ------------------------------------------------------------------------------------------- the process
+
+
+def converse(*said: bytes, handlers=None, failed=None) -> bytes:
+    """What is answered to what git says after the handshake."""
+    source, sink = os.pipe()
+    answer: list[bytes] = []
+
+    def listen() -> None:
+        while piece := os.read(source, 1 << 16):
+            answer.append(piece)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    try:
+        with arriving(*said) as reader:
+            serve(reader, sink, handlers or {}, failed or (lambda request: None))
+    finally:
+        os.close(sink)
+        listener.join()
+        os.close(source)
+    return b"".join(answer)
+
+
+def request(command: bytes, path: bytes, content: bytes, *more: bytes) -> bytes:
+    return text_packets(b"command=" + command, b"pathname=" + path, *more) + packets(content) + b"0000"
+
+
+OK = text_packets(b"status=success")
+PATHS = [b"a.mp4", b"with=equals", b"new\nline", b"\xff\xfe", b"-dash", b" blank ", b"%f$(id)", b"x" * 4096]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_request_arrives_whole(path):
+    seen = []
+
+    def handler(given: Request, content) -> bytes:
+        seen.append((given, b"".join(map(bytes, content))))
+        return b"answer"
+
+    said = request(b"clean", path, b"x" * 100_000, b"blob=" + b"a" * 40, b"can-delay=1", b"treeish=later=thing")
+    assert converse(said, handlers={b"clean": handler}) == OK + packets(b"answer") + b"00000000"
+    assert seen == [(Request(b"clean", path, b"a" * 40, True), b"x" * 100_000)]
+
+
+def test_what_a_handler_leaves_unread_is_skipped():
+    handlers = {b"clean": lambda given, content: given.path}
+    said = request(b"clean", b"one", bytes(200_000)) + request(b"clean", b"two", b"")
+    assert converse(said, handlers=handlers) == b"".join(OK + packets(p) + b"00000000" for p in (b"one", b"two"))
+
+
+def test_empty_and_stored_answers(tmp_path):
+    (tmp_path / "large").write_bytes(b"m" * 2_000_000)
+    handlers = {b"clean": lambda g, c: b"", b"smudge": lambda g, c: Stored(str(tmp_path / "large"))}
+    assert converse(request(b"clean", b"a", b""), handlers=handlers) == OK + b"00000000"
+    answer = converse(request(b"smudge", b"a", b"x"), handlers=handlers)
+    with arriving(answer) as reader:
+        assert reader.lines() == [b"status=success"]
+        assert b"".join(map(bytes, reader.content())) == b"m" * 2_000_000
+        assert reader.lines() == []
+        assert everything(reader) == []
+
+
+def test_a_handler_that_fails_is_told_and_the_next_request_served():
+    failed = []
+
+    def handler(given: Request, content) -> bytes:
+        next(content)
+        if given.path == b"bad":
+            raise OSError(28, "full")
+        return b"ok"
+
+    said = request(b"clean", b"bad", bytes(300_000)) + request(b"clean", b"good", b"x")
+    answer = converse(said, handlers={b"clean": handler}, failed=failed.append)
+    assert answer == text_packets(b"status=error") + OK + packets(b"ok") + b"00000000"
+    assert [r.path for r in failed] == [b"bad"]
+
+
+def test_an_unknown_command_gets_an_error_and_no_harm():
+    said = request(b"transmogrify", b"a", b"x") + request(b"clean", b"a", b"x")
+    answer = converse(said, handlers={b"clean": lambda g, c: b"ok"})
+    assert answer == text_packets(b"status=error") + OK + packets(b"ok") + b"00000000"
+
+
+@pytest.mark.parametrize("said", [text_packets(b"command=clean"), text_packets(b"pathname=a"), b"0000"])
+def test_a_request_without_command_or_path_is_refused(said):
+    with pytest.raises(FormatError):
+        converse(said)
+
+
+def test_input_that_ends_inside_a_content_is_refused():
+    with pytest.raises(FormatError):
+        converse(request(b"clean", b"a", b"xyz")[:-6], handlers={b"clean": lambda g, c: b"".join(map(bytes, c))})
+
+
+@given(st.binary(max_size=200), st.integers(0, 100), st.binary(max_size=4))
+@settings(deadline=None)
+def test_damaged_conversations_end_in_an_error_of_ours(tail, at, new):
+    said = bytearray(request(b"clean", b"path", b"content" * 5) + tail)
+    said[at : at + len(new)] = new
+    try:
+        converse(bytes(said), handlers={b"clean": lambda g, c: b"".join(map(bytes, c))})
+    except FormatError as error:
+        assert error.kind == "bad-packet"
+
+
+def shake(*said: bytes) -> bytes:
+    source, sink = os.pipe()
+    try:
+        with arriving(*said) as reader:
+            handshake(reader, sink)
+    finally:
+        os.close(sink)
+        with os.fdopen(source, "rb") as answer:
+            heard = answer.read()
+    return heard
+
+
+def test_handshake_offers_only_what_git_knows():
+    hello = text_packets(b"git-filter-client", b"version=2")
+    answer = shake(hello, text_packets(b"capability=clean", b"capability=smudge", b"capability=new"))
+    assert answer == text_packets(b"git-filter-server", b"version=2") + text_packets(
+        b"capability=clean", b"capability=smudge"
+    )
+    assert b"delay" in shake(hello, text_packets(b"capability=delay"))
+    assert b"version=2" in shake(text_packets(b"git-filter-client", b"version=3", b"version=2"), b"0000")
+
+
+@pytest.mark.parametrize(
+    "hello", [b"0000", text_packets(b"git-filter-client", b"version=3"), text_packets(b"git-upload-pack", b"version=2")]
+)
+def test_somebody_else_is_refused(hello):
+    with pytest.raises(FormatError) as caught:
+        shake(hello, b"0000")
+    assert caught.value.kind == "bad-packet"
