@@ -19,11 +19,18 @@ _TAKE_VALUE = {b"-c", b"-C", b"--git-dir", b"--work-tree", b"--namespace", b"--s
 def only_reads_worktree() -> bool:
     """Whether the git command that started this process leaves the worktree's files alone while it runs."""
     try:
-        with open(f"/proc/{os.getppid()}/cmdline", "rb") as file:
-            arguments = file.read().split(b"\0")[:-1]
-    except OSError:
+        arguments = _arguments(parent := os.getppid())
+        if arguments[1:2] == [b"-c"] and subcommand(arguments) is None:  # git starts filters through a shell
+            with open(f"/proc/{parent}/stat", "rb") as file:
+                arguments = _arguments(int(file.read().rpartition(b")")[2].split()[1]))
+    except (OSError, ValueError, IndexError):
         return False
     return subcommand(arguments) in _ONLY_READ
+
+
+def _arguments(process: int) -> list[bytes]:
+    with open(f"/proc/{process}/cmdline", "rb") as file:
+        return file.read().split(b"\0")[:-1]
 
 
 def subcommand(arguments: Sequence[bytes]) -> bytes | None:

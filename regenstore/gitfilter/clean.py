@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from regenstore.gitfilter.process import Payload, Request, Stored
 from regenstore.gitfilter.spool import Candidate, Spooled, take_in
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
-from regenstore.objects.result_cache import ResultCache
 from regenstore.objects.scan import scan_take
 from regenstore.refs.git import BlobReader, blob_id, file_blob_id
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.link import Linker
 from regenstore.worktree.pending import Pending
 
+if TYPE_CHECKING:
+    from regenstore.objects.result_cache import ResultCache
+
 TEXT_LIMIT = 4 << 20
-_SMALL = 32 << 10
+_SMALL = 256 << 10
 _BOM = b"\xef\xbb\xbf"
 _RECIPE = b"regenstore = "
 
@@ -38,7 +41,7 @@ class CleanFilter:
         top: bytes,
         oid_size: int,
         store: ContentStore,
-        cache: ResultCache,
+        cache: Callable[[], ResultCache],
         index: IndexView,
         blobs: BlobReader,
         pending: Pending,
@@ -112,7 +115,11 @@ class CleanFilter:
         # (stash does). Where it will not, one pass at the end is enough, and several times faster: the
         # bytes are under their name now, which a killed process cannot undo, the worktree's file outlives
         # a power cut, and git does not end before they are durable too.
-        spooled.keep(wait=not self._only_reads)
+        try:
+            spooled.keep(wait=not self._only_reads)
+        except BaseException:
+            spooled.discard()
+            raise
         return blob
 
     def _known_texts(self, path: bytes) -> list[bytes]:
@@ -170,7 +177,7 @@ class CleanFilter:
             return self._raw_reply(spooled)
         from regenstore.worktree import attribution  # parses recipes: the lean path above does not
 
-        return attribution.attribute(self._cache, path, first, digest, size, spooled.head)
+        return attribution.attribute(self._cache(), path, first, digest, size, spooled.head)
 
     def _same_raw(self, path: bytes, spooled: Spooled) -> bool:
         """Whether the index holds these very bytes as they are (raw media that somebody committed)."""

@@ -1,8 +1,9 @@
 """The content store: digest -> bytes.
 
 Guarantees: a file named by a digest was hashed before it got that name; it is durable when ``put_file``
-returns (or, where its caller may wait, when ``settle`` does); it never changes. Two trees hold contents: ``cache/`` (proven to come back) and ``vault/``
-(everything else). Looking up reads both; this class never deletes a content.
+returns (or, where its caller may wait, when ``settle`` does); it never changes. Two trees hold contents:
+``cache/`` (proven to come back) and ``vault/`` (everything else). Looking up reads both; this class never
+deletes a content.
 
 Layout below the root: ``cache/ab/<62 hex>``, ``vault/ab/<62 hex>``, ``tmp/``, ``leases/``,
 ``format.json``, ``results.sqlite``.

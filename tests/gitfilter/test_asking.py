@@ -1,0 +1,64 @@
+"""Which git command asks: only one that is plainly ``git add`` lets durability wait for the end."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from regenstore.gitfilter.asking import subcommand
+from tests.conftest import Checkout, noise
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("git add .", b"add"),
+        ("/usr/lib/git-core/git -C folder -c a.b=c add .", b"add"),
+        ("git --no-pager --git-dir add stash", b"stash"),
+        ("git -c add stash", b"stash"),
+        ("git stash push add", b"stash"),
+        ("git worktree add there", b"worktree"),
+        ("git", None),
+        ("git-lfs add", None),
+        ("sh -c git add", None),
+        ("", None),
+    ],
+)
+def test_the_subcommand_is_told_from_options_and_their_values(line: str, found: bytes | None) -> None:
+    assert subcommand(line.encode().split()) == found
+
+
+def test_many_added_media_are_in_the_store_when_git_add_ends(empty: Checkout) -> None:
+    media = {f"plates/{number}.bin": noise(f"plate {number}", 700 + number) for number in range(40)}
+    for name, data in media.items():
+        empty.write(name, data)
+    empty.git("add", ".")
+    empty.git("commit", "-q", "-m", "plates")
+    for name in media:
+        (empty.path / name).unlink()
+    empty.git("checkout", "--", ".")
+    assert {name: empty.read(name) for name in media} == media
+    assert not list((empty.store / "tmp").iterdir())
+
+
+@pytest.mark.parametrize(("command", "waits"), [(("add", "."), True), (("stash", "push", "-u"), False)])
+def test_only_git_add_leaves_durability_to_the_end(empty: Checkout, command: tuple[str, ...], waits: bool) -> None:
+    """Seen from outside: a stash makes each of 40 media durable by itself, an add all of them at once."""
+    trace = empty.path / ".git" / "fsyncs"
+    filter_program = empty.git("config", "filter.regenstore.process")
+    if empty.run("sh", "-c", "command -v strace", check=False).returncode:
+        pytest.skip("strace is missing (Debian package strace)")
+    # -D: the filter, not strace, is what the shell starts.
+    traced = f"strace -D -f -q -e trace=fsync,syncfs -A -o '{trace}' {filter_program}"
+    for number in range(40):
+        empty.write(f"{number}.bin", noise(f"media {number}", 500))
+    done = empty.run("git", "-c", f"filter.regenstore.process={traced}", *command, check=False)
+    if b"ptrace" in done.stderr:
+        pytest.skip("strace may not trace here")
+    assert done.returncode == 0, done.stderr
+    deadline = time.monotonic() + 10
+    while "exited with" not in (calls := trace.read_text())[-60:] and time.monotonic() < deadline:
+        time.sleep(0.05)  # strace ends a little later
+    assert ("syncfs(" in calls) is waits
+    assert (calls.count("fsync(") >= 80) is not waits
