@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from regenstore import config
 from regenstore.errors import NotFound
 from regenstore.objects.content_store import ContentStore
-from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.git import BlobReader, Git
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.link import Linker
@@ -23,6 +22,7 @@ from regenstore.worktree.place import Placer
 
 if TYPE_CHECKING:
     from regenstore.generators.registry import Registry
+    from regenstore.objects.result_cache import ResultCache
     from regenstore.realise import Realiser
     from regenstore.tracked.workbench import Workbench
 
@@ -60,6 +60,8 @@ class Repository:
 
     @cached_property
     def cache(self) -> ResultCache:
+        from regenstore.objects.result_cache import ResultCache
+
         return ResultCache(self.store.root)
 
     @cached_property

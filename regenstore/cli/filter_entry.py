@@ -69,7 +69,7 @@ class _Filters:
             repository.location.top,
             size,
             repository.store,
-            repository.cache,
+            lambda: repository.cache,
             repository.index,
             repository.blobs,
             repository.pending,

@@ -336,8 +336,7 @@ def _recover_stage(location: Location, oid_size: int, folder: str) -> int:
     try:
         owner = _lock_owner(f"{folder}/{_OWNER}")
     except FileNotFoundError:
-        if time.time() - os.lstat(folder).st_mtime > _YOUNG:  # killed before it did anything
-            shutil.rmtree(folder, ignore_errors=True)
+        _remove_unowned(folder)
         return 0
     except OSError:
         return 0  # its process lives
@@ -350,6 +349,24 @@ def _recover_stage(location: Location, oid_size: int, folder: str) -> int:
     finally:
         os.close(owner)
     return 1
+
+
+def _remove_unowned(folder: str) -> None:
+    """Remove an empty stage whose process was killed between making it and owning it."""
+    process = os.path.basename(folder).partition(STAGE_PREFIX)[2].partition("-")[0]
+    try:
+        if os.name == "posix" and process.isdigit():
+            os.kill(int(process), 0)
+        if time.time() - os.lstat(folder).st_mtime <= _YOUNG:
+            return
+    except ProcessLookupError:
+        pass  # it is gone
+    except OSError:
+        return
+    try:
+        os.rmdir(folder)
+    except OSError:
+        pass
 
 
 def _replay(location: Location, oid_size: int, folder: str, lock: IndexLock) -> bool:

@@ -56,7 +56,7 @@ def test_clone_with_a_shared_store(film: Film) -> None:
 def test_regenstore_clone_needs_no_installation(film: Film) -> None:
     for section in ("filter", "merge", "diff"):
         film.git("config", "--global", "--remove-section", f"{section}.regenstore")
-    film.regenstore("clone", str(film.path), "../copy", "--store", str(film.store))
+    film.regenstore("clone", "--store", str(film.store), str(film.path), "../copy")
     film.at(film.path.parent / "copy").settled(MAIN)
 
 
