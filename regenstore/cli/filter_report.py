@@ -33,8 +33,8 @@ class Report:
             return
         reasons = Counter(self._left.values())
         count = len(self._left)
-        kept = "1 medium stays a recipe" if count == 1 else f"{count} media stay recipes"
-        print(f"regenstore: {kept}; 'regenstore get' brings them", file=sys.stderr)
+        kept, them = ("1 medium stays a recipe", "it") if count == 1 else (f"{count} media stay recipes", "them")
+        print(f"regenstore: {kept}; 'regenstore get' brings {them}", file=sys.stderr)
         for reason, number in reasons.most_common(SHOWN):
             first = next(path for path, why in self._left.items() if why == reason)
             more = f" and {number - 1} more" if number > 1 else ""

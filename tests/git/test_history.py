@@ -128,6 +128,35 @@ def test_an_edit_of_a_path_in_conflict_names_its_origin(film: Film) -> None:
     assert recipe.about["edited_from"] == str(toml.decode(film.blob(A, "main")).key)
 
 
+@pytest.mark.parametrize("driver", [True, False], ids=["driver", "no driver"])
+def test_a_conflict_inside_a_prompt(film: Film, driver: bool) -> None:
+    """Markers inside a multi-line string are valid TOML, and still no recipe: nothing is placed or made."""
+    if not driver:
+        film.git("config", "--global", "--remove-section", "merge.regenstore")
+    for branch, line in (("base", "dawn"), ("ours", "noon"), ("theirs", "dusk")):
+        film.git("checkout", "-q", "-b", branch, "main" if branch == "base" else "base")
+        film.regenstore("set", A, f"word=a wide shot\n{line}\nover the sea")
+        film.commit(branch)
+    film.git("checkout", "-q", "ours")
+    said = film.run("git", "merge", "theirs", check=False)
+    assert said.returncode == 1
+    text = film.read(A)
+    assert b"<<<<<<<" in text
+    assert b"noon" in text
+    assert b"dusk" in text
+    film.run("regenstore", "get", check=False)
+    assert film.read(A) == text
+    assert film.status() == f"UU {A}"
+    film.git("merge", "--abort")
+    film.quiet()
+
+
+def test_merge_with_renormalize(film: Film) -> None:
+    """Git then smudges and cleans all three sides: media in memory, and the same result."""
+    film.git("-c", "merge.renormalize=true", "merge", "-q", "--no-edit", "side")
+    film.settled(BOTH)
+
+
 def test_merge_abort(film: Film) -> None:
     film.run("git", "merge", "--no-edit", "clash", check=False)
     film.git("merge", "--abort")

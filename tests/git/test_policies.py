@@ -25,7 +25,7 @@ def test_generate_is_the_default(film: Film) -> None:
     absent(film)
     said = checkout(film)
     assert said.splitlines() == [
-        "regenstore: 1 medium stays a recipe; 'regenstore get' brings them",
+        "regenstore: 1 medium stays a recipe; 'regenstore get' brings it",
         f"regenstore:   '{C}': it is imported media, and its bytes are not in the store",
     ]
     film.settled(MADE, recipes={C: PLATE[2]}, later=True)

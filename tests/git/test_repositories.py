@@ -42,7 +42,7 @@ def test_clone_makes_media_again(film: Film) -> None:
 
 def test_clone_says_what_it_cannot_have(film: Film) -> None:
     said = film.run("git", "clone", str(film.path), "../copy").stderr.decode()
-    assert "1 medium stays a recipe; 'regenstore get' brings them" in said
+    assert "1 medium stays a recipe; 'regenstore get' brings it" in said
     assert f"'{C}'" in said
 
 
