@@ -126,7 +126,8 @@ def _with_take(merged: Recipe, base: Recipe | None, ours: Recipe, theirs: Recipe
         # Cost is no conflict: of two, the one that changed counts, else ours.
         unchanged = base is not None and ours.output.seconds == base.output.seconds
         return _take_of(merged, (theirs if unchanged else ours).output)
-    if theirs.output.take in (previous, None):
+    # A take that one side dropped, with the same key, still is a take of the recipe: it is kept.
+    if theirs.output.take is None or (ours.output.take is not None and theirs.output.take == previous):
         return _take_of(merged, ours.output)
     if ours.output.take in (previous, None):
         return _take_of(merged, theirs.output)
