@@ -19,8 +19,16 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from regenstore.media.encode import EXACT, Frame, Samples, matrix_of
+from regenstore.media.rates import exact_rate
 from regenstore.media.stills import Pixels
 
+FORMATS = (
+    "aac,ac3,aiff,apng,asf,au,avi,caf,dv,flac,flv,gif,h264,hevc,ivf,m4v,mjpeg,mov,matroska,mp3,mpeg,mpegts,"
+    "mpegvideo,mxf,nut,ogg,rm,w64,wav,webm,yuv4mpegpipe,bmp_pipe,dpx_pipe,exr_pipe,j2k_pipe,jpeg_pipe,jpegxl_pipe,"
+    "png_pipe,ppm_pipe,tiff_pipe,webp_pipe"
+)
+"""Containers that hold their media themselves. Playlists and scripts (HLS, DASH, concat) are left out: they
+would pull in other files, on which a result must not depend."""
 MAX_FRAMES = 2_000_000
 """Where a video ends at the latest; a damaged time stamp must not make an endless one."""
 
@@ -49,7 +57,9 @@ class Info:
 @contextmanager
 def _opened(path: str, what: str) -> Iterator[Any]:
     try:
-        file = av.open(path, "r")
+        options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+        # Nothing here reads the tags, and many a camera writes them in no valid UTF-8.
+        file = av.open(path, "r", options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         raise ValueError(f"{what} is neither video nor audio that can be read ({_reason(error)})") from None
     try:
@@ -71,16 +81,31 @@ def inspect(path: str, what: str = "the input") -> Info:
         width = height = rate_of_sound = channels = 0
         bits, rate, duration = 16, Fraction(0), 0.0
         for stream in file.streams.video[:1]:
-            width, height = stream.codec_context.width, stream.codec_context.height
-            rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+            context = _codec(stream, what)
+            width, height = context.width, context.height
+            rate = _rate(stream)
             duration = _seconds(stream, file)
             if _quarter_turns(file, stream) % 2:
                 width, height = height, width
         for stream in file.streams.audio[:1]:
-            rate_of_sound, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-            bits = 24 if stream.codec_context.format.name in ("s32", "s32p") else 16
+            context = _codec(stream, what)
+            rate_of_sound, channels = context.sample_rate, context.channels
+            bits = 24 if context.format is not None and context.format.name in ("s32", "s32p") else 16
             duration = duration or _seconds(stream, file)
         return Info(width, height, rate, duration, rate_of_sound, channels, bits)
+
+
+def _codec(stream: Any, what: str) -> Any:
+    if stream.codec_context is None:
+        raise ValueError(f"{what} is encoded in a way that cannot be decoded here")
+    return stream.codec_context
+
+
+def _rate(stream: Any) -> Fraction:
+    """The constant rate. Matroska keeps nanoseconds per frame, from which FFmpeg makes 19001/317 for 59.94."""
+    rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+    exact = exact_rate(float(rate)) if 0 < rate <= 1000 else rate
+    return exact if abs(exact - rate) * 100_000 < rate else rate
 
 
 def _seconds(stream: Any, file: Any) -> float:
@@ -105,15 +130,15 @@ def frames(
         if not file.streams.video:
             raise ValueError(f"{what} has no video stream")
         stream = file.streams.video[0]
-        stream.codec_context.thread_count = 1
-        rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        _codec(stream, what).thread_count = 1
+        rate = _rate(stream)
         base = Fraction(stream.time_base)
         origin = stream.start_time or 0
         # Decoding from the start is slow for a late cut; a seek goes to the key frame before it.
         if first > 2 * rate:
             file.seek(origin + int((first / rate - 1) / base), stream=stream, backward=True)
         held: Frame | None = None
-        number = first
+        number, due = first, -1
         for position, frame in enumerate(file.decode(stream)):
             pts = frame.pts if frame.pts is not None else origin + int(position / rate / base)
             due = int((pts - origin) * base * rate + Fraction(1, 2))
@@ -125,7 +150,9 @@ def frames(
                 if number > MAX_FRAMES:
                     raise ValueError(f"{what} has more than {MAX_FRAMES} frames")
             held = frame
-        if held is not None and (last is None or number <= last):
+        if held is None and first == 0:
+            raise ValueError(f"{what} has no frame that can be decoded")
+        if held is not None and number <= due and (last is None or number <= last):
             yield number, held
 
 
@@ -135,7 +162,7 @@ def frame_count(path: str, what: str = "the input") -> int:
         if not file.streams.video:
             raise ValueError(f"{what} has no video stream")
         stream = file.streams.video[0]
-        rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        rate = _rate(stream)
         latest, packets = None, 0
         for packet in file.demux(stream):
             if packet.size and packet.pts is not None:
@@ -205,12 +232,12 @@ def sound_blocks(
         if not file.streams.audio:
             raise ValueError(f"{what} has no audio stream")
         stream = file.streams.audio[0]
-        stream.codec_context.thread_count = 1
+        _codec(stream, what).thread_count = 1
         rate = stream.codec_context.sample_rate
         skip = round(start * rate)
         left = None if duration is None else round(duration * rate)
         for frame in file.decode(stream):
-            block = _samples_of(frame)
+            block = _samples_of(frame, what)
             if skip >= block.shape[1]:
                 skip -= block.shape[1]
                 continue
@@ -224,7 +251,7 @@ def sound_blocks(
                 return
 
 
-def _samples_of(frame: Any) -> Samples:
+def _samples_of(frame: Any, what: str) -> Samples:
     """A decoded audio frame as channels x samples."""
     kind: str = frame.format.name
     raw = frame.to_ndarray()
@@ -232,7 +259,7 @@ def _samples_of(frame: Any) -> Samples:
         raw = raw.reshape(-1, len(frame.layout.channels)).T
     scale = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0, "flt": 1.0, "dbl": 1.0}.get(kind.removesuffix("p"))
     if scale is None:
-        raise ValueError(f"audio samples of the form {kind} are not supported")
+        raise ValueError(f"{what} has audio samples of the form {kind}, which are not supported")
     values = raw.astype(np.float64)
     if kind.startswith("u8"):
         values = values - 128.0

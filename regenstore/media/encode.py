@@ -78,7 +78,7 @@ class Sound:
 class Writer:
     """One media file being written: a picture track, a sound track or both. Use it as a context manager.
 
-    After an exception inside the ``with`` block the file is unfinished, and is removed.
+    After an exception inside the ``with`` block, or one while finishing, there is no file.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Writer:
             if sound is not None:
                 self._add_audio(wrapper, sound)
         except BaseException:
-            self._file.close()
+            self._abandon()
             raise
 
     def _add_video(self, wrapper: _Wrapper, size: tuple[int, int], rate: Fraction, quality: int | None) -> None:
@@ -193,13 +193,24 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            self._abandon()
+            return
         try:
-            if kind is None:
-                self._finish()
-        finally:
+            self._finish()
             self._file.close()
-            if kind is not None and os.path.exists(self._path):
-                os.unlink(self._path)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        """Close and remove the unfinished file. What goes wrong here comes of what went wrong before."""
+        try:
+            self._file.close()
+        except (av.FFmpegError, OSError, ValueError):
+            pass
+        if os.path.exists(self._path):
+            os.unlink(self._path)
 
     def _finish(self) -> None:
         if self._audio is not None:

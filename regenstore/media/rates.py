@@ -29,8 +29,8 @@ def parse_timecode(text: str, rate: Fraction) -> int:
         raise ValueError(f"timecode {text!r} is not of the form HH:MM:SS:FF")
     hours, minutes, seconds, frames = (int(part) for part in match.groups())
     base = timecode_base(rate)
-    if minutes > 59 or seconds > 59 or frames >= base:
-        raise ValueError(f"timecode {text!r}: minutes and seconds end at 59, frames at {base - 1}")
+    if hours > 23 or minutes > 59 or seconds > 59 or frames >= base:
+        raise ValueError(f"timecode {text!r}: hours end at 23, minutes and seconds at 59, frames at {base - 1}")
     return ((hours * 60 + minutes) * 60 + seconds) * base + frames
 
 

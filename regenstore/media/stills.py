@@ -6,11 +6,12 @@ RGB or RGBA. What remains is the codec library itself, which :func:`versions` na
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageOps, features
 from PIL import __version__ as pillow_version
 
 Pixels = NDArray[np.uint8]
@@ -24,6 +25,12 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "image/tiff": ("TIFF", {"compression": "tiff_lzw"}),
 }
 STILL_TYPES = tuple(SETTINGS)
+FORMATS = (
+    "PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "DIB", "AVIF", "TGA", "PPM", "JPEG2000", "PSD", "ICO", "SGI",
+)  # fmt: skip
+"""What is read as a still. Pillow knows more, among them EPS, for which it would start Ghostscript."""
+LONGEST = {"WEBP": 16383, "JPEG": 65500}
+"""Pixels a side at most; the other formats have no bound that matters."""
 
 
 def write_still(path: str, pixels: Pixels, media_type: str) -> None:
@@ -32,8 +39,8 @@ def write_still(path: str, pixels: Pixels, media_type: str) -> None:
     if found is None:
         raise ValueError(f"cannot write a picture as {media_type} (known: {', '.join(SETTINGS)})")
     kind, options = found
-    if kind == "WEBP" and max(pixels.shape[:2]) > 16383:
-        raise ValueError("WebP ends at 16383 pixels a side; write PNG or TIFF")
+    if max(pixels.shape[:2]) > LONGEST.get(kind, 1 << 31):
+        raise ValueError(f"{kind} ends at {LONGEST[kind]} pixels a side; write PNG or TIFF")
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     if kind == "JPEG" and picture.mode == "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0, 255)), picture).convert("RGB")
@@ -44,12 +51,14 @@ def write_still(path: str, pixels: Pixels, media_type: str) -> None:
 def read_still(path: str, what: str = "picture") -> Pixels:
     """The first picture in the file, upright, as 8-bit RGB (RGBA when it is transparent somewhere)."""
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=_formats()) as opened:
             opened.load()
             picture = ImageOps.exif_transpose(opened)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except Image.DecompressionBombError:
+        raise ValueError(f"{what} is too large: pictures end at {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels") from None
+    except Exception as error:  # a damaged file makes Pillow's plug-ins raise nearly anything
         raise ValueError(f"{what} is no picture that can be read ({error.__class__.__name__})") from None
-    if picture.mode.startswith(("I;16", "I")):
+    if picture.mode.startswith("I"):
         return _from_16_bit(np.asarray(picture))
     transparent = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
     picture = picture.convert("RGBA" if transparent else "RGB")
@@ -66,6 +75,13 @@ def _from_16_bit(grey: NDArray[Any]) -> Pixels:
     return np.repeat(eight[..., None], 3, axis=2)
 
 
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of :data:`FORMATS` that this build of Pillow knows; it stumbles over the others."""
+    Image.init()
+    return tuple(form for form in FORMATS if form in Image.OPEN)
+
+
 def scale_still(pixels: Pixels, width: int, height: int) -> Pixels:
     """Lanczos scaling. Pillow does it in fixed-point integers, so it is the same on every processor."""
     if pixels.shape[:2] == (height, width):
@@ -76,9 +92,11 @@ def scale_still(pixels: Pixels, width: int, height: int) -> Pixels:
 def is_still(path: str) -> bool:
     """Whether Pillow takes the file for a picture, by its content."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=_formats()) as picture:
             return picture.format is not None
-    except (UnidentifiedImageError, OSError, SyntaxError):
+    except Image.DecompressionBombError:
+        return True
+    except Exception:  # as in read_still
         return False
 
 

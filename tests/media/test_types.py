@@ -1,0 +1,85 @@
+"""Media types by name and by content, held against files that real encoders wrote."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from regenstore.generators.builtin import AUDIO_TYPES, IMAGE_TYPES, VIDEO_TYPES
+from regenstore.media import types
+from regenstore.media.stills import write_still
+from tests.media import made
+
+
+@pytest.mark.parametrize("media_type", IMAGE_TYPES)
+def test_stills_are_known_by_content(tmp_path, media_type):
+    write_still(str(tmp_path / "x"), made.flat(20, 10, (1, 2, 3)), media_type)
+    assert types.sniff((tmp_path / "x").read_bytes()[: types.HEAD]) == media_type
+
+
+@pytest.mark.parametrize("media_type", VIDEO_TYPES)
+def test_videos_are_known_by_content(tmp_path, media_type):
+    head = made.numbered_video(tmp_path / "x", 2, media_type=media_type).read_bytes()[: types.HEAD]
+    assert types.sniff(head) == media_type
+
+
+@pytest.mark.parametrize("media_type", AUDIO_TYPES)
+def test_sounds_are_known_by_content(tmp_path, media_type):
+    head = made.sound_file(tmp_path / "x", made.levels(99), media_type=media_type).read_bytes()[: types.HEAD]
+    assert types.sniff(head) == media_type
+
+
+@pytest.mark.parametrize("form", ["GIF", "BMP", "AVIF"])
+def test_what_pillow_writes_is_known(form):
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, form)
+    assert types.sniff(out.getvalue()[: types.HEAD]) == f"image/{form.lower()}"
+
+
+@pytest.mark.parametrize(
+    ("head", "media_type"),
+    [
+        (b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x84webm", "video/webm"),
+        (b"RIFF\x10\x00\x00\x00AVI LIST", "video/x-msvideo"),
+        (b"RF64\xff\xff\xff\xffWAVEds64", "audio/wav"),
+        (b"\x00\x00\x00\x20ftypM4A \x00\x00\x00\x00", "audio/mp4"),
+        (b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00", "video/mp4"),
+        (b"OggS\x00\x02", "audio/ogg"),
+        (b"ID3\x04\x00", "audio/mpeg"),
+        (b"MM\x00*\x00\x00", "image/tiff"),
+        (b"v/1\x01\x02\x00\x00\x00", "image/x-exr"),
+        (b"glTF\x02\x00\x00\x00", "model/gltf-binary"),
+    ],
+)
+def test_signatures(head, media_type):
+    assert types.sniff(head) == media_type
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"R", b"RIFF", b"RIFF\0\0\0\0ABCD", b"regenstore = 1\n", b"\x00" * 64, b"ftyp", b"\xff\xd8"]
+)
+def test_what_is_no_medium_is_not_taken_for_one(head):
+    assert types.sniff(head) is None
+
+
+def test_names_and_suffixes():
+    for suffix, media_type in types.BY_SUFFIX.items():
+        assert types.by_name(f"a/b.c{suffix}") == types.by_name(f"A{suffix.upper()}".encode()) == media_type
+        assert types.by_name("x" + types.suffix_for(media_type)) == media_type
+    assert types.by_name("noext") == types.by_name(".png") == types.by_name("x.png.txt") == types.UNKNOWN
+    assert types.by_name(b"\xff\xfe.png") == "image/png"
+    assert types.suffix_for("what/ever") == ""
+
+
+def test_content_counts_before_the_name():
+    png = b"\x89PNG\r\n\x1a\n"
+    assert types.of_content(png, "x.mp4") == "image/png"
+    assert types.of_content(b"hello", b"x.mp4") == "video/mp4"
+    assert types.of_content(b"hello", "x") == types.UNKNOWN
+
+
+@pytest.mark.parametrize(("media_type", "kind"), [("image/png", "image"), ("video/mp4", "video"), ("model", "model")])
+def test_kinds(media_type, kind):
+    assert types.kind(media_type) == kind
