@@ -6,6 +6,7 @@ dependencies first, each key once, also across processes.
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -13,12 +14,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from regenstore.errors import GenerationError, InternalError, InvalidInput, NotFound, RegenstoreError, TrustRequired
+from regenstore.errors import (
+    GenerationError,
+    InternalError,
+    InvalidInput,
+    NotFound,
+    RegenstoreError,
+    StorageError,
+    TrustRequired,
+)
 from regenstore.generators.api import Declaration, Item
 from regenstore.generators.registry import Registry
 from regenstore.jobs.local import Job, LocalExecutor, Slot
 from regenstore.objects import durable, toml
 from regenstore.objects.content_store import ContentStore
+from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Input, Recipe
 from regenstore.objects.result import Content, Result
@@ -142,7 +152,7 @@ class Realiser:
         self._find = find
         self._clock = clock
         self._lock = threading.Lock()
-        self._cancelled = threading.Event()
+        self._checked: dict[str, tuple[int, int, int]] = {}
 
     # -------------------------------------------------------------------------------- looking up
 
@@ -384,4 +394,16 @@ class Realiser:
             raise GenerationError(
                 "input-changed", f"its input '{name}'{where} was made again with other bytes than {digest}"
             )
+        self._check_bytes(found, digest)
         return found
+
+    def _check_bytes(self, path: str, digest: Digest) -> None:
+        """Raise StorageError (``store-damaged``) for a stored file that is not what its name says: nothing is
+        made, and recorded, from damaged inputs. Each file is read once per state."""
+        with durable.storage_errors(path):
+            found = os.stat(path)
+            state = (found.st_ino, found.st_size, found.st_mtime_ns)
+            if self._checked.get(path) != state:
+                if hash_own_file(path)[0] != digest:
+                    raise StorageError("store-damaged", f"{path} does not hold the bytes of {digest}")
+                self._checked[path] = state

@@ -437,6 +437,22 @@ def test_an_input_with_other_bytes_than_pinned_is_told(studio):
     assert "join x" not in studio.runs()
 
 
+@pytest.mark.parametrize("damage", [b"se", b"SEA"], ids=["short", "changed"])
+def test_nothing_is_made_from_a_damaged_input(studio, damage):
+    path = Path(studio.store.find(studio.put(b"sea")))
+    good = recipe("join", "good", a=studio.put(b"plate"))
+    path.chmod(0o644)
+    path.write_bytes(damage)
+    outcomes = studio.run(recipe("join", "x", a=hash_bytes(b"sea")), good)
+    assert outcomes["0"].error.kind == "store-damaged"
+    assert str(path) in outcomes["0"].error.message
+    assert studio.read(outcomes["1"]) == b"plate+good"
+    assert "join x" not in studio.runs()
+    path.unlink()
+    studio.put(b"sea")
+    assert studio.read(studio.run(recipe("join", "x", a=hash_bytes(b"sea")))["0"]) == b"sea+x"
+
+
 def test_the_limit_stops_everything(studio):
     begun = time.monotonic()
     outcomes = studio.run(recipe("stuck", "a"), recipe("stuck", "b"), recipe("stuck", "c"), limit=1.0)
