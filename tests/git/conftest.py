@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = base / "film-template"
     with lease(str(base), "film-template.lease", lambda: None):
         if not (folder / "built").exists():
+            shutil.rmtree(folder, ignore_errors=True)
             project.build(folder)
             (folder / "built").touch()
     return folder
