@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
@@ -320,8 +320,3 @@ def _alone(path: str) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
-
-
-def content_table(outputs: Mapping[str, Content]) -> dict[str, dict[str, object]]:
-    """Outputs as plain data, for ``--json``."""
-    return {name: {"digest": str(c.digest), "size": c.size, "media_type": c.media_type} for name, c in outputs.items()}
