@@ -50,7 +50,7 @@ def with_prompt(prompt: str) -> Recipe:
 
 
 @given(RECIPES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_reading_what_was_written_gives_the_same_recipe(recipe):
     text = encoded(recipe)
     again = toml.decode(text)
@@ -272,7 +272,7 @@ def parsed(text: bytes) -> tuple[bytes, int] | None:
 
 
 @given(RECIPES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_the_scan_agrees_with_the_parser_or_gives_up(recipe):
     text = encoded(recipe)
     found = scan_take(text)
