@@ -58,7 +58,7 @@ def test_placing_leaves_the_recipe(film: Film) -> None:
     said = done.stderr.decode()
     assert done.returncode == 0
     assert "file size limit" in said
-    assert "'regenstore get' brings it" in said
+    assert "'regenstore get' brings them" in said
     assert film.read(C) == film.blob(C)
     film.quiet(later=True)
     film.no_leftovers()
