@@ -85,6 +85,7 @@ KINDS: dict[str, str] = {
     "bad-config": "Correct the value with 'git config'.",
     "bad-media-type": "Use a file name ending of a type that the generator makes.",
     "no-change": "Nothing to do.",
+    "no-such-take": "Run 'regenstore takes PATH' for those that are known, then give its digest with --take.",
     "imported-media": "Make a recipe with 'regenstore new'; imported media have none to change or record.",
     "dependency-cycle": "Give one of the recipes another input.",
     # not found

@@ -55,6 +55,8 @@ class Outcome:
     content: Content | None = None
     seconds: float | int | None = None
     """What the content cost to make, when it was made."""
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    """Of the environment in which it was made just now; empty for what was present."""
     error: RegenstoreError | None = None
 
     @property
@@ -74,6 +76,8 @@ class Step:
     depends: set[RecipeKey] = field(default_factory=set)
     seconds: float | None = None
     """Estimated; None when nothing tells."""
+    again: bool = False
+    """Run it although there are results: a second run, beside the take."""
 
 
 @dataclass
@@ -175,11 +179,14 @@ class Realiser:
     def _complete(self, outputs: Mapping[str, Content]) -> bool:
         return all(self._store.find(c.digest, c.size) is not None for c in outputs.values())
 
-    def plan(self, wants: Iterable[Want]) -> Plan:
-        """What is present, what has to be generated and in which order, and what cannot be had."""
+    def plan(self, wants: Iterable[Want], *, again: bool = False) -> Plan:
+        """What is present, what has to be generated and in which order, and what cannot be had.
+
+        With ``again``, every want is run, also one whose take is present.
+        """
         plan = Plan()
         for want in wants:
-            found = self.lookup(want.recipe)
+            found = None if again else self.lookup(want.recipe)
             if found is not None:
                 plan.present.append(Outcome(want, *found))
                 continue
@@ -189,6 +196,7 @@ class Realiser:
                 plan.failed.append(Outcome(want, error=error))
                 continue
             plan.waiting.setdefault(key, []).append(want)
+            plan.steps[key].again |= again
         return plan
 
     def _add(self, want: Want, plan: Plan) -> RecipeKey:
@@ -316,7 +324,7 @@ class Realiser:
                 "output-missing", f"the run gave no output '{want.recipe.output.name}' (it gave: {made})"
             )
             return Outcome(want, error=error)
-        return Outcome(want, content, result.seconds)
+        return Outcome(want, content, result.seconds, result.fingerprint)
 
     def _job(self, step: Step) -> Job:
         declaration = self._registry.find(step.recipe.generator or "").declaration
@@ -337,7 +345,7 @@ class Realiser:
             with self._lock:
                 results = self._cache.results(step.key)
             for result in results:
-                if self._complete(result.outputs):
+                if not step.again and self._complete(result.outputs):
                     return result
             assert step.recipe.generator is not None
             declaration = self._registry.runnable(step.recipe.generator, step.recipe.version)

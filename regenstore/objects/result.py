@@ -48,6 +48,30 @@ class KnownOutput:
 
 
 @dataclass(frozen=True)
+class Proof:
+    """What a second run of a recipe gave, beside its take, and in which environment."""
+
+    key: RecipeKey
+    take: Digest
+    second: Digest
+    """What the second run gave; the take itself where the bytes are equal."""
+    tier: str
+    """``bytes``, ``content``, ``equivalent`` or ``different``."""
+    metric: str
+    score: float | None
+    threshold: float | None
+    seconds: float
+    created: float
+    """Seconds since the epoch."""
+    fingerprint: Mapping[str, str]
+
+    @property
+    def proves(self) -> bool:
+        """Whether the take comes back, as it is or as good as."""
+        return self.tier != "different"
+
+
+@dataclass(frozen=True)
 class BlobRecord:
     """What a recipe blob in Git says, kept for ever because blobs never change."""
 

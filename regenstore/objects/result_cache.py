@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
@@ -19,10 +19,10 @@ from regenstore.errors import FormatError, StorageError
 from regenstore.objects import durable, toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
-from regenstore.objects.result import BlobRecord, Content, KnownOutput, Result
+from regenstore.objects.result import BlobRecord, Content, KnownOutput, Proof, Result
 
 FILE = "results.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x52474E53  # "RGNS"
 _SCHEMA = """
 CREATE TABLE recipe (key BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
@@ -42,6 +42,14 @@ CREATE TABLE run (
     process INTEGER NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL DEFAULT '');
 CREATE INDEX run_by_state ON run (state, started);
 """
+_PROOFS = """
+CREATE TABLE proof (
+    key BLOB NOT NULL, take BLOB NOT NULL, fingerprint TEXT NOT NULL, second BLOB NOT NULL, tier TEXT NOT NULL,
+    metric TEXT NOT NULL, score REAL, threshold REAL, seconds REAL NOT NULL, created REAL NOT NULL,
+    PRIMARY KEY (key, take, fingerprint)) WITHOUT ROWID
+"""
+_STEPS = (_SCHEMA, _PROOFS)
+"""What brings a database from version n to n + 1."""
 _OUTPUTS_OF_KEY = (
     " FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? ORDER BY r.created DESC, r.id DESC, o.name"
 )
@@ -79,7 +87,7 @@ class ResultCache:
                     result.seconds,
                     recipe.generator,
                     recipe.version,
-                    json.dumps(dict(result.fingerprint), sort_keys=True),
+                    _text(result.fingerprint),
                 ),
             )
             db.executemany(
@@ -146,6 +154,23 @@ class ResultCache:
         )
         values = sorted(row[0] for row in rows)
         return values[len(values) // 2] if values else None
+
+    # -------------------------------------------------------------------------------- proofs
+
+    def add_proof(self, proof: Proof) -> None:
+        """Keep a proof; the newest stands for its key, take and environment."""
+        row = (proof.key.raw, proof.take.raw, _text(proof.fingerprint), proof.second.raw, proof.tier, proof.metric)
+        more = (proof.score, proof.threshold, proof.seconds, proof.created)
+        query = "INSERT OR REPLACE INTO proof VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        self._write(lambda db: db.execute(query, (*row, *more)))
+
+    def proofs(self, key: RecipeKey, take: Digest) -> list[Proof]:
+        """All proofs of a take, from every environment it was run in, newest first."""
+        rows = self._rows("SELECT * FROM proof WHERE key = ? AND take = ? ORDER BY created DESC", (key.raw, take.raw))
+        return [
+            Proof(key, take, Digest(second), tier, metric, score, threshold, seconds, created, json.loads(fingerprint))
+            for _, _, fingerprint, second, tier, metric, score, threshold, seconds, created in rows
+        ]
 
     # -------------------------------------------------------------------------------- Git's blobs
 
@@ -256,8 +281,8 @@ class ResultCache:
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA mmap_size = 268435456")
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                self._create(db)
+            if version < SCHEMA_VERSION:
+                self._upgrade(db)
             elif version > SCHEMA_VERSION:
                 raise FormatError(
                     "newer-store", f"{self.path} has version {version}; {SCHEMA_VERSION} is the newest known here"
@@ -268,13 +293,15 @@ class ResultCache:
         return db
 
     @staticmethod
-    def _create(db: sqlite3.Connection) -> None:
+    def _upgrade(db: sqlite3.Connection) -> None:
+        """Take the steps that the database has not had, all or none."""
         db.execute("BEGIN IMMEDIATE")
-        if db.execute("PRAGMA user_version").fetchone()[0] == 0:  # another process may have been faster
-            for statement in _SCHEMA.split(";"):
+        version = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been faster
+        for step in _STEPS[version:]:
+            for statement in step.split(";"):
                 db.execute(statement)
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
         db.execute("COMMIT")
 
     def _error(self, error: sqlite3.Error) -> StorageError:
@@ -299,6 +326,10 @@ def _use_wal(db: sqlite3.Connection) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
+
+
+def _text(fingerprint: Mapping[str, str]) -> str:
+    return json.dumps(dict(fingerprint), sort_keys=True)
 
 
 def _damaged(error: sqlite3.Error) -> bool:

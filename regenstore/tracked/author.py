@@ -130,6 +130,11 @@ def write(bench: Workbench, path: bytes, recipe: Recipe, *, generate: bool, prog
     return _write_medium(bench, path, recipe, content, seconds, seen)
 
 
+def adopt_take(bench: Workbench, path: bytes, recipe: Recipe, content: Content, seconds: float | int | None) -> Written:
+    """Make a stored content the take of the recipe at a path, in recipe and worktree."""
+    return _write_medium(bench, path, recipe, content, seconds, _keep_present(bench, path))
+
+
 def _keep_present(bench: Workbench, path: bytes) -> Identity | None:
     """Store the medium that lies at a path, which may be the last copy; gives the file's identity."""
     held = bench.held(path)

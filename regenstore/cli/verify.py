@@ -1,0 +1,103 @@
+"""``regenstore verify``"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import click
+
+from regenstore.cli.context import ConsoleProgress, emit_json, json_option, open_repository, show_path, worktree_paths
+from regenstore.tracked import proof
+from regenstore.tracked.proof import Verdict
+
+
+@click.command()
+@click.argument("paths", nargs=-1)
+@click.option("--all", "-a", "everything", is_flag=True, help="Every tracked recipe with a take.")
+@click.option("--sample", type=click.IntRange(1), metavar="N", help="N of them, by chance.")
+@click.option("--changed", is_flag=True, help="Only those without a proof that holds in this environment.")
+@click.option("--jobs", "-j", type=click.IntRange(1, 256), help="How many are run at a time.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only show what would be run.")
+@json_option
+def command(
+    paths: tuple[str, ...],
+    everything: bool,
+    sample: int | None,
+    changed: bool,
+    jobs: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Run recipes a second time, beside their takes, and compare: do the takes come back?
+
+    Tiers: bytes equal; content equal (decoded pixels, samples, frames); equivalent (by a metric, with its
+    threshold); different. Both are kept when they differ. Exit code 1 if a take did not come back.
+
+    \b
+    Examples:
+      regenstore verify shots/sh010.mp4
+      regenstore verify --all --changed -j 2
+      regenstore verify --sample 5
+    """
+    if not paths and not (everything or sample or changed):
+        raise click.UsageError("Give paths, --all, --changed or --sample N.")
+    repository = open_repository()
+    if jobs is not None:
+        repository.settings = replace(repository.settings, jobs=jobs)
+    bench = repository.workbench
+    recipes = proof.candidates(bench, worktree_paths(repository, paths))
+    if changed:
+        recipes = proof.unproven(bench, recipes)
+    if sample is not None:
+        recipes = proof.sample(recipes, sample)
+    plan = proof.plan_verify(bench, recipes)
+    if dry_run:
+        for step in plan.steps.values():
+            click.echo(f"would run {step.label}" + ("" if step.seconds is None else f", about {step.seconds:.3g} s"))
+        return
+    verdicts = []
+    with ConsoleProgress(len(plan.steps)) as progress:
+        for verdict in proof.verify(bench, plan, progress):
+            verdicts.append(verdict)
+            if not as_json:
+                _tell(verdict)
+    bad = [v for v in verdicts if v.proof is None or not v.proof.proves]
+    if as_json:
+        emit_json("verify", {"paths": [_fields(v) for v in verdicts]})
+    else:
+        click.echo(f"{len(verdicts) - len(bad)} of {len(verdicts)} takes come back")
+    sys.exit(1 if bad else 0)
+
+
+def _tell(verdict: Verdict) -> None:
+    shown = show_path(verdict.path)
+    if verdict.error is not None:
+        click.echo(f"{shown}: not verified: {verdict.error.message}\n  hint: {verdict.error.hint}", err=True)
+        return
+    assert verdict.proof is not None and verdict.likeness is not None
+    given = verdict.proof
+    score = "" if given.score is None else f", {given.metric} {given.score:g} (at least {given.threshold:g})"
+    more = f": {verdict.likeness.difference}" if verdict.likeness.difference else ""
+    click.echo(f"{given.tier:<10} {shown}{score}{more}")
+    if given.second != given.take:
+        click.echo(f"           both are kept; the second run gave {given.second.short} ('regenstore takes {shown}')")
+
+
+def _fields(verdict: Verdict) -> dict[str, object]:
+    if verdict.error is not None:
+        return {"path": show_path(verdict.path), "kind": verdict.error.kind, "message": verdict.error.message}
+    assert verdict.proof is not None and verdict.likeness is not None
+    given = verdict.proof
+    return {
+        "path": show_path(verdict.path),
+        "tier": given.tier,
+        "take": str(given.take),
+        "second": str(given.second),
+        "metric": given.metric or None,
+        "score": given.score,
+        "threshold": given.threshold,
+        "difference": verdict.likeness.difference or None,
+        "seconds": given.seconds,
+        "fingerprint": dict(given.fingerprint),
+    }

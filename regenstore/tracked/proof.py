@@ -1,0 +1,204 @@
+"""Proofs: does a take come back? A second run beside it says so; both are kept when they differ."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from regenstore.errors import InvalidInput, NotFound, RegenstoreError
+from regenstore.jobs.local import Slot
+from regenstore.media.likeness import BYTES, Likeness, compare
+from regenstore.objects import toml
+from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Recipe
+from regenstore.objects.result import Proof, Result
+from regenstore.realise import Outcome, Plan, Progress, Want
+from regenstore.tracked.author import Written, adopt_take
+from regenstore.tracked.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What verifying one path gave: a proof with the comparison, or the error why there is none."""
+
+    path: bytes
+    proof: Proof | None = None
+    likeness: Likeness | None = None
+    error: RegenstoreError | None = None
+
+
+@dataclass(frozen=True)
+class KnownTake:
+    """A content that a recipe is known to have made. ``proof`` is of the recorded take beside it."""
+
+    digest: Digest
+    size: int
+    made: float | None
+    """Seconds since the epoch; None for a take of which only the blob tells."""
+    seconds: float | int | None
+    recorded: bool
+    stored: bool
+
+
+class Environments:
+    """The environment fingerprint of each generator here, asked once."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        self._slot: Slot | None = None
+        self._known: dict[tuple[str, str], Mapping[str, str]] = {}
+
+    def __enter__(self) -> Environments:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._slot is not None:
+            self._slot.close()
+
+    def of(self, recipe: Recipe) -> Mapping[str, str]:
+        """The fingerprint; raises what makes the generator unusable here."""
+        assert recipe.generator is not None
+        name = (recipe.generator, recipe.version)
+        if name not in self._known:
+            declaration = self._bench.registry.runnable(*name)
+            self._slot = self._slot or self._bench.realiser.executor.slot()
+            self._known[name] = self._slot.probe(declaration)[1]
+        return self._known[name]
+
+    def valid(self, recipe: Recipe) -> Proof | None:
+        """The proof of a recipe's take that holds here and now, or None."""
+        return next((p for p in proofs_of(self._bench, recipe) if p.fingerprint == self.of(recipe)), None)
+
+
+def proofs_of(bench: Workbench, recipe: Recipe) -> list[Proof]:
+    """All proofs of a recipe's take, from every environment, newest first."""
+    take = recipe.output.take
+    return [] if recipe.key is None or take is None else bench.cache.proofs(recipe.key, take.digest)
+
+
+def candidates(bench: Workbench, paths: Sequence[bytes]) -> dict[bytes, Recipe]:
+    """The recipes in Git's index with a take to verify: all, or those at and below the given paths."""
+    found = {}
+    for path in bench.tracked(paths):
+        recipe = toml.decode_or_none(bench.index_text(path))
+        if recipe is not None and recipe.key is not None and recipe.output.take is not None:
+            found[path] = recipe
+    return found
+
+
+def unproven(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> dict[bytes, Recipe]:
+    """Those without a proof that holds in this environment."""
+    with Environments(bench) as here:
+        found = {}
+        for path, recipe in recipes.items():
+            try:
+                if here.valid(recipe) is None:
+                    found[path] = recipe
+            except RegenstoreError:
+                found[path] = recipe  # verifying it says what is wrong
+        return found
+
+
+def sample(recipes: Mapping[bytes, Recipe], count: int, seed: int | None = None) -> dict[bytes, Recipe]:
+    """Some of them, by chance; the same ones for the same seed."""
+    names = sorted(recipes)
+    chosen = random.Random(seed).sample(names, min(count, len(names)))  # noqa: S311  nothing secret
+    return {path: recipes[path] for path in sorted(chosen)}
+
+
+def plan_verify(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> Plan:
+    """What verifying would run: each key once more, and inputs that are missing first."""
+    return bench.realiser.plan([Want(os.fsdecode(path), recipe) for path, recipe in recipes.items()], again=True)
+
+
+def verify(
+    bench: Workbench, plan: Plan, progress: Progress, clock: Callable[[], float] = time.time
+) -> Iterator[Verdict]:
+    """Carry out a plan and give each path's verdict as it is decided. The take is never touched: what the
+    second run gave is stored beside it, under its own digest."""
+    for outcome in bench.realiser.run(plan, progress):
+        path = os.fsencode(outcome.want.label)
+        if outcome.error is not None:
+            yield Verdict(path, error=outcome.error)
+        else:
+            yield _judge(bench, path, outcome, clock())
+
+
+def _judge(bench: Workbench, path: bytes, outcome: Outcome, now: float) -> Verdict:
+    recipe, content = outcome.want.recipe, outcome.content
+    take = recipe.output.take
+    assert content is not None and take is not None and recipe.key is not None
+    if content.digest == take.digest:
+        likeness = Likeness(BYTES)
+    else:
+        files = bench.store.find(take.digest, take.size), bench.store.find(content.digest, content.size)
+        if files[0] is None or files[1] is None:
+            error = NotFound("content-missing", "the second run gave other bytes, and the take is not here to compare")
+            return Verdict(path, error=error)
+        likeness = compare(files[0], files[1], recipe.output.media_type)
+    proof = Proof(
+        recipe.key,
+        take.digest,
+        content.digest,
+        likeness.tier,
+        likeness.metric,
+        likeness.score,
+        likeness.threshold,
+        float(outcome.seconds or 0.0),
+        now,
+        outcome.fingerprint,
+    )
+    bench.cache.add_proof(proof)
+    return Verdict(path, proof, likeness)
+
+
+# ------------------------------------------------------------------------------------------- takes
+
+
+def takes(bench: Workbench, path: bytes) -> list[KnownTake]:
+    """Every content that the recipe at a path is known to have made, the recorded take first."""
+    recipe = bench.current(path)
+    if recipe.key is None:
+        raise InvalidInput("imported-media", f"{os.fsdecode(path)}: it is imported media; no recipe made it")
+    found: dict[Digest, KnownTake] = {}
+    take = recipe.output.take
+    if take is not None:
+        stored = bench.store.find(take.digest, take.size) is not None
+        found[take.digest] = KnownTake(take.digest, take.size, None, recipe.output.seconds, True, stored)
+    for result in bench.cache.results(recipe.key):
+        content = result.outputs.get(recipe.output.name)
+        if content is not None:
+            recorded = take is not None and take.digest == content.digest
+            stored = bench.store.find(content.digest, content.size) is not None
+            known = KnownTake(content.digest, content.size, result.created, result.seconds, recorded, stored)
+            found[content.digest] = known
+    return sorted(found.values(), key=lambda known: (not known.recorded, -(known.made or 0.0)))
+
+
+def accept(bench: Workbench, path: bytes, wanted: str | None) -> Written:
+    """Take another known content as the take: the one whose digest begins with ``wanted`` (hex digits), or
+    the only other one. The recipe changes in the worktree, and the medium with it; nothing is staged."""
+    shown = os.fsdecode(path)
+    recipe = bench.current(path)
+    others = [known for known in takes(bench, path) if not known.recorded]
+    prefix = (wanted or "").removeprefix(Digest.PREFIX).lower()
+    matching = [known for known in others if known.digest.hex.startswith(prefix)]
+    if len(matching) != 1:
+        listed = ", ".join(known.digest.short for known in matching or others) or "none"
+        why = "no other take is known" if not others else "it is not clear which take"
+        raise InvalidInput("no-such-take", f"{shown}: {why} (others: {listed})")
+    chosen = matching[0]
+    result = (
+        next((r for r in bench.cache.results(recipe.key) if _holds(r, recipe, chosen)), None) if recipe.key else None
+    )
+    if result is None:
+        raise NotFound("content-missing", f"{shown}: {chosen.digest.short} is no recorded result any more")
+    return adopt_take(bench, path, recipe, result.outputs[recipe.output.name], result.seconds)
+
+
+def _holds(result: Result, recipe: Recipe, known: KnownTake) -> bool:
+    content = result.outputs.get(recipe.output.name)
+    return content is not None and content.digest == known.digest

@@ -1,0 +1,66 @@
+"""Proofs in the result cache, and databases from before there were any."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from regenstore.errors import FormatError
+from regenstore.objects import result_cache
+from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.ids import RecipeKey
+from regenstore.objects.result import Proof
+from regenstore.objects.result_cache import ResultCache
+
+KEY = RecipeKey(bytes(range(32)))
+TAKE, SECOND = hash_bytes(b"take"), hash_bytes(b"second")
+PROOF = Proof(KEY, TAKE, SECOND, "equivalent", "PSNR", 61.5, 45.0, 2.5, 1000.0, {"library": "1", "machine": "x"})
+
+
+def test_proofs_come_back_as_they_were_newest_first(tmp_path: Path) -> None:
+    cache = ResultCache(str(tmp_path))
+    exact = replace(
+        PROOF, tier="bytes", second=TAKE, metric="", score=None, threshold=None, fingerprint={}, created=2000.0
+    )
+    cache.add_proof(PROOF)
+    cache.add_proof(exact)
+    assert ResultCache(str(tmp_path)).proofs(KEY, TAKE) == [exact, PROOF]
+    assert cache.proofs(KEY, SECOND) == []
+    assert [proof.proves for proof in (exact, PROOF, replace(PROOF, tier="different"))] == [True, True, False]
+
+
+def test_the_newest_proof_of_an_environment_replaces_the_one_before(tmp_path: Path) -> None:
+    cache = ResultCache(str(tmp_path))
+    later = replace(PROOF, tier="different", created=3000.0, fingerprint={"machine": "x", "library": "1"})
+    cache.add_proof(PROOF)
+    cache.add_proof(later)
+    assert cache.proofs(KEY, TAKE) == [later]
+
+
+def test_a_database_of_version_1_is_taken_over_whole(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "results.sqlite") as db:
+        for statement in result_cache._SCHEMA.split(";"):
+            db.execute(statement)
+        db.execute("INSERT INTO recipe VALUES (?, ?)", (KEY.raw, b"text"))
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    cache = ResultCache(str(tmp_path))
+    cache.add_proof(PROOF)
+    cache.close()
+    with sqlite3.connect(tmp_path / "results.sqlite") as db:
+        assert db.execute("PRAGMA user_version").fetchone()[0] == 2
+        assert db.execute("SELECT text FROM recipe").fetchall() == [(b"text",)]
+        assert db.execute("SELECT count(*) FROM proof").fetchone()[0] == 1
+    db.close()
+
+
+def test_a_database_from_the_future_is_refused_untouched(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "results.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(FormatError) as raised:
+        ResultCache(str(tmp_path)).add_proof(PROOF)
+    assert raised.value.kind == "newer-store"
