@@ -155,9 +155,13 @@ def _process() -> int:
 
         return answer
 
+    def answered() -> None:
+        if filters:
+            filters[0].smudge.ahead()
+
     try:
         handshake(reader, 1)
-        serve(reader, 1, {b"clean": handler("clean"), b"smudge": handler("smudge")}, _failed)
+        serve(reader, 1, {b"clean": handler("clean"), b"smudge": handler("smudge")}, _failed, answered)
         if filters:
             filters[0].finish()
     except FormatError as error:
@@ -165,6 +169,9 @@ def _process() -> int:
         return error.exit_code
     except RegenstoreError as error:
         _say(f"{error.message}. {error.hint}")
+    finally:
+        if filters:
+            filters[0].smudge.discard()
     return 0
 
 

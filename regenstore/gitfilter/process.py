@@ -48,11 +48,18 @@ def handshake(reader: PacketReader, out: int) -> None:
     write_all(out, text_packets(*known))
 
 
-def serve(reader: PacketReader, out: int, handlers: dict[bytes, Handler], failed: Callable[[Request], None]) -> None:
+def serve(
+    reader: PacketReader,
+    out: int,
+    handlers: dict[bytes, Handler],
+    failed: Callable[[Request], None],
+    answered: Callable[[], None] = lambda: None,
+) -> None:
     """Answer requests until git closes the pipe.
 
     A handler that raises is reported through ``failed`` and answered with an error: git then stops before
-    it changes anything. Handlers are total; only bytes that could not be made safe get there.
+    it changes anything. Handlers are total; only bytes that could not be made safe get there. ``answered``
+    is called after each answer: there is time while git works on it.
     """
     while True:
         try:
@@ -76,6 +83,7 @@ def serve(reader: PacketReader, out: int, handlers: dict[bytes, Handler], failed
             write_all(out, text_packets(b"status=error"))
         else:
             _reply(out, payload)
+        answered()
 
 
 def _request(reader: PacketReader) -> Request:
