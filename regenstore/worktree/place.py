@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 import stat
 import time
@@ -279,7 +278,7 @@ def identity(found: os.stat_result | None) -> Identity | None:
 
 def _copy_beside(temp: str, folder: int, name: bytes) -> None:
     """Another file system is mounted inside the worktree: copy to a hidden name beside, then rename."""
-    beside = b".regenstore-" + secrets.token_hex(6).encode()
+    beside = b".regenstore-" + os.urandom(6).hex().encode()
     state = os.stat(temp)
     try:
         with open(temp, "rb") as source:
@@ -308,7 +307,7 @@ class _Stage:
         home, top = location.git_dir, os.fsdecode(location.top)
         if os.stat(home).st_dev != os.stat(top).st_dev:
             home = top
-        self.folder = f"{home}/{'.' if home == top else ''}{STAGE_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+        self.folder = f"{home}/{'.' if home == top else ''}{STAGE_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
         umask = os.umask(0)
         os.umask(umask)
         self.mode = 0o666 & ~umask
