@@ -71,7 +71,11 @@ class GitEnvironment:
 def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
     """The settings for a repository; raises InvalidInput (``bad-config``) naming the setting."""
     found = dict(os.environ if environ is None else environ)
-    pairs = git.run("config", "-z", "--get-regexp", r"^(regenstore\.|extensions\.objectformat$)", check=False).stdout
+    answer = git.run("config", "-z", "--get-regexp", r"^(regenstore\.|extensions\.objectformat$)", check=False)
+    if answer.returncode > 1:  # 1: nothing is set
+        why = answer.stderr.decode(errors="replace").strip()
+        raise InvalidInput("bad-config", f"Git's configuration cannot be read: {why}")
+    pairs = answer.stdout
     values: dict[str, str] = {}
     for pair in pairs.decode(errors="surrogateescape").split("\0"):
         name, separator, value = pair.partition("\n")

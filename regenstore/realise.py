@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,7 +36,7 @@ from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.leases import lease
 from regenstore.worktree.paths import check_relative
 
-FindRecipe = Callable[[Digest, str | None], Recipe | None]
+FindRecipes = Callable[[Digest, str | None], Iterator[Recipe]]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Realiser:
         cache: ResultCache,
         registry: Registry,
         executor: LocalExecutor,
-        find: FindRecipe,
+        find: FindRecipes,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -216,9 +216,7 @@ class Realiser:
             for name, given in inputs:
                 if self._store.find(given.digest) is not None:
                     continue
-                key, producer = self._needed(name, given)
-                if key in above:
-                    raise InvalidInput("dependency-cycle", "its inputs lead back to itself")
+                key, producer = self._needed(name, given, above)
                 step.depends.add(key)
                 if key not in plan.steps and key not in added:
                     path.append((self._step(given.path or name, producer, key), iter(producer.inputs.items())))
@@ -231,13 +229,21 @@ class Realiser:
         plan.steps.update(added)
         return root
 
-    def _needed(self, name: str, given: Input) -> tuple[RecipeKey, Recipe]:
-        """The recipe that makes an input that is not in the store; raises NotFound (``input-missing``)."""
-        producer = self._producer(given.digest, given.path)
-        if producer is not None and producer.key is not None:
-            return producer.key, producer
+    def _needed(self, name: str, given: Input, above: Set[RecipeKey]) -> tuple[RecipeKey, Recipe]:
+        """The recipe that makes an input that is not in the store, and does not need what is ``above`` it;
+        raises NotFound (``input-missing``), or InvalidInput (``dependency-cycle``)."""
+        why = "no recipe is known for it"
+        circular = False
+        for producer in self._producers(given.digest, given.path):
+            if producer.key is None:
+                why = "it is imported media"
+            elif producer.key in above:
+                circular = True
+            else:
+                return producer.key, producer
+        if circular:
+            raise InvalidInput("dependency-cycle", "its inputs lead back to itself")
         where = f" ({given.path})" if given.path else ""
-        why = "no recipe is known for it" if producer is None else "it is imported media"
         raise NotFound("input-missing", f"its input '{name}'{where} is not in the store, and {why}")
 
     def _step(self, label: str, recipe: Recipe, key: RecipeKey) -> Step:
@@ -248,19 +254,20 @@ class Realiser:
             raise InvalidInput("bad-media-type", f"'{declaration.name}' does not make {recipe.output.media_type}")
         return Step(key, recipe, label, seconds=self._estimate(recipe, declaration, params))
 
-    def _producer(self, digest: Digest, hint: str | None) -> Recipe | None:
+    def _producers(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
+        """The recipes known to have made a content: by the database, then by Git."""
         with self._lock:
             known = self._cache.known_outputs(digest)
         for made in known:
             recipe = toml.decode_or_none(made.recipe)
             if recipe is not None:
-                return recipe
+                yield recipe
         try:
             if hint is not None:
                 check_relative(hint.encode(errors="surrogateescape"))
         except InvalidInput:
             hint = None  # a path hint that leaves the worktree is never looked at
-        return self._find(digest, hint)
+        yield from self._find(digest, hint)
 
     def _estimate(self, recipe: Recipe, declaration: Declaration, params: Mapping[str, object]) -> float | None:
         """The larger of what the blob and the generator say, so that a blob cannot talk its cost down."""

@@ -9,12 +9,12 @@ regenstore-filter merge-driver BASE OURS THEIRS MARKER PATH
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # importing typing would take a third of the time until git's handshake is answered
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from regenstore.gitfilter.process import Payload, Request
     from regenstore.gitfilter.smudge import Missing
 
@@ -25,8 +25,6 @@ def main() -> None:
     command = arguments[0] if arguments else ""
     # For some of its children that work in a submodule, Git sets this; most git commands refuse to run with it.
     os.environ.pop("GIT_INTERNAL_SUPER_PREFIX", None)
-    signal.signal(signal.SIGINT, _interrupted)
-    signal.signal(signal.SIGTERM, _interrupted)
     try:
         if command == "process":
             code = _process()
@@ -46,8 +44,15 @@ def main() -> None:
     os._exit(code)  # nothing is left to do, and the interpreter takes its time to find that out
 
 
-def _interrupted(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+def _catch_signals() -> None:
+    """From now on there may be something to clean up when git, or somebody else, stops this process."""
+    import signal
+
+    def interrupted(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
 
 
 class _Filters:
@@ -62,6 +67,7 @@ class _Filters:
         from regenstore.refs.git import blob_id
         from regenstore.repository import Repository
 
+        _catch_signals()
         self.report = Report()
         self.repository = repository = Repository.at_top(os.getcwd(), GitEnvironment.read())
         size = repository.settings.oid_size
@@ -155,9 +161,13 @@ def _process() -> int:
 
         return answer
 
+    def answered() -> None:
+        if filters:
+            filters[0].smudge.ahead()
+
     try:
         handshake(reader, 1)
-        serve(reader, 1, {b"clean": handler("clean"), b"smudge": handler("smudge")}, _failed)
+        serve(reader, 1, {b"clean": handler("clean"), b"smudge": handler("smudge")}, _failed, answered)
         if filters:
             filters[0].finish()
     except FormatError as error:
@@ -165,6 +175,9 @@ def _process() -> int:
         return error.exit_code
     except RegenstoreError as error:
         _say(f"{error.message}. {error.hint}")
+    finally:
+        if filters:
+            filters[0].smudge.discard()
     return 0
 
 

@@ -85,20 +85,28 @@ _START = Param(type="number", description="where to begin, in seconds", optional
 _DURATION = Param(type="number", description="how long, in seconds", optional=True, minimum=0.001, maximum=1_000_000)
 
 
+def _share(params: Mapping[str, Any]) -> float:
+    """How dear a style is, measured against a landscape, which ``auto`` may turn out to be."""
+    return {"seascape": 0.6, "skyline": 0.6, "nebula": 0.7, "flow": 0.5, "bars": 0.1, "grid": 0.15}.get(
+        params["style"], 1.0
+    )
+
+
 def _image_cost(params: Mapping[str, Any]) -> Cost:
     pixels = int(params["width"]) * int(params["height"])
-    return Cost(seconds=0.15 + pixels * 0.55e-6, memory=120 * MEGABYTE + pixels * 12)
+    return Cost(seconds=0.15 + pixels * 0.5e-6 * _share(params), memory=120 * MEGABYTE + pixels * 12)
 
 
 def _video_cost(params: Mapping[str, Any]) -> Cost:
     pixels = int(params["width"]) * int(params["height"])
     frames = int(params["frames"])
-    return Cost(seconds=0.4 + frames * (0.004 + pixels * 0.1e-6), memory=160 * MEGABYTE + pixels * 120)
+    each = 0.001 + (0.006 + pixels * 0.2e-6) * _share(params)
+    return Cost(seconds=0.4 + frames * each, memory=160 * MEGABYTE + pixels * 120)
 
 
 def _audio_cost(params: Mapping[str, Any]) -> Cost:
     samples = float(params["duration"]) * int(params["sample_rate"]) * int(params["channels"])
-    return Cost(seconds=0.1 + samples * 0.25e-6, memory=120 * MEGABYTE)
+    return Cost(seconds=0.1 + samples * 0.08e-6, memory=120 * MEGABYTE)
 
 
 def _derived_image_cost(params: Mapping[str, Any]) -> Cost:
@@ -119,7 +127,7 @@ def _derived_video_cost(params: Mapping[str, Any]) -> Cost:
 
 def _derived_audio_cost(params: Mapping[str, Any]) -> Cost:
     seconds = float(params.get("duration", 120.0))
-    return Cost(seconds=0.2 + seconds * (0.06 if "sample_rate" in params else 0.006), memory=120 * MEGABYTE)
+    return Cost(seconds=0.2 + seconds * (0.02 if "sample_rate" in params else 0.004), memory=120 * MEGABYTE)
 
 
 PROCEDURAL_IMAGE = Declaration(

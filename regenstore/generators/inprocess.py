@@ -8,6 +8,7 @@ functions, no BLAS), and the codecs used are integer ones.
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -47,7 +48,7 @@ class InProcess:
 
 
 class InProcessSession:
-    """Makes items in order; there is nothing to load or unload."""
+    """Makes items in order; there is nothing to load or unload. An item that fails leaves no file."""
 
     def __init__(self, implementation: InProcess) -> None:
         self._implementation = implementation
@@ -55,7 +56,12 @@ class InProcessSession:
     def generate(self, items: Iterable[Item], context: Context) -> Iterator[Made]:
         for item in items:
             path = item.output()
-            self._implementation.make(item, path, _ticker(item, context))
+            try:
+                self._implementation.make(item, path, _ticker(item, context))
+            except BaseException:
+                if os.path.exists(path):
+                    os.unlink(path)
+                raise
             yield Made(item.id, {"main": (path, item.media_type)})
 
     def unload(self) -> None:

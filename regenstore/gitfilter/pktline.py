@@ -7,9 +7,12 @@ of them is what a filter's time goes to.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 from regenstore.errors import FormatError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_DATA = 65516
 _BUFFER = 1 << 20

@@ -8,33 +8,41 @@ answered (``git checkout -m`` crashes with it).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from regenstore.gitfilter.pktline import MAX_DATA, BadPacket, EndOfInput, PacketReader, packets, text_packets, write_all
+
+TYPE_CHECKING = False  # typing takes longer to import than the handshake takes
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Handler = Callable[["Request", Iterator[memoryview]], "Payload"]
 
 _BATCH = 15 * MAX_DATA
 
 
-class Request(NamedTuple):
-    """What git asks: a path relative to the worktree's top, raw bytes."""
+class Request:
+    """What git asks: a path relative to the worktree's top, raw bytes; Git's object id in hex, where git
+    tells it; and ``can_delay``, True for a checkout into the worktree."""
 
-    command: bytes
-    path: bytes
-    blob: bytes | None
-    """Git's object id in hex, where git tells it."""
-    can_delay: bool
-    """True for a checkout into the worktree."""
+    __slots__ = ("blob", "can_delay", "command", "path")
+
+    def __init__(self, command: bytes, path: bytes, blob: bytes | None, can_delay: bool) -> None:
+        self.command = command
+        self.path = path
+        self.blob = blob
+        self.can_delay = can_delay
 
 
-class Stored(NamedTuple):
+class Stored:
     """A reply whose bytes are a file's."""
 
-    path: str
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
 
 
 Payload = bytes | Stored
-Handler = Callable[[Request, Iterator[memoryview]], Payload]
 
 
 def handshake(reader: PacketReader, out: int) -> None:
@@ -48,11 +56,18 @@ def handshake(reader: PacketReader, out: int) -> None:
     write_all(out, text_packets(*known))
 
 
-def serve(reader: PacketReader, out: int, handlers: dict[bytes, Handler], failed: Callable[[Request], None]) -> None:
+def serve(
+    reader: PacketReader,
+    out: int,
+    handlers: dict[bytes, Handler],
+    failed: Callable[[Request], None],
+    answered: Callable[[], None] = lambda: None,
+) -> None:
     """Answer requests until git closes the pipe.
 
     A handler that raises is reported through ``failed`` and answered with an error: git then stops before
-    it changes anything. Handlers are total; only bytes that could not be made safe get there.
+    it changes anything. Handlers are total; only bytes that could not be made safe get there. ``answered``
+    is called after each answer: there is time while git works on it.
     """
     while True:
         try:
@@ -76,6 +91,7 @@ def serve(reader: PacketReader, out: int, handlers: dict[bytes, Handler], failed
             write_all(out, text_packets(b"status=error"))
         else:
             _reply(out, payload)
+        answered()
 
 
 def _request(reader: PacketReader) -> Request:

@@ -21,6 +21,7 @@ from regenstore.worktree.pending import Pending
 from regenstore.worktree.place import Placement, Placer
 
 RECIPE_LIMIT = 4 << 20
+_AHEAD_LIMIT = 1 << 20
 
 
 class Missing(NamedTuple):
@@ -65,6 +66,9 @@ class SmudgeFilter:
         self._report = report
         self._inline = inline
         self._queue: dict[bytes, tuple[bytes, bytes | None]] = {}
+        self._newest: tuple[bytes, bytes] | None = None
+        self._found: dict[bytes, str] = {}
+        """Where the media of some queued paths were, when they were staged ahead."""
         self._temps: list[str] = []
 
     def smudge(self, request: Request, content: Iterator[memoryview]) -> Payload:
@@ -92,7 +96,24 @@ class SmudgeFilter:
             made = self._inline(request.path, blob)
             return blob if made is None else Stored(made)
         self._queue[request.path] = (blob, request.blob)
+        self._found.pop(request.path, None)
+        self._newest = request.path, blob
         return blob
+
+    def ahead(self) -> None:
+        """Stage what was asked for last. Called after each answer, while git writes the recipe and prepares
+        its next request: this takes about as long, so it costs no time, and git's pipe is full afterwards
+        instead of waking us up packet by packet."""
+        newest, self._newest = self._newest, None
+        take = scan_take(newest[1]) if newest is not None else None
+        if newest is None or take is None or take[1] > _AHEAD_LIMIT:
+            return
+        try:
+            source = self._store.find(Digest(take[0]), take[1])
+            if source is not None and self._placer().stage_ahead(source, take[1]):
+                self._found[newest[0]] = source
+        except (RegenstoreError, OSError):
+            return  # the real placing meets it again, and tells
 
     def _raw(self, head: bytes, content: Iterator[memoryview]) -> Stored:
         """Raw media that somebody committed: git sends all of it before it reads, so it needs a place."""
@@ -126,7 +147,7 @@ class SmudgeFilter:
         missing: list[Missing] = []
         for path, (text, hexa) in self._queue.items():
             oid = bytes.fromhex(hexa.decode("ascii")) if hexa else self._blob_oid(text)
-            source = self._find(text)
+            source = self._found.pop(path, None) or self._find(text)
             if source is None:
                 missing.append(Missing(path, text, oid))
             else:
@@ -137,6 +158,10 @@ class SmudgeFilter:
                 self._report.left(left.path, "nothing could be written any more")
         elif missing:
             self._bring(missing)
+
+    def discard(self) -> None:
+        """Remove what was staged ahead, if it was not placed."""
+        self._placer().discard()
 
 
 def place(placer: Placer, placements: Sequence[Placement], report: FilterReport) -> bool:

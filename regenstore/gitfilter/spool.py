@@ -30,10 +30,8 @@ class Spooled:
 
     def keep(self, *, wait: bool) -> None:
         if self.temp is not None:
-            if self._store.find(self.digest, self.size) is None:
-                self._store.put_file(self.temp, self.digest, wait=wait)
-            else:
-                durable.unlink(self.temp)
+            # Also over equal bytes: those of another process may not be durable yet.
+            self._store.put_file(self.temp, self.digest, wait=wait)
             self.temp = None
 
     def discard(self) -> None:

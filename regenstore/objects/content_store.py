@@ -12,7 +12,6 @@ Layout below the root: ``cache/ab/<62 hex>``, ``vault/ab/<62 hex>``, ``tmp/``, `
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import stat
 import time
@@ -87,7 +86,7 @@ class ContentStore:
     def temp_path(self, prefix: str = "put") -> str:
         """A fresh name in ``tmp/``, on the contents' file system; nothing is created."""
         self._make(f"{self.root}/tmp")
-        return f"{self.root}/tmp/{prefix}-{os.getpid()}-{secrets.token_hex(6)}"
+        return f"{self.root}/tmp/{prefix}-{os.getpid()}-{os.urandom(6).hex()}"
 
     def put_file(self, path: str, digest: Digest, *, tree: str = VAULT, wait: bool = True) -> None:
         """Move a finished, already hashed file of the store's own file system into the store.

@@ -31,16 +31,15 @@ class RecipeFinder:
         self._blobs = blobs
         self._index = index
 
-    def find(self, digest: Digest, hint: str | None) -> Recipe | None:
-        """The recipe whose take the digest is: at the hinted path of the index, anywhere in the index,
-        or anywhere in history. None when Git knows of none."""
+    def find(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
+        """The recipes whose take the digest is: at the hinted path of the index, anywhere in the index, then
+        anywhere in history. A recipe may come more than once; history is searched only by who asks on."""
         for oid in self._candidates(digest, None if hint is None else os.fsencode(hint)):
             text = self._blobs.read(oid, toml.MAX_BYTES)
             if text is not None and (scan_take(text) or (digest.raw, 0))[0] == digest.raw:
                 recipe = toml.decode_or_none(text)
                 if recipe is not None and recipe.output.take is not None and recipe.output.take.digest == digest:
-                    return recipe
-        return None
+                    yield recipe
 
     def _candidates(self, digest: Digest, hint: bytes | None) -> Iterator[bytes]:
         index = self._index()

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 import stat
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from regenstore.errors import RegenstoreError
 from regenstore.objects import durable
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
 from regenstore.worktree.link import Linker
@@ -74,13 +74,40 @@ class _Staged:
 
 
 class Placer:
-    """Places batches in one worktree. ``oid_size`` is 20 (SHA-1) or 32 (SHA-256)."""
+    """Places batches in one worktree. ``oid_size`` is 20 (SHA-1) or 32 (SHA-256).
+
+    While somebody else works, :meth:`stage_ahead` can do part of the next :meth:`place`; without one,
+    :meth:`discard` undoes it."""
 
     def __init__(self, location: Location, oid_size: int, linker: Linker | None = None, lock_wait: float = LOCK_WAIT):
         self.location = location
         self.oid_size = oid_size
         self.linker = linker or Linker()
         self.lock_wait = lock_wait
+        self._ahead: _Ahead | None = None
+
+    def stage_ahead(self, source: str, size: int) -> bool:
+        """Stage a stored file for a placement that will be asked for. What fails here is left to
+        :meth:`place`, and most of the free room to everybody else. True when it is staged."""
+        try:
+            if self._ahead is None:
+                self._ahead = _Ahead(_Stage(self.location))
+            ahead = self._ahead
+            ahead.room -= size
+            if ahead.room > 0:
+                temp = self._fill(source, ahead.stage, ahead.stage.mode, date := time.time_ns() - _BACKDATE_NS)
+                ahead.temps.setdefault(source, []).append((temp, date))
+                return True
+        except (RegenstoreError, OSError):
+            if self._ahead is not None:
+                self._ahead.room = 0
+        return False
+
+    def discard(self) -> None:
+        """Remove what was staged ahead."""
+        if self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            ahead.stage.close()
 
     def place(self, wishes: Sequence[Placement]) -> PlaceReport:
         """Place what can be placed. Only a full or failing disk raises (StorageError), with nothing
@@ -88,13 +115,15 @@ class Placer:
         report = PlaceReport()
         if not wishes:
             return report
-        with _Stage(self.location) as stage, Folders(self.location.top) as folders:
+        ahead, self._ahead = self._ahead, None
+        opened = ahead.stage if ahead is not None else _Stage(self.location)
+        with opened as stage, Folders(self.location.top) as folders:
             staged = []
             failure: OSError | None = None
             date = self._date()
             for wish in wishes:
                 try:
-                    ready = self._stage(wish, stage, folders, date)
+                    ready = self._stage(wish, stage, folders, date, ahead)
                 except OSError as error:
                     if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EACCES):
                         failure = error
@@ -120,7 +149,9 @@ class Placer:
         except FileNotFoundError:
             return time.time_ns() - _BACKDATE_NS
 
-    def _stage(self, wish: Placement, stage: _Stage, folders: Folders, date: int) -> _Staged | str:
+    def _stage(
+        self, wish: Placement, stage: _Stage, folders: Folders, date: int, ahead: _Ahead | None
+    ) -> _Staged | str:
         folder, name = folders.parent(wish.path, create=wish.expected is None)
         try:
             before = os.lstat(name, dir_fd=folder)
@@ -136,27 +167,40 @@ class Placer:
         if wish.seen is not None and identity(before) != wish.seen:
             return "it was changed meanwhile"
         mode = stat.S_IMODE(before.st_mode) if before is not None else stage.mode
+        ready = ahead.temps.get(wish.source) if ahead is not None and isinstance(wish.source, str) else None
+        if not ready:
+            return _Staged(wish, self._fill(wish.source, stage, mode, date), before)
+        temp, dated = ready.pop()
+        if mode != stage.mode:
+            os.chmod(temp, mode)
+        if dated > date:
+            os.utime(temp, ns=(date, date))
+        return _Staged(wish, temp, before)
+
+    def _fill(self, source: str | bytes, stage: _Stage, mode: int, date: int) -> str:
+        """A new staged file."""
         temp = stage.next_name()
-        target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            if isinstance(wish.source, bytes):
-                view = memoryview(wish.source)
+            if isinstance(source, bytes):
+                view = memoryview(source)
                 while view:
                     view = view[os.write(target, view) :]
             else:
-                source = os.open(wish.source, os.O_RDONLY)
+                stored = os.open(source, os.O_RDONLY)
                 try:
-                    self.linker.fill(source, target)
+                    self.linker.fill(stored, target)
                 finally:
-                    os.close(source)
-            os.fchmod(target, mode)
+                    os.close(stored)
+            if mode != stage.mode:
+                os.fchmod(target, mode)
             os.utime(target, ns=(date, date))
         except BaseException:
             durable.unlink(temp)
             raise
         finally:
             os.close(target)
-        return _Staged(wish, temp, before)
+        return temp
 
     def _commit(self, staged: list[_Staged], stage: _Stage, folders: Folders, report: PlaceReport) -> None:
         if not staged:
@@ -234,7 +278,7 @@ def identity(found: os.stat_result | None) -> Identity | None:
 
 def _copy_beside(temp: str, folder: int, name: bytes) -> None:
     """Another file system is mounted inside the worktree: copy to a hidden name beside, then rename."""
-    beside = b".regenstore-" + secrets.token_hex(6).encode()
+    beside = b".regenstore-" + os.urandom(6).hex().encode()
     state = os.stat(temp)
     try:
         with open(temp, "rb") as source:
@@ -263,26 +307,27 @@ class _Stage:
         home, top = location.git_dir, os.fsdecode(location.top)
         if os.stat(home).st_dev != os.stat(top).st_dev:
             home = top
-        self.folder = f"{home}/{'.' if home == top else ''}{STAGE_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+        self.folder = f"{home}/{'.' if home == top else ''}{STAGE_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
         umask = os.umask(0)
         os.umask(umask)
         self.mode = 0o666 & ~umask
         self.kept = False
         """Whether the folder stays when the work ends, for :func:`recover`."""
         self._count = 0
-        self._owner = -1
-
-    def __enter__(self) -> _Stage:
         with durable.storage_errors(self.folder):
             os.mkdir(self.folder, 0o700)
             self._owner = _lock_owner(f"{self.folder}/{_OWNER}", os.O_CREAT)
+
+    def __enter__(self) -> _Stage:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         if not self.kept:
             shutil.rmtree(self.folder, ignore_errors=True)
-        if self._owner >= 0:
-            os.close(self._owner)
+        os.close(self._owner)
 
     def next_name(self) -> str:
         self._count += 1
@@ -298,6 +343,15 @@ class _Stage:
         with open(f"{self.folder}/journal.new", "wb") as file:
             file.write(b"\0".join(fields))
         os.replace(f"{self.folder}/journal.new", f"{self.folder}/journal")
+
+
+class _Ahead:
+    """An open stage with what is staged in it before it is asked for: source -> (staged file, its date)."""
+
+    def __init__(self, stage: _Stage) -> None:
+        self.stage = stage
+        self.temps: dict[str, list[tuple[str, int]]] = {}
+        self.room = shutil.disk_usage(stage.folder).free // 4
 
 
 def _lock_owner(path: str, create: int = 0) -> int:

@@ -91,3 +91,35 @@ def near(pixels: Pixels, colour: tuple[int, ...], within: int = 4) -> bool:
     """Whether all of it has that colour, but for what 4:2:0 and rounding change."""
     away = np.abs(pixels[..., : len(colour)].astype(int) - np.array(colour))
     return pixels.size > 0 and int(away.max()) <= within
+
+
+def quarters(width: int = 64, height: int = 48) -> Pixels:
+    """Red, green, blue and white quarters."""
+    pixels = flat(width, height, (255, 0, 0))
+    pixels[: height // 2, width // 2 :] = (0, 255, 0)
+    pixels[height // 2 :, : width // 2] = (0, 0, 255)
+    pixels[height // 2 :, width // 2 :] = (255, 255, 255)
+    return pixels
+
+
+def still_video(path: Path, pixels: Pixels, count: int) -> Path:
+    """One picture, shown for so many frames."""
+    height, width = pixels.shape[:2]
+    with Writer(str(path), "video/mp4", size=(width, height), rate=Fraction(24), quality=0) as writer:
+        for _ in range(count):
+            writer.picture(pixels)
+    return path
+
+
+def ramp(first: int, end: int) -> Samples:
+    """Sound whose sample n has the level n modulo 65536."""
+    return (((np.arange(first, end) % 65536) - 32768) / 32768).astype(np.float32)[None]
+
+
+def sounding_video(path: Path, count: int) -> Path:
+    """Numbered pictures at 24 frames per second over a ramp at 48 kHz: 2000 samples a frame."""
+    with Writer(str(path), "video/mp4", size=NUMBERED, rate=Fraction(24), quality=0, sound=Sound(48_000, 1)) as writer:
+        for number in range(count):
+            writer.picture(numbered(number))
+        writer.samples(ramp(0, count * 2000))
+    return path

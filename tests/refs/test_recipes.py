@@ -46,7 +46,7 @@ class Film:
         self.checkout.commit()
 
     def find(self, text: str, hint: str | None = None) -> Recipe | None:
-        return self.finder.find(digest(text), hint)
+        return next(self.finder.find(digest(text), hint), None)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from regenstore.generators.api import Item
-from regenstore.generators.derive.sources import named, only, several
+from regenstore.generators.derive.sources import named, only, ordered, several
 from regenstore.generators.inprocess import InProcess, Tick
 from regenstore.media import decode, sound
 from regenstore.media.encode import Samples, Sound, Writer
@@ -33,9 +33,9 @@ class DeriveAudio(InProcess):
     def make(self, item: Item, path: str, tick: Tick) -> None:
         operation = item.params["operation"]
         if operation in ("transform", "extract"):
-            stream = _one(item, only(item), "source")
+            stream = _one(item, only(item), "source", tick)
         else:
-            stream = _many(item, join=operation == "concatenate")
+            stream = _many(item, tick, join=operation == "concatenate")
         params = item.params
         blocks = sound.shaped(
             stream.blocks,
@@ -51,8 +51,14 @@ class DeriveAudio(InProcess):
                 writer.samples(block)
                 done += block.shape[1]
                 tick(min(done, stream.total), stream.total, "samples")
-        if not done:
-            raise ValueError("nothing is left: the cut begins after the end of the sound")
+            if not done:
+                raise ValueError(
+                    f"nothing is left of {_names(item)}: the sound is empty, or the cut begins after its end"
+                )
+
+
+def _names(item: Item) -> str:
+    return " and ".join(named(name) for name, _ in ordered(item.inputs))
 
 
 def _heard(path: str, name: str) -> decode.Info:
@@ -62,31 +68,35 @@ def _heard(path: str, name: str) -> decode.Info:
     return info
 
 
-def _one(item: Item, path: str, name: str, like: decode.Info | None = None) -> _Stream:
+def _one(item: Item, path: str, name: str, tick: Tick, like: decode.Info | None = None) -> _Stream:
     """One input, cut, in the channels and rate that are asked for (else those of ``like``, else its own)."""
     info = _heard(path, name)
     form = like or info
     params = item.params
     start, length = float(params.get("start", 0.0)), params.get("duration")
     channels, rate = int(params.get("channels", form.channels)), int(params.get("sample_rate", form.sample_rate))
-    count = _count(path, info, start, None if length is None else float(length), name)
-    raw = decode.sound_blocks(path, start=start, duration=None if length is None else float(length), what=named(name))
+    seconds = None if length is None else float(length)
+    count = _count(path, start, seconds, name, tick)
+    raw = decode.sound_blocks(path, start=start, duration=seconds, what=named(name))
     blocks = sound.resample(sound.remix(raw, channels), info.sample_rate, rate)
     total = -(-count * rate // info.sample_rate)
     return _Stream(blocks, rate, channels, int(params.get("bits", form.bits)), max(1, total))
 
 
-def _count(path: str, info: decode.Info, start: float, length: float | None, name: str) -> int:
+def _count(path: str, start: float, length: float | None, name: str, tick: Tick) -> int:
     """How many samples a cut has; counted by decoding, as containers round their durations."""
-    blocks = decode.sound_blocks(path, start=start, duration=length, what=named(name))
-    return sum(block.shape[1] for block in blocks)
+    count = 0
+    for block in decode.sound_blocks(path, start=start, duration=length, what=named(name)):
+        count += block.shape[1]
+        tick(0, 1, "measuring")
+    return count
 
 
-def _many(item: Item, *, join: bool) -> _Stream:
+def _many(item: Item, tick: Tick, *, join: bool) -> _Stream:
     """All inputs in the first one's format: one after the other, or all at once."""
     sources = several(item)
     first = _heard(sources[0][1], sources[0][0])
-    streams = [_one(item, path, name, first) for name, path in sources]
+    streams = [_one(item, path, name, tick, first) for name, path in sources]
     form = streams[0]
     if join:
         total = sum(stream.total for stream in streams)

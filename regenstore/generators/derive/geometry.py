@@ -9,6 +9,8 @@ from typing import Any
 
 _CROP = re.compile(r"(\d+)x(\d+)\+(\d+)\+(\d+)")
 Box = tuple[int, int, int, int]
+LONGEST = 16384
+"""Where a side ends that scaling makes, so that a long thin picture cannot ask for all memory."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def fitting(width: int, height: int, params: Mapping[str, Any], *, even: bool) -
         return Fitting(size, size)
     if wanted_w is None or wanted_h is None:
         scale = wanted_w / width if wanted_w is not None else (wanted_h or height) / height
-        size = _rounded(width * scale, height * scale, even)
+        size = _scaled(width, height, scale, even)
         return Fitting(size, size)
     outer = _rounded(wanted_w, wanted_h, even)
     fit = params.get("fit", "contain")
@@ -49,8 +51,15 @@ def fitting(width: int, height: int, params: Mapping[str, Any], *, even: bool) -
         return Fitting(outer, outer)
     scales = (outer[0] / width, outer[1] / height)
     scale = max(scales) if fit == "cover" else min(scales)
-    inner = _rounded(width * scale, height * scale, even)
+    inner = _scaled(width, height, scale, even)
     return Fitting(inner, inner if fit == "contain" else outer)
+
+
+def _scaled(width: int, height: int, scale: float, even: bool) -> tuple[int, int]:
+    size = _rounded(width * scale, height * scale, even)
+    if max(size) > LONGEST:
+        raise ValueError(f"{width}x{height} would be scaled to {size[0]}x{size[1]}; a side ends at {LONGEST}")
+    return size
 
 
 def _rounded(width: float, height: float, even: bool) -> tuple[int, int]:

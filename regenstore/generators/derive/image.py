@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -12,11 +13,17 @@ from regenstore.generators.derive.sources import fitted, named, only, picture, s
 from regenstore.generators.inprocess import InProcess, Tick
 from regenstore.generators.overlay import burn_in, stamp
 from regenstore.media import decode, stills
+from regenstore.media.encode import Frame
 from regenstore.media.rates import format_timecode
 from regenstore.media.stills import Pixels
 
 GAP = 8
 GROUND = 24
+LARGEST = 1 << 28
+"""Pixels of a contact sheet at most."""
+FAR = 250
+"""Frames between two cells from which on looking for the key frame before is faster than decoding: x264's
+usual distance between key frames."""
 STILL_RATE = Fraction(24)
 """What timecode counts by on a still."""
 
@@ -76,28 +83,42 @@ def contact_sheet(item: Item, tick: Tick) -> Pixels:
     else:
         cells = []
         for number, (name, path) in enumerate(sources):
-            cells.append((name, _cell(picture(path, name)[..., :3], width)))
+            _add_cell(cells, name, picture(path, name)[..., :3], width)
             tick(number + 1, len(sources), name)
     return _grid(cells, columns, width, labels=bool(item.params["labels"]))
 
 
 def _spread(path: str, name: str, count: int, width: int, tick: Tick) -> list[tuple[str, Pixels]]:
-    total = decode.frame_count(path, named(name))
+    total = decode.frame_count(path, named(name)) or 1
     rate = decode.inspect(path, named(name)).rate
     wanted = sorted({(2 * i + 1) * total // (2 * count) for i in range(min(count, total))})
     cells: list[tuple[str, Pixels]] = []
-    for number, frame in decode.frames(path, last=wanted[-1], what=named(name)):
+    for number, frame in _chosen(path, name, wanted, total > FAR * len(wanted)):
         if number == wanted[len(cells)]:
-            cells.append((format_timecode(number, rate), _cell(decode.to_rgb(frame), width)))
-            tick(len(cells), len(wanted), "frames")
-            if len(cells) == len(wanted):
-                break
+            _add_cell(cells, format_timecode(number, rate), decode.to_rgb(frame), width)
+        tick(len(cells), len(wanted), "frames")
+        if len(cells) == len(wanted):
+            break
+    if not cells:
+        raise ValueError(f"{named(name)} has no frame that can be decoded")
     return cells
 
 
-def _cell(pixels: Pixels, width: int) -> Pixels:
+def _chosen(path: str, name: str, wanted: list[int], far: bool) -> Iterator[tuple[int, Frame]]:
+    """The wanted frames, and perhaps others between them."""
+    if not far:
+        yield from decode.frames(path, last=wanted[-1], what=named(name))
+        return
+    for number in wanted:
+        yield from decode.frames(path, first=number, last=number, what=named(name))
+
+
+def _add_cell(cells: list[tuple[str, Pixels]], label: str, pixels: Pixels, width: int) -> None:
+    """Scale a picture to a cell; refuses a sheet before it outgrows memory."""
     height = max(1, int(pixels.shape[0] * width / pixels.shape[1] + 0.5))
-    return stills.scale_still(np.ascontiguousarray(pixels), width, height)
+    if height * width + sum(cell.shape[0] * width for _, cell in cells) > LARGEST:
+        raise ValueError(f"the contact sheet would have more than {LARGEST} pixels: make its cells smaller or fewer")
+    cells.append((label, stills.scale_still(np.ascontiguousarray(pixels), width, height)))
 
 
 def _grid(cells: list[tuple[str, Pixels]], columns: int, width: int, *, labels: bool) -> Pixels:
@@ -106,11 +127,15 @@ def _grid(cells: list[tuple[str, Pixels]], columns: int, width: int, *, labels: 
     label = max(10, width // 16) if labels else 0
     step_x, step_y = width + GAP, tall + GAP + (2 * label if labels else 0)
     rows = -(-len(cells) // columns)
+    if (rows * step_y + GAP) * (columns * step_x + GAP) > LARGEST:
+        raise ValueError(
+            f"the contact sheet would have {columns * step_x}x{rows * step_y} pixels: make its cells smaller"
+        )
     sheet = np.full((rows * step_y + GAP, columns * step_x + GAP, 3), GROUND, np.uint8)
     for number, (name, cell) in enumerate(cells):
         x, y = GAP + number % columns * step_x, GAP + number // columns * step_y
         inset = (tall - cell.shape[0]) // 2
         sheet[y + inset : y + inset + cell.shape[0], x : x + width] = cell
         if labels:
-            stamp(sheet, name, x, y + tall + 2, label)
+            stamp(sheet[:, x : x + width], name, 0, y + tall + 2, label)
     return sheet

@@ -25,9 +25,9 @@ def ordered(inputs: Mapping[str, str]) -> list[tuple[str, str]]:
     """All inputs in the natural order of their names: ``shot2`` comes before ``shot10``."""
 
     def natural(name: str) -> list[tuple[int, int | str]]:
-        return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
+        return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name) if part]
 
-    return sorted(inputs.items(), key=lambda pair: natural(pair[0]))
+    return sorted(inputs.items(), key=lambda pair: (natural(pair[0]), pair[0]))
 
 
 def several(item: Item, least: int = 1) -> list[tuple[str, str]]:

@@ -79,7 +79,8 @@ def _concatenate(item: Item, path: str, tick: Tick) -> None:
         for (name, where), info, count in zip(sources, infos, counts):
             fit = fitting(info.width, info.height, {"width": size[0], "height": size[1], "fit": "pad"}, even=True)
             for frame in _at_rate(where, info, first.rate, count, named(name)):
-                yield frame if fit.inner == fit.outer else fitted(decode.to_rgb(frame), fit)
+                upright = decode.crop_frame(frame, None)
+                yield upright if fit.inner == fit.outer else _framed(upright, fit)
 
     def blocks() -> Iterator[Samples]:
         assert heard is not None
@@ -91,7 +92,7 @@ def _concatenate(item: Item, path: str, tick: Tick) -> None:
     ) as writer:
         _interleave(
             writer,
-            _stamped(pictures(), item, first.rate),
+            _stamped(pictures(), item, first.rate, Fitting(size, size)),
             None if heard is None else blocks(),
             sum(counts),
             first.rate,
@@ -261,7 +262,7 @@ def _interleave(
 ) -> None:
     """Write pictures, and sound up to the time of each, so that the file streams well."""
     track = iter(blocks) if blocks is not None else iter(())
-    samples = 0
+    samples, number = 0, -1
     for number, shown in enumerate(pictures):
         if isinstance(shown, np.ndarray):
             writer.picture(shown)
@@ -274,5 +275,8 @@ def _interleave(
             samples += block.shape[1]
             writer.samples(block)
         tick(number + 1, total, "frames")
+    if number < 0:
+        raise ValueError("the inputs have no frame that can be decoded in what is to be kept of them")
     for block in track:
         writer.samples(block)
+        tick(total, total, "sound")

@@ -58,10 +58,11 @@ class Noise:
     ) -> Floats:
         """Two-dimensional noise with ``fx`` and ``fy`` features per unit, moved by ``dx``, ``dy`` units."""
         total = np.zeros((box.height, box.width), np.float32)
-        # An octave finer than the pixels only costs time.
+        # An octave finer than the pixels only costs time. Rounded, so that every band of a picture decides alike.
         limit = 0.7 * min(
             box.width / max(1e-9, (box.right - box.left)) / fx, box.height / max(1e-9, box.bottom - box.top) / fy
         )
+        limit = round(limit, 6)
         amplitude, scale, whole = 1.0, 1.0, 0.0
         for octave in range(octaves):
             whole += amplitude
