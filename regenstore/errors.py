@@ -104,6 +104,7 @@ KINDS: dict[str, str] = {
     "edited": "Commit or copy the edited medium first, or use --force.",
     "unmerged": "Edit the recipe to resolve the conflict, then 'git add' it.",
     "interrupted": "Nothing was lost; run the same command again.",
+    "store-busy": "Another regenstore process is using the store; try again when it has ended.",
     # trust
     "untrusted-generator": "Read the definition, then run 'regenstore trust'.",
     "over-budget": "Run 'regenstore get' to make it now, or raise regenstore.budget.",

@@ -78,6 +78,8 @@ class Step:
     """Estimated; None when nothing tells."""
     again: bool = False
     """Run it although there are results: a second run, beside the take."""
+    outputs: set[str] = field(default_factory=set)
+    """Names of the outputs that are needed: a recorded result that has not all of them is no hit."""
 
 
 @dataclass
@@ -197,6 +199,7 @@ class Realiser:
                 continue
             plan.waiting.setdefault(key, []).append(want)
             plan.steps[key].again |= again
+            plan.steps[key].outputs.add(want.recipe.output.name)
         return plan
 
     def _add(self, want: Want, plan: Plan) -> RecipeKey:
@@ -252,7 +255,8 @@ class Realiser:
         params = declaration.params.check(recipe.params)
         if recipe.output.media_type not in declaration.media_types:
             raise InvalidInput("bad-media-type", f"'{declaration.name}' does not make {recipe.output.media_type}")
-        return Step(key, recipe, label, seconds=self._estimate(recipe, declaration, params))
+        estimate = self._estimate(recipe, declaration, params)
+        return Step(key, recipe, label, seconds=estimate, outputs={recipe.output.name})
 
     def _producers(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
         """The recipes known to have made a content: by the database, then by Git."""
@@ -352,7 +356,7 @@ class Realiser:
             with self._lock:
                 results = self._cache.results(step.key)
             for result in results:
-                if not step.again and self._complete(result.outputs):
+                if not step.again and step.outputs <= result.outputs.keys() and self._complete(result.outputs):
                     return result
             assert step.recipe.generator is not None
             declaration = self._registry.runnable(step.recipe.generator, step.recipe.version)
