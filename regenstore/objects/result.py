@@ -81,3 +81,5 @@ class BlobRecord:
     size: int
     output: str
     """Name of the output that the path holds."""
+    inputs: tuple[Digest, ...] = ()
+    """What the recipe's inputs are pinned to."""

@@ -22,7 +22,7 @@ from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord, Content, KnownOutput, Proof, Result
 
 FILE = "results.sqlite"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x52474E53  # "RGNS"
 _SCHEMA = """
 CREATE TABLE recipe (key BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
@@ -48,7 +48,15 @@ CREATE TABLE proof (
     metric TEXT NOT NULL, score REAL, threshold REAL, seconds REAL NOT NULL, created REAL NOT NULL,
     PRIMARY KEY (key, take, fingerprint)) WITHOUT ROWID
 """
-_STEPS = (_SCHEMA, _PROOFS)
+# Rows without inputs are dropped with their table: Git's blobs are read once more.
+_BLOB_INPUTS = """
+DROP TABLE blob;
+CREATE TABLE blob (
+    oid BLOB PRIMARY KEY, key BLOB, digest BLOB, size INTEGER NOT NULL, output TEXT NOT NULL,
+    inputs BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE plain_blob (oid BLOB PRIMARY KEY) WITHOUT ROWID
+"""
+_STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS)
 """What brings a database from version n to n + 1."""
 _OUTPUTS_OF_KEY = (
     " FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? ORDER BY r.created DESC, r.id DESC, o.name"
@@ -176,22 +184,36 @@ class ResultCache:
 
     def blobs(self, oids: Iterable[bytes]) -> dict[bytes, BlobRecord]:
         """What is known of recipe blobs, by Git object id."""
-        wanted, found = list(oids), {}
+        query = "SELECT oid, key, digest, size, output, inputs FROM blob WHERE oid IN"
+        return {
+            oid: BlobRecord(oid, key and RecipeKey(key), digest and Digest(digest), size, output, _digests(inputs))
+            for oid, key, digest, size, output, inputs in self._rows_in(query, oids)
+        }
+
+    def plain_blobs(self, oids: Iterable[bytes]) -> set[bytes]:
+        """Those that are known to be no recipes and never to become any."""
+        return {oid for (oid,) in self._rows_in("SELECT oid FROM plain_blob WHERE oid IN", oids)}
+
+    def add_blobs(self, records: Iterable[BlobRecord], plain: Iterable[bytes] = ()) -> None:
+        """Keep what recipe blobs say, and which blobs are none."""
+        rows = [
+            (r.oid, r.key and r.key.raw, r.digest and r.digest.raw, r.size, r.output, b"".join(i.raw for i in r.inputs))
+            for r in records
+        ]
+        others = [(oid,) for oid in plain]
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO plain_blob VALUES (?)", others)
+
+        if rows or others:
+            self._write(work)
+
+    def _rows_in(self, query: str, values: Iterable[bytes]) -> Iterator[Any]:
+        wanted = list(values)
         for start in range(0, len(wanted), _BATCH):
             part = wanted[start : start + _BATCH]
-            marks = ",".join("?" * len(part))
-            for oid, key, digest, size, output in self._rows(
-                f"SELECT oid, key, digest, size, output FROM blob WHERE oid IN ({marks})",  # noqa: S608  only '?' marks
-                part,
-            ):
-                found[oid] = BlobRecord(oid, key and RecipeKey(key), digest and Digest(digest), size, output)
-        return found
-
-    def add_blobs(self, records: Iterable[BlobRecord]) -> None:
-        """Keep what recipe blobs say."""
-        rows = [(r.oid, r.key and r.key.raw, r.digest and r.digest.raw, r.size, r.output) for r in records]
-        if rows:
-            self._write(lambda db: db.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?)", rows))
+            yield from self._rows(f"{query} ({','.join('?' * len(part))})", part)
 
     # -------------------------------------------------------------------------------- the journal of runs
 
@@ -313,6 +335,10 @@ class ResultCache:
         else:
             kind = "disk-full" if "full" in text else "io-error"
         return StorageError(kind, f"{self.path}: {text}")
+
+
+def _digests(joined: bytes) -> tuple[Digest, ...]:
+    return tuple(Digest(joined[at : at + 32]) for at in range(0, len(joined), 32))
 
 
 def _use_wal(db: sqlite3.Connection) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
-from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord
+from regenstore.refs.blobs import read_blobs
 from regenstore.tracked.workbench import Held, Workbench, select
 from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
 
@@ -66,7 +66,8 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
     conflicted = {entry.path for entry in index.entries if entry.stage} if index is not None else set()
     chosen = set(select([*tracked, *conflicted], paths)) if paths else {*tracked, *conflicted}
     entries = index.by_path() if index is not None else {}
-    records = blob_records(bench, [oid for path, oid in tracked.items() if path in chosen])
+    oids = [oid for path, oid in tracked.items() if path in chosen]
+    records = read_blobs(bench.git, bench.cache, oids, remember=os.path.isdir(bench.store.root)).records
     found = []
     for path in sorted(chosen):
         if path in conflicted:
@@ -86,29 +87,6 @@ def _read_index(bench: Workbench) -> IndexFile | None:
         return IndexFile.read(bench.location.index, bench.placer.oid_size)
     except UnsupportedIndex:
         return None  # without stat fields every medium is hashed: slower, and as right
-
-
-def blob_records(bench: Workbench, oids: Iterable[bytes]) -> dict[bytes, BlobRecord]:
-    """What recipe blobs say; blobs that are no recipes are left out. Remembers what it had to parse."""
-    wanted = list(dict.fromkeys(oids))
-    records = bench.cache.blobs(wanted)
-    fresh = []
-    for oid in wanted:
-        if oid not in records:
-            recipe = toml.decode_or_none(bench.blobs.read(oid.hex().encode(), toml.MAX_BYTES))
-            if recipe is not None:
-                fresh.append(blob_record(oid, recipe))
-    records |= {record.oid: record for record in fresh}
-    if fresh and os.path.isdir(bench.store.root):
-        bench.cache.add_blobs(fresh)
-    return records
-
-
-def blob_record(oid: bytes, recipe: Recipe) -> BlobRecord:
-    """What a recipe blob says, as the database keeps it."""
-    take = recipe.output.take
-    digest, size = (None, 0) if take is None else (take.digest, take.size)
-    return BlobRecord(oid, recipe.key, digest, size, recipe.output.name)
 
 
 def _state(bench: Workbench, path: bytes, record: BlobRecord, index: IndexFile | None, entry: Entry | None) -> str:

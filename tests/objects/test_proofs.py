@@ -51,7 +51,7 @@ def test_a_database_of_version_1_is_taken_over_whole(tmp_path: Path) -> None:
     cache.add_proof(PROOF)
     cache.close()
     with sqlite3.connect(tmp_path / "results.sqlite") as db:
-        assert db.execute("PRAGMA user_version").fetchone()[0] == 2
+        assert db.execute("PRAGMA user_version").fetchone()[0] == result_cache.SCHEMA_VERSION
         assert db.execute("SELECT text FROM recipe").fetchall() == [(b"text",)]
         assert db.execute("SELECT count(*) FROM proof").fetchone()[0] == 1
     db.close()

@@ -1,0 +1,105 @@
+"""What recipe blobs say. A blob never changes, so each is read and parsed once, for ever: the result cache
+keeps what it says, or that it is no recipe.
+
+A text that looks like a recipe and cannot be read (a newer format, a conflict committed with its markers) is
+read again each time, and all digests that it mentions are given: whoever decides what to keep keeps those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from regenstore.objects import toml
+from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Recipe
+from regenstore.objects.result import BlobRecord
+from regenstore.objects.result_cache import ResultCache
+from regenstore.refs.git import Git
+
+_MENTIONED = re.compile(rb"blake3:([0-9a-f]{64})")
+_AT_ONCE = 16 << 20
+"""Bytes of blobs that are asked of Git, and held, at a time."""
+
+
+@dataclass(frozen=True)
+class RecipeBlobs:
+    """What some blobs of Git say; those that are no recipes are in neither mapping."""
+
+    records: dict[bytes, BlobRecord] = field(default_factory=dict)
+    unreadable: dict[bytes, frozenset[Digest]] = field(default_factory=dict)
+    """Blobs that look like recipes and cannot be read -> the digests they mention."""
+
+    @property
+    def digests(self) -> set[Digest]:
+        """Everything that is mentioned: takes, inputs, and what stands in texts that cannot be read."""
+        found = {record.digest for record in self.records.values() if record.digest is not None}
+        found.update(digest for record in self.records.values() for digest in record.inputs)
+        return found.union(*self.unreadable.values())
+
+
+def blob_record(oid: bytes, recipe: Recipe) -> BlobRecord:
+    """What a recipe blob says, as the database keeps it."""
+    take = recipe.output.take
+    digest, size = (None, 0) if take is None else (take.digest, take.size)
+    inputs = tuple(given.digest for given in recipe.inputs.values())
+    return BlobRecord(oid, recipe.key, digest, size, recipe.output.name, inputs)
+
+
+def read_blobs(git: Git, cache: ResultCache, oids: Iterable[bytes], *, remember: bool) -> RecipeBlobs:
+    """What blobs say, by object id. With ``remember``, what had to be parsed is kept in the cache. Raises
+    FormatError (``git-failed``) when Git cannot be asked."""
+    wanted = list(dict.fromkeys(oids))
+    found = RecipeBlobs(cache.blobs(wanted))
+    unknown = [oid for oid in wanted if oid not in found.records]
+    plain_known = cache.plain_blobs(unknown)
+    fresh, plain = [], []
+    for oid, text in read_texts(git, [oid for oid in unknown if oid not in plain_known]):
+        if text is None or not toml.looks_like_recipe(text):
+            plain.append(oid)
+        elif (recipe := toml.decode_or_none(text)) is not None:
+            fresh.append(blob_record(oid, recipe))
+        else:
+            found.unreadable[oid] = frozenset(Digest(bytes.fromhex(m.decode())) for m in _MENTIONED.findall(text))
+    found.records.update((record.oid, record) for record in fresh)
+    if remember:
+        cache.add_blobs(fresh, plain)
+    return found
+
+
+def read_texts(git: Git, oids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
+    """The bytes of blobs, in any number; None for one that is larger than any recipe. An object that is not
+    there, or is no blob, is left out. Large blobs are not read."""
+    if not oids:
+        return
+    names = b"".join(oid.hex().encode() + b"\n" for oid in oids)
+    sizes = git.output("cat-file", "--batch-check=%(objecttype) %(objectsize)", "--buffer", stdin=names)
+    batch: list[bytes] = []
+    held = 0
+    for oid, line in zip(oids, sizes.splitlines(), strict=True):
+        kind, _, size = line.partition(b" ")
+        if kind != b"blob":
+            continue
+        if int(size) > toml.MAX_BYTES:
+            yield oid, None
+            continue
+        batch.append(oid)
+        held += int(size)
+        if held >= _AT_ONCE:
+            yield from _contents(git, batch)
+            batch, held = [], 0
+    yield from _contents(git, batch)
+
+
+def _contents(git: Git, oids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    if not oids:
+        return
+    names = b"".join(oid.hex().encode() + b"\n" for oid in oids)
+    data = git.output("cat-file", "--batch=%(objectsize)", "--buffer", stdin=names)
+    at = 0
+    for oid in oids:
+        end = data.index(b"\n", at)
+        size = int(data[at:end])
+        yield oid, data[end + 1 : end + 1 + size]
+        at = end + 1 + size + 1

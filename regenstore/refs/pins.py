@@ -1,0 +1,79 @@
+"""Pins: what a user said to keep. Each is a Git ref below ``refs/regenstore/pins/``, so it travels with
+fetch and push, and ``git gc`` keeps what it leads to: an annotated tag object with the reason, on the recipe
+blob. The ref's name is the recipe key's hex digits; a pin keeps all takes of its key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regenstore.errors import FormatError, InvalidInput
+from regenstore.objects.ids import RecipeKey
+from regenstore.refs.git import Git
+
+PREFIX = "refs/regenstore/pins/"
+_FIELDS = ("refname", "objectname", "objecttype", "*objectname", "*objecttype", "taggerdate:unix", "contents")
+_NOBODY = "regenstore <regenstore@localhost>"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One pin. ``name`` is the ref's last part, ``blob`` the recipe blob that it leads to."""
+
+    name: str
+    blob: bytes
+    reason: str
+    created: int | None
+    """Seconds since the epoch; None for a ref that was set without a tag."""
+
+    @property
+    def key(self) -> RecipeKey | None:
+        """What is pinned; None for a ref that somebody gave another kind of name."""
+        try:
+            return RecipeKey.parse(RecipeKey.PREFIX + self.name)
+        except FormatError:
+            return None
+
+
+class Pins:
+    """The pins of one repository, read anew each time."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+
+    def add(self, name: str, text: bytes, reason: str, now: float) -> Pin:
+        """Pin a recipe text. A pin of the same name is replaced. Raises InvalidInput for a reason that Git
+        cannot keep, FormatError (``git-failed``) when Git does not take it."""
+        if "\0" in reason:
+            raise InvalidInput("bad-parameter", "a reason cannot have a NUL character")
+        blob = self._git.output("hash-object", "-w", "-t", "blob", "--stdin", stdin=text).decode().strip()
+        # Git's own words for who it is, without its time: the clock is the caller's.
+        who = (self._git.line("var", "GIT_COMMITTER_IDENT") or "").rpartition("> ")[0]
+        tagger = f"{who}>" if who else _NOBODY
+        tag = f"object {blob}\ntype blob\ntag pin-{name}\ntagger {tagger} {int(now)} +0000\n\n{reason.strip()}\n"
+        data = tag.encode(errors="surrogateescape")
+        oid = self._git.output("hash-object", "-w", "-t", "tag", "--stdin", stdin=data).decode().strip()
+        self._git.run("update-ref", PREFIX + name, oid)
+        return Pin(name, bytes.fromhex(blob), reason.strip(), int(now))
+
+    def remove(self, name: str) -> bool:
+        """Take a pin away; says whether there was one. Deletes nothing but the ref."""
+        if self._git.line("rev-parse", "--verify", "--quiet", PREFIX + name) is None:
+            return False
+        self._git.run("update-ref", "-d", PREFIX + name)
+        return True
+
+    def all(self) -> list[Pin]:
+        """Every pin, by name."""
+        form = "".join(f"%({name})%00" for name in _FIELDS)
+        listing = self._git.output("for-each-ref", f"--format={form}", PREFIX)
+        values = [value.decode(errors="replace") for value in listing.split(b"\0")]
+        found = []
+        for at in range(0, len(values) - len(_FIELDS), len(_FIELDS)):
+            ref, oid, kind, inner, inner_kind, date, text = values[at : at + len(_FIELDS)]
+            name = ref.strip("\n").removeprefix(PREFIX)
+            if kind == "blob":
+                found.append(Pin(name, bytes.fromhex(oid), "", None))
+            elif kind == "tag" and inner_kind == "blob":
+                found.append(Pin(name, bytes.fromhex(inner), text.strip(), int(date) if date else None))
+        return found
