@@ -34,6 +34,8 @@ COMMANDS = {
     "trust": "Approve the generators that this repository declares.",
     "clone": "Clone a repository, media included.",
     "check": "Find raw media, bad recipes and conflict markers; for CI.",
+    "fsck": "Check the store and repair what can be made again.",
+    "doctor": "Check how everything is set up; rebuild the database.",
     "hook": "Run a Git hook's check (called by the hooks themselves).",
     "demo": "Play the whole story on a small film project.",
 }

@@ -1,0 +1,98 @@
+"""``regenstore doctor``"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from regenstore.cli.context import emit_json, filter_program, json_option
+from regenstore.config import GitEnvironment
+from regenstore.doctor import checkup, database
+from regenstore.doctor.checkup import OK, PROBLEM, WARNING, Finding, Patient
+from regenstore.errors import InvalidInput, RegenstoreError
+from regenstore.gitfilter.install import git_values
+from regenstore.repository import Repository
+
+
+@click.command()
+@click.option("--rebuild", is_flag=True, help="Make the result database again from Git's recipes.")
+@click.option("--dry-run", "-n", is_flag=True, help="With --rebuild: only show what would be recorded.")
+@json_option
+def command(rebuild: bool, dry_run: bool, as_json: bool) -> None:
+    """Check how everything is set up: Git, filter, attributes, hooks, generators, store. Changes nothing.
+
+    With --rebuild, the result database is made again: every take that a recipe in Git records, and whose bytes
+    the store has, is recorded as a result. The old database is kept beside. Exit code 1 if there is a problem.
+
+    \b
+    Examples:
+      regenstore doctor
+      regenstore doctor --json
+      regenstore doctor --rebuild --dry-run
+    """
+    if dry_run and not rebuild:
+        raise click.UsageError("--dry-run belongs to --rebuild; without it nothing is changed anyway.")
+    try:
+        repository = Repository.discover(os.getcwd(), GitEnvironment.read())
+    except InvalidInput as error:
+        if rebuild:
+            raise
+        _report([Finding("settings", PROBLEM, error.message, error.hint)], as_json)
+        sys.exit(1)
+    if rebuild:
+        _rebuild(repository, dry_run, as_json)
+        return
+    findings = list(checkup.examine(_patient(repository)))
+    _report(findings, as_json)
+    sys.exit(1 if any(found.level == PROBLEM for found in findings) else 0)
+
+
+def _patient(repository: Repository) -> Patient:
+    try:
+        program = filter_program()
+    except RegenstoreError:
+        program = "regenstore-filter"
+    return Patient(
+        repository.git,
+        repository.location,
+        repository.store,
+        repository.registry,
+        git_values(program),
+        repository.settings.reflink,
+        repository.settings.store,
+    )
+
+
+def _rebuild(repository: Repository, dry_run: bool, as_json: bool) -> None:
+    plan = database.plan_rebuild(repository.store, repository.git, repository.blobs)
+    if not as_json:
+        for line in plan.lines():
+            click.echo(line)
+    aside = None if dry_run else database.rebuild(repository.store, plan)
+    repository.close()
+    if as_json:
+        emit_json("doctor-rebuild", {**plan.fields(), "done": not dry_run, "old": aside})
+    elif aside is not None:
+        click.echo(f"the old database is {aside}")
+
+
+def _report(findings: list[Finding], as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {"check": f.check, "level": f.level, "message": _plain(f.message), "remedy": f.remedy} for f in findings
+        ]
+        emit_json("doctor", {"findings": rows})
+        return
+    for found in findings:
+        click.echo(f"{found.level:<8} {found.check.replace('_', ' ')}: {_plain(found.message)}")
+        if found.remedy and found.level != OK:
+            click.echo(f"           {found.remedy}")
+    bad = [found for found in findings if found.level in (WARNING, PROBLEM)]
+    click.echo("all is well" if not bad else f"{len(bad)} of {len(findings)} findings need a look")
+
+
+def _plain(text: str) -> str:
+    shown = text.encode(errors="replace").decode()
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)

@@ -1,0 +1,1 @@
+"""Looking after a store and its surroundings: what is damaged or set up wrongly, and putting it right."""

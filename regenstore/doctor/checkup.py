@@ -1,0 +1,340 @@
+"""doctor: how everything is set up. Each check is a function of what it looks at, and gives findings; none of
+them changes anything that stays."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+
+from regenstore import __version__
+from regenstore.doctor import file_system, git_recipes, leftovers
+from regenstore.errors import RegenstoreError
+from regenstore.generators.registry import GROUP, Registry
+from regenstore.objects import durable, store_format
+from regenstore.objects.content_store import VAULT, ContentStore
+from regenstore.objects.result_cache import FILE
+from regenstore.refs.git import Git
+from regenstore.worktree.link import Linker
+from regenstore.worktree.location import Location
+
+OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
+LEVELS = (OK, NOTE, WARNING, PROBLEM)
+GIT_NEEDED = (2, 39)
+_HELLO = b"0016git-filter-client\n000eversion=2\n00000015capability=clean\n0016capability=smudge\n0000"
+_ANSWER = b"0016git-filter-server\n000eversion=2\n0000"
+_START = 30.0
+_SET_UP = "Run 'regenstore init' here, or 'regenstore install' for all your repositories."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found. ``remedy`` is empty where nothing need be done."""
+
+    check: str
+    level: str
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is looked at. ``expected`` is what Git's configuration should hold; ``shared`` is the store's
+    folder when the user has set one."""
+
+    git: Git
+    location: Location
+    store: ContentStore
+    registry: Registry
+    expected: Mapping[str, str]
+    reflink: bool
+    shared: str | None
+    low_space: int = 2 << 30
+    kind_of: Callable[[str], str] = file_system.kind
+    clock: Callable[[], float] = time.time
+
+
+def examine(patient: Patient) -> Iterator[Finding]:
+    """All findings, in a fixed order. A check that fails is a finding as well."""
+    for check in CHECKS:
+        name = check.__name__
+        try:
+            for level, message, remedy in check(patient):
+                yield Finding(name, level, message, remedy)
+        except RegenstoreError as error:
+            yield Finding(name, PROBLEM, error.message, error.hint)
+        except OSError as error:
+            failed = durable.storage_error(error, error.filename or name)
+            yield Finding(name, PROBLEM, failed.message, failed.hint)
+
+
+Found = Iterator[tuple[str, str, str]]
+
+
+# ------------------------------------------------------------------------------------------- programs
+
+
+def versions(patient: Patient) -> Found:
+    yield OK, f"regenstore {__version__}, Python {platform.python_version()} on {platform.system()}", ""
+
+
+def git_version(patient: Patient) -> Found:
+    said = patient.git.output("--version").decode(errors="replace").strip()
+    numbers = re.search(r"(\d+)\.(\d+)", said)
+    found = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+    if found < GIT_NEEDED:
+        yield PROBLEM, f"{said} is too old", "Install Git 2.39 or newer."
+    else:
+        yield OK, said, ""
+
+
+# ------------------------------------------------------------------------------------------- Git's configuration
+
+
+def git_filter(patient: Patient) -> Found:
+    """The filter and merge driver that are in effect: present, ours, and able to start."""
+    values = {name: patient.git.line("config", "--get", name) for name in patient.expected}
+    process = values["filter.regenstore.process"]
+    if process is None:
+        yield PROBLEM, "Git does not know the filter: media would be committed as they are", _SET_UP
+        return
+    for name, value in values.items():
+        program = name.endswith((".process", ".clean", ".smudge", ".driver"))
+        if value is None:
+            yield WARNING, f"{name} is not set", _SET_UP
+        elif value == patient.expected[name]:
+            continue
+        elif program and "regenstore" not in value:
+            remedy = "Look at it with 'git config'; 'regenstore install --force' replaces it."
+            yield PROBLEM, f"{name} is {value!r}, which is not regenstore's", remedy
+        elif program:
+            yield NOTE, f"{name} runs another installation: {value}", "Run 'regenstore init' to use this one."
+        elif name == "filter.regenstore.required":
+            yield PROBLEM, f"{name} is {value!r}: a failing filter would commit raw media", _SET_UP
+        else:
+            yield WARNING, f"{name} is {value!r}, not {patient.expected[name]!r}", _SET_UP
+    why = _start(process, patient.git.cwd)
+    if why is None:
+        yield OK, f"the filter starts and answers: {process}", ""
+    else:
+        remedy = "Reinstall regenstore, then run 'regenstore init' or 'regenstore install'."
+        yield PROBLEM, f"the filter does not start ({process}): {why}", remedy
+
+
+def _start(command: str, folder: str | bytes) -> str | None:
+    """Shake hands with a filter as git does; gives what went wrong."""
+    try:
+        done = subprocess.run(
+            ["sh", "-c", command], input=_HELLO, cwd=folder, capture_output=True, timeout=_START, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer within {_START:g} s"
+    except OSError as error:
+        return str(error)
+    if done.stdout.startswith(_ANSWER) and done.returncode == 0:
+        return None
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    return said[-1][:200] if said else f"exit code {done.returncode}, and no answer of the filter protocol"
+
+
+def conversions(patient: Patient) -> Found:
+    """Settings that make Git bring back media where nobody looks at them."""
+    for name in ("diff.regenstore.textconv", "diff.regenstore.command"):
+        value = patient.git.line("config", "--get", name)
+        if value is not None:
+            remedy = f"Run 'git config --unset-all {name}': recipes are text already."
+            yield WARNING, f"{name} is set: every old version that 'git log -p' shows would be made again", remedy
+    if patient.git.line("config", "--type=bool", "--get", "merge.renormalize") == "true":
+        remedy = "Run 'git config merge.renormalize false' here."
+        yield WARNING, "merge.renormalize is set: a merge would bring back three media for every path", remedy
+
+
+def attributes(patient: Patient) -> Found:
+    """Whether Git filters paths here, tells other clones so, and leaves recipe text alone."""
+    git = patient.git
+    listed = git.output("ls-files", "-z", "--", ".gitattributes", "**/.gitattributes").split(b"\0")
+    tracked = {os.fsdecode(path) for path in filter(None, listed)}
+    top = os.fsdecode(patient.location.top)
+    lines = [(file, line) for file in {".gitattributes", *tracked} for line in _lines(f"{top}/{file}")]
+    ours = [(file, line) for file, line in lines if "filter=regenstore" in line.split()[1:]]
+    seen = git_recipes.current(git)
+    if not ours and not seen:
+        yield NOTE, "no path is tracked yet", "Run 'regenstore track PATTERN'."
+        return
+    for file in sorted({file for file, _ in ours} - tracked):
+        yield WARNING, f"{file} is not in Git's index: clones would not filter these paths", f"Run 'git add {file}'."
+    for file, line in sorted(set(ours)):
+        lacking = {"-text", "merge=regenstore", "diff=regenstore"} - set(line.split())
+        if lacking:
+            level = WARNING if "-text" in lacking else NOTE
+            what = " ".join(sorted(lacking))
+            yield level, f"{file}: {line.split()[0]} lacks {what}", "Add it, as 'regenstore track' writes it."
+    yield from _effective(git, [entry.path for entry in seen])
+    if ours:
+        yield OK, f"{len(ours)} patterns are tracked, {len({entry.path for entry in seen})} paths", ""
+
+
+def _effective(git: Git, paths: list[bytes]) -> Found:
+    """What the attributes come to at the paths: a later line, or another file, may override ours."""
+    if not paths:
+        return
+    stdin = b"".join(path + b"\0" for path in dict.fromkeys(paths))
+    answer = git.output("check-attr", "-z", "--stdin", "text", "eol", "ident", "working-tree-encoding", stdin=stdin)
+    fields = answer.split(b"\0")
+    wrong: dict[str, list[bytes]] = {}
+    for path, name, value in zip(fields[::3], fields[1::3], fields[2::3]):
+        if value not in (b"unspecified", b"unset") or (name == b"text" and value != b"unset"):
+            wrong.setdefault(f"{name.decode()}={value.decode(errors='replace')}", []).append(path)
+    for what, where in wrong.items():
+        more = f" and {len(where) - 1} more" if len(where) > 1 else ""
+        message = f"{os.fsdecode(where[0])}{more} has {what}: Git would convert line ends inside media and recipes"
+        yield WARNING, message, "Let the line that names the filter come last, and end in -text."
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return [line.strip() for line in file if line.strip() and not line.lstrip().startswith("#")]
+    except OSError:
+        return []
+
+
+def hooks(patient: Patient) -> Found:
+    moved = patient.git.line("config", "--get", "core.hooksPath")
+    if moved is not None:
+        yield NOTE, f"core.hooksPath is {moved}: Git's hooks are there", ""
+    folder = patient.git.line("rev-parse", "--git-path", "hooks") or "hooks"
+    path = os.path.join(os.fsdecode(patient.git.cwd), folder, "pre-commit")
+    if not os.path.isfile(path):
+        yield NOTE, "there is no pre-commit hook; one is comfort only", "Copy hooks/pre-commit of regenstore there."
+    elif not os.access(path, os.X_OK):
+        yield WARNING, f"{path} is not executable: Git ignores it", f"Run 'chmod +x {path}'."
+    elif any("regenstore hook" in line for line in _lines(path)):
+        yield OK, "the pre-commit hook checks recipes", ""
+    else:
+        remedy = "Add this line to it: regenstore hook pre-commit || exit 1"
+        yield NOTE, "a pre-commit hook of somebody else is there; it does not check recipes", remedy
+
+
+# ------------------------------------------------------------------------------------------- generators
+
+
+def generators(patient: Patient) -> Found:
+    """Plug-ins that cannot be loaded, and declared generators that may not run."""
+    registry = patient.registry
+    names = sorted({entry.name for entry in metadata.entry_points(group=GROUP)})
+    loaded = 0
+    for name in names:
+        try:
+            registry.find(name)
+            loaded += 1
+        except RegenstoreError as error:
+            if error.kind == "bad-declaration":
+                break  # told below
+            yield WARNING, error.message, error.hint
+    for name, declared in sorted(registry.declared.items()):
+        if declared.hash in registry.trust.approvals():
+            yield OK, f"the declared generator '{name}' is trusted", ""
+        else:
+            remedy = "Read the definition, then run 'regenstore trust'."
+            yield WARNING, f"the declared generator '{name}' is not trusted: its media are not made", remedy
+    yield OK, f"{loaded} generators are installed", ""
+
+
+# ------------------------------------------------------------------------------------------- the store
+
+
+def store(patient: Patient) -> Found:
+    root = patient.store.root
+    if not os.path.isdir(root):
+        yield WARNING, f"the store {root} is not there yet", "Run 'regenstore init'."
+        return
+    for operation in ("read", "write"):
+        store_format.check(root, operation)
+    probe = f"{root}/tmp"
+    if not os.access(probe if os.path.isdir(probe) else root, os.W_OK | os.X_OK):
+        yield PROBLEM, f"the store {root} cannot be written", "Check owner and permissions of the store."
+        return
+    kind = patient.kind_of(root)
+    if kind in file_system.NETWORK:
+        remedy = "Keep the store on a local disk: set regenstore.store, and share media by other means."
+        yield WARNING, f"the store is on {kind}: SQLite's log needs shared memory, which it does not give", remedy
+    free = shutil.disk_usage(root).free
+    if free < patient.low_space:
+        yield WARNING, f"only {free / 1e9:.1f} GB are free at {root}", "Free some space, or set regenstore.store."
+    if patient.shared is not None:
+        remedy = "" if os.path.isabs(patient.shared) else "Give regenstore.store an absolute path."
+        yield NOTE, f"regenstore.store is set: repositories may share {root}", remedy
+    if any(patient.store.contents(VAULT)) and not os.path.exists(f"{root}/{FILE}"):
+        yield NOTE, "the store has no result database", "Run 'regenstore doctor --rebuild'."
+    yield OK, f"the store is {root}, {free / 1e9:.1f} GB free", ""
+
+
+def linking(patient: Patient) -> Found:
+    """How bytes get from the store to the worktree: tried with a small file."""
+    if not os.path.isdir(patient.store.root):
+        return
+    if not patient.reflink:
+        yield NOTE, "regenstore.reflink is off: media are copied, and take room twice", ""
+        return
+    top, home = os.fsdecode(patient.location.top), patient.location.git_dir
+    if os.stat(home).st_dev != os.stat(top).st_dev:
+        home = top
+    tail = f"regenstore-doctor-{os.getpid()}-{os.urandom(4).hex()}"
+    os.makedirs(f"{patient.store.root}/tmp", exist_ok=True)
+    source, target = f"{patient.store.root}/tmp/{tail}", f"{home}/.{tail}"
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    try:
+        inside = os.open(source, flags, 0o600)
+        try:
+            os.write(inside, b"regenstore" * 1000)
+            outside = os.open(target, flags, 0o600)
+            try:
+                shared = Linker().clone(inside, outside)
+            finally:
+                os.close(outside)
+        finally:
+            os.close(inside)
+    finally:
+        durable.unlink(source)
+        durable.unlink(target)
+    if shared:
+        yield OK, "media share their blocks with the store (reflink)", ""
+    else:
+        remedy = "Keep both on one file system that can reflink (Btrfs, XFS) to save the room."
+        yield NOTE, "media are copied from the store, and take room twice", remedy
+
+
+def left_behind(patient: Patient) -> Found:
+    """Locks, stages and temp files of killed processes."""
+    now = patient.clock()
+    lock = leftovers.stale_index_lock(patient.location, now)
+    if lock is not None:
+        yield WARNING, f"{lock} is old: Git refuses to work", "If no Git command is running here, remove it."
+    found = leftovers.find(patient.store, patient.location, now)
+    if found.stages:
+        yield WARNING, f"{len(found.stages)} stage folders of killed processes", "Run 'regenstore fsck'."
+    if found.temps:
+        yield NOTE, f"{len(found.temps)} old temp files in the store", "Run 'regenstore fsck'."
+    if found.leases:
+        yield NOTE, f"{len(found.leases)} leases that nobody holds", "Run 'regenstore fsck'."
+
+
+CHECKS: tuple[Callable[[Patient], Found], ...] = (
+    versions,
+    git_version,
+    git_filter,
+    conversions,
+    attributes,
+    hooks,
+    generators,
+    store,
+    linking,
+    left_behind,
+)

@@ -1,0 +1,191 @@
+"""The result database: is it sound, and making it again from Git's recipes and the store's contents.
+
+The old database is never deleted: a damaged one is moved aside; of a sound one a copy is set aside, and what
+Git tells is added to it, since it also knows what Git does not (proofs, other takes, other repositories).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+from regenstore.doctor import git_recipes
+from regenstore.errors import Conflict, FormatError
+from regenstore.objects import durable
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Recipe
+from regenstore.objects.result import Content, Result
+from regenstore.objects.result_cache import FILE, SCHEMA_VERSION, ResultCache
+from regenstore.refs.git import BlobReader, Git
+
+SOUND, DAMAGED, NONE = "sound", "damaged", "none"
+_SHOWN = 5
+_PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Examined:
+    """``state`` is SOUND, DAMAGED or NONE (there is no database)."""
+
+    state: str
+    problems: tuple[str, ...] = ()
+    incomplete: int = 0
+    """Recorded outputs whose bytes the store does not have: no error, as they are never answered."""
+
+    def fields(self) -> dict[str, object]:
+        return {"state": self.state, "problems": list(self.problems), "outputs_without_bytes": self.incomplete}
+
+
+def examine(store: ContentStore) -> Examined:
+    """Check the whole database. Raises FormatError (``newer-store``), Conflict (``store-busy``)."""
+    path = f"{store.root}/{FILE}"
+    if not os.path.exists(path):
+        return Examined(NONE)
+    try:
+        with closing(_open(path)) as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise FormatError("newer-store", f"{path} has version {version}; {SCHEMA_VERSION} is known here")
+            problems = [row[0] for row in db.execute(f"PRAGMA integrity_check({_SHOWN})")]
+            if problems != ["ok"]:
+                return Examined(DAMAGED, tuple(problems))
+            rows = db.execute("SELECT DISTINCT digest, size FROM output").fetchall() if version else []
+            missing = sum(store.find(Digest(digest), size) is None for digest, size in rows)
+            return Examined(SOUND, (), missing)
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise Conflict("store-busy", f"{path} is in use by another process") from error
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
+            raise durable.storage_error(OSError(5, str(error)), path) from error
+        return Examined(DAMAGED, (str(error),))
+    except ValueError as error:  # a digest of another length
+        return Examined(DAMAGED, (f"it holds what is no digest: {error}",))
+
+
+def _open(path: str) -> sqlite3.Connection:
+    uri = f"file:{urllib.parse.quote(path)}?mode=rw"  # creates nothing
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_PATIENCE)
+
+
+# ------------------------------------------------------------------------------------------- rebuilding
+
+
+@dataclass(frozen=True)
+class Known:
+    """A recipe blob, and its take when the store has the bytes, with their age."""
+
+    oid: bytes
+    recipe: Recipe
+    content: Content | None
+    created: float
+
+
+@dataclass
+class RebuildPlan:
+    """What a rebuild would record. A value: making it changes nothing."""
+
+    examined: Examined
+    known: list[Known] = field(default_factory=list)
+
+    @property
+    def results(self) -> list[Known]:
+        return [known for known in self.known if known.content is not None and known.recipe.key is not None]
+
+    def fields(self) -> dict[str, object]:
+        takes = [known for known in self.known if known.recipe.key is not None and not known.recipe.wanted]
+        return {
+            "database": self.examined.fields(),
+            "recipe_blobs": len(self.known),
+            "results": len(self.results),
+            "takes_without_bytes": len(takes) - len(self.results),
+        }
+
+    def lines(self) -> list[str]:
+        """For people."""
+        told = self.fields()
+        old = {SOUND: "a copy is set aside", DAMAGED: "it is moved aside", NONE: "a new one is made"}
+        return [
+            f"database: {self.examined.state}; {old[self.examined.state]}",
+            f"{told['recipe_blobs']} recipe blobs in Git, {told['results']} results to record, "
+            f"{told['takes_without_bytes']} takes whose bytes the store does not have",
+        ]
+
+
+def plan_rebuild(store: ContentStore, git: Git, blobs: BlobReader, examined: Examined | None = None) -> RebuildPlan:
+    """Read every recipe blob that Git leads to, and look for its take in the store."""
+    plan = RebuildPlan(examined or examine(store))
+    for oid, recipe in git_recipes.reachable(git, blobs):
+        take = recipe.output.take
+        path = None if take is None else store.find(take.digest, take.size)
+        if take is None or path is None:
+            plan.known.append(Known(oid, recipe, None, 0.0))
+        else:
+            content = Content(take.digest, take.size, recipe.output.media_type)
+            plan.known.append(Known(oid, recipe, content, os.stat(path).st_mtime))
+    return plan
+
+
+def rebuild(store: ContentStore, plan: RebuildPlan) -> str | None:
+    """Carry out a plan; gives where the old database is now. Every step alone is safe beside other
+    commands, and doing it again after an interruption ends the same."""
+    store.prepare()
+    aside = set_aside(store.root, plan.examined.state)
+    cache = ResultCache(store.root)
+    try:
+        for known in plan.results:
+            key, content, seconds = known.recipe.key, known.content, known.recipe.output.seconds
+            assert key is not None and content is not None
+            if not cache.made(key, content.digest, known.recipe.output.name):
+                outputs = {known.recipe.output.name: content}
+                cache.record(known.recipe, Result(key, outputs, float(seconds or 0.0), known.created))
+    finally:
+        cache.close()
+    return aside
+
+
+def set_aside(root: str, state: str) -> str | None:
+    """Keep the old database under another name: a damaged one is moved there, a sound one copied."""
+    path = f"{root}/{FILE}"
+    if state == NONE:
+        return None
+    aside = f"{path}.{'damaged' if state == DAMAGED else 'before'}-{time.time_ns()}"
+    with durable.storage_errors(path), _alone(f"{path}.repair"):
+        if state == SOUND:
+            try:
+                with closing(_open(path)) as db:
+                    db.execute("VACUUM INTO ?", (aside,))
+            except sqlite3.OperationalError as error:
+                durable.unlink(aside)
+                raise durable.storage_error(OSError(28 if "full" in str(error) else 5, str(error)), path) from error
+            durable.fsync_file(aside)
+        else:
+            # What is not in the main file yet goes with it: SQLite finds the log by its name.
+            for suffix in ("-wal", ""):
+                if os.path.exists(path + suffix):
+                    durable.rename(path + suffix, aside + suffix)
+            durable.unlink(f"{path}-shm")
+        durable.fsync_folder(root)
+    return aside
+
+
+@contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """One process at a time replaces the database: the lock that the result cache takes for it too."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            import fcntl
+
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        except ImportError:
+            pass
+        yield
+    finally:
+        os.close(fd)

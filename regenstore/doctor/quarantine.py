@@ -1,0 +1,60 @@
+"""The quarantine: where bad bytes go. They are renamed, never deleted, and a text beside says from where."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from regenstore.doctor.store_scan import Bad
+from regenstore.objects import durable
+from regenstore.objects.content_store import ContentStore
+from regenstore.worktree.place import identity
+
+FOLDER = "quarantine"
+
+
+def confine(store: ContentStore, bad: Bad, now: float) -> str | None:
+    """Move a bad file into the quarantine, durably; gives its path there, or None when another program has
+    replaced or removed it meanwhile: then nothing was done. Raises StorageError."""
+    folder = f"{store.root}/{FOLDER}"
+    name = os.path.relpath(bad.path, store.root).replace("/", "-")
+    target = f"{folder}/{name}.{int(now * 1000):d}-{os.urandom(3).hex()}"
+    with durable.storage_errors(bad.path):
+        if not _unchanged(bad.path, bad):
+            return None
+        durable.make_folder(folder)
+        durable.write_file(f"{target}.txt", _text(store, bad, now))
+        try:
+            durable.rename(bad.path, target)
+        except OSError:
+            durable.unlink(f"{target}.txt")
+            if not os.path.lexists(bad.path):
+                return None
+            raise
+        if not _unchanged(target, bad):
+            # Good bytes came under this name between the look and the rename: they go back.
+            durable.rename(target, bad.path)
+            durable.unlink(f"{target}.txt")
+            target = ""
+        durable.fsync_folder(os.path.dirname(bad.path))
+        durable.fsync_folder(folder)
+    return target or None
+
+
+def _unchanged(path: str, bad: Bad) -> bool:
+    try:
+        return identity(os.lstat(path)) == bad.identity
+    except FileNotFoundError:
+        return False
+
+
+def _text(store: ContentStore, bad: Bad, now: float) -> bytes:
+    lines = [
+        f"from:  {os.path.relpath(bad.path, store.root)}",
+        f"when:  {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(now))}",
+        f"why:   {bad.why}",
+        f"named: {bad.named or 'no digest'}",
+        f"holds: {bad.found or 'could not be read'}",
+        f"size:  {bad.size}",
+    ]
+    return "".join(line + "\n" for line in lines).encode(errors="surrogateescape")

@@ -1,0 +1,147 @@
+"""Reading every content of a store against its name. Changes nothing.
+
+Whatever is found wrong was looked at twice: other programs may replace or remove a content meanwhile, and
+that is no damage. Files are read as a stream: mapping one on a failing disk would kill the process.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from regenstore.errors import FormatError
+from regenstore.objects.content_store import TREES, ContentStore
+from regenstore.objects.hashing import hash_file
+from regenstore.objects.ids import Digest
+from regenstore.worktree.place import Identity, identity
+
+WRONG, UNREADABLE, STRAY, DENIED = "wrong bytes", "unreadable", "stray", "no permission"
+_LOOKS = 5
+Tell = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A file of the store that is not what its name says. ``named`` is None for a name that is no digest,
+    ``found`` for bytes that could not be read."""
+
+    path: str
+    tree: str
+    why: str
+    named: Digest | None
+    found: Digest | None
+    size: int
+    identity: Identity | None
+
+    def fields(self) -> dict[str, object]:
+        return {
+            "path": self.path,
+            "why": self.why,
+            "named": self.named and str(self.named),
+            "found": self.found and str(self.found),
+            "size": self.size,
+        }
+
+
+@dataclass
+class Scan:
+    """What a store's two trees hold."""
+
+    checked: int = 0
+    size: int = 0
+    bad: list[Bad] = field(default_factory=list)
+
+
+class SoundStore(ContentStore):
+    """A store without what a scan found to be bad: a plan that is made on it holds when that is gone."""
+
+    def __init__(self, root: str, bad: list[Bad]) -> None:
+        super().__init__(root)
+        self._bad = {found.path for found in bad}
+
+    def find(self, digest: Digest, size: int | None = None) -> str | None:
+        path = super().find(digest, size)
+        if path not in self._bad:
+            return path
+        others = [self.object_path(digest, tree) for tree in TREES]
+        return next((other for other in others if other not in self._bad and os.path.isfile(other)), None)
+
+
+def scan(store: ContentStore, tell: Tell) -> Scan:
+    """Hash every content; ``tell`` is given the part that is done, between 0 and 1."""
+    files = list(_files(store.root))
+    total = sum(size for _, _, _, size in files) or 1
+    result = Scan()
+    done = 0
+    for path, tree, named, size in files:
+        found = look(path, tree, named)
+        if found is not None:
+            result.bad.append(found)
+        elif named is not None:
+            result.checked += 1
+            result.size += size
+        done += size
+        tell(min(1.0, done / total))
+    return result
+
+
+def look(path: str, tree: str, named: Digest | None) -> Bad | None:
+    """What is wrong with a file of a tree, or None; also None for one that has gone meanwhile."""
+    before: Bad | None = None
+    for _ in range(_LOOKS):
+        try:
+            seen = _look(path, tree, named)
+        except FileNotFoundError:
+            return None
+        if seen is None or seen == before:
+            return seen
+        before = seen
+    return before
+
+
+def _look(path: str, tree: str, named: Digest | None) -> Bad | None:
+    kept = os.lstat(path)
+    why = STRAY if named is None else WRONG
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return Bad(path, tree, STRAY, named, None, 0, identity(kept))
+        found, _ = hash_file(path)
+    except FileNotFoundError:
+        if not stat.S_ISLNK(kept.st_mode):
+            raise
+        return Bad(path, tree, STRAY, named, None, 0, identity(kept))  # a link that leads nowhere
+    except OSError as error:
+        denied = error.errno in (errno.EACCES, errno.EPERM)
+        return Bad(path, tree, DENIED if denied else UNREADABLE, named, None, kept.st_size, identity(kept))
+    return None if found == named else Bad(path, tree, why, named, found, kept.st_size, identity(kept))
+
+
+def _files(root: str) -> Iterator[tuple[str, str, Digest | None, int]]:
+    """Everything in the two trees: path, tree, the digest that its name says, size."""
+    for tree in TREES:
+        top = f"{root}/{tree}"
+        for shard in _names(top):
+            folder = f"{top}/{shard}"
+            if len(shard) != 2 or not os.path.isdir(folder):
+                yield folder, tree, None, 0
+                continue
+            for name in _names(folder):
+                path = f"{folder}/{name}"
+                try:
+                    named: Digest | None = Digest.parse(Digest.PREFIX + shard + name)
+                except FormatError:
+                    named = None
+                try:
+                    yield path, tree, named, os.lstat(path).st_size
+                except OSError:
+                    continue
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
