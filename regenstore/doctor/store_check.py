@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from regenstore.doctor import database, git_recipes, leftovers, quarantine
-from regenstore.doctor.store_scan import DENIED, Bad, Scan, SoundStore, Tell, scan
+from regenstore.doctor.store_scan import DENIED, STRAY, Bad, Scan, SoundStore, Tell, scan
 from regenstore.errors import NotFound, RegenstoreError
 from regenstore.objects import durable, store_format, toml
 from regenstore.objects.content_store import ContentStore
@@ -175,8 +175,8 @@ def plan_check(parts: Parts, tell: Tell) -> CheckPlan:
         plan.rebuild = database.plan_rebuild(sound, parts.git, parts.blobs, examined)
     realiser = parts.realiser(sound, examined.state == database.SOUND)
     wanted = _wanted(parts, sound, plan)
-    _other_victims(parts, sound, plan, wanted)
     _misnamed(parts, sound, plan, wanted)
+    _other_victims(parts, sound, plan, wanted)
     plan.missing = list(wanted.values())
     _choose(parts, plan, realiser)
     return plan
@@ -202,12 +202,17 @@ def _wanted(parts: Parts, sound: SoundStore, plan: CheckPlan) -> dict[Digest, Mi
 
 
 def _other_victims(parts: Parts, sound: SoundStore, plan: CheckPlan, wanted: dict[Digest, Missing]) -> None:
-    """Bad contents that only other branches, or history, record."""
+    """Bad contents that only other branches, or history, record; also those that nothing records."""
+    misnamed = {missing.source for missing in wanted.values()}
     for bad in plan.scan.bad:
         if bad.named is None or bad.named in wanted or sound.find(bad.named) is not None:
             continue
         recipe = next(parts.find(bad.named, None), None)
         seen = git_recipes.last_seen(parts.git, bad.named)
+        if recipe is None and seen is None:
+            another = bad.found is not None and sound.find(bad.found) is not None
+            if another or bad.path in misnamed or bad.why == STRAY:
+                continue  # nobody knows the name; only the name was wrong, or it never held a content
         path, where = seen or (b"", f"{bad.tree}/ of the store")
         size = bad.size if recipe is None or recipe.output.take is None else recipe.output.take.size
         wanted[bad.named] = Missing(bad.named, size, path, where, recipe=recipe)
@@ -294,6 +299,8 @@ class Done:
 
 def execute(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
     """Carry out a plan. What fails is told, and the rest is done all the same."""
+    if plan.sound and not plan.leftovers.count:
+        return
     parts.store.prepare()
     renames = [m for m in plan.missing if m.how == RENAME]
     for missing in renames:

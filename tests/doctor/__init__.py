@@ -1,0 +1,1 @@
+"""Tests of what looks after a store and its surroundings."""

@@ -1,0 +1,140 @@
+"""doctor --rebuild: the result database comes back from Git's recipes and the store's contents."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+from regenstore.doctor import database
+from regenstore.objects import toml
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.result_cache import ResultCache
+from tests.doctor.gallery import Gallery, snapshot
+
+
+def rebuild(gallery: Gallery, *arguments: str) -> dict:  # type: ignore[type-arg]
+    return json.loads(gallery.regenstore("doctor", "--rebuild", "--json", *arguments))
+
+
+def results(gallery: Gallery) -> set[tuple[str, str, float]]:
+    cache = ResultCache(str(gallery.store))
+    found = set()
+    for name, revision in [(n, "") for n in [*gallery.made, "proxy.png"]] + [("made/01.png", "HEAD~1")]:
+        recipe = toml.decode(gallery.blob(name, revision))
+        assert recipe.key is not None
+        for result in cache.results(recipe.key):
+            found.update((name, str(c.digest), round(result.seconds, 1)) for c in result.outputs.values())
+    cache.close()
+    return found
+
+
+def remove(gallery: Gallery) -> None:
+    for path in gallery.store.glob("results.sqlite*"):
+        path.unlink()
+
+
+def test_a_deleted_database_comes_back(gallery: Gallery) -> None:
+    before = results(gallery)
+    assert len(before) == 14
+    remove(gallery)
+    assert results(gallery) == set()
+    told = rebuild(gallery)
+    assert (told["recipe_blobs"], told["results"], told["takes_without_bytes"]) == (16, 14, 0)
+    assert told["database"]["state"] == "none" and told["old"] is None and told["done"] is True
+    assert results(gallery) == before
+    assert gallery.status() == ""
+    # Git looks at every file again: clean has to find the same recipes.
+    for name in [*gallery.made, "proxy.png", "photo.png"]:
+        os.utime(gallery.path / name)
+    assert gallery.status() == ""
+    assert {p["state"] for p in json.loads(gallery.regenstore("status", "--json"))["paths"]} == {"placed", "imported"}
+    old = gallery.stored("made/01.png", "HEAD~1").read_bytes()
+    gallery.write("copy.png", old)  # known by its digest alone
+    gallery.git("add", "copy.png")
+    assert b"procedural.image" in gallery.blob("copy.png")
+
+
+def test_everything_that_git_reaches_counts(gallery: Gallery) -> None:
+    """Reflogs, the index, other branches and stashes, not only HEAD."""
+    gallery.regenstore("set", "made/02.png", "seed=77")
+    gallery.git("stash", "-q")
+    gallery.regenstore("set", "made/03.png", "seed=78")
+    gallery.git("add", "made/03.png")
+    gallery.git("reset", "-q", "--soft", "HEAD~1")  # the second commit is in the reflog alone
+    remove(gallery)
+    assert rebuild(gallery)["results"] == 16
+
+
+def test_a_sound_database_is_copied_and_keeps_what_git_does_not_know(gallery: Gallery) -> None:
+    gallery.regenstore("verify", "made/00.png")
+    before = results(gallery)
+    told = rebuild(gallery)
+    assert results(gallery) == before
+    copy = sqlite3.connect(told["old"])
+    assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert copy.execute("SELECT count(*) FROM proof").fetchone() == (1,)
+    copy.close()
+    recipe = toml.decode(gallery.blob("made/00.png"))
+    cache = ResultCache(str(gallery.store))
+    assert recipe.key is not None
+    assert len(cache.proofs(recipe.key, gallery.take("made/00.png").digest)) == 1
+    cache.close()
+
+
+def test_a_damaged_database_is_moved_aside(gallery: Gallery) -> None:
+    path = gallery.store / "results.sqlite"
+    path.write_bytes(b"SQLite format 3\0" + os.urandom(20000))
+    damaged = path.read_bytes()
+    before = results_of_git(gallery)
+    told = rebuild(gallery)
+    assert told["database"]["state"] == "damaged"
+    assert Path(told["old"]).read_bytes() == damaged
+    assert results(gallery) == before
+
+
+def results_of_git(gallery: Gallery) -> set[tuple[str, str, float]]:
+    found = set()
+    for name, revision in [(n, "") for n in [*gallery.made, "proxy.png"]] + [("made/01.png", "HEAD~1")]:
+        output = toml.decode(gallery.blob(name, revision)).output
+        assert output.take is not None
+        found.add((name, str(output.take.digest), round(float(output.seconds or 0), 1)))
+    return found
+
+
+def test_takes_without_bytes_are_not_recorded(gallery: Gallery) -> None:
+    remove(gallery)
+    gallery.stored("made/09.png").unlink()
+    told = rebuild(gallery)
+    assert (told["results"], told["takes_without_bytes"]) == (13, 1)
+    assert {name for name, _, _ in results(gallery)} == {*gallery.made, "proxy.png"} - {"made/09.png"}
+
+
+def test_a_dry_run_changes_nothing(gallery: Gallery) -> None:
+    remove(gallery)
+    before = snapshot(gallery.store)
+    told = rebuild(gallery, "--dry-run")
+    assert told["results"] == 14 and told["done"] is False
+    said = gallery.regenstore("doctor", "--rebuild", "--dry-run")
+    assert "16 recipe blobs in Git, 14 results to record" in said
+    assert snapshot(gallery.store) == before
+    assert gallery.run("regenstore", "doctor", "--dry-run", check=False).returncode == 2
+
+
+def test_a_newer_database_is_refused_and_left(gallery: Gallery) -> None:
+    db = sqlite3.connect(gallery.store / "results.sqlite")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = (gallery.store / "results.sqlite").read_bytes()
+    for command in (["doctor", "--rebuild"], ["fsck"]):
+        done = gallery.run("regenstore", *command, check=False)
+        assert done.returncode == 7 and b"99" in done.stderr
+    assert (gallery.store / "results.sqlite").read_bytes() == before
+
+
+def test_outputs_without_bytes_are_counted(gallery: Gallery) -> None:
+    gallery.stored("made/01.png", "HEAD~1").unlink()
+    assert database.examine(ContentStore(str(gallery.store))).incomplete == 1
+    code, told = gallery.fsck()
+    assert code == 0 and told["database"]["outputs_without_bytes"] == 1
