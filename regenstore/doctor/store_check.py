@@ -178,7 +178,7 @@ def plan_check(parts: Parts, tell: Tell) -> CheckPlan:
     _misnamed(parts, sound, plan, wanted)
     _other_victims(parts, sound, plan, wanted)
     plan.missing = list(wanted.values())
-    _choose(parts, plan, realiser)
+    _choose(parts, sound, plan, realiser)
     return plan
 
 
@@ -233,14 +233,13 @@ def _misnamed(parts: Parts, sound: SoundStore, plan: CheckPlan, wanted: dict[Dig
         missing.how, missing.source = RENAME, bad.path
 
 
-def _choose(parts: Parts, plan: CheckPlan, realiser: Realiser) -> None:
+def _choose(parts: Parts, sound: SoundStore, plan: CheckPlan, realiser: Realiser) -> None:
     """Decide for each missing content how it comes back."""
     asked: dict[str, Missing] = {}
     for missing in plan.missing:
-        if missing.how == RENAME:
-            continue
-        if missing.path and _in_worktree(parts.location, missing) is not None:
-            missing.how = WORKTREE
+        if missing.how == RENAME or (missing.path and _in_worktree(parts.location, missing)):
+            missing.how = missing.how if missing.source else WORKTREE
+            sound.coming.add(missing.digest)
         elif missing.recipe is None:
             missing.reason = "no recipe is known for it"
         elif missing.recipe.imported:
@@ -260,19 +259,17 @@ def _choose(parts: Parts, plan: CheckPlan, realiser: Realiser) -> None:
         missing.how, missing.reason = BLOCKED, f"{outcome.error.message}. {outcome.error.hint}"
 
 
-def _in_worktree(location: Location, missing: Missing) -> int | None:
-    """The size of the worktree's file, if it holds the missing bytes."""
+def _in_worktree(location: Location, missing: Missing) -> bool:
+    """Whether the worktree's file holds the missing bytes."""
     try:
         with Folders(location.top) as folders:
             fd = _open(folders, missing.path)
             try:
-                if os.fstat(fd).st_size != missing.size:
-                    return None
-                return missing.size if hash_fd(fd)[0] == missing.digest else None
+                return os.fstat(fd).st_size == missing.size and hash_fd(fd)[0] == missing.digest
             finally:
                 os.close(fd)
     except (OSError, ValueError):
-        return None
+        return False
 
 
 def _open(folders: Folders, path: bytes) -> int:
@@ -307,12 +304,11 @@ def execute(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]
         yield _attempt("renamed", missing.label, lambda m=missing: _rename(parts.store, m))  # type: ignore[misc]
     for bad in plan.confined:
         yield _attempt("quarantined", bad.path, lambda b=bad: _confine(parts, b))  # type: ignore[misc]
-    if plan.rebuild is not None:
-        rebuild = plan.rebuild
-        yield _attempt("database", "results", lambda: f"the old one is {database.rebuild(parts.store, rebuild)}")
     for missing in plan.missing:
         if missing.how == WORKTREE:
             yield _attempt("restored", missing.label, lambda m=missing: _restore(parts, m))  # type: ignore[misc]
+    if plan.rebuild is not None:
+        yield _attempt("database", "made again from Git's recipes", lambda: _rebuild(parts, plan.examined))
     yield from _generate(parts, plan, progress)
     for missing in plan.hopeless:
         if parts.store.find(missing.digest, missing.size) is None:
@@ -332,6 +328,12 @@ def _attempt(what: str, subject: str, work: Callable[[], str]) -> Done:
 def _confine(parts: Parts, bad: Bad) -> str:
     target = quarantine.confine(parts.store, bad, parts.clock())
     return "it was replaced or removed meanwhile" if target is None else f"{bad.why}; now {target}"
+
+
+def _rebuild(parts: Parts, examined: database.Examined) -> str:
+    """With what the store has by now."""
+    aside = database.rebuild(parts.store, database.plan_rebuild(parts.store, parts.git, parts.blobs, examined))
+    return f"the old one is {aside}"
 
 
 def _rename(store: ContentStore, missing: Missing) -> str:

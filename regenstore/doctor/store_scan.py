@@ -56,13 +56,17 @@ class Scan:
 
 
 class SoundStore(ContentStore):
-    """A store without what a scan found to be bad: a plan that is made on it holds when that is gone."""
+    """A store without what a scan found to be bad, and with what is ``coming``: a plan that is made on it
+    holds when the one is gone and the other there."""
 
     def __init__(self, root: str, bad: list[Bad]) -> None:
         super().__init__(root)
         self._bad = {found.path for found in bad}
+        self.coming: set[Digest] = set()
 
     def find(self, digest: Digest, size: int | None = None) -> str | None:
+        if digest in self.coming:
+            return self.object_path(digest)
         path = super().find(digest, size)
         if path not in self._bad:
             return path

@@ -16,6 +16,15 @@ from regenstore.objects.hashing import hash_bytes
 from tests.doctor.gallery import OLD_PHOTO, PHOTO, Gallery, cut, digest_of, flip, snapshot
 
 
+COPY = """
+[generators.copy]
+version = "1"
+command = ["tools/copy", "{input.source}", "{output}"]
+media_type = "image/png"
+[generators.copy.inputs.source]
+"""
+
+
 def whole(gallery: Gallery) -> None:
     """All generated media of the index are in the store, with their right bytes."""
     for name in [*gallery.made, "proxy.png"]:
@@ -86,6 +95,20 @@ def test_the_worktree_is_a_source(gallery: Gallery) -> None:
     assert code == 0 and [d["what"] for d in told["done"]] == ["quarantined", "restored"]
     assert path.read_bytes() == PHOTO
     assert gallery.status() == ""
+
+
+def test_inputs_that_come_back_from_the_worktree_count(gallery: Gallery) -> None:
+    gallery.write("regenstore.toml", COPY)
+    gallery.write("tools/copy", '#!/bin/sh\ncat "$1" > "$2"; printf ! >> "$2"\n').chmod(0o755)
+    gallery.regenstore("trust", "--yes")
+    gallery.regenstore("new", "copy.png", "-g", "copy", "-i", "source=photo.png")
+    gallery.commit("copy")
+    for name in ("copy.png", "photo.png"):
+        gallery.stored(name).unlink()
+    (gallery.path / "copy.png").unlink()
+    code, told = gallery.fsck()
+    assert {m["path"]: m["repair"] for m in told["missing"]} == {"copy.png": "generate", "photo.png": "worktree"}
+    assert code == 0 and gallery.stored("copy.png").read_bytes() == PHOTO + b"!"
 
 
 def test_what_only_history_records_is_found(gallery: Gallery) -> None:

@@ -1,0 +1,276 @@
+"""doctor: every finding, provoked with real configuration, files and mounts."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from regenstore.cli.doctor import _patient
+from regenstore.config import GitEnvironment
+from regenstore.doctor import checkup, file_system
+from regenstore.doctor.checkup import NOTE, OK, PROBLEM, WARNING, Finding
+from regenstore.refs.git import Git
+from regenstore.refs.leases import lease
+from regenstore.repository import Repository
+from tests.conftest import BIN, Checkout
+from tests.doctor.gallery import Gallery, snapshot
+
+Diagnose = Callable[..., list[Finding]]
+
+
+@pytest.fixture
+def diagnose(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> Diagnose:
+    """The findings of one check on the gallery, as the command would give them."""
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "XDG_")):
+            monkeypatch.delenv(name)
+    for name, value in gallery.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", [f"{BIN}/regenstore", "doctor"])
+
+    def run(check: str, **changed: object) -> list[Finding]:
+        assert check in {c.__name__ for c in checkup.CHECKS}
+        repository = Repository.discover(str(gallery.path), GitEnvironment.read())
+        patient = dataclasses.replace(_patient(repository), **changed)  # type: ignore[arg-type]
+        return list(checkup.examine(patient, check))
+
+    return run
+
+
+def has(found: list[Finding], level: str, text: str) -> bool:
+    """Whether there is such a finding; every one that is not well says what to do."""
+    assert all(f.remedy for f in found if f.level in (WARNING, PROBLEM))
+    return any(f.level == level and text in f.message for f in found)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "regenstore-test", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_all_is_well_and_nothing_changes(gallery: Gallery) -> None:
+    before, store = snapshot(gallery.path / ".git"), snapshot(gallery.store)
+    said = gallery.regenstore("doctor")
+    assert "problem" not in said and "warning" not in said and "all is well" in said
+    for check in ("versions", "git version", "git filter", "attributes", "hooks", "generators", "store", "linking"):
+        assert f" {check}: " in said
+    assert snapshot(gallery.store) == store and snapshot(gallery.path / ".git") == before
+
+
+def test_versions(diagnose: Diagnose, gallery: Gallery) -> None:
+    assert has(diagnose("versions"), OK, "Python 3.")
+    assert has(diagnose("git_version"), OK, "git version 2.")
+    old = gallery.path.parent / "old-git"
+    old.write_text("#!/bin/sh\necho git version 2.38.9\n")
+    old.chmod(0o755)
+    assert has(diagnose("git_version", git=Git(str(gallery.path), program=str(old))), PROBLEM, "too old")
+
+
+def test_the_filter_is_missing_foreign_or_broken(diagnose: Diagnose, gallery: Gallery) -> None:
+    name = "filter.regenstore.process"
+    assert has(diagnose("git_filter"), OK, "starts and answers")
+    gallery.git("config", name, "git-lfs filter-process")
+    assert has(diagnose("git_filter"), PROBLEM, "not regenstore's")
+    gallery.git("config", name, "/nowhere/regenstore-filter process")
+    found = diagnose("git_filter")
+    assert has(found, NOTE, "another installation") and has(found, PROBLEM, "does not start")
+    gallery.git("config", name, "true regenstore")
+    assert has(diagnose("git_filter"), PROBLEM, "no answer of the filter protocol")
+    gallery.git("config", "--unset", name)
+    assert has(diagnose("git_filter"), PROBLEM, "does not know the filter")
+    gallery.regenstore("init")
+    gallery.git("config", "filter.regenstore.required", "false")
+    gallery.git("config", "diff.regenstore.binary", "true")
+    gallery.git("config", "--unset", "merge.regenstore.driver")
+    found = diagnose("git_filter")
+    assert has(found, PROBLEM, "would commit raw media")
+    assert has(found, WARNING, "diff.regenstore.binary") and has(found, WARNING, "merge.regenstore.driver is not set")
+
+
+def test_another_installation_that_works(diagnose: Diagnose, gallery: Gallery) -> None:
+    other = gallery.path.parent / "elsewhere" / "regenstore-filter"
+    other.parent.mkdir()
+    other.symlink_to(f"{BIN}/regenstore-filter")
+    gallery.git("config", "filter.regenstore.process", f"{other} process")
+    found = diagnose("git_filter")
+    assert has(found, NOTE, "another installation") and has(found, OK, "starts and answers")
+
+
+def test_conversions(diagnose: Diagnose, gallery: Gallery) -> None:
+    assert diagnose("conversions") == []
+    gallery.git("config", "diff.regenstore.textconv", "cat")
+    gallery.git("config", "diff.regenstore.command", "cat")
+    gallery.git("config", "merge.renormalize", "yes")
+    found = diagnose("conversions")
+    assert [f.level for f in found] == [WARNING] * 3
+    assert has(found, WARNING, "merge.renormalize") and has(found, WARNING, "textconv")
+    assert has(found, WARNING, "diff.regenstore.command")
+
+
+def test_attributes(diagnose: Diagnose, gallery: Gallery) -> None:
+    assert has(diagnose("attributes"), OK, "1 patterns are tracked, 14 paths")
+    gallery.write(".gitattributes", "*.png filter=regenstore -text\n* text eol=lf\n")
+    found = diagnose("attributes")
+    assert has(found, NOTE, "lacks diff=regenstore merge=regenstore")
+    assert has(found, WARNING, "and 13 more has text=set") and has(found, WARNING, "eol=lf")
+    gallery.write(".gitattributes", "*.png filter=regenstore diff=regenstore merge=regenstore\n")
+    found = diagnose("attributes")
+    assert has(found, WARNING, "lacks -text") and has(found, WARNING, "text=unspecified")
+    gallery.git("rm", "-q", "--cached", ".gitattributes")
+    assert has(diagnose("attributes"), WARNING, ".gitattributes is not in Git's index")
+    (gallery.path / ".gitattributes").unlink()
+    assert has(diagnose("attributes"), NOTE, "no path is tracked yet")
+
+
+def test_hooks(diagnose: Diagnose, gallery: Gallery) -> None:
+    assert has(diagnose("hooks"), NOTE, "there is no pre-commit hook")
+    hook = gallery.write(".git/hooks/pre-commit", "#!/bin/sh\nexec make lint\n")
+    assert has(diagnose("hooks"), WARNING, "not executable")
+    hook.chmod(0o755)
+    assert has(diagnose("hooks"), NOTE, "somebody else")
+    hook.write_text("#!/bin/sh\n# regenstore hook\n")
+    assert has(diagnose("hooks"), NOTE, "somebody else")
+    gallery.git("config", "core.hooksPath", "shared")
+    gallery.write("shared/pre-commit", '#!/bin/sh\nexec regenstore hook pre-commit "$@"\n').chmod(0o755)
+    found = diagnose("hooks")
+    assert has(found, NOTE, "core.hooksPath is shared") and has(found, OK, "checks recipes")
+
+
+DECLARED = """
+[generators.stamp]
+version = "1"
+command = ["tools/stamp", "{output}"]
+media_type = "image/png"
+"""
+
+
+def test_generators(diagnose: Diagnose, gallery: Gallery) -> None:
+    assert has(diagnose("generators"), OK, "generators are installed")
+    gallery.write("tools/stamp", "#!/bin/sh\n").chmod(0o755)
+    gallery.write("regenstore.toml", DECLARED)
+    assert has(diagnose("generators"), WARNING, "'stamp' is not trusted")
+    gallery.regenstore("trust", "--yes")
+    assert has(diagnose("generators"), OK, "'stamp' is trusted")
+    record = Path(gallery.environment["XDG_CONFIG_HOME"]) / "regenstore" / "trusted.json"
+    record.write_text("[]")
+    assert has(diagnose("generators"), PROBLEM, "not a record of trusted generators")
+    gallery.write("regenstore.toml", "[generators.stamp]\ncommand = 7\n")
+    assert has(diagnose("generators"), PROBLEM, "regenstore.toml")
+
+
+def test_a_plugin_that_fails_to_load(gallery: Gallery, tmp_path: Path) -> None:
+    folder = tmp_path / "site" / "broken-1.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[regenstore.generators]\n'broken.one' = broken_module:NOTHING\n")
+    done = gallery.run("regenstore", "doctor", check=False, PYTHONPATH=str(folder.parent))
+    said = done.stdout.decode()
+    assert done.returncode == 0, said
+    assert "warning  generators: the plug-in" in said and "cannot be loaded" in said
+
+
+def test_the_store(diagnose: Diagnose, gallery: Gallery) -> None:
+    assert has(diagnose("store"), OK, "the store is")
+    assert has(diagnose("store", low_space=1 << 60), WARNING, "GB are free")
+    assert has(diagnose("store", kind_of=lambda path: "NFS"), WARNING, "the store is on NFS")
+    (gallery.store / "results.sqlite").unlink()
+    assert has(diagnose("store"), NOTE, "no result database")
+    marker = gallery.store / "format.json"
+    marker.chmod(0o644)
+    marker.write_text('{"regenstore_store": 9, "features": {}}')
+    assert has(diagnose("store"), PROBLEM, "has format 9")
+    marker.write_text("{")
+    assert has(diagnose("store"), PROBLEM, "not a store's format marker")
+    gallery.git("config", "regenstore.store", str(gallery.path.parent / "nowhere"))
+    assert has(diagnose("store"), WARNING, "is not there yet")
+
+
+def test_a_shared_store_on_a_full_and_a_read_only_disk(diagnose: Diagnose, gallery: Gallery, small: Path) -> None:
+    gallery.store.rename(gallery.path / ".git" / "moved")
+    subprocess.run(["cp", "-r", str(gallery.path / ".git" / "moved"), str(small / "store")], check=True)
+    gallery.git("config", "regenstore.store", str(small / "store"))
+    assert file_system.kind(str(small)) == "tmpfs"
+    found = diagnose("store")
+    assert has(found, WARNING, "only 0.0 GB are free") and has(found, NOTE, "repositories may share")
+    assert has(diagnose("linking"), NOTE, "copied")
+    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    assert has(diagnose("store"), PROBLEM, "cannot be written")
+    assert has(diagnose("linking"), PROBLEM, "cannot write")
+
+
+def test_linking(diagnose: Diagnose, gallery: Gallery) -> None:
+    before = snapshot(gallery.path)
+    (found,) = diagnose("linking")
+    assert (found.level, "reflink" in found.message) in ((OK, True), (NOTE, False))
+    assert snapshot(gallery.path) == before
+    gallery.git("config", "regenstore.reflink", "false")
+    assert has(diagnose("linking"), NOTE, "regenstore.reflink is off")
+
+
+def test_reflinks_are_found_where_there_are_any(diagnose: Diagnose, gallery: Gallery, tmp_path: Path) -> None:
+    image, folder = tmp_path / "disk", tmp_path / "disk-mounted"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(320 << 20)
+    for command in (
+        ["mkfs.xfs", "-q", "-m", "reflink=1", str(image)],
+        ["mount", "-o", "loop", str(image), str(folder)],
+    ):
+        try:
+            done = subprocess.run(command, capture_output=True, check=False)
+        except FileNotFoundError:
+            pytest.skip("no mkfs.xfs here")
+        if done.returncode:
+            pytest.skip(f"no XFS can be mounted here: {done.stderr.decode().strip()[:200]}")
+    try:
+        clone = Checkout(folder / "film", gallery.environment)
+        clone.path.mkdir()
+        clone.git("init", "-q")
+        clone.regenstore("init")
+        assert "(reflink)" in clone.regenstore("doctor")
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_what_was_left_behind(diagnose: Diagnose, gallery: Gallery) -> None:
+    assert diagnose("left_behind") == []
+    git = gallery.path / ".git"
+    made = [gallery.store / "tmp" / "put-1-x", gallery.store / "leases" / "abc", git / "index.lock"]
+    stage = git / "regenstore-stage-999999-ab"
+    stage.mkdir()
+    for path in made:
+        path.touch()
+    for path in [*made, stage]:
+        os.utime(path, (1, 1))
+    found = diagnose("left_behind")
+    assert has(found, WARNING, "index.lock") and has(found, WARNING, "1 stage folders")
+    assert has(found, NOTE, "1 old temp files") and has(found, NOTE, "1 leases")
+    with lease(str(gallery.store / "leases"), "abc", lambda: None):
+        os.utime(made[1], (1, 1))
+        assert not has(diagnose("left_behind"), NOTE, "leases")
+
+
+def test_settings_that_cannot_be_read(gallery: Gallery) -> None:
+    gallery.git("config", "regenstore.budget", "much")
+    done = gallery.run("regenstore", "doctor", check=False)
+    assert done.returncode == 1 and b"problem  settings: regenstore.budget" in done.stdout
+
+
+def test_a_failing_check_is_a_finding(diagnose: Diagnose, gallery: Gallery) -> None:
+    git = Git(str(gallery.path), program="/nowhere/git")
+    assert has(diagnose("hooks", git=git), PROBLEM, "was not found")
