@@ -185,6 +185,16 @@ def test_a_recorded_result_is_a_hit_if_all_of_it_is_there(studio):
     assert studio.plan(mask).present[0].content == outputs["mask"]
 
 
+def test_a_result_without_the_needed_output_is_no_hit(studio):
+    """As a rebuilt database has it: of a run with two outputs, Git knew one."""
+    wanted = recipe("text", "a")
+    studio.cache.record(wanted, Result(wanted.key, {"main": Content(studio.put(b"x"), 1, KIND)}, 5.0, 1.0))
+    mask = replace(wanted, output=replace(wanted.output, name="mask"))
+    (outcome,) = studio.run(mask).values()
+    assert studio.runs() == ["a"]  # it was run, and not answered with half of it
+    assert outcome.error.kind == "output-missing"  # this generator makes no mask
+
+
 def test_a_truncated_take_is_no_hit(studio):
     path = studio.store.find(studio.put(b"take"))
     os.chmod(path, 0o644)

@@ -85,6 +85,7 @@ def _parts(repository: Repository) -> Parts:
         repository.git,
         repository.blobs,
         finder.find,
+        lambda: repository.cache,
         realiser,
         validate,
     )

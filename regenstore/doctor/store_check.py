@@ -19,9 +19,11 @@ from regenstore.objects import durable, store_format, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_fd, hash_file
 from regenstore.objects.ids import Digest
-from regenstore.objects.recipe import Recipe
+from regenstore.objects.recipe import Recipe, Take
+from regenstore.objects.result_cache import ResultCache
 from regenstore.realise import FindRecipes, Plan, Progress, Realiser, Want
 from regenstore.refs.git import BlobReader, Git
+from regenstore.worktree.attribution import with_made
 from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
@@ -56,6 +58,8 @@ class Parts:
     git: Git
     blobs: BlobReader
     find: FindRecipes
+    cache: Callable[[], ResultCache]
+    """The result database; asked only when it is sound."""
     realiser: Callable[[ContentStore, bool], Realiser]
     """Called with a store, and whether the result database can be read."""
     validate: Validate
@@ -207,15 +211,27 @@ def _other_victims(parts: Parts, sound: SoundStore, plan: CheckPlan, wanted: dic
     for bad in plan.scan.bad:
         if bad.named is None or bad.named in wanted or sound.find(bad.named) is not None:
             continue
-        recipe = next(parts.find(bad.named, None), None)
-        seen = git_recipes.last_seen(parts.git, bad.named)
-        if recipe is None and seen is None:
+        size, recipe, path, where = _origin(parts, plan, bad.named, bad.size)
+        if not where:
             another = bad.found is not None and sound.find(bad.found) is not None
             if another or bad.path in misnamed or bad.why == STRAY:
                 continue  # nobody knows the name; only the name was wrong, or it never held a content
-        path, where = seen or (b"", f"{bad.tree}/ of the store")
-        size = bad.size if recipe is None or recipe.output.take is None else recipe.output.take.size
-        wanted[bad.named] = Missing(bad.named, size, path, where, recipe=recipe)
+        wanted[bad.named] = Missing(bad.named, size, path, where or f"{bad.tree}/ of the store", recipe=recipe)
+
+
+def _origin(parts: Parts, plan: CheckPlan, digest: Digest, size: int) -> tuple[int, Recipe | None, bytes, str]:
+    """Size, recipe, path and place of a content that neither index nor HEAD records, from history, else from
+    the result database (takes that were not chosen, other repositories); the place is empty for an unknown one."""
+    recipe = next(parts.find(digest, None), None)
+    path, where = git_recipes.last_seen(parts.git, digest) or (b"", "")
+    if recipe is None and plan.examined.state == database.SOUND:
+        for made in parts.cache().known_outputs(digest):
+            known = toml.decode_or_none(made.recipe)
+            if known is not None:
+                recipe, where = with_made(known, made, Take(digest, size)), where or "the result database"
+                break
+    take = None if recipe is None else recipe.output.take
+    return size if take is None else take.size, recipe, path, where
 
 
 def _misnamed(parts: Parts, sound: SoundStore, plan: CheckPlan, wanted: dict[Digest, Missing]) -> None:
@@ -225,11 +241,10 @@ def _misnamed(parts: Parts, sound: SoundStore, plan: CheckPlan, wanted: dict[Dig
             continue
         missing = wanted.get(bad.found)
         if missing is None:
-            recipe = next(parts.find(bad.found, None), None)
-            if recipe is None:
+            size, recipe, path, where = _origin(parts, plan, bad.found, bad.size)
+            if not where:
                 continue
-            path, where = git_recipes.last_seen(parts.git, bad.found) or (b"", "Git")
-            missing = wanted[bad.found] = Missing(bad.found, bad.size, path, where, recipe=recipe)
+            missing = wanted[bad.found] = Missing(bad.found, size, path, where, recipe=recipe)
         missing.how, missing.source = RENAME, bad.path
 
 
