@@ -96,6 +96,8 @@ KINDS: dict[str, str] = {
     "content-missing": "Run 'regenstore get PATH', or bring the medium back from another copy.",
     "not-a-recipe": "The path holds no recipe; 'regenstore check' finds raw media.",
     "input-missing": "Bring the input back first: 'regenstore get' on its path.",
+    "no-such-recipe": "Run 'regenstore show --key PATH' for the key of a recipe that is known.",
+    "not-pinned": "Run 'regenstore pins' for those that are.",
     "git-missing": "Install Git 2.39 or newer.",
     # conflict
     "exists": "Choose another path, or use --force.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ import click
 
 from regenstore.config import GitEnvironment
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError
+from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.repository import Repository
 from regenstore.worktree.paths import from_user
 from regenstore.worktree.place import recover
@@ -35,6 +37,15 @@ def worktree_path(repository: Repository, argument: str) -> bytes:
 
 def worktree_paths(repository: Repository, arguments: Iterable[str]) -> list[bytes]:
     return [worktree_path(repository, argument) for argument in arguments]
+
+
+def path_or_key(repository: Repository, argument: str) -> bytes | RecipeKey | Digest:
+    """A ``PATH|KEY`` argument: a recipe key, the digest of imported media, or else a worktree path."""
+    hexa = argument.removeprefix(RecipeKey.PREFIX).removeprefix(Digest.PREFIX)
+    if not re.fullmatch("[0-9a-f]{64}", hexa) or os.path.lexists(argument):
+        return worktree_path(repository, argument)
+    kind = Digest if argument.startswith(Digest.PREFIX) else RecipeKey
+    return kind(bytes.fromhex(hexa))
 
 
 def assignments(pairs: Iterable[str], what: str) -> dict[str, str]:
@@ -65,7 +76,12 @@ def filter_program() -> str:
 
 def show_path(path: bytes) -> str:
     """A path for people: control characters cannot reach the terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fsdecode(path).encode(errors="replace").decode())
+    return show_text(os.fsdecode(path))
+
+
+def show_text(text: str) -> str:
+    """Any text for people, on one line: control characters cannot reach the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text.encode(errors="replace").decode())
 
 
 def emit_json(kind: str, fields: Mapping[str, Any]) -> None:

@@ -30,6 +30,8 @@ class RecipeBlobs:
     records: dict[bytes, BlobRecord] = field(default_factory=dict)
     unreadable: dict[bytes, frozenset[Digest]] = field(default_factory=dict)
     """Blobs that look like recipes and cannot be read -> the digests they mention."""
+    missing: frozenset[bytes] = frozenset()
+    """Objects that a partial clone lacks: where there are any, nobody knows all that is live."""
 
     @property
     def digests(self) -> set[Digest]:

@@ -1,6 +1,7 @@
 """Pins: what a user said to keep. Each is a Git ref below ``refs/regenstore/pins/``, so it travels with
 fetch and push, and ``git gc`` keeps what it leads to: an annotated tag object with the reason, on the recipe
-blob. The ref's name is the recipe key's hex digits; a pin keeps all takes of its key.
+blob. The ref's name is the recipe key's hex digits, and the pin keeps all takes of the key; for imported
+media it is ``imported-`` and the digest's.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from regenstore.errors import FormatError, InvalidInput
-from regenstore.objects.ids import RecipeKey
+from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.recipe import Recipe
 from regenstore.refs.git import Git
 
 PREFIX = "refs/regenstore/pins/"
 _FIELDS = ("refname", "objectname", "objecttype", "*objectname", "*objecttype", "taggerdate:unix", "contents")
+_IMPORTED = "imported-"
 _NOBODY = "regenstore <regenstore@localhost>"
 
 
@@ -28,11 +31,26 @@ class Pin:
 
     @property
     def key(self) -> RecipeKey | None:
-        """What is pinned; None for a ref that somebody gave another kind of name."""
+        """The key that is pinned; None for imported media, and for a ref that somebody named otherwise."""
         try:
             return RecipeKey.parse(RecipeKey.PREFIX + self.name)
         except FormatError:
             return None
+
+    @property
+    def subject(self) -> str:
+        """What is pinned, as 'regenstore unpin' takes it."""
+        if self.name.startswith(_IMPORTED):
+            return Digest.PREFIX + self.name.removeprefix(_IMPORTED)
+        return RecipeKey.PREFIX + self.name
+
+
+def pin_name(recipe: Recipe) -> str:
+    """The name that a recipe's pin has."""
+    if recipe.key is not None:
+        return recipe.key.hex
+    assert recipe.output.take is not None
+    return _IMPORTED + recipe.output.take.digest.hex
 
 
 class Pins:

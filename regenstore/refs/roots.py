@@ -13,9 +13,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regenstore.errors import FormatError
+from regenstore.objects.result_cache import ResultCache
+from regenstore.refs.blobs import RecipeBlobs, read_blobs
 from regenstore.refs.git import Git
 
 # A replaced object stays reachable by itself, and its replacement by its own ref.
@@ -87,6 +89,11 @@ class Roots:
         if self._other_index:
             found = _join(found, self._list(self._plain(self._common), ("--indexed-objects",), ()))
         return found
+
+    def recipes(self, cache: ResultCache, *, remember: bool) -> RecipeBlobs:
+        """What all live recipe blobs say; see :func:`regenstore.refs.blobs.read_blobs`."""
+        live = self.live()
+        return replace(read_blobs(self._git, cache, live.blobs, remember=remember), missing=live.missing)
 
     def names(self, blobs: Iterable[bytes]) -> dict[bytes, list[str]]:
         """The names of the roots that reach each of these blobs: HEADs and refs first, then indexes, stopped

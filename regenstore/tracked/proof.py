@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from regenstore.errors import InvalidInput, NotFound, RegenstoreError
+from regenstore.errors import GenerationError, InvalidInput, NotFound, RegenstoreError
 from regenstore.jobs.local import Slot
 from regenstore.media.likeness import BYTES, Likeness, compare
 from regenstore.objects import toml
@@ -65,7 +65,10 @@ class Environments:
         if name not in self._known:
             declaration = self._bench.registry.runnable(*name)
             self._slot = self._slot or self._bench.realiser.executor.slot()
-            self._known[name] = self._slot.probe(declaration)[1]
+            probe, fingerprint = self._slot.probe(declaration)
+            if not probe.available:
+                raise GenerationError("generator-unavailable", f"'{declaration.name}' cannot run here: {probe.reason}")
+            self._known[name] = fingerprint
         return self._known[name]
 
     def valid(self, recipe: Recipe) -> Proof | None:

@@ -1,0 +1,28 @@
+"""``regenstore pin``"""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from regenstore.cli.context import open_repository, path_or_key, show_text
+from regenstore.tracked import pinning
+
+
+@click.command()
+@click.argument("what", metavar="PATH|KEY")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for whoever asks later.")
+def command(what: str, reason: str) -> None:
+    """Keep all takes of the recipe at PATH, or of KEY, whatever else is known of them.
+
+    The pin is a Git ref below refs/regenstore/pins/; push and fetch it to share it.
+
+    \b
+    Examples:
+      regenstore pin shots/sh010.mp4 --reason "approved by the director"
+      regenstore pin $(regenstore show --key shots/sh010.mp4)
+    """
+    repository = open_repository()
+    pinned = pinning.pin(repository.workbench, path_or_key(repository, what), reason, time.time())
+    click.echo(f"pinned {pinned.subject}" + (f": {show_text(pinned.reason)}" if pinned.reason else ""))

@@ -1,0 +1,40 @@
+"""``regenstore pins``"""
+
+from __future__ import annotations
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, open_repository, show_path, show_text
+from regenstore.tracked import pinning
+
+
+@click.command()
+@json_option
+def command(as_json: bool) -> None:
+    """List what is pinned, with its reason and where it is in Git's index.
+
+    \b
+    Example:
+      regenstore pins
+    """
+    found = pinning.pins(open_repository().workbench)
+    if as_json:
+        rows = [
+            {
+                "subject": pin.subject,
+                "blob": pin.blob.hex(),
+                "reason": pin.reason or None,
+                "created": pin.created,
+                "paths": [show_path(path) for path in paths],
+            }
+            for pin, paths in found
+        ]
+        emit_json("pins", {"pins": rows})
+        return
+    for pin, paths in found:
+        click.echo(pin.subject)
+        click.echo("    " + (", ".join(show_path(path) for path in paths) or "at no path of Git's index"))
+        if pin.reason:
+            click.echo("    " + show_text(pin.reason))
+    if not found:
+        click.echo("Nothing is pinned.")

@@ -1,0 +1,112 @@
+"""``regenstore why``"""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from regenstore.cli.context import (
+    emit_json,
+    json_option,
+    open_repository,
+    show_path,
+    show_text,
+    size_text,
+    worktree_path,
+)
+from regenstore.tracked.why import RULES, Cost, Finding, Why, why
+
+_SHOWN = 4
+
+
+@click.command()
+@click.argument("path")
+@json_option
+def command(path: str, as_json: bool) -> None:
+    """Why the medium at PATH is kept, or may be evicted: the rule, its proof, its cost, what depends on it,
+    and which roots hold it. Deletes nothing.
+
+    \b
+    Examples:
+      regenstore why shots/sh010.mp4
+      regenstore why shots/sh010.mp4 --json | jq -r .rule
+    """
+    repository = open_repository()
+    found = why(repository.workbench, worktree_path(repository, path))
+    if as_json:
+        emit_json("why", _fields(found))
+        return
+    finding = found.finding
+    detail = f" ({show_text(finding.detail)})" if finding.detail else ""
+    click.echo(f"{show_path(found.path)}: {finding.state}: {RULES[finding.rule]}{detail}")
+    take = found.recipe.output.take
+    if take is not None:
+        here = "in the store" if found.stored else "not in the store"
+        click.echo(f"  take      {take.digest.short}, {size_text(take.size)}, {here}")
+    _tell_proof(finding)
+    if found.cost is not None:
+        _tell_cost(found.cost)
+    if found.pin is not None and finding.rule != "pinned":
+        click.echo("  pinned    " + (show_text(found.pin.reason) or "without a reason"))
+    click.echo("  input of  " + _some([show_path(path) for path in found.dependents]))
+    click.echo("  roots     " + _some([show_text(name) for name in found.roots]))
+
+
+def _tell_proof(finding: Finding) -> None:
+    proof = finding.proof
+    if proof is None:
+        return
+    score = "" if proof.score is None else f", {proof.metric} {proof.score:g} (at least {proof.threshold:g})"
+    day = time.strftime("%Y-%m-%d", time.localtime(proof.created))
+    where = "holds in this environment" if finding.holds else "does not hold here now"
+    click.echo(f"  proof     {proof.tier}{score}, {day}, {where}")
+    for name, (then, now) in finding.differs.items():
+        click.echo(f"            {show_text(name)}: {show_text(then or 'none')} then, {show_text(now or 'none')} here")
+
+
+def _tell_cost(cost: Cost) -> None:
+    own = "not known" if cost.own is None else f"{cost.own:.3g} s"
+    if cost.recipes > 1:
+        every = "not known" if cost.everything is None else f"{cost.everything:.3g} s"
+        own += f"; with all that it is made from ({cost.recipes} recipes): {every}"
+    click.echo(f"  cost      {own}")
+
+
+def _some(names: list[str]) -> str:
+    """A few of many, with their number."""
+    if not names:
+        return "none"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _fields(found: Why) -> dict[str, object]:
+    finding, take = found.finding, found.recipe.output.take
+    proof, cost = finding.proof, found.cost
+    return {
+        "path": show_path(found.path),
+        "state": finding.state,
+        "rule": finding.rule,
+        "meaning": RULES[finding.rule],
+        "detail": finding.detail or None,
+        "key": None if found.recipe.key is None else str(found.recipe.key),
+        "take": None if take is None else str(take.digest),
+        "size": None if take is None else take.size,
+        "stored": found.stored,
+        "proof": None
+        if proof is None
+        else {
+            "tier": proof.tier,
+            "metric": proof.metric or None,
+            "score": proof.score,
+            "threshold": proof.threshold,
+            "created": proof.created,
+            "holds": finding.holds,
+            "differs": [{"name": n, "then": then, "here": here} for n, (then, here) in finding.differs.items()],
+        },
+        "cost": None if cost is None else {"own": cost.own, "everything": cost.everything, "recipes": cost.recipes},
+        "input_of": [show_path(path) for path in found.dependents],
+        "roots": [show_text(name) for name in found.roots],
+        "pin": None if found.pin is None else {"reason": found.pin.reason or None, "created": found.pin.created},
+    }

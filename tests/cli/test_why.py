@@ -1,0 +1,226 @@
+"""why: the rule that keeps a medium or lets it go, proven on a real store; it never deletes anything."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SMALL
+from tests.conftest import Checkout, hermetic_environment
+
+# Paints what it is told; with 'again' another picture at each run.
+PAINT = f"""#!{sys.executable}
+import pathlib, sys
+from PIL import Image
+level = int(sys.argv[2])
+if sys.argv[3] == "again":
+    count = pathlib.Path(__file__).with_suffix(".count")
+    runs = int(count.read_text()) + 1 if count.exists() else 1
+    count.write_text(str(runs))
+    level += runs * 90 % 150
+Image.new("RGB", (64, 48), (level, 120, 140)).save(sys.argv[1], format="PNG")
+"""
+DECLARED = """
+[generators.paint]
+version = "1"
+command = ["tools/paint", "{output}", "{level}", "{kind}"]
+media_type = "image/png"
+[generators.paint.params.level]
+type = "integer"
+[generators.paint.params.kind]
+type = "string"
+default = "steady"
+"""
+
+
+@pytest.fixture(scope="session")
+def painted_template(film_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("painted")
+    shutil.copytree(film_template.parent / "home", folder / "home")
+    shutil.copytree(film_template, folder / "film", symlinks=True)
+    film = Checkout(folder / "film", hermetic_environment(folder / "home"))
+    film.write("tools/paint", PAINT).chmod(0o755)
+    film.write(".gitignore", "*.count\n")
+    film.write("regenstore.toml", DECLARED)
+    film.regenstore("trust", "--yes")
+    film.regenstore("new", "paint.png", "-g", "paint", "-p", "level=9")
+    film.regenstore("new", "small.png", "-g", "derive.image", "-i", "source=paint.png", "-p", "width=32")
+    film.commit("painted")
+    return folder
+
+
+@pytest.fixture
+def painted(painted_template: Path, tmp_path: Path, environment: dict[str, str]) -> Checkout:
+    """The film with ``paint.png``, by a trusted program, and ``small.png``, derived from it."""
+    shutil.copytree(painted_template / "home", tmp_path / "home", dirs_exist_ok=True)
+    shutil.copytree(painted_template / "film", tmp_path / "film", symlinks=True)
+    copied = Checkout(tmp_path / "film", environment)
+    assert copied.status() == ""
+    return copied
+
+
+def why(film: Checkout, path: str) -> dict:
+    """What it says of a path; the store has the same contents afterwards."""
+    before = contents(film)
+    data = json.loads(film.regenstore("why", path, "--json"))
+    assert (data["type"], data["version"]) == ("regenstore.why", 1)
+    assert contents(film) == before
+    return data
+
+
+def contents(film: Checkout) -> set[str]:
+    return {str(path) for tree in ("vault", "cache") for path in (film.store / tree).rglob("*") if path.is_file()}
+
+
+def stored(film: Checkout, path: str) -> Path:
+    digest = tomllib.loads(film.blob(path).decode())["output"]["digest"].removeprefix("blake3:")
+    return film.store / "vault" / digest[:2] / digest[2:]
+
+
+def test_imported_media_are_kept(film: Checkout) -> None:
+    said = why(film, "refs/photo.png")
+    assert (said["state"], said["rule"], said["proof"], said["cost"]) == ("kept", "imported", None, None)
+
+
+def test_what_was_never_run_has_nothing_to_keep(film: Checkout) -> None:
+    film.regenstore("new", "later.png", "-g", "procedural.image", "-p", "prompt=x", *SMALL, "--no-generate")
+    said = why(film, "later.png")
+    assert (said["state"], said["take"], said["roots"]) == ("wanted", None, [])
+
+
+def test_only_a_proof_lets_it_go(film: Checkout) -> None:
+    said = why(film, "plates/sea.png")
+    assert (said["state"], said["rule"], said["proof"]) == ("kept", "unproven", None)
+    film.regenstore("verify", "plates/sea.png")
+    said = why(film, "plates/sea.png")
+    assert (said["state"], said["rule"], said["stored"]) == ("evictable", "proven", True)
+    assert (said["proof"]["tier"], said["proof"]["holds"], said["proof"]["differs"]) == ("bytes", True, [])
+    assert said["cost"]["recipes"] == 1 and said["cost"]["own"] == said["cost"]["everything"] > 0
+
+
+def test_a_pin_keeps_what_is_proven(film: Checkout) -> None:
+    film.regenstore("verify", "plates/sea.png")
+    film.regenstore("pin", "plates/sea.png", "--reason", "poster")
+    said = why(film, "plates/sea.png")
+    assert (said["state"], said["rule"], said["detail"]) == ("kept", "pinned", "poster")
+    assert said["proof"]["holds"] and said["pin"]["reason"] == "poster"
+    assert any(name.startswith("refs/regenstore/pins/") for name in said["roots"])
+    assert film.regenstore("why", "plates/sea.png").startswith("plates/sea.png: kept: it is pinned (poster)\n")
+    film.regenstore("unpin", "plates/sea.png")
+    assert why(film, "plates/sea.png")["state"] == "evictable"
+
+
+def test_a_take_that_does_not_come_back_is_kept(painted: Checkout) -> None:
+    painted.regenstore("new", "restless.png", "-g", "paint", "-p", "level=1", "-p", "kind=again")
+    painted.regenstore("verify", "paint.png")
+    painted.git("add", "-A")
+    assert painted.run("regenstore", "verify", "restless.png", check=False).returncode == 1
+    said = why(painted, "restless.png")
+    assert (said["state"], said["rule"], said["proof"]["tier"]) == ("kept", "different", "different")
+    assert why(painted, "paint.png")["state"] == "evictable"
+
+
+def test_the_generator_must_be_there_trusted_and_unchanged(painted: Checkout) -> None:
+    painted.regenstore("verify", "paint.png")
+    assert why(painted, "paint.png")["rule"] == "proven"
+    painted.write("tools/paint", PAINT + "# another build\n").chmod(0o755)
+    said = why(painted, "paint.png")
+    assert (said["rule"], said["state"], said["proof"]["holds"]) == ("generator", "kept", False)
+    assert "not trusted" in said["detail"]
+    painted.regenstore("trust", "--yes")
+    said = why(painted, "paint.png")
+    assert (said["rule"], said["state"], said["proof"]["holds"]) == ("lapsed", "kept", False)
+    assert said["proof"]["differs"] and all(d["then"] != d["here"] for d in said["proof"]["differs"])
+    assert "does not hold here now" in painted.regenstore("why", "paint.png")
+    painted.regenstore("verify", "paint.png")
+    assert why(painted, "paint.png")["rule"] == "proven"
+    painted.write("regenstore.toml", "")
+    said = why(painted, "paint.png")
+    assert said["rule"] == "generator" and "no generator 'paint'" in said["detail"]
+
+
+def test_inputs_must_be_there_or_come_back_themselves(painted: Checkout) -> None:
+    painted.regenstore("verify", "small.png")
+    assert why(painted, "small.png")["rule"] == "proven"  # its input is in the store
+    gone = stored(painted, "paint.png")
+    data = gone.read_bytes()
+    gone.unlink()
+    said = why(painted, "small.png")
+    assert (said["rule"], said["state"]) == ("inputs", "kept")
+    assert said["detail"] == "paint.png: no second run was made of its take"
+    gone.write_bytes(data)
+    painted.regenstore("verify", "paint.png")
+    gone.unlink()
+    assert why(painted, "small.png")["state"] == "evictable"
+    assert why(painted, "paint.png")["stored"] is False
+
+
+def test_an_imported_input_that_is_lost_keeps_what_was_made_from_it(film: Checkout) -> None:
+    film.regenstore("new", "plain.png", "-g", "procedural.image", "-p", "prompt=plain", *SMALL)
+    photo = film.read("plain.png")
+    film.write("refs/still.png", photo + b"trailing bytes: a file of its own")
+    film.git("add", "refs/still.png")
+    film.regenstore("new", "small.png", "-g", "derive.image", "-i", "source=refs/still.png", "-p", "width=32")
+    film.commit("small")
+    film.regenstore("verify", "small.png")
+    assert why(film, "small.png")["rule"] == "proven"
+    stored(film, "refs/still.png").unlink()
+    said = why(film, "small.png")
+    assert said["rule"] == "inputs" and "imported media" in said["detail"]
+
+
+def test_bytes_that_another_recipe_keeps_are_kept(painted: Checkout) -> None:
+    """The same picture from another key, and then as imported media."""
+    painted.regenstore("verify", "paint.png")
+    painted.regenstore("new", "twin.png", "-g", "paint", "-p", "level=9", "-p", "kind=still")
+    assert painted.read("twin.png") == painted.read("paint.png")
+    painted.git("add", "twin.png")
+    said = why(painted, "paint.png")
+    assert (said["rule"], said["state"]) == ("shared", "kept") and "no second run" in said["detail"]
+    painted.regenstore("verify", "twin.png")
+    assert why(painted, "paint.png")["state"] == "evictable"
+    painted.git("commit", "-q", "-m", "twins")
+    digest, size = said["take"], said["size"]
+    text = f'regenstore = 1\n\n[output]\nname = "main"\nmedia_type = "image/png"\ndigest = "{digest}"\nsize = {size}\n'
+    blob = painted.git("hash-object", "-w", "--stdin", stdin=text.encode())
+    painted.git("update-index", "--add", "--cacheinfo", f"100644,{blob},photo.png")
+    painted.git("stash", "-q")
+    said = why(painted, "paint.png")
+    assert said["rule"] == "shared" and "imported media" in said["detail"]
+
+
+def test_a_recipe_that_cannot_be_read_keeps_the_digests_that_it_mentions(film: Checkout) -> None:
+    film.regenstore("verify", "plates/sea.png")
+    digest = why(film, "plates/sea.png")["take"]
+    blob = film.git("hash-object", "-w", "--stdin", stdin=f"regenstore = 2\nfuture = '{digest}'\n".encode())
+    film.git("tag", "newer", blob)
+    assert why(film, "plates/sea.png")["rule"] == "shared"
+    film.git("tag", "-d", "newer")
+    assert why(film, "plates/sea.png")["rule"] == "proven"
+
+
+def test_cost_dependents_and_roots(painted: Checkout) -> None:
+    painted.git("tag", "v1")
+    made, source = why(painted, "small.png"), why(painted, "paint.png")
+    assert made["cost"]["recipes"] == 2
+    assert made["cost"]["everything"] == pytest.approx(made["cost"]["own"] + source["cost"]["own"], rel=0.1)
+    assert (source["input_of"], made["input_of"]) == (["small.png"], [])
+    assert {"HEAD", "refs/heads/main", "refs/tags/v1", "index", "HEAD (reflog)"} <= set(source["roots"])
+    said = painted.regenstore("why", "paint.png")
+    assert "and 2 more" in said and "input of  small.png" in said
+
+
+def test_what_no_root_holds_any_more(painted: Checkout) -> None:
+    painted.regenstore("new", "draft.png", "-g", "paint", "-p", "level=77")
+    assert why(painted, "draft.png")["roots"] == []  # made, and not added yet
+    painted.git("add", "draft.png")
+    assert why(painted, "draft.png")["roots"] == ["index"]
+
+
+def test_a_path_with_nothing(film: Checkout) -> None:
+    assert film.run("regenstore", "why", "none.png", check=False).returncode == 3
