@@ -58,11 +58,12 @@ def test_a_deleted_database_comes_back(gallery: Gallery) -> None:
 
 def test_everything_that_git_reaches_counts(gallery: Gallery) -> None:
     """Reflogs, the index, other branches and stashes, not only HEAD."""
+    gallery.git("reset", "-q", "--hard", "HEAD~1")  # the second commit is in the reflog alone
     gallery.regenstore("set", "made/02.png", "seed=77")
     gallery.git("stash", "-q")
     gallery.regenstore("set", "made/03.png", "seed=78")
     gallery.git("add", "made/03.png")
-    gallery.git("reset", "-q", "--soft", "HEAD~1")  # the second commit is in the reflog alone
+    gallery.git("checkout", "-q", "--orphan", "other")
     remove(gallery)
     assert rebuild(gallery)["results"] == 16
 

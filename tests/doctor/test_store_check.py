@@ -226,6 +226,29 @@ def test_good_bytes_that_come_meanwhile_are_not_touched(gallery: Gallery) -> Non
     assert store_scan.look(str(path), "vault", digest_of(path)) is None  # gone is no error
 
 
+def test_good_bytes_that_come_at_the_same_moment_stay(gallery: Gallery) -> None:
+    store = ContentStore(str(gallery.store))
+    path = gallery.stored("made/06.png")
+    good = path.read_bytes()
+    for _ in range(60):
+        flip(path, 3)
+        bad = store_scan.look(str(path), "vault", digest_of(path))
+        assert bad is not None
+        both = threading.Barrier(2)
+
+        def put(both: threading.Barrier = both) -> None:
+            both.wait()
+            store.put_bytes(good, digest_of(path))
+
+        other = threading.Thread(target=put)
+        other.start()
+        both.wait()
+        quarantine.confine(store, bad, time.time())
+        other.join()
+        assert path.read_bytes() == good
+    assert good not in gallery.quarantine()
+
+
 def test_running_beside_a_busy_store(gallery: Gallery) -> None:
     """Contents that are replaced and removed while they are read are no damage."""
     store = ContentStore(str(gallery.store))
