@@ -15,7 +15,7 @@ from benchmarks import ground, machine
 from benchmarks.bench import Bench
 from benchmarks.measure import Row, table
 
-SUBJECTS = ("checkout", "add", "status", "start", "memory", "packed")
+SUBJECTS = ("checkout", "add", "status", "start", "memory", "packed", "roots")
 _ON_XFS = {"checkout", "add", "memory"}
 
 

@@ -102,6 +102,9 @@ def _contents(git: Git, oids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
     at = 0
     for oid in oids:
         end = data.index(b"\n", at)
+        if not data[at:end].isdigit():
+            at = end + 1  # it went meanwhile: 'git gc' may run beside us
+            continue
         size = int(data[at:end])
         yield oid, data[end + 1 : end + 1 + size]
         at = end + 1 + size + 1

@@ -29,7 +29,7 @@ _OID = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
 _TODO = re.compile(rb"^[a-z]+ (?:-[cC] )?([0-9a-f]{4,39})(?= |$)", re.MULTILINE)  # cherry-pick shortens ids here
 _MAX_FILE = 64 << 20
 _OWN_REFS = ("refs/bisect", "refs/worktree", "refs/rewritten")
-"""The refs that each worktree has for itself."""
+"""The refs that each worktree, also the main one, has for itself: from another one Git does not list them."""
 _REFTABLE_PSEUDO = (
     "MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "ORIG_HEAD", "BISECT_HEAD",
     "BISECT_EXPECTED_REV", "AUTO_MERGE", "MERGE_AUTOSTASH", "NOTES_MERGE_PARTIAL",
@@ -218,7 +218,7 @@ class Roots:
             for name in _files(folder):
                 if _PSEUDO.match(name) and name != "HEAD":
                     yield from ((prefix + name, oid) for oid in _ids(f"{folder}/{name}"))
-            for kind in (*_STOPPED, *(_OWN_REFS if prefix else ())):
+            for kind in (*_STOPPED, *_OWN_REFS):
                 for path in _walk(f"{folder}/{kind}"):
                     name = f"{prefix}{kind}/{path}"
                     yield from ((name, oid) for oid in _ids(f"{folder}/{kind}/{path}"))

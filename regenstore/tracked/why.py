@@ -93,7 +93,7 @@ def why(bench: Workbench, path: bytes) -> Why:
     live = roots.recipes(bench.cache, remember=os.path.isdir(bench.store.root))
     pins = {pin.name: pin for pin in Pins(bench.git).all()}
     with Environments(bench) as here:
-        finding = _Judge(bench, here, pins, live).finding(recipe)
+        finding = Judge(bench, here, pins, live).finding(recipe)
     names: dict[str, None] = {}
     if take is not None:
         holders = [record.oid for record in live.records.values() if record.digest == take.digest]
@@ -110,8 +110,8 @@ def why(bench: Workbench, path: bytes) -> Why:
     )
 
 
-class _Judge:
-    """Applies the rules."""
+class Judge:
+    """Applies the rules to takes of this repository."""
 
     def __init__(self, bench: Workbench, here: Environments, pins: Mapping[str, Pin], live: RecipeBlobs) -> None:
         self._bench = bench

@@ -233,8 +233,11 @@ def test_each_root_keeps_its_blobs_and_is_named(film: Film, root: Callable[[Film
 
 
 def test_roots_are_the_same_from_every_worktree(film: Film) -> None:
-    kept = [by_worktree_index(film)[0], by_stash(film)[0], by_index(film)[0], by_note(film)[0]]
+    kept = [by_worktree_index(film)[0], by_stash(film)[0], by_note(film)[0], film.put("d.txt", "bisected")]
     other = film.at("other")
+    film.git("update-ref", "refs/bisect/bad", film.git("commit-tree", "-m", "x", film.git("write-tree")))
+    film.git("reset", "-q", "--hard")
+    kept.append(film.put("e.txt", "in the main worktree's index"))
     assert film.live() == other.live() >= set(kept)
     assert [film.names(oid) for oid in kept] == [other.names(oid) for oid in kept]
 
@@ -302,6 +305,17 @@ def test_a_partial_clone_says_what_it_lacks_and_fetches_nothing(film: Film) -> N
     treeless = film.at("treeless")
     film.git("clone", "-q", "--filter=tree:0", f"file://{film.path}", str(treeless.path))
     assert kept in treeless.live() and treeless.roots().live().missing
+
+
+def test_sha256_repositories(tmp_path: Path, film: Film) -> None:
+    other = film.at("sha256")
+    other.path.mkdir()
+    other.git("init", "-q", "--object-format=sha256")
+    other.save("a.txt", "first")
+    oid, name = by_cherry_pick(other)
+    assert len(oid) == 64 and oid in other.live() and name in other.names(oid)
+    oid, name = by_pin(other)
+    assert oid in other.live() and name in other.names(oid)
 
 
 def test_a_repository_without_a_commit(tmp_path: Path, film: Film) -> None:
@@ -406,6 +420,8 @@ def test_everything_that_git_can_reach_by_name_is_live(film: Film, round: int) -
     expected = reachable_by_name(film)
     live = film.live()
     lost = {oid: how for oid, how in expected.items() if oid not in live}
+    others = [film.at(name) for name in ("w1", "w2") if (film.path.parent / name).exists()]
+    assert all(other.live() == live for other in others), "\n".join(history.log)
     assert not lost, "\n".join(history.log)
     assert len(expected) > 3
     names = film.roots().names(bytes.fromhex(oid) for oid in expected)
