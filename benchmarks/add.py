@@ -51,7 +51,13 @@ class _Adder:
         shutil.rmtree(repository)
         shutil.copytree(self.fresh, repository)
         self.tree.ground.settle()
-        sample = timed(lambda: (self.tree.git("add", "."), self.tree.ground.settle() if sync else None))
+
+        def work() -> None:
+            self.tree.git("add", ".")
+            if sync:
+                self.tree.ground.settle()
+
+        sample = timed(work)
         self._verify()
         return sample
 
