@@ -101,7 +101,8 @@ class ContentStore:
             folder = os.path.dirname(target)
             if not wait:
                 durable.begin_writing(path)
-                os.makedirs(folder, exist_ok=True)
+                if not os.path.isdir(folder):
+                    os.makedirs(folder, exist_ok=True)  # durable with its contents
                 durable.rename(path, target)
                 self._unsettled.append(target)
                 return
