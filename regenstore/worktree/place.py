@@ -229,8 +229,7 @@ class Placer:
         if not patched:
             refresh_with_git(self.location, stats)
 
-    @staticmethod
-    def _rename(ready: _Staged, folders: Folders, report: PlaceReport) -> os.stat_result | None:
+    def _rename(self, ready: _Staged, folders: Folders, report: PlaceReport) -> os.stat_result | None:
         path = ready.wish.path
         try:
             folder, name = folders.parent(path)
@@ -242,7 +241,8 @@ class Placer:
                 report.skipped.append((path, "it was changed meanwhile"))
                 return None
             try:
-                os.replace(ready.temp, name, dst_dir_fd=folder)
+                if now is None or not self.linker.exchange(ready.temp, folder, name):
+                    os.replace(ready.temp, name, dst_dir_fd=folder)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
