@@ -406,7 +406,8 @@ def _recover_stage(location: Location, oid_size: int, folder: str) -> int:
 
 
 def _remove_unowned(folder: str) -> None:
-    """Remove an empty stage whose process was killed between making it and owning it."""
+    """Remove a stage whose process was killed before it owned it, or while it removed it: a stage that is
+    still needed has its owner's file."""
     process = os.path.basename(folder).partition(STAGE_PREFIX)[2].partition("-")[0]
     try:
         if os.name == "posix" and process.isdigit():
@@ -417,10 +418,7 @@ def _remove_unowned(folder: str) -> None:
         pass  # it is gone
     except OSError:
         return
-    try:
-        os.rmdir(folder)
-    except OSError:
-        pass
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _replay(location: Location, oid_size: int, folder: str, lock: IndexLock) -> bool:
