@@ -16,7 +16,6 @@ from benchmarks.bench import Bench
 from benchmarks.measure import Row, table
 
 SUBJECTS = ("checkout", "add", "status", "start", "memory", "packed", "roots")
-_ON_XFS = {"checkout", "add", "memory"}
 
 
 def main() -> int:
@@ -35,13 +34,15 @@ def main() -> int:
         return 2
     unavailable = {name: f"{name} is missing ({source})" for name, source in absent.items()}
     with ExitStack() as stack:
-        bench = Bench(given.quick, [stack.enter_context(ground.here(given.dir))], unavailable)
-        if _ON_XFS.intersection(chosen) and not bench.plain.reflinks:
+        bench = Bench(given.quick, [], unavailable)
+        for name in ("ext4", "xfs"):
             try:
-                bench.grounds.append(stack.enter_context(ground.xfs(given.dir)))
+                bench.grounds.append(stack.enter_context(ground.mounted_image(name, given.dir)))
             except ground.Unavailable as why:
-                unavailable["xfs"] = str(why)
-                print(f"no file system with reflinks: {why}", file=sys.stderr)
+                unavailable[name] = str(why)
+                print(f"no {name} to measure on: {why}", file=sys.stderr)
+        if "ext4" in unavailable:
+            bench.grounds.insert(0, stack.enter_context(ground.here(given.dir)))
         rows = _measure(bench, chosen)
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"\n{machine.description()}; load average at the end {load}\n\n{table(rows)}")

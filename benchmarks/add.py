@@ -31,10 +31,18 @@ def _rows(bench: Bench, ground: Ground, shape: Shape, goal: float) -> Iterator[R
     with bench.media(ground, "add", shape) as (folder, media):
         adders = {kind: _Adder(kind, folder, ground, shape, media) for kind in (REGENSTORE, LFS)}
         ours, theirs = adders[REGENSTORE], adders[LFS]
-        contenders = {REGENSTORE: ours.add, LFS: theirs.add, "sync": lambda: theirs.add(sync=True)}
+        contenders = {
+            REGENSTORE: ours.add,
+            "command": lambda: ours.add("-c", "regenstore.durable=command"),
+            LFS: theirs.add,
+            "sync": lambda: theirs.add(sync=True),
+        }
         taken = interleave(bench.rounds(5), contenders)
     yield Row.of_samples(work, "git-lfs", goal, taken[REGENSTORE], taken[LFS])
     yield Row.of_samples(work, "git-lfs, then sync", goal, taken[REGENSTORE], taken["sync"])
+    batched = f"{work}, durable=command"
+    yield Row.of_samples(batched, "git-lfs", goal, taken["command"], taken[LFS])
+    yield Row.of_samples(batched, "git-lfs, then sync", goal, taken["command"], taken["sync"])
 
 
 class _Adder:
@@ -46,12 +54,18 @@ class _Adder:
         shutil.copytree(f"{self.tree.path}/.git", self.fresh)
         shutil.copytree(media, self.tree.path, dirs_exist_ok=True)
 
-    def add(self, *, sync: bool = False) -> Sample:
+    def add(self, *options: str, sync: bool = False) -> Sample:
         repository = f"{self.tree.path}/.git"
         shutil.rmtree(repository)
         shutil.copytree(self.fresh, repository)
         self.tree.ground.settle()
-        sample = timed(lambda: (self.tree.git("add", "."), self.tree.ground.settle() if sync else None))
+
+        def work() -> None:
+            self.tree.git(*options, "add", ".")
+            if sync:
+                self.tree.ground.settle()
+
+        sample = timed(work)
         self._verify()
         return sample
 

@@ -17,7 +17,9 @@ def rows(bench: Bench) -> Iterator[Row]:
         goal = 0.25 if ground.reflinks else 0.6
         yield from _against_lfs(bench, ground, bench.many, goal, "checkout-many")
     if bench.reflinks is None:
-        yield Row(f"checkout of {bench.many}, reflinks", "git-lfs", 0.25, skipped=bench.unavailable["xfs"])
+        yield Row(
+            f"checkout of {bench.many}, reflinks", "git-lfs", 0.25, skipped=bench.unavailable.get("xfs", "no reflinks")
+        )
     for ground in bench.grounds:
         yield from _large(bench, ground)
 

@@ -1,6 +1,7 @@
-"""File systems to measure on: the folder that was given, and a loop-mounted XFS with reflinks.
+"""File systems to measure on: loop-mounted images of an ordinary ext4 and of an XFS with reflinks.
 
-The image and its mount point live in a temporary folder and are gone afterwards, whatever happens.
+Without root there is only the folder that was given, on whatever it lies. Images and mount points live in
+a temporary folder and are gone afterwards, whatever happens.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from benchmarks import machine
 
 IMAGE_BYTES = 40 << 30  # sparse: only what is written takes room
+_MAKE_OPTIONS = {"ext4": (), "xfs": ("-m", "reflink=1")}
 _FICLONE = 0x40049409
 
 
@@ -47,23 +49,24 @@ def here(base: str) -> Iterator[Ground]:
 
 
 @contextmanager
-def xfs(base: str) -> Iterator[Ground]:
-    """A loop-mounted XFS; raises Unavailable without root or mkfs.xfs."""
+def mounted_image(name: str, base: str) -> Iterator[Ground]:
+    """A loop-mounted ``ext4`` or ``xfs``; raises Unavailable without root or the program that makes it."""
     if os.geteuid() != 0:
         raise Unavailable("mounting an image needs root")
-    if "mkfs.xfs" in machine.missing():
-        raise Unavailable(f"mkfs.xfs is missing ({machine.PROGRAMS['mkfs.xfs']})")
-    folder = tempfile.mkdtemp(prefix="regenstore-xfs-", dir=base)
+    program = f"mkfs.{name}"
+    if program in machine.missing():
+        raise Unavailable(f"{program} is missing ({machine.PROGRAMS[program]})")
+    folder = tempfile.mkdtemp(prefix=f"regenstore-{name}-", dir=base)
     image, mount = f"{folder}/image", f"{folder}/mount"
     mounted = False
     try:
         os.mkdir(mount)
         with open(image, "wb") as file:
             file.truncate(IMAGE_BYTES)
-        _run("mkfs.xfs", "-q", "-m", "reflink=1", image)
+        _run(program, "-q", *_MAKE_OPTIONS[name], image)
         _run("mount", "-o", "loop", image, mount)
         mounted = True
-        yield Ground("xfs", mount, True)
+        yield Ground(name, mount, _has_reflinks(mount))
     finally:
         if mounted and subprocess.run(["umount", mount], check=False).returncode:
             subprocess.run(["umount", "--lazy", mount], check=False)
@@ -86,7 +89,7 @@ def _type(folder: str) -> str:
 def _has_reflinks(folder: str) -> bool:
     import fcntl
 
-    with open(f"{folder}/a", "wb") as source, open(f"{folder}/b", "wb") as target:
+    with open(f"{folder}/a", "w+b") as source, open(f"{folder}/b", "wb") as target:
         source.write(b"x" * 8192)
         source.flush()
         try:

@@ -11,6 +11,7 @@ import sys
 PROGRAMS = {
     "git": "Debian package git",
     "git-lfs": "Debian package git-lfs",
+    "mkfs.ext4": "Debian package e2fsprogs",
     "mkfs.xfs": "Debian package xfsprogs",
     "regenstore": "pip install -e . in the environment that runs the benchmarks",
     "regenstore-filter": "pip install -e . in the environment that runs the benchmarks",

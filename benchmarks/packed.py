@@ -14,7 +14,7 @@ from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Output, Recipe, Take
 
-COUNT = 1000
+COUNT, COMMITS = 1000, 20
 _SUBJECTS = [
     "a lighthouse keeper with a storm lantern",
     "two children on a rusted fire escape",
@@ -71,40 +71,45 @@ _MODELS = (("sdxl-base", "1.0"), ("flux-dev", "1.1"), ("sd35-large", "2024-10"))
 
 
 def rows(bench: Bench) -> Iterator[Row]:
-    ground = bench.plain
-    with bench.folder(ground, "packed") as folder:
-        together = _packed(bench, f"{folder}/together", commits=1)
-        apart = _packed(bench, f"{folder}/apart", commits=20)
-    yield Row(f"packed size of {COUNT:,} recipes, per recipe", "", 300, [together], unit="bytes", note="one commit")
-    yield Row(f"packed size of {COUNT:,} recipes, per recipe", "", 300, [apart], unit="bytes", note="20 commits")
+    work = f"packed size of {COUNT:,} recipes, per recipe"
+    for note, similar in (("a project: 100 shots, ten takes each", True), ("nothing in common but the layout", False)):
+        with bench.folder(bench.plain, "packed") as folder:
+            tree = _committed(bench, folder, similar=similar)
+            for options, how in (((), "git repack -adf"), (("--window=250",), "as git gc --aggressive")):
+                size = _size(tree, *options) / COUNT
+                yield Row(work, "", 300, [size], unit="bytes", note=f"{note}; {how}")
 
 
-def _packed(bench: Bench, path: str, commits: int) -> float:
+def _committed(bench: Bench, path: str, *, similar: bool) -> Tree:
     tree = trees.begin(REGENSTORE, path, bench.plain, Shape(0, 0), path)
-    before = _size(tree)
     chance = random.Random(20261101)
-    for commit in range(commits):
-        for number in range(commit * COUNT // commits, (commit + 1) * COUNT // commits):
-            target = f"{path}/seq{number // 50:02}/shot{number % 50:03}.bin"
+    for commit in range(COMMITS):
+        for number in range(commit * COUNT // COMMITS, (commit + 1) * COUNT // COMMITS):
+            # In a project the ten takes of a shot share what a person wrote; otherwise nothing is shared.
+            written = random.Random(number // 10) if similar else chance
+            target = f"{path}/seq{number // 100:02}/shot{number // 10:03}_take{number % 10}.bin"
             os.makedirs(os.path.dirname(target), exist_ok=True)
             with open(target, "wb") as file:
-                file.write(toml.encode(recipe(chance)))
+                file.write(toml.encode(recipe(written, chance, similar=similar)))
         tree.git("add", ".")
         tree.git("commit", "-q", "-m", f"shots {commit}")
-    return (_size(tree) - before) / COUNT
+    return tree
 
 
-def recipe(chance: random.Random) -> Recipe:
-    """A recipe as an image service would leave it; what is random in a real one is random here."""
-    name, revision = chance.choice(_MODELS)
-    width, height = chance.choice([(1024, 1024), (1344, 768), (768, 1344)])
-    params = {
-        "prompt": ", ".join(chance.choice(part) for part in (_SUBJECTS, _PLACES, _LIGHTS, _STYLES)),
-        "negative_prompt": chance.choice(_NEGATIVES),
+def recipe(written: random.Random, chance: random.Random, *, similar: bool) -> Recipe:
+    """A recipe as an image service would leave it. Seed, digest, size and cost always differ; a project has
+    one model, one style, one set of habits; without a project all of these are drawn each time."""
+    habits = random.Random(1) if similar else written
+    name, revision = habits.choice(_MODELS)
+    width, height = habits.choice([(1024, 1024), (1344, 768), (768, 1344)])
+    style = habits.choice(_STYLES)
+    params: dict[str, object] = {
+        "prompt": ", ".join([*(written.choice(part) for part in (_SUBJECTS, _PLACES, _LIGHTS)), style]),
+        "negative_prompt": habits.choice(_NEGATIVES),
         "seed": chance.getrandbits(53),
-        "steps": chance.randint(20, 50),
-        "cfg": round(chance.uniform(3, 9), 1),
-        "sampler": chance.choice(_SAMPLERS),
+        "steps": habits.randint(20, 50),
+        "cfg": round(written.uniform(3, 9), 1),
+        "sampler": habits.choice(_SAMPLERS),
         "width": width,
         "height": height,
     }
@@ -116,12 +121,15 @@ def recipe(chance: random.Random) -> Recipe:
         Output("image/png", take=take, seconds=round(chance.uniform(2, 30), 1)),
         model={"name": name, "revision": revision, "digest": str(Digest(weights))},
         params=params,
-        about={"scene": f"{chance.randint(1, 40):02}", "tags": sorted(chance.sample(["hero", "wip", "key", "alt"], 2))},
+        about={
+            "scene": f"{written.randint(1, 40):02}",
+            "tags": sorted(written.sample(["hero", "wip", "key", "alt"], 2)),
+        },
     )
 
 
-def _size(tree: Tree) -> int:
-    tree.git("repack", "-a", "-d", "-f", "-q")
+def _size(tree: Tree, *options: str) -> int:
+    tree.git("repack", "-a", "-d", "-f", "-q", *options)
     tree.git("prune-packed", "-q")
     folder = f"{tree.path}/.git/objects/pack"
     return sum(os.path.getsize(f"{folder}/{name}") for name in os.listdir(folder) if name.endswith(".pack"))

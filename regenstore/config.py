@@ -15,6 +15,7 @@ from regenstore.refs.git import Git
 
 PLACE, FETCH, GENERATE = "place", "fetch", "generate"
 POLICIES = (PLACE, FETCH, GENERATE)
+EACH, COMMAND = "each", "command"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _WORKER_SEES = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SystemRoot")
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0", ""}
@@ -42,6 +43,9 @@ class Settings:
     """Whether media may share blocks with the store where the file system can."""
     trust_file: str = ""
     """The user's record of approved generator definitions; never inside a repository."""
+    durable: str = EACH
+    """When new media are safe from a power cut: ``each`` before git goes on with the next one; ``command``
+    before the ``git add`` ends, in one pass, which is several times faster for many small files."""
     object_format: str = "sha1"
     worker_environment: Mapping[str, str] = field(default_factory=dict)
     """All that a generator's process sees of the environment, besides a home of its own."""
@@ -80,7 +84,7 @@ def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
     for pair in pairs.decode(errors="surrogateescape").split("\0"):
         name, separator, value = pair.partition("\n")
         values[name] = value if separator else "true"
-    for name in ("store", "smudge", "budget", "inline", "jobs", "timeout", "max_output", "reflink"):
+    for name in ("store", "smudge", "budget", "inline", "jobs", "timeout", "max_output", "reflink", "durable"):
         given = found.get(f"REGENSTORE_{name.upper()}")
         if given:  # set to nothing counts as not set
             values["regenstore." + name.replace("_", "")] = given
@@ -95,6 +99,9 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
     policy = text("smudge", FETCH if in_ci else GENERATE)
     if policy not in POLICIES:
         raise _bad("smudge", "one of " + ", ".join(POLICIES), policy)
+    durable = text("durable", EACH)
+    if durable not in (EACH, COMMAND):
+        raise _bad("durable", f"{EACH} or {COMMAND}", durable)
     store = values.get("regenstore.store")
     return Settings(
         store=os.path.abspath(os.path.join(top, os.path.expanduser(store))) if store else None,
@@ -105,6 +112,7 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
         timeout=_seconds("timeout", text("timeout", "3600")),
         max_output=_size("maxoutput", text("maxoutput", "64g")),
         reflink=_boolean("reflink", text("reflink", "true")),
+        durable=durable,
         trust_file=_trust_file(environ),
         object_format=values.get("extensions.objectformat", "sha1"),
         worker_environment={name: environ[name] for name in _WORKER_SEES if name in environ},

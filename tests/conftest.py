@@ -49,9 +49,8 @@ class Checkout:
         )
         if check and done.returncode:
             shown = " ".join(os.fsdecode(part) for part in command)
-            raise AssertionError(
-                f"{shown} gave {done.returncode}\n{done.stdout.decode(errors='replace')}\n{done.stderr.decode(errors='replace')}"
-            )
+            said = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
+            raise AssertionError(f"{shown} gave {done.returncode}\n{said}")
         return done
 
     def git(self, *args: str | bytes, check: bool = True, stdin: bytes = b"", **extra: str) -> str:

@@ -60,7 +60,7 @@ class _Filters:
 
     def __init__(self) -> None:
         from regenstore.cli.filter_report import Report
-        from regenstore.config import GitEnvironment
+        from regenstore.config import COMMAND, GitEnvironment
         from regenstore.gitfilter.asking import only_reads_worktree
         from regenstore.gitfilter.clean import CleanFilter
         from regenstore.gitfilter.smudge import SmudgeFilter
@@ -79,7 +79,7 @@ class _Filters:
             repository.index,
             repository.blobs,
             repository.pending,
-            only_reads=only_reads_worktree(),
+            durable_at_end=repository.settings.durable == COMMAND and only_reads_worktree(),
         )
         self.smudge = SmudgeFilter(
             repository.store,

@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -167,7 +168,11 @@ class _Worker:
 
 
 def _end_group() -> None:
-    """End this process and every program that a generator started: they share its process group."""
+    """End this process and every program that a generator started: they share its process group. Its home,
+    which is where it was started, goes with it."""
+    home = os.getcwd()
+    if os.path.basename(home).startswith("regenstore-worker-"):
+        shutil.rmtree(home, ignore_errors=True)
     try:
         os.killpg(0, signal.SIGKILL)
     except (AttributeError, OSError):

@@ -46,9 +46,10 @@ class CleanFilter:
         blobs: BlobReader,
         pending: Pending,
         *,
-        only_reads: bool = False,
+        durable_at_end: bool = False,
     ) -> None:
-        """``only_reads``: the git command leaves the worktree's files alone until this filter has ended."""
+        """``durable_at_end``: one pass at the end, in :meth:`finish`, is enough; only for a git command that
+        leaves the worktree's files alone until this filter has ended."""
         self._top = top
         self._oid_size = oid_size
         self._store = store
@@ -58,7 +59,7 @@ class CleanFilter:
         self._pending = pending
         self._linker = Linker()
         self._prepared = False
-        self._only_reads = only_reads
+        self._durable_at_end = durable_at_end
         self._raw: list[str] = []
 
     def clean(self, request: Request, content: Iterator[memoryview]) -> Payload:
@@ -112,11 +113,11 @@ class CleanFilter:
         if isinstance(blob, Stored):
             return blob
         # Durable before the answer, because git may then replace the worktree's file, perhaps the only copy
-        # (stash does). Where it will not, one pass at the end is enough, and several times faster: the
-        # bytes are under their name now, which a killed process cannot undo, the worktree's file outlives
-        # a power cut, and git does not end before they are durable too.
+        # (stash does). At the end, where the user chose it for "git add": the bytes are under their name
+        # now, which a killed process cannot undo. But a power cut before git has ended can leave an index
+        # that calls the worktree's file unchanged while the store lacks its bytes.
         try:
-            spooled.keep(wait=not self._only_reads)
+            spooled.keep(wait=not self._durable_at_end)
         except BaseException:
             spooled.discard()
             raise

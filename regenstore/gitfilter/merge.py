@@ -123,9 +123,9 @@ def _with_take(merged: Recipe, base: Recipe | None, ours: Recipe, theirs: Recipe
         return _take_of(merged, alike[0].output)
     previous = base.output.take if base is not None else None
     if ours.output.take == theirs.output.take:
-        # Cost is no conflict: of two, the one that changed counts, else ours.
-        unchanged = base is not None and ours.output.seconds == base.output.seconds
-        return _take_of(merged, (theirs if unchanged else ours).output)
+        # Cost is no conflict: the one that changed counts, of two the larger, whichever side it is on.
+        changed = [side.output for side in (ours, theirs) if base is None or side.output.seconds != base.output.seconds]
+        return _take_of(merged, max(changed or [ours.output], key=lambda output: output.seconds or 0))
     # A take that one side dropped, with the same key, still is a take of the recipe: it is kept.
     if theirs.output.take is None or (ours.output.take is not None and theirs.output.take == previous):
         return _take_of(merged, ours.output)

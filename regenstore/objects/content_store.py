@@ -98,17 +98,18 @@ class ContentStore:
         target = self.object_path(digest, tree)
         with durable.storage_errors(target):
             os.chmod(path, 0o444)
-            if wait:
-                durable.fsync_file(path)
-            else:
-                durable.begin_writing(path)
             folder = os.path.dirname(target)
+            if not wait:
+                durable.begin_writing(path)
+                if not os.path.isdir(folder):
+                    os.makedirs(folder, exist_ok=True)  # durable with its contents
+                durable.rename(path, target)
+                self._unsettled.append(target)
+                return
+            durable.fsync_file(path)
             self._make(folder)
             durable.rename(path, target)
-            if wait:
-                durable.fsync_folder(folder)
-            else:
-                self._unsettled.append(target)
+            durable.fsync_folder(folder)
 
     def settle(self) -> None:
         """Make durable what was put with ``wait=False``; raises StorageError.
@@ -125,7 +126,8 @@ class ContentStore:
                 return
             for target in targets:
                 durable.fsync_file(target)
-            for folder in {os.path.dirname(target) for target in targets}:
+            folders = {os.path.dirname(target) for target in targets}
+            for folder in folders | {os.path.dirname(folder) for folder in folders}:
                 durable.fsync_folder(folder)
 
     def put_bytes(self, data: bytes, digest: Digest, *, tree: str = VAULT) -> None:

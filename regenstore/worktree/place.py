@@ -229,8 +229,7 @@ class Placer:
         if not patched:
             refresh_with_git(self.location, stats)
 
-    @staticmethod
-    def _rename(ready: _Staged, folders: Folders, report: PlaceReport) -> os.stat_result | None:
+    def _rename(self, ready: _Staged, folders: Folders, report: PlaceReport) -> os.stat_result | None:
         path = ready.wish.path
         try:
             folder, name = folders.parent(path)
@@ -242,7 +241,8 @@ class Placer:
                 report.skipped.append((path, "it was changed meanwhile"))
                 return None
             try:
-                os.replace(ready.temp, name, dst_dir_fd=folder)
+                if now is None or not self.linker.exchange(ready.temp, folder, name):
+                    os.replace(ready.temp, name, dst_dir_fd=folder)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
@@ -406,7 +406,8 @@ def _recover_stage(location: Location, oid_size: int, folder: str) -> int:
 
 
 def _remove_unowned(folder: str) -> None:
-    """Remove an empty stage whose process was killed between making it and owning it."""
+    """Remove a stage whose process was killed before it owned it, or while it removed it: a stage that is
+    still needed has its owner's file."""
     process = os.path.basename(folder).partition(STAGE_PREFIX)[2].partition("-")[0]
     try:
         if os.name == "posix" and process.isdigit():
@@ -417,10 +418,7 @@ def _remove_unowned(folder: str) -> None:
         pass  # it is gone
     except OSError:
         return
-    try:
-        os.rmdir(folder)
-    except OSError:
-        pass
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _replay(location: Location, oid_size: int, folder: str, lock: IndexLock) -> bool:

@@ -122,7 +122,7 @@ class Film(Checkout):
         folder = Path(self.git("rev-parse", "--absolute-git-dir"))
         names = [n for n in os.listdir(folder) if "regenstore-stage" in n or n.endswith(".lock")]
         names += [n for n in os.listdir(self.path) if n.startswith(".regenstore")]
-        assert names == []
+        assert not names, names
 
     def no_leftovers(self) -> None:
         """No lock, stage or temporary file is left in Git's folder, the worktree or the store."""

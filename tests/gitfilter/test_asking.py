@@ -42,9 +42,19 @@ def test_many_added_media_are_in_the_store_when_git_add_ends(empty: Checkout) ->
     assert not list((empty.store / "tmp").iterdir())
 
 
-@pytest.mark.parametrize(("command", "waits"), [(("add", "."), True), (("stash", "push", "-u"), False)])
-def test_only_git_add_leaves_durability_to_the_end(empty: Checkout, command: tuple[str, ...], waits: bool) -> None:
-    """Seen from outside: a stash makes each of 40 media durable by itself, an add all of them at once."""
+@pytest.mark.parametrize(
+    ("setting", "command", "waits"),
+    [
+        ("each", ("add", "."), False),
+        ("command", ("add", "."), True),
+        ("command", ("stash", "push", "-u"), False),
+    ],
+)
+def test_only_git_add_may_leave_durability_to_the_end(
+    empty: Checkout, setting: str, command: tuple[str, ...], waits: bool
+) -> None:
+    """Seen from outside: each of 40 media is made durable by itself, or by choice all at once by an add."""
+    empty.git("config", "regenstore.durable", setting)
     trace = empty.path / ".git" / "fsyncs"
     filter_program = empty.git("config", "filter.regenstore.process")
     if empty.run("sh", "-c", "command -v strace", check=False).returncode:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from regenstore.generators.api import Item
-from regenstore.generators.derive.sources import named, only, ordered, several
+from regenstore.generators.derive.sources import all_named, named, only, several
 from regenstore.generators.inprocess import InProcess, Tick
 from regenstore.media import decode, sound
 from regenstore.media.encode import Samples, Sound, Writer
@@ -53,12 +53,8 @@ class DeriveAudio(InProcess):
                 tick(min(done, stream.total), stream.total, "samples")
             if not done:
                 raise ValueError(
-                    f"nothing is left of {_names(item)}: the sound is empty, or the cut begins after its end"
+                    f"nothing is left of {all_named(item)}: the sound is empty, or the cut begins after its end"
                 )
-
-
-def _names(item: Item) -> str:
-    return " and ".join(named(name) for name, _ in ordered(item.inputs))
 
 
 def _heard(path: str, name: str) -> decode.Info:

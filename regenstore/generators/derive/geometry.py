@@ -57,7 +57,7 @@ def fitting(width: int, height: int, params: Mapping[str, Any], *, even: bool) -
 
 def _scaled(width: int, height: int, scale: float, even: bool) -> tuple[int, int]:
     size = _rounded(width * scale, height * scale, even)
-    if max(size) > LONGEST:
+    if max(size) > max(LONGEST, width, height):
         raise ValueError(f"{width}x{height} would be scaled to {size[0]}x{size[1]}; a side ends at {LONGEST}")
     return size
 

@@ -43,6 +43,11 @@ def named(name: str) -> str:
     return f"the input '{name}'"
 
 
+def all_named(item: Item) -> str:
+    """The same for all of an item's inputs."""
+    return " and ".join(named(name) for name, _ in ordered(item.inputs))
+
+
 def picture(path: str, name: str) -> Pixels:
     """A still, or the first frame of a video."""
     if stills.is_still(path):

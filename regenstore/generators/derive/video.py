@@ -10,7 +10,7 @@ import numpy as np
 
 from regenstore.generators.api import Item
 from regenstore.generators.derive.geometry import Fitting, fitting, parse_crop
-from regenstore.generators.derive.sources import fitted, named, only, picture, several
+from regenstore.generators.derive.sources import all_named, fitted, named, only, picture, several
 from regenstore.generators.inprocess import InProcess, Tick
 from regenstore.generators.overlay import burn_in
 from regenstore.media import decode, sound
@@ -238,6 +238,7 @@ def _framed(frame: Frame, fit: Fitting) -> Pixels:
 def _stamped(pictures: Iterable[Picture], item: Item, rate: Fraction, fit: Fitting | None = None) -> Iterator[Picture]:
     """The pictures with shot name and timecode, where they are asked for."""
     shot, timecode = item.params["shot"], item.params["timecode"]
+    number = -1
     for number, shown in enumerate(pictures):
         if not shot and not timecode:
             yield shown
@@ -250,6 +251,8 @@ def _stamped(pictures: Iterable[Picture], item: Item, rate: Fraction, fit: Fitti
         pixels = np.array(pixels)
         burn_in(pixels, shot, timecode, number, rate)
         yield pixels
+    if number < 0:
+        raise ValueError(f"there is no frame that can be decoded in what is to be kept of {all_named(item)}")
 
 
 def _interleave(
@@ -262,7 +265,7 @@ def _interleave(
 ) -> None:
     """Write pictures, and sound up to the time of each, so that the file streams well."""
     track = iter(blocks) if blocks is not None else iter(())
-    samples, number = 0, -1
+    samples = 0
     for number, shown in enumerate(pictures):
         if isinstance(shown, np.ndarray):
             writer.picture(shown)
@@ -275,8 +278,6 @@ def _interleave(
             samples += block.shape[1]
             writer.samples(block)
         tick(number + 1, total, "frames")
-    if number < 0:
-        raise ValueError("the inputs have no frame that can be decoded in what is to be kept of them")
     for block in track:
         writer.samples(block)
         tick(total, total, "sound")
