@@ -33,7 +33,6 @@ from regenstore.worktree.paths import Folders
 STAGE_PREFIX = "regenstore-stage-"
 LOCK_WAIT = 2.0
 _OWNER = "owner"
-_YOUNG = 60.0
 _BACKDATE_NS = 2_000_000_000
 _OPEN_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -307,16 +306,29 @@ class _Stage:
         home, top = location.git_dir, os.fsdecode(location.top)
         if os.stat(home).st_dev != os.stat(top).st_dev:
             home = top
-        self.folder = f"{home}/{'.' if home == top else ''}{STAGE_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
+        self._prefix = f"{home}/{'.' if home == top else ''}{STAGE_PREFIX}{os.getpid()}-"
         umask = os.umask(0)
         os.umask(umask)
         self.mode = 0o666 & ~umask
         self.kept = False
         """Whether the folder stays when the work ends, for :func:`recover`."""
         self._count = 0
-        with durable.storage_errors(self.folder):
-            os.mkdir(self.folder, 0o700)
-            self._owner = _lock_owner(f"{self.folder}/{_OWNER}", os.O_CREAT)
+        with durable.storage_errors(self._prefix):
+            while not self._make():
+                pass
+
+    def _make(self) -> bool:
+        """Make a folder and own it; False when :func:`recover` took it in between."""
+        self.folder = self._prefix + os.urandom(4).hex()
+        os.mkdir(self.folder, 0o700)
+        try:
+            self._owner = _lock_owner(f"{self.folder}/{_OWNER}")
+        except (FileNotFoundError, BlockingIOError):
+            return False
+        if os.path.exists(f"{self.folder}/{_OWNER}"):
+            return True
+        os.close(self._owner)
+        return False
 
     def __enter__(self) -> _Stage:
         return self
@@ -354,8 +366,9 @@ class _Ahead:
         self.room = shutil.disk_usage(stage.folder).free // 4
 
 
-def _lock_owner(path: str, create: int = 0) -> int:
-    fd = os.open(path, os.O_RDWR | create, 0o600)
+def _lock_owner(path: str) -> int:
+    """Own a stage: its file, made if need be, locked. Raises BlockingIOError when somebody else has it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         import fcntl
 
@@ -388,10 +401,9 @@ def recover(location: Location, oid_size: int) -> int:
 
 def _recover_stage(location: Location, oid_size: int, folder: str) -> int:
     try:
+        # One without its owner's file was killed before it had it, or while it was removed; should it live
+        # after all, it sees that it lost its folder, and makes another.
         owner = _lock_owner(f"{folder}/{_OWNER}")
-    except FileNotFoundError:
-        _remove_unowned(folder)
-        return 0
     except OSError:
         return 0  # its process lives
     try:
@@ -403,22 +415,6 @@ def _recover_stage(location: Location, oid_size: int, folder: str) -> int:
     finally:
         os.close(owner)
     return 1
-
-
-def _remove_unowned(folder: str) -> None:
-    """Remove a stage whose process was killed before it owned it, or while it removed it: a stage that is
-    still needed has its owner's file."""
-    process = os.path.basename(folder).partition(STAGE_PREFIX)[2].partition("-")[0]
-    try:
-        if os.name == "posix" and process.isdigit():
-            os.kill(int(process), 0)
-        if time.time() - os.lstat(folder).st_mtime <= _YOUNG:
-            return
-    except ProcessLookupError:
-        pass  # it is gone
-    except OSError:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _replay(location: Location, oid_size: int, folder: str, lock: IndexLock) -> bool:
