@@ -37,4 +37,4 @@ def test_kills_at_random(film: Film) -> None:
 @pytest.mark.heavy
 @pytest.mark.timeout(1800)
 def test_many_kills_at_random(film: Film) -> None:
-    run(film, 400, 1500)
+    run(film, 200, 1500)
