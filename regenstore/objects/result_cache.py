@@ -400,8 +400,9 @@ def _inputs(recipe: Recipe) -> bytes:
 
 def _proofs(rows: Iterable[Any]) -> Iterator[Proof]:
     read = cache(json.loads)
-    for key, take, fingerprint, second, *said in rows:
-        yield Proof(RecipeKey(key), Digest(take), Digest(second), *said, read(fingerprint))
+    for key, take, fingerprint, second, tier, metric, score, threshold, seconds, created in rows:
+        ids, told = (RecipeKey(key), Digest(take), Digest(second)), (metric, score, threshold, seconds, created)
+        yield Proof(*ids, tier, *told, read(fingerprint))
 
 
 def _digests(joined: bytes) -> tuple[Digest, ...]:
