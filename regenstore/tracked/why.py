@@ -69,7 +69,7 @@ def why(bench: Workbench, path: bytes) -> Why:
     return Why(
         path,
         recipe,
-        take is not None and bench.store.find(take.digest, take.size) is not None,
+        take is not None and bench.store.stored(take.digest, take.size) is not None,
         finding,
         None if recipe.imported else _cost(bench, recipe),
         () if take is None else tuple(_dependents(bench, take.digest)),
@@ -142,7 +142,7 @@ class Judge:
         todo = list(recipe.inputs.items())
         while todo:
             name, given = todo.pop()
-            if given.digest in needs or self._bench.store.find(given.digest) is not None:
+            if given.digest in needs or self._bench.store.stored(given.digest) is not None:
                 continue
             shown = given.path or name
             reason = f"{shown}: no recipe is known for it"
