@@ -6,7 +6,7 @@ into the store only under the digest that it was promised to have.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from regenstore.media.correction import making
 from regenstore.objects import durable
@@ -14,24 +14,10 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.corrections import Correction, Corrections, decode, encode
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.result import Proof
 
 SHARE = 0.05
 """A correction is kept only where it takes less than this part of the medium."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """A correction that is kept now (or was already), by its size; or in words why there is none."""
-
-    size: int = 0
-    share: float = 0.0
-    """Its size as a part of the take's."""
-    method: str = ""
-    reason: str = ""
-
-    @property
-    def kept(self) -> bool:
-        return self.size > 0
 
 
 class Corrector:
@@ -46,39 +32,43 @@ class Corrector:
         found = self.kept.find(take, base)
         return found if found is not None and making.usable(found.method, found.needs) else None
 
-    def make(self, key: RecipeKey, take: Digest, base: Digest) -> Made:
-        """Keep a correction for a take and a base that both are in the store, if a small one can be had."""
-        found = self.usable(take, base)
-        if found is not None:
-            return _told(found)
+    def gives(self, proof: Proof) -> bool:
+        """Whether what a proof's second run gave turns into the take here."""
+        return self.usable(proof.take, proof.second) is not None
+
+    def find(self, key: RecipeKey, take: Digest, base: Digest) -> Correction | str:
+        """A correction that was tried, from a base to a take that both are in the store; or in words why
+        there is none. Nothing is kept yet."""
         ours, theirs = self._bytes(base), self._bytes(take)
         if ours is None or theirs is None:
-            return Made(reason="the take or what the run gave is not in the store, or too large")
+            return "the take, or what the run gave, is too large or not in the store"
         empty = Correction(key, take, len(theirs), base, len(ours), "", "", b"")
         limit = int(len(theirs) * SHARE) - len(encode(empty)) - 32
-        difference = making.make(ours, theirs, limit) if limit > 0 else None
-        if difference is None:
-            return Made(reason=f"no correction under {SHARE:.0%} of the medium could be found")
-        correction = Correction(
-            key, take, len(theirs), base, len(ours), difference.method, difference.needs, difference.data
-        )
+        found = making.make(ours, theirs, limit) if limit > 0 else None
+        if found is None:
+            return f"no correction under {SHARE:.0%} of its size gives the take back"
+        return replace(empty, method=found.method, needs=found.needs, data=found.data)
+
+    def keep(self, correction: Correction) -> bool:
+        """Keep a correction durably, after the very bytes that are kept gave the take back once; False when
+        they did not."""
         read = decode(encode(correction))
-        if read != correction or self._applied(read) is None:
-            return Made(reason="the correction that was found did not give the take back")
-        self.kept.put(correction)
-        return _told(correction)
+        if read is None or self._applied(read) is None:
+            return False
+        self.kept.put(read)
+        return True
 
     def restore(self, take: Digest) -> str | None:
         """Bring a take into the store from a base that is there; gives its path, or None where no correction
         does it. A take that is there already stays as it is."""
-        path = self._store.find(take)
+        path = self._store.use(take)
         if path is not None:
             return path
         for correction in self.kept.of(take):
             data = self._applied(correction)
             if data is not None:
                 self._store.put_bytes(data, take)
-                return self._store.find(take)
+                return self._store.use(take)
         return None
 
     def _applied(self, correction: Correction) -> bytes | None:
@@ -93,14 +83,9 @@ class Corrector:
         return data if hash_bytes(data) == correction.take else None
 
     def _bytes(self, digest: Digest) -> bytes | None:
-        path = self._store.find(digest)
+        path = self._store.use(digest)
         if path is None:
             return None
         with durable.storage_errors(path), open(path, "rb") as file:
             data = file.read(making.LARGEST + 1)
         return data if len(data) <= making.LARGEST else None
-
-
-def _told(correction: Correction) -> Made:
-    size = len(encode(correction))
-    return Made(size, size / max(1, correction.take_size), correction.method)
