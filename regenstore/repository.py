@@ -101,6 +101,7 @@ class Repository:
     @cached_property
     def surveyor(self) -> Surveyor:
         from regenstore.generators.registry import Registry
+        from regenstore.objects.holds import held
         from regenstore.proof.environments import Environments
         from regenstore.proof.surveyor import Surveyor
         from regenstore.proof.this_repository import ThisRepository
@@ -119,7 +120,7 @@ class Repository:
             remember = os.path.isdir(self.store.root)
             return [ThisRepository(self.git, roots, self.cache, pending, remember)]
 
-        return Surveyor(self.store, self.cache, environments, holders)
+        return Surveyor(self.store, self.cache, environments, holders, lambda: held(self.store.root))
 
     @cached_property
     def workbench(self) -> Workbench:
@@ -147,3 +148,5 @@ class Repository:
                 part.close()
         for name in ("realiser", "surveyor", "workbench"):
             self.__dict__.pop(name, None)
+        if "store" in self.__dict__:
+            self.store.holds.release()

@@ -106,7 +106,7 @@ def _judge(bench: Workbench, path: bytes, outcome: Outcome, now: float) -> Verdi
     if content.digest == take.digest:
         likeness = Likeness(BYTES)
     else:
-        files = bench.store.find(take.digest, take.size), bench.store.find(content.digest, content.size)
+        files = bench.store.use(take.digest, take.size), bench.store.use(content.digest, content.size)
         if files[0] is None or files[1] is None:
             error = NotFound("content-missing", "the second run gave other bytes, and the take is not here to compare")
             return Verdict(path, error=error)
@@ -138,13 +138,13 @@ def takes(bench: Workbench, path: bytes) -> list[KnownTake]:
     found: dict[Digest, KnownTake] = {}
     take = recipe.output.take
     if take is not None:
-        stored = bench.store.find(take.digest, take.size) is not None
+        stored = bench.store.stored(take.digest, take.size) is not None
         found[take.digest] = KnownTake(take.digest, take.size, None, recipe.output.seconds, True, stored)
     for result in bench.cache.results(recipe.key):
         content = result.outputs.get(recipe.output.name)
         if content is not None:
             recorded = take is not None and take.digest == content.digest
-            stored = bench.store.find(content.digest, content.size) is not None
+            stored = bench.store.stored(content.digest, content.size) is not None
             known = KnownTake(content.digest, content.size, result.created, result.seconds, recorded, stored)
             found[content.digest] = known
     return sorted(found.values(), key=lambda known: (not known.recorded, -(known.made or 0.0)))

@@ -51,7 +51,7 @@ def why(bench: Workbench, path: bytes) -> Why:
         recipe,
         _named(entry.finding, recipe, pin),
         entry,
-        bench.store.find(take.digest, take.size) is not None,
+        bench.store.stored(take.digest, take.size) is not None,
         tuple(_dependents(bench, take.digest)),
         tuple(_roots(bench, take.digest)),
         pin,
