@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from statistics import median_low
 from typing import Protocol
 
 from regenstore.objects import durable, toml
-from regenstore.objects.content_store import CACHE, VAULT, ContentStore
+from regenstore.objects.content_store import TREES, VAULT, ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord, MadeOutput, Proof
@@ -107,32 +106,13 @@ def gather(
 
 
 def look(store: ContentStore) -> dict[Digest, Stored]:
-    """Every content of the store. One that lies in both trees is found in the vault."""
-    found = {}
-    for tree in (CACHE, VAULT):
-        for digest, state in _files(f"{store.root}/{tree}"):
-            found[digest] = Stored(digest, state.st_size, tree, (state.st_ino, state.st_mtime_ns))
+    """Every content of the store's trees, without the trash. One that lies in both is found in the vault."""
+    found: dict[Digest, Stored] = {}
+    with durable.storage_errors(store.root):
+        for digest, size, tree, identity in store.inventory():
+            if tree in TREES and (digest not in found or tree == VAULT):
+                found[digest] = Stored(digest, size, tree, identity)
     return found
-
-
-def _files(top: str) -> Iterator[tuple[Digest, os.stat_result]]:
-    with durable.storage_errors(top):
-        for shard in _folder(top):
-            for entry in _folder(shard.path):
-                try:
-                    raw = bytes.fromhex(shard.name + entry.name)
-                    if len(raw) == 32 and len(entry.name) == 62 and entry.is_file(follow_symlinks=False):
-                        yield Digest(raw), entry.stat(follow_symlinks=False)
-                except (ValueError, FileNotFoundError):
-                    continue  # a stray file, or one that just went
-
-
-def _folder(path: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(path) as entries:
-            return list(entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 # ------------------------------------------------------------------------------------------- what roots hold
