@@ -32,7 +32,7 @@ from regenstore.objects.corrections import Corrections
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Input, Recipe
-from regenstore.objects.result import Content, Result
+from regenstore.objects.result import Content, Proof, Result
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.leases import lease
 from regenstore.worktree.paths import check_relative
@@ -357,6 +357,14 @@ class Realiser:
         from regenstore.media.correction.corrector import Corrector  # slow to import, and seldom needed
 
         return Corrector(self._store).restore(digest)
+
+    def corrects(self, proof: Proof) -> bool:
+        """Whether a correction turns what a proof's second run gave into the take, here and now."""
+        if Corrections(self._store.root).find(proof.take, proof.second) is None:
+            return False
+        from regenstore.media.correction.corrector import Corrector  # slow to import, and seldom needed
+
+        return Corrector(self._store).gives(proof)
 
     def _job(self, step: Step) -> Job:
         declaration = self._registry.find(step.recipe.generator or "").declaration

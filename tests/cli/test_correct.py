@@ -121,7 +121,12 @@ def correction(film: Checkout) -> Path:
     return found
 
 
-def test_a_take_of_two_processors_comes_back_from_one(summing: Checkout, one: Machine) -> None:
+def rule(machine: Machine) -> tuple[str, str]:
+    data = json.loads(machine.run("regenstore", "why", "waves.png", "--json").stdout)
+    return data["state"], data["rule"]
+
+
+def test_a_take_of_two_processors_comes_back_from_one(summing: Checkout, one: Machine, two: Machine) -> None:
     take = summing.read("waves.png")
     row = verified(one)
     assert row["tier"] == "equivalent" and row["second"] != row["take"]
@@ -131,6 +136,8 @@ def test_a_take_of_two_processors_comes_back_from_one(summing: Checkout, one: Ma
     kept = decode(correction(summing).read_bytes())
     assert kept is not None and (kept.take.hex, kept.base.hex) == (digest(summing, "waves.png"), base)
 
+    assert rule(one) == ("evictable", "corrected")
+    assert rule(two) == ("evictable", "corrected")  # the fingerprint of a command does not tell processors
     summing.regenstore("drop", "waves.png")
     lose(summing, digest(summing, "waves.png"), base)
     one.run("regenstore", "get", "waves.png")
