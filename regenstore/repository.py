@@ -11,13 +11,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from regenstore import config
-from regenstore.errors import NotFound
+from regenstore.errors import NotFound, RegenstoreError
 from regenstore.objects.content_store import ContentStore
 from regenstore.refs.git import BlobReader, Git
+from regenstore.refs.pending import Pending
+from regenstore.refs.registration import own_store, register
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location, locate
-from regenstore.worktree.pending import Pending
 from regenstore.worktree.place import Placer
 
 if TYPE_CHECKING:
@@ -56,7 +57,16 @@ class Repository:
 
     @cached_property
     def store(self) -> ContentStore:
-        return ContentStore(self.settings.store or f"{self.location.common_dir}/regenstore")
+        common, moved = self.location.common_dir, self.settings.store
+        if moved is None:
+            return ContentStore(own_store(common))
+        store = ContentStore(moved, prepared=lambda: register(moved, common))
+        try:
+            if os.path.isdir(moved):
+                register(moved, common)  # whoever only reads from it relies on it too
+        except RegenstoreError:
+            pass  # a store that cannot be written, so nothing can be evicted from here either
+        return store
 
     @cached_property
     def cache(self) -> ResultCache:
@@ -74,7 +84,7 @@ class Repository:
 
     @cached_property
     def pending(self) -> Pending:
-        return Pending(self.location)
+        return Pending(self.location.git_dir)
 
     @cached_property
     def placer(self) -> Placer:
