@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from regenstore.generators.registry import Registry
     from regenstore.objects.result_cache import ResultCache
     from regenstore.realise import Realiser
+    from regenstore.refs.holders import Holders
+    from regenstore.refs.roots import Roots
     from regenstore.tracked.workbench import Workbench
 
 
@@ -108,6 +110,19 @@ class Repository:
         return Realiser(self.store, self.cache, self.registry, executor, finder.find)
 
     @cached_property
+    def roots(self) -> Roots:
+        from regenstore.refs.roots import Roots
+
+        where = self.location
+        return Roots(self.git, where.git_dir, where.common_dir, where.index)
+
+    @cached_property
+    def holders(self) -> Holders:
+        from regenstore.refs.holders import Holders
+
+        return Holders(self.roots, self.cache, self.store.root)
+
+    @cached_property
     def workbench(self) -> Workbench:
         from regenstore.tracked.workbench import Workbench
 
@@ -130,5 +145,7 @@ class Repository:
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
-        for name in ("realiser", "workbench"):
+        for name in ("realiser", "workbench", "holders"):
             self.__dict__.pop(name, None)
+        if "store" in self.__dict__:
+            self.store.holds.release()

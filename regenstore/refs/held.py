@@ -10,6 +10,7 @@ of it. Numbers are little-endian.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ REACHED, TIP, WORKING = 1, 2, 4
 HEAD's tree or the index of a worktree."""
 _MAGIC = b"regenstore held 1\n"
 _TRAILER = 32
-_TEXTS = ("output",)
+_TEXTS = ("output", "generator", "version", "media_type")
 _NOTHING = bytes(32)
 
 
@@ -117,6 +118,7 @@ def encode(repository: str, held: Held) -> bytes:
         b"".join(_NOTHING if record.key is None else record.key.raw for record in records),
         b"".join(_NOTHING if record.digest is None else record.digest.raw for record in records),
         struct.pack(f"<{n}Q", *(record.size for record in records)),
+        struct.pack(f"<{n}d", *(math.nan if record.seconds is None else record.seconds for record in records)),
         *(struct.pack(f"<{n}I", *chosen) for chosen in choices),
         struct.pack(f"<{n}I", *(len(record.inputs) for record in records)),
         b"".join(inputs),
@@ -148,9 +150,12 @@ def decode(repository: str, data: bytes) -> Held | None:
     keys = _optional(RecipeKey, _split(take(n * 32), 32), there, 1)
     digests = _optional(Digest, _split(take(n * 32), 32), there, 2)
     sizes = struct.unpack(f"<{n}Q", take(8 * n))
-    texts = [list(map(meta["texts"][column].__getitem__, struct.unpack(f"<{n}I", take(4 * n)))) for column in _TEXTS]
+    seconds = [None if math.isnan(given) else given for given in struct.unpack(f"<{n}d", take(8 * n))]
+    output, *more = [
+        list(map(meta["texts"][column].__getitem__, struct.unpack(f"<{n}I", take(4 * n)))) for column in _TEXTS
+    ]
     inputs = _inputs(struct.unpack(f"<{n}I", take(4 * n)), take(meta["inputs"] * 32))
-    records = map(BlobRecord, oids, keys, digests, sizes, *texts, inputs)
+    records = map(BlobRecord, oids, keys, digests, sizes, output, inputs, *more, seconds)
     unreadable = {bytes.fromhex(oid): (mark, mentioned) for oid, mark, mentioned in meta["unreadable"]}
     return Held(
         dict(zip(oids, records)),
@@ -165,11 +170,11 @@ def decode(repository: str, data: bytes) -> Held | None:
     )
 
 
-def _choices(records: Sequence[BlobRecord]) -> tuple[dict[str, list[str]], list[list[int]]]:
+def _choices(records: Sequence[BlobRecord]) -> tuple[dict[str, list[str | None]], list[list[int]]]:
     """The texts of each column, once each, and which of them each record has."""
     texts, choices = {}, []
     for column in _TEXTS:
-        numbers: dict[str, int] = {}
+        numbers: dict[str | None, int] = {}
         choices.append([numbers.setdefault(getattr(record, column), len(numbers)) for record in records])
         texts[column] = list(numbers)
     return texts, choices

@@ -42,10 +42,15 @@ class Holder:
     reason: str
     """Why it cannot be reached."""
     held: Held
-    told: float | None
+    as_of: float | None
     """When it said what it holds, in seconds since the epoch; None: never."""
     how: str = ""
     """Which way that was found."""
+
+    @property
+    def told(self) -> bool:
+        """Whether it is known what it holds: from itself now, or from when it was last asked."""
+        return self.as_of is not None
 
     @property
     def records(self) -> Mapping[bytes, BlobRecord]:
@@ -75,7 +80,7 @@ class Holder:
     @property
     def complete(self) -> bool:
         """Whether this is all that it holds, as of when it told."""
-        return self.told is not None and not self.held.missing
+        return self.told and not self.held.missing
 
     def standing(self, oid: bytes) -> int:
         """How near a live recipe blob is to somebody's work: 3 in the HEAD or the index of a worktree, 2 in the
@@ -106,7 +111,7 @@ class Holders:
             else:
                 others.append(registered)
         path = held_file(self._store, mine) if mine and os.path.isdir(self._store) else None
-        told = Enumeration(self._here, self._cache, path, mine or "").run()
+        told = Enumeration(self._here, self._cache, path, _whose(mine or "")).run()
         yield Holder(_shown(here), here, True, "", told.held, told.held.told, told.how)
         for other in others:
             yield self._other(other)
@@ -117,13 +122,13 @@ class Holders:
         try:
             reason = _refused(registered)
             if not reason:
-                told = Enumeration(Roots.of_another(path), self._cache, kept, registered.name).run()
+                told = Enumeration(Roots.of_another(path), self._cache, kept, _whose(registered.name)).run()
                 return Holder(name, path, True, "", told.held, told.held.told, told.how)
         except RegenstoreError as error:
             reason = error.message
         except OSError as error:
             reason = str(error)
-        last = files.load(kept, registered.name)
+        last = files.load(kept, _whose(registered.name))
         return Holder(name, path, False, reason, last or Held(), None if last is None else last.told)
 
 
@@ -155,6 +160,11 @@ def _refused(registered: Registration) -> str:
         return answer.stderr.decode(errors="replace").strip().split("\n")[0] or "git refuses it"
     found = os.path.realpath(os.fsdecode(answer.stdout.rstrip(b"\n")))
     return "" if found == path else f"git finds {found} there"
+
+
+def _whose(registration: str) -> str:
+    """What a repository's files are known by, also when it was moved and after its registration was damaged."""
+    return registration.partition("-")[0]
 
 
 def _shown(path: str) -> str:

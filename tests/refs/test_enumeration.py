@@ -210,6 +210,9 @@ def some() -> Held:
     for n in range(9):
         key, digest = RecipeKey(bytes([n]) * 32) if n % 3 else None, digests[n] if n % 4 else None
         records.append(BlobRecord(bytes([n]) * 20, key, digest, n << 40, f"o{n % 2}", tuple(digests[: n % 3])))
+        records[-1] = records[-1]._replace(
+            generator="g" if n % 2 else None, version=f"{n}", seconds=n / 8 if n else None
+        )
     odd = b"\x77" * 20
     return Held(
         {record.oid: record for record in records},
