@@ -24,6 +24,7 @@ from regenstore.worktree.place import Placer
 if TYPE_CHECKING:
     from regenstore.generators.registry import Registry
     from regenstore.objects.result_cache import ResultCache
+    from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
     from regenstore.refs.holders import Holders
     from regenstore.refs.roots import Roots
@@ -123,6 +124,20 @@ class Repository:
         return Holders(self.roots, self.cache, self.store.root)
 
     @cached_property
+    def surveyor(self) -> Surveyor:
+        from regenstore.generators.registry import Registry
+        from regenstore.objects.holds import held
+        from regenstore.proof.environments import Environments
+        from regenstore.proof.surveyor import Surveyor
+
+        def environments() -> Environments:
+            """Asked anew each time: a declared generator may have changed since."""
+            registry = Registry(os.fsdecode(self.location.top), self.settings.trust_file)
+            return Environments(registry, self.realiser.executor)
+
+        return Surveyor(self.store, self.cache, environments, self.holders.holders, lambda: held(self.store.root))
+
+    @cached_property
     def workbench(self) -> Workbench:
         from regenstore.tracked.workbench import Workbench
 
@@ -137,6 +152,7 @@ class Repository:
             self.placer,
             self.registry,
             self.realiser,
+            self.surveyor,
         )
 
     def close(self) -> None:
@@ -145,7 +161,7 @@ class Repository:
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
-        for name in ("realiser", "workbench", "holders"):
+        for name in ("realiser", "holders", "surveyor", "workbench"):
             self.__dict__.pop(name, None)
         if "store" in self.__dict__:
             self.store.holds.release()
