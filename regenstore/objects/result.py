@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Take
@@ -72,8 +73,21 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class BlobRecord:
-    """What a recipe blob in Git says, kept for ever because blobs never change."""
+class MadeOutput:
+    """One output of one recorded run, with what of its recipe and its run tells how it comes back."""
+
+    key: RecipeKey
+    name: str
+    content: Content
+    seconds: float
+    generator: str
+    version: str
+    fingerprint: Mapping[str, str]
+
+
+class BlobRecord(NamedTuple):
+    """What a recipe blob in Git says, kept for ever because blobs never change. (A tuple, because there are
+    tens of thousands.)"""
 
     oid: bytes
     key: RecipeKey | None
@@ -83,3 +97,9 @@ class BlobRecord:
     """Name of the output that the path holds."""
     inputs: tuple[Digest, ...] = ()
     """What the recipe's inputs are pinned to."""
+    generator: str | None = None
+    """None for imported media."""
+    version: str = ""
+    media_type: str = ""
+    seconds: float | None = None
+    """What the take cost to make, if the blob says so."""

@@ -16,14 +16,15 @@ from regenstore.objects.hashing import hash_fd
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result_cache import ResultCache
+from regenstore.proof.surveyor import Surveyor
 from regenstore.realise import Realiser
 from regenstore.refs.git import BlobReader, Git
+from regenstore.refs.pending import Pending
 from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.worktree.attribution import attribute
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
-from regenstore.worktree.pending import Pending
 from regenstore.worktree.place import Identity, Placer, identity
 
 
@@ -52,6 +53,7 @@ class Workbench:
     placer: Placer
     registry: Registry
     realiser: Realiser
+    surveyor: Surveyor
 
     # -------------------------------------------------------------------------------- which paths
 
