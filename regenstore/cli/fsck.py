@@ -83,6 +83,7 @@ def _parts(repository: Repository) -> Parts:
         repository.location,
         repository.settings.oid_size,
         repository.git,
+        repository.roots,
         repository.blobs,
         finder.find,
         lambda: repository.cache,

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
-from regenstore.refs.git import BlobReader, Git
+from regenstore.refs.blobs import read_texts
+from regenstore.refs.git import Git
 from regenstore.refs.recipes import ATTRIBUTE
+from regenstore.refs.roots import Roots
 
 INDEX, HEAD = "Git's index", "HEAD"
 
@@ -54,21 +56,12 @@ def _filtered(git: Git, paths: list[bytes]) -> list[bytes]:
     return [path for path, value in zip(fields[::3], fields[2::3]) if value == b"regenstore"]
 
 
-def reachable(git: Git, blobs: BlobReader) -> Iterator[tuple[bytes, Recipe]]:
-    """Every recipe blob that any ref, reflog or index leads to, as (object id, recipe), oldest first."""
-    listing = git.output(
-        "rev-list", "--objects", "--missing=allow-any", "--all", "--reflog", "--indexed-objects"
-    )  # fmt: skip
-    names = [line.split(b" ", 1)[0] for line in listing.splitlines()]
-    asked = b"".join(name + b"\n" for name in dict.fromkeys(reversed(names)))
-    answer = git.output("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", stdin=asked)
-    for line in answer.splitlines():
-        fields = line.split(b" ")
-        if len(fields) != 3 or fields[1] != b"blob" or int(fields[2]) > toml.MAX_BYTES:
-            continue
-        recipe = toml.decode_or_none(blobs.read(fields[0], toml.MAX_BYTES))
+def reachable(roots: Roots) -> Iterator[tuple[bytes, Recipe]]:
+    """Every recipe blob that any root reaches, as (object id, recipe), oldest first."""
+    for oid, text in read_texts(roots.git, roots.oldest_first()):
+        recipe = toml.decode_or_none(text)
         if recipe is not None:
-            yield bytes.fromhex(fields[0].decode("ascii")), recipe
+            yield oid, recipe
 
 
 def last_seen(git: Git, digest: Digest) -> tuple[bytes, str] | None:

@@ -23,6 +23,7 @@ from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result_cache import ResultCache
 from regenstore.realise import FindRecipes, Plan, Progress, Realiser, Want
 from regenstore.refs.git import BlobReader, Git
+from regenstore.refs.roots import Roots
 from regenstore.worktree.attribution import with_made
 from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location
@@ -56,6 +57,7 @@ class Parts:
     location: Location
     oid_size: int
     git: Git
+    roots: Roots
     blobs: BlobReader
     find: FindRecipes
     cache: Callable[[], ResultCache]
@@ -176,7 +178,7 @@ def plan_check(parts: Parts, tell: Tell) -> CheckPlan:
     examined = database.examine(sound)
     plan = CheckPlan(scanned, examined, leftovers.find(parts.store, parts.location, parts.clock()))
     if examined.state == database.DAMAGED:
-        plan.rebuild = database.plan_rebuild(sound, parts.git, parts.blobs, examined)
+        plan.rebuild = database.plan_rebuild(sound, parts.roots, examined)
     realiser = parts.realiser(sound, examined.state == database.SOUND)
     wanted = _wanted(parts, sound, plan)
     _misnamed(parts, sound, plan, wanted)
@@ -347,7 +349,7 @@ def _confine(parts: Parts, bad: Bad) -> str:
 
 def _rebuild(parts: Parts, examined: database.Examined) -> str:
     """With what the store has by now."""
-    aside = database.rebuild(parts.store, database.plan_rebuild(parts.store, parts.git, parts.blobs, examined))
+    aside = database.rebuild(parts.store, database.plan_rebuild(parts.store, parts.roots, examined))
     return f"the old one is {aside}"
 
 

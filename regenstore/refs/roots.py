@@ -109,8 +109,10 @@ class Roots:
         return Live(blobs, missing, frozenset(tips.blobs), frozenset(working.blobs))
 
     def oldest_first(self) -> list[bytes]:
-        """The same blobs in the order in which they came."""
-        return list(dict.fromkeys(reversed([*self.in_worktrees().blobs, *self.reached().blobs])))
+        """The same blobs in the order in which they came; of a damaged repository, those that are found."""
+        everything = ("--all", "--reflog", "--indexed-objects", "--missing=allow-any")
+        found = self._list(self.git, everything, [tip.oid for tip in self._resolve(self._extra())])
+        return list(reversed(found.blobs))
 
     def recipes(self, cache: ResultCache, *, remember: bool) -> RecipeBlobs:
         """What all live recipe blobs say; see :func:`regenstore.refs.blobs.read_blobs`."""
@@ -168,8 +170,10 @@ class Roots:
         return self._list(self.git, (), [*(oid.hex() for oid in new), *(f"^{oid.hex()}" for oid in old)])
 
     def in_tips(self) -> Listed:
-        """What is in the trees of tips."""
-        return self._list(self.git, ("--no-walk", "--all"), ())
+        """What is in the trees of tips, those that a worktree has for itself included."""
+        own = [tip.oid for tip in self._resolve(self._extra()) if "refs/" in tip.name]
+        options = ("--no-walk", "--all", "--missing=allow-any")  # what is missing is told by the whole walk
+        return self._list(self._plain(self._common), options, own)
 
     def in_worktrees(self) -> Listed:
         """What is in the trees of HEADs and in the indexes."""
