@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -199,6 +201,72 @@ def test_pending_recipes_of_every_worktree(kept: Kept) -> None:
     Pending(film.common).clear(b"a")
     assert kept.ask(UNCHANGED).pending == (b"there",)
     assert files.load(kept.path, "x").pending == (b"there",)
+
+
+def test_while_somebody_works(kept: Kept) -> None:
+    """What was committed, staged, or put aside before the question is in the answer, whatever moves meanwhile."""
+    film = kept.film
+    film.git("worktree", "add", "-q", "--detach", "../other")
+    done: list[bytes] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        for n in itertools.count():
+            here = film.at("other") if n % 2 else film
+            staged = bytes.fromhex(here.put("r.txt", text(f"staged {n}")))
+            done.append(staged)
+            if n % 3 == 0:
+                here.git("stash", "-q")
+            elif n % 3 == 1:
+                here.git("commit", "-q", "-m", "more")
+                here.git("branch", "-q", f"b{n}")
+                here.git("reset", "-q", "--hard", "HEAD~1")
+            else:
+                here.git("commit", "-q", "-m", "more")
+            if n % 7 == 0:
+                film.git("pack-refs", "--all")
+            if stop.is_set():
+                return
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        for _ in range(25):
+            before = set(done)
+            found = Enumeration(film.roots(), kept.cache, kept.path, "x").run()
+            assert before <= found.held.records.keys(), found.how
+    finally:
+        stop.set()
+        worker.join()
+    kept.ask()
+    kept.ask(UNCHANGED)
+
+
+@pytest.mark.parametrize("look", ["in_worktrees", "reached", "in_tips", "reached_since", "points"])
+@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
+def test_what_moves_between_two_looks_is_seen(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, look: str, again: bool
+) -> None:
+    """From the index to a commit that only a reflog remembers, right after one of the looks."""
+    film = kept.film
+    if again:
+        kept.ask(FULL)
+        film.save("s.txt", text("since"))
+    film.put("r.txt", text("moving"))
+    real = getattr(Roots, look)
+    moves = iter([["commit -q -m moved", "reset -q --hard HEAD~1"]])
+
+    def moved_after(self: Roots, *given: object) -> object:
+        seen = real(self, *given)
+        for line in next(moves, []):
+            film.git(*line.split(" "))
+        return seen
+
+    monkeypatch.setattr(Roots, look, moved_after)
+    found = Enumeration(film.roots(), kept.cache, kept.path, "x").run()
+    assert oid_of(film, "moving") in found.held.records
+    monkeypatch.undo()
+    kept.ask()
 
 
 # ------------------------------------------------------------------------------------------- the file
