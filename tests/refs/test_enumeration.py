@@ -178,6 +178,37 @@ def test_operations_that_stopped_are_walked_in_full(kept: Kept) -> None:
     kept.ask()
 
 
+def test_a_file_that_comes_to_name_something(kept: Kept) -> None:
+    film = kept.film
+    blob = film.git("hash-object", "-w", "--stdin", stdin=text("put").encode())
+    tree = film.git("mktree", stdin=f"100644 blob {blob}\ta".encode())
+    kept.ask(FULL)
+    film.write(".git/FETCH_HEAD", film.git("commit-tree", "-m", "x", tree) + "\t\tbranch 'x' of elsewhere\n")
+    assert oid_of(film, "put") in kept.ask().records
+
+
+def test_a_reflog_alone(kept: Kept) -> None:
+    film = kept.film
+    film.save("r.txt", text("before"))
+    film.put("r.txt", text("after"))
+    film.git("commit", "-q", "--amend", "-m", "after")
+    assert kept.ask(FULL).standing(oid_of(film, "before")) == 1
+    film.git("reflog", "expire", "--expire=now", "--all")
+    assert oid_of(film, "before") not in kept.ask(FULL).records
+
+
+def test_a_reflog_that_names_what_is_not_here_yet(kept: Kept, tmp_path: Path) -> None:
+    film, other = kept.film, kept.film.at("other")
+    film.git("clone", "-q", str(film.path), str(other.path))
+    other.save("r.txt", text("elsewhere"))
+    log, commit = film.path / ".git/logs/HEAD", other.git("rev-parse", "HEAD")
+    log.write_text(log.read_text() + f"{commit} {film.git('rev-parse', 'HEAD')} A <a@b> 1 +0000\tx\n")
+    kept.ask(FULL)
+    pack = other.run("git", "pack-objects", "--all", "--stdout", "-q", stdin=b"").stdout
+    film.run("git", "index-pack", "--stdin", stdin=pack)
+    assert oid_of(film, "elsewhere") in kept.ask(FULL).records
+
+
 def test_what_a_newer_program_can_read_is_read_again(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     film = kept.film
     mentioned = hash_bytes(b"take")

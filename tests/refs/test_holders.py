@@ -165,6 +165,19 @@ def test_a_moved_one_is_found_again_and_a_copy_is_another(shared: Shared, tmp_pa
     assert sorted((held.path, held.reachable) for held in shared.ask()[1:]) == expected
 
 
+def test_a_copy_does_not_stand_for_what_it_was_made_from(shared: Shared, tmp_path: Path) -> None:
+    shared.ask()
+    copy, common = tmp_path / "copy", shared.other.common
+    shutil.copytree(shared.other.path, copy)
+    shared.other.path.rename(tmp_path / "away")
+    register(shared.store, f"{copy}/.git")
+    assert {held.path for held in shared.ask()} == {shared.film.common, common, f"{copy}/.git"}
+    # Now the place of the first one is taken by a copy, and it is used where it was moved to.
+    copy.rename(shared.other.path)
+    register(shared.store, f"{tmp_path}/away/.git")
+    assert {common, f"{tmp_path}/away/.git"} <= {held.path for held in shared.ask() if held.reachable}
+
+
 def test_what_a_moved_one_held_goes_with_it(shared: Shared, tmp_path: Path) -> None:
     shared.ask()
     shared.other.path.rename(tmp_path / "moved")
