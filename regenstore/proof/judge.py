@@ -103,22 +103,17 @@ class Judge:
         generator = referrer.generator
         if key is None or generator is None:
             return Finding("imported")
-        found = own_finding(
+        return own_finding(
             referrer.digest,
             facts.proofs.get((key, referrer.digest), ()),
             facts.runs.get((key, referrer.output), ()),
             lambda: self._here(generator, referrer.version),
             self._corrected,
         )
-        if found.state == EVICTABLE and self._seconds(referrer, found) is None:
-            return replace(found, rule="cost")
-        return found
 
     def seconds(self, referrer: Referrer) -> float | None:
         """What it takes here to run a recipe again, alone: as its proof measured it, else as is told."""
-        return self._seconds(referrer, self.own(referrer))
-
-    def _seconds(self, referrer: Referrer, found: Finding) -> float | None:
+        found = self.own(referrer)
         return found.proof.seconds if found.holds and found.proof is not None else self._facts.seconds(referrer)
 
     def _judged(self, digest: Digest) -> Judged:
