@@ -21,7 +21,8 @@ from regenstore.objects.hashing import hash_fd, hash_file
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result_cache import ResultCache
-from regenstore.realise import FindRecipes, Plan, Progress, Realiser, Want
+from regenstore.planning import FindRecipes, Plan, Want
+from regenstore.realise import Progress, Realiser
 from regenstore.refs.git import BlobReader, Git
 from regenstore.worktree.attribution import with_made
 from regenstore.worktree.link import Linker

@@ -65,6 +65,18 @@ class Proof:
     """Seconds since the epoch."""
     fingerprint: Mapping[str, str]
 
+    @classmethod
+    def again(
+        cls, key: RecipeKey, take: Digest, seconds: float, created: float, fingerprint: Mapping[str, str]
+    ) -> Proof:
+        """Of a run that gave the very take."""
+        return cls(key, take, take, "bytes", "", None, None, seconds, created, fingerprint)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the second run gave the very take."""
+        return self.tier == "bytes"
+
     @property
     def proves(self) -> bool:
         """Whether the take comes back, as it is or as good as."""

@@ -58,7 +58,7 @@ class Finding:
     def exact(self) -> bool:
         """Whether it comes back to the byte."""
         return self.rule in ("corrected", "confirmed") or (
-            self.rule == "proven" and self.proof is not None and self.proof.tier == "bytes"
+            self.rule == "proven" and self.proof is not None and self.proof.exact
         )
 
     @property
