@@ -14,6 +14,7 @@ from regenstore.generators.api import Declaration
 from regenstore.generators.registry import Registry
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
+from regenstore.objects.corrections import Corrections
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Input, Recipe
 from regenstore.objects.result import Content
@@ -174,23 +175,29 @@ class Planner:
         if recipe.key is None:
             return None
         with self._lock:
-            if output.take is not None and self._comes_back(recipe.key, output.take.digest):
-                return None  # running it gives the take itself, not only what another run gave
+            # Running it gives the take itself: no other result will do.
+            due = self.expected(recipe.key, output.take.digest) if output.take is not None else set()
             results = self._cache.results(recipe.key)
         for result in results:
             content = result.outputs.get(output.name)
-            if content is not None and self._complete(result.outputs):
+            if content is not None and (not due or content.digest in due) and self._complete(result.outputs):
                 return content, result.seconds
         return None
 
-    def _comes_back(self, key: RecipeKey, digest: Digest) -> bool:
-        """Whether the last that is known of a key is that it gives this content to the byte."""
-        proofs = [proof for proof in self._cache.proofs(key, digest) if proof.exact]
-        newest = self._cache.results(key)[:1] if proofs else []
-        return bool(proofs) and all(
-            result.created <= proofs[0].created or digest in {c.digest for c in result.outputs.values()}
-            for result in newest
-        )
+    def expected(self, key: RecipeKey, take: Digest) -> set[Digest]:
+        """What a run of a key should give, by what is known last: the take to the byte, or what a correction
+        turns into it. Empty where nothing says that the take comes back. The caller holds the lock."""
+        corrections = Corrections(self._store.root)
+        given = {
+            proof.second: proof.created
+            for proof in reversed(self._cache.proofs(key, take))
+            if proof.exact or corrections.find(take, proof.second) is not None
+        }
+        newest = self._cache.results(key)[:1] if given else []
+        for result in newest:
+            if result.created > max(given.values()) and not given.keys() & result.digests:
+                return set()
+        return set(given)
 
     def _complete(self, outputs: Mapping[str, Content]) -> bool:
         return all(self._store.use(c.digest, c.size) is not None for c in outputs.values())
@@ -289,7 +296,7 @@ class Planner:
         again first, then by Git."""
         with self._lock:
             known = self._cache.known_outputs(digest)
-            known.sort(key=lambda made: not self._comes_back(made.key, digest))
+            known.sort(key=lambda made: not self.expected(made.key, digest))
         for made in known:
             recipe = toml.decode_or_none(made.recipe)
             if recipe is not None:

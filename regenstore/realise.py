@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from regenstore.errors import GenerationError, InternalError, NotFound, RegenstoreError, StorageError
@@ -18,6 +19,7 @@ from regenstore.generators.registry import Registry
 from regenstore.jobs.local import Job, LocalExecutor, Slot
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
+from regenstore.objects.corrections import Corrections
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Content, Proof, Result
@@ -58,7 +60,8 @@ class Realiser(Planner):
 
         ``limit`` stops everything after that many seconds. Leaving the iterator early cancels what runs.
         """
-        yield from plan.present
+        for outcome in plan.present:
+            yield self._corrected(outcome)
         yield from plan.failed
         if not plan.steps:
             return
@@ -89,7 +92,9 @@ class Realiser(Planner):
 
         for job, result in self.executor.run(jobs, perform):
             for want in plan.waiting.get(by_id[job.id], ()):
-                yield self._outcome(want, result)
+                outcome = self._outcome(want, result)
+                # A second run beside the take is there to show what the generator gives.
+                yield outcome if plan.steps[by_id[job.id]].again else self._corrected(outcome)
 
     @staticmethod
     def _outcome(want: Want, result: Result | Exception) -> Outcome:
@@ -104,6 +109,31 @@ class Realiser(Planner):
             )
             return Outcome(want, error=error)
         return Outcome(want, content, result.seconds, result.fingerprint)
+
+    def _corrected(self, outcome: Outcome) -> Outcome:
+        """The take itself, where a correction gives it from what the generator gave."""
+        recipe = outcome.want.recipe
+        take = recipe.output.take
+        if take is None or not outcome.drifted or self.restore(take.digest) is None:
+            return outcome
+        return replace(outcome, content=Content(take.digest, take.size, recipe.output.media_type))
+
+    def restore(self, digest: Digest) -> str | None:
+        """The path of a take's bytes, brought back by a correction where they are not in the store; None
+        where no correction does that from what is there."""
+        if next(Corrections(self._store.root).of(digest), None) is None:
+            return self._store.use(digest)
+        from regenstore.media.correction.corrector import Corrector  # slow to import, and seldom needed
+
+        return Corrector(self._store).restore(digest)
+
+    def corrects(self, proof: Proof) -> bool:
+        """Whether a correction turns what a proof's second run gave into the take, here and now."""
+        if Corrections(self._store.root).find(proof.take, proof.second) is None:
+            return False
+        from regenstore.media.correction.corrector import Corrector  # slow to import, and seldom needed
+
+        return Corrector(self._store).gives(proof)
 
     def _job(self, step: Step) -> Job:
         declaration = self._registry.find(step.recipe.generator or "").declaration
@@ -123,12 +153,12 @@ class Realiser(Planner):
         with lease(f"{self._store.root}/leases", step.key.hex, waiting):
             with self._lock:
                 results = self._cache.results(step.key)
-                due = {digest for digest in step.takes if self._comes_back(step.key, digest)}
+                due = [self.expected(step.key, take) for take in step.takes]
             for result in () if step.again else results:
-                given = {content.digest for content in result.outputs.values()}
-                if step.outputs <= result.outputs.keys() and due <= given and self._complete(result.outputs):
+                fits = step.outputs <= result.outputs.keys() and all(not d or d & result.digests for d in due)
+                if fits and self._complete(result.outputs):
                     return result
-            step.takes |= {content.digest for result in results for content in result.outputs.values()}
+            step.takes.update(*(result.digests for result in results))
             assert step.recipe.generator is not None
             declaration = self._registry.runnable(step.recipe.generator, step.recipe.version)
             inputs = {name: self._input(name, given.digest, given.path) for name, given in step.recipe.inputs.items()}
@@ -173,14 +203,24 @@ class Realiser(Planner):
             digest, size = self._store.adopt(path)
             outputs[name] = Content(digest, size, media_type)
         result = Result(step.key, outputs, made.seconds, self._clock(), made.fingerprint)
-        again = {content.digest for content in outputs.values()} & step.takes
-        proofs = [Proof.again(step.key, d, result.seconds, result.created, result.fingerprint) for d in again]
         with self._lock:
-            self._cache.record(recipe, result, proofs)
+            self._cache.record(recipe, result, self._proofs(step, result))
         return result
 
+    def _proofs(self, step: Step, result: Result) -> Iterator[Proof]:
+        """What a run proves of the takes that its key is known by: that it gave one again, or once more what
+        was compared with one before."""
+        now = (result.seconds, result.created, result.fingerprint)
+        for take in step.takes:
+            if take in result.digests:
+                yield Proof.again(step.key, take, *now)
+            known = {proof.second: proof for proof in self._cache.proofs(step.key, take) if not proof.exact}
+            for proof in known.values():
+                if proof.second in result.digests:
+                    yield replace(proof, seconds=now[0], created=now[1], fingerprint=now[2])
+
     def _input(self, name: str, digest: Digest, path: str | None) -> str:
-        found = self._store.use(digest)
+        found = self._store.use(digest) or self.restore(digest)
         if found is None:
             where = f" ({path})" if path else ""
             raise GenerationError(

@@ -299,11 +299,11 @@ def test_everything_evictable_gone_at_once_still_comes_back(recipes, inputs, pre
         world.recipe(k, take, *sorted(inputs[k]), standing=standing)
         tier = {"varies": "bytes", "lapsed": "bytes", "corrected": "different"}.get(state, state)
         if state != "none":
-            world.proof(k, take, tier, 90 + take, THERE if state == "lapsed" else HERE)
+            world.proof(k, take, tier, 100 + 8 * k + take, THERE if state == "lapsed" else HERE)
         if state == "varies":
             world.ran(k, 80 + take)
         if state == "corrected":
-            world.corrections.add(digest(90 + take))
+            world.corrections.add(digest(100 + 8 * k + take))
     for n in photos:
         world.imported(n)
     world.facts.pins = {key(n).hex for n in pinned}
