@@ -72,10 +72,10 @@ class Judge:
                 found[digest] = judged = self._judged(digest)
                 if judged.open:
                     todo += [need for way in judged.ways for need in way.inputs]
-        stored, needed = self._facts.stored, self._facts.inputs
+        stored = self._facts.stored
         sound = {digest for digest in found if digest in stored and not self._damaged(digest)}
         similar = {digest for digest, judged in found.items() if judged.open and not judged.finding.exact}
-        for digest in similar & needed & sound:
+        for digest in similar & sound & self._used() if similar else ():
             found[digest] = found[digest].told("needed")
         ways = {digest: [way.inputs for way in judged.ways] for digest, judged in found.items() if judged.open}
         laid = foundation.lay(
@@ -217,6 +217,19 @@ class Judge:
                         return None
                     todo.append(ways[0].referrer)
         return sum(costs.values())
+
+    def _used(self) -> set[Digest]:
+        """What anything that a root holds is made from, or would be, down to the last."""
+        referrers = self._facts.referrers
+        live = (d for d, known in referrers.items() if any(r.standing > Standing.DEAD for r in known))
+        todo = [*self._facts.inputs, *(need for digest in live for r in referrers[digest] for need in r.inputs)]
+        found: set[Digest] = set()
+        while todo:
+            digest = todo.pop()
+            if digest not in found:
+                found.add(digest)
+                todo += [need for r in referrers.get(digest, ()) for need in r.inputs]
+        return found
 
     def _needed(self, evictable: Set[Digest]) -> frozenset[Digest]:
         """All that roots need, and what they would need if everything evictable were gone."""

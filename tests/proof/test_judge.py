@@ -262,6 +262,13 @@ def test_what_others_need_to_the_byte_is_kept_where_only_like_bytes_come_back():
     assert wanted.rule(1) == "needed"
 
 
+def test_also_where_it_is_needed_only_for_what_would_be_made_on_the_way():
+    world = World().store(1).recipe(1, 1, standing=DEAD).proof(1, 1, "content")
+    world.recipe(2, 2, 1, standing=DEAD).proof(2, 2)  # not in the store
+    assert world.rule(1) == "proven"
+    assert world.recipe(3, 3, 2).rule(1) == "needed"
+
+
 def test_two_made_from_each_other_do_not_both_go():
     world = proven(1, 1, 2).store(2).recipe(2, 2, 1).proof(2, 2)
     assert (world.rule(1), world.rule(2)) == ("inputs", "proven")
@@ -328,7 +335,8 @@ def test_everything_evictable_gone_at_once_still_comes_back(recipes, inputs, pre
             assert ((k, take) in sure or (k, take) in like) and inputs[k] <= after
         for need in inputs[k] & present:
             assert need in after
-    assert before - after <= {take for _, take in like} - {need for k, _ in live for need in inputs[k]}
+    lost = (before - after) & ({take for _, take in live} | {need for k, _ in live for need in inputs[k]})
+    assert lost <= {take for _, take in like} - {need for k, _ in live for need in inputs[k]}
     for n in gone:
         assert n not in photos | held | mentioned
         assert not any(take == n and k in pinned for k, take, _, _ in recipes)
