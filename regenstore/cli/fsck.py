@@ -95,7 +95,15 @@ def _parts(repository: Repository) -> Parts:
     def environments() -> Environments:
         return Environments(repository.registry, repository.realiser.executor)
 
-    asked = Asked(repository.git, holders, repository.roots.names, repository.pending.paths, judge, environments)
+    asked = Asked(
+        repository.git,
+        holders,
+        repository.roots.names,
+        repository.pending.paths,
+        judge,
+        environments,
+        lambda proof: repository.realiser.corrects(proof),
+    )
     return Parts(
         repository.store,
         repository.location,

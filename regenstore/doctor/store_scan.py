@@ -1,4 +1,5 @@
-"""Reading every content of a store against its name, also those in the trash. Changes nothing.
+"""Reading every content of a store against its name, also those in the trash, and every correction against its
+checksum. Changes nothing.
 
 Whatever is found wrong was looked at twice: other programs may replace or remove a content meanwhile, and
 that is no damage. Files are read as a stream: mapping one on a failing disk would kill the process.
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 
 from regenstore.errors import FormatError
 from regenstore.objects.content_store import TRASH, TREES, ContentStore
+from regenstore.objects.corrections import FOLDER as CORRECTIONS
+from regenstore.objects.corrections import Corrections, is_whole
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.ids import Digest
 from regenstore.worktree.place import Identity, identity
@@ -112,7 +115,24 @@ def scan(store: ContentStore, tell: Tell, *, quick: bool = False) -> Scan:
                 result.trashed[named] = path
         done += size
         tell(min(1.0, done / total))
+    for path in Corrections(store.root).paths():
+        bad = _look_at_correction(path)
+        if bad is not None:
+            result.blame(bad)
     return result
+
+
+def _look_at_correction(path: str) -> Bad | None:
+    try:
+        kept = os.lstat(path)
+    except OSError:
+        return None  # it went meanwhile
+    try:
+        with open(path, "rb") as file:
+            why = None if is_whole(file.read()) else WRONG
+    except OSError as error:
+        why = _why(error)
+    return None if why is None else Bad(path, CORRECTIONS, why, None, None, kept.st_size, identity(kept))
 
 
 def look_again(found: Scan, store: ContentStore, digest: Digest) -> None:
@@ -152,9 +172,12 @@ def _look(path: str, tree: str, named: Digest | None) -> Bad | None:
             raise
         return Bad(path, tree, STRAY, named, None, 0, identity(kept))  # a link that leads nowhere
     except OSError as error:
-        denied = error.errno in (errno.EACCES, errno.EPERM)
-        return Bad(path, tree, DENIED if denied else UNREADABLE, named, None, kept.st_size, identity(kept))
+        return Bad(path, tree, _why(error), named, None, kept.st_size, identity(kept))
     return None if found == named else Bad(path, tree, why, named, found, kept.st_size, identity(kept))
+
+
+def _why(error: OSError) -> str:
+    return DENIED if error.errno in (errno.EACCES, errno.EPERM) else UNREADABLE
 
 
 def _files(root: str) -> Iterator[tuple[str, str, Digest | None, int]]:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from regenstore.objects import toml
+from regenstore.objects.corrections import Correction, Corrections
 from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.ids import Digest
 from tests.conftest import Checkout, noise
 from tests.doctor.gallery import OLD_PHOTO, PHOTO, Gallery, cut, digest_of, flip, snapshot
 
@@ -229,6 +232,22 @@ def test_another_repository_of_a_shared_store(gallery: Gallery, tmp_path: Path) 
     two.path.rename(tmp_path / "away")
     code, told = one.fsck()
     assert code == 1 and "cannot be reached" in told["notes"][0] and len(told["missing"]) == 1
+
+
+def test_a_damaged_correction_goes_to_the_quarantine(gallery: Gallery) -> None:
+    kept = Corrections(str(gallery.store))
+    take, base = gallery.take("made/00.png"), gallery.take("made/01.png")
+    key = toml.decode(gallery.blob("made/00.png")).key
+    assert key is not None
+    for number in range(2):
+        given = Digest(bytes([number]) * 32)
+        kept.put(Correction(key, take.digest, take.size, given, base.size, "bytes", "", b"x" * 100))
+    good, bad = map(Path, sorted(kept.paths()))
+    assert gallery.fsck()[1]["bad"] == []
+    flip(bad, 60)
+    code, told = gallery.fsck()
+    assert code == 0 and [b["path"] for b in told["bad"]] == [str(bad)] and good.exists() and not bad.exists()
+    assert len(gallery.quarantine()) == 1 and gallery.fsck()[1]["bad"] == []
 
 
 # ------------------------------------------------------------------------------------------- less work
