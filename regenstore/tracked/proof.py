@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError
 from regenstore.media.likeness import BYTES, Likeness, compare
@@ -14,9 +14,11 @@ from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof, Result
+from regenstore.planning import Outcome, Plan, Want
 from regenstore.proof.environments import Environments
-from regenstore.realise import Outcome, Plan, Progress, Want
+from regenstore.realise import Progress
 from regenstore.tracked.author import Written, adopt_take
+from regenstore.tracked.correct import Correcting, correct
 from regenstore.tracked.workbench import Workbench
 
 
@@ -28,6 +30,13 @@ class Verdict:
     proof: Proof | None = None
     likeness: Likeness | None = None
     error: RegenstoreError | None = None
+    correction: Correcting | None = None
+    """What came of looking for a correction, where the second run gave other bytes."""
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether the take comes back, as it is or as good as."""
+        return self.proof is not None and (self.proof.proves or (self.correction is not None and self.correction.kept))
 
 
 @dataclass(frozen=True)
@@ -90,27 +99,36 @@ def verify(
     bench: Workbench, plan: Plan, progress: Progress, clock: Callable[[], float] = time.time
 ) -> Iterator[Verdict]:
     """Carry out a plan and give each path's verdict as it is decided. The take is never touched: what the
-    second run gave is stored beside it, under its own digest."""
+    second run gave is stored beside it, under its own digest. Where that differs, a correction is looked
+    for, with a third run."""
+    differing: dict[bytes, tuple[Want, Verdict]] = {}
     for outcome in bench.realiser.run(plan, progress):
         path = os.fsencode(outcome.want.label)
         if outcome.error is not None:
             yield Verdict(path, error=outcome.error)
+            continue
+        verdict = _judge(bench, path, outcome, clock())
+        if verdict.proof is None or verdict.proof.second == verdict.proof.take:
+            yield verdict
         else:
-            yield _judge(bench, path, outcome, clock())
+            differing[path] = outcome.want, verdict
+    proofs = [(want, verdict.proof) for want, verdict in differing.values() if verdict.proof is not None]
+    for want, correcting in correct(bench, proofs, progress):
+        yield replace(differing[os.fsencode(want.label)][1], correction=correcting)
 
 
 def _judge(bench: Workbench, path: bytes, outcome: Outcome, now: float) -> Verdict:
     recipe, content = outcome.want.recipe, outcome.content
     take = recipe.output.take
     assert content is not None and take is not None and recipe.key is not None
-    if content.digest == take.digest:
-        likeness = Likeness(BYTES)
-    else:
-        files = bench.store.use(take.digest, take.size), bench.store.use(content.digest, content.size)
-        if files[0] is None or files[1] is None:
-            error = NotFound("content-missing", "the second run gave other bytes, and the take is not here to compare")
-            return Verdict(path, error=error)
-        likeness = compare(files[0], files[1], recipe.output.media_type)
+    seconds = float(outcome.seconds or 0.0)
+    if content.digest == take.digest:  # the run itself was recorded as a proof
+        return Verdict(path, Proof.again(recipe.key, take.digest, seconds, now, outcome.fingerprint), Likeness(BYTES))
+    files = bench.realiser.restore(take.digest), bench.store.use(content.digest, content.size)
+    if files[0] is None or files[1] is None:
+        error = NotFound("content-missing", "the second run gave other bytes, and the take is not here to compare")
+        return Verdict(path, error=error)
+    likeness = compare(files[0], files[1], recipe.output.media_type)
     proof = Proof(
         recipe.key,
         take.digest,
@@ -119,7 +137,7 @@ def _judge(bench: Workbench, path: bytes, outcome: Outcome, now: float) -> Verdi
         likeness.metric,
         likeness.score,
         likeness.threshold,
-        float(outcome.seconds or 0.0),
+        seconds,
         now,
         outcome.fingerprint,
     )
