@@ -114,8 +114,11 @@ class Realiser(Planner):
         """The take itself, where a correction gives it from what the generator gave."""
         recipe = outcome.want.recipe
         take = recipe.output.take
-        if take is None or not outcome.drifted or self.restore(take.digest) is None:
-            return outcome
+        try:
+            if take is None or not outcome.drifted or self.restore(take.digest) is None:
+                return outcome
+        except RegenstoreError as error:
+            return Outcome(outcome.want, error=error)
         return replace(outcome, content=Content(take.digest, take.size, recipe.output.media_type))
 
     def restore(self, digest: Digest) -> str | None:
