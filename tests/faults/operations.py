@@ -1,0 +1,158 @@
+"""What is done while something goes wrong: each operation with the state it begins in, and what has to hold
+once it was done again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from regenstore.objects import toml
+from tests.conftest import noise
+from tests.faults.studio import DICE, FOLD, OUTTAKE, Studio
+from tests.git.film import MAIN, SIDE, A, B, C, D, words
+
+PAINTED = noise("painted", 40_000)
+NEW = "shots/new.bin"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """``prepare`` brings the studio into the state before; ``command`` is a regenstore command, or one of
+    git's that starts the filter; ``done`` checks that it was carried out."""
+
+    name: str
+    command: tuple[str, ...]
+    prepare: Callable[[Studio], None]
+    done: Callable[[Studio], None]
+    loses: Callable[[Studio], set[str]] = lambda studio: set()
+    """The contents that it may remove from the store."""
+
+    @property
+    def filters(self) -> bool:
+        return self.command[0] == "git"
+
+
+def _nothing(studio: Studio) -> None:
+    """Begin with main as it is."""
+
+
+def take_of(studio: Studio, name: str, revision: str = "") -> str:
+    take = toml.decode(studio.blob(name, revision)).output.take
+    assert take is not None
+    return take.digest.hex
+
+
+# ------------------------------------------------------------------------------------------- taking in
+
+
+def _paint(studio: Studio) -> None:
+    studio.write(C, PAINTED)
+    studio.write(OUTTAKE, PAINTED[:300])
+
+
+def _painted(studio: Studio) -> None:
+    studio.expect_blob(C, PAINTED)
+    studio.expect_blob(OUTTAKE, PAINTED[:300])
+    for name in (C, OUTTAKE):
+        assert studio.files(take_of(studio, name))
+
+
+def _made_new(studio: Studio) -> None:
+    assert studio.read(NEW) == words("new")
+    studio.git("add", NEW)
+    assert toml.decode(studio.blob(NEW)).generator == "words"
+    studio.expect_blob(NEW, words("new"))
+
+
+# ------------------------------------------------------------------------------------------- bringing back
+
+
+def _lost_and_dropped(studio: Studio) -> None:
+    studio.regenstore("drop")
+    studio.lose({take_of(studio, A), take_of(studio, FOLD), take_of(studio, D)})
+
+
+def _all_there(studio: Studio) -> None:
+    for name, data in studio.expected.items():
+        assert studio.read(name) == data, name
+
+
+def _side_lost(studio: Studio) -> None:
+    studio.lose({take_of(studio, B, "side")})
+
+
+def _on_side(studio: Studio) -> None:
+    studio.regenstore("get")
+    studio.expect(SIDE)
+
+
+# ------------------------------------------------------------------------------------------- proof
+
+
+def _verified(studio: Studio) -> None:
+    assert "proven" in studio.regenstore("why", A) or "evictable" in studio.regenstore("why", A)
+    assert len(studio.regenstore("takes", DICE).splitlines()) >= 2
+
+
+def _second_dice(studio: Studio) -> None:
+    studio.run("regenstore", "verify", DICE, check=False)
+
+
+def _accepted(studio: Studio) -> None:
+    studio.git("add", DICE)
+    data = studio.read(DICE)
+    assert data.startswith(b"six\n") and data != studio.expected[DICE]
+    studio.expect_blob(DICE, data)
+
+
+def _pinned(studio: Studio) -> None:
+    assert A in studio.regenstore("pins")
+
+
+# ------------------------------------------------------------------------------------------- repair
+
+
+def _damaged(studio: Studio) -> None:
+    studio.regenstore("drop", A)
+    for name in (A, C):
+        (path,) = studio.files(take_of(studio, name))
+        path.chmod(0o644)
+        path.write_bytes(b"rotten" + path.read_bytes()[6:])
+    studio.lose({take_of(studio, D)})
+    (studio.path / D).unlink()
+
+
+def _rotten(studio: Studio) -> set[str]:
+    return {take_of(studio, A), take_of(studio, C)}
+
+
+def _repaired(studio: Studio) -> None:
+    studio.git("checkout", "-q", "--", D)
+    studio.regenstore("get")
+    _all_there(studio)
+    assert sum(path.suffix != ".txt" for path in (studio.store / "quarantine").iterdir()) == 2
+
+
+def _no_database(studio: Studio) -> None:
+    for path in studio.store.glob("results.sqlite*"):
+        path.unlink()
+
+
+def _has_database(studio: Studio) -> None:
+    assert "2 known" in studio.regenstore("takes", DICE) or studio.regenstore("takes", A)
+    assert (studio.store / "results.sqlite").exists()
+
+
+OPERATIONS = [
+    Operation("add", ("git", "add", "-A"), _paint, _painted),
+    Operation("new", ("regenstore", "new", "--force", NEW, "-g", "words", "-p", "word=new"), _nothing, _made_new),
+    Operation("get", ("regenstore", "get"), _lost_and_dropped, _all_there),
+    Operation("checkout", ("git", "checkout", "-q", "-f", "side"), _side_lost, _on_side),
+    Operation("verify", ("regenstore", "verify", A, DICE), _nothing, _verified),
+    Operation("accept", ("regenstore", "accept", DICE), _second_dice, _accepted),
+    Operation("pin", ("regenstore", "pin", A), _nothing, _pinned),
+    Operation("fsck", ("regenstore", "fsck"), _damaged, _repaired, _rotten),
+    Operation("rebuild", ("regenstore", "doctor", "--rebuild"), _no_database, _has_database),
+]
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+assert set(MAIN) <= {A, B, C, D}
