@@ -166,7 +166,7 @@ class Realiser:
         """The content of a recipe and its cost, if the store has it: its take, else the newest complete
         result."""
         output = recipe.output
-        if output.take is not None and self._store.find(output.take.digest, output.take.size) is not None:
+        if output.take is not None and self._store.use(output.take.digest, output.take.size) is not None:
             return Content(output.take.digest, output.take.size, output.media_type), output.seconds
         if recipe.key is None:
             return None
@@ -179,7 +179,7 @@ class Realiser:
         return None
 
     def _complete(self, outputs: Mapping[str, Content]) -> bool:
-        return all(self._store.find(c.digest, c.size) is not None for c in outputs.values())
+        return all(self._store.use(c.digest, c.size) is not None for c in outputs.values())
 
     def plan(self, wants: Iterable[Want], *, again: bool = False) -> Plan:
         """What is present, what has to be generated and in which order, and what cannot be had.
@@ -217,7 +217,7 @@ class Realiser:
         while path:
             step, inputs = path[-1]
             for name, given in inputs:
-                if self._store.find(given.digest) is not None:
+                if self._store.use(given.digest) is not None:
                     continue
                 key, producer = self._needed(name, given, above)
                 step.depends.add(key)
@@ -407,7 +407,7 @@ class Realiser:
         return result
 
     def _input(self, name: str, digest: Digest, path: str | None) -> str:
-        found = self._store.find(digest)
+        found = self._store.use(digest)
         if found is None:
             where = f" ({path})" if path else ""
             raise GenerationError(

@@ -122,3 +122,5 @@ class Repository:
                 part.close()
         for name in ("realiser", "workbench"):
             self.__dict__.pop(name, None)
+        if "store" in self.__dict__:
+            self.store.holds.release()

@@ -28,6 +28,7 @@ ROWS = [
     {"repository"},
     {"config"},
     {"gc", "export", "gitfilter", "tracked", "evolve", "doctor", "githooks"},
+    {"proof"},
     {"realise"},
     {"jobs"},
     {"refs", "worktree", "remotes", "generators", "capture"},

@@ -24,6 +24,7 @@ from regenstore.jobs.local import LocalExecutor
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.holds import held
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 from regenstore.objects.result import Content, Result
@@ -390,6 +391,8 @@ def test_what_is_missing_is_made_and_recorded(studio):
     assert set(recorded.fingerprint) == {"definition", "program", "machine"}
     assert studio.run(wanted)["0"].content == outcome.content
     assert studio.runs() == ["sea"]
+    assert held(studio.store.root) == {outcome.content.digest}
+    studio.store.holds.release()
     assert os.listdir(f"{studio.store.root}/tmp") == os.listdir(f"{studio.store.root}/leases") == []
 
 
@@ -492,6 +495,7 @@ def test_leaving_early_cancels(studio):
     running.close()
     assert time.monotonic() - begun < 4
     assert {state for state, _ in studio.rows()} <= {"done", "cancelled"}
+    studio.store.holds.release()
     assert os.listdir(f"{studio.store.root}/tmp") == os.listdir(f"{studio.store.root}/leases") == []
 
 

@@ -27,6 +27,9 @@ def open_repository() -> Repository:
     """The repository around the current folder, after finishing what a killed process began there."""
     repository = Repository.discover(os.getcwd(), GitEnvironment.read())
     recover(repository.location, repository.settings.oid_size)
+    running = click.get_current_context(silent=True)
+    if running is not None:
+        running.call_on_close(repository.close)
     return repository
 
 

@@ -15,7 +15,8 @@ from regenstore.cli.context import (
     size_text,
     worktree_path,
 )
-from regenstore.tracked.why import RULES, Cost, Finding, Why, why
+from regenstore.proof.rules import RULES, Finding
+from regenstore.tracked.why import Cost, Why, why
 
 _SHOWN = 4
 

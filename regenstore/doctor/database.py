@@ -56,7 +56,7 @@ def examine(store: ContentStore) -> Examined:
             if problems != ["ok"]:
                 return Examined(DAMAGED, tuple(problems))
             rows = db.execute("SELECT DISTINCT digest, size FROM output").fetchall() if version else []
-            missing = sum(store.find(Digest(digest), size) is None for digest, size in rows)
+            missing = sum(store.stored(Digest(digest), size) is None for digest, size in rows)
             return Examined(SOUND, (), missing)
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -123,7 +123,7 @@ def plan_rebuild(store: ContentStore, git: Git, blobs: BlobReader, examined: Exa
     plan = RebuildPlan(examined or examine(store))
     for oid, recipe in git_recipes.reachable(git, blobs):
         take = recipe.output.take
-        path = None if take is None else store.find(take.digest, take.size)
+        path = None if take is None else store.stored(take.digest, take.size)
         if take is None or path is None:
             plan.known.append(Known(oid, recipe, None, 0.0))
         else:

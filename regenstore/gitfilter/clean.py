@@ -111,6 +111,8 @@ class CleanFilter:
             spooled.discard()
             raise
         if isinstance(blob, Stored):
+            if spooled.temp is None:
+                spooled.discard()
             return blob
         # Durable before the answer, because git may then replace the worktree's file, perhaps the only copy
         # (stash does). At the end, where the user chose it for "git add": the bytes are under their name
@@ -140,7 +142,7 @@ class CleanFilter:
             return None
         take = scan_take(known) if known is not None else None
         if take is not None and take[1] == found.st_size:
-            stored = self._store.find(Digest(take[0]), take[1])
+            stored = self._store.use(Digest(take[0]), take[1])
             if stored is not None:
                 return Candidate(stored, temp=False)
         return self._clone(path) if found.st_size >= _SMALL and self._linker.reflinks else None
@@ -182,12 +184,12 @@ class CleanFilter:
 
     def _same_raw(self, path: bytes, spooled: Spooled) -> bool:
         """Whether the index holds these very bytes as they are (raw media that somebody committed)."""
-        file = spooled.temp or self._store.find(spooled.digest, spooled.size)
+        file = spooled.temp or self._store.use(spooled.digest, spooled.size)
         return file is not None and file_blob_id(file, self._oid_size) == self._index.oid(path)
 
     def _raw_reply(self, spooled: Spooled) -> Payload:
         if spooled.temp is None:
-            stored = self._store.find(spooled.digest, spooled.size)
+            stored = self._store.use(spooled.digest, spooled.size)
             assert stored is not None
             return Stored(stored)
         self._raw.append(spooled.temp)

@@ -68,7 +68,7 @@ class SmudgeFilter:
         self._queue: dict[bytes, tuple[bytes, bytes | None]] = {}
         self._newest: tuple[bytes, bytes] | None = None
         self._found: dict[bytes, str] = {}
-        """Where the media of some queued paths were, when they were staged ahead."""
+        """Where the media of some queued paths are, of those that were staged ahead."""
         self._temps: list[str] = []
 
     def smudge(self, request: Request, content: Iterator[memoryview]) -> Payload:
@@ -109,7 +109,7 @@ class SmudgeFilter:
         if newest is None or take is None or take[1] > _AHEAD_LIMIT:
             return
         try:
-            source = self._store.find(Digest(take[0]), take[1])
+            source = self._store.use(Digest(take[0]), take[1])
             if source is not None and self._placer().stage_ahead(source, take[1]):
                 self._found[newest[0]] = source
         except (RegenstoreError, OSError):
@@ -131,10 +131,13 @@ class SmudgeFilter:
         return text if found is None else Stored(found)
 
     def _find(self, text: bytes) -> str | None:
-        take = scan_take(text)
-        if take is None:
-            take = parsed_take(text)
-        return None if take is None else self._store.find(Digest(take[0]), take[1])
+        take = scan_take(text) or parsed_take(text)
+        return None if take is None else self._store.use(Digest(take[0]), take[1])
+
+    def _hold(self) -> None:
+        """Hold everything that is about to be placed, at once."""
+        takes = [scan_take(text) for path, (text, _) in self._queue.items() if path not in self._found]
+        self._store.holds.try_hold(Digest(take[0]) for take in takes if take is not None)
 
     def finish(self) -> None:
         """Place what the store has, then bring what it has not. Called when git has closed the pipe."""
@@ -145,6 +148,7 @@ class SmudgeFilter:
             return
         placements: list[Placement] = []
         missing: list[Missing] = []
+        self._hold()
         for path, (text, hexa) in self._queue.items():
             oid = bytes.fromhex(hexa.decode("ascii")) if hexa else self._blob_oid(text)
             source = self._found.pop(path, None) or self._find(text)

@@ -21,23 +21,48 @@ _PIECE = 1 << 20
 
 
 class Spooled:
-    """A finished stream. ``temp`` is a file of the store with its bytes, None when they were a stored
-    content's. ``keep`` puts the bytes into the store; ``discard`` drops the temp file."""
+    """A finished stream. ``temp`` is a file of the store with its bytes; None when they were those of a stored
+    content, which is open as ``stored``. ``keep`` sees to it that the store has the bytes and goes on having
+    them; ``discard`` drops the temp file."""
 
-    def __init__(self, store: ContentStore, digest: Digest, size: int, head: bytes, temp: str | None) -> None:
+    def __init__(
+        self, store: ContentStore, digest: Digest, size: int, head: bytes, temp: str | None, stored: Candidate | None
+    ) -> None:
         self.digest, self.size, self.head = digest, size, head
-        self._store, self.temp = store, temp
+        self._store, self.temp, self._stored = store, temp, stored
 
     def keep(self, *, wait: bool) -> None:
+        if self.temp is None and self._store.claim(self.digest, self.size) is None:
+            self._copy_stored()  # gc took it after it was compared, or it is another user's
         if self.temp is not None:
             # Also over equal bytes: those of another process may not be durable yet.
             self._store.put_file(self.temp, self.digest, wait=wait)
             self.temp = None
+        self.discard()
 
     def discard(self) -> None:
+        if self._stored is not None:
+            self._stored.close()
         if self.temp is not None:
             durable.unlink(self.temp)
             self.temp = None
+
+    def _copy_stored(self) -> None:
+        """Write the bytes of the open content down once more: they are there until it is closed."""
+        assert self._stored is not None
+        temp = self._store.temp_path("clean")
+        with durable.storage_errors(temp):
+            out = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            self.temp = temp
+            try:
+                done = 0
+                while piece := os.pread(self._stored.fd, _PIECE, done):
+                    done += len(piece)
+                    view = memoryview(piece)
+                    while view:
+                        view = view[os.write(out, view) :]
+            finally:
+                os.close(out)
 
 
 class Candidate:
@@ -101,14 +126,14 @@ class _Intake:
     def finish(self) -> Spooled:
         if self.candidate is not None and not self.candidate.at_end():
             self._leave_candidate()
-        if self.candidate is not None:
+        if self.candidate is not None and self.candidate.temp:
             self.candidate.close()
-            if self.candidate.temp:
-                self.temp = self.candidate.path
+            self.temp = self.candidate.path
         elif self.out >= 0:
             os.close(self.out)
             self.out = -1
-        return Spooled(self.store, Digest(self.hasher.digest()), self.size, self.head, self.temp)
+        stored = self.candidate if self.temp is None else None
+        return Spooled(self.store, Digest(self.hasher.digest()), self.size, self.head, self.temp, stored)
 
     def abandon(self) -> None:
         if self.out >= 0:

@@ -2,11 +2,14 @@
 
 Guarantees: a file named by a digest was hashed before it got that name; it is durable when ``put_file``
 returns (or, where its caller may wait, when ``settle`` does); it never changes. Two trees hold contents:
-``cache/`` (proven to come back) and ``vault/`` (everything else). Looking up reads both; this class never
-deletes a content.
+``cache/`` (proven to come back) and ``vault/`` (everything else). Looking up reads both, and brings a content
+back from the trash, where gc puts what it takes. This class never deletes a content.
 
-Layout below the root: ``cache/ab/<62 hex>``, ``vault/ab/<62 hex>``, ``tmp/``, ``leases/``,
-``format.json``, ``results.sqlite``.
+Whoever makes something new rely on bytes that are stored already asks :meth:`ContentStore.claim`; whoever only
+uses them asks :meth:`ContentStore.use`. What is put is held by itself.
+
+Layout below the root: ``cache/ab/<62 hex>``, ``vault/ab/<62 hex>``, ``trash/<run>/<tree>/ab/<62 hex>``,
+``tmp/``, ``leases/``, ``uses/``, ``format.json``, ``results.sqlite``.
 """
 
 from __future__ import annotations
@@ -17,13 +20,16 @@ import stat
 import time
 from collections.abc import Iterator
 
-from regenstore.errors import StorageError
+from regenstore.errors import FormatError, StorageError
 from regenstore.objects import durable, store_format
 from regenstore.objects.hashing import hash_own_file
+from regenstore.objects.holds import Holds
 from regenstore.objects.ids import Digest
 
-CACHE, VAULT = "cache", "vault"
+CACHE, VAULT, TRASH = "cache", "vault", "trash"
 TREES = (CACHE, VAULT)
+_LOOKED_THROUGH = (CACHE, VAULT, CACHE)  # gc moves contents between the trees while we look
+_STEPS_OF_TIME = (1, 1_000, 1_000_000_000, 2_000_000_000)  # nanoseconds; some file systems keep whole seconds
 STALE_TEMP = 24 * 3600.0
 _SYNC_WHOLE = 32  # from so many contents on, one pass over the file system is cheaper than one each
 
@@ -33,6 +39,7 @@ class ContentStore:
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self.holds = Holds(root)
         self._folders: set[str] = set()
         self._unsettled: list[str] = []
 
@@ -44,22 +51,63 @@ class ContentStore:
         return f"{self.root}/{tree}/{hexa[:2]}/{hexa[2:]}"
 
     def find(self, digest: Digest, size: int | None = None) -> str | None:
-        """The path of the bytes, or None; with ``size``, only a file of exactly that many bytes."""
-        for tree in TREES:
+        """The path of the bytes for use, or None; with ``size``, only a file of exactly that many bytes.
+        What lies in the trash comes back by this."""
+        return self.stored(digest, size) or self._revive(digest, size)
+
+    def use(self, digest: Digest, size: int | None = None) -> str | None:
+        """The same for who goes on using the path: gc leaves the content alone until this process ends."""
+        self.holds.try_hold([digest])
+        return self.find(digest, size)
+
+    def stored(self, digest: Digest, size: int | None = None) -> str | None:
+        """The same for who only looks: nothing comes back from the trash."""
+        for tree in _LOOKED_THROUGH:
             path = self.object_path(digest, tree)
-            try:
-                found = os.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except OSError as error:
-                raise durable.storage_error(error, path) from error
-            if stat.S_ISREG(found.st_mode) and (size is None or found.st_size == size):
+            if _is_content(path, size):
                 return path
+        return None
+
+    def _revive(self, digest: Digest, size: int | None) -> str | None:
+        """Take a content back from the trash."""
+        runs = _names(f"{self.root}/{TRASH}")
+        for run in runs:
+            for tree in TREES:
+                trashed = self.object_path(digest, f"{TRASH}/{run}/{tree}")
+                if _is_content(trashed, size):
+                    path = self.object_path(digest, tree)
+                    try:
+                        bring_back(trashed, path)
+                    except FileNotFoundError:
+                        continue  # somebody else took it back, or it was purged
+                    except OSError:
+                        return trashed  # a store that cannot be written to: it can be read where it is
+                    return path
+        return self.stored(digest, size) if runs else None
+
+    def claim(self, digest: Digest, size: int | None = None) -> str | None:
+        """The path of the bytes for who makes something new rely on them, such as a recipe that is about to
+        be added; None where they have to be put (again). Raises StorageError when they cannot be held.
+
+        The content is held, then its identity is changed, so that whatever gc decided about it before does not
+        count; then it is looked up once more.
+        """
+        self.holds.hold([digest])
+        while (path := self.find(digest, size)) is not None:
+            try:
+                if not _renew(path):
+                    return None
+                if _is_content(path, size):
+                    return path
+            except FileNotFoundError:
+                continue  # gc moved it just now
+            except OSError:
+                return None  # another user's file
         return None
 
     def size(self, digest: Digest) -> int | None:
         """The number of bytes stored under a digest, or None."""
-        path = self.find(digest)
+        path = self.stored(digest)
         return None if path is None else os.path.getsize(path)
 
     def contents(self, tree: str) -> Iterator[tuple[Digest, int]]:
@@ -72,6 +120,25 @@ class ContentStore:
                     yield digest, os.path.getsize(f"{top}/{shard}/{name}")
                 except Exception:  # noqa: S112  a stray file, or one that just went: not a content
                     continue
+
+    def inventory(self) -> Iterator[tuple[Digest, int, str, tuple[int, int]]]:
+        """Every content with its size, tree and identity; of those in the trash, the tree is
+        ``trash/<run>/<tree>``. A content can be in several trees."""
+        runs = sorted(_names(f"{self.root}/{TRASH}"))
+        for tree in (*TREES, *(f"{TRASH}/{run}/{tree}" for run in runs for tree in TREES)):
+            for shard in _names(f"{self.root}/{tree}"):
+                try:
+                    entries = list(os.scandir(f"{self.root}/{tree}/{shard}"))
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                for entry in entries:
+                    try:
+                        digest = Digest.parse(Digest.PREFIX + shard + entry.name)
+                        found = entry.stat(follow_symlinks=False)
+                    except (FormatError, FileNotFoundError):
+                        continue  # a stray file, or one that just went
+                    if stat.S_ISREG(found.st_mode):
+                        yield digest, found.st_size, tree, (found.st_ino, found.st_mtime_ns)
 
     # -------------------------------------------------------------------------------- putting
 
@@ -92,10 +159,12 @@ class ContentStore:
         """Move a finished, already hashed file of the store's own file system into the store.
 
         Durable on return, or with ``wait=False`` when :meth:`settle` returns. Renames always, also over
-        equal bytes: that makes the content young again for whoever ages contents. Raises StorageError, and
-        then leaves the file where it was.
+        equal bytes: that makes the content young again, and another one than gc may have decided about. It is
+        held until this process ends, since nothing may refer to it yet. Raises StorageError, and then leaves
+        the file where it was.
         """
         target = self.object_path(digest, tree)
+        self.holds.hold([digest])
         with durable.storage_errors(target):
             os.chmod(path, 0o444)
             folder = os.path.dirname(target)
@@ -179,6 +248,41 @@ class ContentStore:
         if folder not in self._folders:
             durable.make_folder(folder)
             self._folders.add(folder)
+
+
+def bring_back(trashed: str, path: str) -> None:
+    """Rename a content out of the trash. Raises FileNotFoundError when it is not there (any more)."""
+    try:
+        durable.rename(trashed, path)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        durable.rename(trashed, path)
+
+
+def identity(path: str) -> tuple[int, int]:
+    """What tells a content's file from one that was put or claimed since: (inode, mtime). Raises OSError."""
+    found = os.stat(path)
+    return found.st_ino, found.st_mtime_ns
+
+
+def _renew(path: str) -> bool:
+    """Change a file's identity, and nothing else; False where the file system does not keep that."""
+    found = os.stat(path)
+    for step in _STEPS_OF_TIME:
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + step))
+        if os.stat(path).st_mtime_ns != found.st_mtime_ns:
+            return True
+    return False
+
+
+def _is_content(path: str, size: int | None) -> bool:
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise durable.storage_error(error, path) from error
+    return stat.S_ISREG(found.st_mode) and (size is None or found.st_size == size)
 
 
 def _last_change(path: str) -> float:

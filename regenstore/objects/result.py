@@ -72,6 +72,19 @@ class Proof:
 
 
 @dataclass(frozen=True)
+class MadeOutput:
+    """One output of one recorded run, with what of its recipe and its run tells how it comes back."""
+
+    key: RecipeKey
+    name: str
+    content: Content
+    seconds: float
+    generator: str
+    version: str
+    fingerprint: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class BlobRecord:
     """What a recipe blob in Git says, kept for ever because blobs never change."""
 
@@ -83,3 +96,9 @@ class BlobRecord:
     """Name of the output that the path holds."""
     inputs: tuple[Digest, ...] = ()
     """What the recipe's inputs are pinned to."""
+    generator: str | None = None
+    """None for imported media."""
+    version: str = ""
+    media_type: str = ""
+    seconds: float | None = None
+    """What the take cost to make, if the blob says so."""

@@ -13,16 +13,17 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 from regenstore.errors import FormatError, StorageError
 from regenstore.objects import durable, toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
-from regenstore.objects.result import BlobRecord, Content, KnownOutput, Proof, Result
+from regenstore.objects.result import BlobRecord, Content, KnownOutput, MadeOutput, Proof, Result
 
 FILE = "results.sqlite"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x52474E53  # "RGNS"
 _SCHEMA = """
 CREATE TABLE recipe (key BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
@@ -56,7 +57,24 @@ CREATE TABLE blob (
     inputs BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE plain_blob (oid BLOB PRIMARY KEY) WITHOUT ROWID
 """
-_STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS)
+# Blobs are read once more, now with what a survey asks of them. A proof does not replace one of the same
+# environment that found other bytes. The inputs of recipes kept by earlier programs are read when asked for.
+_SURVEYED = """
+DROP TABLE blob;
+CREATE TABLE blob (
+    oid BLOB PRIMARY KEY, key BLOB, digest BLOB, size INTEGER NOT NULL, output TEXT NOT NULL,
+    inputs BLOB NOT NULL, generator TEXT, version TEXT NOT NULL, media_type TEXT NOT NULL,
+    seconds REAL) WITHOUT ROWID;
+ALTER TABLE recipe ADD COLUMN inputs BLOB;
+ALTER TABLE proof RENAME TO proof_before;
+CREATE TABLE proof (
+    key BLOB NOT NULL, take BLOB NOT NULL, fingerprint TEXT NOT NULL, second BLOB NOT NULL, tier TEXT NOT NULL,
+    metric TEXT NOT NULL, score REAL, threshold REAL, seconds REAL NOT NULL, created REAL NOT NULL,
+    PRIMARY KEY (key, take, fingerprint, second)) WITHOUT ROWID;
+INSERT INTO proof SELECT * FROM proof_before;
+DROP TABLE proof_before
+"""
+_STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED)
 """What brings a database from version n to n + 1."""
 _OUTPUTS_OF_KEY = (
     " FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? ORDER BY r.created DESC, r.id DESC, o.name"
@@ -76,13 +94,16 @@ class ResultCache:
 
     # -------------------------------------------------------------------------------- results
 
-    def record(self, recipe: Recipe, result: Result) -> None:
-        """Store a result, atomically. The same outputs of the same key are kept once, as the newest."""
+    def record(self, recipe: Recipe, result: Result, proofs: Iterable[Proof] = ()) -> None:
+        """Store a result, and the proofs that it is, atomically. The same outputs of the same key and
+        environment are kept once, as the newest."""
 
         def work(db: sqlite3.Connection) -> None:
             self._remember(db, recipe)
-            for row, outputs in self._outputs(db, result.key):
-                if outputs == dict(result.outputs):
+            for proof in proofs:
+                self._prove(db, proof)
+            for row, fingerprint, outputs in self._outputs(db, result.key):
+                if outputs == dict(result.outputs) and fingerprint == _text(result.fingerprint):
                     db.execute(
                         "UPDATE result SET created = ?, seconds = ? WHERE id = ?", (result.created, result.seconds, row)
                     )
@@ -112,15 +133,16 @@ class ResultCache:
     @staticmethod
     def _remember(db: sqlite3.Connection, recipe: Recipe) -> None:
         if recipe.key is not None:
-            db.execute("INSERT OR REPLACE INTO recipe VALUES (?, ?)", (recipe.key.raw, toml.encode(recipe)))
+            row = (recipe.key.raw, toml.encode(recipe), _inputs(recipe))
+            db.execute("INSERT OR REPLACE INTO recipe (key, text, inputs) VALUES (?, ?, ?)", row)
 
     @staticmethod
-    def _outputs(db: sqlite3.Connection, key: RecipeKey) -> Iterator[tuple[int, dict[str, Content]]]:
-        found = db.execute("SELECT r.id, o.name, o.digest, o.size, o.media_type" + _OUTPUTS_OF_KEY, (key.raw,))
-        grouped: dict[int, dict[str, Content]] = {}
-        for row, name, digest, size, media_type in found.fetchall():
-            grouped.setdefault(row, {})[name] = Content(Digest(digest), size, media_type)
-        yield from grouped.items()
+    def _outputs(db: sqlite3.Connection, key: RecipeKey) -> Iterator[tuple[int, str, dict[str, Content]]]:
+        query = "SELECT r.id, r.fingerprint, o.name, o.digest, o.size, o.media_type" + _OUTPUTS_OF_KEY
+        grouped: dict[tuple[int, str], dict[str, Content]] = {}
+        for row, fingerprint, name, digest, size, media_type in db.execute(query, (key.raw,)).fetchall():
+            grouped.setdefault((row, fingerprint), {})[name] = Content(Digest(digest), size, media_type)
+        yield from ((row, fingerprint, outputs) for (row, fingerprint), outputs in grouped.items())
 
     def results(self, key: RecipeKey) -> list[Result]:
         """All results of a key, newest first."""
@@ -163,31 +185,63 @@ class ResultCache:
         values = sorted(row[0] for row in rows)
         return values[len(values) // 2] if values else None
 
+    def every_output(self) -> Iterator[MadeOutput]:
+        """Every output of every recorded run, in no order."""
+        rows = self._rows(
+            "SELECT r.key, o.name, o.digest, o.size, o.media_type, r.seconds, r.generator, r.version, r.fingerprint "
+            "FROM output o JOIN result r ON r.id = o.result",
+            (),
+        )
+        read = cache(json.loads)
+        for key, name, digest, size, media_type, seconds, generator, version, fingerprint in rows:
+            content = Content(Digest(digest), size, media_type)
+            yield MadeOutput(RecipeKey(key), name, content, seconds, generator, version, read(fingerprint))
+
+    def inputs(self, keys: Iterable[RecipeKey]) -> dict[RecipeKey, tuple[Digest, ...]]:
+        """What the recipes of these keys are made from; a key whose recipe is not known is left out."""
+        rows = self._rows_in("SELECT key, inputs, text FROM recipe WHERE key IN", (key.raw for key in keys))
+        found: dict[RecipeKey, tuple[Digest, ...]] = {}
+        parsed = []
+        for key, inputs, text in rows:
+            if inputs is None:
+                recipe = toml.decode_or_none(text)
+                if recipe is None:
+                    continue
+                inputs = _inputs(recipe)
+                parsed.append((inputs, key))
+            found[RecipeKey(key)] = _digests(inputs)
+        if parsed:
+            self._write(lambda db: db.executemany("UPDATE recipe SET inputs = ? WHERE key = ?", parsed))
+        return found
+
     # -------------------------------------------------------------------------------- proofs
 
     def add_proof(self, proof: Proof) -> None:
-        """Keep a proof; the newest stands for its key, take and environment."""
+        """Keep a proof; the newest stands for its key, take, environment and what the second run gave."""
+        self._write(lambda db: self._prove(db, proof))
+
+    @staticmethod
+    def _prove(db: sqlite3.Connection, proof: Proof) -> None:
         row = (proof.key.raw, proof.take.raw, _text(proof.fingerprint), proof.second.raw, proof.tier, proof.metric)
         more = (proof.score, proof.threshold, proof.seconds, proof.created)
-        query = "INSERT OR REPLACE INTO proof VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        self._write(lambda db: db.execute(query, (*row, *more)))
+        db.execute("INSERT OR REPLACE INTO proof VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, *more))
 
     def proofs(self, key: RecipeKey, take: Digest) -> list[Proof]:
         """All proofs of a take, from every environment it was run in, newest first."""
-        rows = self._rows("SELECT * FROM proof WHERE key = ? AND take = ? ORDER BY created DESC", (key.raw, take.raw))
-        return [
-            Proof(key, take, Digest(second), tier, metric, score, threshold, seconds, created, json.loads(fingerprint))
-            for _, _, fingerprint, second, tier, metric, score, threshold, seconds, created in rows
-        ]
+        query = "SELECT * FROM proof WHERE key = ? AND take = ? ORDER BY created DESC, second"
+        return list(_proofs(self._rows(query, (key.raw, take.raw))))
+
+    def every_proof(self) -> Iterator[Proof]:
+        """All proofs of all takes, newest first."""
+        return _proofs(self._rows("SELECT * FROM proof ORDER BY created DESC, second", ()))
 
     # -------------------------------------------------------------------------------- Git's blobs
 
     def blobs(self, oids: Iterable[bytes]) -> dict[bytes, BlobRecord]:
         """What is known of recipe blobs, by Git object id."""
-        query = "SELECT oid, key, digest, size, output, inputs FROM blob WHERE oid IN"
         return {
-            oid: BlobRecord(oid, key and RecipeKey(key), digest and Digest(digest), size, output, _digests(inputs))
-            for oid, key, digest, size, output, inputs in self._rows_in(query, oids)
+            oid: BlobRecord(oid, key and RecipeKey(key), digest and Digest(digest), size, name, _digests(inputs), *more)
+            for oid, key, digest, size, name, inputs, *more in self._rows_in("SELECT * FROM blob WHERE oid IN", oids)
         }
 
     def plain_blobs(self, oids: Iterable[bytes]) -> set[bytes]:
@@ -197,13 +251,16 @@ class ResultCache:
     def add_blobs(self, records: Iterable[BlobRecord], plain: Iterable[bytes] = ()) -> None:
         """Keep what recipe blobs say, and which blobs are none."""
         rows = [
-            (r.oid, r.key and r.key.raw, r.digest and r.digest.raw, r.size, r.output, b"".join(i.raw for i in r.inputs))
+            (
+                *(r.oid, r.key and r.key.raw, r.digest and r.digest.raw, r.size, r.output),
+                *(b"".join(i.raw for i in r.inputs), r.generator, r.version, r.media_type, r.seconds),
+            )
             for r in records
         ]
         others = [(oid,) for oid in plain]
 
         def work(db: sqlite3.Connection) -> None:
-            db.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             db.executemany("INSERT OR REPLACE INTO plain_blob VALUES (?)", others)
 
         if rows or others:
@@ -335,6 +392,17 @@ class ResultCache:
         else:
             kind = "disk-full" if "full" in text else "io-error"
         return StorageError(kind, f"{self.path}: {text}")
+
+
+def _inputs(recipe: Recipe) -> bytes:
+    return b"".join(given.digest.raw for given in recipe.inputs.values())
+
+
+def _proofs(rows: Iterable[Any]) -> Iterator[Proof]:
+    read = cache(json.loads)
+    for key, take, fingerprint, second, tier, metric, score, threshold, seconds, created in rows:
+        ids, told = (RecipeKey(key), Digest(take), Digest(second)), (metric, score, threshold, seconds, created)
+        yield Proof(*ids, tier, *told, read(fingerprint))
 
 
 def _digests(joined: bytes) -> tuple[Digest, ...]:

@@ -46,7 +46,10 @@ def blob_record(oid: bytes, recipe: Recipe) -> BlobRecord:
     take = recipe.output.take
     digest, size = (None, 0) if take is None else (take.digest, take.size)
     inputs = tuple(given.digest for given in recipe.inputs.values())
-    return BlobRecord(oid, recipe.key, digest, size, recipe.output.name, inputs)
+    output = recipe.output
+    seconds = None if output.seconds is None else float(output.seconds)
+    about = (recipe.generator, recipe.version, output.media_type, seconds)
+    return BlobRecord(oid, recipe.key, digest, size, output.name, inputs, *about)
 
 
 def read_blobs(git: Git, cache: ResultCache, oids: Iterable[bytes], *, remember: bool) -> RecipeBlobs:

@@ -79,6 +79,7 @@ def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) ->
         return Input(held.digest, shown)
     recipe = bench.current(source)
     if recipe.output.take is not None:
+        bench.store.claim(recipe.output.take.digest, recipe.output.take.size)
         return Input(recipe.output.take.digest, shown)
     content = realise_one(bench.realiser, shown, recipe, progress)[0]
     return Input(content.digest, shown)
@@ -87,7 +88,7 @@ def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) ->
 def _store_medium(bench: Workbench, path: bytes, digest: Digest, size: int) -> None:
     """Put a worktree file's bytes into the store, unless they are there. Raises Conflict (``edited``) when
     the file has other bytes by now."""
-    if bench.store.find(digest, size) is not None:
+    if bench.store.claim(digest, size) is not None:
         return
     bench.store.prepare()
     temp = bench.store.temp_path("input")
@@ -160,7 +161,7 @@ def _write_medium(
     seen: Identity | None,
 ) -> Written:
     taken = recipe.with_take(content.take, None if seconds is None else rounded(seconds))
-    source = bench.store.find(content.digest, content.size)
+    source = bench.store.claim(content.digest, content.size)
     if source is None:
         raise NotFound("content-missing", f"{os.fsdecode(path)}: the medium left the store while it was placed")
     bench.pending.set(path, toml.encode(taken))

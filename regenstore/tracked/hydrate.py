@@ -88,7 +88,9 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
             assert outcome.error is not None
             report.failed.append((wish.path, outcome.error))
             continue
-        source = bench.store.find(outcome.content.digest, outcome.content.size)
+        # A recipe that Git's index does not have is a new referrer of what may have been stored for long.
+        find = bench.store.use if wish.oid is not None else bench.store.claim
+        source = find(outcome.content.digest, outcome.content.size)
         if source is None:
             continue
         if outcome.drifted:
@@ -125,7 +127,7 @@ def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> tuple[list[Placement]
         recipe = toml.decode(text)
         if text != known and recipe.imported:
             kept.append((path, "it was edited, and is not in Git's index: 'git add' it first"))
-        elif bench.store.find(held.digest, held.size) is None:
+        elif bench.store.claim(held.digest, held.size) is None:
             kept.append((path, "the store does not hold its bytes"))
         else:
             placements.append(Placement(path, text, None, oid if text == known else None, held.identity))

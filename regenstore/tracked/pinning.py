@@ -57,7 +57,7 @@ def _known_recipe(bench: Workbench, target: RecipeKey | Digest) -> Recipe:
         record for record in recipes.records.values()
         if (record.key == target if isinstance(target, RecipeKey) else not record.key and record.digest == target)
     ]  # fmt: skip
-    matching.sort(key=lambda record: record.digest is None or bench.store.find(record.digest, record.size) is None)
+    matching.sort(key=lambda record: record.digest is None or bench.store.stored(record.digest, record.size) is None)
     for record in matching:
         recipe = toml.decode_or_none(bench.blobs.read(record.oid.hex().encode(), toml.MAX_BYTES))
         if recipe is not None:

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from regenstore.errors import GenerationError, InvalidInput, NotFound, RegenstoreError
-from regenstore.jobs.local import Slot
+from regenstore.errors import InvalidInput, NotFound, RegenstoreError
 from regenstore.media.likeness import BYTES, Likeness, compare
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof, Result
+from regenstore.proof.environments import Environments
 from regenstore.realise import Outcome, Plan, Progress, Want
 from regenstore.tracked.author import Written, adopt_take
 from regenstore.tracked.workbench import Workbench
@@ -43,39 +43,6 @@ class KnownTake:
     stored: bool
 
 
-class Environments:
-    """The environment fingerprint of each generator here, asked once."""
-
-    def __init__(self, bench: Workbench) -> None:
-        self._bench = bench
-        self._slot: Slot | None = None
-        self._known: dict[tuple[str, str], Mapping[str, str]] = {}
-
-    def __enter__(self) -> Environments:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._slot is not None:
-            self._slot.close()
-
-    def of(self, recipe: Recipe) -> Mapping[str, str]:
-        """The fingerprint; raises what makes the generator unusable here."""
-        assert recipe.generator is not None
-        name = (recipe.generator, recipe.version)
-        if name not in self._known:
-            declaration = self._bench.registry.runnable(*name)
-            self._slot = self._slot or self._bench.realiser.executor.slot()
-            probe, fingerprint = self._slot.probe(declaration)
-            if not probe.available:
-                raise GenerationError("generator-unavailable", f"'{declaration.name}' cannot run here: {probe.reason}")
-            self._known[name] = fingerprint
-        return self._known[name]
-
-    def valid(self, recipe: Recipe) -> Proof | None:
-        """The proof of a recipe's take that holds here and now, or None."""
-        return next((p for p in proofs_of(self._bench, recipe) if p.fingerprint == self.of(recipe)), None)
-
-
 def proofs_of(bench: Workbench, recipe: Recipe) -> list[Proof]:
     """All proofs of a recipe's take, from every environment, newest first."""
     take = recipe.output.take
@@ -94,11 +61,13 @@ def candidates(bench: Workbench, paths: Sequence[bytes]) -> dict[bytes, Recipe]:
 
 def unproven(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> dict[bytes, Recipe]:
     """Those without a proof that holds in this environment."""
-    with Environments(bench) as here:
+    with Environments(bench.registry, bench.realiser.executor) as here:
         found = {}
         for path, recipe in recipes.items():
             try:
-                if here.valid(recipe) is None:
+                assert recipe.generator is not None
+                now = here.of(recipe.generator, recipe.version)
+                if not any(proof.fingerprint == now for proof in proofs_of(bench, recipe)):
                     found[path] = recipe
             except RegenstoreError:
                 found[path] = recipe  # verifying it says what is wrong
@@ -137,7 +106,7 @@ def _judge(bench: Workbench, path: bytes, outcome: Outcome, now: float) -> Verdi
     if content.digest == take.digest:
         likeness = Likeness(BYTES)
     else:
-        files = bench.store.find(take.digest, take.size), bench.store.find(content.digest, content.size)
+        files = bench.store.use(take.digest, take.size), bench.store.use(content.digest, content.size)
         if files[0] is None or files[1] is None:
             error = NotFound("content-missing", "the second run gave other bytes, and the take is not here to compare")
             return Verdict(path, error=error)
@@ -169,13 +138,13 @@ def takes(bench: Workbench, path: bytes) -> list[KnownTake]:
     found: dict[Digest, KnownTake] = {}
     take = recipe.output.take
     if take is not None:
-        stored = bench.store.find(take.digest, take.size) is not None
+        stored = bench.store.stored(take.digest, take.size) is not None
         found[take.digest] = KnownTake(take.digest, take.size, None, recipe.output.seconds, True, stored)
     for result in bench.cache.results(recipe.key):
         content = result.outputs.get(recipe.output.name)
         if content is not None:
             recorded = take is not None and take.digest == content.digest
-            stored = bench.store.find(content.digest, content.size) is not None
+            stored = bench.store.stored(content.digest, content.size) is not None
             known = KnownTake(content.digest, content.size, result.created, result.seconds, recorded, stored)
             found[content.digest] = known
     return sorted(found.values(), key=lambda known: (not known.recorded, -(known.made or 0.0)))

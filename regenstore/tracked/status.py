@@ -76,7 +76,7 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
         record = records.get(tracked[path])
         state = "raw" if record is None else _state(bench, path, record, index, entries.get(path))
         digest = record.digest if record is not None else None
-        stored = record is not None and digest is not None and bench.store.find(digest, record.size) is not None
+        stored = record is not None and digest is not None and bench.store.stored(digest, record.size) is not None
         size = record.size if record is not None and digest is not None else None
         found.append(PathStatus(path, state, size, digest, stored))
     return Status(tuple(found))

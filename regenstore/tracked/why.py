@@ -10,52 +10,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
-from regenstore.objects.result import Proof
+from regenstore.proof.environments import Environments
+from regenstore.proof.rules import EVICTABLE, RULES, Finding
 from regenstore.refs.blobs import RecipeBlobs
 from regenstore.refs.pins import Pin, Pins, pin_name
 from regenstore.refs.recipes import ATTRIBUTE, RecipeFinder
 from regenstore.tracked.pinning import roots_of
-from regenstore.tracked.proof import Environments
 from regenstore.tracked.workbench import Workbench
-
-KEPT, EVICTABLE, WANTED = "kept", "evictable", "wanted"
-RULES = {
-    "proven": "a second run proved that the take comes back here",
-    "wanted": "the recipe was never run: there is no take to keep",
-    "pinned": "it is pinned",
-    "imported": "it is imported media: no recipe can bring it back",
-    "generator": "its generator cannot run here",
-    "unproven": "no second run was made of its take",
-    "lapsed": "its proof is from another environment",
-    "different": "the second run gave something else",
-    "inputs": "an input is not in the store, and nothing proves that it comes back",
-    "shared": "the same bytes belong to another recipe that keeps them",
-}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The rule that decides about one take. ``proof`` is the one it looked at: that of this environment,
-    else the newest."""
-
-    rule: str
-    detail: str = ""
-    proof: Proof | None = None
-    differs: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
-    """What of the environment fingerprint differs from the proof's: name -> (there, here)."""
-    holds: bool = False
-    """Whether the proof is of this environment."""
-
-    @property
-    def state(self) -> str:
-        return {"proven": EVICTABLE, "wanted": WANTED}.get(self.rule, KEPT)
 
 
 @dataclass(frozen=True)
@@ -92,7 +60,7 @@ def why(bench: Workbench, path: bytes) -> Why:
     roots = roots_of(bench)
     live = roots.recipes(bench.cache, remember=os.path.isdir(bench.store.root))
     pins = {pin.name: pin for pin in Pins(bench.git).all()}
-    with Environments(bench) as here:
+    with Environments(bench.registry, bench.realiser.executor) as here:
         finding = Judge(bench, here, pins, live).finding(recipe)
     names: dict[str, None] = {}
     if take is not None:
@@ -101,7 +69,7 @@ def why(bench: Workbench, path: bytes) -> Why:
     return Why(
         path,
         recipe,
-        take is not None and bench.store.find(take.digest, take.size) is not None,
+        take is not None and bench.store.stored(take.digest, take.size) is not None,
         finding,
         None if recipe.imported else _cost(bench, recipe),
         () if take is None else tuple(_dependents(bench, take.digest)),
@@ -155,7 +123,8 @@ class Judge:
         proofs = self._bench.cache.proofs(recipe.key, digest)
         newest = proofs[0] if proofs else None
         try:
-            here = self._here.of(recipe)
+            assert recipe.generator is not None
+            here = self._here.of(recipe.generator, recipe.version)
         except RegenstoreError as error:
             return Finding("generator", error.message, newest)
         if newest is None:
@@ -173,7 +142,7 @@ class Judge:
         todo = list(recipe.inputs.items())
         while todo:
             name, given = todo.pop()
-            if given.digest in needs or self._bench.store.find(given.digest) is not None:
+            if given.digest in needs or self._bench.store.stored(given.digest) is not None:
                 continue
             shown = given.path or name
             reason = f"{shown}: no recipe is known for it"

@@ -16,8 +16,9 @@ import pytest
 
 from regenstore.errors import FormatError, StorageError
 from regenstore.objects import store_format
-from regenstore.objects.content_store import CACHE, STALE_TEMP, VAULT, ContentStore
+from regenstore.objects.content_store import CACHE, STALE_TEMP, VAULT, ContentStore, identity
 from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.holds import held
 from regenstore.objects.ids import Digest
 
 DATA = b"some media"
@@ -180,6 +181,7 @@ import os, sys
 from regenstore.errors import StorageError
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.holds import held
 store = ContentStore(sys.argv[1])
 if os.geteuid() == 0:  # root may do everything: go on as nobody
     os.setgid(65534)
@@ -334,6 +336,7 @@ import os, sys
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.holds import held
 
 root, last, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 calls = 0
@@ -399,3 +402,172 @@ def test_a_crash_at_any_step_leaves_no_wrong_object(tmp_path, way):
 
 def test_digests_are_typed():
     assert isinstance(DIGEST, Digest)
+
+
+# ------------------------------------------------------------------------------------------- moving and trash
+
+
+def move(store: ContentStore, source: str, target: str) -> None:
+    before, after = store.object_path(DIGEST, source), store.object_path(DIGEST, target)
+    os.makedirs(os.path.dirname(after), exist_ok=True)
+    os.replace(before, after)
+
+
+@pytest.mark.parametrize("tree", [VAULT, CACHE])
+def test_a_content_comes_back_from_the_trash_into_its_tree(store, tree):
+    store.put_bytes(DATA, DIGEST, tree=tree)
+    move(store, tree, f"trash/run/{tree}")
+    assert store.stored(DIGEST) is None
+    assert store.size(DIGEST) is None
+    assert store.find(DIGEST, 1) is None
+    assert store.find(DIGEST, len(DATA)) == store.object_path(DIGEST, tree)
+    assert store.stored(DIGEST) == store.object_path(DIGEST, tree)
+
+
+def test_reading_from_a_trash_that_cannot_be_changed(store, monkeypatch):
+    store.put_bytes(DATA, DIGEST)
+    move(store, VAULT, "trash/run/vault")
+
+    def refuse(*args: object, **named: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    found = store.find(DIGEST)
+    assert found is not None and Path(found).read_bytes() == DATA
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2])
+def test_a_content_that_moves_while_it_is_looked_up_is_found(store, monkeypatch, looks):
+    """Promoted, evicted or brought back between any two looks."""
+    for source, target in ((VAULT, CACHE), (CACHE, "trash/run/cache"), ("trash/run/vault", VAULT)):
+        where = store.object_path(DIGEST, source)
+        os.makedirs(os.path.dirname(where), exist_ok=True)
+        Path(where).write_bytes(DATA)
+        seen = [0]
+        real = os.stat
+
+        def stat_then_move(path, *args, seen=seen, real=real, source=source, target=target, **named):
+            if str(path).endswith(DIGEST.hex[2:]):
+                if seen[0] == looks:
+                    seen[0] += 1
+                    move(store, source, target)
+                seen[0] += 1
+            return real(path, *args, **named)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "stat", stat_then_move)
+            found = store.find(DIGEST)
+        # Which of them it is depends on the moment; the bytes are there in any case, now or when asked again.
+        assert found is not None
+        found = store.find(DIGEST)
+        assert found is not None and Path(found).read_bytes() == DATA
+        for tree in (VAULT, CACHE, "trash/run/cache", "trash/run/vault"):
+            Path(store.object_path(DIGEST, tree)).unlink(missing_ok=True)
+
+
+def test_claiming_holds_and_changes_the_identity_only(store):
+    store.put_bytes(DATA, DIGEST)
+    path = store.object_path(DIGEST)
+    before, mode = identity(path), os.stat(path).st_mode
+    assert store.claim(DIGEST, len(DATA)) == path
+    assert identity(path) != before
+    assert identity(path)[0] == before[0]
+    assert abs(identity(path)[1] - before[1]) < 1000
+    assert os.stat(path).st_mode == mode
+    assert held(store.root) == {DIGEST}
+    second = identity(path)
+    assert store.claim(DIGEST) == path
+    assert identity(path) != second
+
+
+def test_claiming_takes_back_from_the_trash(store):
+    store.put_bytes(DATA, DIGEST, tree=CACHE)
+    before = identity(store.object_path(DIGEST, CACHE))
+    move(store, CACHE, "trash/run/cache")
+    assert store.claim(DIGEST) == store.object_path(DIGEST, CACHE)
+    assert identity(store.object_path(DIGEST, CACHE)) != before
+
+
+def test_what_is_not_there_cannot_be_claimed(store):
+    assert store.claim(DIGEST) is None
+    store.put_bytes(DATA, DIGEST)
+    assert store.claim(DIGEST, 3) is None
+
+
+def test_claiming_where_times_are_coarse(store, monkeypatch):
+    store.put_bytes(DATA, DIGEST)
+    path = store.object_path(DIGEST)
+    before = identity(path)
+    real = os.utime
+    whole = 2_000_000_000
+    monkeypatch.setattr(os, "utime", lambda p, ns: real(p, ns=(ns[0], ns[1] // whole * whole)))
+    real(path, ns=(0, before[1] // whole * whole))
+    before = identity(path)
+    assert store.claim(DIGEST) == path
+    assert identity(path) != before
+
+
+def test_claiming_where_times_cannot_be_changed(store, monkeypatch):
+    """Another user's file, or a file system without times: it has to be put again."""
+    store.put_bytes(DATA, DIGEST)
+    monkeypatch.setattr(os, "utime", lambda *args, **named: None)
+    assert store.claim(DIGEST) is None
+
+    def refuse(*args: object, **named: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert store.claim(DIGEST) is None
+
+
+def test_a_content_taken_between_the_look_and_the_change(store, monkeypatch):
+    store.put_bytes(DATA, DIGEST, tree=CACHE)
+    real = os.utime
+
+    def taken(path: str, ns: tuple[int, int]) -> None:
+        monkeypatch.undo()
+        move(store, CACHE, "trash/run/cache")
+        real(path, ns=ns)
+
+    monkeypatch.setattr(os, "utime", taken)
+    assert store.claim(DIGEST) == store.object_path(DIGEST, CACHE)
+
+
+def test_a_content_taken_just_after_the_change(store, monkeypatch):
+    store.put_bytes(DATA, DIGEST, tree=CACHE)
+    real = os.utime
+
+    def taken(path: str, ns: tuple[int, int]) -> None:
+        monkeypatch.undo()
+        real(path, ns=ns)
+        move(store, CACHE, "trash/run/cache")
+
+    monkeypatch.setattr(os, "utime", taken)
+    assert store.claim(DIGEST) == store.object_path(DIGEST, CACHE)
+
+
+def test_what_is_put_and_what_is_used_is_held(store):
+    store.put_bytes(DATA, DIGEST)
+    assert held(store.root) == {DIGEST}
+    store.holds.release()
+    assert held(store.root) == set()
+    store.use(DIGEST)
+    assert held(store.root) == {DIGEST}
+
+
+def test_the_inventory_has_every_copy_with_its_identity(store):
+    store.put_bytes(DATA, DIGEST)
+    store.put_bytes(b"other", hash_bytes(b"other"), tree=CACHE)
+    for tree in (CACHE, "trash/run/vault"):
+        path = store.object_path(DIGEST, tree)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        Path(path).write_bytes(DATA)
+    Path(os.path.dirname(store.object_path(DIGEST)), "stray").write_bytes(b"")
+    found = sorted(store.inventory(), key=lambda one: (one[2], one[0]))
+    assert {(digest, size, tree) for digest, size, tree, _ in found} == {
+        (DIGEST, len(DATA), VAULT),
+        (DIGEST, len(DATA), CACHE),
+        (DIGEST, len(DATA), "trash/run/vault"),
+        (hash_bytes(b"other"), 5, CACHE),
+    }
+    assert all(identity(store.object_path(digest, tree)) == where for digest, _, tree, where in found)

@@ -32,7 +32,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         fsync(fd)
 
     def renamed(source: str, target: str, **more: Any) -> None:
-        seen.append(("rename", target))
+        if "/leases/" not in target:  # what a process holds ends with it, and so with a power cut
+            seen.append(("rename", target))
         replace(source, target, **more)
 
     def made(path: str, *more: Any, **named: Any) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from regenstore.errors import FormatError
-from regenstore.objects import result_cache
+from regenstore.objects import result_cache, toml
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import RecipeKey
+from regenstore.objects.recipe import Input, Output, Recipe
 from regenstore.objects.result import Proof
 from regenstore.objects.result_cache import ResultCache
 
@@ -38,6 +39,31 @@ def test_the_newest_proof_of_an_environment_replaces_the_one_before(tmp_path: Pa
     cache.add_proof(PROOF)
     cache.add_proof(later)
     assert cache.proofs(KEY, TAKE) == [later]
+    lucky = replace(PROOF, tier="bytes", second=TAKE, created=4000.0)
+    cache.add_proof(lucky)
+    assert cache.proofs(KEY, TAKE) == [lucky, later]  # what gave other bytes once is not forgotten
+    assert list(cache.every_proof()) == [lucky, later]
+
+
+def test_proofs_of_version_3_stay_and_inputs_of_its_recipes_are_read_when_asked_for(tmp_path: Path) -> None:
+    plate = Recipe("g", "1", Output("image/png"), inputs={"a": Input(TAKE), "b": Input(SECOND)})
+    assert plate.key is not None
+    with sqlite3.connect(tmp_path / "results.sqlite") as db:
+        for step in result_cache._STEPS[:3]:
+            for statement in step.split(";"):
+                db.execute(statement)
+        db.execute("INSERT INTO recipe VALUES (?, ?)", (plate.key.raw, toml.encode(plate)))
+        row = (KEY.raw, TAKE.raw, '{"library": "1", "machine": "x"}', SECOND.raw)
+        db.execute("INSERT INTO proof VALUES (?, ?, ?, ?, 'equivalent', 'PSNR', 61.5, 45.0, 2.5, 1000.0)", row)
+        db.execute("PRAGMA user_version = 3")
+    db.close()
+    cache = ResultCache(str(tmp_path))
+    assert cache.proofs(KEY, TAKE) == [PROOF]
+    assert cache.inputs([plate.key, KEY]) == {plate.key: (TAKE, SECOND)}
+    cache.close()
+    with sqlite3.connect(tmp_path / "results.sqlite") as db:
+        assert db.execute("SELECT inputs FROM recipe").fetchone()[0] == TAKE.raw + SECOND.raw
+    db.close()
 
 
 def test_a_database_of_version_1_is_taken_over_whole(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,26 @@ def test_equal_outputs_are_kept_once_as_the_newest(cache):
     assert count(cache, "result") == count(cache, "output") == 2
 
 
+def test_each_environment_keeps_its_own_word(cache):
+    """Also when both gave the same: what one environment gives now and gave before tells whether it varies."""
+    of = recipe()
+    cache.record(of, result(of, 1))
+    cache.record(of, replace(result(of, 1), fingerprint={"gpu": "other"}))
+    assert [r.fingerprint["gpu"] for r in cache.results(of.key)] == ["other", "none"]
+
+
+def test_every_output_of_every_run(cache):
+    assert list(cache.every_output()) == []
+    made = result(recipe(), 1, 2)
+    cache.record(recipe(), made)
+    cache.record(recipe(7), result(recipe(7), 3))
+    found = {(o.key, o.name): o for o in cache.every_output()}
+    assert len(found) == 3
+    one = found[made.key, "mask"]
+    assert (one.content, one.seconds, one.generator, one.version) == (made.outputs["mask"], 2.0, "g", "1")
+    assert one.fingerprint == made.fingerprint
+
+
 def test_the_same_main_with_another_side_output_is_another_result(cache):
     of = recipe()
     cache.record(of, result(of, 1, 2))
@@ -132,7 +153,7 @@ def test_blob_records_come_back(cache):
     records = [
         BlobRecord(b"\1" * 20, RecipeKey(b"\2" * 32), digest(3), 4, "main"),
         BlobRecord(b"\5" * 32, None, digest(6), 2**40, ""),
-        BlobRecord(b"\7" * 20, RecipeKey(b"\2" * 32), None, 0, "mask"),
+        BlobRecord(b"\7" * 20, RecipeKey(b"\2" * 32), None, 0, "mask", (), "g", "1", "image/png", 2.5),
     ]
     cache.add_blobs(records)
     cache.add_blobs([])

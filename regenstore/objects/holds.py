@@ -1,0 +1,167 @@
+"""Holds: which contents running processes rely on, told through files, without the database.
+
+A process appends the digests that it relies on to a file of its own, ``leases/use-*``, which it keeps locked
+(flock) until it ends: nothing has to be cleaned up after a killed one. gc takes no content that is held.
+A hold protects from the moment :meth:`Holds.hold` returns. What a process found before that may be gone: so
+hold first, then look it up. Released files go to ``uses/``, where gc counts how often a content was used.
+
+Safety never compares clocks: only whether a lock can be had. Standard library only, and little of it: the Git
+filter imports this.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from _thread import allocate_lock
+from collections.abc import Iterable, Iterator
+
+from regenstore.objects import durable
+from regenstore.objects.ids import Digest
+
+LEASES, USES = "leases", "uses"
+PREFIX = "use-"
+MAX_USES = 128
+"""Released files that are kept for gc to count; it is told of the newest."""
+_SIZE = 32
+
+
+class Holds:
+    """What this process relies on. Cheap to construct; may be used from any thread."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._lock = allocate_lock()
+        self._fd = -1
+        self._path = ""
+        self._held: set[bytes] = set()
+
+    def hold(self, digests: Iterable[Digest]) -> None:
+        """Keep gc from taking these until :meth:`release`, or until this process ends; where there is no store,
+        there is nothing to keep. Raises StorageError when that cannot be written down: then nothing more is held
+        than before."""
+        with self._lock:
+            new = {digest.raw for digest in digests} - self._held
+            if not new:
+                return
+            with durable.storage_errors(f"{self._root}/{LEASES}"):
+                if self._fd < 0 and not self._open():
+                    return
+                data = b"".join(new)
+                at = len(self._held) * _SIZE  # what a failed write left is written over
+                while data:
+                    written = os.pwrite(self._fd, data, at)
+                    data, at = data[written:], at + written
+            self._held |= new
+
+    def try_hold(self, digests: Iterable[Digest]) -> bool:
+        """The same for who only reads, perhaps from a store that it cannot write to: says whether it worked.
+        Without a hold, what was found can be gone when it is opened."""
+        from regenstore.errors import StorageError
+
+        try:
+            self.hold(digests)
+        except StorageError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Rely on nothing any more. Never raises; the object can be used again."""
+        with self._lock:
+            if self._fd < 0:
+                return
+            try:
+                _keep_use(self._root, self._path)
+            except OSError:
+                pass  # gc finds it in its old place, without a lock
+            os.close(self._fd)
+            self._fd, self._path = -1, ""
+            self._held.clear()
+
+    def _open(self) -> bool:
+        folder = f"{self._root}/{LEASES}"
+        name = f"{time.time_ns():016x}-{os.getpid()}-{os.urandom(4).hex()}"
+        new = f"{folder}/new-{name}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        try:
+            fd = os.open(new, flags, 0o644)
+        except FileNotFoundError:
+            if not os.path.isdir(self._root):
+                return False
+            os.makedirs(folder, exist_ok=True)
+            fd = os.open(new, flags, 0o644)
+        try:
+            # Locked before it has its name, so that nobody ever sees it there without a lock.
+            _lock(fd)
+            self._path = f"{folder}/{PREFIX}{name}"
+            durable.rename(new, self._path)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._fd = fd
+        return True
+
+
+def held(root: str) -> set[Digest]:
+    """What living processes rely on now. Changes nothing; raises OSError."""
+    return set().union(*(digests for _, digests, living in _read(f"{root}/{LEASES}") if living))
+
+
+def finished(root: str) -> Iterator[tuple[str, set[Digest]]]:
+    """The files of processes that rely on nothing any more, whether they said so or were killed, with what
+    they held."""
+    for folder in (LEASES, USES):
+        yield from ((path, digests) for path, digests, living in _read(f"{root}/{folder}") if not living)
+
+
+def _keep_use(root: str, path: str) -> None:
+    folder = f"{root}/{USES}"
+    target = f"{folder}/{os.path.basename(path)}"
+    try:
+        durable.rename(path, target)
+    except FileNotFoundError:
+        os.makedirs(folder, exist_ok=True)
+        durable.rename(path, target)
+    names = os.listdir(folder)
+    if len(names) > MAX_USES:
+        durable.unlink(f"{folder}/{min(names)}")
+
+
+def _lock(fd: int) -> None:
+    try:
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        pass  # where files cannot be locked, readers cannot find them unlocked either
+
+
+def _read(folder: str) -> Iterator[tuple[str, set[Digest], bool]]:
+    """Each file of a folder: path, what it holds, whether a living process has it."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.startswith(PREFIX))
+    except FileNotFoundError:
+        return
+    for name in names:
+        try:
+            fd = os.open(f"{folder}/{name}", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except FileNotFoundError:
+            continue  # released just now
+        try:
+            living = not _free(fd)  # asked first: what is held when it is asked is in the file
+            data = b"".join(iter(lambda fd=fd: os.read(fd, 1 << 20), b""))  # type: ignore[misc]
+        finally:
+            os.close(fd)
+        digests = {Digest(data[at : at + _SIZE]) for at in range(0, len(data) - _SIZE + 1, _SIZE)}
+        yield f"{folder}/{name}", digests, living
+
+
+def _free(fd: int) -> bool:
+    """Whether nobody holds a lock on an open file. Where that cannot be told, somebody does."""
+    try:
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
