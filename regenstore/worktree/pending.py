@@ -39,7 +39,7 @@ class Pending:
     def set(self, path: bytes, text: bytes) -> None:
         """Keep a recipe text for a path; raises StorageError."""
         with durable.storage_errors(self.folder):
-            os.makedirs(self.folder, exist_ok=True)
+            durable.make_folder(self.folder)
         durable.write_file(self._file(path), path + b"\0" + text)
 
     def clear(self, path: bytes) -> None:

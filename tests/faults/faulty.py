@@ -58,7 +58,7 @@ class FaultyFolder(mfusepy.Operations):  # type: ignore[misc]
     # -------------------------------------------------------------------------------- looking
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
-        found = os.lstat(self._real(path))
+        found = os.lstat(self._real(path)) if fh is None else os.fstat(fh)
         times = {name: getattr(found, f"{name}_ns") for name in ("st_atime", "st_mtime", "st_ctime")}
         return {**{name: getattr(found, name) for name in STAT}, **times}
 
@@ -169,7 +169,7 @@ def shown_at(folder: Path, target: Path, log: Path, **settings: Any) -> Iterator
 def main() -> None:
     folder, target, log, settings = sys.argv[1:]
     operations = FaultyFolder(folder, log, json.loads(settings))
-    mfusepy.FUSE(operations, target, foreground=True, nothreads=True, allow_other=True)
+    mfusepy.FUSE(operations, target, foreground=True, nothreads=True, hard_remove=True)
 
 
 if __name__ == "__main__":

@@ -187,7 +187,12 @@ def build(folder: Path) -> None:
     studio.commit("studio")
 
 
-def copy(template: Path, target: Path) -> Studio:
-    """A private copy of what :func:`build` made."""
+def copy(template: Path, target: Path, *, look: bool = True) -> Studio:
+    """A private copy of what :func:`build` made. Git looks at it once, so that it knows the new inodes; with
+    ``look=False`` nothing has run in it yet."""
     shutil.rmtree(target, ignore_errors=True)
-    return Studio(project.copy(template, target).path, hermetic_environment(target / "home"))
+    shutil.copytree(template, target, symlinks=True)
+    studio = Studio(target / "film", hermetic_environment(target / "home"))
+    if look:
+        studio.git("status", "--porcelain")
+    return studio
