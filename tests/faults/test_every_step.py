@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults import studio as project
 from tests.faults.conftest import THOROUGH
-from tests.faults.operations import BY_NAME, OPERATIONS, Operation
+from tests.faults.operations import BY_NAME, OPERATIONS, Operation, again
 from tests.faults.studio import Studio
 
 ROOT = Path(__file__).parents[2]
@@ -70,30 +70,13 @@ def chosen(steps: dict[int, str], seed: int, few: int, *, decisive: bool) -> Ite
         yield number, steps[number]
 
 
-def check(rig: Rig, studio: Studio, code: int, said: str) -> None:
-    """After the fault nothing is lost and nothing is wrong; and the same command, again, does its work."""
-    assert "Traceback" not in said and "Please report it" not in said, said
-    may_go = rig.operation.loses(rig.start)
-    lost = rig.start.names() - may_go - studio.names()
-    assert not lost, f"lost: {lost}"
-    studio.answers("regenstore", "status")
-    studio.no_stage()
-    if not may_go:
-        studio.kept()
-    studio.database_is_sound()
-    assert studio.answers(*rig.operation.command) in (0, 1)
-    rig.operation.done(studio)
-    studio.kept()
-    assert studio.run("regenstore", "fsck", "--no-repair").returncode == 0
-
-
 def every_step(rig: Rig, seed: int, fault: str, few: int) -> None:
     steps = rig.steps()
     tried = 0
     for count, what in chosen(steps, seed, few, decisive=not fault):
         studio, code, said = rig.run(fault, count)
         print(f"{rig.operation.name}: {fault or 'killed'} at {count} ({what}): {code}", flush=True)
-        check(rig, studio, code, said)
+        again(rig.operation, rig.start, studio, said)
         tried += 1
     assert tried
     print(f"{tried} of {len(steps)} steps tried")
