@@ -50,9 +50,7 @@ def hide(path: Path, chance: random.Random) -> None:
     path.mkdir()
 
 
-DAMAGES: dict[str, Damage] = {
-    damage.__name__: damage for damage in (flip, rot, shorten, empty, delete, replace, hide)
-}
+DAMAGES: dict[str, Damage] = {damage.__name__: damage for damage in (flip, rot, shorten, empty, delete, replace, hide)}
 
 
 def _flipped(data: bytes, chance: random.Random) -> bytes:

@@ -113,7 +113,7 @@ class Studio(Film):
                 found[oid] = recipe
         for git_dir in [self.path / ".git", *(self.path / ".git/worktrees").glob("*")]:
             for path in (git_dir / "regenstore-pending").glob("*"):
-                recipe = toml.decode_or_none(path.read_bytes().partition(b"\0")[2])
+                recipe = toml.decode_or_none(path.read_bytes().partition(b"\0")[2][:-32])
                 if recipe is not None:
                     found[f"{git_dir.name} {path.name}"] = recipe
         return found
@@ -135,7 +135,11 @@ class Studio(Film):
         self.git("clone", "-q", "--no-checkout", str(self.path), str(clone.path))
         clone.git("config", "regenstore.store", str(folder / "store"))
         (clone.path / "tools").mkdir()
-        for name in (".gitattributes", "regenstore.toml", *(f"tools/{p.name}" for p in (self.path / "tools").iterdir())):
+        for name in (
+            ".gitattributes",
+            "regenstore.toml",
+            *(f"tools/{p.name}" for p in (self.path / "tools").iterdir()),
+        ):
             if (self.path / name).exists():
                 shutil.copy2(self.path / name, clone.path / name)
         for digest, recipe in wanted.items():

@@ -76,7 +76,7 @@ def every_step(rig: Rig, seed: int, fault: str, few: int) -> None:
     for count, what in chosen(steps, seed, few, decisive=not fault):
         studio, code, said = rig.run(fault, count)
         print(f"{rig.operation.name}: {fault or 'killed'} at {count} ({what}): {code}", flush=True)
-        again(rig.operation, rig.start, studio, said)
+        again(rig.operation, rig.start, studio, said, thorough=tried % 8 == 0)
         tried += 1
     assert tried
     print(f"{tried} of {len(steps)} steps tried")
@@ -84,10 +84,18 @@ def every_step(rig: Rig, seed: int, fault: str, few: int) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("fault", ["", *ERRORS], ids=lambda fault: fault or "killed")
 @pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])
-def test_every_step(studio_template: Path, tmp_path: Path, seed: int, name: str, fault: str) -> None:
-    every_step(Rig(studio_template, tmp_path, BY_NAME[name]), seed, fault, few=4 if fault else 3)
+def test_killed_before_every_step(studio_template: Path, tmp_path: Path, seed: int, name: str) -> None:
+    every_step(Rig(studio_template, tmp_path, BY_NAME[name]), seed, "", few=2)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])
+def test_failing_at_every_step(studio_template: Path, tmp_path: Path, seed: int, name: str) -> None:
+    rig = Rig(studio_template, tmp_path, BY_NAME[name])
+    for error in ERRORS if THOROUGH else [ERRORS[seed % len(ERRORS)]]:
+        every_step(rig, seed, error, few=2)
 
 
 @pytest.mark.parametrize("name", ["new", "fsck"])

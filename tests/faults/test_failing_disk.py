@@ -22,7 +22,7 @@ from tests.faults.studio import FOLD, Studio
 from tests.git.film import A, C
 
 try:
-    from tests.faults.faulty import shown_at
+    from tests.faults.faulty import GROWING, shown_at
 except (ImportError, OSError) as error:  # mfusepy, or the library that it loads
     pytest.skip(f"FUSE cannot be used here: {error}", allow_module_level=True)
 
@@ -62,8 +62,13 @@ def sort_of(what: str, path: str) -> tuple[str, str]:
     return what, f"{top}/…" if rest else re.sub(r"[0-9a-f]{6,}|\d+", "…", top)
 
 
-def chosen(log: str, seed: int) -> list[int]:
-    changes = [(int(number), sort_of(what, path)) for number, what, path in CHANGE.findall(log)]
+def chosen(log: str, seed: int, events: set[str] | None) -> list[int]:
+    """The numbers of all changes, or of one of every sort; with ``events``, only of these."""
+    changes = [
+        (int(number), sort_of(what, path))
+        for number, what, path in CHANGE.findall(log)
+        if events is None or what in events
+    ]
     if THOROUGH:
         return [number for number, _ in changes]
     sorts: dict[tuple[str, str], list[int]] = {}
@@ -76,15 +81,15 @@ def chosen(log: str, seed: int) -> list[int]:
 def fail_everywhere(rig: Rig, seed: int, **faults: object) -> None:
     studio, said, log = rig.run()
     rig.operation.done(studio)
-    numbers = chosen(log, seed)
-    assert len(numbers) > 5, log
+    numbers = chosen(log, seed, GROWING if faults.get("stays") else None)
+    assert numbers, log
     failed = 0
     for number in numbers:
         studio, said, log = rig.run(fail=number, **faults)
         last = CHANGE.findall(log)[number - 1] if len(CHANGE.findall(log)) >= number else "nothing"
         print(f"{rig.operation.name}: {faults} at {number}: {last}", flush=True)
         failed += "failed" in log
-        again(rig.operation, rig.before, studio, said)
+        again(rig.operation, rig.before, studio, said, thorough=failed % 8 == 0)
     assert failed
 
 

@@ -24,7 +24,7 @@ from regenstore.cli.main import COMMANDS
 from regenstore.objects import toml
 from tests.faults import studio as project
 from tests.faults.conftest import THOROUGH
-from tests.faults.studio import Studio, folded
+from tests.faults.studio import folded
 from tests.faults.test_every_step import ROOT
 from tests.git.film import A, B, C, D, words
 

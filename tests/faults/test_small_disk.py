@@ -21,7 +21,7 @@ def test_little_room(studio_template: Path, tmp_path: Path, small: Path, name: s
     before = project.copy(studio_template, tmp_path / "before")
     operation.prepare(before)
     failed = 0
-    for pages in (0, 1, 3, 12, 40):
+    for pages in (0, 3, 12):
         studio = project.copy(tmp_path / "before", tmp_path / "now")
         own = studio.store
         shutil.copytree(own, small / "store")

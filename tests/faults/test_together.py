@@ -113,8 +113,7 @@ def together(studio: Studio, seed: int, seconds: float) -> None:
             places.append(where)
     until = time.monotonic() + seconds
     workers = [
-        Worker(studio.at(place), seed + number, until, collects=number % 4 == 3)
-        for number, place in enumerate(places)
+        Worker(studio.at(place), seed + number, until, collects=number % 4 == 3) for number, place in enumerate(places)
     ]
     assert len(workers) == 8
     for worker in workers:
