@@ -63,6 +63,8 @@ class Pending:
         except (FileNotFoundError, NotADirectoryError):
             return {}
         for name in names:
+            if "." in name:
+                continue  # what a killed process was just writing
             try:
                 path, text = _read(f"{self.folder}/{name}")
             except FileNotFoundError:

@@ -37,7 +37,7 @@ class Rig:
 
     def run(self, fault: str, count: int) -> tuple[Studio, int, str]:
         """The studio after the operation went wrong; its exit code, and what it said."""
-        studio = project.copy(self.before, self.folder / "now")
+        studio = project.copy(self.before, self.folder / "now", look=self.operation.look)
         option = f"--error {fault} " if fault else ""
         crash = f"'{sys.executable}' -m tests.git.crash --deep {option}{count}"
         paths = f"env PYTHONPATH='{ROOT}' PYTHONDONTWRITEBYTECODE=1"

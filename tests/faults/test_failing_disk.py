@@ -45,7 +45,7 @@ class Rig:
 
     def run(self, **faults: object) -> tuple[Studio, str, str]:
         """The studio after the operation, its store as the disk has it; what was said; the log."""
-        studio = project.copy(self.folder / "before", self.folder / "now")
+        studio = project.copy(self.folder / "before", self.folder / "now", look=self.operation.look)
         log, mounted = self.folder / "log", self.folder / "mounted"
         with shown_at(studio.store, mounted, log, **faults):
             studio.git("config", "regenstore.store", str(mounted))

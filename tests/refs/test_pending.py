@@ -19,6 +19,8 @@ def test_kept_and_cleared(tmp_path: Path) -> None:
     pending.set("ü\n".encode(), TEXT * 2)
     assert pending
     assert Pending(str(tmp_path)).paths() == {b"a": TEXT, "ü\n".encode(): TEXT * 2}
+    (tmp_path / "regenstore-pending" / ("0" * 32 + ".123.tmp")).write_bytes(b"half")
+    assert len(pending.paths()) == 2
     pending.clear(b"a")
     assert pending.get(b"a") is None
 
