@@ -3,13 +3,17 @@ once it was done again."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from blake3 import blake3
+
+from regenstore.cli.main import COMMANDS
 from regenstore.objects import toml
 from tests.conftest import noise
-from tests.faults.studio import DICE, FOLD, OUTTAKE, Studio
-from tests.git.film import MAIN, SIDE, A, B, C, D, words
+from tests.faults.studio import DICE, FOLD, OUTTAKE, Studio, folded
+from tests.git.film import ALPHA, CLASH, MAIN, SIDE, A, B, C, D, words
 
 PAINTED = noise("painted", 40_000)
 NEW = "shots/new.bin"
@@ -164,6 +168,78 @@ def _has_database(studio: Studio) -> None:
     assert (studio.store / "results.sqlite").exists()
 
 
+# ------------------------------------------------------------------------------------------- gc
+
+
+def _digest(data: bytes) -> str:
+    return blake3(data).hexdigest()
+
+
+MADE_ON_MAIN = {_digest(data) for data in (MAIN[A], MAIN[B], MAIN[D], folded(MAIN[A]))}
+OF_CLASH = _digest(ALPHA[3])
+"""What only the branch 'clash' has, and words can make again; its plate is imported."""
+
+
+def _proven(studio: Studio) -> None:
+    studio.run("regenstore", "verify", "--all", check=False)
+
+
+def _freed(studio: Studio) -> None:
+    """All that is proven is gone, all else is there, and everything comes back."""
+    assert not MADE_ON_MAIN & studio.names()
+    assert take_of(studio, DICE) in studio.names() and take_of(studio, C) in studio.names()
+    studio.regenstore("drop")
+    studio.regenstore("get")
+    _all_there(studio)
+
+
+def _clash_is_gone(studio: Studio) -> None:
+    """The branch 'clash' was proven and deleted: reflogs alone know it."""
+    studio.git("checkout", "-q", "clash")
+    _proven(studio)
+    studio.git("checkout", "-q", "main")
+    studio.git("branch", "-q", "-D", "clash")
+
+
+def _trashed(studio: Studio) -> None:
+    _clash_is_gone(studio)
+    studio.regenstore("gc", "--yes")
+    assert [path.parts[-5] for path in studio.files(OF_CLASH)] == ["trash"]
+
+
+def _untrashed(studio: Studio) -> None:
+    assert [path.parts[-3] for path in studio.files(OF_CLASH)] in (["cache"], ["vault"])
+
+
+def _purged(studio: Studio) -> None:
+    assert OF_CLASH not in studio.names()
+    assert _digest(CLASH[C]) in studio.names()
+    assert not list(studio.store.glob("trash/*/*/*/*"))
+
+
+def _unreachable(studio: Studio) -> None:
+    """Nothing but the store knows of the branch 'clash'."""
+    _clash_is_gone(studio)
+    studio.git("reflog", "expire", "--expire=now", "--all")
+    for name in studio.names():
+        for path in studio.files(name):
+            os.utime(path, (0, 0))
+
+
+def _discarded(studio: Studio) -> None:
+    """In the trash, and to be had from there."""
+    (path,) = studio.files(_digest(CLASH[C]))
+    assert "trash" in path.parts
+    for name in studio.expected:
+        assert studio.files(take_of(studio, name))
+
+
+GC = [
+    Operation("gc", ("regenstore", "gc", "--free", "1g", "--yes"), _proven, _freed, lambda studio: MADE_ON_MAIN),
+    Operation("undo", ("regenstore", "undo"), _trashed, _untrashed),
+    Operation("purge", ("regenstore", "gc", "--purge", "--yes"), _trashed, _purged, lambda studio: {OF_CLASH}),
+    Operation("unreachable", ("regenstore", "gc", "--unreachable", "--yes"), _unreachable, _discarded),
+]
 OPERATIONS = [
     Operation("add", ("git", "add", "-A"), _paint, _painted),
     Operation("new", ("regenstore", "new", "--force", NEW, "-g", "words", "-p", "word=new"), _nothing, _made_new),
@@ -175,5 +251,7 @@ OPERATIONS = [
     Operation("fsck", ("regenstore", "fsck"), _damaged, _repaired, _rotten, look=False),
     Operation("rebuild", ("regenstore", "doctor", "--rebuild"), _no_database, _has_database),
 ]
+if "gc" in COMMANDS:
+    OPERATIONS += GC
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 assert set(MAIN) <= {A, B, C, D}
