@@ -52,6 +52,8 @@ def again(operation: Operation, before: Studio, studio: Studio, said: str, *, th
         studio.kept()
     studio.database_is_sound()
     assert studio.answers(*operation.command) in (0, 1)
+    if operation.filters:
+        studio.answers("regenstore", "status")  # git alone has no reason to start the filter again
     studio.no_stage()
     operation.done(studio)
     studio.kept()
