@@ -55,8 +55,7 @@ class Pending:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def paths(self) -> dict[bytes, bytes]:
-        """All pending recipe texts by path. Raises OSError for one that is there and cannot be read, StorageError
-        for a damaged one."""
+        """All pending recipe texts by path. Raises StorageError for one that cannot be read, or is damaged."""
         found = {}
         try:
             names = os.listdir(self.folder)
@@ -65,10 +64,13 @@ class Pending:
         for name in names:
             if "." in name:
                 continue  # what a killed process was just writing
+            file = f"{self.folder}/{name}"
             try:
-                path, text = _read(f"{self.folder}/{name}")
+                path, text = _read(file)
             except FileNotFoundError:
                 continue  # it was added, or checked out over, meanwhile
+            except OSError as error:
+                raise durable.storage_error(error, file) from error
             if os.path.basename(self._file(path)) == name:
                 found[path] = text
         return found

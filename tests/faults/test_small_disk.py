@@ -15,7 +15,7 @@ pytestmark = pytest.mark.heavy
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", [name for name in BY_NAME if name not in ("checkout", "pin")])
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name != "checkout"])
 def test_little_room(studio_template: Path, tmp_path: Path, small: Path, name: str) -> None:
     operation = BY_NAME[name]
     before = project.copy(studio_template, tmp_path / "before")
