@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from regenstore import __version__
-from regenstore.doctor import file_system, git_recipes, leftovers
+from regenstore.doctor import file_system, git_recipes, leftovers, salvage
 from regenstore.errors import RegenstoreError
 from regenstore.generators.registry import GROUP, Registry
 from regenstore.objects import durable, store_format
@@ -273,6 +273,11 @@ def store(patient: Patient) -> Found:
     if patient.shared is not None:
         remedy = "" if os.path.isabs(patient.shared) else "Give regenstore.store an absolute path."
         yield NOTE, f"regenstore.store is set: repositories may share {root}", remedy
+    kept = salvage.asides(root)
+    if kept:
+        what = f"{len(kept)} damaged databases were set aside, the last as {kept[0]}"
+        remedy = "Run 'regenstore doctor --rebuild': it takes over what they still tell. Then they can be removed."
+        yield NOTE, what, remedy
     if any(patient.store.contents(VAULT)) and not os.path.exists(f"{root}/{FILE}"):
         yield NOTE, "the store has no result database", "Run 'regenstore doctor --rebuild'."
     yield OK, f"the store is {root}, {free / 1e9:.1f} GB free", ""

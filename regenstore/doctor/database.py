@@ -14,7 +14,8 @@ import urllib.parse
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from regenstore.doctor import git_recipes
+from regenstore.doctor import git_recipes, salvage
+from regenstore.doctor.salvage import Salvaged
 from regenstore.errors import Conflict, FormatError
 from regenstore.objects import database_file, durable
 from regenstore.objects.content_store import ContentStore
@@ -103,6 +104,8 @@ class RebuildPlan:
 
     examined: Examined
     known: list[Known] = field(default_factory=list)
+    salvaged: Salvaged = field(default_factory=Salvaged)
+    """What databases that were set aside, and a damaged one that is about to be, still tell."""
 
     @property
     def results(self) -> list[Known]:
@@ -115,6 +118,9 @@ class RebuildPlan:
             "recipe_blobs": len(self.known),
             "results": len(self.results),
             "takes_without_bytes": len(takes) - len(self.results),
+            "salvaged_results": len(self.salvaged.results),
+            "salvaged_proofs": len(self.salvaged.proofs),
+            "not_whole": self.salvaged.unread,
         }
 
     def lines(self) -> list[str]:
@@ -125,12 +131,16 @@ class RebuildPlan:
             f"database: {self.examined.state}; {old[self.examined.state]}",
             f"{told['recipe_blobs']} recipe blobs in Git, {told['results']} results to record, "
             f"{told['takes_without_bytes']} takes whose bytes the store does not have",
+            *self.salvaged.lines(),
         ]
 
 
 def plan_rebuild(store: ContentStore, roots: Roots, examined: Examined | None = None) -> RebuildPlan:
-    """Read every recipe blob that Git leads to, and look for its take in the store."""
+    """Read every recipe blob that Git leads to, and look for its take in the store; and what damaged databases
+    still tell."""
     plan = RebuildPlan(examined or examine(store))
+    damaged = [FILE] if plan.examined.state == DAMAGED else []
+    plan.salvaged = salvage.read(store, [*damaged, *salvage.asides(store.root)])
     for oid, recipe in git_recipes.reachable(roots):
         take = recipe.output.take
         path = None if take is None else store.stored(take.digest, take.size)
@@ -149,6 +159,7 @@ def rebuild(store: ContentStore, plan: RebuildPlan) -> str | None:
     aside = set_aside(store, plan.examined.state)
     cache = ResultCache(store.root)
     try:
+        salvage.take_over(plan.salvaged, cache)
         for known in plan.results:
             key, content, seconds = known.recipe.key, known.content, known.recipe.output.seconds
             assert key is not None and content is not None

@@ -11,6 +11,7 @@ import json
 import os
 import sqlite3
 import time
+from _thread import RLock
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cache
@@ -86,7 +87,7 @@ T = TypeVar("T")
 
 
 class ResultCache:
-    """Opens its database at the first use. One instance per process and thread."""
+    """Opens its database at the first use. May be used from any thread: each piece of work waits for the last."""
 
     def __init__(self, root: str) -> None:
         self.path = f"{root}/{FILE}"
@@ -94,6 +95,7 @@ class ResultCache:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._working = False
+        self._lock = RLock()
 
     # -------------------------------------------------------------------------------- results
 
@@ -319,8 +321,10 @@ class ResultCache:
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do some work; once more with a new database when this one turns out to be damaged."""
-        if self._working:
-            return work(self._open())
+        with self._lock:
+            return work(self._open()) if self._working else self._try_twice(work)
+
+    def _try_twice(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             try:
                 return self._work(work)
