@@ -6,6 +6,7 @@ Git tells is added to it, since it also knows what Git does not (proofs, other t
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -28,6 +29,13 @@ from regenstore.refs.roots import Roots
 SOUND, DAMAGED, NONE = "sound", "damaged", "none"
 _SHOWN = 5
 _PATIENCE = 30.0
+_SYSTEM = {
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+}
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,10 @@ def examine(store: ContentStore) -> Examined:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise Conflict("store-busy", f"{path} is in use by another process") from error
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
-            raise durable.storage_error(OSError(5, str(error)), path) from error
+        if code in _SYSTEM:
+            # The disk fails, or is full, while the log is read in: a sound database must not be moved aside.
+            system = errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO
+            raise durable.storage_error(OSError(system, str(error)), path) from error
         return Examined(DAMAGED, (str(error),))
     except ValueError as error:  # a digest of another length
         return Examined(DAMAGED, (f"it holds what is no digest: {error}",))

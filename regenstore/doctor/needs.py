@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from regenstore.doctor import git_recipes, sources
 from regenstore.doctor.last_seen import Place, last_seen
 from regenstore.doctor.store_scan import Scan, SoundStore, look_again
-from regenstore.errors import FormatError
+from regenstore.errors import FormatError, StorageError
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe, Take
@@ -144,7 +144,7 @@ class Survey:
         """Look at everything; what is missing has no name yet (see :meth:`describe`)."""
         current = git_recipes.current(self._asked.git)
         self._current = {bytes.fromhex(seen.oid.decode("ascii")): seen for seen in reversed(current)}
-        pending = self._asked.pending()
+        pending = self._known_pending()
         said = self._said(set(pending.values()))
         records = self._in_order(said.records.values())
         self.needs.recipes = len(records)
@@ -168,6 +168,13 @@ class Survey:
         self._judge(current, said)
         return self.needs
 
+    def _known_pending(self) -> Mapping[bytes, bytes]:
+        try:
+            return self._asked.pending()
+        except StorageError as error:
+            self.needs.problems.append(f"{error.message}. {error.hint}")
+            return {}
+
     def _said(self, known: Collection[bytes]) -> RecipeBlobs:
         """What all recipes that count say; ``known`` are the pending ones of this worktree."""
         if self._scope.worktree_only:
@@ -176,7 +183,7 @@ class Survey:
         try:
             holders = iter(self._asked.holders(self._cache, self._scope.remember))
             here = next(holders)
-        except FormatError as error:
+        except (FormatError, StorageError) as error:
             self.needs.problems.append(f"{error.message}; only the recipes of this worktree were looked at")
             return read_blobs(self._asked.git, self._cache, self._current, remember=self._scope.remember)
         found.records.update(here.records)
