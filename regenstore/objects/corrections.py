@@ -109,10 +109,15 @@ def encode(correction: Correction) -> bytes:
     return body + hash_bytes(body).raw
 
 
+def is_whole(file: bytes) -> bool:
+    """Whether a file is as it was written, in whatever version."""
+    return len(file) > _CHECK and hash_bytes(file[:-_CHECK]).raw == file[-_CHECK:]
+
+
 def decode(file: bytes) -> Correction | None:
     """The correction in a file; None for a damaged one, and for one of a newer version."""
     body = file[:-_CHECK]
-    if len(body) < _FIXED.size + 2 or hash_bytes(body).raw != file[-_CHECK:]:
+    if len(body) < _FIXED.size + 2 or not is_whole(file):
         return None
     magic, version, key, take, take_size, base, base_size = _FIXED.unpack_from(body)
     if magic != MAGIC or version != VERSION:
