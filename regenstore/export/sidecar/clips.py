@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from regenstore.export.color_names import assume
-from regenstore.export.context import fields
+from regenstore.export.context import fields, redacted
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar.writer import Clip, Marker
 from regenstore.export.timebase import Timebase, decimal_rate
@@ -30,14 +30,16 @@ def make_clip(
     timebase = timebase_of(info)
     stated = info.video.color if info.video is not None else UNKNOWN_COLOR
     color, assumed = assume(stated, assume_color)
-    known = fields(medium, info, metrics, timebase=timebase, assume_color=assume_color, redact=redact)
+    known = fields(medium, info, metrics, timebase=timebase, assume_color=assume_color)
+    gone = redacted(known, redact)
     return Clip(
         medium,
         medium.stem,
         media_path,
         info,
         metrics,
-        known,
+        {name: None if name in gone else value for name, value in known.items()},
+        gone,
         timebase,
         color,
         assumed and info.video is not None,

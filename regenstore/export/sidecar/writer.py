@@ -83,6 +83,8 @@ class Clip:
     metrics: FrameMetrics | None
     fields: Mapping[str, Value]
     """The context, redacted. See :mod:`regenstore.export.context`."""
+    redacted: frozenset[str] = frozenset()
+    """Names of the context that were taken out."""
     timebase: Timebase | None = None
     """None for what has no frames in time: stills, sound, a variable rate has its average here."""
     color: Color = UNKNOWN_COLOR
