@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
+from regenstore.export.context import text_of
 from regenstore.export.sidecar.timeline import cell_row, no_timeline, timebase_of, written
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.timebase import DROPPING, decimal_rate, from_timecode, to_timecode
@@ -83,7 +84,7 @@ def _table(filled: Sequence[Filled], rate: Fraction, name: str) -> Rendered:
         columns += [row.target for row in each.rows if row.target not in columns]
     lines, rows = [], []
     for each in filled:
-        cells, done = written(Filled(each.clip, (*_structural(each.clip), *each.rows)), cell_row)
+        cells, done = written(Filled(each.clip, (*_structural(each.clip), *each.rows)), _cell)
         known = dict(cells)
         lines.append("\t".join(known.get(column, "") for column in columns))
         rows += done
@@ -93,6 +94,13 @@ def _table(filled: Sequence[Filled], rate: Fraction, name: str) -> Rendered:
     heading.append(f"FPS\t{_fps(rate)}")
     text = "\r\n".join([*heading, "", "Column", "\t".join(columns), "", "Data", *lines, ""])
     return Rendered(name, text.encode(), tuple(rows))
+
+
+def _cell(row: Row) -> tuple[str, Row]:
+    """A cell; a size as Avid spells it."""
+    if row.target == "Image Size" and isinstance(row.value, tuple):
+        row = row.written("x".join(text_of(side) for side in row.value))
+    return cell_row(row)
 
 
 def _structural(clip: Clip) -> tuple[Row, ...]:

@@ -88,7 +88,7 @@ def _manifest(options: Options, date: str, above: str) -> Element:
     creator = child(root, "creatorinfo")
     child(creator, "creationdate", date)
     child(creator, "hostname", text_of(options.settings.get("hostname")) or "regenstore")
-    child(creator, "tool", "regenstore", version="1")
+    child(creator, "tool", "regenstore")
     for name in ("location", "comment"):
         if options.settings.get(name):
             child(creator, name, text_of(options.settings[name]))

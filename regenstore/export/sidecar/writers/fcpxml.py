@@ -129,7 +129,7 @@ def _resources(resources: Element, clip: Clip, base: Timebase, texts: Sequence[t
         asset.set("audioChannels", str(track.channels))
         asset.set("audioRate", str(track.rate))
     child(asset, "media-rep", kind="original-media", src=file_url(clip.media_path))
-    told = [(key, text) for key, text in texts if key.startswith("com.")]
+    told = [(key, text) for key, text in texts if key.startswith("com.") and text]
     if clip.color_assumed:
         told.append(("com.regenstore.color_assumed", "1"))
     if told:

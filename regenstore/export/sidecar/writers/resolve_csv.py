@@ -14,7 +14,9 @@ import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
+from regenstore.export.color_names import names_of
 from regenstore.export.sidecar.timeline import cell_row, no_timeline, timebase_of, written
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.timebase import decimal_rate, from_timecode, to_timecode
@@ -67,10 +69,10 @@ class ResolveCsvWriter:
         table.writerow(columns)
         rows: list[Row] = []
         for each in filled:
-            own, told = _matching(each.clip), Filled(each.clip, each.rows)
-            cells, done = written(Filled(each.clip, (*own, *told.rows)), cell_row)
+            whole = Filled(each.clip, (*_matching(each.clip), *each.rows))
+            cells, done = written(whole, partial(_cell, each.clip, options.csv_safe))
             known = {_column(target): text for target, text in cells}
-            table.writerow([_safe(known.get(name, ""), options.csv_safe) for name in columns])
+            table.writerow([known.get(name, "") for name in columns])
             rows += done
         data = codecs.BOM_UTF16_LE + out.getvalue().encode("utf-16-le")
         warnings = tuple(_warnings([each.clip for each in filled]))
@@ -87,8 +89,18 @@ def _column(target: str) -> str:
     return _IN_FILE.get(target, target)
 
 
-def _safe(cell: str, csv_safe: bool) -> str:
-    return f"'{cell}" if csv_safe and cell.startswith(_FORMULA) else cell
+def _cell(clip: Clip, csv_safe: bool, row: Row) -> tuple[str, Row]:
+    """A cell; colours by Resolve's names, where it has one."""
+    names = names_of(clip.color)
+    if row.source == "color.name" and names is not None:
+        own = {"Color Space Notes": names.resolve_space, "Gamma Notes": names.resolve_gamma}.get(row.target)
+        if own:
+            row = row.written(f"{own} (assumed)" if clip.color_assumed else own)
+    text, done = cell_row(row)
+    if csv_safe and text.startswith(_FORMULA):
+        text = f"'{text}"
+        done = done.written(text, "sanitised", "an apostrophe keeps spreadsheets from taking it for a formula")
+    return text, done
 
 
 def _matching(clip: Clip) -> tuple[Row, ...]:
