@@ -17,6 +17,8 @@ WRITERS = {
     "otio": "otio",
     "ale": "ale",
     "ascmhl": "ascmhl",
+    "text": "text",
+    "batch-text": "batch_text",
 }
 """Name in templates -> module in this folder."""
 

@@ -8,7 +8,6 @@ media's records, so that the same export gives the same manifest.
 from __future__ import annotations
 
 import hashlib
-import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from regenstore.errors import InvalidInput
 from regenstore.export.context import iso_time, text_of
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Scope, Sibling, Target
 from regenstore.export.sidecar.xml_document import TEXT, Model, child, parse, to_bytes, violations
-from regenstore.objects.hashing import hash_bytes, hash_file
+from regenstore.objects.hashing import hash_blocks
 
 MHL, DIRECTORY = "urn:ASC:MHL:v2.0", "urn:ASC:MHL:DIRECTORY:v2.0"
 REGEN = "https://ns.regenstore.org/1.0/"
@@ -30,7 +29,6 @@ SETTINGS: Mapping[str, Target] = {
     name: Target("text", note=f"{name} in creatorinfo") for name in ("hostname", "location", "comment")
 }
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_CHUNK = 1 << 20
 
 
 class AscmhlWriter:
@@ -118,17 +116,15 @@ def _hash(hashes: Element, path: str, sibling: Sibling, date: str) -> None:
 def _digests(sibling: Sibling) -> tuple[int, bytes, str, str]:
     """Size, SHA-512, xxh128 and BLAKE3 of a file."""
     slow, fast = hashlib.sha512(), xxhash.xxh3_128()
-    if sibling.file is None:
-        data = sibling.data or b""
-        slow.update(data)
-        fast.update(data)
-        return len(data), slow.digest(), fast.hexdigest(), hash_bytes(data).hex
-    with open(sibling.file, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            slow.update(chunk)
-            fast.update(chunk)
-    digest, _ = hash_file(sibling.file)
-    return os.path.getsize(sibling.file), slow.digest(), fast.hexdigest(), digest.hex
+
+    def passing() -> Iterator[bytes]:
+        for block in sibling.blocks():
+            slow.update(block)
+            fast.update(block)
+            yield block
+
+    digest, size = hash_blocks(passing())
+    return size, slow.digest(), fast.hexdigest(), digest.hex
 
 
 # ------------------------------------------------------------------------------------------- checking
