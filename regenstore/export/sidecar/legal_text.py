@@ -34,6 +34,7 @@ def one_line(text: str) -> tuple[str, bool]:
     return flat, flat != text
 
 
-def no_surrogates(text: str) -> str:
-    """The text with U+FFFD for each lone surrogate, which no encoding has."""
-    return re.sub("[\ud800-\udfff]", REPLACEMENT, text)
+def json_legal(text: str) -> str:
+    """The text with U+FFFD for each NUL, at which OpenTimelineIO ends a text that it writes, and for each lone
+    surrogate, which no encoding has."""
+    return re.sub("[\0\ud800-\udfff]", REPLACEMENT, text)

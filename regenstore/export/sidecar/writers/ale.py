@@ -82,7 +82,8 @@ def _table(filled: Sequence[Filled], rate: Fraction, name: str) -> Rendered:
     columns = list(STRUCTURAL)
     for each in filled:
         columns += [row.target for row in each.rows if row.target not in columns]
-    lines, rows = [], []
+    lines: list[str] = []
+    rows: list[Row] = []
     for each in filled:
         cells, done = written(Filled(each.clip, (*_structural(each.clip), *each.rows)), _cell)
         known = dict(cells)

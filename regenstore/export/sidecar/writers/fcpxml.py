@@ -215,18 +215,20 @@ def check(data: bytes) -> list[str]:
     if b"<!DOCTYPE fcpxml>" not in data:
         return ["the document type is not fcpxml"]
     problems = list(violations(root, GRAMMAR, "fcpxml"))
-    return problems or [*_references(root), *_frames(root)]
+    problems = problems or list(_references(root))
+    return problems or list(_frames(root))
 
 
 def _references(root: Element) -> Iterator[str]:
-    ids = [element.get("id", "") for element in root.iter() if "id" in element.keys()]
-    if len(set(ids)) != len(ids):
+    named = [(element.get("id"), element.tag) for element in root.iter() if element.get("id") is not None]
+    kinds = dict(named)
+    if len(kinds) != len(named):
         yield "an id is there twice"
-    kinds = {element.get("id", ""): element.tag for element in root.iter() if "id" in element.keys()}
     for element in root.iter():
         for name, kind in (("ref", "asset"), ("format", "format")):
-            if name in element.keys() and kinds.get(element.get(name, "")) != kind:
-                yield f"<{element.tag}> refers to {element.get(name)!r}, which is no {kind}"
+            aim = element.get(name)
+            if aim is not None and kinds.get(aim) != kind:
+                yield f"<{element.tag}> refers to {aim!r}, which is no {kind}"
 
 
 def _frames(root: Element) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from regenstore.errors import InvalidInput
 from regenstore.export.context import Value, text_of
-from regenstore.export.sidecar.legal_text import no_surrogates
+from regenstore.export.sidecar.legal_text import json_legal
 from regenstore.export.sidecar.timeline import no_timeline, timebase_of, written
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.timebase import Timebase
@@ -67,7 +67,7 @@ def _json_value(row: Row) -> tuple[Any, Row]:
     """A row's value as JSON has it, and the row as written."""
     value = _plain(row.value)
     if isinstance(row.value, str) and value != row.value:
-        return value, row.written(value, "sanitised", "characters without an encoding became U+FFFD")
+        return value, row.written(value, "sanitised", "NUL and characters without an encoding became U+FFFD")
     return value, row.written(text_of(row.value))
 
 
@@ -78,7 +78,7 @@ def _plain(value: Value) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, Fraction) or (isinstance(value, int) and abs(value) >= _LIMIT):
         return text_of(value)
-    return no_surrogates(value) if isinstance(value, str) else value
+    return json_legal(value) if isinstance(value, str) else value
 
 
 def _put(metadata: dict[str, Any], target: str, value: Any) -> None:
@@ -108,8 +108,15 @@ def _range(start: int, frames: int, base: Timebase) -> dict[str, Any]:
 
 def _item(schema: str, name: str, **fields: Any) -> dict[str, Any]:
     """What tracks, stacks and clips have in common."""
-    common = {"metadata": {}, "source_range": None, "effects": [], "markers": [], "enabled": True, "color": None}
-    return _object(schema, name=no_surrogates(name), **{**common, **fields})
+    common: dict[str, Any] = {
+        "metadata": {},
+        "source_range": None,
+        "effects": [],
+        "markers": [],
+        "enabled": True,
+        "color": None,
+    }
+    return _object(schema, name=json_legal(name), **{**common, **fields})
 
 
 def _timeline(clip: Clip, metadata: Mapping[str, Any], marked: bool) -> dict[str, Any]:
@@ -122,7 +129,7 @@ def _timeline(clip: Clip, metadata: Mapping[str, Any], marked: bool) -> dict[str
     return _object(
         "Timeline.1",
         metadata=metadata["timeline"],
-        name=no_surrogates(clip.stem),
+        name=json_legal(clip.stem),
         global_start_time=_time(base.start, base),
         tracks=_item("Stack.1", "tracks", children=tracks),
     )
@@ -133,10 +140,10 @@ def _clip(clip: Clip, base: Timebase, metadata: Mapping[str, Any], marked: bool)
     reference = _object(
         "ExternalReference.1",
         metadata=metadata["media"],
-        name=no_surrogates(clip.media_name),
+        name=json_legal(clip.media_name),
         available_range=whole,
         available_image_bounds=None,
-        target_url=no_surrogates(clip.media_path),
+        target_url=json_legal(clip.media_path),
     )
     markers = [
         _object(
@@ -162,7 +169,7 @@ def _clip(clip: Clip, base: Timebase, metadata: Mapping[str, Any], marked: bool)
 
 # ------------------------------------------------------------------------------------------- checking
 
-_NEEDS = {
+_NEEDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "Timeline.1": {"metadata": dict, "name": str, "global_start_time": dict, "tracks": dict},
     "Stack.1": {"metadata": dict, "name": str, "children": list},
     "Track.1": {"metadata": dict, "name": str, "children": list, "kind": str},
