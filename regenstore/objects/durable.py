@@ -107,6 +107,15 @@ def unlink(path: str) -> bool:
     return True
 
 
+def remove_folder(path: str) -> bool:
+    """Remove a folder if it is empty."""
+    try:
+        os.rmdir(path)
+    except OSError:
+        return False
+    return True
+
+
 def make_folder(path: str) -> None:
     """Create a folder and its parents, each durable in its parent."""
     if os.path.isdir(path):
