@@ -23,6 +23,7 @@ from regenstore.worktree.place import Placer
 if TYPE_CHECKING:
     from regenstore.generators.registry import Registry
     from regenstore.objects.result_cache import ResultCache
+    from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
     from regenstore.tracked.workbench import Workbench
 
@@ -98,6 +99,30 @@ class Repository:
         return Realiser(self.store, self.cache, self.registry, executor, finder.find)
 
     @cached_property
+    def surveyor(self) -> Surveyor:
+        from regenstore.generators.registry import Registry
+        from regenstore.objects.holds import held
+        from regenstore.proof.environments import Environments
+        from regenstore.proof.surveyor import Surveyor
+        from regenstore.proof.this_repository import ThisRepository
+        from regenstore.refs.roots import Roots
+
+        where = self.location
+        roots = Roots(self.git, where.git_dir, where.common_dir, where.index)
+
+        def environments() -> Environments:
+            """Asked anew each time: a declared generator may have changed since."""
+            registry = Registry(os.fsdecode(where.top), self.settings.trust_file)
+            return Environments(registry, self.realiser.executor)
+
+        def holders() -> list[ThisRepository]:
+            pending = list(self.pending.paths().values())
+            remember = os.path.isdir(self.store.root)
+            return [ThisRepository(self.git, roots, self.cache, pending, remember)]
+
+        return Surveyor(self.store, self.cache, environments, holders, lambda: held(self.store.root))
+
+    @cached_property
     def workbench(self) -> Workbench:
         from regenstore.tracked.workbench import Workbench
 
@@ -112,6 +137,7 @@ class Repository:
             self.placer,
             self.registry,
             self.realiser,
+            self.surveyor,
         )
 
     def close(self) -> None:
@@ -120,7 +146,7 @@ class Repository:
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
-        for name in ("realiser", "workbench"):
+        for name in ("realiser", "surveyor", "workbench"):
             self.__dict__.pop(name, None)
         if "store" in self.__dict__:
             self.store.holds.release()

@@ -16,7 +16,8 @@ from regenstore.cli.context import (
     worktree_path,
 )
 from regenstore.proof.rules import RULES, Finding
-from regenstore.tracked.why import Cost, Why, why
+from regenstore.proof.survey import STANDINGS, Entry
+from regenstore.tracked.why import Why, why
 
 _SHOWN = 4
 
@@ -46,8 +47,8 @@ def command(path: str, as_json: bool) -> None:
         here = "in the store" if found.stored else "not in the store"
         click.echo(f"  take      {take.digest.short}, {size_text(take.size)}, {here}")
     _tell_proof(finding)
-    if found.cost is not None:
-        _tell_cost(found.cost)
+    if found.entry is not None:
+        _tell_entry(found.entry)
     if found.pin is not None and finding.rule != "pinned":
         click.echo("  pinned    " + (show_text(found.pin.reason) or "without a reason"))
     click.echo("  input of  " + _some([show_path(path) for path in found.dependents]))
@@ -55,6 +56,10 @@ def command(path: str, as_json: bool) -> None:
 
 
 def _tell_proof(finding: Finding) -> None:
+    if finding.others:
+        click.echo(
+            "  varies    runs in this environment gave other bytes too: " + _some([d.short for d in finding.others])
+        )
     proof = finding.proof
     if proof is None:
         return
@@ -66,12 +71,18 @@ def _tell_proof(finding: Finding) -> None:
         click.echo(f"            {show_text(name)}: {show_text(then or 'none')} then, {show_text(now or 'none')} here")
 
 
-def _tell_cost(cost: Cost) -> None:
-    own = "not known" if cost.own is None else f"{cost.own:.3g} s"
-    if cost.recipes > 1:
-        every = "not known" if cost.everything is None else f"{cost.everything:.3g} s"
-        own += f"; with all that it is made from ({cost.recipes} recipes): {every}"
-    click.echo(f"  cost      {own}")
+def _tell_entry(entry: Entry) -> None:
+    if entry.recipe_key is not None:
+        own = "not known" if entry.own is None else f"{entry.own:.3g} s"
+        if entry.closure != entry.own:
+            every = "not known" if entry.closure is None else f"{entry.closure:.3g} s"
+            own += f"; with the inputs that are not in the store: {every}"
+        click.echo(f"  cost      {own}")
+    click.echo(f"  standing  {STANDINGS[entry.standing]}")
+    others = entry.referrers[1:]
+    if others:
+        keys = ["imported media" if r.key is None else f"key:{r.key.short}" for r in others]
+        click.echo(f"  take of   {_some(list(dict.fromkeys(keys)))} too")
 
 
 def _some(names: list[str]) -> str:
@@ -84,7 +95,7 @@ def _some(names: list[str]) -> str:
 
 def _fields(found: Why) -> dict[str, object]:
     finding, take = found.finding, found.recipe.output.take
-    proof, cost = finding.proof, found.cost
+    proof, entry = finding.proof, found.entry
     return {
         "path": show_path(found.path),
         "state": finding.state,
@@ -106,7 +117,17 @@ def _fields(found: Why) -> dict[str, object]:
             "holds": finding.holds,
             "differs": [{"name": n, "then": then, "here": here} for n, (then, here) in finding.differs.items()],
         },
-        "cost": None if cost is None else {"own": cost.own, "everything": cost.everything, "recipes": cost.recipes},
+        "others": [str(digest) for digest in finding.others],
+        "cost": None
+        if entry is None or entry.recipe_key is None
+        else {"own": entry.own, "closure": entry.closure, "key": str(entry.recipe_key)},
+        "standing": None if entry is None else entry.standing.name.lower(),
+        "referrers": []
+        if entry is None
+        else [
+            {"key": None if r.key is None else str(r.key), "standing": r.standing.name.lower(), "where": r.where}
+            for r in entry.referrers
+        ],
         "input_of": [show_path(path) for path in found.dependents],
         "roots": [show_text(name) for name in found.roots],
         "pin": None if found.pin is None else {"reason": found.pin.reason or None, "created": found.pin.created},

@@ -19,7 +19,7 @@ from regenstore.errors import RegenstoreError
 from regenstore.generators.registry import GROUP, Registry
 from regenstore.objects import durable, store_format
 from regenstore.objects.content_store import VAULT, ContentStore
-from regenstore.objects.result_cache import FILE
+from regenstore.objects.database_file import FILE
 from regenstore.refs.git import Git
 from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location

@@ -10,18 +10,18 @@ import os
 import sqlite3
 import time
 import urllib.parse
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from regenstore.doctor import git_recipes
 from regenstore.errors import Conflict, FormatError
-from regenstore.objects import durable
+from regenstore.objects import database_file, durable
 from regenstore.objects.content_store import ContentStore
+from regenstore.objects.database_file import FILE
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Content, Result
-from regenstore.objects.result_cache import FILE, SCHEMA_VERSION, ResultCache
+from regenstore.objects.result_cache import SCHEMA_VERSION, ResultCache
 from regenstore.refs.git import BlobReader, Git
 
 SOUND, DAMAGED, NONE = "sound", "damaged", "none"
@@ -136,7 +136,7 @@ def rebuild(store: ContentStore, plan: RebuildPlan) -> str | None:
     """Carry out a plan; gives where the old database is now. Every step alone is safe beside other
     commands, and doing it again after an interruption ends the same."""
     store.prepare()
-    aside = set_aside(store.root, plan.examined.state)
+    aside = set_aside(store, plan.examined.state)
     cache = ResultCache(store.root)
     try:
         for known in plan.results:
@@ -150,14 +150,19 @@ def rebuild(store: ContentStore, plan: RebuildPlan) -> str | None:
     return aside
 
 
-def set_aside(root: str, state: str) -> str | None:
-    """Keep the old database under another name: a damaged one is moved there, a sound one copied."""
+def set_aside(store: ContentStore, state: str) -> str | None:
+    """Keep the old database under another name: a damaged one is moved there, a sound one copied. None when
+    there is none, or when another process has replaced the damaged one meanwhile."""
+    root = store.root
     path = f"{root}/{FILE}"
-    if state == NONE:
-        return None
-    aside = f"{path}.{'damaged' if state == DAMAGED else 'before'}-{time.time_ns()}"
-    with durable.storage_errors(path), _alone(f"{path}.repair"):
-        if state == SOUND:
+    with durable.storage_errors(path):
+        if state == DAMAGED:
+            with database_file.replacing(root):
+                return database_file.move_aside(root) if examine(store).state == DAMAGED else None
+        with database_file.working(root):
+            if not os.path.exists(path):
+                return None
+            aside = f"{path}.before-{time.time_ns()}"
             try:
                 with closing(_open(path)) as db:
                     db.execute("VACUUM INTO ?", (aside,))
@@ -165,27 +170,5 @@ def set_aside(root: str, state: str) -> str | None:
                 durable.unlink(aside)
                 raise durable.storage_error(OSError(28 if "full" in str(error) else 5, str(error)), path) from error
             durable.fsync_file(aside)
-        else:
-            # What is not in the main file yet goes with it: SQLite finds the log by its name.
-            for suffix in ("-wal", ""):
-                if os.path.exists(path + suffix):
-                    durable.rename(path + suffix, aside + suffix)
-            durable.unlink(f"{path}-shm")
-        durable.fsync_folder(root)
-    return aside
-
-
-@contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """One process at a time replaces the database: the lock that the result cache takes for it too."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            import fcntl
-
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        except ImportError:
-            pass
-        yield
-    finally:
-        os.close(fd)
+            durable.fsync_folder(root)
+            return aside

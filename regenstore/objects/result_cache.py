@@ -12,17 +12,17 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import cache
 from typing import Any, TypeVar
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.objects import durable, toml
+from regenstore.objects import database_file, durable, toml
+from regenstore.objects.database_file import FILE
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord, Content, KnownOutput, MadeOutput, Proof, Result
 
-FILE = "results.sqlite"
 SCHEMA_VERSION = 5
 APPLICATION_ID = 0x52474E53  # "RGNS"
 _SCHEMA = """
@@ -95,7 +95,10 @@ class ResultCache:
 
     def __init__(self, root: str) -> None:
         self.path = f"{root}/{FILE}"
+        self._root = root
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._working = False
 
     # -------------------------------------------------------------------------------- results
 
@@ -323,33 +326,45 @@ class ResultCache:
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do some work; once more with a new database when this one turns out to be damaged."""
+        if self._working:
+            return work(self._open())
         try:
             try:
-                return work(self._open())
+                return self._work(work)
             except sqlite3.DatabaseError as error:
                 if not _damaged(error):
                     raise
                 self._replace_damaged()
-                return work(self._open())
+                return self._work(work)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) or _damaged(error):
                 raise self._error(error) from error
             raise  # a bug of ours
 
+    def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do some work with the database that has the name now: another process may have replaced it."""
+        with database_file.working(self._root):
+            if self._connection is not None and database_file.identity(self.path) != self._file:
+                self.close()
+            self._working = True
+            try:
+                return work(self._open())
+            finally:
+                self._working = False
+
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._connect()
+            self._file = database_file.identity(self.path)
         return self._connection
 
     def _replace_damaged(self) -> None:
         """Move the database aside, unless another process has done so meanwhile. It holds nothing that
         cannot be had again; the old file is kept all the same."""
         self.close()
-        with durable.storage_errors(self.path), _alone(f"{self.path}.repair"):
+        with durable.storage_errors(self.path), database_file.replacing(self._root):
             if not self._sound():
-                os.replace(self.path, f"{self.path}.damaged-{time.time_ns()}")
-                for suffix in ("-wal", "-shm"):
-                    durable.unlink(self.path + suffix)
+                database_file.move_aside(self._root)
 
     def _sound(self) -> bool:
         try:
@@ -436,19 +451,3 @@ def _text(fingerprint: Mapping[str, str]) -> str:
 def _damaged(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-@contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """One process at a time, where the system has flock."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            import fcntl
-
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        except ImportError:
-            pass
-        yield
-    finally:
-        os.close(fd)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from regenstore.errors import RegenstoreError
+from regenstore.objects.ids import Digest
 from regenstore.objects.result import Proof
 
 KEPT, EVICTABLE, WANTED = "kept", "evictable", "wanted"
@@ -15,19 +17,24 @@ RULES = {
     "wanted": "the recipe was never run: there is no take to keep",
     "pinned": "it is pinned",
     "held": "a running program relies on it",
+    "damaged": "its file does not have the size that its recipe says",
     "imported": "it is imported media: no recipe can bring it back",
     "unknown": "no recipe is known for it",
     "generator": "its generator cannot run here",
     "unproven": "no second run was made of its take",
     "lapsed": "its proof is from another environment",
     "different": "the second run gave something else",
-    "varies": "its generator gives now these bytes, now others",
+    "varies": "its generator gives now these bytes, now others, and not all were compared",
     "cost": "nothing tells what it costs to make it again",
     "inputs": "an input is not in the store, and nothing proves that it comes back",
     "needed": "another recipe needs these very bytes, and a second run gave only similar ones",
     "shared": "the same bytes belong to another recipe that keeps them",
     "incomplete": "not every place that may need it could be asked",
 }
+Fingerprint = Mapping[str, str]
+Corrected = Callable[[Proof], bool]
+"""Whether a correction, tried once, gives the take back from what a proof's second run gave."""
+_WEAKNESS = {"bytes": 0, "content": 2, "equivalent": 3}
 _STATES = {"proven": EVICTABLE, "corrected": EVICTABLE, "confirmed": EVICTABLE, "wanted": WANTED}
 
 
@@ -43,7 +50,67 @@ class Finding:
     """What of the environment fingerprint differs from the proof's: name -> (there, here)."""
     holds: bool = False
     """Whether the proof is of this environment."""
+    others: tuple[Digest, ...] = ()
+    """Other contents that runs in this environment gave: where there are any, the generator varies."""
+    blocked: Digest | None = None
+    """The content that the rule is about, where it is another one: an input."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it comes back to the byte."""
+        return self.rule in ("corrected", "confirmed") or (
+            self.rule == "proven" and self.proof is not None and self.proof.tier == "bytes"
+        )
+
+    @property
+    def reason(self) -> str:
+        return self.detail or RULES[self.rule]
 
     @property
     def state(self) -> str:
         return _STATES.get(self.rule, KEPT)
+
+
+def own_finding(
+    take: Digest,
+    proofs: Sequence[Proof],
+    runs: Collection[tuple[Fingerprint, Digest]],
+    here: Callable[[], Fingerprint],
+    corrected: Corrected,
+) -> Finding:
+    """The rule for the take of a recipe in view of itself alone. ``proofs`` are the take's, newest first;
+    ``runs`` what each recorded run gave for the same output, and where; ``here`` asks for this environment's
+    fingerprint, or raises what makes the generator unusable."""
+    if not proofs and all(given == take for _, given in runs):
+        return Finding("unproven")
+    newest = proofs[0] if proofs else None
+    try:
+        now = here()
+    except RegenstoreError as error:
+        return Finding("generator", error.message, newest)
+    valid = [proof for proof in proofs if proof.fingerprint == now]
+    compared = {proof.second for proof in valid} | {take}
+    given = {digest for fingerprint, digest in runs if fingerprint == now}
+    others = tuple(sorted((given | compared) - {take}))
+    if newest is None:
+        return Finding("unproven", others=others)
+    if not valid:
+        names = sorted({*newest.fingerprint, *now})
+        differs = {name: (newest.fingerprint.get(name), now.get(name)) for name in names}
+        changed = {name: pair for name, pair in differs.items() if pair[0] != pair[1]}
+        return Finding("lapsed", "", newest, changed, others=others)
+    weakness, proof = max(((_weakness(proof, corrected), proof) for proof in valid), key=lambda pair: pair[0])
+    if weakness > max(_WEAKNESS.values()):
+        rule = "different"
+    elif given - compared:
+        rule = "varies"
+    else:
+        rule = "corrected" if weakness == 1 else "proven"
+    return Finding(rule, proof=proof, holds=True, others=others)
+
+
+def _weakness(proof: Proof, corrected: Corrected) -> int:
+    """How far what the second run gave is from the take: bytes < corrected < content < equivalent < other."""
+    if proof.second != proof.take and corrected(proof):
+        return 1
+    return _WEAKNESS.get(proof.tier, len(_WEAKNESS) + 1)

@@ -1,17 +1,13 @@
-"""The survey: every content of the store, who refers to it, and whether it may be evicted."""
+"""The survey as a value: every content of the store, who refers to it, and whether it may be evicted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
 
-from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
-from regenstore.objects.result import BlobRecord, Proof
-from regenstore.objects.result_cache import ResultCache
-from regenstore.proof.environments import Environments
+from regenstore.objects.result import Proof
 from regenstore.proof.rules import EVICTABLE, Finding
 
 Confirm = Callable[[Sequence[Digest]], Mapping[Digest, int]]
@@ -29,6 +25,14 @@ class Standing(IntEnum):
     """In the tree of some ref's tip."""
     WORKING = 3
     """In the tree of HEAD or in the index of a worktree, or pending."""
+
+
+STANDINGS = {
+    Standing.DEAD: "no root reaches it",
+    Standing.SUPERSEDED: "only history reaches it",
+    Standing.TIP: "at the tip of a ref",
+    Standing.WORKING: "in a worktree's index or HEAD, or about to be added",
+}
 
 
 @dataclass(frozen=True)
@@ -93,57 +97,3 @@ class Survey:
     complete: bool
     """False where somebody who may need something could not be asked: then nothing unreachable may go."""
     problems: tuple[str, ...]
-
-
-class Holder(Protocol):
-    """One repository that relies on the store, as ``refs`` finds it."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def reachable(self) -> bool: ...
-
-    @property
-    def records(self) -> Mapping[bytes, BlobRecord]: ...
-
-    @property
-    def unreadable(self) -> Mapping[bytes, frozenset[Digest]]: ...
-
-    @property
-    def missing(self) -> frozenset[bytes]: ...
-
-    @property
-    def pending(self) -> Sequence[bytes]: ...
-
-    @property
-    def pins(self) -> Set[str]: ...
-
-    def standing(self, oid: bytes) -> int: ...
-
-
-class Surveyor:
-    """Judges every content of a store. ``environments`` and ``holders`` are asked anew for each survey, after
-    the store was looked at and after ``held`` (the digests that running processes rely on) was read."""
-
-    def __init__(
-        self,
-        store: ContentStore,
-        cache: ResultCache,
-        environments: Callable[[], Environments],
-        holders: Callable[[], Iterable[Holder]],
-        held: Callable[[], Set[Digest]] = frozenset,
-        corrected: Callable[[Proof], bool] = lambda proof: False,
-        confirm: Confirm | None = None,
-    ) -> None:
-        self._store = store
-        self._cache = cache
-        self._environments = environments
-        self._holders = holders
-        self._held = held
-        self._corrected = corrected
-        self._confirm = confirm
-
-    def survey(self) -> Survey:
-        """Look at everything. Nothing is deleted, moved or run, except to ask generators for fingerprints."""
-        raise NotImplementedError

@@ -47,10 +47,16 @@ class Pin:
 
 def pin_name(recipe: Recipe) -> str:
     """The name that a recipe's pin has."""
-    if recipe.key is not None:
-        return recipe.key.hex
-    assert recipe.output.take is not None
-    return _IMPORTED + recipe.output.take.digest.hex
+    take = recipe.output.take
+    return name_of(recipe.key, None if take is None else take.digest)
+
+
+def name_of(key: RecipeKey | None, digest: Digest | None) -> str:
+    """The name of the pin of a key, or of imported media."""
+    if key is not None:
+        return key.hex
+    assert digest is not None
+    return _IMPORTED + digest.hex
 
 
 class Pins:

@@ -16,6 +16,7 @@ from regenstore.objects.hashing import hash_fd
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result_cache import ResultCache
+from regenstore.proof.surveyor import Surveyor
 from regenstore.realise import Realiser
 from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.recipes import ATTRIBUTE
@@ -52,6 +53,7 @@ class Workbench:
     placer: Placer
     registry: Registry
     realiser: Realiser
+    surveyor: Surveyor
 
     # -------------------------------------------------------------------------------- which paths
 

@@ -15,7 +15,7 @@ from tests.conftest import Checkout
 RESTLESS = f"""#!{sys.executable}
 import pathlib, sys
 from PIL import Image
-count = pathlib.Path(__file__).with_suffix(".count")
+count = pathlib.Path(__file__).with_suffix(f".{sys.argv[2]}.count")
 runs = int(count.read_text()) + 1 if count.exists() else 1
 count.write_text(str(runs))
 level = 100 + (runs * 40 % 150 if sys.argv[2] == "far" else 0)

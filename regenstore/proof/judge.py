@@ -1,0 +1,241 @@
+"""Judges contents by what is known of them: the rule, what bringing them back costs, what is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.proof import foundation
+from regenstore.proof.facts import Facts
+from regenstore.proof.rules import EVICTABLE, Corrected, Finding, Fingerprint, own_finding
+from regenstore.proof.survey import Entry, Referrer, Standing, Stored, Survey
+from regenstore.refs.pins import name_of
+
+Here = Callable[[str, str], Fingerprint]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to bring a content back: the recipe to run, and everything that all ways of it are made from."""
+
+    referrer: Referrer
+    inputs: frozenset[Digest]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The rule for one content and its ways back, the one to take first."""
+
+    finding: Finding
+    ways: tuple[Way, ...]
+
+    @property
+    def open(self) -> bool:
+        """Whether it may go if what it is made from can be had."""
+        return self.finding.state == EVICTABLE and self.finding.rule != "confirmed"
+
+    def told(self, rule: str, detail: str = "") -> Judged:
+        """The same, kept by another rule."""
+        return replace(self, finding=replace(self.finding, rule=rule, detail=detail))
+
+
+class Judge:
+    """Applies the rules to facts. ``confirmed`` are the digests that a remote has just confirmed."""
+
+    def __init__(self, facts: Facts, here: Here, corrected: Corrected, confirmed: Mapping[Digest, int]) -> None:
+        self._facts = facts
+        self._here = here
+        self._corrected = corrected
+        self._confirmed = confirmed
+        self._own: dict[tuple[RecipeKey | None, str, Digest], Finding] = {}
+
+    def survey(self) -> Survey:
+        """Every content of the store."""
+        facts = self._facts
+        judged = self.findings(facts.stored)
+        entries = {digest: self.entry(stored, judged[digest]) for digest, stored in facts.stored.items()}
+        problems = [f"{name}: nobody knows what it needs, so nothing is evicted" for name in facts.unknown]
+        problems += [f"{name}: a partial clone without some of its objects" for name in facts.partial]
+        evictable = {digest for digest, entry in entries.items() if entry.evictable}
+        return Survey(entries, self._needed(evictable), not problems, tuple(problems))
+
+    def findings(self, digests: Iterable[Digest]) -> dict[Digest, Judged]:
+        """The rule for each of these, in view of everything that it would be made from."""
+        asked = list(digests)
+        found: dict[Digest, Judged] = {}
+        todo = list(asked)
+        while todo:
+            digest = todo.pop()
+            if digest not in found:
+                found[digest] = judged = self._judged(digest)
+                if judged.open:
+                    todo += [need for way in judged.ways for need in way.inputs]
+        stored, needed = self._facts.stored, self._facts.inputs
+        sound = {digest for digest in found if digest in stored and not self._damaged(digest)}
+        similar = {digest for digest, judged in found.items() if judged.open and not judged.finding.exact}
+        for digest in similar & needed & sound:
+            found[digest] = found[digest].told("needed")
+        ways = {digest: [way.inputs for way in judged.ways] for digest, judged in found.items() if judged.open}
+        laid = foundation.lay(
+            sound - ways.keys(), ways, {d: stored[d].size for d in ways.keys() & sound}, similar & ways.keys()
+        )
+        for digest in ways:
+            if digest not in laid.founded:
+                found[digest] = self._unfounded(found[digest], laid.kept.get(digest), found)
+            elif laid.founded[digest]:
+                way = found[digest].ways[laid.founded[digest]]
+                found[digest] = Judged(self.own(way.referrer), (way,))
+        return {digest: found[digest] for digest in asked}
+
+    # -------------------------------------------------------------------------------- rules
+
+    def own(self, referrer: Referrer) -> Finding:
+        """The rule for one recipe's take in view of itself alone."""
+        name = (referrer.key, referrer.output, referrer.digest)
+        if name not in self._own:
+            self._own[name] = self._alone(referrer)
+        return self._own[name]
+
+    def _alone(self, referrer: Referrer) -> Finding:
+        facts, key = self._facts, referrer.key
+        generator = referrer.generator
+        if key is None or generator is None:
+            return Finding("imported")
+        found = own_finding(
+            referrer.digest,
+            facts.proofs.get((key, referrer.digest), ()),
+            facts.runs.get((key, referrer.output), ()),
+            lambda: self._here(generator, referrer.version),
+            self._corrected,
+        )
+        if found.state == EVICTABLE and self._seconds(referrer, found) is None:
+            return replace(found, rule="cost")
+        return found
+
+    def seconds(self, referrer: Referrer) -> float | None:
+        """What it takes here to run a recipe again, alone: as its proof measured it, else as is told."""
+        return self._seconds(referrer, self.own(referrer))
+
+    def _seconds(self, referrer: Referrer, found: Finding) -> float | None:
+        return found.proof.seconds if found.holds and found.proof is not None else self._facts.seconds(referrer)
+
+    def _judged(self, digest: Digest) -> Judged:
+        """The rule for a content, what it would be made from left out."""
+        judged = self._by_recipes(digest)
+        stored = self._facts.stored.get(digest)
+        if stored is None:
+            return judged
+        if self._damaged(digest):
+            return judged.told("damaged")
+        referrers = self._facts.referrers.get(digest, ())
+        if any(name_of(r.key, r.digest) in self._facts.pins for r in referrers):
+            return judged.told("pinned")
+        confirmed = self._confirmed.get(digest) == stored.size
+        if judged.finding.state != EVICTABLE and not confirmed:
+            return judged
+        if digest in self._facts.held:
+            return judged.told("held")
+        if self._facts.unknown:
+            return judged.told("incomplete", f"{self._facts.unknown[0]}: nobody knows what it needs")
+        if confirmed:
+            return Judged(Finding("confirmed"), judged.ways)
+        if self._facts.partial and all(r.standing == Standing.DEAD for r in referrers):
+            return judged.told("incomplete", f"{self._facts.partial[0]} is a partial clone without some of its objects")
+        return judged
+
+    def _by_recipes(self, digest: Digest) -> Judged:
+        """The rule that the recipes of a content make, and the ways in which they would bring it back."""
+        referrers = self._facts.referrers.get(digest, [])
+        live = [r for r in referrers if r.standing > Standing.DEAD]
+        if live:
+            judged = self._by_live(live)
+        else:
+            able = [r for r in referrers if self.own(r).state == EVICTABLE]
+            able.sort(key=lambda r: not self.own(r).exact)
+            able = [r for r in able if self.own(r).exact == self.own(able[0]).exact] or referrers[:1]
+            if not able:
+                return Judged(Finding("unknown"), ())
+            judged = Judged(self.own(able[0]), tuple(Way(r, frozenset(r.inputs)) for r in able))
+        if digest in self._facts.mentioned and judged.finding.state == EVICTABLE:
+            return judged.told("shared", "a recipe in Git that cannot be read here mentions them")
+        return judged
+
+    def _by_live(self, live: Sequence[Referrer]) -> Judged:
+        """Every one of them has to bring it back."""
+        judged = Judged(self.own(live[0]), (Way(live[0], frozenset(chain.from_iterable(r.inputs for r in live))),))
+        for other in live[1:] if judged.finding.state == EVICTABLE else ():
+            found = self.own(other)
+            if found.state != EVICTABLE:
+                name = "imported media" if other.key is None else f"key:{other.key.short}…"
+                return judged.told("shared", f"{name}: {found.reason}")
+            if not found.exact:
+                judged = replace(judged, finding=found)
+        return judged
+
+    def _damaged(self, digest: Digest) -> bool:
+        size = self._facts.stored[digest].size
+        return any(r.size != size for r in self._facts.referrers.get(digest, ()))
+
+    def _unfounded(self, judged: Judged, blocked: Digest | None, found: Mapping[Digest, Judged]) -> Judged:
+        """It could be made again, if what it is made from could be had."""
+        if blocked is None:
+            return judged.told("inputs", "they need each other")
+        finding = found[blocked].finding
+        reason = "what a second run gave is only like it" if finding.state == EVICTABLE else finding.reason
+        return replace(judged, finding=replace(judged.finding, rule="inputs", detail=reason, blocked=blocked))
+
+    # -------------------------------------------------------------------------------- cost and need
+
+    def entry(self, stored: Stored, judged: Judged) -> Entry:
+        """One content of the store, with what its return would cost."""
+        referrers = tuple(self._facts.referrers.get(stored.digest, ()))
+        way = judged.ways[0] if judged.ways else None
+        return Entry(
+            stored,
+            referrers,
+            judged.finding,
+            max((r.standing for r in referrers), default=Standing.DEAD),
+            None if way is None else self.seconds(way.referrer),
+            None if way is None else self.closure(way.referrer),
+            judged.finding.proof,
+            None if way is None else way.referrer.key,
+        )
+
+    def closure(self, referrer: Referrer) -> float | None:
+        """Seconds to run a recipe with everything that it needs and that is not in the store now."""
+        costs: dict[RecipeKey | None, float] = {}
+        todo = [referrer]
+        while todo:
+            current = todo.pop()
+            if current.key in costs:
+                continue
+            seconds = self.seconds(current)
+            if seconds is None:
+                return None
+            costs[current.key] = seconds
+            for need in current.inputs:
+                if need not in self._facts.stored:
+                    ways = self._by_recipes(need).ways
+                    if not ways:
+                        return None
+                    todo.append(ways[0].referrer)
+        return sum(costs.values())
+
+    def _needed(self, evictable: Set[Digest]) -> frozenset[Digest]:
+        """All that roots need, and what they would need if everything evictable were gone."""
+        facts = self._facts
+        todo = [*facts.inputs, *facts.mentioned, *facts.held]
+        for digest, referrers in facts.referrers.items():
+            if any(r.standing > Standing.DEAD or name_of(r.key, digest) in facts.pins for r in referrers):
+                todo.append(digest)
+        found: set[Digest] = set()
+        while todo:
+            digest = todo.pop()
+            if digest in found:
+                continue
+            found.add(digest)
+            if digest not in facts.stored or digest in evictable:
+                todo += [need for r in facts.referrers.get(digest, ()) for need in r.inputs]
+        return frozenset(found)

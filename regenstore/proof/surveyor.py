@@ -1,0 +1,75 @@
+"""The surveyor: gathers what is known of a store, and has it judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Set
+
+from regenstore.errors import RegenstoreError
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Recipe
+from regenstore.objects.result import Proof
+from regenstore.objects.result_cache import ResultCache
+from regenstore.proof.environments import Environments
+from regenstore.proof.facts import Facts, Holder, gather, of_recipe, referrer
+from regenstore.proof.judge import Judge
+from regenstore.proof.survey import Confirm, Entry, Standing, Stored, Survey
+
+
+class Surveyor:
+    """Judges the contents of a store. ``environments``, ``holders`` and ``held`` (what running processes rely
+    on) are asked anew each time, after the store was looked at."""
+
+    def __init__(
+        self,
+        store: ContentStore,
+        cache: ResultCache,
+        environments: Callable[[], Environments],
+        holders: Callable[[], Iterable[Holder]],
+        held: Callable[[], Set[Digest]] = frozenset,
+        corrected: Callable[[Proof], bool] = lambda proof: False,
+        confirm: Confirm | None = None,
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._environments = environments
+        self._holders = holders
+        self._held = held
+        self._corrected = corrected
+        self._confirm = confirm
+
+    def survey(self) -> Survey:
+        """Every content. Nothing is deleted, moved or made; generators are only asked for fingerprints."""
+        facts = self._gather()
+        with self._environments() as here:
+            survey = Judge(facts, here.of, self._corrected, {}).survey()
+            if self._confirm is None:
+                return survey
+            asked = [d for d, entry in survey.entries.items() if not entry.evictable]
+            try:
+                confirmed = self._confirm(asked)
+            except RegenstoreError as error:
+                problem = f"no remote could be asked: {error.message}"
+                return Survey(survey.entries, survey.needed, survey.complete, (*survey.problems, problem))
+            return Judge(facts, here.of, self._corrected, confirmed).survey() if confirmed else survey
+
+    def judge(self, recipe: Recipe) -> Entry:
+        """The take of one recipe, as if the store had it, and seen from this recipe: what keeps it is its own
+        rule if that does, and else another's."""
+        facts = self._gather()
+        said = of_recipe(recipe)
+        assert said.digest is not None
+        known = facts.referrers.get(said.digest, [])
+        mine = [r for r in known if (r.key, r.output) == (said.key, said.output)]
+        if not mine or mine[0].standing == Standing.DEAD:
+            mine = [referrer(said, said.digest, Standing.WORKING, "worktree")]
+        others = [r for r in known if (r.key, r.output) != (said.key, said.output)]
+        facts.referrers[said.digest] = [*mine, *others]
+        facts.inputs.update(said.inputs)
+        with self._environments() as here:
+            judge = Judge(facts, here.of, self._corrected, {})
+            stored = facts.stored.get(said.digest, Stored(said.digest, said.size, "", (0, 0)))
+            return judge.entry(stored, judge.findings([said.digest])[said.digest])
+
+    def _gather(self) -> Facts:
+        return gather(self._store, self._cache, self._held, self._holders)
