@@ -217,7 +217,7 @@ def may_be_purged(survey: Survey, copy: Copy, elsewhere: bool) -> bool:
     if elsewhere:
         return True
     entry = survey.entries.get(copy.digest)
-    if entry is None or entry.stored.identity != copy.identity:
+    if entry is None:
         return False
     return entry.evictable if copy.tree == CACHE else is_unreachable(survey, entry)
 

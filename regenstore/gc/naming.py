@@ -1,0 +1,35 @@
+"""What contents are called: the paths that they have, or had, in a repository."""
+
+from __future__ import annotations
+
+import os
+
+from regenstore.errors import FormatError
+from regenstore.objects.ids import Digest
+from regenstore.objects.result_cache import ResultCache
+from regenstore.refs.git import Git
+
+_HISTORY = ("rev-list", "--objects", "--missing=allow-any", "--all", "--reflog", "--indexed-objects")
+
+
+def names(git: Git, cache: ResultCache) -> dict[Digest, list[str]]:
+    """Digest -> paths whose recipe records it, those of Git's index first. Only what the result cache knows of
+    blobs is used: ask after a survey. Where Git cannot say, fewer names are given."""
+    paths: dict[bytes, dict[bytes, None]] = {}
+    for entry in git.output("ls-files", "-s", "-z", "--full-name", "--", ":/", check=False).split(b"\0"):
+        head, _, path = entry.partition(b"\t")
+        if path:
+            paths.setdefault(bytes.fromhex(head.split(b" ")[1].decode()), {})[path] = None
+    try:
+        listing = git.output("--no-replace-objects", *_HISTORY)
+    except FormatError:
+        listing = b""
+    for line in listing.splitlines():
+        oid, _, path = line.partition(b" ")
+        if path:
+            paths.setdefault(bytes.fromhex(oid.decode()), {})[path] = None
+    found: dict[Digest, dict[str, None]] = {}
+    for oid, record in cache.blobs(paths).items():
+        if record.digest is not None:
+            found.setdefault(record.digest, {}).update(dict.fromkeys(os.fsdecode(path) for path in paths[oid]))
+    return {digest: list(known) for digest, known in found.items()}
