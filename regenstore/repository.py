@@ -11,13 +11,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from regenstore import config
-from regenstore.errors import NotFound
+from regenstore.errors import NotFound, RegenstoreError
 from regenstore.objects.content_store import ContentStore
 from regenstore.refs.git import BlobReader, Git
+from regenstore.refs.pending import Pending
+from regenstore.refs.registration import own_store, register
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location, locate
-from regenstore.worktree.pending import Pending
 from regenstore.worktree.place import Placer
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from regenstore.objects.result_cache import ResultCache
     from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
+    from regenstore.refs.holders import Holders
+    from regenstore.refs.roots import Roots
     from regenstore.tracked.workbench import Workbench
 
 
@@ -57,7 +60,16 @@ class Repository:
 
     @cached_property
     def store(self) -> ContentStore:
-        return ContentStore(self.settings.store or f"{self.location.common_dir}/regenstore")
+        common, moved = self.location.common_dir, self.settings.store
+        if moved is None:
+            return ContentStore(own_store(common))
+        store = ContentStore(moved, prepared=lambda: register(moved, common))
+        try:
+            if os.path.isdir(moved):
+                register(moved, common)  # whoever only reads from it relies on it too
+        except RegenstoreError:
+            pass  # a store that cannot be written, so nothing can be evicted from here either
+        return store
 
     @cached_property
     def cache(self) -> ResultCache:
@@ -75,7 +87,7 @@ class Repository:
 
     @cached_property
     def pending(self) -> Pending:
-        return Pending(self.location)
+        return Pending(self.location.git_dir)
 
     @cached_property
     def placer(self) -> Placer:
@@ -99,28 +111,31 @@ class Repository:
         return Realiser(self.store, self.cache, self.registry, executor, finder.find)
 
     @cached_property
+    def roots(self) -> Roots:
+        from regenstore.refs.roots import Roots
+
+        where = self.location
+        return Roots(self.git, where.git_dir, where.common_dir, where.index)
+
+    @cached_property
+    def holders(self) -> Holders:
+        from regenstore.refs.holders import Holders
+
+        return Holders(self.roots, self.cache, self.store.root)
+
+    @cached_property
     def surveyor(self) -> Surveyor:
         from regenstore.generators.registry import Registry
         from regenstore.objects.holds import held
         from regenstore.proof.environments import Environments
         from regenstore.proof.surveyor import Surveyor
-        from regenstore.proof.this_repository import ThisRepository
-        from regenstore.refs.roots import Roots
-
-        where = self.location
-        roots = Roots(self.git, where.git_dir, where.common_dir, where.index)
 
         def environments() -> Environments:
             """Asked anew each time: a declared generator may have changed since."""
-            registry = Registry(os.fsdecode(where.top), self.settings.trust_file)
+            registry = Registry(os.fsdecode(self.location.top), self.settings.trust_file)
             return Environments(registry, self.realiser.executor)
 
-        def holders() -> list[ThisRepository]:
-            pending = list(self.pending.paths().values())
-            remember = os.path.isdir(self.store.root)
-            return [ThisRepository(self.git, roots, self.cache, pending, remember)]
-
-        return Surveyor(self.store, self.cache, environments, holders, lambda: held(self.store.root))
+        return Surveyor(self.store, self.cache, environments, self.holders.holders, lambda: held(self.store.root))
 
     @cached_property
     def workbench(self) -> Workbench:
@@ -146,7 +161,7 @@ class Repository:
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
-        for name in ("realiser", "surveyor", "workbench"):
+        for name in ("realiser", "holders", "surveyor", "workbench"):
             self.__dict__.pop(name, None)
         if "store" in self.__dict__:
             self.store.holds.release()

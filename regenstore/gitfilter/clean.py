@@ -20,9 +20,9 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.scan import scan_take
 from regenstore.refs.git import BlobReader, blob_id, file_blob_id
+from regenstore.refs.pending import Pending
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.link import Linker
-from regenstore.worktree.pending import Pending
 
 if TYPE_CHECKING:
     from regenstore.objects.result_cache import ResultCache

@@ -17,7 +17,7 @@ from regenstore.gitfilter.process import Payload, Request, Stored
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.scan import scan_take
-from regenstore.worktree.pending import Pending
+from regenstore.refs.pending import Pending
 from regenstore.worktree.place import Placement, Placer
 
 RECIPE_LIMIT = 4 << 20

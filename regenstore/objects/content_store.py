@@ -18,7 +18,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from regenstore.errors import FormatError, StorageError
 from regenstore.objects import durable, store_format
@@ -37,8 +37,10 @@ _SYNC_WHOLE = 32  # from so many contents on, one pass over the file system is c
 class ContentStore:
     """Contents below one folder. Cheap to construct: touches nothing before the first use."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, prepared: Callable[[], None] | None = None) -> None:
+        """``prepared`` is called whenever the folders have been made: whoever shares the store says so then."""
         self.root = root
+        self._prepared = prepared
         self.holds = Holds(root)
         self._folders: set[str] = set()
         self._unsettled: list[str] = []
@@ -149,6 +151,8 @@ class ContentStore:
             for name in ("", "tmp", "leases", *TREES):
                 self._make(f"{self.root}/{name}".rstrip("/"))
         store_format.create(self.root)
+        if self._prepared is not None:
+            self._prepared()
 
     def temp_path(self, prefix: str = "put") -> str:
         """A fresh name in ``tmp/``, on the contents' file system; nothing is created."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Take
@@ -84,9 +85,9 @@ class MadeOutput:
     fingerprint: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class BlobRecord:
-    """What a recipe blob in Git says, kept for ever because blobs never change."""
+class BlobRecord(NamedTuple):
+    """What a recipe blob in Git says, kept for ever because blobs never change. (A tuple, because there are
+    tens of thousands.)"""
 
     oid: bytes
     key: RecipeKey | None

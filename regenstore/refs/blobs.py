@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
@@ -25,13 +26,16 @@ _AT_ONCE = 16 << 20
 
 @dataclass(frozen=True)
 class RecipeBlobs:
-    """What some blobs of Git say; those that are no recipes are in neither mapping."""
+    """What some blobs of Git say; what is not there is in none of these."""
 
     records: dict[bytes, BlobRecord] = field(default_factory=dict)
     unreadable: dict[bytes, frozenset[Digest]] = field(default_factory=dict)
     """Blobs that look like recipes and cannot be read -> the digests they mention."""
     missing: frozenset[bytes] = frozenset()
     """Objects that a partial clone lacks: where there are any, nobody knows all that is live."""
+
+    plain: frozenset[bytes] = frozenset()
+    """Blobs that are no recipes and never become any."""
 
     @property
     def digests(self) -> set[Digest]:
@@ -70,7 +74,7 @@ def read_blobs(git: Git, cache: ResultCache, oids: Iterable[bytes], *, remember:
     found.records.update((record.oid, record) for record in fresh)
     if remember:
         cache.add_blobs(fresh, plain)
-    return found
+    return replace(found, plain=frozenset(chain(plain_known, plain)))
 
 
 def read_texts(git: Git, oids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes | None]]:

@@ -12,6 +12,12 @@ from types import TracebackType
 
 from regenstore.errors import FormatError, NotFound
 
+REPOSITORY_VARIABLES = (
+    "GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_PREFIX",
+)  # fmt: skip
+"""Where a git command or hook that runs us keeps its own repository."""
+
 
 class Git:
     """Runs git in one folder, with the environment that this process has."""
@@ -40,6 +46,14 @@ class Git:
         """The one line that a command prints, or None when it fails."""
         done = self.run(*args, check=False)
         return None if done.returncode else done.stdout.decode(errors="surrogateescape").rstrip("\n")
+
+
+def elsewhere(folder: str, git_dir: str | None = None, *, forget: Sequence[str] = REPOSITORY_VARIABLES) -> Git:
+    """Git for the repository of a Git folder, else for the one that it finds, whatever the environment says
+    of another one."""
+    unset = [part for name in forget for part in ("-u", name)]
+    chosen = () if git_dir is None else (f"--git-dir={git_dir}",)
+    return Git(folder, program="env", options=(*unset, "git", *chosen))
 
 
 class BlobReader:

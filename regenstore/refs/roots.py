@@ -4,37 +4,36 @@ Refs (branches, remote-tracking, tags, notes, stash, pins), HEAD, index and refl
 what stands in the files of an operation that stopped in the middle (merge, rebase, cherry-pick, revert,
 bisect). When in doubt it is a root: any object id in any such file counts.
 
-Git does the walk: one ``rev-list`` process gives all blobs. Objects that nothing names (dropped stashes,
-``hash-object -w``) are no roots' objects, although Git keeps them for a while.
+Git does the walk: one ``rev-list`` process gives all blobs, and two more those at the tips. Objects that
+nothing names (dropped stashes, ``hash-object -w``) are no roots' objects, although Git keeps them for a while.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import NamedTuple, TypeVar
 
 from regenstore.errors import FormatError
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.blobs import RecipeBlobs, read_blobs
-from regenstore.refs.git import Git
+from regenstore.refs.git import Git, elsewhere
+from regenstore.refs.root_files import OWN_REFS, RootFiles
+
+T = TypeVar("T")
 
 # A replaced object stays reachable by itself, and its replacement by its own ref.
 _LIST = ("--no-replace-objects", "rev-list", "--objects", "--no-object-names")
 _BLOBS_ONLY = ("--filter=object:type=blob", "--filter-provided-objects")
-_PSEUDO = re.compile(r"[A-Z][A-Z_]*\Z")
-_STOPPED = ("rebase-merge", "rebase-apply", "sequencer")
-_OID = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
-_TODO = re.compile(rb"^[a-z]+ (?:-[cC] )?([0-9a-f]{4,39})(?= |$)", re.MULTILINE)  # cherry-pick shortens ids here
-_MAX_FILE = 64 << 20
-_OWN_REFS = ("refs/bisect", "refs/worktree", "refs/rewritten")
-"""The refs that each worktree, also the main one, has for itself: from another one Git does not list them."""
 _REFTABLE_PSEUDO = (
     "MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "ORIG_HEAD", "BISECT_HEAD",
     "BISECT_EXPECTED_REV", "AUTO_MERGE", "MERGE_AUTOSTASH", "NOTES_MERGE_PARTIAL",
 )  # fmt: skip
-_EVERYTHING = ("--all", "--reflog", "--indexed-objects")
+_ID = re.compile(r"(?:[0-9a-f]{64}|[0-9a-f]{40})\Z")
 _FIND_OBJECTS = 500
 """From so many blobs on, Git lists all changes and they are sought here: a command line has its limits."""
 
@@ -46,6 +45,27 @@ class Live:
 
     blobs: frozenset[bytes]
     missing: frozenset[bytes] = frozenset()
+    tips: frozenset[bytes] = frozenset()
+    """Those in the trees of what refs lead to."""
+    working: frozenset[bytes] = frozenset()
+    """Those in the trees of HEADs and in the indexes of all worktrees, every side of a path in conflict."""
+
+
+class Listed(NamedTuple):
+    """Blobs as Git lists them, newest first, and what is missing of them."""
+
+    blobs: list[bytes]
+    missing: list[bytes]
+
+
+@dataclass(frozen=True)
+class Points:
+    """The objects that roots name: refs and HEADs; reflogs. ``sure`` when that is all there is, and all of it
+    exists: then what they reach only grows when names are added."""
+
+    tips: frozenset[bytes]
+    logged: frozenset[bytes]
+    sure: bool
 
 
 @dataclass(frozen=True)
@@ -65,35 +85,41 @@ class Roots:
     """
 
     def __init__(self, git: Git, git_dir: str, common_dir: str, index: str) -> None:
-        self._git = git
+        self.git = git
+        self._apart = False
         self._common = common_dir
+        self.files = RootFiles(common_dir)
         # With an index of the caller's, Git would leave out the worktree's own.
         self._other_index = os.path.realpath(index) != os.path.realpath(f"{git_dir}/index")
+
+    @classmethod
+    def of_another(cls, common_dir: str) -> Roots:
+        """Those of a repository that is not the one that the environment may name."""
+        made = cls(elsewhere(common_dir, common_dir), common_dir, common_dir, f"{common_dir}/index")
+        made._apart = True
+        return made
 
     def live(self) -> Live:
         """All blobs that any root reaches, recipes or not. Raises FormatError (``git-failed``) if a ref, a
         HEAD or an index leads to something damaged; what an operation left behind may lead nowhere."""
-        extra = [tip.oid for tip in self._resolve(self._extra())]
-        try:
-            found = self._list(self._git, _EVERYTHING, extra)
-        except FormatError:
-            if not extra:
-                raise
-            # ORIG_HEAD and its like keep nothing from Git's own gc: half of what they reach may be gone.
-            found = self._list(self._git, _EVERYTHING, ())
-            for oid in extra:
-                try:
-                    found = _join(found, self._list(self._git, ("--missing=allow-any",), [oid]))
-                except FormatError:
-                    continue
-        if self._other_index:
-            found = _join(found, self._list(self._plain(self._common), ("--indexed-objects",), ()))
-        return found
+        working = self.in_worktrees()  # first: what is committed meanwhile was here before
+        reached, tips = at_once(self.reached, self.in_tips)
+        missing = frozenset(chain(reached.missing, tips.missing, working.missing))
+        blobs = frozenset(chain(reached.blobs, working.blobs))
+        return Live(blobs, missing, frozenset(tips.blobs), frozenset(working.blobs))
+
+    def oldest_first(self) -> list[bytes]:
+        """The same blobs in the order in which they came."""
+        return list(dict.fromkeys(reversed([*self.in_worktrees().blobs, *self.reached().blobs])))
 
     def recipes(self, cache: ResultCache, *, remember: bool) -> RecipeBlobs:
         """What all live recipe blobs say; see :func:`regenstore.refs.blobs.read_blobs`."""
         live = self.live()
-        return replace(read_blobs(self._git, cache, live.blobs, remember=remember), missing=live.missing)
+        return replace(self.say(cache, live.blobs, remember=remember), missing=live.missing)
+
+    def say(self, cache: ResultCache, blobs: Iterable[bytes], *, remember: bool) -> RecipeBlobs:
+        """What some blobs say; see :func:`regenstore.refs.blobs.read_blobs`."""
+        return read_blobs(self.git, cache, blobs, remember=remember)
 
     def names(self, blobs: Iterable[bytes]) -> dict[bytes, list[str]]:
         """The names of the roots that reach each of these blobs: HEADs and refs first, then indexes, stopped
@@ -107,7 +133,7 @@ class Roots:
         reached = self._reached(list(wanted), {tip.oid for tip in tips if tip.kind == "commit"})
         for tip in before:
             self._note(tip, wanted, reached, found)
-        for prefix, folder in self._worktrees():
+        for prefix, folder in self.files.worktrees():
             listing = self._plain(folder).output("ls-files", "-s", "-z", "--", ":/")
             for entry in filter(None, listing.split(b"\0")):
                 oid = wanted.get(entry.split(b" ", 2)[1].decode())
@@ -119,23 +145,86 @@ class Roots:
 
     # -------------------------------------------------------------------------------- the walk
 
-    def _list(self, git: Git, options: Sequence[str], tips: Sequence[str]) -> Live:
+    def reached(self) -> Listed:
+        """What everything but the indexes reaches."""
+        everything = ("--all", "--reflog")
+        extra = [tip.oid for tip in self._resolve(self._extra())]
+        try:
+            return self._list(self.git, everything, extra)
+        except FormatError:
+            if not extra:
+                raise
+        # ORIG_HEAD and its like keep nothing from Git's own gc: half of what they reach may be gone.
+        found = self._list(self.git, everything, ())
+        for oid in extra:
+            try:
+                found = _join(found, self._list(self.git, ("--missing=allow-any",), [oid]))
+            except FormatError:
+                continue
+        return found
+
+    def reached_since(self, new: Iterable[bytes], old: Iterable[bytes]) -> Listed:
+        """What new points reach, without most of what the old ones do."""
+        return self._list(self.git, (), [*(oid.hex() for oid in new), *(f"^{oid.hex()}" for oid in old)])
+
+    def in_tips(self) -> Listed:
+        """What is in the trees of tips."""
+        return self._list(self.git, ("--no-walk", "--all"), ())
+
+    def in_worktrees(self) -> Listed:
+        """What is in the trees of HEADs and in the indexes."""
+        heads = [tip.oid for tip in self._resolve(self._heads()) if tip.kind == "commit"]
+        found = self._list(self.git, ("--no-walk", "--indexed-objects"), heads)
+        if self._other_index:
+            found = _join(found, self._list(self._plain(self._common), ("--indexed-objects",), ()))
+        return found
+
+    def points(self, known: frozenset[bytes] = frozenset()) -> Points:
+        """The objects that roots name now; those ``known`` from reflogs before are not looked for again."""
+        refs = self._plain(self._common).output("for-each-ref", "--format=%(objectname)").decode().split()
+        tips = frozenset(map(bytes.fromhex, [*refs, *(tip.oid for tip in self._resolve(self._heads()))]))
+        logged = frozenset(bytes.fromhex(oid) for _, oid in self.files.logged())
+        named = tips | logged
+        left = (oid if _ID.match(oid) else "" for _, oid in self._extra())
+        sure = (
+            not (self._other_index or self.files.partial or self.files.reftable)
+            and all(oid and bytes.fromhex(oid) in named for oid in left)
+            and "missing" not in self.kinds(logged - tips - known)
+        )
+        return Points(tips, logged, sure)
+
+    def covered(self, gone: Collection[bytes], by: Iterable[bytes]) -> bool:
+        """Whether all that points reach is reached from others too. Says no for all but commits."""
+        if self.kinds(gone) - {"commit"}:
+            return False
+        lines = "".join([*(f"{oid.hex()}\n" for oid in gone), *(f"^{oid.hex()}\n" for oid in by)]).encode()
+        return not self.git.output("--no-replace-objects", "rev-list", "-1", "--stdin", stdin=lines)
+
+    def kinds(self, oids: Iterable[bytes]) -> set[str]:
+        """The kinds that objects have; ``missing`` is one."""
+        asked = "".join(f"{oid.hex()}\n" for oid in oids).encode()
+        if not asked:
+            return set()
+        told = self.git.output(
+            "--no-replace-objects", "cat-file", "--batch-check=%(objecttype)", "--buffer", stdin=asked
+        )
+        return {line.split(" ")[-1] for line in told.decode().splitlines()}
+
+    def _list(self, git: Git, options: Sequence[str], tips: Sequence[str]) -> Listed:
         lines = "".join(f"{tip}\n" for tip in tips).encode()
-        if not self._partial():
+        if not self.files.partial:
             output = git.output(*_LIST, *_BLOBS_ONLY, *options, "--stdin", stdin=lines)
-            return Live(frozenset(bytes.fromhex(line.decode()) for line in output.splitlines()))
+            return Listed(_raw(output.splitlines()), [])
         # Git would fetch what is not here, one by one. Told not to, it names what is missing; with a filter
         # by type it would pass over missing trees in silence, so the types are looked up afterwards.
         output = git.output(*_LIST, "--missing=print", *options, "--stdin", stdin=lines)
         listed = output.splitlines()
-        gone = frozenset(bytes.fromhex(line[1:].decode()) for line in listed if line.startswith(b"?"))
+        gone = [line[1:] for line in listed if line.startswith(b"?")]
         here = [line for line in listed if not line.startswith(b"?")]
         kinds = git.output("cat-file", "--batch-check=%(objecttype)", "--buffer", stdin=b"\n".join([*here, b""]))
-        blobs = (oid for oid, kind in zip(here, kinds.splitlines(), strict=True) if kind == b"blob")
-        return Live(frozenset(bytes.fromhex(oid.decode()) for oid in blobs), gone)
-
-    def _partial(self) -> bool:
-        return any(name.endswith(".promisor") for name in _names(f"{self._common}/objects/pack"))
+        return Listed(
+            _raw(oid for oid, kind in zip(here, kinds.splitlines(), strict=True) if kind == b"blob"), _raw(gone)
+        )
 
     def _reached(self, wanted: Sequence[str], tips: set[str]) -> dict[str, set[str]]:
         """Commit -> those of the wanted blobs that it or an ancestor holds, for the given commits. A blob that
@@ -143,7 +232,7 @@ class Roots:
         if not tips:
             return {}
         lines = "".join(f"{tip}\n" for tip in sorted(tips)).encode()
-        graph = self._git.output(
+        graph = self.git.output(
             "--no-replace-objects", "rev-list", "--parents", "--topo-order", "--reverse", "--stdin", stdin=lines
         )
         few = [f"--find-object={oid}" for oid in wanted] if len(wanted) <= _FIND_OBJECTS else []
@@ -151,7 +240,7 @@ class Roots:
         bit = {oid.encode(): 1 << n for n, oid in enumerate(wanted)}
         brought: dict[bytes, int] = {}
         commit = b""
-        for line in self._git.output("--no-replace-objects", *diff, stdin=graph).splitlines():
+        for line in self.git.output("--no-replace-objects", *diff, stdin=graph).splitlines():
             if not line.startswith(b":"):
                 commit = line.split(b" ")[0]
             elif (mask := bit.get(line.split(b" ", 4)[3])) is not None:
@@ -178,7 +267,7 @@ class Roots:
     ) -> None:
         """Write a tip's name beside each wanted blob that it reaches."""
         if tip.kind == "tree":
-            listing = self._git.output("ls-tree", "-r", "-z", tip.oid, check=False)
+            listing = self.git.output("ls-tree", "-r", "-z", tip.oid, check=False)
             held = {entry.split(b"\t")[0].split(b" ")[-1].decode() for entry in listing.split(b"\0")}
         else:
             held = {tip.oid} if tip.kind == "blob" else reached.get(tip.oid, set())
@@ -189,13 +278,16 @@ class Roots:
 
     def _named(self) -> tuple[list[Tip], list[Tip]]:
         """All named tips: HEADs and refs; stopped operations and reflogs."""
-        before = [(f"{prefix}HEAD", f"{prefix}HEAD") for prefix, _ in self._worktrees()]
+        before = self._heads()
         listing = self._plain(self._common).output("for-each-ref", "--format=%(objectname) %(refname)")
         for line in listing.decode(errors="surrogateescape").splitlines():
             oid, _, name = line.partition(" ")
             before.append((name, oid))
-        after = [*self._extra(), *self._logged()]
+        after = [*self._extra(), *self.files.logged()]
         return self._resolve(before), self._resolve(after)
+
+    def _heads(self) -> list[tuple[str, str]]:
+        return [(f"{prefix}HEAD", f"{prefix}HEAD") for prefix, _ in self.files.worktrees()]
 
     def _resolve(self, tips: Iterable[tuple[str, str]]) -> list[Tip]:
         """Names with expressions as tips; an expression that leads to nothing here is left out."""
@@ -214,79 +306,34 @@ class Roots:
 
     def _extra(self) -> Iterator[tuple[str, str]]:
         """What ``rev-list --all --reflog --indexed-objects`` does not know: (name, expression)."""
-        for prefix, folder in self._worktrees():
-            for name in _files(folder):
-                if _PSEUDO.match(name) and name != "HEAD":
-                    yield from ((prefix + name, oid) for oid in _ids(f"{folder}/{name}"))
-            for kind in (*_STOPPED, *_OWN_REFS):
-                for path in _walk(f"{folder}/{kind}"):
-                    name = f"{prefix}{kind}/{path}"
-                    yield from ((name, oid) for oid in _ids(f"{folder}/{kind}/{path}"))
+        yield from self.files.left()
+        for prefix, folder in self.files.worktrees():
             if os.path.isdir(f"{folder}/reftable"):
                 # Here these are no files; Git answers for their names.
                 yield from ((prefix + name, f"{prefix or 'main-worktree/'}{name}") for name in _REFTABLE_PSEUDO)
                 form = "--format=%(objectname) %(refname)"
-                for line in self._plain(folder).output("for-each-ref", form, *_OWN_REFS).decode().splitlines():
+                for line in self._plain(folder).output("for-each-ref", form, *OWN_REFS).decode().splitlines():
                     oid, _, name = line.partition(" ")
                     yield prefix + name, oid
 
-    def _logged(self) -> Iterator[tuple[str, str]]:
-        for prefix, folder in self._worktrees():
-            for path in _walk(f"{folder}/logs"):
-                ids = dict.fromkeys(
-                    oid for line in _read(f"{folder}/logs/{path}").splitlines() for oid in _OID.findall(line[:130])
-                )
-                yield from ((f"{prefix}{path} (reflog)", oid.decode()) for oid in ids if oid.strip(b"0"))
-
-    def _worktrees(self) -> list[tuple[str, str]]:
-        """``(what Git puts before its names, its folder)``: the main worktree, then the linked ones."""
-        linked = sorted(_names(f"{self._common}/worktrees"))
-        return [("", self._common), *((f"worktrees/{n}/", f"{self._common}/worktrees/{n}") for n in linked)]
-
     def _plain(self, git_dir: str) -> Git:
         """Git in one worktree's folder, with that worktree's own index."""
-        option = f"--git-dir={git_dir}"
+        if self._apart:
+            return elsewhere(git_dir, git_dir)
         if self._other_index:
-            return Git(self._git.cwd, program="env", options=("-u", "GIT_INDEX_FILE", "git", option))
-        return Git(self._git.cwd, options=(option,))
+            return elsewhere(os.fsdecode(self.git.cwd), git_dir, forget=("GIT_INDEX_FILE",))
+        return Git(self.git.cwd, options=(f"--git-dir={git_dir}",))
 
 
-def _join(one: Live, other: Live) -> Live:
-    return Live(one.blobs | other.blobs, one.missing | other.missing)
+def at_once(*asked: Callable[[], T]) -> list[T]:
+    """Ask Git several things at the same time."""
+    with ThreadPoolExecutor(len(asked)) as threads:
+        return [told.result() for told in [threads.submit(question) for question in asked]]
 
 
-def _ids(path: str) -> Iterator[str]:
-    """All object ids in a file, also the shortened ones of a list of things to do."""
-    data = _read(path)
-    for oid in dict.fromkeys(_OID.findall(data)):
-        if oid.strip(b"0"):
-            yield oid.decode()
-    for short in dict.fromkeys(_TODO.findall(data)):
-        yield f"{short.decode()}^{{commit}}"
+def _join(one: Listed, other: Listed) -> Listed:
+    return Listed(one.blobs + other.blobs, one.missing + other.missing)
 
 
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(_MAX_FILE)
-    except OSError:
-        return b""
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _files(folder: str) -> list[str]:
-    return sorted(name for name in _names(folder) if os.path.isfile(f"{folder}/{name}"))
-
-
-def _walk(folder: str) -> Iterator[str]:
-    """Files below a folder, as paths relative to it."""
-    for base, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            yield os.path.relpath(f"{base}/{name}", folder)
+def _raw(names: Iterable[bytes]) -> list[bytes]:
+    return [bytes.fromhex(name.decode()) for name in names]

@@ -19,12 +19,12 @@ from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.surveyor import Surveyor
 from regenstore.realise import Realiser
 from regenstore.refs.git import BlobReader, Git
+from regenstore.refs.pending import Pending
 from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.worktree.attribution import attribute
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
-from regenstore.worktree.pending import Pending
 from regenstore.worktree.place import Identity, Placer, identity
 
 

@@ -1,4 +1,4 @@
-"""Recipes that the worktree holds for a path and Git's index does not yet.
+"""Pending recipes: what a worktree holds for a path and Git's index does not yet. Each is a root.
 
 ``new``, ``set``, ``record`` and their kin place a medium and keep its recipe here, so that the next clean
 of exactly these bytes at exactly this path gives that recipe, also when an older recipe has the same
@@ -12,16 +12,15 @@ import shutil
 
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
-from regenstore.worktree.location import Location
 
 FOLDER = "regenstore-pending"
 
 
 class Pending:
-    """The pending recipes of one worktree."""
+    """The pending recipes of the worktree whose Git folder is given."""
 
-    def __init__(self, location: Location) -> None:
-        self.folder = f"{location.git_dir}/{FOLDER}"
+    def __init__(self, git_dir: str) -> None:
+        self.folder = f"{git_dir}/{FOLDER}"
 
     def __bool__(self) -> bool:
         """Whether there may be any; one system call."""
@@ -53,15 +52,18 @@ class Pending:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def paths(self) -> dict[bytes, bytes]:
-        """All pending recipe texts by path."""
+        """All pending recipe texts by path. Raises OSError for one that is there and cannot be read."""
         found = {}
         try:
             names = os.listdir(self.folder)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         for name in names:
-            with open(f"{self.folder}/{name}", "rb") as file:
-                path, _, text = file.read().partition(b"\0")
+            try:
+                with open(f"{self.folder}/{name}", "rb") as file:
+                    path, _, text = file.read().partition(b"\0")
+            except FileNotFoundError:
+                continue  # it was added, or checked out over, meanwhile
             if os.path.basename(self._file(path)) == name:
                 found[path] = text
         return found

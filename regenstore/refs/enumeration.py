@@ -1,0 +1,125 @@
+"""What a repository holds, asked of Git only as far as it changed.
+
+Nothing that is a root changed: what was kept the last time is the answer. Names were only added: what they
+reach is added. Anything else, and every doubt, is a full walk. The answer is always what a full walk gives.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from regenstore.errors import FormatError, StorageError
+from regenstore.objects import durable
+from regenstore.objects.result_cache import ResultCache
+from regenstore.refs import held as files
+from regenstore.refs.held import REACHED, TIP, WORKING, Basis, Held
+from regenstore.refs.pending import Pending
+from regenstore.refs.pins import Pins
+from regenstore.refs.roots import Listed, Points, Roots, at_once
+
+UNCHANGED, ADDED, FULL = "unchanged", "added", "full"
+
+
+@dataclass(frozen=True)
+class Enumerated:
+    """What is held, and which way it was found."""
+
+    held: Held
+    how: str
+
+
+class Enumeration:
+    """Of one repository. What it holds is kept at ``path`` under its name, when there is a path and as far as
+    it can be written."""
+
+    def __init__(self, roots: Roots, cache: ResultCache, path: str | None, name: str) -> None:
+        self._roots = roots
+        self._cache = cache
+        self._path = path
+        self._name = name
+
+    def run(self) -> Enumerated:
+        """Everything that the repository holds. Raises FormatError (``git-failed``), StorageError."""
+        roots = self._roots
+        with durable.storage_errors(roots.files.common):
+            # First what is pending: 'git add' takes it from there to the index.
+            pending = tuple(text for _, folder in roots.files.worktrees() for text in Pending(folder).paths().values())
+            before = roots.files.stamp()
+            old = None if self._path is None else files.load(self._path, self._name)
+            if old is not None and before and old.basis.stamp == before:
+                found = Enumerated(self._unchanged(old, pending), UNCHANGED)
+            else:
+                found = self._changed(old, before, pending)
+        if self._path is not None and found.held is not old:
+            try:
+                files.save(self._path, self._name, found.held)
+            except StorageError:
+                pass  # the next time takes longer
+        return found
+
+    def _unchanged(self, old: Held, pending: tuple[bytes, ...]) -> Held:
+        held = old if pending == old.pending else replace(old, pending=pending, told=time.time())
+        if old.unreadable:
+            # A newer program may have learned to read them.
+            said = self._roots.say(self._cache, old.unreadable, remember=True)
+            if said.records:
+                held = replace(held, records={**old.records, **said.records}, unreadable=said.unreadable)
+        return held
+
+    def _changed(self, old: Held | None, before: bytes, pending: tuple[bytes, ...]) -> Enumerated:
+        roots = self._roots
+        found = self._asked(old)
+        if found.how == ADDED and roots.files.stamp() != before:
+            found = self._asked(None)  # somebody is at work: only a walk by Git alone is right then
+        pins = frozenset(pin.name for pin in Pins(roots.git).all())
+        sound = found.held.basis.shape and before and roots.files.stamp() == before
+        basis = replace(found.held.basis, stamp=before) if sound else Basis()
+        return replace(found, held=replace(found.held, pending=pending, pins=pins, told=time.time(), basis=basis))
+
+    def _asked(self, old: Held | None) -> Enumerated:
+        roots = self._roots
+        points = roots.points(frozenset() if old is None else old.basis.logged)
+        shape = roots.files.shape()
+        more = None if old is None or not points.sure or old.basis.shape != shape else self._since(old.basis, points)
+        working = roots.in_worktrees()  # before refs: what is committed meanwhile was here
+        marks: dict[bytes, int] = {}
+        if old is None or more is None:
+            reached, tips = at_once(roots.reached, roots.in_tips)
+        else:
+            reached, tips = more, roots.in_tips()
+            marks = {oid: REACHED for oid, mark in old.marks.items() if mark & REACHED}
+        for bit, listed in ((REACHED, reached), (TIP, tips), (WORKING, working)):
+            for oid in listed.blobs:
+                marks[oid] = marks.get(oid, 0) | bit
+        held = self._told(old, marks, more is not None)
+        missing = frozenset([*reached.missing, *tips.missing, *working.missing])
+        basis = Basis(b"", shape, points.tips, points.logged) if points.sure else Basis()
+        return Enumerated(replace(held, missing=missing, basis=basis), FULL if more is None else ADDED)
+
+    def _since(self, basis: Basis, points: Points) -> Listed | None:
+        """What is reached now and was not before; None where more than that changed."""
+        before, now = basis.tips | basis.logged, points.tips | points.logged
+        gone = before - now
+        try:
+            if gone and not self._roots.covered(gone, points.tips):
+                return None
+            return self._roots.reached_since(now - before, basis.tips)
+        except FormatError:
+            return None  # whatever it is, the full walk says it better
+
+    def _told(self, old: Held | None, marks: Mapping[bytes, int], added: bool) -> Held:
+        """What the marked blobs say; what they said before is not asked again."""
+        records = {} if old is None else {oid: told for oid in marks if (told := old.records.get(oid)) is not None}
+        plain = frozenset() if old is None else old.plain
+        unknown = [oid for oid in marks if oid not in records and oid not in plain]
+        said = self._roots.say(self._cache, unknown, remember=self._path is not None)
+        records.update(said.records)
+        plain |= said.plain
+        return Held(
+            records,
+            {oid: marks[oid] for oid in (*records, *said.unreadable)},
+            said.unreadable,
+            plain=plain if added else plain & marks.keys(),
+        )

@@ -1,0 +1,201 @@
+"""What a repository held when it was last asked: its live recipes, where each stands, what is pending and
+pinned, and on which roots that rests. One file beside the database keeps it, for two uses: the next time only
+what changed has to be asked of Git, and a repository that cannot be reached keeps what it last held.
+
+The file checks itself: one that is cut off, damaged, of another version or of another repository is not
+there. Layout: magic, length of the JSON part, the JSON part, the columns one after the other, BLAKE3 of all
+of it. Numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, chain
+from typing import Any
+
+from regenstore.objects import durable
+from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.result import BlobRecord
+
+REACHED, TIP, WORKING = 1, 2, 4
+"""Marks of a live blob: commits, reflogs and the like reach it; it is in the tree of a ref's tip; it is in
+HEAD's tree or the index of a worktree."""
+_MAGIC = b"regenstore held 1\n"
+_TRAILER = 32
+_TEXTS = ("output", "generator", "version", "media_type")
+_NOTHING = bytes(32)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The roots that a :class:`Held` rests on."""
+
+    stamp: bytes = b""
+    """Of everything that is a root; empty where it may not be relied on."""
+    shape: bytes = b""
+    """Of what changes history without changing a root: grafts, shallow, alternates."""
+    tips: frozenset[bytes] = frozenset()
+    """Objects that refs and HEADs lead to."""
+    logged: frozenset[bytes] = frozenset()
+    """Objects that reflogs name."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The live recipes of one repository."""
+
+    records: Mapping[bytes, BlobRecord] = field(default_factory=dict)
+    marks: Mapping[bytes, int] = field(default_factory=dict)
+    """Of every blob in ``records`` and ``unreadable``."""
+    unreadable: Mapping[bytes, frozenset[Digest]] = field(default_factory=dict)
+    missing: frozenset[bytes] = frozenset()
+    pending: tuple[bytes, ...] = ()
+    """Recipe texts."""
+    pins: frozenset[str] = frozenset()
+    told: float = 0.0
+    """When, in seconds since the epoch."""
+    basis: Basis = Basis()
+    plain: frozenset[bytes] = frozenset()
+    """Live blobs that are no recipes."""
+
+    def standing(self, oid: bytes) -> int:
+        """How near a live blob is to somebody's work: 3 in a worktree, 2 at a tip, 1 in history only."""
+        mark = self.marks[oid]
+        return 3 if mark & WORKING else 2 if mark & TIP else 1
+
+
+def save(path: str, repository: str, held: Held) -> None:
+    """Keep it, durably; raises StorageError."""
+    durable.write_file(path, encode(repository, held))
+
+
+def load(path: str, repository: str) -> Held | None:
+    """What was kept for a repository, or None where there is nothing that can be relied on."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError:
+        return None
+    return decode(repository, data)
+
+
+def encode(repository: str, held: Held) -> bytes:
+    """The file's bytes. ``repository`` says whose they are."""
+    records = list(held.records.values())
+    n = len(records)
+    texts, choices = _choices(records)
+    inputs = [item.raw for record in records for item in record.inputs]
+    size = len(next(chain(held.records, held.plain), b""))
+    meta = {
+        "repository": repository,
+        "told": held.told,
+        "records": n,
+        "inputs": len(inputs),
+        "oid_size": size,
+        "texts": texts,
+        "unreadable": [
+            [oid.hex(), held.marks[oid], sorted(digest.hex for digest in mentioned)]
+            for oid, mentioned in held.unreadable.items()
+        ],
+        "missing": _hexes(held.missing),
+        "pending": [text.decode("latin-1") for text in held.pending],
+        "pins": sorted(held.pins),
+        "stamp": held.basis.stamp.hex(),
+        "shape": held.basis.shape.hex(),
+        "tips": _hexes(held.basis.tips),
+        "logged": _hexes(held.basis.logged),
+    }
+    head = json.dumps(meta, separators=(",", ":")).encode()
+    columns = [
+        b"".join(record.oid for record in records),
+        bytes(held.marks[record.oid] for record in records),
+        bytes((record.key is not None) | (record.digest is not None) << 1 for record in records),
+        b"".join(_NOTHING if record.key is None else record.key.raw for record in records),
+        b"".join(_NOTHING if record.digest is None else record.digest.raw for record in records),
+        struct.pack(f"<{n}Q", *(record.size for record in records)),
+        struct.pack(f"<{n}d", *(math.nan if record.seconds is None else record.seconds for record in records)),
+        *(struct.pack(f"<{n}I", *chosen) for chosen in choices),
+        struct.pack(f"<{n}I", *(len(record.inputs) for record in records)),
+        b"".join(inputs),
+        b"".join(held.plain),
+    ]
+    body = b"".join([_MAGIC, struct.pack("<Q", len(head)), head, *columns])
+    return body + hash_bytes(body).raw
+
+
+def decode(repository: str, data: bytes) -> Held | None:
+    """What the bytes tell of a repository, or None."""
+    body = memoryview(data)[:-_TRAILER]
+    if not data.startswith(_MAGIC) or hash_bytes(body).raw != data[-_TRAILER:]:
+        return None
+    start = len(_MAGIC) + 8
+    (length,) = struct.unpack_from("<Q", data, len(_MAGIC))
+    meta = json.loads(data[start : start + length])
+    if meta["repository"] != repository:
+        return None
+    at = start + length
+
+    def take(count: int) -> bytes:
+        nonlocal at
+        at += count
+        return data[at - count : at]
+
+    n, size = meta["records"], meta["oid_size"]
+    oids, marks, there = _split(take(n * size), size), take(n), take(n)
+    keys = _optional(RecipeKey, _split(take(n * 32), 32), there, 1)
+    digests = _optional(Digest, _split(take(n * 32), 32), there, 2)
+    sizes = struct.unpack(f"<{n}Q", take(8 * n))
+    seconds = [None if math.isnan(given) else given for given in struct.unpack(f"<{n}d", take(8 * n))]
+    output, *more = [
+        list(map(meta["texts"][column].__getitem__, struct.unpack(f"<{n}I", take(4 * n)))) for column in _TEXTS
+    ]
+    inputs = _inputs(struct.unpack(f"<{n}I", take(4 * n)), take(meta["inputs"] * 32))
+    records = map(BlobRecord, oids, keys, digests, sizes, output, inputs, *more, seconds)
+    unreadable = {bytes.fromhex(oid): (mark, mentioned) for oid, mark, mentioned in meta["unreadable"]}
+    return Held(
+        dict(zip(oids, records)),
+        dict(zip(oids, marks)) | {oid: mark for oid, (mark, _) in unreadable.items()},
+        {oid: frozenset(Digest(bytes.fromhex(d)) for d in mentioned) for oid, (_, mentioned) in unreadable.items()},
+        _raws(meta["missing"]),
+        tuple(text.encode("latin-1") for text in meta["pending"]),
+        frozenset(meta["pins"]),
+        meta["told"],
+        Basis(bytes.fromhex(meta["stamp"]), bytes.fromhex(meta["shape"]), _raws(meta["tips"]), _raws(meta["logged"])),
+        frozenset(_split(data[at:-_TRAILER], size)),
+    )
+
+
+def _choices(records: Sequence[BlobRecord]) -> tuple[dict[str, list[str | None]], list[list[int]]]:
+    """The texts of each column, once each, and which of them each record has."""
+    texts, choices = {}, []
+    for column in _TEXTS:
+        numbers: dict[str | None, int] = {}
+        choices.append([numbers.setdefault(getattr(record, column), len(numbers)) for record in records])
+        texts[column] = list(numbers)
+    return texts, choices
+
+
+def _optional(kind: type[Any], raws: Iterable[bytes], there: bytes, bit: int) -> Iterable[Any]:
+    return [kind(raw) if known & bit else None for raw, known in zip(raws, there)]
+
+
+def _inputs(counts: Sequence[int], joined: bytes) -> Iterable[tuple[Digest, ...]]:
+    digests = [Digest(raw) for raw in _split(joined, 32)]
+    return [tuple(digests[end - count : end]) for count, end in zip(counts, accumulate(counts))]
+
+
+def _split(joined: bytes, size: int) -> Sequence[bytes]:
+    return [piece for (piece,) in struct.iter_unpack(f"{size}s", joined)] if joined else []
+
+
+def _hexes(oids: Iterable[bytes]) -> list[str]:
+    return sorted(oid.hex() for oid in oids)
+
+
+def _raws(hexes: Iterable[str]) -> frozenset[bytes]:
+    return frozenset(map(bytes.fromhex, hexes))
