@@ -28,6 +28,7 @@ from regenstore.generators.registry import Registry
 from regenstore.jobs.local import Job, LocalExecutor, Slot
 from regenstore.objects import durable, toml
 from regenstore.objects.content_store import ContentStore
+from regenstore.objects.evicted import Manifests
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Input, Recipe
@@ -158,6 +159,7 @@ class Realiser:
         self._find = find
         self._clock = clock
         self._lock = threading.Lock()
+        self._manifests = Manifests(store.root)
         self._checked: dict[str, tuple[int, int, int]] = {}
 
     # -------------------------------------------------------------------------------- looking up
@@ -237,7 +239,7 @@ class Realiser:
         raises NotFound (``input-missing``), or InvalidInput (``dependency-cycle``)."""
         why = "no recipe is known for it"
         circular = False
-        for producer in self._producers(given.digest, given.path):
+        for producer in self.producers(given.digest, given.path):
             if producer.key is None:
                 why = "it is imported media"
             elif producer.key in above:
@@ -258,10 +260,11 @@ class Realiser:
         estimate = self._estimate(recipe, declaration, params)
         return Step(key, recipe, label, seconds=estimate, outputs={recipe.output.name})
 
-    def _producers(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
-        """The recipes known to have made a content: by the database, then by Git."""
+    def producers(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
+        """The recipes known to have made a content: by the database, by the manifests of what gc took, then by
+        Git, which only claims it and takes the longest to search."""
         with self._lock:
-            known = self._cache.known_outputs(digest)
+            known = self._cache.known_outputs(digest) + self._manifests.known_outputs(digest)
         for made in known:
             recipe = toml.decode_or_none(made.recipe)
             if recipe is not None:

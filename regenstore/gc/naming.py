@@ -8,8 +8,10 @@ from regenstore.errors import FormatError
 from regenstore.objects.ids import Digest
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.git import Git
+from regenstore.refs.roots import Roots
 
 _HISTORY = ("rev-list", "--objects", "--missing=allow-any", "--all", "--reflog", "--indexed-objects")
+_BRANCHES = ("refs/heads/", "refs/remotes/")
 
 
 def names(git: Git, cache: ResultCache) -> dict[Digest, list[str]]:
@@ -33,3 +35,15 @@ def names(git: Git, cache: ResultCache) -> dict[Digest, list[str]]:
         if record.digest is not None:
             found.setdefault(record.digest, {}).update(dict.fromkeys(os.fsdecode(path) for path in paths[oid]))
     return {digest: list(known) for digest, known in found.items()}
+
+
+def branches(roots: Roots, cache: ResultCache) -> dict[Digest, list[str]]:
+    """Digest -> the branches, here and of remotes, that reach a recipe of it."""
+    records = roots.recipes(cache, remember=False).records
+    found: dict[Digest, dict[str, None]] = {}
+    for oid, known in roots.names(records).items():
+        digest = records[oid].digest
+        if digest is not None:
+            short = (name.removeprefix(kind) for name in known for kind in _BRANCHES if name.startswith(kind))
+            found.setdefault(digest, {}).update(dict.fromkeys(short))
+    return {digest: list(names) for digest, names in found.items()}
