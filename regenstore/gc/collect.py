@@ -327,10 +327,10 @@ class _Run:
                     or identity(self._store.object_path(digest, source)) != wanted
                 ):  # fmt: skip
                     continue
-                if self._trash.move(digest, source, target) == wanted and not is_held(self._store.root, digest):
-                    self._report.moved += 1
-                else:
-                    self._trash.move(digest, target, source)
+                self._trash.move(digest, source, target)
+                self._report.moved += 1
+                if is_held(self._store.root, digest):  # by who found it at its old path, or at its new one
+                    self._trash.share(digest, target, source)
             except (FileNotFoundError, FileExistsError):
                 continue
             except OSError as error:

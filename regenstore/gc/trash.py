@@ -46,7 +46,7 @@ def copies(store: ContentStore) -> Iterator[Copy]:
 
 def new_run(now: float) -> str:
     """A name for a run: its time for people, and something that makes it the only one."""
-    return f"{time.strftime(_TIME, time.gmtime(now))}-{os.urandom(4).hex()}"
+    return f"{time.strftime(_TIME, time.gmtime(now))}-{int(now % 1 * 1000):03}{os.urandom(4).hex()}"
 
 
 def age(run: str, now: float) -> float:
@@ -85,15 +85,21 @@ class Trash:
             return False
         return True
 
-    def move(self, digest: Digest, source: str, target: str) -> tuple[int, int]:
-        """Move a content from one tree to the other; gives its identity. What is in the target tree already
-        stays there: then the other copy goes nowhere, and FileExistsError is raised."""
+    def move(self, digest: Digest, source: str, target: str) -> None:
+        """Move a content from one tree to the other. What is in the target tree already stays there: then the
+        other copy goes nowhere, and FileExistsError is raised."""
         assert {source, target} == {CACHE, VAULT}
         path = self._store.object_path(digest, target)
         if os.path.lexists(path):
             raise FileExistsError(path)
         bring_back(self._store.object_path(digest, source), path)
-        return identity(path)
+
+    def share(self, digest: Digest, source: str, target: str) -> None:
+        """Let a content be in both trees, as one file with two names, where the file system can do that."""
+        try:
+            durable.link(self._store.object_path(digest, source), self._store.object_path(digest, target))
+        except OSError:
+            pass  # whoever found the other path looks again
 
     def purge(self, copy: Copy) -> bool:
         """Delete a content of the trash for good; False when it is another file by now, or was taken back.
