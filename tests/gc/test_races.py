@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regenstore.objects import toml
+from regenstore.objects import durable, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
@@ -124,6 +125,83 @@ def test_a_path_that_is_held_stays_good(tmp_path, kind):
     every_moment(tmp_path, kind, Other.read, check)
 
 
+@pytest.mark.parametrize("kind", ["order", "space", "purge"])
+def test_a_recipe_that_arrives_without_bytes_at_any_moment(tmp_path, kind):
+    """As 'git fetch' brings it: nobody held anything, and the recipe is another one than the proven."""
+
+    def arrive(other: Other) -> None:
+        other.acted = True
+        other.world.refer(Recipe.of_imported(Take(other.digest, len(other.data)), KIND, {}))
+
+    def check(world: World, other: Other, acted: bool) -> None:
+        world.now += 40 * DAY
+        world.gc(purge=True, unreachable=True, older_than=0.0)
+        if acted:
+            assert world.obtain(other.digest) == other.data
+
+    every_moment(tmp_path, kind, arrive, check)
+
+
+def at_first(world: World, patch: pytest.MonkeyPatch, start: str, act: Callable[[], None]) -> None:
+    """Act at the first moment of that name that is about the content."""
+    moments = Moments(world, patch, -1, act)
+    done: list[str] = []
+    count = moments.moment
+
+    def moment(name: str) -> None:
+        if not done and name.startswith(start) and hash_bytes(bytes_of(world)).hex[2:] in name:
+            done.append(name)
+            act()
+        count(name)
+
+    patch.setattr(moments, "moment", moment)
+
+
+def test_who_came_and_went_between_the_look_and_the_move(world):
+    """Nobody holds it any more, and the root was set after the survey: the changed identity tells."""
+    world.make(WORD, standing=SUPERSEDED)
+    world.gc(free=0, older_than=1e12)
+    other = Other(world)
+    plan = world.plan()
+    with pytest.MonkeyPatch.context() as patch:
+        at_first(world, patch, "before rename", other.rely_and_leave)
+        report = world.collector.execute(plan)
+    assert other.acted and report.evicted == []
+    assert world.where(other.digest) == ["cache"]
+
+
+def test_who_came_and_went_before_the_look(world):
+    """The content is not even moved for a moment."""
+    world.make(WORD, standing=SUPERSEDED)
+    world.gc(free=0, older_than=1e12)
+    other = Other(world)
+    plan = world.plan()
+    with pytest.MonkeyPatch.context() as patch:
+        moved: list[str] = []
+        world.after_survey = other.rely_and_leave
+        real = durable.rename
+        patch.setattr(durable, "rename", lambda a, b: (moved.append(b), real(a, b)))
+        report = world.collector.execute(plan)
+    assert report.evicted == [] and report.skipped
+    assert not [path for path in moved if "/trash/" in path]
+
+
+def test_a_recipe_that_arrives_before_the_purge(world):
+    """What is deleted is surveyed once more, after it was moved: what is needed by then goes back."""
+    digest = world.make(WORD, standing=SUPERSEDED)
+    plan = world.plan(free=1)
+
+    def arrive() -> None:
+        if world.surveys == 2:
+            world.refer(Recipe.of_imported(Take(digest, 1000), KIND, {}))
+
+    world.after_survey = arrive
+    report = world.collector.execute(plan)
+    assert (world.surveys, len(report.evicted), report.purged) == (3, 1, [])
+    assert [copy.digest for copy in report.restored] == [digest]
+    assert world.where(digest) == ["vault"]
+
+
 HOLDER = """
 import sys
 from regenstore.objects.content_store import ContentStore
@@ -198,8 +276,6 @@ def test_a_pin_that_is_set_between_plan_and_deed(world):
 
 def test_times_decide_nothing(world):
     """Clocks that jump, and files from the future: what goes and what stays is the same."""
-    import os
-
     kept = world.make("kept", proven=False)
     old = world.make("old", standing=SUPERSEDED)
     for when in (0, 2**33):
