@@ -59,6 +59,8 @@ class Row:
     cpu: float | None = None
     """Ratio of CPU times to the peer's: what noise of other processes changes least."""
     note: str = ""
+    at_least: bool = False
+    """More is better: the goal is a lower bound."""
     skipped: str = ""
     """Why it could not be measured."""
 
@@ -88,11 +90,16 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        return None if self.skipped else self.measured <= self.goal
+        if self.skipped:
+            return None
+        return self.measured >= self.goal if self.at_least else self.measured <= self.goal
 
     def record(self) -> dict[str, Any]:
         """The row as plain data, for ``--json``."""
-        fields = {name: getattr(self, name) for name in ("work", "against", "goal", "unit", "cpu", "note", "skipped")}
+        fields = {
+            name: getattr(self, name)
+            for name in ("work", "against", "goal", "at_least", "unit", "cpu", "note", "skipped")
+        }
         if self.skipped:
             return fields
         return {
@@ -128,7 +135,8 @@ def _line(row: Row) -> str:
 
 def _goal(row: Row) -> str:
     # A row without a peer has no peer's name either.
-    return f"<= {row.goal:g} x" if row.against else f"<= {row.goal:g} {row.unit}"
+    sign = ">=" if row.at_least else "<="
+    return f"{sign} {row.goal:g} {'x' if row.against else row.unit}".strip()
 
 
 def spread(values: Sequence[float], unit: str, suffix: str = "") -> str:

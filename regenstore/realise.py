@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from regenstore.errors import (
@@ -28,11 +28,12 @@ from regenstore.generators.registry import Registry
 from regenstore.jobs.local import Job, LocalExecutor, Slot
 from regenstore.objects import durable, toml
 from regenstore.objects.content_store import ContentStore
+from regenstore.objects.corrections import Corrections
 from regenstore.objects.evicted import Manifests
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Input, Recipe
-from regenstore.objects.result import Content, Result
+from regenstore.objects.result import Content, Proof, Result
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.leases import lease
 from regenstore.worktree.paths import check_relative
@@ -293,7 +294,8 @@ class Realiser:
 
         ``limit`` stops everything after that many seconds. Leaving the iterator early cancels what runs.
         """
-        yield from plan.present
+        for outcome in plan.present:
+            yield self._corrected(outcome)
         yield from plan.failed
         if not plan.steps:
             return
@@ -324,7 +326,9 @@ class Realiser:
 
         for job, result in self.executor.run(jobs, perform):
             for want in plan.waiting.get(by_id[job.id], ()):
-                yield self._outcome(want, result)
+                outcome = self._outcome(want, result)
+                # A second run beside the take is there to show what the generator gives.
+                yield outcome if plan.steps[by_id[job.id]].again else self._corrected(outcome)
 
     @staticmethod
     def _outcome(want: Want, result: Result | Exception) -> Outcome:
@@ -339,6 +343,31 @@ class Realiser:
             )
             return Outcome(want, error=error)
         return Outcome(want, content, result.seconds, result.fingerprint)
+
+    def _corrected(self, outcome: Outcome) -> Outcome:
+        """The take itself, where a correction gives it from what the generator gave."""
+        recipe = outcome.want.recipe
+        take = recipe.output.take
+        if take is None or not outcome.drifted or self.restore(take.digest) is None:
+            return outcome
+        return replace(outcome, content=Content(take.digest, take.size, recipe.output.media_type))
+
+    def restore(self, digest: Digest) -> str | None:
+        """The path of a take's bytes, brought back by a correction where they are not in the store; None
+        where no correction does that from what is there."""
+        if next(Corrections(self._store.root).of(digest), None) is None:
+            return self._store.use(digest)
+        from regenstore.media.correction.corrector import Corrector  # slow to import, and seldom needed
+
+        return Corrector(self._store).restore(digest)
+
+    def corrects(self, proof: Proof) -> bool:
+        """Whether a correction turns what a proof's second run gave into the take, here and now."""
+        if Corrections(self._store.root).find(proof.take, proof.second) is None:
+            return False
+        from regenstore.media.correction.corrector import Corrector  # slow to import, and seldom needed
+
+        return Corrector(self._store).gives(proof)
 
     def _job(self, step: Step) -> Job:
         declaration = self._registry.find(step.recipe.generator or "").declaration
@@ -410,7 +439,7 @@ class Realiser:
         return result
 
     def _input(self, name: str, digest: Digest, path: str | None) -> str:
-        found = self._store.use(digest)
+        found = self._store.use(digest) or self.restore(digest)
         if found is None:
             where = f" ({path})" if path else ""
             raise GenerationError(

@@ -136,7 +136,14 @@ class Repository:
             registry = Registry(os.fsdecode(self.location.top), self.settings.trust_file)
             return Environments(registry, self.realiser.executor)
 
-        return Surveyor(self.store, self.cache, environments, self.holders.holders, lambda: held(self.store.root))
+        return Surveyor(
+            self.store,
+            self.cache,
+            environments,
+            self.holders.holders,
+            held=lambda: held(self.store.root),
+            corrected=self.realiser.corrects,
+        )
 
     @cached_property
     def collector(self) -> Collector:

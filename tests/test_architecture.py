@@ -44,6 +44,7 @@ CONFINED = {
     "av": ("media/",),
     "numpy": ("media/", "generators/"),
     "PIL": ("media/", "generators/"),
+    "zstandard": ("media/",),
     "click": ("cli/",),
     "rich": ("cli/",),
     "pydantic": ("generators/schema.py", "generators/declared.py"),

@@ -66,7 +66,7 @@ def _patient(repository: Repository) -> Patient:
 
 
 def _rebuild(repository: Repository, dry_run: bool, as_json: bool) -> None:
-    plan = database.plan_rebuild(repository.store, repository.git, repository.blobs)
+    plan = database.plan_rebuild(repository.store, repository.roots)
     if not as_json:
         for line in plan.lines():
             click.echo(line)

@@ -22,7 +22,7 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Content, Result
 from regenstore.objects.result_cache import SCHEMA_VERSION, ResultCache
-from regenstore.refs.git import BlobReader, Git
+from regenstore.refs.roots import Roots
 
 SOUND, DAMAGED, NONE = "sound", "damaged", "none"
 _SHOWN = 5
@@ -118,10 +118,10 @@ class RebuildPlan:
         ]
 
 
-def plan_rebuild(store: ContentStore, git: Git, blobs: BlobReader, examined: Examined | None = None) -> RebuildPlan:
+def plan_rebuild(store: ContentStore, roots: Roots, examined: Examined | None = None) -> RebuildPlan:
     """Read every recipe blob that Git leads to, and look for its take in the store."""
     plan = RebuildPlan(examined or examine(store))
-    for oid, recipe in git_recipes.reachable(git, blobs):
+    for oid, recipe in git_recipes.reachable(roots):
         take = recipe.output.take
         path = None if take is None else store.stored(take.digest, take.size)
         if take is None or path is None:

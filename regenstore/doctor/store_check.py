@@ -1,99 +1,70 @@
-"""fsck: a store against itself and against Git's recipes; plan -> show -> execute.
+"""fsck: what is wrong with a store, by its own names, its database, and all that recipes need of it; and what would
+be done about it. :func:`plan_check` reads everything and changes nothing; ``repair`` carries the plan out.
 
-:func:`plan_check` reads everything and changes nothing. :func:`execute` moves bad bytes into the quarantine,
-then brings back what can be had: from a file of the store that has the wrong name, from the worktree, or by
-running the recipe. Good bytes are never touched, and nothing is deleted.
+Bad bytes go to the quarantine. What is missing then comes from a file of the store that has the wrong name, from
+elsewhere on this machine, or from running the recipe. Good bytes are never touched, and nothing is deleted.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
-from regenstore.doctor import database, git_recipes, leftovers, quarantine
-from regenstore.doctor.store_scan import DENIED, STRAY, Bad, Scan, SoundStore, Tell, scan
-from regenstore.errors import NotFound, RegenstoreError
-from regenstore.objects import durable, store_format, toml
+from regenstore.doctor import database, leftovers
+from regenstore.doctor.needs import (
+    BLOCKED,
+    COPY,
+    GENERATE,
+    LOST,
+    RENAME,
+    UNTRIED,
+    Asked,
+    Invalid,
+    Missing,
+    Needs,
+    Scope,
+    Survey,
+    find_elsewhere,
+)
+from regenstore.doctor.store_scan import DENIED, STRAY, WRONG, Bad, Scan, SoundStore, Tell, scan
+from regenstore.errors import RegenstoreError, StorageError
+from regenstore.generators.registry import Registry
+from regenstore.objects import durable, store_format
 from regenstore.objects.content_store import ContentStore
-from regenstore.objects.hashing import hash_fd, hash_file
 from regenstore.objects.ids import Digest
-from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result_cache import ResultCache
-from regenstore.realise import FindRecipes, Plan, Progress, Realiser, Want
-from regenstore.refs.git import BlobReader, Git
-from regenstore.worktree.attribution import with_made
-from regenstore.worktree.link import Linker
+from regenstore.realise import Plan, Realiser, Want
+from regenstore.refs.roots import Roots
 from regenstore.worktree.location import Location
-from regenstore.worktree.paths import Folders
+from regenstore.worktree.place import identity
 
-RENAME, WORKTREE, GENERATE, BLOCKED, LOST = "rename", "worktree", "generate", "blocked", "lost"
 _HOW = {
     RENAME: "put under its right name",
-    WORKTREE: "take the bytes from the worktree",
+    COPY: "take the bytes from",
     GENERATE: "make it again",
+    UNTRIED: "not tried",
+    BLOCKED: "cannot be made now",
+    LOST: "lost",
 }
-
-
-@dataclass(frozen=True)
-class Invalid:
-    """A blob at a filtered path that is no valid recipe."""
-
-    path: bytes
-    kind: str
-    message: str
-
-
-Validate = Callable[[Mapping[bytes, bytes]], Iterable[Invalid]]
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a check needs. ``realiser`` makes one for a store; ``validate`` judges blobs: path -> object id."""
+    """What a check needs. ``realiser`` makes one for a store and a database."""
 
     store: ContentStore
     location: Location
     oid_size: int
-    git: Git
-    blobs: BlobReader
-    find: FindRecipes
+    roots: Roots
+    registry: Registry
+    asked: Asked
     cache: Callable[[], ResultCache]
     """The result database; asked only when it is sound."""
-    realiser: Callable[[ContentStore, bool], Realiser]
-    """Called with a store, and whether the result database can be read."""
-    validate: Validate
+    realiser: Callable[[ContentStore, ResultCache], Realiser]
     clock: Callable[[], float] = time.time
-
-
-@dataclass
-class Missing:
-    """A content that a recipe records and the store does not have. ``how`` says what can be done;
-    ``where`` is the path and the last place that records it."""
-
-    digest: Digest
-    size: int
-    path: bytes
-    where: str
-    how: str = LOST
-    reason: str = ""
-    source: str = ""
-    """For RENAME: the file that holds the bytes."""
-    recipe: Recipe | None = None
-
-    @property
-    def label(self) -> str:
-        return os.fsdecode(self.path) or self.digest.short
-
-    def fields(self) -> dict[str, object]:
-        return {
-            "digest": str(self.digest),
-            "size": self.size,
-            "path": self.label.encode(errors="replace").decode(),
-            "last_seen": self.where,
-            "repair": self.how,
-            "reason": self.reason,
-        }
 
 
 @dataclass
@@ -103,16 +74,22 @@ class CheckPlan:
     scan: Scan
     examined: database.Examined
     leftovers: leftovers.Leftovers
+    marker: Bad | None = None
+    """The store's format marker, when it cannot be read."""
     rebuild: database.RebuildPlan | None = None
-    missing: list[Missing] = field(default_factory=list)
-    invalid: list[Invalid] = field(default_factory=list)
+    needs: Needs = field(default_factory=Needs)
     generate: Plan = field(default_factory=Plan)
+
+    @property
+    def missing(self) -> list[Missing]:
+        return list(self.needs.missing.values())
 
     @property
     def confined(self) -> list[Bad]:
         """What goes to the quarantine."""
         kept = {m.source for m in self.missing if m.how == RENAME}
-        return [bad for bad in self.scan.bad if bad.path not in kept and bad.why != DENIED]
+        marker = [] if self.marker is None else [self.marker]
+        return [*marker, *(bad for bad in self.scan.bad if bad.path not in kept and bad.why != DENIED)]
 
     @property
     def unreadable(self) -> list[Bad]:
@@ -122,145 +99,177 @@ class CheckPlan:
     @property
     def hopeless(self) -> list[Missing]:
         """What carrying the plan out will not bring back."""
-        return [m for m in self.missing if m.how in (LOST, BLOCKED)]
+        return [m for m in self.missing if m.how in (LOST, BLOCKED, UNTRIED)]
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong (leftovers are not)."""
-        return not (self.scan.bad or self.missing or self.invalid or self.rebuild)
+        needs = self.needs
+        return not (self.scan.bad or needs.missing or needs.invalid or needs.problems or self.rebuild or self.marker)
 
     @property
     def curable(self) -> bool:
         """Whether all would be well when the plan is carried out."""
-        return not (self.hopeless or self.unreadable or self.invalid)
+        return not (self.hopeless or self.unreadable or self.needs.invalid or self.needs.problems)
 
     def fields(self) -> dict[str, object]:
+        needs = self.needs
         return {
             "contents": self.scan.checked,
             "bytes": self.scan.size,
-            "bad": [bad.fields() for bad in self.scan.bad],
+            "recipes": needs.recipes,
+            "bad": [bad.fields() for bad in ([] if self.marker is None else [self.marker]) + self.scan.bad],
             "database": self.examined.fields(),
             "missing": [m.fields() for m in self.missing],
+            "can_be_made_again": len(needs.again),
+            "in_trash": needs.trashed,
             "invalid": [
-                {"path": os.fsdecode(i.path).encode(errors="replace").decode(), "kind": i.kind, "message": i.message}
-                for i in self.invalid
+                {
+                    "path": os.fsdecode(i.path).encode(errors="replace").decode(),
+                    "kind": i.kind,
+                    "message": i.message,
+                    "last_seen": i.where,
+                }
+                for i in needs.invalid
             ],
+            "problems": needs.problems,
+            "notes": needs.notes,
             "leftovers": self.leftovers.count,
             "seconds": self.generate.seconds,
         }
 
     def lines(self) -> list[str]:
-        """For people: what is wrong, and what would be done about it."""
-        told = [f"bad: {bad.path}: {bad.why}; to the quarantine" for bad in self.confined]
-        told += [f"bad: {bad.path}: {bad.why}; left as it is" for bad in self.unreadable]
+        """For people: what is wrong, and what would be done about it. Of many alike, the first are named."""
+        needs = self.needs
+        told = _some([f"bad: {bad.path}: {bad.why}; to the quarantine" for bad in self.confined], "more bad files")
+        told += _some([f"bad: {bad.path}: {bad.why}; left as it is" for bad in self.unreadable], "more of these")
         if self.rebuild is not None:
             told.append(f"database: {'; '.join(self.examined.problems)}")
             told += self.rebuild.lines()
-        for m in self.missing:
-            what = _HOW.get(m.how) or f"{'lost' if m.how == LOST else 'cannot be made now'}: {m.reason}"
-            told.append(f"missing: {m.label} ({m.digest.short}, last seen in {m.where}): {what}")
-        told += [f"recipe: {os.fsdecode(i.path)}: {i.message}" for i in self.invalid]
+        for how, what in _HOW.items():
+            alike = [m for m in self.missing if m.how == how]
+            told += _some([f"missing: {_named(m)}: {what}{_more(m)}" for m in alike], f"more: {what}")
+        told += _some([f"recipe: {_shown(i)}: {i.message}" for i in needs.invalid], "more recipes")
+        told += [f"problem: {problem}" for problem in needs.problems]
+        told += [f"note: {note}" for note in needs.notes]
+        if needs.again:
+            told.append(f"{len(needs.again)} takes are not in the store and can be made again")
+        if needs.trashed:
+            told.append(f"{needs.trashed} are in the trash, and come back when they are asked for")
         if self.leftovers.count:
             told.append(f"{self.leftovers.count} leftovers of killed processes; they are cleared away")
         return told
 
 
+def _some(lines: list[str], more: str) -> list[str]:
+    return lines if len(lines) <= _SHOWN else [*lines[:_SHOWN], f"and {len(lines) - _SHOWN} {more}"]
+
+
+def _named(m: Missing) -> str:
+    roots = [root for root in m.roots[:3] if root != m.where]
+    more = f" and {len(m.roots) - 3} more" if len(m.roots) > 3 else ""
+    held = f"; held by {', '.join(roots)}{more}" if roots else ""
+    return f"{m.label} ({m.digest.short}, last seen in {m.where}{held})"
+
+
+def _more(m: Missing) -> str:
+    return f" {m.source}" if m.how == COPY else f": {m.reason}" if m.reason else ""
+
+
+def _shown(i: Invalid) -> str:
+    return os.fsdecode(i.path) + (f" in {i.where}" if i.where else "")
+
+
 # ------------------------------------------------------------------------------------------- planning
 
 
-def plan_check(parts: Parts, tell: Tell) -> CheckPlan:
+def plan_check(parts: Parts, tell: Tell, scope: Scope | None = None) -> CheckPlan:
     """Read all contents, the database and the recipes. Raises FormatError (``newer-store``)."""
-    store_format.check(parts.store.root, "write")
-    scanned = scan(parts.store, tell)
-    sound = SoundStore(parts.store.root, scanned.bad)
+    scope = scope or Scope()
+    marker = _marker(parts.store.root)
+    scanned = scan(parts.store, tell, quick=scope.quick)
+    sound = SoundStore(parts.store.root, scanned)
     examined = database.examine(sound)
-    plan = CheckPlan(scanned, examined, leftovers.find(parts.store, parts.location, parts.clock()))
+    plan = CheckPlan(scanned, examined, leftovers.find(parts.store, parts.location, parts.clock()), marker)
     if examined.state == database.DAMAGED:
-        plan.rebuild = database.plan_rebuild(sound, parts.git, parts.blobs, examined)
-    realiser = parts.realiser(sound, examined.state == database.SOUND)
-    wanted = _wanted(parts, sound, plan)
-    _misnamed(parts, sound, plan, wanted)
-    _other_victims(parts, sound, plan, wanted)
-    plan.missing = list(wanted.values())
-    _choose(parts, sound, plan, realiser)
+        plan.rebuild = database.plan_rebuild(sound, parts.roots, examined)
+    cache = parts.cache()
+    if examined.state == database.DAMAGED:
+        # Reading it would move it aside: the plan goes without one.
+        cache, scope = ResultCache(f"{parts.store.root}/no-database"), replace(scope, remember=False)
+    survey = Survey(parts.asked, cache, sound, scanned, scope)
+    plan.needs = survey.run()
+    _add_victims(plan, survey, sound)
+    survey.describe()
+    _find_misnamed(plan, survey, sound)
+    find_elsewhere(plan.missing, sound, scanned, parts.asked.git)
+    _choose(parts, plan, parts.realiser(sound, cache), scope)
     return plan
 
 
-def _wanted(parts: Parts, sound: SoundStore, plan: CheckPlan) -> dict[Digest, Missing]:
-    """The takes of index and HEAD that the store does not have; notes the blobs that are no recipes."""
-    found: dict[Digest, Missing] = {}
-    for seen in git_recipes.current(parts.git):
-        plan.invalid += parts.validate({seen.path: bytes.fromhex(seen.oid.decode("ascii"))})
-        recipe = toml.decode_or_none(parts.blobs.read(seen.oid, toml.MAX_BYTES))
-        take = None if recipe is None else recipe.output.take
-        if recipe is None or take is None or take.digest in found:
-            continue
-        if sound.find(take.digest, take.size) is None:
-            if sound.find(take.digest) is not None:
-                message = "the size that it records is not that of its content"
-                plan.invalid.append(Invalid(seen.path, "bad-recipe", message))
-                continue
-            places = " and ".join(seen.places)
-            found[take.digest] = Missing(take.digest, take.size, seen.path, places, recipe=recipe)
-    return found
+def _marker(root: str) -> Bad | None:
+    """The store's format marker, if it is damaged. Raises FormatError (``newer-store``)."""
+    try:
+        store_format.check(root, "write")
+    except StorageError as error:
+        path = f"{root}/{store_format.FILE}"
+        if error.kind != "store-damaged":
+            raise
+        with durable.storage_errors(path):
+            found = os.lstat(path)
+        return Bad(path, "", WRONG, None, None, found.st_size, identity(found))
+    return None
 
 
-def _other_victims(parts: Parts, sound: SoundStore, plan: CheckPlan, wanted: dict[Digest, Missing]) -> None:
-    """Bad contents that only other branches, or history, record; also those that nothing records."""
-    misnamed = {missing.source for missing in wanted.values()}
+def _add_victims(plan: CheckPlan, survey: Survey, sound: SoundStore) -> None:
+    """Contents whose bytes are bad, also those that no recipe in Git records any more."""
+    missing = plan.needs.missing
     for bad in plan.scan.bad:
-        if bad.named is None or bad.named in wanted or sound.find(bad.named) is not None:
+        if bad.named is None or sound.find(bad.named) is not None:
             continue
-        size, recipe, path, where = _origin(parts, plan, bad.named, bad.size)
-        if not where:
-            another = bad.found is not None and sound.find(bad.found) is not None
-            if another or bad.path in misnamed or bad.why == STRAY:
-                continue  # nobody knows the name; only the name was wrong, or it never held a content
-        wanted[bad.named] = Missing(bad.named, size, path, where or f"{bad.tree}/ of the store", recipe=recipe)
+        if bad.named in missing:
+            missing[bad.named].damaged = True
+            continue
+        recipe = survey.known(bad.named)
+        if recipe is None and (bad.why == STRAY or (bad.found is not None and _known(bad.found, plan, survey, sound))):
+            continue  # nobody knows the name; only the name was wrong, or it never held a content
+        where = f"{bad.tree}/ of the store" if recipe is None else "the result database"
+        missing[bad.named] = Missing(bad.named, None, where=where, recipe=recipe, damaged=True)
 
 
-def _origin(parts: Parts, plan: CheckPlan, digest: Digest, size: int) -> tuple[int, Recipe | None, bytes, str]:
-    """Size, recipe, path and place of a content that neither index nor HEAD records, from history, else from
-    the result database (takes that were not chosen, other repositories); the place is empty for an unknown one."""
-    recipe = next(parts.find(digest, None), None)
-    path, where = git_recipes.last_seen(parts.git, digest) or (b"", "")
-    if recipe is None and plan.examined.state == database.SOUND:
-        for made in parts.cache().known_outputs(digest):
-            known = toml.decode_or_none(made.recipe)
-            if known is not None:
-                recipe, where = with_made(known, made, Take(digest, size)), where or "the result database"
-                break
-    take = None if recipe is None else recipe.output.take
-    return size if take is None else take.size, recipe, path, where
+def _known(digest: Digest, plan: CheckPlan, survey: Survey, sound: SoundStore) -> bool:
+    """Whether bytes that lie under a wrong name are those of a content that is here, or that somebody misses."""
+    return digest in plan.needs.missing or sound.find(digest) is not None or survey.known(digest) is not None
 
 
-def _misnamed(parts: Parts, sound: SoundStore, plan: CheckPlan, wanted: dict[Digest, Missing]) -> None:
-    """Files with a wrong name whose bytes some recipe records: they only need their right name."""
+def _find_misnamed(plan: CheckPlan, survey: Survey, sound: SoundStore) -> None:
+    """Files with a wrong name whose bytes are missing: they only need their right name."""
+    missing = plan.needs.missing
     for bad in plan.scan.bad:
         if bad.found is None or sound.find(bad.found) is not None:
             continue
-        missing = wanted.get(bad.found)
-        if missing is None:
-            size, recipe, path, where = _origin(parts, plan, bad.found, bad.size)
-            if not where:
-                continue
-            missing = wanted[bad.found] = Missing(bad.found, size, path, where, recipe=recipe)
-        missing.how, missing.source = RENAME, bad.path
+        if bad.found not in missing and (recipe := survey.known(bad.found)) is not None:
+            missing[bad.found] = Missing(bad.found, None, where="the result database", recipe=recipe)
+        if bad.found in missing:
+            missing[bad.found].how, missing[bad.found].source = RENAME, bad.path
+            sound.coming.add(bad.found)
 
 
-def _choose(parts: Parts, sound: SoundStore, plan: CheckPlan, realiser: Realiser) -> None:
+def _choose(parts: Parts, plan: CheckPlan, realiser: Realiser, scope: Scope) -> None:
     """Decide for each missing content how it comes back."""
     asked: dict[str, Missing] = {}
     for missing in plan.missing:
-        if missing.how == RENAME or (missing.path and _in_worktree(parts.location, missing)):
-            missing.how = missing.how if missing.source else WORKTREE
-            sound.coming.add(missing.digest)
-        elif missing.recipe is None:
+        recipe = missing.recipe
+        if missing.source:
+            continue
+        if recipe is None:
             missing.reason = "no recipe is known for it"
-        elif missing.recipe.imported:
-            missing.reason = "it is imported media, and its bytes are nowhere else here"
-        else:
+        elif recipe.imported:
+            missing.reason = "it is imported media, and its bytes are nowhere else on this machine"
+        elif missing.damaged or missing.here or scope.regenerate:
             asked[str(missing.digest)] = missing
+        else:
+            missing.how, missing.reason = _untried(parts.registry, missing)
     wants = [Want(label, m.recipe) for label, m in asked.items() if m.recipe is not None]
     plan.generate = realiser.plan(wants, again=True)
     for want in (want for wants in plan.generate.waiting.values() for want in wants):
@@ -274,128 +283,10 @@ def _choose(parts: Parts, sound: SoundStore, plan: CheckPlan, realiser: Realiser
         missing.how, missing.reason = BLOCKED, f"{outcome.error.message}. {outcome.error.hint}"
 
 
-def _in_worktree(location: Location, missing: Missing) -> bool:
-    """Whether the worktree's file holds the missing bytes."""
+def _untried(registry: Registry, missing: Missing) -> tuple[str, str]:
+    assert missing.recipe is not None
     try:
-        with Folders(location.top) as folders:
-            fd = _open(folders, missing.path)
-            try:
-                return os.fstat(fd).st_size == missing.size and hash_fd(fd)[0] == missing.digest
-            finally:
-                os.close(fd)
-    except (OSError, ValueError):
-        return False
-
-
-def _open(folders: Folders, path: bytes) -> int:
-    folder, name = folders.parent(path)
-    return os.open(name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), dir_fd=folder)
-
-
-# ------------------------------------------------------------------------------------------- executing
-
-
-@dataclass(frozen=True)
-class Done:
-    """One thing that was done, or could not be: then ``ok`` is False and something is left."""
-
-    what: str
-    subject: str
-    ok: bool
-    message: str = ""
-
-    def fields(self) -> dict[str, object]:
-        subject = self.subject.encode(errors="replace").decode()
-        return {"what": self.what, "subject": subject, "ok": self.ok, "message": self.message}
-
-
-def execute(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
-    """Carry out a plan. What fails is told, and the rest is done all the same."""
-    if plan.sound and not plan.leftovers.count:
-        return
-    parts.store.prepare()
-    renames = [m for m in plan.missing if m.how == RENAME]
-    for missing in renames:
-        yield _attempt("renamed", missing.label, lambda m=missing: _rename(parts.store, m))  # type: ignore[misc]
-    for bad in plan.confined:
-        yield _attempt("quarantined", bad.path, lambda b=bad: _confine(parts, b))  # type: ignore[misc]
-    for missing in plan.missing:
-        if missing.how == WORKTREE:
-            yield _attempt("restored", missing.label, lambda m=missing: _restore(parts, m))  # type: ignore[misc]
-    if plan.rebuild is not None:
-        yield _attempt("database", "made again from Git's recipes", lambda: _rebuild(parts, plan.examined))
-    yield from _generate(parts, plan, progress)
-    for missing in plan.hopeless:
-        if parts.store.find(missing.digest, missing.size) is None:
-            yield Done(missing.how, missing.label, False, f"last seen in {missing.where}; {missing.reason}")
-    if plan.leftovers.count:
-        leftovers.clear(plan.leftovers, parts.store, parts.location, parts.oid_size)
-        yield Done("cleared", f"{plan.leftovers.count} leftovers of killed processes", True)
-
-
-def _attempt(what: str, subject: str, work: Callable[[], str]) -> Done:
-    try:
-        return Done(what, subject, True, work())
+        registry.runnable(missing.recipe.generator or "", missing.recipe.version)
     except RegenstoreError as error:
-        return Done(what, subject, False, f"{error.message}. {error.hint}")
-
-
-def _confine(parts: Parts, bad: Bad) -> str:
-    target = quarantine.confine(parts.store, bad, parts.clock())
-    return "it was replaced or removed meanwhile" if target is None else f"{bad.why}; now {target}"
-
-
-def _rebuild(parts: Parts, examined: database.Examined) -> str:
-    """With what the store has by now."""
-    aside = database.rebuild(parts.store, database.plan_rebuild(parts.store, parts.git, parts.blobs, examined))
-    return f"the old one is {aside}"
-
-
-def _rename(store: ContentStore, missing: Missing) -> str:
-    with durable.storage_errors(missing.source):
-        if store.find(missing.digest, missing.size) is not None:
-            return "it came back meanwhile"
-        if os.path.islink(missing.source) or hash_file(missing.source)[0] != missing.digest:
-            raise NotFound("content-missing", f"{missing.source} was changed meanwhile")
-    store.put_file(missing.source, missing.digest)
-    return f"it lay in {missing.source}"
-
-
-def _restore(parts: Parts, missing: Missing) -> str:
-    """Copy the worktree's bytes into the store, hashed after they were copied."""
-    temp = parts.store.temp_path("fsck")
-    try:
-        with durable.storage_errors(temp), Folders(parts.location.top) as folders:
-            source = _open(folders, missing.path)
-            try:
-                target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                try:
-                    Linker().fill(source, target)
-                finally:
-                    os.close(target)
-            finally:
-                os.close(source)
-            if hash_file(temp)[0] != missing.digest:
-                raise NotFound("content-missing", f"{missing.label} was changed meanwhile")
-        parts.store.put_file(temp, missing.digest)
-    finally:
-        durable.unlink(temp)
-    return "its bytes were in the worktree"
-
-
-def _generate(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
-    if not plan.generate.steps:
-        return
-    by_label = {str(m.digest): m for m in plan.missing}
-    realiser = parts.realiser(parts.store, True)
-    # What is present or failed is told by the plan itself.
-    steps = Plan(steps=plan.generate.steps, waiting=plan.generate.waiting)
-    for outcome in realiser.run(steps, progress):
-        missing = by_label[outcome.want.label]
-        if parts.store.find(missing.digest, missing.size) is not None:
-            yield Done("made again", missing.label, True)
-            continue
-        reason = "the generator gave other bytes; both recipe and new bytes are kept"
-        if outcome.error is not None:
-            reason = f"{outcome.error.message}. {outcome.error.hint}"
-        yield Done(BLOCKED if outcome.error else LOST, missing.label, False, f"last seen in {missing.where}; {reason}")
+        return BLOCKED, f"{error.message}. {error.hint}"
+    return UNTRIED, "nothing proves that it comes back; 'regenstore fsck --regenerate' runs its recipe"

@@ -1,4 +1,5 @@
-"""Reading every content of a store against its name. Changes nothing.
+"""Reading every content of a store against its name, also those in the trash, and every correction against its
+checksum. Changes nothing.
 
 Whatever is found wrong was looked at twice: other programs may replace or remove a content meanwhile, and
 that is no damage. Files are read as a stream: mapping one on a failing disk would kill the process.
@@ -13,7 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from regenstore.errors import FormatError
-from regenstore.objects.content_store import TREES, ContentStore
+from regenstore.objects.content_store import TRASH, TREES, ContentStore
+from regenstore.objects.corrections import FOLDER as CORRECTIONS
+from regenstore.objects.corrections import Corrections, is_whole
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.ids import Digest
 from regenstore.worktree.place import Identity, identity
@@ -48,48 +51,99 @@ class Bad:
 
 @dataclass
 class Scan:
-    """What a store's two trees hold."""
+    """What a store's two trees and its trash hold."""
 
     checked: int = 0
     size: int = 0
     bad: list[Bad] = field(default_factory=list)
+    present: dict[Digest, int] = field(default_factory=dict)
+    """The good contents of the two trees, with their sizes."""
+    trashed: dict[Digest, str] = field(default_factory=dict)
+    """The good contents of the trash, with their paths."""
+    _paths: set[str] = field(default_factory=set)
+
+    def blame(self, found: Bad) -> None:
+        """Note a bad file."""
+        if found.path not in self._paths:
+            self._paths.add(found.path)
+            self.bad.append(found)
+
+    def blamed(self, path: str | None) -> bool:
+        """Whether a path is that of a bad file."""
+        return path in self._paths
 
 
 class SoundStore(ContentStore):
     """A store without what a scan found to be bad, and with what is ``coming``: a plan that is made on it
-    holds when the one is gone and the other there."""
+    holds when the one is gone and the other there. What is in the trash counts, and stays there."""
 
-    def __init__(self, root: str, bad: list[Bad]) -> None:
+    def __init__(self, root: str, scanned: Scan) -> None:
         super().__init__(root)
-        self._bad = {found.path for found in bad}
+        self._scan = scanned
         self.coming: set[Digest] = set()
 
     def find(self, digest: Digest, size: int | None = None) -> str | None:
+        return self.stored(digest, size) or self._scan.trashed.get(digest)
+
+    def stored(self, digest: Digest, size: int | None = None) -> str | None:
         if digest in self.coming:
             return self.object_path(digest)
-        path = super().find(digest, size)
-        if path not in self._bad:
+        path = super().stored(digest, size)
+        if not self._scan.blamed(path):
             return path
         others = [self.object_path(digest, tree) for tree in TREES]
-        return next((other for other in others if other not in self._bad and os.path.isfile(other)), None)
+        return next((other for other in others if not self._scan.blamed(other) and os.path.isfile(other)), None)
 
 
-def scan(store: ContentStore, tell: Tell) -> Scan:
-    """Hash every content; ``tell`` is given the part that is done, between 0 and 1."""
+def scan(store: ContentStore, tell: Tell, *, quick: bool = False) -> Scan:
+    """Hash every content; ``tell`` is given the part that is done, between 0 and 1. A ``quick`` scan takes the
+    names at their word."""
     files = list(_files(store.root))
     total = sum(size for _, _, _, size in files) or 1
     result = Scan()
     done = 0
     for path, tree, named, size in files:
-        found = look(path, tree, named)
+        found = None if quick and named is not None else look(path, tree, named)
         if found is not None:
-            result.bad.append(found)
+            result.blame(found)
         elif named is not None:
             result.checked += 1
             result.size += size
+            if tree in TREES:
+                result.present[named] = size
+            else:
+                result.trashed[named] = path
         done += size
         tell(min(1.0, done / total))
+    for path in Corrections(store.root).paths():
+        bad = _look_at_correction(path)
+        if bad is not None:
+            result.blame(bad)
     return result
+
+
+def _look_at_correction(path: str) -> Bad | None:
+    try:
+        kept = os.lstat(path)
+    except OSError:
+        return None  # it went meanwhile
+    try:
+        with open(path, "rb") as file:
+            why = None if is_whole(file.read()) else WRONG
+    except OSError as error:
+        why = _why(error)
+    return None if why is None else Bad(path, CORRECTIONS, why, None, None, kept.st_size, identity(kept))
+
+
+def look_again(found: Scan, store: ContentStore, digest: Digest) -> None:
+    """Hash one content that a quick scan took at its word, since something else speaks against it."""
+    for tree in TREES:
+        path = store.object_path(digest, tree)
+        bad = look(path, tree, digest) if os.path.lexists(path) else None
+        if bad is not None and not found.blamed(path):
+            found.blame(bad)
+            found.present.pop(digest, None)
+            found.checked -= 1
 
 
 def look(path: str, tree: str, named: Digest | None) -> Bad | None:
@@ -118,14 +172,18 @@ def _look(path: str, tree: str, named: Digest | None) -> Bad | None:
             raise
         return Bad(path, tree, STRAY, named, None, 0, identity(kept))  # a link that leads nowhere
     except OSError as error:
-        denied = error.errno in (errno.EACCES, errno.EPERM)
-        return Bad(path, tree, DENIED if denied else UNREADABLE, named, None, kept.st_size, identity(kept))
+        return Bad(path, tree, _why(error), named, None, kept.st_size, identity(kept))
     return None if found == named else Bad(path, tree, why, named, found, kept.st_size, identity(kept))
 
 
+def _why(error: OSError) -> str:
+    return DENIED if error.errno in (errno.EACCES, errno.EPERM) else UNREADABLE
+
+
 def _files(root: str) -> Iterator[tuple[str, str, Digest | None, int]]:
-    """Everything in the two trees: path, tree, the digest that its name says, size."""
-    for tree in TREES:
+    """Everything in the two trees and in the trash: path, tree, the digest that its name says, size."""
+    runs = _names(f"{root}/{TRASH}")
+    for tree in (*TREES, *(f"{TRASH}/{run}/{tree}" for run in runs for tree in TREES)):
         top = f"{root}/{tree}"
         for shard in _names(top):
             folder = f"{top}/{shard}"

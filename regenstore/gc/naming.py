@@ -11,7 +11,7 @@ from regenstore.refs.git import Git
 from regenstore.refs.roots import Roots
 
 _HISTORY = ("rev-list", "--objects", "--missing=allow-any", "--all", "--reflog", "--indexed-objects")
-_BRANCHES = ("refs/heads/", "refs/remotes/")
+_BRANCHES, _LOG = ("refs/heads/", "refs/remotes/"), " (reflog)"
 
 
 def names(git: Git, cache: ResultCache) -> dict[Digest, list[str]]:
@@ -44,6 +44,7 @@ def branches(roots: Roots, cache: ResultCache) -> dict[Digest, list[str]]:
     for oid, known in roots.names(records).items():
         digest = records[oid].digest
         if digest is not None:
-            short = (name.removeprefix(kind) for name in known for kind in _BRANCHES if name.startswith(kind))
+            heads = (name for name in known if name.startswith(_BRANCHES) and not name.endswith(_LOG))
+            short = (name.split("/", 2)[2] for name in heads)
             found.setdefault(digest, {}).update(dict.fromkeys(short))
     return {digest: list(names) for digest, names in found.items()}

@@ -2,13 +2,14 @@
 
 GDSF (Greedy-Dual-Size-Frequency) with the cost of regenerating: each candidate has the priority
 
-    H = base + frequency * seconds / (size + 4096)
+    H = base + weight * frequency * seconds / (size + 4096)
 
-and the lowest go first. ``base`` is the *aging value* L at the candidate's last use; L rises to the
-priorities that had to go, so what is no longer used is overtaken by what is, however dear it once was.
+and the lowest go first. ``base`` is the *aging value* L at the candidate's last use; L rises to the priorities
+that had to go, so what is no longer used is overtaken by what is, however dear it once was. ``weight`` is 1 for
+what only the past needs and for previews, 8 for what a ref's tip needs, 64 for the working set.
 
-Guaranteed: what a later group protects goes only when nothing of the earlier groups is left (see ``group``);
-a candidate whose inputs go before it is judged by what it costs to bring back together with them; the same
+Guaranteed: of candidates that are alike otherwise, the past and previews go first and the working set last; a
+candidate whose inputs go before it is judged by what it costs to bring back together with them; the same
 candidates give the same choice, in whatever order they come. Whether something may go at all is not decided
 here: callers pass only what is evictable.
 """
@@ -22,9 +23,13 @@ from dataclasses import dataclass
 
 from regenstore.objects.ids import Digest
 
-SUPERSEDED, TIP, WORKING = 1, 2, 3
-"""The standings that make a difference here; DEAD, the lowest, is 0."""
+DEAD, SUPERSEDED, TIP, WORKING = range(4)
+"""The standings of a content: how firmly a root holds it."""
 
+_WEIGHTS = (1.0, 1.0, 8.0, 64.0)
+"""By standing. Weights and not groups that are emptied one after the other: where the tips need more than the cap,
+groups would evict all that is new and dear before anything old and cheap, and lose up to half of the seconds that
+weights save (benchmarks/README.md, "Eviction")."""
 _ENTRY_BYTES = 4096
 """What a file costs besides its bytes; also keeps tiny media from having boundless priorities."""
 _LEAST_SECONDS = 0.1
@@ -47,9 +52,10 @@ class Candidate:
     base: float
     standing: int
     preview: bool = False
+    """It only stands in for another medium."""
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(value) and value >= 0 for value in (self.seconds, self.frequency, self.base)):
+        if not (0 <= self.seconds < math.inf and 0 <= self.frequency < math.inf and 0 <= self.base < math.inf):
             raise ValueError(f"not a candidate for eviction: {self!r}")
 
 
@@ -83,16 +89,14 @@ def used(before: Usage | None, hits: int, aging: float) -> Usage:
     return Usage(before.frequency + hits, aging) if hits else before
 
 
+def faded(usage: Usage) -> Usage:
+    """What to remember of a content when it is evicted: half. All or nothing both save less."""
+    return Usage(usage.frequency / 2, usage.base)
+
+
 def bytes_to_free(stored: int, cap: int) -> int:
     """Nothing up to the cap; above it, what leads back to 90 % of it, so that gc does not run after every put."""
     return 0 if stored <= cap else stored - int(cap * _LOW_WATER)
-
-
-def group(candidate: Candidate) -> int:
-    """0: what only the past needs, or stands in for something else; 1: what a ref's tip needs; 2: the working set."""
-    if candidate.preview or candidate.standing <= SUPERSEDED:
-        return 0
-    return 1 if candidate.standing <= TIP else 2
 
 
 def choose(
@@ -108,30 +112,32 @@ def choose(
     which an evicted input reaches candidates). ``floor`` is the aging value until now.
     """
     listed = list(candidates)
-    queue = [(group(item), _priority(item, item.seconds), item.digest.raw, n) for n, item in enumerate(listed)]
+    queue = [(_priority(item, item.seconds), item.digest.raw, number) for number, item in enumerate(listed)]
     heapq.heapify(queue)
     closures = _Closures(listed, inputs) if inputs else None
     chosen: list[Candidate] = []
     aging = floor
     while queue and bytes_to_free > 0:
-        rank, priority, raw, number = queue[0]
+        priority, raw, number = queue[0]
         candidate = listed[number]
         if closures is not None:
             # Only now, not when an input went: most dependents never come up.
             dearer = _priority(candidate, candidate.seconds + closures.evicted_inputs_of(number))
             if dearer > priority:
-                heapq.heapreplace(queue, (rank, dearer, raw, number))
+                heapq.heapreplace(queue, (dearer, raw, number))
                 continue
             closures.evicted(number)
         heapq.heappop(queue)
         chosen.append(candidate)
         bytes_to_free -= candidate.size
         aging = max(aging, priority)
-    return Choice(chosen, aging)
+    # Where all went, nothing was kept for its priority, and none of them says what is worth keeping.
+    return Choice(chosen, aging if queue else floor)
 
 
 def _priority(candidate: Candidate, seconds: float) -> float:
-    worth = candidate.frequency * max(seconds, _LEAST_SECONDS)
+    weight = _WEIGHTS[SUPERSEDED if candidate.preview else candidate.standing]
+    worth = weight * candidate.frequency * max(seconds, _LEAST_SECONDS)
     return candidate.base + worth / (candidate.size + _ENTRY_BYTES)
 
 
@@ -139,18 +145,12 @@ class _Closures:
     """What evicting inputs adds to the cost of what is made from them. Contents are numbers here, for speed."""
 
     def __init__(self, listed: Sequence[Candidate], inputs: Mapping[Digest, Collection[Digest]]) -> None:
-        names = {item.digest: number for number, item in enumerate(listed)}
+        self._inputs = inputs
         self._seconds = [item.seconds for item in listed]
+        self._digests = [item.digest for item in listed]
+        self._numbers = {digest: number for number, digest in enumerate(self._digests)}
         self._gone = [False] * len(listed)
-        for digest in inputs:
-            if digest not in names:  # not in the store
-                names[digest] = len(names)
-                self._seconds.append(0.0)
-                self._gone.append(True)
-        self._needs: list[list[int]] = [[] for _ in names]
-        for digest, needed in inputs.items():
-            # In the order of digests, so that also where counting stops does not depend on the order given.
-            self._needs[names[digest]] = [names[one] for one in sorted(needed) if one in names]
+        self._needs: dict[int, list[int]] = {}
 
     def evicted(self, number: int) -> None:
         self._gone[number] = True
@@ -160,9 +160,26 @@ class _Closures:
         seen = {number}
         todo = [number]
         while todo and len(seen) <= _CLOSURE_LIMIT:
-            for needed in self._needs[todo.pop()]:
+            for needed in self._needed(todo.pop()):
                 if self._gone[needed] and needed not in seen:
                     seen.add(needed)
                     todo.append(needed)
         seen.discard(number)
         return math.fsum(self._seconds[needed] for needed in seen)
+
+    def _needed(self, number: int) -> list[int]:
+        known = self._needs.get(number)
+        if known is None:
+            # In the order of digests, so that also where counting stops does not depend on the order given.
+            digests = sorted(self._inputs.get(self._digests[number], ()))
+            known = self._needs[number] = [found for one in digests if (found := self._number(one)) is not None]
+        return known
+
+    def _number(self, digest: Digest) -> int | None:
+        number = self._numbers.get(digest)
+        if number is None and digest in self._inputs:  # not in the store, but made from what may be
+            number = self._numbers[digest] = len(self._digests)
+            self._digests.append(digest)
+            self._seconds.append(0.0)
+            self._gone.append(True)
+        return number

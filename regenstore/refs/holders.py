@@ -90,12 +90,14 @@ class Holder:
 
 
 class Holders:
-    """The holders of one store, asked anew each time. ``here`` are the roots of the repository at hand."""
+    """The holders of one store, asked anew each time. ``here`` are the roots of the repository at hand. Without
+    ``keep`` nothing is written down: neither what they hold, nor what recipe blobs say."""
 
-    def __init__(self, here: Roots, cache: ResultCache, store: str) -> None:
+    def __init__(self, here: Roots, cache: ResultCache, store: str, *, keep: bool = True) -> None:
         self._here = here
         self._cache = cache
         self._store = store
+        self._keep = keep
 
     def holders(self) -> Iterator[Holder]:
         """All of them, the repository at hand first. Raises FormatError (``git-failed``) when that one is
@@ -111,7 +113,7 @@ class Holders:
                 mine = mine or registered.name
             else:
                 others.append(registered)
-        path = held_file(self._store, mine) if mine and os.path.isdir(self._store) else None
+        path = held_file(self._store, mine) if self._keep and mine and os.path.isdir(self._store) else None
         told = Enumeration(self._here, self._cache, path, _whose(mine or "")).run()
         yield Holder(_shown(here), here, True, "", told.held, told.held.told, told.how)
         for other in others:
@@ -137,7 +139,8 @@ class Holders:
         try:
             reason = _refused(registered)
             if not reason:
-                told = Enumeration(Roots.of_another(path), self._cache, kept, _whose(registered.name)).run()
+                written = kept if self._keep else None
+                told = Enumeration(Roots.of_another(path), self._cache, written, _whose(registered.name)).run()
                 return Holder(name, path, True, "", told.held, told.held.told, told.how)
         except RegenstoreError as error:
             reason = error.message

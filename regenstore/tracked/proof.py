@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError
 from regenstore.media.likeness import BYTES, Likeness, compare
@@ -17,6 +17,7 @@ from regenstore.objects.result import Proof, Result
 from regenstore.proof.environments import Environments
 from regenstore.realise import Outcome, Plan, Progress, Want
 from regenstore.tracked.author import Written, adopt_take
+from regenstore.tracked.correct import Correcting, correct
 from regenstore.tracked.workbench import Workbench
 
 
@@ -28,6 +29,13 @@ class Verdict:
     proof: Proof | None = None
     likeness: Likeness | None = None
     error: RegenstoreError | None = None
+    correction: Correcting | None = None
+    """What came of looking for a correction, where the second run gave other bytes."""
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether the take comes back, as it is or as good as."""
+        return self.proof is not None and (self.proof.proves or (self.correction is not None and self.correction.kept))
 
 
 @dataclass(frozen=True)
@@ -90,13 +98,22 @@ def verify(
     bench: Workbench, plan: Plan, progress: Progress, clock: Callable[[], float] = time.time
 ) -> Iterator[Verdict]:
     """Carry out a plan and give each path's verdict as it is decided. The take is never touched: what the
-    second run gave is stored beside it, under its own digest."""
+    second run gave is stored beside it, under its own digest. Where that differs, a correction is looked
+    for, with a third run."""
+    differing: dict[bytes, tuple[Want, Verdict]] = {}
     for outcome in bench.realiser.run(plan, progress):
         path = os.fsencode(outcome.want.label)
         if outcome.error is not None:
             yield Verdict(path, error=outcome.error)
+            continue
+        verdict = _judge(bench, path, outcome, clock())
+        if verdict.proof is None or verdict.proof.second == verdict.proof.take:
+            yield verdict
         else:
-            yield _judge(bench, path, outcome, clock())
+            differing[path] = outcome.want, verdict
+    proofs = [(want, verdict.proof) for want, verdict in differing.values() if verdict.proof is not None]
+    for want, correcting in correct(bench, proofs, progress):
+        yield replace(differing[os.fsencode(want.label)][1], correction=correcting)
 
 
 def _judge(bench: Workbench, path: bytes, outcome: Outcome, now: float) -> Verdict:
@@ -106,7 +123,7 @@ def _judge(bench: Workbench, path: bytes, outcome: Outcome, now: float) -> Verdi
     if content.digest == take.digest:
         likeness = Likeness(BYTES)
     else:
-        files = bench.store.use(take.digest, take.size), bench.store.use(content.digest, content.size)
+        files = bench.realiser.restore(take.digest), bench.store.use(content.digest, content.size)
         if files[0] is None or files[1] is None:
             error = NotFound("content-missing", "the second run gave other bytes, and the take is not here to compare")
             return Verdict(path, error=error)

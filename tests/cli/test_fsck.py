@@ -17,7 +17,7 @@ def stored(film: Checkout, name: str) -> Path:
 
 
 def test_all_is_well(film: Checkout) -> None:
-    assert film.regenstore("fsck") == "2 contents are what their names say; all is well\n"
+    assert film.regenstore("fsck") == "2 contents are what their names say, 2 recipes were looked at; all is well\n"
 
 
 def test_damage_is_shown_then_repaired(film: Checkout) -> None:
@@ -33,7 +33,7 @@ def test_damage_is_shown_then_repaired(film: Checkout) -> None:
     assert f"bad: {plate}: wrong bytes; to the quarantine" in said
     assert "missing: plates/sea.png (" in said and "last seen in Git's index and HEAD): make it again" in said
     assert "missing: refs/photo.png (" in said and "lost: it is imported media" in said
-    assert "0 contents are what their names say; 2 bad, 2 missing" in said
+    assert "0 contents are what their names say, 2 recipes were looked at; 2 bad, 2 missing" in said
     done = film.run("regenstore", "fsck", check=False)
     assert done.returncode == 1
     assert "made again: plates/sea.png" in done.stdout.decode()
@@ -55,7 +55,7 @@ def test_json_is_one_record(film: Checkout) -> None:
     stored(film, "plates/sea.png").unlink()
     data = json.loads(film.regenstore("fsck", "--json"))
     assert (data["type"], data["version"], data["well"]) == ("regenstore.fsck", 1, True)
-    assert [(m["path"], m["repair"]) for m in data["missing"]] == [("plates/sea.png", "worktree")]
+    assert [(m["path"], m["repair"]) for m in data["missing"]] == [("plates/sea.png", "copy")]
     assert [(d["what"], d["ok"]) for d in data["done"]] == [("restored", True)]
 
 

@@ -15,7 +15,7 @@ from tests.conftest import Checkout
 RESTLESS = f"""#!{sys.executable}
 import pathlib, sys
 from PIL import Image
-count = pathlib.Path(__file__).with_suffix(f".{sys.argv[2]}.count")
+count = pathlib.Path(__file__).with_suffix(f".{{sys.argv[2]}}.count")
 runs = int(count.read_text()) + 1 if count.exists() else 1
 count.write_text(str(runs))
 level = 100 + (runs * 40 % 150 if sys.argv[2] == "far" else 0)
@@ -79,10 +79,10 @@ def test_only_what_has_no_proof_here_is_run(restless: Checkout) -> None:
 
 def test_samples_and_dry_runs(restless: Checkout) -> None:
     assert len(tiers(restless, "--sample", "2")) == 2
-    runs = (restless.path / "tools" / "restless.count").read_text()
+    runs = (restless.path / "tools" / "restless.near.count").read_text()
     said = restless.regenstore("verify", "--all", "--dry-run")
     assert said.count("would run") == 3
-    assert (restless.path / "tools" / "restless.count").read_text() == runs
+    assert (restless.path / "tools" / "restless.near.count").read_text() == runs
 
 
 def test_another_take_is_accepted_and_the_diff_shows_it(restless: Checkout) -> None:

@@ -138,4 +138,5 @@ def test_outputs_without_bytes_are_counted(gallery: Gallery) -> None:
     gallery.stored("made/01.png", "HEAD~1").unlink()
     assert database.examine(ContentStore(str(gallery.store))).incomplete == 1
     code, told = gallery.fsck()
-    assert code == 0 and told["database"]["outputs_without_bytes"] == 1
+    assert code == 1 and told["database"]["outputs_without_bytes"] == 1
+    assert [(m["path"], m["repair"]) for m in told["missing"]] == [("made/01.png", "untried")]

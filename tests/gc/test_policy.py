@@ -1,4 +1,4 @@
-"""Choosing what to evict: the order of GDSF, groups, what evicting inputs costs, aging, and the speed of it."""
+"""Choosing what to evict: the order of GDSF, standings, what evicting inputs costs, aging, and the speed of it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,22 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
-from regenstore.gc import policy
-from regenstore.gc.policy import SUPERSEDED, TIP, WORKING, Candidate, Choice, Usage, bytes_to_free, choose, used
+from regenstore.gc.policy import (
+    DEAD,
+    SUPERSEDED,
+    TIP,
+    WORKING,
+    Candidate,
+    Choice,
+    Usage,
+    bytes_to_free,
+    choose,
+    faded,
+    used,
+)
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 
-DEAD = 0
 MB = 1_000_000
 
 
@@ -54,8 +64,8 @@ def test_frequent_use_protects():
 
 
 def test_what_was_used_long_ago_is_overtaken():
-    dear_once = candidate("model", 10 * MB, 1000)  # H = 1e-4
-    fresh = candidate("still", 10 * MB, 1, base=2e-4)
+    dear_once = candidate("model", 10 * MB, 1000)  # H = 8e-4
+    fresh = candidate("still", 10 * MB, 1, base=16e-4)
     assert choose([fresh, dear_once], 1).chosen == [dear_once]
 
 
@@ -71,20 +81,24 @@ def test_all_go_when_all_are_too_few():
     assert choice.freed == 5 * MB
 
 
-def test_groups_are_never_crossed():
-    """However dear: the past and previews first, then what tips need, the working set last."""
-    dear = {"seconds": 1e6, "frequency": 100.0}
+def test_of_equals_the_past_and_previews_go_first_and_the_working_set_last():
     given = [
         candidate("working", standing=WORKING),
         candidate("tip", standing=TIP),
-        candidate("preview of the working set", standing=WORKING, preview=True, **dear),
-        candidate("superseded", standing=SUPERSEDED, **dear),
-        candidate("dead", standing=DEAD, **dear),
+        candidate("preview of the working set", standing=WORKING, preview=True),
+        candidate("superseded", standing=SUPERSEDED),
+        candidate("dead", standing=DEAD),
     ]
     order = names(choose(given, 10**12))
     assert set(order[:3]) == {given[n].digest for n in (2, 3, 4)}
     assert order[3:] == [digest("tip"), digest("working")]
-    assert set(names(choose(given, 3 * MB))) == set(order[:3])
+
+
+@pytest.mark.parametrize(("lower", "higher"), [(DEAD, TIP), (SUPERSEDED, TIP), (TIP, WORKING)])
+def test_a_standing_is_worth_eight_times_the_seconds(lower, higher):
+    held = candidate("held", seconds=10, standing=higher)
+    assert choose([held, candidate("a", seconds=79, standing=lower)], 1).chosen != [held]
+    assert choose([held, candidate("a", seconds=81, standing=lower)], 1).chosen == [held]
 
 
 def test_an_input_that_went_makes_its_dependents_dearer():
@@ -95,9 +109,11 @@ def test_an_input_that_went_makes_its_dependents_dearer():
     given = [film, other, plate]
     assert choose(given, 10**9).chosen == [plate, film, other]
     made_of = {film.digest: {plate.digest}}
-    choice = choose(given, 10**9, inputs=made_of)
+    assert choose(given, 10**9, inputs=made_of).chosen == [plate, other, film]
+    often = candidate("often", frequency=100)
+    choice = choose([*given, often], 3 * MB, inputs=made_of)
     assert choice.chosen == [plate, other, film]
-    assert choice.aging == pytest.approx(11 / (MB + 4096))
+    assert choice.aging == pytest.approx(8 * 11 / (MB + 4096))
 
 
 def test_an_evicted_input_counts_through_what_is_not_in_the_store():
@@ -133,15 +149,17 @@ def naive(
             seen |= fresh
             todo += fresh
         again = math.fsum(gone[one].seconds for one in seen if one in gone)
-        return item.base + item.frequency * max(item.seconds + again, 0.1) / (item.size + 4096)
+        weight = 1 if item.preview or item.standing < TIP else 8 if item.standing == TIP else 64
+        return item.base + weight * item.frequency * max(item.seconds + again, 0.1) / (item.size + 4096)
 
+    before = floor
     while left and to_free > 0:
-        first = min(left.values(), key=lambda item: (policy.group(item), priority(item), item.digest))
+        first = min(left.values(), key=lambda item: (priority(item), item.digest))
         floor = max(floor, priority(first))
         chosen.append(first)
         gone[first.digest] = left.pop(first.digest)
         to_free -= first.size
-    return chosen, floor
+    return chosen, floor if left else before
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -173,8 +191,13 @@ def test_the_choice_is_that_of_looking_at_everything_again(seed):
 
 def test_the_aging_value_is_the_highest_priority_that_went_and_never_falls():
     given = [candidate("a", MB, 1), candidate("b", MB, 2), candidate("c", MB, 3)]
-    assert choose(given, 2 * MB).aging == pytest.approx(2 / (MB + 4096))
+    assert choose(given, 2 * MB).aging == pytest.approx(8 * 2 / (MB + 4096))
     assert choose(given, 2 * MB, floor=1.0).aging == 1.0
+
+
+def test_evicting_everything_says_nothing_about_worth():
+    """Clearing out all that is dead must not make all that is live look old."""
+    assert choose([candidate("a", seconds=3600)], 10**9, floor=1e-9).aging == 1e-9
 
 
 def test_equals_go_in_the_order_of_their_digests():
@@ -201,6 +224,7 @@ def test_uses_are_folded():
     assert used(first, 0, 0.9) == first  # not used since: it keeps the age of its last use
     assert used(first, 3, 0.9) == Usage(4.0, 0.9)
     assert used(None, 2, 0.0) == Usage(3.0, 0.0)
+    assert faded(Usage(4.0, 0.9)) == Usage(2.0, 0.9)
 
 
 @pytest.mark.parametrize("with_inputs", [False, True])
@@ -213,4 +237,4 @@ def test_a_hundred_thousand_candidates(with_inputs):
     inputs = {item.digest: [given[draw.randrange(1000)].digest] for item in given[1000:]} if with_inputs else None
     begun = time.process_time()
     assert choose(given, sum(item.size for item in given) // 2, inputs=inputs).chosen
-    assert time.process_time() - begun < 3
+    assert time.process_time() - begun < 4

@@ -1,0 +1,376 @@
+"""What the recipes of a repository need and its store lacks: every take and every input, in all that any root
+reaches. Reads only; no recipe that is known already is parsed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from regenstore.doctor import git_recipes, sources
+from regenstore.doctor.last_seen import Place, last_seen
+from regenstore.doctor.store_scan import Scan, SoundStore, look_again
+from regenstore.errors import FormatError
+from regenstore.objects import toml
+from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.recipe import Recipe, Take
+from regenstore.objects.result import BlobRecord, Proof
+from regenstore.objects.result_cache import ResultCache
+from regenstore.proof.environments import Environments
+from regenstore.proof.rules import EVICTABLE, Corrected, Fingerprint, own_finding
+from regenstore.refs.blobs import RecipeBlobs, read_blobs, read_texts
+from regenstore.refs.git import Git, elsewhere
+from regenstore.refs.holders import Holder
+from regenstore.worktree.attribution import with_made
+
+RENAME, COPY, GENERATE = "rename", "copy", "generate"
+UNTRIED, BLOCKED, LOST = "untried", "blocked", "lost"
+_SIZE = "the size that it records is not that of its content"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """How far a check goes."""
+
+    quick: bool = False
+    """Take the names of stored files at their word."""
+    worktree_only: bool = False
+    """Only the recipes of this worktree's index and HEAD."""
+    regenerate: bool = False
+    """Run also what only other branches and history record, and nothing proved to come back."""
+    remember: bool = False
+    """Keep what recipe blobs say for the next time."""
+
+
+@dataclass(frozen=True)
+class Invalid:
+    """A blob that should be a recipe and is none, or one that lies."""
+
+    path: bytes
+    kind: str
+    message: str
+    where: str = ""
+
+
+@dataclass
+class Missing:
+    """A content that is needed and not in the store. ``how`` says what can be done; ``where`` is the last
+    place that records it."""
+
+    digest: Digest
+    size: int | None
+    path: bytes = b""
+    where: str = ""
+    how: str = LOST
+    reason: str = ""
+    source: str = ""
+    """For RENAME and COPY: the file that holds the bytes."""
+    recipe: Recipe | None = None
+    roots: tuple[str, ...] = ()
+    """The names of the roots that need it, where no worktree shows its path."""
+    oid: bytes = b""
+    """The blob that records it."""
+    input_of: bool = False
+    damaged: bool = False
+    """Whether the store had bytes under its name that are not its own."""
+    here: bool = False
+    """Whether the index, HEAD or a pending recipe of this worktree needs it."""
+
+    @property
+    def label(self) -> str:
+        return os.fsdecode(self.path) or self.digest.short
+
+    def fields(self) -> dict[str, object]:
+        return {
+            "digest": str(self.digest),
+            "size": self.size,
+            "path": self.label.encode(errors="replace").decode(),
+            "last_seen": self.where,
+            "roots": list(self.roots),
+            "repair": self.how,
+            "source": self.source.encode(errors="replace").decode(),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who is asked what is needed. ``holders`` are all that rely on the store, the repository at hand first;
+    ``names`` gives the roots that reach some blobs of it, ``pending`` its pending recipes; ``judge`` says what
+    is wrong with blobs at paths."""
+
+    git: Git
+    holders: Callable[[ResultCache, bool], Iterable[Holder]]
+    names: Callable[[Iterable[bytes]], Mapping[bytes, list[str]]]
+    pending: Callable[[], Mapping[bytes, bytes]]
+    judge: Callable[[Mapping[bytes, bytes]], Iterable[Invalid]]
+    environments: Callable[[], Environments]
+    corrected: Corrected = lambda proof: False
+
+
+@dataclass
+class Needs:
+    """What was found."""
+
+    recipes: int = 0
+    missing: dict[Digest, Missing] = field(default_factory=dict)
+    again: dict[Digest, BlobRecord] = field(default_factory=dict)
+    """What is not in the store, and a second run proved, here, that it comes back."""
+    trashed: int = 0
+    """What is in the trash, from where it comes back when it is asked for."""
+    invalid: list[Invalid] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What is wrong outside the store, so that not everything could be looked at."""
+    notes: list[str] = field(default_factory=list)
+    """What is not here to be looked at, although nothing is wrong."""
+
+
+class Survey:
+    """One look at everything that is needed."""
+
+    def __init__(self, asked: Asked, cache: ResultCache, sound: SoundStore, scan: Scan, scope: Scope) -> None:
+        self._asked = asked
+        self._cache = cache
+        self._sound = sound
+        self._scan = scan
+        self._scope = scope
+        self._current: dict[bytes, git_recipes.Seen] = {}
+        self._places: dict[bytes, Place] = {}
+        self._others: dict[bytes, Holder] = {}
+        """The repository of a blob that is in another one than that at hand."""
+        self.needs = Needs()
+
+    def run(self) -> Needs:
+        """Look at everything; what is missing has no name yet (see :meth:`describe`)."""
+        current = git_recipes.current(self._asked.git)
+        self._current = {bytes.fromhex(seen.oid.decode("ascii")): seen for seen in reversed(current)}
+        pending = self._asked.pending()
+        said = self._said(set(pending.values()))
+        records = self._in_order(said.records.values())
+        self.needs.recipes = len(records)
+        takes: dict[Digest, BlobRecord] = {}
+        for record in records:
+            if record.digest is not None:
+                takes.setdefault(record.digest, record)
+        self._check_sizes(records)
+        for path, text in pending.items():
+            self._pending(path, text, takes)
+        absent = {digest: record for digest, record in takes.items() if self._lacks(digest, record.size)}
+        needed = self._inputs(records, takes)
+        self._set_again(absent)
+        for digest, record in {**needed, **absent}.items():
+            if digest not in self.needs.again and digest not in self.needs.missing:
+                near = record.oid in self._current
+                known = record.size if record.digest == digest else None
+                self.needs.missing[digest] = Missing(
+                    digest, known, oid=record.oid, here=near, input_of=record.digest != digest
+                )
+        self._judge(current, said)
+        return self.needs
+
+    def _said(self, known: Collection[bytes]) -> RecipeBlobs:
+        """What all recipes that count say; ``known`` are the pending ones of this worktree."""
+        if self._scope.worktree_only:
+            return read_blobs(self._asked.git, self._cache, self._current, remember=self._scope.remember)
+        found = RecipeBlobs()
+        try:
+            holders = iter(self._asked.holders(self._cache, self._scope.remember))
+            here = next(holders)
+        except FormatError as error:
+            self.needs.problems.append(f"{error.message}; only the recipes of this worktree were looked at")
+            return read_blobs(self._asked.git, self._cache, self._current, remember=self._scope.remember)
+        found.records.update(here.records)
+        found.unreadable.update(here.unreadable)
+        texts = {text: here for text in here.pending if text not in known}
+        if here.missing:
+            what = f"{len(here.missing)} objects are not in this partial clone"
+            self.needs.notes.append(f"{what}: recipes among them were not looked at")
+        for other in holders:
+            if not other.reachable:
+                last = "what it last held was looked at" if other.told else "nobody knows what it needs"
+                self.needs.notes.append(f"the repository {other.name} cannot be reached ({other.reason}): {last}")
+            for oid, record in other.records.items():
+                if oid not in found.records:
+                    found.records[oid] = record
+                    self._others[oid] = other
+            texts.update((text, other) for text in other.pending)
+        for text, holder in texts.items():
+            recipe = toml.decode_or_none(text)
+            if recipe is not None and recipe.output.take is not None:
+                take = recipe.output.take
+                if self._lacks(take.digest, take.size):
+                    where = f"a pending recipe of {holder.name}"
+                    self.needs.missing[take.digest] = Missing(take.digest, take.size, where=where, recipe=recipe)
+        return found
+
+    def _in_order(self, records: Iterable[BlobRecord]) -> list[BlobRecord]:
+        """This worktree's first: of many recipes that record a content, they name it."""
+        return sorted(records, key=lambda record: record.oid not in self._current)
+
+    def _pending(self, path: bytes, text: bytes, takes: dict[Digest, BlobRecord]) -> None:
+        recipe = toml.decode_or_none(text)
+        if recipe is None:
+            self.needs.invalid.append(Invalid(path, "bad-recipe", "its pending recipe cannot be read"))
+            return
+        take = recipe.output.take
+        if take is not None and take.digest not in takes and self._lacks(take.digest, take.size):
+            where = "a pending recipe"
+            self.needs.missing[take.digest] = Missing(take.digest, take.size, path, where, recipe=recipe, here=True)
+
+    def _check_sizes(self, records: Iterable[BlobRecord]) -> None:
+        wrong = [r for r in records if r.digest and self._scan.present.get(r.digest, r.size) != r.size]
+        if self._scope.quick:
+            for record in wrong:
+                assert record.digest is not None
+                look_again(self._scan, self._sound, record.digest)
+        told = [r for r in wrong if r.digest in self._scan.present]
+        for place in self.places(r.oid for r in told).values():
+            self.needs.invalid.append(Invalid(place.path, "bad-recipe", _SIZE, place.commit))
+
+    def _lacks(self, digest: Digest, size: int | None) -> bool:
+        if digest in self._scan.present or self._sound.stored(digest, size) is not None:
+            return False
+        if digest in self._scan.trashed:
+            self.needs.trashed += 1
+            return False
+        return digest not in self.needs.missing
+
+    def _inputs(self, records: Iterable[BlobRecord], takes: Collection[Digest]) -> dict[Digest, BlobRecord]:
+        """Inputs that are nowhere and no recipe's take -> the recipe that made them, if the result database
+        knows it, else the one that needs them."""
+        found: dict[Digest, BlobRecord] = {}
+        for record in records:
+            for digest in record.inputs:
+                if digest not in takes and digest not in found and self._lacks(digest, None):
+                    found[digest] = record
+        return found
+
+    # -------------------------------------------------------------------------------- what comes back
+
+    def _set_again(self, absent: Mapping[Digest, BlobRecord]) -> None:
+        """Those that could be evicted if they were here: a second run proved, in this environment, that they
+        come back; and whose inputs can be had."""
+        proofs: dict[tuple[RecipeKey, Digest], list[Proof]] = {}
+        for proof in self._cache.every_proof() if absent else ():
+            if proof.take in absent:
+                proofs.setdefault((proof.key, proof.take), []).append(proof)
+        damaged = {bad.named for bad in self._scan.bad}
+        asked = {d: r for d, r in absent.items() if r.key is not None and (r.key, d) in proofs and d not in damaged}
+        if not asked:
+            return
+        runs: dict[tuple[RecipeKey, str], list[tuple[Fingerprint, Digest]]] = {}
+        for made in self._cache.every_output():
+            runs.setdefault((made.key, made.name), []).append((made.fingerprint, made.content.digest))
+        with self._asked.environments() as environments:
+            for digest, record in asked.items():
+                assert record.key is not None and record.generator is not None
+                name = (record.generator, record.version)
+                told = proofs[record.key, digest], runs.get((record.key, record.output), ())
+                found = own_finding(digest, *told, lambda name=name: environments.of(*name), self._asked.corrected)  # type: ignore[misc]
+                if found.state == EVICTABLE:
+                    self.needs.again[digest] = record
+        while unfounded := [d for d, record in self.needs.again.items() if not self._has(record.inputs)]:
+            for digest in unfounded:
+                del self.needs.again[digest]
+
+    def _has(self, inputs: Iterable[Digest]) -> bool:
+        return all(
+            digest in self._scan.present or digest in self.needs.again or self._sound.find(digest) is not None
+            for digest in inputs
+        )
+
+    # -------------------------------------------------------------------------------- what is missing
+
+    def places(self, oids: Iterable[bytes]) -> dict[bytes, Place]:
+        """Where blobs are now, or were last."""
+        wanted = dict.fromkeys(oid for oid in oids if oid)
+        ask: dict[str, list[bytes]] = {}
+        for oid in wanted:
+            if oid not in self._current and oid not in self._places:
+                other = self._others.get(oid)
+                ask.setdefault("" if other is None else other.path, []).append(oid)
+        for path, some in ask.items():
+            if not path or os.path.isdir(path):
+                self._places.update(last_seen(self._git(path), some))
+        found = {}
+        for oid in wanted:
+            seen, other = self._current.get(oid), self._others.get(oid)
+            place = self._places.get(oid) if seen is None else Place(seen.path, " and ".join(seen.places))
+            where = "" if place is None else place.commit
+            if other is not None:
+                where = f"{where or 'a recipe'} of {other.name}"
+            found[oid] = Place(b"" if place is None else place.path, where)
+        return found
+
+    def _git(self, common: str) -> Git:
+        return elsewhere(common, common) if common else self._asked.git
+
+    def describe(self) -> None:
+        """Name what is missing: path, last place, roots, recipe."""
+        unnamed = [m for m in self.needs.missing.values() if m.oid]
+        places = self.places(m.oid for m in unnamed)
+        names = self._asked.names([m.oid for m in unnamed if not m.here and m.oid not in self._others])
+        recipes = self._recipes([m.oid for m in unnamed])
+        for missing in unnamed:
+            place, recipe = places[missing.oid], recipes.get(missing.oid)
+            missing.path, missing.where = place.path, place.commit
+            missing.roots = tuple(names.get(missing.oid, ()))
+            if not missing.where and missing.roots:
+                missing.where = missing.roots[0]
+            if not missing.input_of:
+                missing.recipe = recipe
+                continue
+            hints = [] if recipe is None else [i for i in recipe.inputs.values() if i.digest == missing.digest]
+            missing.where = f"{os.fsdecode(place.path)}, which needs it, in {missing.where}"
+            missing.path = os.fsencode(hints[0].path) if hints and hints[0].path else b""
+            missing.recipe = self.known(missing.digest)
+
+    def _recipes(self, oids: Iterable[bytes]) -> dict[bytes, Recipe]:
+        """What blobs say in full."""
+        ask: dict[str, list[bytes]] = {}
+        for oid in dict.fromkeys(oids):
+            other = self._others.get(oid)
+            ask.setdefault("" if other is None else other.path, []).append(oid)
+        texts = [
+            pair
+            for path, some in ask.items()
+            if not path or os.path.isdir(path)
+            for pair in read_texts(self._git(path), some)
+        ]
+        return {oid: recipe for oid, text in texts if (recipe := toml.decode_or_none(text)) is not None}
+
+    def known(self, digest: Digest) -> Recipe | None:
+        """The recipe that made a content, by the result database."""
+        for made in self._cache.known_outputs(digest):
+            recipe = toml.decode_or_none(made.recipe)
+            if recipe is not None:
+                return with_made(recipe, made, Take(digest, 0))
+        return None
+
+    # -------------------------------------------------------------------------------- what is no recipe
+
+    def _judge(self, current: Iterable[git_recipes.Seen], said: RecipeBlobs) -> None:
+        """Blobs at this worktree's filtered paths that are no recipes, and those that cannot be read, anywhere."""
+        for seen in current:
+            oid = bytes.fromhex(seen.oid.decode("ascii"))
+            if oid not in said.records:
+                for found in self._asked.judge({seen.path: oid}):
+                    self.needs.invalid.append(Invalid(found.path, found.kind, found.message, " and ".join(seen.places)))
+        elsewhere = [oid for oid in said.unreadable if oid not in self._current]
+        places = self.places(elsewhere)
+        filtered = set(git_recipes.filtered(self._asked.git, [place.path for place in places.values() if place.path]))
+        for oid, place in places.items():
+            if place.path in filtered:
+                for found in self._asked.judge({place.path: oid}):
+                    self.needs.invalid.append(Invalid(found.path, found.kind, found.message, place.commit))
+
+
+def find_elsewhere(missing: Iterable[Missing], sound: SoundStore, scan: Scan, git: Git) -> None:
+    """Look for bytes that are missing in other places of this machine; what is found is ``coming``."""
+    wanted = [one for one in missing if not one.source]
+    sought = [sources.Sought(one.digest, one.size, {one.path} if one.path else set()) for one in wanted]
+    found = sources.search(sound, git, sought)
+    for one in wanted:
+        if one.digest in found:
+            one.how, one.source = COPY, found[one.digest]
+            sound.coming.add(one.digest)

@@ -1,0 +1,138 @@
+"""Carrying out what fsck planned: into the quarantine, back from elsewhere, made again. What fails is told, and the
+rest is done all the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from regenstore.doctor import database, leftovers, quarantine
+from regenstore.doctor.needs import BLOCKED, COPY, LOST, RENAME, Missing
+from regenstore.doctor.store_check import CheckPlan, Parts
+from regenstore.doctor.store_scan import Bad
+from regenstore.errors import NotFound, RegenstoreError
+from regenstore.objects import durable, store_format
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.hashing import hash_file
+from regenstore.realise import Plan, Progress
+from regenstore.worktree.link import Linker
+
+
+@dataclass(frozen=True)
+class Done:
+    """One thing that was done, or could not be: then ``ok`` is False and something is left."""
+
+    what: str
+    subject: str
+    ok: bool
+    message: str = ""
+
+    def fields(self) -> dict[str, object]:
+        subject = self.subject.encode(errors="replace").decode()
+        return {"what": self.what, "subject": subject, "ok": self.ok, "message": self.message}
+
+
+def execute(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
+    """Carry out a plan. What fails is told, and the rest is done all the same."""
+    if plan.sound and not plan.leftovers.count:
+        return
+    store = parts.store
+    if plan.marker is None:
+        store.prepare()
+    for missing in (m for m in plan.missing if m.how == RENAME):
+        yield _attempt("renamed", missing.label, lambda m=missing: _rename(store, m))  # type: ignore[misc]
+    for bad in plan.confined:
+        yield _attempt("quarantined", bad.path, lambda b=bad: _confine(parts, b))  # type: ignore[misc]
+    if plan.marker is not None:
+        yield _attempt("marked", store_format.FILE, lambda: _mark(store))
+    for missing in (m for m in plan.missing if m.how == COPY):
+        yield _attempt("restored", missing.label, lambda m=missing: _restore(store, m))  # type: ignore[misc]
+    if plan.rebuild is not None:
+        yield _attempt("database", "made again from Git's recipes", lambda: _rebuild(parts, plan.examined))
+    yield from _generate(parts, plan, progress)
+    for missing in plan.hopeless:
+        if store.stored(missing.digest, missing.size) is None:
+            yield Done(missing.how, missing.label, False, _last(missing, missing.reason))
+    if plan.leftovers.count:
+        leftovers.clear(plan.leftovers, store, parts.location, parts.oid_size)
+        yield Done("cleared", f"{plan.leftovers.count} leftovers of killed processes", True)
+
+
+def _last(missing: Missing, reason: str) -> str:
+    return f"last seen in {missing.where}; {reason}"
+
+
+def _mark(store: ContentStore) -> str:
+    """Contents verify themselves, and the database has a version of its own: all that the marker told is that the
+    store is not newer than what this program knows."""
+    store.prepare()
+    return "a new format marker was written"
+
+
+def _attempt(what: str, subject: str, work: Callable[[], str]) -> Done:
+    try:
+        return Done(what, subject, True, work())
+    except RegenstoreError as error:
+        return Done(what, subject, False, f"{error.message}. {error.hint}")
+
+
+def _confine(parts: Parts, bad: Bad) -> str:
+    target = quarantine.confine(parts.store, bad, parts.clock())
+    return "it was replaced or removed meanwhile" if target is None else f"{bad.why}; now {target}"
+
+
+def _rebuild(parts: Parts, examined: database.Examined) -> str:
+    """With what the store has by now."""
+    aside = database.rebuild(parts.store, database.plan_rebuild(parts.store, parts.roots, examined))
+    return f"the old one is {aside}"
+
+
+def _rename(store: ContentStore, missing: Missing) -> str:
+    with durable.storage_errors(missing.source):
+        if store.stored(missing.digest, missing.size) is not None:
+            return "it came back meanwhile"
+        if os.path.islink(missing.source) or hash_file(missing.source)[0] != missing.digest:
+            raise NotFound("content-missing", f"{missing.source} was changed meanwhile")
+    store.put_file(missing.source, missing.digest)
+    return f"it lay in {missing.source}"
+
+
+def _restore(store: ContentStore, missing: Missing) -> str:
+    """Copy bytes into the store from elsewhere, hashed after they were copied."""
+    temp = store.temp_path("fsck")
+    try:
+        with durable.storage_errors(missing.source):
+            source = os.open(missing.source, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                try:
+                    Linker().fill(source, target)
+                finally:
+                    os.close(target)
+            finally:
+                os.close(source)
+            if hash_file(temp)[0] != missing.digest:
+                raise NotFound("content-missing", f"{missing.source} was changed meanwhile")
+        store.put_file(temp, missing.digest)
+    finally:
+        durable.unlink(temp)
+    return f"its bytes were in {missing.source}"
+
+
+def _generate(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
+    if not plan.generate.steps:
+        return
+    by_label = {str(m.digest): m for m in plan.missing}
+    realiser = parts.realiser(parts.store, parts.cache())
+    # What is present or failed is told by the plan itself.
+    steps = Plan(steps=plan.generate.steps, waiting=plan.generate.waiting)
+    for outcome in realiser.run(steps, progress):
+        missing = by_label[outcome.want.label]
+        if parts.store.stored(missing.digest, missing.size) is not None:
+            yield Done("made again", missing.label, True)
+            continue
+        reason = "the generator gave other bytes; both recipe and new bytes are kept"
+        if outcome.error is not None:
+            reason = f"{outcome.error.message}. {outcome.error.hint}"
+        yield Done(BLOCKED if outcome.error else LOST, missing.label, False, _last(missing, reason))

@@ -1,0 +1,139 @@
+"""Where else on this machine bytes may be that the store lacks: the trash, the quarantine and the temp folder of the
+store, the worktrees, and the stores of repositories that this one was cloned from. Reads only; whatever is found
+was hashed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from regenstore.doctor.quarantine import FOLDER as QUARANTINE
+from regenstore.objects.content_store import TREES, ContentStore
+from regenstore.objects.hashing import hash_fd
+from regenstore.objects.ids import Digest
+from regenstore.refs.git import Git
+
+_OWN_STORE = "regenstore"
+
+
+@dataclass
+class Sought:
+    """One content that is looked for. ``size`` is None where nobody knows it; ``near`` are the paths in a
+    worktree where it is likely."""
+
+    digest: Digest
+    size: int | None
+    near: set[bytes] = field(default_factory=set)
+
+
+def search(store: ContentStore, git: Git, sought: Iterable[Sought]) -> dict[Digest, str]:
+    """A file with the bytes for each content that is found. A file is read only where it has the name or the
+    size of something that is sought, and each once."""
+    left = {one.digest: one for one in sought}
+    found: dict[Digest, str] = {}
+    if not left:
+        return found
+    for root in _stores(git):
+        elsewhere = ContentStore(root)
+        for digest in list(left):
+            path = elsewhere.stored(digest)
+            if path is not None and _hash(path) == digest:
+                found[digest] = path
+                del left[digest]
+    tops = worktrees(git)
+    for one in list(left.values()):
+        for path in (os.path.join(top, os.fsdecode(near)) for near in one.near for top in tops):
+            if one.digest in left and one.size in (None, _size(path)) and _hash(path) == one.digest:
+                found[one.digest] = path
+                del left[one.digest]
+    inside = [f"{store.root}/{name}" for name in (QUARANTINE, "tmp")]
+    found.update(_by_size((*inside, *tops), left))
+    return found
+
+
+def _by_size(folders: Iterable[str], left: dict[Digest, Sought]) -> Iterator[tuple[Digest, str]]:
+    sizes: Mapping[int, list[Digest]] = {}
+    sizes = {size: [d for d, s in left.items() if s.size == size] for size in {s.size for s in left.values()} if size}
+    for folder in folders:
+        for path, size in _files(folder):
+            if not sizes:
+                return
+            if size in sizes and (digest := _hash(path)) in sizes[size]:
+                assert digest is not None
+                yield digest, path
+                sizes[size].remove(digest)
+                if not sizes[size]:
+                    del sizes[size]
+
+
+def worktrees(git: Git) -> list[str]:
+    """The tops of all worktrees of a repository, that at hand first."""
+    own = git.line("rev-parse", "--show-toplevel")
+    listing = git.output("worktree", "list", "--porcelain", "-z", check=False)
+    listed = [os.fsdecode(entry[9:]) for entry in listing.split(b"\0") if entry.startswith(b"worktree ")]
+    return [top for top in dict.fromkeys([*([own] if own else []), *listed]) if os.path.isdir(top)]
+
+
+def _stores(git: Git) -> Iterator[str]:
+    """The stores of repositories on this machine that Git's remotes and alternates lead to."""
+    top = os.fsdecode(git.cwd)
+    urls = git.output("config", "--get-regexp", "-z", r"^remote\..*\.url$", check=False).split(b"\0")
+    places = [os.fsdecode(entry.partition(b"\n")[2]) for entry in urls if entry]
+    folders = []
+    for place in places:
+        path = urllib.parse.unquote(place[7:]) if place.startswith("file://") else place
+        if "://" not in path:
+            folders += [os.path.join(top, path, tail) for tail in (".git", "", "../.git")]
+    listing = git.line("rev-parse", "--git-path", "objects/info/alternates")
+    if listing:
+        folders += [os.path.dirname(line.rstrip("/")) for line in _lines(os.path.join(top, listing))]
+    for folder in dict.fromkeys(map(os.path.normpath, folders)):
+        root = f"{folder}/{_OWN_STORE}"
+        if any(os.path.isdir(f"{root}/{tree}") for tree in TREES):
+            yield root
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return [line.strip() for line in file if line.strip()]
+    except OSError:
+        return []
+
+
+def _files(folder: str) -> Iterator[tuple[str, int]]:
+    """Regular files below a folder, Git's own folders left out."""
+    for base, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name != ".git"]
+        for name in files:
+            path = os.path.join(base, name)
+            size = _size(path)
+            if size:
+                yield path, size
+
+
+def _size(path: str) -> int | None:
+    try:
+        found = os.lstat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _hash(path: str) -> Digest | None:
+    """The digest of a regular file's bytes; None for what cannot be read."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        fd = os.open(path, flags)
+    except (OSError, ValueError):
+        return None
+    try:
+        return hash_fd(fd)[0] if stat.S_ISREG(os.fstat(fd).st_mode) else None
+    except OSError:
+        return None
+    finally:
+        os.close(fd)

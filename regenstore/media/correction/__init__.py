@@ -1,0 +1,1 @@
+"""Corrections: what turns the bytes that a generator gives here into the take, to the byte."""

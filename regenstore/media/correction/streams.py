@@ -1,0 +1,105 @@
+"""Files with zlib streams inside (EXR and TIFF with deflate, and others): the difference in what the streams
+hold, how they were encoded, and everything around them."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from regenstore.media.correction import choices, deflate
+from regenstore.media.correction.packing import (
+    as_array,
+    from_gaps,
+    gaps,
+    joined,
+    packed,
+    sparse,
+    split,
+    unpacked,
+    with_sparse,
+)
+
+LARGEST = 128 << 20
+"""Bytes in all streams at most."""
+_HEAD = re.compile(rb"[\x18-\x78]([\x01\x5e\x9c\xda])")
+_LEAST = 64
+_MOST = 1 << 16
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A file in parts. ``around`` is the file without its streams, which were at ``places`` in it, each
+    after its two-byte head (kept in ``around``)."""
+
+    around: bytes
+    places: tuple[int, ...]
+    streams: tuple[bytes, ...]
+    sizes: tuple[int, ...]
+    data: bytes
+
+
+def taken_apart(file: bytes) -> Parts:
+    """A file in parts; raises ValueError when there is no stream in it. A stream is what inflates with a
+    right checksum at its end, so nothing else is taken for one but by a chance of 1 : 2**32."""
+    around: list[bytes] = []
+    places: list[int] = []
+    streams: list[bytes] = []
+    contents: list[bytes] = []
+    at = kept = total = 0
+    while (found := _HEAD.search(file, at)) is not None and len(streams) < _MOST:
+        at = found.start() + 1
+        if int.from_bytes(file[at - 1 : at + 1], "big") % 31 or file[at - 1] & 15 != 8:
+            continue
+        reader = zlib.decompressobj()
+        try:
+            content = reader.decompress(memoryview(file)[at - 1 :], LARGEST - total + 1)
+        except zlib.error:
+            continue
+        end = len(file) - len(reader.unused_data)
+        if not reader.eof or end - at < _LEAST or total + len(content) > LARGEST:
+            continue
+        around.append(file[kept : at + 1])
+        places.append(len(around[-1]) + (places[-1] if places else 0))
+        streams.append(file[at + 1 : end - 4])
+        contents.append(content)
+        total += len(content)
+        at = kept = end
+    if not streams:
+        raise ValueError("it has no zlib streams")
+    around.append(file[kept:])
+    return Parts(b"".join(around), tuple(places), tuple(streams), tuple(map(len, contents)), b"".join(contents))
+
+
+def by_choices(base: Parts, take: Parts, limit: int, deadline: float) -> bytes | None:
+    """The difference, or None when it is too large or the streams hold not equally many data."""
+    if base.sizes != take.sizes:
+        return None
+    ours, theirs = as_array(base.data), as_array(take.data)
+    content = sparse(ours, theirs, limit)
+    if content is None:
+        return None
+    before = deflate.taken_apart(base.streams, base.sizes, deadline)
+    after = deflate.checked(take.streams, take.sizes, theirs, deadline)
+    places = packed(gaps(np.array(take.places, np.int64)), gaps(np.array(base.places, np.int64)))
+    return joined([packed(take.around, base.around), places, content, choices.difference(before, after)])
+
+
+def with_choices(base: Parts, data: bytes, limit: int, deadline: float) -> bytes:
+    """The take that :func:`by_choices` was given; ``limit`` is its size."""
+    around, placed, content, chosen = split(data, 4)
+    whole = with_sparse(as_array(base.data), content)
+    before = deflate.taken_apart(base.streams, base.sizes, deadline)
+    streams = deflate.put_together(choices.with_difference(before, chosen, whole.size), whole)
+    kept = unpacked(around, limit, base.around)
+    places = from_gaps(unpacked(placed, limit, gaps(np.array(base.places, np.int64))), len(kept) + 1).tolist()
+    if not len(places) == len(streams) == len(base.sizes):
+        raise ValueError("the streams are not as many as their places")
+    parts, at, begun = [], 0, 0
+    for place, stream, size in zip(places, streams, base.sizes):
+        check = zlib.adler32(whole[begun : begun + size].tobytes())
+        parts += [kept[at:place], stream, check.to_bytes(4, "big")]
+        at, begun = place, begun + size
+    return b"".join([*parts, kept[at:]])

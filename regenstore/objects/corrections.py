@@ -1,0 +1,155 @@
+"""Corrections as they are kept: small files that turn what a recipe gives here into its take, to the byte.
+
+A file stands for itself: it says which take it gives, from which base, and how, and ends with a checksum of
+all that. It is durable when ``put`` returns and never changes; gc never touches it. What cannot be read
+whole is no correction: it is passed over, and the take is then not promised by it.
+
+Layout below the store's root: ``corrections/ab/<62 hex of the take>-<16 hex of the base>``.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from regenstore.objects import durable
+from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.ids import Digest, RecipeKey
+
+FOLDER = "corrections"
+MAGIC = b"regencor"
+VERSION = 1
+LARGEST = 64 << 20
+"""Bytes of a correction's file at most."""
+_FIXED = struct.Struct("<8sB32s32sQ32sQ")
+_CHECK = 32
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How to get ``take`` from ``base``."""
+
+    key: RecipeKey
+    """The recipe that gives the base here, and gave the take once."""
+    take: Digest
+    take_size: int
+    base: Digest
+    base_size: int
+    method: str
+    """The name of the way in which ``data`` tell the difference."""
+    needs: str
+    """The encoder, with its version, that applying it needs; empty where none is needed."""
+    data: bytes
+
+
+class Corrections:
+    """The corrections below a store's root. Cheap to construct: touches nothing before the first use."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def path(self, take: Digest, base: Digest) -> str:
+        """Where the correction for a take and a base belongs, whether it is there or not."""
+        return f"{self.root}/{FOLDER}/{take.hex[:2]}/{take.hex[2:]}-{base.hex[:16]}"
+
+    def put(self, correction: Correction) -> None:
+        """Keep a correction, durably; one for the same take and base is replaced."""
+        path = self.path(correction.take, correction.base)
+        with durable.storage_errors(path):
+            durable.make_folder(os.path.dirname(path))
+        durable.make_folder(f"{self.root}/tmp")
+        temp = f"{self.root}/tmp/correction-{os.getpid()}-{os.urandom(6).hex()}"
+        durable.write_file(path, encode(correction), temp=temp)
+
+    def find(self, take: Digest, base: Digest) -> Correction | None:
+        """The whole and undamaged correction for a take and a base, or None."""
+        found = _read(self.path(take, base))
+        return found if found is not None and (found.take, found.base) == (take, base) else None
+
+    def of(self, take: Digest) -> Iterator[Correction]:
+        """Every whole correction that gives a take, from whatever base."""
+        folder = f"{self.root}/{FOLDER}/{take.hex[:2]}"
+        for name in _names(folder):
+            if name.startswith(f"{take.hex[2:]}-"):
+                found = _read(f"{folder}/{name}")
+                if found is not None and found.take == take and self.path(take, found.base) == f"{folder}/{name}":
+                    yield found
+
+    def paths(self) -> Iterator[str]:
+        """Every file below the folder, whole or not: what a check looks at."""
+        top = f"{self.root}/{FOLDER}"
+        for shard in _names(top):
+            for name in _names(f"{top}/{shard}"):
+                yield f"{top}/{shard}/{name}"
+
+
+def encode(correction: Correction) -> bytes:
+    """The one file of a correction."""
+    method, needs = correction.method.encode("ascii"), correction.needs.encode("ascii")
+    body = b"".join(
+        (
+            _FIXED.pack(
+                MAGIC,
+                VERSION,
+                correction.key.raw,
+                correction.take.raw,
+                correction.take_size,
+                correction.base.raw,
+                correction.base_size,
+            ),
+            bytes([len(method)]),
+            method,
+            bytes([len(needs)]),
+            needs,
+            correction.data,
+        )
+    )
+    return body + hash_bytes(body).raw
+
+
+def is_whole(file: bytes) -> bool:
+    """Whether a file is as it was written, in whatever version."""
+    return len(file) > _CHECK and hash_bytes(file[:-_CHECK]).raw == file[-_CHECK:]
+
+
+def decode(file: bytes) -> Correction | None:
+    """The correction in a file; None for a damaged one, and for one of a newer version."""
+    body = file[:-_CHECK]
+    if len(body) < _FIXED.size + 2 or not is_whole(file):
+        return None
+    magic, version, key, take, take_size, base, base_size = _FIXED.unpack_from(body)
+    if magic != MAGIC or version != VERSION:
+        return None
+    try:
+        method, rest = _short(body[_FIXED.size :])
+        needs, data = _short(rest)
+    except ValueError:
+        return None
+    return Correction(RecipeKey(key), Digest(take), take_size, Digest(base), base_size, method, needs, data)
+
+
+def _short(data: bytes) -> tuple[str, bytes]:
+    """A text after its length, and what follows it."""
+    end = 1 + (data[0] if data else 0)
+    if not data or end > len(data):
+        raise ValueError("a text ends behind the data")
+    return data[1:end].decode("ascii"), data[end:]
+
+
+def _read(path: str) -> Correction | None:
+    with durable.storage_errors(path):
+        try:
+            with open(path, "rb") as file:
+                data = file.read(LARGEST + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    return decode(data) if len(data) <= LARGEST else None
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
