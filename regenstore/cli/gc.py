@@ -45,7 +45,7 @@ class _Age(click.ParamType[float]):
 
 @click.command()
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would go, why, and what it costs; change nothing.")
-@click.option("--free", type=_Size(), help="Free this much, such as 2g: what only history needs first, work last.")
+@click.option("--free", type=_Size(), help="Free this much, such as 2g, beginning with what is missed least.")
 @click.option("--max-size", type=_Size(), help="Free as much as leaves no more than this.")
 @click.option("--older-than", type=_Age(), help="Only what was not used for so long, such as 30d.")
 @click.option("--select", metavar="GLOB", help="Only media at paths like this, such as 'shots/*.mp4'.")
@@ -71,8 +71,8 @@ def command(
     """Free space. Only what a second run proved to come back, here and now, is evicted; all else is kept.
 
     Without --free and --max-size: what no tip and no worktree needs, and is proven, goes to the trash; what lies
-    there for longer than regenstore.grace (1 day) is deleted. With them, as much as is asked for goes at once, in
-    the order of least loss, the working set last. 'regenstore undo' brings back what is not deleted yet; what is,
+    there for longer than regenstore.grace (1 day) is deleted. With them, as much as is asked for goes at once: what
+    is cheap to make again for its size, seldom used and far from anybody's work first. 'regenstore undo' brings back what is not deleted yet; what is,
     comes back by 'regenstore get', made again.
 
     \b

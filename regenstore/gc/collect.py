@@ -147,7 +147,8 @@ class _Run:
             self._take(discard, VAULT, report.discarded)
         self._purge()
         present = [digest for digest, entry in survey.entries.items() if entry.evictable]
-        save(self._cache, uses, present, max(self._plan.aging, uses.aging), self._parts.clock())
+        gone = [item.digest for item in report.evicted]
+        save(self._cache, uses, present, gone, max(self._plan.aging, uses.aging), self._parts.clock())
         self._trash.tidy()
         return report
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from regenstore.gc.policy import Usage, used
+from regenstore.gc.policy import Usage, faded, used
 from regenstore.objects import durable, holds
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
@@ -65,9 +65,14 @@ def load(store: ContentStore, cache: ResultCache) -> Uses:
     return found
 
 
-def save(cache: ResultCache, uses: Uses, present: Iterable[Digest], aging: float, now: float) -> None:
-    """Write everything down, with what is present now and was never used, and the new aging value; forget what
-    is long gone. The counted files are removed afterwards: killed in between, they count twice, no more."""
+def save(
+    cache: ResultCache, uses: Uses, present: Iterable[Digest], evicted: Iterable[Digest], aging: float, now: float
+) -> None:
+    """Write everything down, with what is present now and was never used, and the new aging value; fade what was
+    evicted, forget what is long gone. The counted files are removed afterwards: killed in between, they count
+    twice, no more."""
+    for digest in evicted:
+        uses.usage[digest] = faded(uses.of(digest))
     here = set(present)
     rows = []
     for digest in here | uses.usage.keys():

@@ -42,9 +42,9 @@ def test_without_a_size_only_what_the_past_needs_goes(world):
 
 
 def test_as_much_as_is_asked_for_in_the_order_of_standing(world):
-    now = world.make("now", standing=WORKING, seconds=0.1)
+    now = world.make("now", standing=WORKING)
     tip = world.make("tip", standing=TIP)
-    old = world.make("old", standing=SUPERSEDED, seconds=50.0)
+    old = world.make("old", standing=SUPERSEDED, seconds=4.0)
     dead = world.make("dead", standing=DEAD, seconds=3.0)
     assert words(world, free=1) == [dead]
     assert words(world, free=2000) == [dead, old]
@@ -58,7 +58,7 @@ def test_as_much_as_is_asked_for_in_the_order_of_standing(world):
 
 
 def test_previews_go_before_what_is_needed_now(world):
-    world.make("tip", standing=TIP, seconds=0.1)
+    world.make("tip", standing=TIP)
     shown = world.make("shown", standing=WORKING, seconds=9.0, output="preview")
     assert words(world, free=1) != [shown]  # the recipe in Git names another output
     oid, (record, standing) = next((o, pair) for o, pair in world.film.live.items() if pair[0].digest == shown)
