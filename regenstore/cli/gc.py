@@ -71,9 +71,9 @@ def command(
     """Free space. Only what a second run proved to come back, here and now, is evicted; all else is kept.
 
     Without --free and --max-size: what no tip and no worktree needs, and is proven, goes to the trash; what lies
-    there for longer than regenstore.grace (1 day) is deleted. With them, as much as is asked for goes at once: what
-    is cheap to make again for its size, seldom used and far from anybody's work first. 'regenstore undo' brings back what is not deleted yet; what is,
-    comes back by 'regenstore get', made again.
+    there for longer than regenstore.grace (1 day) is deleted. With them, as much as is asked for goes at once:
+    first what is cheap to make again for its size, seldom used and far from anybody's work. 'regenstore undo'
+    brings back what is not deleted yet; what is deleted comes back by 'regenstore get', made again.
 
     \b
     Examples:
