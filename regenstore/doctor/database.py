@@ -6,6 +6,7 @@ Git tells is added to it, since it also knows what Git does not (proofs, other t
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -13,7 +14,8 @@ import urllib.parse
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from regenstore.doctor import git_recipes
+from regenstore.doctor import git_recipes, salvage
+from regenstore.doctor.salvage import Salvaged
 from regenstore.errors import Conflict, FormatError
 from regenstore.objects import database_file, durable
 from regenstore.objects.content_store import ContentStore
@@ -27,6 +29,13 @@ from regenstore.refs.roots import Roots
 SOUND, DAMAGED, NONE = "sound", "damaged", "none"
 _SHOWN = 5
 _PATIENCE = 30.0
+_SYSTEM = {
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+}
 
 
 @dataclass(frozen=True)
@@ -42,8 +51,9 @@ class Examined:
         return {"state": self.state, "problems": list(self.problems), "outputs_without_bytes": self.incomplete}
 
 
-def examine(store: ContentStore) -> Examined:
-    """Check the whole database. Raises FormatError (``newer-store``), Conflict (``store-busy``)."""
+def examine(store: ContentStore, *, quick: bool = False) -> Examined:
+    """Check the database: the whole of it, or with ``quick`` its structure. Raises FormatError
+    (``newer-store``), Conflict (``store-busy``)."""
     path = f"{store.root}/{FILE}"
     if not os.path.exists(path):
         return Examined(NONE)
@@ -52,18 +62,20 @@ def examine(store: ContentStore) -> Examined:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
                 raise FormatError("newer-store", f"{path} has version {version}; {SCHEMA_VERSION} is known here")
-            problems = [row[0] for row in db.execute(f"PRAGMA integrity_check({_SHOWN})")]
+            problems = [row[0] for row in db.execute(f"PRAGMA {'quick' if quick else 'integrity'}_check({_SHOWN})")]
             if problems != ["ok"]:
                 return Examined(DAMAGED, tuple(problems))
-            rows = db.execute("SELECT DISTINCT digest, size FROM output").fetchall() if version else []
+            rows = db.execute("SELECT DISTINCT digest, size FROM output").fetchall() if version and not quick else []
             missing = sum(store.stored(Digest(digest), size) is None for digest, size in rows)
             return Examined(SOUND, (), missing)
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise Conflict("store-busy", f"{path} is in use by another process") from error
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
-            raise durable.storage_error(OSError(5, str(error)), path) from error
+        if code in _SYSTEM:
+            # The disk fails, or is full, while the log is read in: a sound database must not be moved aside.
+            system = errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO
+            raise durable.storage_error(OSError(system, str(error)), path) from error
         return Examined(DAMAGED, (str(error),))
     except ValueError as error:  # a digest of another length
         return Examined(DAMAGED, (f"it holds what is no digest: {error}",))
@@ -93,6 +105,8 @@ class RebuildPlan:
 
     examined: Examined
     known: list[Known] = field(default_factory=list)
+    salvaged: Salvaged = field(default_factory=Salvaged)
+    """What databases that were set aside, and a damaged one that is about to be, still tell."""
 
     @property
     def results(self) -> list[Known]:
@@ -105,6 +119,9 @@ class RebuildPlan:
             "recipe_blobs": len(self.known),
             "results": len(self.results),
             "takes_without_bytes": len(takes) - len(self.results),
+            "salvaged_results": len(self.salvaged.results),
+            "salvaged_proofs": len(self.salvaged.proofs),
+            "not_whole": self.salvaged.unread,
         }
 
     def lines(self) -> list[str]:
@@ -115,12 +132,16 @@ class RebuildPlan:
             f"database: {self.examined.state}; {old[self.examined.state]}",
             f"{told['recipe_blobs']} recipe blobs in Git, {told['results']} results to record, "
             f"{told['takes_without_bytes']} takes whose bytes the store does not have",
+            *self.salvaged.lines(),
         ]
 
 
 def plan_rebuild(store: ContentStore, roots: Roots, examined: Examined | None = None) -> RebuildPlan:
-    """Read every recipe blob that Git leads to, and look for its take in the store."""
+    """Read every recipe blob that Git leads to, and look for its take in the store; and what damaged databases
+    still tell."""
     plan = RebuildPlan(examined or examine(store))
+    damaged = [FILE] if plan.examined.state == DAMAGED else []
+    plan.salvaged = salvage.read(store, [*damaged, *salvage.asides(store.root)])
     for oid, recipe in git_recipes.reachable(roots):
         take = recipe.output.take
         path = None if take is None else store.stored(take.digest, take.size)
@@ -139,6 +160,7 @@ def rebuild(store: ContentStore, plan: RebuildPlan) -> str | None:
     aside = set_aside(store, plan.examined.state)
     cache = ResultCache(store.root)
     try:
+        salvage.take_over(plan.salvaged, cache)
         for known in plan.results:
             key, content, seconds = known.recipe.key, known.content, known.recipe.output.seconds
             assert key is not None and content is not None

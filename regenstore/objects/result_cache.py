@@ -11,6 +11,7 @@ import json
 import os
 import sqlite3
 import time
+from _thread import RLock
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cache
@@ -91,7 +92,7 @@ T = TypeVar("T")
 
 
 class ResultCache:
-    """Opens its database at the first use. One instance per process and thread."""
+    """Opens its database at the first use. May be used from any thread: each piece of work waits for the last."""
 
     def __init__(self, root: str) -> None:
         self.path = f"{root}/{FILE}"
@@ -99,6 +100,7 @@ class ResultCache:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._working = False
+        self._lock = RLock()
 
     # -------------------------------------------------------------------------------- results
 
@@ -249,12 +251,12 @@ class ResultCache:
         """What is known of recipe blobs, by Git object id."""
         return {
             oid: BlobRecord(oid, key and RecipeKey(key), digest and Digest(digest), size, name, _digests(inputs), *more)
-            for oid, key, digest, size, name, inputs, *more in self._rows_in("SELECT * FROM blob WHERE oid IN", oids)
+            for oid, key, digest, size, name, inputs, *more in self._rows_of("blob", oids)
         }
 
     def plain_blobs(self, oids: Iterable[bytes]) -> set[bytes]:
         """Those that are known to be no recipes and never to become any."""
-        return {oid for (oid,) in self._rows_in("SELECT oid FROM plain_blob WHERE oid IN", oids)}
+        return {oid for (oid,) in self._rows_of("plain_blob", oids)}
 
     def add_blobs(self, records: Iterable[BlobRecord], plain: Iterable[bytes] = ()) -> None:
         """Keep what recipe blobs say, and which blobs are none."""
@@ -279,6 +281,16 @@ class ResultCache:
         for start in range(0, len(wanted), _BATCH):
             part = wanted[start : start + _BATCH]
             yield from self._rows(f"{query} ({','.join('?' * len(part))})", part)
+
+    def _rows_of(self, table: str, oids: Iterable[bytes]) -> Iterator[Any]:
+        """The rows of some blobs: each by its key, or most of a table in one pass."""
+        wanted = set(oids)
+        query = f"SELECT * FROM {table}"  # noqa: S608  one of two names
+        if len(wanted) > _BATCH:
+            ((rows,),) = self._rows(query.replace("*", "count(*)"), ()) or [(0,)]
+            if rows < 3 * len(wanted):
+                return (row for row in self._rows(query, ()) if row[0] in wanted)
+        return self._rows_in(f"{query} WHERE oid IN", wanted)
 
     # -------------------------------------------------------------------------------- the journal of runs
 
@@ -326,8 +338,10 @@ class ResultCache:
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do some work; once more with a new database when this one turns out to be damaged."""
-        if self._working:
-            return work(self._open())
+        with self._lock:
+            return work(self._open()) if self._working else self._try_twice(work)
+
+    def _try_twice(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             try:
                 return self._work(work)
@@ -428,6 +442,8 @@ def _proofs(rows: Iterable[Any]) -> Iterator[Proof]:
 
 
 def _digests(joined: bytes) -> tuple[Digest, ...]:
+    if not joined:
+        return ()
     return tuple(Digest(joined[at : at + 32]) for at in range(0, len(joined), 32))
 
 

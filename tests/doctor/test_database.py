@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from regenstore.doctor import database
 from regenstore.objects import toml
@@ -140,3 +143,93 @@ def test_outputs_without_bytes_are_counted(gallery: Gallery) -> None:
     code, told = gallery.fsck()
     assert code == 1 and told["database"]["outputs_without_bytes"] == 1
     assert [(m["path"], m["repair"]) for m in told["missing"]] == [("made/01.png", "untried")]
+
+
+# ------------------------------------------------------------------------------------------- what damaged ones tell
+
+
+def ruin(gallery: Gallery, table: str) -> None:
+    """Overwrite a table's first page, as a failing disk would."""
+    path = gallery.store / "results.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(os.urandom(size))
+
+
+def proofs(gallery: Gallery, name: str) -> list[str]:
+    recipe = toml.decode(gallery.blob(name))
+    cache = ResultCache(str(gallery.store))
+    assert recipe.key is not None
+    found = [proof.tier for proof in cache.proofs(recipe.key, gallery.take(name).digest)]
+    cache.close()
+    return found
+
+
+def variants(gallery: Gallery) -> int:
+    """Results that no recipe in Git records."""
+    recipe = toml.decode(gallery.blob("made/00.png").replace(b"seed = 1", b"seed = 2"))
+    assert recipe.key is not None
+    cache = ResultCache(str(gallery.store))
+    found = len(cache.results(recipe.key))
+    cache.close()
+    return found
+
+
+@pytest.fixture
+def proven(gallery: Gallery) -> Gallery:
+    gallery.regenstore("verify", "made/00.png", "made/01.png")
+    gallery.regenstore("set", "made/00.png", "seed=2")
+    gallery.git("checkout", "-q", "--", "made/00.png")
+    assert proofs(gallery, "made/00.png") == ["bytes"] and variants(gallery) == 1
+    return gallery
+
+
+@pytest.mark.parametrize("command", ["fsck", "doctor"])
+def test_whole_tables_of_a_damaged_database_are_taken_over(proven: Gallery, command: str) -> None:
+    ruin(proven, "run_by_state")
+    if command == "fsck":
+        code, told = proven.fsck()
+        assert code == 0 and told["database"]["state"] == "damaged"
+    else:
+        said = proven.regenstore("doctor", "--rebuild")
+        assert "results and 2 proofs of damaged databases are taken over" in said
+    assert proofs(proven, "made/00.png") == proofs(proven, "made/01.png") == ["bytes"] and variants(proven) == 1
+    assert proven.fsck()[1]["database"]["state"] == "sound"
+
+
+@pytest.mark.parametrize("table", ["proof", "output", "result"])
+def test_proofs_are_not_believed_of_a_database_that_may_lack_what_speaks_against_them(
+    proven: Gallery, table: str
+) -> None:
+    ruin(proven, table)
+    told = rebuild(proven)
+    assert (told["salvaged_proofs"], told["not_whole"]) == (0, ["results.sqlite"])
+    assert proofs(proven, "made/00.png") == [] and len(results(proven)) == 14
+
+
+def test_a_proof_that_contradicts_itself_is_not_believed(proven: Gallery) -> None:
+    with closing(sqlite3.connect(proven.store / "results.sqlite")) as db, db:
+        db.execute("UPDATE proof SET tier = 'content'")
+    ruin(proven, "run_by_state")
+    assert rebuild(proven)["not_whole"] == ["results.sqlite"]
+    assert proofs(proven, "made/00.png") == []
+
+
+def test_what_another_command_set_aside_is_taken_over_later(proven: Gallery) -> None:
+    ruin(proven, "run")
+    proven.regenstore("set", "made/05.png", "seed=9")  # it writes: the damaged one is moved aside without a word
+    assert proofs(proven, "made/00.png") == []
+    (kept,) = [
+        path for path in proven.store.glob("results.sqlite.damaged-*") if not path.name.endswith(("-wal", "-shm"))
+    ]
+    before = kept.read_bytes()
+    assert "doctor --rebuild" in proven.regenstore("doctor")
+    dry = rebuild(proven, "--dry-run")
+    assert dry["salvaged_proofs"] == 2 and proofs(proven, "made/00.png") == []
+    rebuild(proven)
+    assert proofs(proven, "made/00.png") == ["bytes"] and variants(proven) == 1
+    assert kept.read_bytes() == before

@@ -127,3 +127,28 @@ def test_what_many_write_after_the_last_damage_is_all_there(cache):
         assert writer.returncode == 0, wrong.decode()
         first = int(said)
         assert all(cache.made(recipe(number).key, digest(number + 1)) for number in range(first, first + 40))
+
+
+def test_threads_of_one_process_share_it(cache):
+    """verify records proofs while its workers record results."""
+    failed: list[BaseException] = []
+
+    def work(first: int) -> None:
+        try:
+            for seed in range(first, first + 60):
+                cache.record(recipe(seed), result(recipe(seed), seed + 1))
+                assert cache.made(recipe(seed).key, digest(seed + 1))
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in (0, 1000, 2000)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert failed == []
