@@ -1,6 +1,6 @@
 """Making media present: hit, else generate, then record. The only place that knows this order.
 
-:meth:`Realiser.plan` looks everything up and runs nothing; :meth:`Realiser.run` does what the plan says,
+:meth:`Planner.plan` looks everything up and runs nothing; :meth:`Realiser.run` does what the plan says,
 dependencies first, each key once, also across processes.
 """
 
@@ -8,126 +8,24 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Protocol
 
-from regenstore.errors import (
-    GenerationError,
-    InternalError,
-    InvalidInput,
-    NotFound,
-    RegenstoreError,
-    StorageError,
-    TrustRequired,
-)
+from regenstore.errors import GenerationError, InternalError, NotFound, RegenstoreError, StorageError
 from regenstore.generators.api import Declaration, Item
 from regenstore.generators.registry import Registry
 from regenstore.jobs.local import Job, LocalExecutor, Slot
-from regenstore.objects import durable, toml
+from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.corrections import Corrections
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.ids import Digest, RecipeKey
-from regenstore.objects.recipe import Input, Recipe
 from regenstore.objects.result import Content, Proof, Result
 from regenstore.objects.result_cache import ResultCache
+from regenstore.planning import FindRecipes, Outcome, Plan, Planner, Step, Want
 from regenstore.refs.leases import lease
-from regenstore.worktree.paths import check_relative
-
-FindRecipes = Callable[[Digest, str | None], Iterator[Recipe]]
-
-
-@dataclass(frozen=True)
-class Want:
-    """A medium to make present. ``label`` names it for people: its path."""
-
-    label: str
-    recipe: Recipe
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A want that is present now, or the error why not."""
-
-    want: Want
-    content: Content | None = None
-    seconds: float | int | None = None
-    """What the content cost to make, when it was made."""
-    fingerprint: Mapping[str, str] = field(default_factory=dict)
-    """Of the environment in which it was made just now; empty for what was present."""
-    error: RegenstoreError | None = None
-
-    @property
-    def drifted(self) -> bool:
-        """The generator gave other bytes than the take."""
-        take = self.want.recipe.output.take
-        return self.content is not None and take is not None and take.digest != self.content.digest
-
-
-@dataclass
-class Step:
-    """One key to generate."""
-
-    key: RecipeKey
-    recipe: Recipe
-    label: str
-    depends: set[RecipeKey] = field(default_factory=set)
-    seconds: float | None = None
-    """Estimated; None when nothing tells."""
-    again: bool = False
-    """Run it although there are results: a second run, beside the take."""
-    outputs: set[str] = field(default_factory=set)
-    """Names of the outputs that are needed: a recorded result that has not all of them is no hit."""
-
-
-@dataclass
-class Plan:
-    """What there is, and what to do for the rest. A value: building it changes nothing."""
-
-    present: list[Outcome] = field(default_factory=list)
-    failed: list[Outcome] = field(default_factory=list)
-    steps: dict[RecipeKey, Step] = field(default_factory=dict)
-    """In an order in which each comes after what it depends on."""
-    waiting: dict[RecipeKey, list[Want]] = field(default_factory=dict)
-
-    @property
-    def seconds(self) -> float | None:
-        """Estimated work of all steps; None when one of them is unknown."""
-        costs = [step.seconds for step in self.steps.values()]
-        return None if None in costs else sum(cost for cost in costs if cost is not None)
-
-    def closure(self, key: RecipeKey) -> set[RecipeKey]:
-        """A step and all that it depends on."""
-        found: set[RecipeKey] = set()
-        todo = [key]
-        while todo:
-            current = todo.pop()
-            if current not in found and current in self.steps:
-                found.add(current)
-                todo += self.steps[current].depends
-        return found
-
-    def within(self, budget: float) -> Plan:
-        """The part of the plan whose estimated work fits the budget, first come first served; what does
-        not fit fails with ``over-budget``. An unknown cost counts as over any budget."""
-        chosen: set[RecipeKey] = set()
-        kept = Plan(self.present, list(self.failed))
-        left = budget
-        for key, wants in self.waiting.items():
-            more = self.closure(key) - chosen
-            costs = [self.steps[k].seconds for k in more]
-            if None not in costs and (total := sum(c for c in costs if c is not None)) <= left:
-                left -= total
-                chosen |= more
-                kept.waiting[key] = wants
-            else:
-                why = "how long it takes is not known" if None in costs else "it takes longer than the budget leaves"
-                kept.failed += [Outcome(want, error=TrustRequired("over-budget", why)) for want in wants]
-        kept.steps = {key: step for key, step in self.steps.items() if key in chosen}
-        return kept
 
 
 class Progress(Protocol):
@@ -140,7 +38,7 @@ class Progress(Protocol):
     def finished(self, label: str, error: RegenstoreError | None) -> None: ...
 
 
-class Realiser:
+class Realiser(Planner):
     """Brings media back. ``find`` looks for the recipe that made a content."""
 
     def __init__(
@@ -152,139 +50,10 @@ class Realiser:
         find: FindRecipes,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store = store
-        self._cache = cache
-        self._registry = registry
+        super().__init__(store, cache, registry, find)
         self.executor = executor
-        self._find = find
         self._clock = clock
-        self._lock = threading.Lock()
         self._checked: dict[str, tuple[int, int, int]] = {}
-
-    # -------------------------------------------------------------------------------- looking up
-
-    def lookup(self, recipe: Recipe) -> tuple[Content, float | int | None] | None:
-        """The content of a recipe and its cost, if the store has it: its take, else the newest complete
-        result."""
-        output = recipe.output
-        if output.take is not None and self._store.use(output.take.digest, output.take.size) is not None:
-            return Content(output.take.digest, output.take.size, output.media_type), output.seconds
-        if recipe.key is None:
-            return None
-        with self._lock:
-            results = self._cache.results(recipe.key)
-        for result in results:
-            content = result.outputs.get(output.name)
-            if content is not None and self._complete(result.outputs):
-                return content, result.seconds
-        return None
-
-    def _complete(self, outputs: Mapping[str, Content]) -> bool:
-        return all(self._store.use(c.digest, c.size) is not None for c in outputs.values())
-
-    def plan(self, wants: Iterable[Want], *, again: bool = False) -> Plan:
-        """What is present, what has to be generated and in which order, and what cannot be had.
-
-        With ``again``, every want is run, also one whose take is present.
-        """
-        plan = Plan()
-        for want in wants:
-            found = None if again else self.lookup(want.recipe)
-            if found is not None:
-                plan.present.append(Outcome(want, *found))
-                continue
-            try:
-                key = self._add(want, plan)
-            except RegenstoreError as error:
-                plan.failed.append(Outcome(want, error=error))
-                continue
-            plan.waiting.setdefault(key, []).append(want)
-            plan.steps[key].again |= again
-            plan.steps[key].outputs.add(want.recipe.output.name)
-        return plan
-
-    def _add(self, want: Want, plan: Plan) -> RecipeKey:
-        """Put a recipe and what it needs into the plan, inputs first; raises what makes it impossible, and
-        then adds nothing."""
-        root = want.recipe.key
-        if root is None:
-            raise NotFound("content-missing", "it is imported media, and its bytes are not in the store")
-        if root in plan.steps:
-            return root
-        added: dict[RecipeKey, Step] = {}
-        # A stack of its own: a film whose every shot goes on from the last one is a deep tree.
-        path = [(self._step(want.label, want.recipe, root), iter(want.recipe.inputs.items()))]
-        above = {root}
-        while path:
-            step, inputs = path[-1]
-            for name, given in inputs:
-                if self._store.use(given.digest) is not None:
-                    continue
-                key, producer = self._needed(name, given, above)
-                step.depends.add(key)
-                if key not in plan.steps and key not in added:
-                    path.append((self._step(given.path or name, producer, key), iter(producer.inputs.items())))
-                    above.add(key)
-                    break
-            else:
-                path.pop()
-                above.discard(step.key)
-                added[step.key] = step
-        plan.steps.update(added)
-        return root
-
-    def _needed(self, name: str, given: Input, above: Set[RecipeKey]) -> tuple[RecipeKey, Recipe]:
-        """The recipe that makes an input that is not in the store, and does not need what is ``above`` it;
-        raises NotFound (``input-missing``), or InvalidInput (``dependency-cycle``)."""
-        why = "no recipe is known for it"
-        circular = False
-        for producer in self._producers(given.digest, given.path):
-            if producer.key is None:
-                why = "it is imported media"
-            elif producer.key in above:
-                circular = True
-            else:
-                return producer.key, producer
-        if circular:
-            raise InvalidInput("dependency-cycle", "its inputs lead back to itself")
-        where = f" ({given.path})" if given.path else ""
-        raise NotFound("input-missing", f"its input '{name}'{where} is not in the store, and {why}")
-
-    def _step(self, label: str, recipe: Recipe, key: RecipeKey) -> Step:
-        assert recipe.generator is not None
-        declaration = self._registry.runnable(recipe.generator, recipe.version)
-        params = declaration.params.check(recipe.params)
-        if recipe.output.media_type not in declaration.media_types:
-            raise InvalidInput("bad-media-type", f"'{declaration.name}' does not make {recipe.output.media_type}")
-        estimate = self._estimate(recipe, declaration, params)
-        return Step(key, recipe, label, seconds=estimate, outputs={recipe.output.name})
-
-    def _producers(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
-        """The recipes known to have made a content: by the database, then by Git."""
-        with self._lock:
-            known = self._cache.known_outputs(digest)
-        for made in known:
-            recipe = toml.decode_or_none(made.recipe)
-            if recipe is not None:
-                yield recipe
-        try:
-            if hint is not None:
-                check_relative(hint.encode(errors="surrogateescape"))
-        except InvalidInput:
-            hint = None  # a path hint that leaves the worktree is never looked at
-        yield from self._find(digest, hint)
-
-    def _estimate(self, recipe: Recipe, declaration: Declaration, params: Mapping[str, object]) -> float | None:
-        """The larger of what the blob and the generator say, so that a blob cannot talk its cost down."""
-        told = [] if recipe.output.seconds is None else [float(recipe.output.seconds)]
-        if declaration.estimate is not None:
-            told.append(declaration.estimate(params).seconds)
-        if told:
-            return max(told)
-        with self._lock:
-            return self._cache.typical_seconds(declaration.name, declaration.version)
-
-    # -------------------------------------------------------------------------------- making
 
     def run(self, plan: Plan, progress: Progress, limit: float | None = None) -> Iterator[Outcome]:
         """Do what the plan says and give each want's outcome as it is decided, what is present first.
@@ -316,7 +85,10 @@ class Realiser:
                 raise
             except Exception as found:
                 failed[step.key] = step
-                error = InternalError("bug", f"{type(found).__name__}: {found}")
+                if isinstance(found, OSError):
+                    error = durable.storage_error(found, found.filename or self._store.root)
+                else:
+                    error = InternalError("bug", f"{type(found).__name__}: {found}")
                 raise error from found
             finally:
                 progress.finished(step.label, error)
@@ -387,9 +159,12 @@ class Realiser:
         with lease(f"{self._store.root}/leases", step.key.hex, waiting):
             with self._lock:
                 results = self._cache.results(step.key)
-            for result in results:
-                if not step.again and step.outputs <= result.outputs.keys() and self._complete(result.outputs):
+                due = [self.expected(step.key, take) for take in step.takes]
+            for result in () if step.again else results:
+                fits = step.outputs <= result.outputs.keys() and all(not d or d & result.digests for d in due)
+                if fits and self._complete(result.outputs):
                     return result
+            step.takes.update(*(result.digests for result in results))
             assert step.recipe.generator is not None
             declaration = self._registry.runnable(step.recipe.generator, step.recipe.version)
             inputs = {name: self._input(name, given.digest, given.path) for name, given in step.recipe.inputs.items()}
@@ -435,8 +210,20 @@ class Realiser:
             outputs[name] = Content(digest, size, media_type)
         result = Result(step.key, outputs, made.seconds, self._clock(), made.fingerprint)
         with self._lock:
-            self._cache.record(recipe, result)
+            self._cache.record(recipe, result, self._proofs(step, result))
         return result
+
+    def _proofs(self, step: Step, result: Result) -> Iterator[Proof]:
+        """What a run proves of the takes that its key is known by: that it gave one again, or once more what
+        was compared with one before."""
+        now = (result.seconds, result.created, result.fingerprint)
+        for take in step.takes:
+            if take in result.digests:
+                yield Proof.again(step.key, take, *now)
+            known = {proof.second: proof for proof in self._cache.proofs(step.key, take) if not proof.exact}
+            for proof in known.values():
+                if proof.second in result.digests:
+                    yield replace(proof, seconds=now[0], created=now[1], fingerprint=now[2])
 
     def _input(self, name: str, digest: Digest, path: str | None) -> str:
         found = self._store.use(digest) or self.restore(digest)

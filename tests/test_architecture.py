@@ -30,6 +30,7 @@ ROWS = [
     {"gc", "export", "gitfilter", "tracked", "evolve", "doctor", "githooks"},
     {"proof"},
     {"realise"},
+    {"planning"},
     {"jobs"},
     {"refs", "worktree", "remotes", "generators", "capture"},
     {"media"},

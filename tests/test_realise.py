@@ -29,7 +29,8 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 from regenstore.objects.result import Content, Result
 from regenstore.objects.result_cache import ResultCache
-from regenstore.realise import Outcome, Realiser, Want
+from regenstore.planning import Outcome, Want
+from regenstore.realise import Realiser
 from regenstore.refs.leases import lease
 
 KIND = "application/octet-stream"
@@ -523,6 +524,105 @@ def test_a_bug_in_one_item_is_an_outcome(studio, monkeypatch):
 
 
 # ------------------------------------------------------------------------------------------- the journal
+
+
+# ------------------------------------------------------------------------------------------- proofs
+
+
+def proofs(studio: Studio, given: Recipe, data: bytes) -> list[str]:
+    return [proof.tier for proof in studio.cache.proofs(given.key, hash_bytes(data))]
+
+
+def lose(studio: Studio, *contents: bytes) -> None:
+    for data in contents:
+        os.unlink(studio.store.find(hash_bytes(data)))
+
+
+def test_a_first_run_proves_nothing_and_one_that_gives_the_take_again_does(studio):
+    first = recipe("text", "sea")
+    studio.run(first)
+    assert proofs(studio, first, b"sea") == []
+    lose(studio, b"sea")
+    outcome = studio.run(taking(first, b"sea"))["0"]
+    (proof,) = studio.cache.proofs(first.key, hash_bytes(b"sea"))
+    assert (proof.exact, proof.second, proof.seconds) == (True, hash_bytes(b"sea"), outcome.seconds)
+    assert proof.fingerprint == outcome.fingerprint == studio.cache.results(first.key)[0].fingerprint
+
+
+def test_the_word_of_a_recipe_or_of_an_earlier_result_counts_as_the_first_run(studio):
+    told = taking(recipe("text", "told"), b"told")  # as in a fresh clone
+    studio.run(told)
+    assert proofs(studio, told, b"told") == ["bytes"]
+    wanted = recipe("text", "wanted")
+    studio.run(wanted)
+    lose(studio, b"wanted")
+    studio.run(wanted)
+    assert proofs(studio, wanted, b"wanted") == ["bytes"]
+
+
+def test_an_input_that_is_made_again_is_proven_too(studio):
+    first = recipe("text", "sea")
+    studio.known = {hash_bytes(b"sea"): first}
+    studio.run(recipe("join", "b", a=hash_bytes(b"sea")))
+    assert proofs(studio, first, b"sea") == ["bytes"]
+
+
+def test_other_bytes_prove_nothing_and_are_remembered_with_where_they_came_from(studio):
+    drift = taking(recipe("drift", "a"), b"what the artist saw")
+    gave = studio.run(drift)["0"]
+    assert proofs(studio, drift, b"what the artist saw") == []
+    lose(studio, Path(studio.store.find(gave.content.digest)).read_bytes())
+    more = studio.run(drift)["0"]
+    results = studio.cache.results(drift.key)
+    assert {r.outputs["main"].digest for r in results} == {gave.content.digest, more.content.digest}
+    assert results[0].fingerprint == results[1].fingerprint
+
+
+def other_result(studio: Studio, given: Recipe, data: bytes, created: float = 1.0) -> None:
+    """Bytes that the same key gave elsewhere, and that are in the store."""
+    content = Content(studio.put(data), len(data), KIND)
+    studio.cache.record(given, Result(given.key, {"main": content}, 1.0, created, {"machine": "another"}))
+
+
+def test_a_proven_take_is_made_again_although_another_result_is_there(studio):
+    proven = taking(recipe("text", "sea"), b"sea")
+    studio.run(proven)
+    other_result(studio, proven, b"other sea")
+    lose(studio, b"sea")
+    assert studio.read(studio.run(proven)["0"]) == b"sea"
+    other_result(studio, proven, b"a later one", created=1e12)
+    lose(studio, b"sea")
+    assert studio.run(proven)["0"].drifted  # it was tried since, and gave something else
+
+
+def test_a_proven_input_is_made_again_although_another_result_is_there(studio):
+    first = recipe("text", "sea")
+    studio.run(taking(first, b"sea"))
+    other_result(studio, first, b"other sea")
+    lose(studio, b"sea")
+    assert studio.read(studio.run(recipe("join", "b", a=hash_bytes(b"sea")))["0"]) == b"sea+b"
+
+
+def test_of_several_recipes_that_made_an_input_the_proven_one_is_run(studio):
+    steady, other = recipe("text", "sea"), recipe("drift", "sea")
+    studio.run(taking(steady, b"sea"))
+    content = Content(hash_bytes(b"sea"), 3, KIND)
+    studio.cache.record(other, Result(other.key, {"main": content}, 1.0, 1e12))
+    lose(studio, b"sea")
+    assert studio.read(studio.run(recipe("join", "b", a=hash_bytes(b"sea")))["0"]) == b"sea+b"
+    assert "drift sea" not in studio.runs()
+
+
+def test_where_one_recipe_cannot_run_or_lacks_an_input_another_is_taken(studio):
+    content = Content(hash_bytes(b"sea"), 3, KIND)
+    needy = recipe("copy", "sea", a=hash_bytes(b"nobody has it"))
+    for created, other in enumerate((recipe("text", "sea"), needy, recipe("no.such", "sea"))):
+        studio.cache.record(other, Result(other.key, {"main": content}, 1.0, float(created)))
+    plan = studio.plan(recipe("join", "b", a=hash_bytes(b"sea")))
+    assert [step.recipe.generator for step in plan.steps.values()] == ["text", "join"]
+    studio.known = {}
+    without = studio.plan(recipe("join", "b", a=hash_bytes(b"nobody has it")))
+    assert kinds(without.failed) == ["input-missing"] and not without.steps
 
 
 def test_runs_are_recorded_with_how_they_ended(studio):

@@ -15,7 +15,8 @@ from regenstore.errors import NotFound, RegenstoreError
 from regenstore.objects import durable, store_format
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_file
-from regenstore.realise import Plan, Progress
+from regenstore.planning import Plan
+from regenstore.realise import Progress
 from regenstore.worktree.link import Linker
 
 

@@ -35,7 +35,8 @@ from regenstore.objects import durable, store_format
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.result_cache import ResultCache
-from regenstore.realise import Plan, Realiser, Want
+from regenstore.planning import Plan, Want
+from regenstore.realise import Realiser
 from regenstore.refs.roots import Roots
 from regenstore.worktree.location import Location
 from regenstore.worktree.place import identity

@@ -14,7 +14,8 @@ from regenstore.errors import FormatError, RegenstoreError, TrustRequired
 from regenstore.gitfilter.smudge import FilterReport, Missing, place
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
-from regenstore.realise import Outcome, Progress, Realiser, Want
+from regenstore.planning import Outcome, Want
+from regenstore.realise import Progress, Realiser
 from regenstore.worktree.place import Placement, Placer
 
 BATCH_SECONDS = 1.0

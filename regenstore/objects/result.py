@@ -35,6 +35,11 @@ class Result:
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     """What of the machine and its software could change the bytes."""
 
+    @property
+    def digests(self) -> set[Digest]:
+        """Of all its outputs."""
+        return {content.digest for content in self.outputs.values()}
+
 
 @dataclass(frozen=True)
 class KnownOutput:
@@ -65,6 +70,18 @@ class Proof:
     created: float
     """Seconds since the epoch."""
     fingerprint: Mapping[str, str]
+
+    @classmethod
+    def again(
+        cls, key: RecipeKey, take: Digest, seconds: float, created: float, fingerprint: Mapping[str, str]
+    ) -> Proof:
+        """Of a run that gave the very take."""
+        return cls(key, take, take, "bytes", "", None, None, seconds, created, fingerprint)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the second run gave the very take."""
+        return self.tier == "bytes"
 
     @property
     def proves(self) -> bool:

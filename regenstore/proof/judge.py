@@ -72,10 +72,10 @@ class Judge:
                 found[digest] = judged = self._judged(digest)
                 if judged.open:
                     todo += [need for way in judged.ways for need in way.inputs]
-        stored, needed = self._facts.stored, self._facts.inputs
+        stored = self._facts.stored
         sound = {digest for digest in found if digest in stored and not self._damaged(digest)}
         similar = {digest for digest, judged in found.items() if judged.open and not judged.finding.exact}
-        for digest in similar & needed & sound:
+        for digest in similar & sound & self._used() if similar else ():
             found[digest] = found[digest].told("needed")
         ways = {digest: [way.inputs for way in judged.ways] for digest, judged in found.items() if judged.open}
         laid = foundation.lay(
@@ -103,22 +103,17 @@ class Judge:
         generator = referrer.generator
         if key is None or generator is None:
             return Finding("imported")
-        found = own_finding(
+        return own_finding(
             referrer.digest,
             facts.proofs.get((key, referrer.digest), ()),
             facts.runs.get((key, referrer.output), ()),
             lambda: self._here(generator, referrer.version),
             self._corrected,
         )
-        if found.state == EVICTABLE and self._seconds(referrer, found) is None:
-            return replace(found, rule="cost")
-        return found
 
     def seconds(self, referrer: Referrer) -> float | None:
         """What it takes here to run a recipe again, alone: as its proof measured it, else as is told."""
-        return self._seconds(referrer, self.own(referrer))
-
-    def _seconds(self, referrer: Referrer, found: Finding) -> float | None:
+        found = self.own(referrer)
         return found.proof.seconds if found.holds and found.proof is not None else self._facts.seconds(referrer)
 
     def _judged(self, digest: Digest) -> Judged:
@@ -222,6 +217,19 @@ class Judge:
                         return None
                     todo.append(ways[0].referrer)
         return sum(costs.values())
+
+    def _used(self) -> set[Digest]:
+        """What anything that a root holds is made from, or would be, down to the last."""
+        referrers = self._facts.referrers
+        live = (d for d, known in referrers.items() if any(r.standing > Standing.DEAD for r in known))
+        todo = [*self._facts.inputs, *(need for digest in live for r in referrers[digest] for need in r.inputs)]
+        found: set[Digest] = set()
+        while todo:
+            digest = todo.pop()
+            if digest not in found:
+                found.add(digest)
+                todo += [need for r in referrers.get(digest, ()) for need in r.inputs]
+        return found
 
     def _needed(self, evictable: Set[Digest]) -> frozenset[Digest]:
         """All that roots need, and what they would need if everything evictable were gone."""

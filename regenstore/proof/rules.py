@@ -25,7 +25,6 @@ RULES = {
     "lapsed": "its proof is from another environment",
     "different": "the second run gave something else",
     "varies": "its generator gives now these bytes, now others, and not all were compared",
-    "cost": "nothing tells what it costs to make it again",
     "inputs": "an input is not in the store, and nothing proves that it comes back",
     "needed": "another recipe needs these very bytes, and a second run gave only similar ones",
     "shared": "the same bytes belong to another recipe that keeps them",
@@ -59,7 +58,7 @@ class Finding:
     def exact(self) -> bool:
         """Whether it comes back to the byte."""
         return self.rule in ("corrected", "confirmed") or (
-            self.rule == "proven" and self.proof is not None and self.proof.tier == "bytes"
+            self.rule == "proven" and self.proof is not None and self.proof.exact
         )
 
     @property

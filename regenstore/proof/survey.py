@@ -74,7 +74,8 @@ class Entry:
     standing: Standing
     """The highest of its referrers."""
     own: float | None
-    """Seconds to make it again, alone; None where nothing tells: that counts as infinite."""
+    """Seconds to make it again, alone, as its proof measured it; None where nothing tells: that counts as
+    infinite. Known for everything that a proof lets go."""
     closure: float | None
     """Seconds to make it again with every input that is not in the store now; None as above."""
     proof: Proof | None

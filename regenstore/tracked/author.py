@@ -14,7 +14,8 @@ from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe
 from regenstore.objects.result import Content
-from regenstore.realise import Progress, Realiser, Want
+from regenstore.planning import Want
+from regenstore.realise import Progress, Realiser
 from regenstore.tracked.workbench import Workbench
 from regenstore.worktree.attribution import rounded
 from regenstore.worktree.paths import check_relative

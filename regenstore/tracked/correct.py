@@ -12,7 +12,8 @@ from regenstore.media.correction.corrector import Corrector
 from regenstore.objects.corrections import Correction, encode
 from regenstore.objects.ids import Digest
 from regenstore.objects.result import Proof
-from regenstore.realise import Progress, Want
+from regenstore.planning import Want
+from regenstore.realise import Progress
 from regenstore.tracked.workbench import Workbench
 
 

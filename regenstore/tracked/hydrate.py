@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from regenstore.errors import Conflict, FormatError, RegenstoreError
 from regenstore.objects import toml
-from regenstore.realise import Plan, Progress, Want
+from regenstore.planning import Plan, Want
+from regenstore.realise import Progress
 from regenstore.tracked.workbench import Workbench, select
 from regenstore.worktree.place import Placement
 

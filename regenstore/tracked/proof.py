@@ -14,8 +14,9 @@ from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof, Result
+from regenstore.planning import Outcome, Plan, Want
 from regenstore.proof.environments import Environments
-from regenstore.realise import Outcome, Plan, Progress, Want
+from regenstore.realise import Progress
 from regenstore.tracked.author import Written, adopt_take
 from regenstore.tracked.correct import Correcting, correct
 from regenstore.tracked.workbench import Workbench
@@ -120,14 +121,14 @@ def _judge(bench: Workbench, path: bytes, outcome: Outcome, now: float) -> Verdi
     recipe, content = outcome.want.recipe, outcome.content
     take = recipe.output.take
     assert content is not None and take is not None and recipe.key is not None
-    if content.digest == take.digest:
-        likeness = Likeness(BYTES)
-    else:
-        files = bench.realiser.restore(take.digest), bench.store.use(content.digest, content.size)
-        if files[0] is None or files[1] is None:
-            error = NotFound("content-missing", "the second run gave other bytes, and the take is not here to compare")
-            return Verdict(path, error=error)
-        likeness = compare(files[0], files[1], recipe.output.media_type)
+    seconds = float(outcome.seconds or 0.0)
+    if content.digest == take.digest:  # the run itself was recorded as a proof
+        return Verdict(path, Proof.again(recipe.key, take.digest, seconds, now, outcome.fingerprint), Likeness(BYTES))
+    files = bench.realiser.restore(take.digest), bench.store.use(content.digest, content.size)
+    if files[0] is None or files[1] is None:
+        error = NotFound("content-missing", "the second run gave other bytes, and the take is not here to compare")
+        return Verdict(path, error=error)
+    likeness = compare(files[0], files[1], recipe.output.media_type)
     proof = Proof(
         recipe.key,
         take.digest,
@@ -136,7 +137,7 @@ def _judge(bench: Workbench, path: bytes, outcome: Outcome, now: float) -> Verdi
         likeness.metric,
         likeness.score,
         likeness.threshold,
-        float(outcome.seconds or 0.0),
+        seconds,
         now,
         outcome.fingerprint,
     )

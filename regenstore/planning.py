@@ -1,0 +1,319 @@
+"""Planning: what is present, and what has to be run in which order to make the rest present.
+
+Everything is looked up and nothing is run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+
+from regenstore.errors import InvalidInput, NotFound, RegenstoreError, TrustRequired
+from regenstore.generators.api import Declaration
+from regenstore.generators.registry import Registry
+from regenstore.objects import toml
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.corrections import Corrections
+from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.recipe import Input, Recipe
+from regenstore.objects.result import Content
+from regenstore.objects.result_cache import ResultCache
+from regenstore.worktree.paths import check_relative
+
+FindRecipes = Callable[[Digest, str | None], Iterator[Recipe]]
+
+
+@dataclass(frozen=True)
+class Want:
+    """A medium to make present. ``label`` names it for people: its path."""
+
+    label: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A want that is present now, or the error why not."""
+
+    want: Want
+    content: Content | None = None
+    seconds: float | int | None = None
+    """What the content cost to make, when it was made."""
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    """Of the environment in which it was made just now; empty for what was present."""
+    error: RegenstoreError | None = None
+
+    @property
+    def drifted(self) -> bool:
+        """The generator gave other bytes than the take."""
+        take = self.want.recipe.output.take
+        return self.content is not None and take is not None and take.digest != self.content.digest
+
+
+@dataclass
+class Step:
+    """One key to generate."""
+
+    key: RecipeKey
+    recipe: Recipe
+    label: str
+    depends: set[RecipeKey] = field(default_factory=set)
+    seconds: float | None = None
+    """Estimated; None when nothing tells."""
+    again: bool = False
+    """Run it although there are results: a second run, beside the take."""
+    outputs: set[str] = field(default_factory=set)
+    """Names of the outputs that are needed: a recorded result that has not all of them is no hit."""
+    takes: set[Digest] = field(default_factory=set)
+    """What recipes and inputs say that it gave before: a run that gives it again is a proof."""
+
+
+@dataclass
+class Plan:
+    """What there is, and what to do for the rest. A value: building it changes nothing."""
+
+    present: list[Outcome] = field(default_factory=list)
+    failed: list[Outcome] = field(default_factory=list)
+    steps: dict[RecipeKey, Step] = field(default_factory=dict)
+    """In an order in which each comes after what it depends on."""
+    waiting: dict[RecipeKey, list[Want]] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimated work of all steps; None when one of them is unknown."""
+        costs = [step.seconds for step in self.steps.values()]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+    def closure(self, key: RecipeKey) -> set[RecipeKey]:
+        """A step and all that it depends on."""
+        found: set[RecipeKey] = set()
+        todo = [key]
+        while todo:
+            current = todo.pop()
+            if current not in found and current in self.steps:
+                found.add(current)
+                todo += self.steps[current].depends
+        return found
+
+    def within(self, budget: float) -> Plan:
+        """The part of the plan whose estimated work fits the budget, first come first served; what does
+        not fit fails with ``over-budget``. An unknown cost counts as over any budget."""
+        chosen: set[RecipeKey] = set()
+        kept = Plan(self.present, list(self.failed))
+        left = budget
+        for key, wants in self.waiting.items():
+            more = self.closure(key) - chosen
+            costs = [self.steps[k].seconds for k in more]
+            if None not in costs and (total := sum(c for c in costs if c is not None)) <= left:
+                left -= total
+                chosen |= more
+                kept.waiting[key] = wants
+            else:
+                why = "how long it takes is not known" if None in costs else "it takes longer than the budget leaves"
+                kept.failed += [Outcome(want, error=TrustRequired("over-budget", why)) for want in wants]
+        kept.steps = {key: step for key, step in self.steps.items() if key in chosen}
+        return kept
+
+
+class _Frame:
+    """A recipe while its inputs are looked for: which are left, and who might make the one in hand."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.open = list(step.recipe.inputs.items())[::-1]
+        self.missing: tuple[str, Input] | None = None
+        self.producers: Iterator[Recipe] = iter(())
+
+    def look_for(self, name: str, given: Input, producers: Iterator[Recipe]) -> None:
+        self.missing = (name, given)
+        self.producers = producers
+        self.why = "no recipe is known for it"
+        self.circular = False
+        self.error: RegenstoreError | None = None
+
+    @property
+    def label(self) -> str:
+        assert self.missing is not None
+        return self.missing[1].path or self.missing[0]
+
+    def take(self, maker: Step) -> None:
+        """The input in hand comes from this step."""
+        assert self.missing is not None
+        self.step.depends.add(maker.key)
+        maker.takes.add(self.missing[1].digest)
+        self.missing = None
+
+    def failure(self) -> RegenstoreError:
+        """Why nobody makes the input in hand: what the first that was tried said."""
+        assert self.missing is not None
+        name, given = self.missing
+        if self.error is not None:
+            return self.error
+        if self.circular:
+            return InvalidInput("dependency-cycle", "its inputs lead back to itself")
+        where = f" ({given.path})" if given.path else ""
+        return NotFound("input-missing", f"its input '{name}'{where} is not in the store, and {self.why}")
+
+
+class Planner:
+    """Looks up what there is. ``find`` looks for the recipe that made a content."""
+
+    def __init__(self, store: ContentStore, cache: ResultCache, registry: Registry, find: FindRecipes) -> None:
+        self._store = store
+        self._cache = cache
+        self._registry = registry
+        self._find = find
+        self._lock = threading.Lock()
+
+    def lookup(self, recipe: Recipe) -> tuple[Content, float | int | None] | None:
+        """The content of a recipe and its cost, if the store has it: its take, else the newest complete
+        result."""
+        output = recipe.output
+        if output.take is not None and self._store.use(output.take.digest, output.take.size) is not None:
+            return Content(output.take.digest, output.take.size, output.media_type), output.seconds
+        if recipe.key is None:
+            return None
+        with self._lock:
+            # Running it gives the take itself: no other result will do.
+            due = self.expected(recipe.key, output.take.digest) if output.take is not None else set()
+            results = self._cache.results(recipe.key)
+        for result in results:
+            content = result.outputs.get(output.name)
+            if content is not None and (not due or content.digest in due) and self._complete(result.outputs):
+                return content, result.seconds
+        return None
+
+    def expected(self, key: RecipeKey, take: Digest) -> set[Digest]:
+        """What a run of a key should give, by what is known last: the take to the byte, or what a correction
+        turns into it. Empty where nothing says that the take comes back. The caller holds the lock."""
+        corrections = Corrections(self._store.root)
+        given = {
+            proof.second: proof.created
+            for proof in reversed(self._cache.proofs(key, take))
+            if proof.exact or corrections.find(take, proof.second) is not None
+        }
+        newest = self._cache.results(key)[:1] if given else []
+        for result in newest:
+            if result.created > max(given.values()) and not given.keys() & result.digests:
+                return set()
+        return set(given)
+
+    def _complete(self, outputs: Mapping[str, Content]) -> bool:
+        return all(self._store.use(c.digest, c.size) is not None for c in outputs.values())
+
+    def plan(self, wants: Iterable[Want], *, again: bool = False) -> Plan:
+        """What is present, what has to be generated and in which order, and what cannot be had.
+
+        With ``again``, every want is run, also one whose take is present.
+        """
+        plan = Plan()
+        for want in wants:
+            found = None if again else self.lookup(want.recipe)
+            if found is not None:
+                plan.present.append(Outcome(want, *found))
+                continue
+            try:
+                key = self._add(want, plan)
+            except RegenstoreError as error:
+                plan.failed.append(Outcome(want, error=error))
+                continue
+            plan.waiting.setdefault(key, []).append(want)
+            plan.steps[key].again |= again
+            plan.steps[key].outputs.add(want.recipe.output.name)
+            if want.recipe.output.take is not None:
+                plan.steps[key].takes.add(want.recipe.output.take.digest)
+        return plan
+
+    def _add(self, want: Want, plan: Plan) -> RecipeKey:
+        """Put a recipe and what it needs into the plan, inputs first; raises what makes it impossible, and
+        then adds nothing."""
+        root = want.recipe.key
+        if root is None:
+            raise NotFound("content-missing", "it is imported media, and its bytes are not in the store")
+        if root in plan.steps:
+            return root
+        tried = Plan(steps=dict(plan.steps))
+        # A stack of its own: a film whose every shot goes on from the last one is a deep tree.
+        path = [_Frame(self._step(want.label, want.recipe, root))]
+        while path:
+            try:
+                deeper = self._next(path[-1], tried, {frame.step.key for frame in path})
+            except RegenstoreError as error:
+                path.pop()
+                if not path:
+                    raise
+                path[-1].error = path[-1].error or error  # perhaps another recipe makes it
+                continue
+            if deeper is not None:
+                path.append(deeper)
+                continue
+            done = path.pop().step
+            tried.steps[done.key] = done
+            if path:
+                path[-1].take(done)
+        needed = tried.closure(root)
+        plan.steps.update((key, step) for key, step in tried.steps.items() if key in needed)
+        return root
+
+    def _next(self, frame: _Frame, tried: Plan, above: Set[RecipeKey]) -> _Frame | None:
+        """What a recipe needs made before it and is not in the plan; None when it has all. Raises NotFound
+        (``input-missing``), InvalidInput (``dependency-cycle``), or why the recipe of an input cannot run."""
+        while frame.missing or frame.open:
+            if not frame.missing:
+                name, given = frame.open.pop()
+                if self._store.use(given.digest) is not None:
+                    continue
+                frame.look_for(name, given, self._producers(given.digest, given.path))
+            for producer in frame.producers:
+                if producer.key is None:
+                    frame.why = "it is imported media"
+                elif producer.key in above:
+                    frame.circular = True
+                elif producer.key in tried.steps:
+                    frame.take(tried.steps[producer.key])
+                    break
+                else:
+                    try:
+                        return _Frame(self._step(frame.label, producer, producer.key))
+                    except RegenstoreError as error:
+                        frame.error = frame.error or error
+            else:
+                raise frame.failure()
+        return None
+
+    def _step(self, label: str, recipe: Recipe, key: RecipeKey) -> Step:
+        assert recipe.generator is not None
+        declaration = self._registry.runnable(recipe.generator, recipe.version)
+        params = declaration.params.check(recipe.params)
+        if recipe.output.media_type not in declaration.media_types:
+            raise InvalidInput("bad-media-type", f"'{declaration.name}' does not make {recipe.output.media_type}")
+        estimate = self._estimate(recipe, declaration, params)
+        return Step(key, recipe, label, seconds=estimate, outputs={recipe.output.name})
+
+    def _producers(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
+        """The recipes known to have made a content: by the database, those that a proof says would make it
+        again first, then by Git."""
+        with self._lock:
+            known = self._cache.known_outputs(digest)
+            known.sort(key=lambda made: not self.expected(made.key, digest))
+        for made in known:
+            recipe = toml.decode_or_none(made.recipe)
+            if recipe is not None:
+                yield recipe
+        try:
+            if hint is not None:
+                check_relative(hint.encode(errors="surrogateescape"))
+        except InvalidInput:
+            hint = None  # a path hint that leaves the worktree is never looked at
+        yield from self._find(digest, hint)
+
+    def _estimate(self, recipe: Recipe, declaration: Declaration, params: Mapping[str, object]) -> float | None:
+        """The larger of what the blob and the generator say, so that a blob cannot talk its cost down."""
+        told = [] if recipe.output.seconds is None else [float(recipe.output.seconds)]
+        if declaration.estimate is not None:
+            told.append(declaration.estimate(params).seconds)
+        if told:
+            return max(told)
+        with self._lock:
+            return self._cache.typical_seconds(declaration.name, declaration.version)
