@@ -85,7 +85,10 @@ class Realiser(Planner):
                 raise
             except Exception as found:
                 failed[step.key] = step
-                error = InternalError("bug", f"{type(found).__name__}: {found}")
+                if isinstance(found, OSError):
+                    error = durable.storage_error(found, found.filename or self._store.root)
+                else:
+                    error = InternalError("bug", f"{type(found).__name__}: {found}")
                 raise error from found
             finally:
                 progress.finished(step.label, error)

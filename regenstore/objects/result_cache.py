@@ -24,7 +24,7 @@ from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord, Content, KnownOutput, MadeOutput, Proof, Result
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 APPLICATION_ID = 0x52474E53  # "RGNS"
 _SCHEMA = """
 CREATE TABLE recipe (key BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
@@ -75,7 +75,12 @@ CREATE TABLE proof (
 INSERT INTO proof SELECT * FROM proof_before;
 DROP TABLE proof_before
 """
-_STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED)
+_USAGE = """
+CREATE TABLE usage (
+    digest BLOB PRIMARY KEY, frequency REAL NOT NULL, base REAL NOT NULL, used REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE gc_value (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID
+"""
+_STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED, _USAGE)
 """What brings a database from version n to n + 1."""
 _OUTPUTS_OF_KEY = (
     " FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? ORDER BY r.created DESC, r.id DESC, o.name"
@@ -246,12 +251,12 @@ class ResultCache:
         """What is known of recipe blobs, by Git object id."""
         return {
             oid: BlobRecord(oid, key and RecipeKey(key), digest and Digest(digest), size, name, _digests(inputs), *more)
-            for oid, key, digest, size, name, inputs, *more in self._rows_in("SELECT * FROM blob WHERE oid IN", oids)
+            for oid, key, digest, size, name, inputs, *more in self._rows_of("blob", oids)
         }
 
     def plain_blobs(self, oids: Iterable[bytes]) -> set[bytes]:
         """Those that are known to be no recipes and never to become any."""
-        return {oid for (oid,) in self._rows_in("SELECT oid FROM plain_blob WHERE oid IN", oids)}
+        return {oid for (oid,) in self._rows_of("plain_blob", oids)}
 
     def add_blobs(self, records: Iterable[BlobRecord], plain: Iterable[bytes] = ()) -> None:
         """Keep what recipe blobs say, and which blobs are none."""
@@ -276,6 +281,16 @@ class ResultCache:
         for start in range(0, len(wanted), _BATCH):
             part = wanted[start : start + _BATCH]
             yield from self._rows(f"{query} ({','.join('?' * len(part))})", part)
+
+    def _rows_of(self, table: str, oids: Iterable[bytes]) -> Iterator[Any]:
+        """The rows of some blobs: each by its key, or most of a table in one pass."""
+        wanted = set(oids)
+        query = f"SELECT * FROM {table}"  # noqa: S608  one of two names
+        if len(wanted) > _BATCH:
+            ((rows,),) = self._rows(query.replace("*", "count(*)"), ()) or [(0,)]
+            if rows < 3 * len(wanted):
+                return (row for row in self._rows(query, ()) if row[0] in wanted)
+        return self._rows_in(f"{query} WHERE oid IN", wanted)
 
     # -------------------------------------------------------------------------------- the journal of runs
 
@@ -318,6 +333,8 @@ class ResultCache:
             return done
 
         return self._try(transaction)
+
+    read, write = _rows, _write  # for who keeps tables of its own here: gc
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do some work; once more with a new database when this one turns out to be damaged."""
@@ -425,6 +442,8 @@ def _proofs(rows: Iterable[Any]) -> Iterator[Proof]:
 
 
 def _digests(joined: bytes) -> tuple[Digest, ...]:
+    if not joined:
+        return ()
     return tuple(Digest(joined[at : at + 32]) for at in range(0, len(joined), 32))
 
 

@@ -17,6 +17,7 @@ from regenstore.refs import held as files
 from regenstore.refs.enumeration import Enumeration
 from regenstore.refs.git import elsewhere
 from regenstore.refs.held import Held
+from regenstore.refs.pins import Pins
 from regenstore.refs.registration import (
     Registration,
     held_file,
@@ -118,11 +119,25 @@ class Holders:
         for other in others:
             yield self._other(other)
 
+    def pins(self) -> frozenset[str]:
+        """The names of all pins that are set now, of those that can be asked: quickly, to see new ones. Raises
+        as :meth:`holders` does."""
+        found = {pin.name for pin in Pins(self._here.git).all()}
+        here, lies_in = os.path.realpath(self._here.files.common), owner(self._store)
+        with durable.storage_errors(self._store):
+            paths = {registered.path for registered in registrations(self._store)} | {lies_in or ""}
+        for path in paths - {here, ""}:
+            try:
+                found.update(pin.name for pin in Pins(Roots.of_another(path).git).all())
+            except (RegenstoreError, OSError):
+                continue  # it cannot be asked: it holds what it last held
+        return frozenset(found)
+
     def _other(self, registered: Registration) -> Holder:
         path, kept = registered.path, held_file(self._store, registered.name)
         name = _shown(path) or registered.name
         try:
-            reason = _refused(registered)
+            reason = refusal(registered)
             if not reason:
                 written = kept if self._keep else None
                 told = Enumeration(Roots.of_another(path), self._cache, written, _whose(registered.name)).run()
@@ -147,7 +162,7 @@ def forget(store: str, given: str) -> list[Registration]:
     return gone
 
 
-def _refused(registered: Registration) -> str:
+def refusal(registered: Registration) -> str:
     """Why a repository cannot be asked; empty when it can."""
     path = registered.path
     if not path:
