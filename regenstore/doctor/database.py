@@ -51,8 +51,9 @@ class Examined:
         return {"state": self.state, "problems": list(self.problems), "outputs_without_bytes": self.incomplete}
 
 
-def examine(store: ContentStore) -> Examined:
-    """Check the whole database. Raises FormatError (``newer-store``), Conflict (``store-busy``)."""
+def examine(store: ContentStore, *, quick: bool = False) -> Examined:
+    """Check the database: the whole of it, or with ``quick`` its structure. Raises FormatError
+    (``newer-store``), Conflict (``store-busy``)."""
     path = f"{store.root}/{FILE}"
     if not os.path.exists(path):
         return Examined(NONE)
@@ -61,10 +62,10 @@ def examine(store: ContentStore) -> Examined:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
                 raise FormatError("newer-store", f"{path} has version {version}; {SCHEMA_VERSION} is known here")
-            problems = [row[0] for row in db.execute(f"PRAGMA integrity_check({_SHOWN})")]
+            problems = [row[0] for row in db.execute(f"PRAGMA {'quick' if quick else 'integrity'}_check({_SHOWN})")]
             if problems != ["ok"]:
                 return Examined(DAMAGED, tuple(problems))
-            rows = db.execute("SELECT DISTINCT digest, size FROM output").fetchall() if version else []
+            rows = db.execute("SELECT DISTINCT digest, size FROM output").fetchall() if version and not quick else []
             missing = sum(store.stored(Digest(digest), size) is None for digest, size in rows)
             return Examined(SOUND, (), missing)
     except sqlite3.DatabaseError as error:

@@ -138,6 +138,8 @@ class Survey:
         self._places: dict[bytes, Place] = {}
         self._others: dict[bytes, Holder] = {}
         """The repository of a blob that is in another one than that at hand."""
+        self._texts: dict[bytes, Holder] = {}
+        """Pending recipes of other worktrees and repositories."""
         self.needs = Needs()
 
     def run(self) -> Needs:
@@ -155,6 +157,8 @@ class Survey:
         self._check_sizes(records)
         for path, text in pending.items():
             self._pending(path, text, takes)
+        for text, holder in self._texts.items():
+            self._pending(b"", text, takes, holder)
         absent = {digest: record for digest, record in takes.items() if self._lacks(digest, record.size)}
         needed = self._inputs(records, takes)
         self._set_again(absent)
@@ -201,28 +205,23 @@ class Survey:
                     found.records[oid] = record
                     self._others[oid] = other
             texts.update((text, other) for text in other.pending)
-        for text, holder in texts.items():
-            recipe = toml.decode_or_none(text)
-            if recipe is not None and recipe.output.take is not None:
-                take = recipe.output.take
-                if self._lacks(take.digest, take.size):
-                    where = f"a pending recipe of {holder.name}"
-                    self.needs.missing[take.digest] = Missing(take.digest, take.size, where=where, recipe=recipe)
+        self._texts.update(texts)
         return found
 
     def _in_order(self, records: Iterable[BlobRecord]) -> list[BlobRecord]:
         """This worktree's first: of many recipes that record a content, they name it."""
         return sorted(records, key=lambda record: record.oid not in self._current)
 
-    def _pending(self, path: bytes, text: bytes, takes: dict[Digest, BlobRecord]) -> None:
+    def _pending(self, path: bytes, text: bytes, takes: Collection[Digest], holder: Holder | None = None) -> None:
+        where = "a pending recipe" if holder is None else f"a pending recipe of {holder.name}"
         recipe = toml.decode_or_none(text)
         if recipe is None:
-            self.needs.invalid.append(Invalid(path, "bad-recipe", "its pending recipe cannot be read"))
+            self.needs.invalid.append(Invalid(path, "bad-recipe", "its pending recipe cannot be read", where))
             return
         take = recipe.output.take
         if take is not None and take.digest not in takes and self._lacks(take.digest, take.size):
-            where = "a pending recipe"
-            self.needs.missing[take.digest] = Missing(take.digest, take.size, path, where, recipe=recipe, here=True)
+            missing = Missing(take.digest, take.size, path, where, recipe=recipe, here=holder is None)
+            self.needs.missing[take.digest] = missing
 
     def _check_sizes(self, records: Iterable[BlobRecord]) -> None:
         wrong = [r for r in records if r.digest and self._scan.present.get(r.digest, r.size) != r.size]
