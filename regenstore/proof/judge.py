@@ -49,7 +49,7 @@ class Judge:
         self._here = here
         self._corrected = corrected
         self._confirmed = confirmed
-        self._own: dict[tuple[RecipeKey | None, str, Digest], Finding] = {}
+        self._own: dict[int, Finding] = {}  # by the identity of referrers, which the facts hold
 
     def survey(self) -> Survey:
         """Every content of the store."""
@@ -72,14 +72,29 @@ class Judge:
                 found[digest] = judged = self._judged(digest)
                 if judged.open:
                     todo += [need for way in judged.ways for need in way.inputs]
-        stored = self._facts.stored
-        sound = {digest for digest in found if digest in stored and not self._damaged(digest)}
         similar = {digest for digest, judged in found.items() if judged.open and not judged.finding.exact}
-        for digest in similar & sound & self._used() if similar else ():
+        for digest in similar & self._facts.stored.keys() & self._used() if similar else ():
             found[digest] = found[digest].told("needed")
-        ways = {digest: [way.inputs for way in judged.ways] for digest, judged in found.items() if judged.open}
+        self._lay(found, similar)
+        return {digest: found[digest] for digest in asked} if len(found) > len(asked) else found
+
+    def _lay(self, found: dict[Digest, Judged], similar: Set[Digest]) -> None:
+        """Keep what would not come back if everything that may go went at once."""
+        stored = self._facts.stored
+        ways: dict[Digest, list[frozenset[Digest]]] = {}
+        for digest, judged in found.items():
+            if judged.open and (len(judged.ways) > 1 or judged.ways[0].inputs):
+                ways[digest] = [way.inputs for way in judged.ways]
+        if not ways:
+            return
+        sure = (
+            digest
+            for digest, judged in found.items()
+            if digest not in ways
+            and (digest not in similar if judged.open else digest in stored and judged.finding.rule != "damaged")
+        )
         laid = foundation.lay(
-            sound - ways.keys(), ways, {d: stored[d].size for d in ways.keys() & sound}, similar & ways.keys()
+            sure, ways, {d: stored[d].size for d in ways.keys() & stored.keys()}, similar & ways.keys()
         )
         for digest in ways:
             if digest not in laid.founded:
@@ -87,16 +102,15 @@ class Judge:
             elif laid.founded[digest]:
                 way = found[digest].ways[laid.founded[digest]]
                 found[digest] = Judged(self.own(way.referrer), (way,))
-        return {digest: found[digest] for digest in asked}
 
     # -------------------------------------------------------------------------------- rules
 
     def own(self, referrer: Referrer) -> Finding:
         """The rule for one recipe's take in view of itself alone."""
-        name = (referrer.key, referrer.output, referrer.digest)
-        if name not in self._own:
-            self._own[name] = self._alone(referrer)
-        return self._own[name]
+        found = self._own.get(id(referrer))
+        if found is None:
+            found = self._own[id(referrer)] = self._alone(referrer)
+        return found
 
     def _alone(self, referrer: Referrer) -> Finding:
         facts, key = self._facts, referrer.key
@@ -201,6 +215,8 @@ class Judge:
     def closure(self, referrer: Referrer) -> float | None:
         """Seconds to run a recipe with everything that it needs and that is not in the store now."""
         costs: dict[RecipeKey | None, float] = {}
+        if all(need in self._facts.stored for need in referrer.inputs):
+            return self.seconds(referrer)
         todo = [referrer]
         while todo:
             current = todo.pop()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+import gc
+from collections.abc import Callable, Iterable, Iterator, Set
+from contextlib import contextmanager
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects.content_store import ContentStore
@@ -40,8 +42,8 @@ class Surveyor:
 
     def survey(self) -> Survey:
         """Every content. Nothing is deleted, moved or made; generators are only asked for fingerprints."""
-        facts = self._gather()
-        with self._environments() as here:
+        with _all_kept(), self._environments() as here:
+            facts = self._gather()
             survey = Judge(facts, here.of, self._corrected, {}).survey()
             if self._confirm is None:
                 return survey
@@ -56,7 +58,8 @@ class Surveyor:
     def judge(self, recipe: Recipe) -> Entry:
         """The take of one recipe, as if the store had it, and seen from this recipe: what keeps it is its own
         rule if that does, and else another's."""
-        facts = self._gather()
+        with _all_kept():
+            facts = self._gather()
         said = of_recipe(recipe)
         assert said.digest is not None
         known = facts.referrers.get(said.digest, [])
@@ -73,3 +76,16 @@ class Surveyor:
 
     def _gather(self) -> Facts:
         return gather(self._store, self._cache, self._held, self._holders)
+
+
+@contextmanager
+def _all_kept() -> Iterator[None]:
+    """No search for garbage meanwhile: of the many small objects that a survey makes, it keeps nearly all,
+    and looking through them again and again takes as long as everything else."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
