@@ -54,12 +54,17 @@ class Judge:
     def survey(self) -> Survey:
         """Every content of the store."""
         facts = self._facts
-        judged = self.findings(facts.stored)
-        entries = {digest: self.entry(stored, judged[digest]) for digest, stored in facts.stored.items()}
+        entries = self.entries(facts.stored)
         problems = [f"{name}: nobody knows what it needs, so nothing is evicted" for name in facts.unknown]
         problems += [f"{name}: a partial clone without some of its objects" for name in facts.partial]
         evictable = {digest for digest, entry in entries.items() if entry.evictable}
         return Survey(entries, self._needed(evictable), not problems, tuple(problems))
+
+    def entries(self, digests: Iterable[Digest]) -> dict[Digest, Entry]:
+        """Those of these contents that the store has."""
+        stored = self._facts.stored
+        judged = self.findings(digest for digest in digests if digest in stored)
+        return {digest: self.entry(stored[digest], found) for digest, found in judged.items()}
 
     def findings(self, digests: Iterable[Digest]) -> dict[Digest, Judged]:
         """The rule for each of these, in view of everything that it would be made from."""
@@ -98,7 +103,11 @@ class Judge:
         )
         for digest in ways:
             if digest not in laid.founded:
-                found[digest] = self._unfounded(found[digest], laid.kept.get(digest), found)
+                lacking = (
+                    need for needs in ways[digest] for need in needs if need not in stored and not found[need].open
+                )
+                without = laid.kept[digest] if digest in laid.kept else next(lacking, None)
+                found[digest] = self._unfounded(found[digest], without, found)
             elif laid.founded[digest]:
                 way = found[digest].ways[laid.founded[digest]]
                 found[digest] = Judged(self.own(way.referrer), (way,))
@@ -139,7 +148,7 @@ class Judge:
         if self._damaged(digest):
             return judged.told("damaged")
         referrers = self._facts.referrers.get(digest, ())
-        if any(name_of(r.key, r.digest) in self._facts.pins for r in referrers):
+        if any(map(self._pinned, referrers)):
             return judged.told("pinned")
         confirmed = self._confirmed.get(digest) == stored.size
         if judged.finding.state != EVICTABLE and not confirmed:
@@ -183,6 +192,9 @@ class Judge:
                 judged = replace(judged, finding=found)
         return judged
 
+    def _pinned(self, referrer: Referrer) -> bool:
+        return bool(self._facts.pins) and name_of(referrer.key, referrer.digest) in self._facts.pins
+
     def _damaged(self, digest: Digest) -> bool:
         size = self._facts.stored[digest].size
         return any(r.size != size for r in self._facts.referrers.get(digest, ()))
@@ -200,23 +212,18 @@ class Judge:
     def entry(self, stored: Stored, judged: Judged) -> Entry:
         """One content of the store, with what its return would cost."""
         referrers = tuple(self._facts.referrers.get(stored.digest, ()))
-        way = judged.ways[0] if judged.ways else None
-        return Entry(
-            stored,
-            referrers,
-            judged.finding,
-            max((r.standing for r in referrers), default=Standing.DEAD),
-            None if way is None else self.seconds(way.referrer),
-            None if way is None else self.closure(way.referrer),
-            judged.finding.proof,
-            None if way is None else way.referrer.key,
-        )
+        standing = max((r.standing for r in referrers), default=Standing.DEAD)
+        if not judged.ways:
+            return Entry(stored, referrers, judged.finding, standing, None, None, None, None)
+        first = judged.ways[0].referrer
+        own = self.seconds(first)
+        whole = all(need in self._facts.stored for need in first.inputs)
+        closure = own if whole else self.closure(first)
+        return Entry(stored, referrers, judged.finding, standing, own, closure, judged.finding.proof, first.key)
 
     def closure(self, referrer: Referrer) -> float | None:
         """Seconds to run a recipe with everything that it needs and that is not in the store now."""
         costs: dict[RecipeKey | None, float] = {}
-        if all(need in self._facts.stored for need in referrer.inputs):
-            return self.seconds(referrer)
         todo = [referrer]
         while todo:
             current = todo.pop()
@@ -252,7 +259,7 @@ class Judge:
         facts = self._facts
         todo = [*facts.inputs, *facts.mentioned, *facts.held]
         for digest, referrers in facts.referrers.items():
-            if any(r.standing > Standing.DEAD or name_of(r.key, digest) in facts.pins for r in referrers):
+            if any(r.standing > Standing.DEAD or self._pinned(r) for r in referrers):
                 todo.append(digest)
         found: set[Digest] = set()
         while todo:

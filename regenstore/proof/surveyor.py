@@ -55,6 +55,11 @@ class Surveyor:
                 return Survey(survey.entries, survey.needed, survey.complete, (*survey.problems, problem))
             return Judge(facts, here.of, self._corrected, confirmed).survey() if confirmed else survey
 
+    def entries(self, digests: Iterable[Digest]) -> dict[Digest, Entry]:
+        """Those of these contents that the store has; no remote is asked."""
+        with _all_kept(), self._environments() as here:
+            return Judge(self._gather(), here.of, self._corrected, {}).entries(digests)
+
     def judge(self, recipe: Recipe) -> Entry:
         """The take of one recipe, as if the store had it, and seen from this recipe: what keeps it is its own
         rule if that does, and else another's."""
