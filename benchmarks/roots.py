@@ -1,10 +1,11 @@
-"""Finding all live blobs: one walk by git, not more than a few of them; and what recipe blobs say, once known."""
+"""What a repository holds: not more than a few walks by git, and far less than one where nothing changed."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import count
 
 from benchmarks.bench import Bench
 from benchmarks.measure import Row, Sample, interleave, timed
@@ -12,6 +13,7 @@ from regenstore.objects import toml
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.recipe import Output, Recipe, Take
 from regenstore.objects.result_cache import ResultCache
+from regenstore.refs.enumeration import ADDED, FULL, UNCHANGED, Enumerated, Enumeration
 from regenstore.refs.git import Git
 from regenstore.refs.roots import Roots
 
@@ -27,31 +29,62 @@ def rows(bench: Bench) -> Iterator[Row]:
         history(film, commits)
         os.mkdir(store)
         roots = Roots(Git(film), f"{film}/.git", f"{film}/.git", f"{film}/.git/index")
+        kept = [f"{store}/{name}.held" for name in ("cold", "unchanged", "added")]
         cache = ResultCache(store)
-        first = timed(lambda: _expect(len(roots.recipes(cache, remember=True).records), commits))
-        walk = lambda: _git(film, "rev-list", "--objects", "--all")  # noqa: E731
-        contenders: dict[str, Callable[[], object]] = {
-            "git": walk,
-            "live": lambda: _expect(len(roots.live().blobs), commits),
-            "say": lambda: _expect(len(roots.recipes(cache, remember=True).records), commits),
-        }
-        taken = interleave(bench.rounds(7), {name: _timer(action) for name, action in contenders.items()})
+        cold, unchanged, added = (Enumeration(roots, cache, path, "film") for path in kept)
+        first = timed(lambda: _expect(added.run(), FULL, commits * _A_COMMIT))
+        _expect(unchanged.run(), FULL, commits * _A_COMMIT)
+        taken = interleave(
+            bench.rounds(7),
+            {
+                "git": _timer(lambda: _git(film, "rev-list", "--objects", "--all")),
+                "live": _timer(lambda: roots.live()),
+                "cold": _timer(lambda: _cold(cold, kept[0], commits * _A_COMMIT)),
+                "unchanged": _timer(lambda: _expect(unchanged.run(), UNCHANGED, commits * _A_COMMIT)),
+            },
+        )
+        committed = count(commits * _A_COMMIT)
+        taken_added = interleave(
+            bench.rounds(7),
+            {
+                "git": _timer(lambda: _git(film, "rev-list", "--objects", "--all")),
+                "added": lambda: _after_a_commit(added, film, next(committed)),
+            },
+        )
         cache.close()
-        peer = "git rev-list --objects --all"
         # Without CPU ratios: those count child processes only, and half of this happens here.
         wall = {name: [sample.wall for sample in samples] for name, samples in taken.items()}
+        peer = "git rev-list --objects --all"
         yield Row(f"live blobs of {shape}", peer, 3, wall["live"], wall["git"])
-        note = f"the first time, when each is parsed: {first.wall:.1f} s"
-        yield Row(f"what the live recipes say, of {shape}", peer, 3, wall["say"], wall["git"], note=note)
+        note = f"the very first time, when each is parsed: {first.wall:.1f} s"
+        yield Row(f"what is held, full walk, of {shape}", peer, 3, wall["cold"], wall["git"], note=note)
+        yield Row(f"what is held, nothing changed, of {shape}", peer, 0.5, wall["unchanged"], wall["git"])
+        ours, theirs = ([sample.wall for sample in taken_added[name]] for name in ("added", "git"))
+        yield Row(f"what is held, after a commit, of {shape}", peer, 3, ours, theirs)
+
+
+def _cold(enumeration: Enumeration, kept: str, recipes: int) -> None:
+    if os.path.exists(kept):
+        os.unlink(kept)
+    _expect(enumeration.run(), FULL, recipes)
+
+
+def _after_a_commit(enumeration: Enumeration, film: str, number: int) -> Sample:
+    text = _recipe(number)
+    with open(f"{film}/new.png", "wb") as file:
+        file.write(text)
+    _git(film, "add", "new.png")
+    _git(film, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "-q", "-m", "one more")
+    return timed(lambda: _expect(enumeration.run(), ADDED, number + 1))
 
 
 def _timer(action: Callable[[], object]) -> Callable[[], Sample]:
     return lambda: timed(action)
 
 
-def _expect(count: int, commits: int) -> None:
-    if count != commits * _A_COMMIT:
-        raise RuntimeError(f"{count} live recipes instead of {commits * _A_COMMIT}")
+def _expect(found: Enumerated, how: str, recipes: int) -> None:
+    if (found.how, len(found.held.records)) != (how, recipes):
+        raise RuntimeError(f"{found.how}: {len(found.held.records)} live recipes instead of {how}: {recipes}")
 
 
 def history(path: str, commits: int) -> None:

@@ -85,7 +85,10 @@ class Realiser(Planner):
                 raise
             except Exception as found:
                 failed[step.key] = step
-                error = InternalError("bug", f"{type(found).__name__}: {found}")
+                if isinstance(found, OSError):
+                    error = durable.storage_error(found, found.filename or self._store.root)
+                else:
+                    error = InternalError("bug", f"{type(found).__name__}: {found}")
                 raise error from found
             finally:
                 progress.finished(step.label, error)
@@ -114,8 +117,11 @@ class Realiser(Planner):
         """The take itself, where a correction gives it from what the generator gave."""
         recipe = outcome.want.recipe
         take = recipe.output.take
-        if take is None or not outcome.drifted or self.restore(take.digest) is None:
-            return outcome
+        try:
+            if take is None or not outcome.drifted or self.restore(take.digest) is None:
+                return outcome
+        except RegenstoreError as error:
+            return Outcome(outcome.want, error=error)
         return replace(outcome, content=Content(take.digest, take.size, recipe.output.media_type))
 
     def restore(self, digest: Digest) -> str | None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from dataclasses import fields
 
 import click
 
 from regenstore.cli.context import emit_json, filter_program, json_option
-from regenstore.config import GitEnvironment
+from regenstore.config import GitEnvironment, Settings
 from regenstore.doctor import checkup, database
-from regenstore.doctor.checkup import OK, PROBLEM, WARNING, Finding, Patient
+from regenstore.doctor.patient import OK, PROBLEM, WARNING, Finding, Patient
 from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.gitfilter.install import git_values
 from regenstore.repository import Repository
+
+_NOT_GITS = {"trustfile", "objectformat", "workerenvironment"}
 
 
 @click.command()
@@ -21,10 +25,12 @@ from regenstore.repository import Repository
 @click.option("--dry-run", "-n", is_flag=True, help="With --rebuild: only show what would be recorded.")
 @json_option
 def command(rebuild: bool, dry_run: bool, as_json: bool) -> None:
-    """Check how everything is set up: Git, filter, attributes, hooks, generators, store. Changes nothing.
+    """Check how everything is set up: Git, filter, attributes, hooks, generators, store, database, the repositories
+    that share the store. Changes nothing; each finding that needs a look says what to do.
 
     With --rebuild, the result database is made again: every take that a recipe in Git records, and whose bytes
-    the store has, is recorded as a result. The old database is kept beside. Exit code 1 if there is a problem.
+    the store has, is recorded as a result, and what damaged databases still tell of other results and of proofs
+    is taken over. The old database is kept beside. Exit code 1 if there is a problem.
 
     \b
     Examples:
@@ -62,6 +68,8 @@ def _patient(repository: Repository) -> Patient:
         git_values(program),
         repository.settings.reflink,
         repository.settings.store,
+        frozenset(field.name.replace("_", "") for field in fields(Settings)) - _NOT_GITS,
+        shutil.which("bwrap"),
     )
 
 

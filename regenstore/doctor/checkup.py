@@ -6,58 +6,35 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
+import sqlite3
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from importlib import metadata
 
 from regenstore import __version__
-from regenstore.doctor import file_system, git_recipes, leftovers, salvage
+from regenstore.doctor import git_recipes
+from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Finding, Found, Patient
+from regenstore.doctor.store_checkup import (
+    database,
+    kept_aside,
+    left_behind,
+    linking,
+    repositories,
+    sandbox,
+    store,
+)
 from regenstore.errors import RegenstoreError
-from regenstore.generators.registry import GROUP, Registry
-from regenstore.objects import durable, store_format
-from regenstore.objects.content_store import VAULT, ContentStore
-from regenstore.objects.database_file import FILE
+from regenstore.generators.registry import GROUP
+from regenstore.objects import durable
 from regenstore.refs.git import Git
-from regenstore.worktree.link import Linker
-from regenstore.worktree.location import Location
 
-OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
-LEVELS = (OK, NOTE, WARNING, PROBLEM)
 GIT_NEEDED = (2, 39)
+SQLITE_NEEDED = (3, 35)
 _HELLO = b"0016git-filter-client\n000eversion=2\n00000015capability=clean\n0016capability=smudge\n0000"
 _ANSWER = b"0016git-filter-server\n000eversion=2\n0000"
 _START = 30.0
 _SET_UP = "Run 'regenstore init' here, or 'regenstore install' for all your repositories."
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found. ``remedy`` is empty where nothing need be done."""
-
-    check: str
-    level: str
-    message: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True)
-class Patient:
-    """What is looked at. ``expected`` is what Git's configuration should hold; ``shared`` is the store's
-    folder when the user has set one."""
-
-    git: Git
-    location: Location
-    store: ContentStore
-    registry: Registry
-    expected: Mapping[str, str]
-    reflink: bool
-    shared: str | None
-    low_space: int = 2 << 30
-    kind_of: Callable[[str], str] = file_system.kind
-    clock: Callable[[], float] = time.time
 
 
 def examine(patient: Patient, only: str | None = None) -> Iterator[Finding]:
@@ -76,14 +53,15 @@ def examine(patient: Patient, only: str | None = None) -> Iterator[Finding]:
             yield Finding(name, PROBLEM, failed.message, failed.hint)
 
 
-Found = Iterator[tuple[str, str, str]]
-
-
 # ------------------------------------------------------------------------------------------- programs
 
 
 def versions(patient: Patient) -> Found:
     yield OK, f"regenstore {__version__}, Python {platform.python_version()} on {platform.system()}", ""
+    if sqlite3.sqlite_version_info < SQLITE_NEEDED:
+        yield PROBLEM, f"SQLite {sqlite3.sqlite_version} is too old", "Use a Python with SQLite 3.35 or newer."
+    else:
+        yield OK, f"SQLite {sqlite3.sqlite_version}", ""
 
 
 def git_version(patient: Patient) -> Found:
@@ -143,6 +121,18 @@ def _start(command: str, folder: str | bytes) -> str | None:
         return None
     said = done.stderr.decode(errors="replace").strip().splitlines()
     return said[-1][:200] if said else f"exit code {done.returncode}, and no answer of the filter protocol"
+
+
+def settings(patient: Patient) -> Found:
+    """Settings with a name that nobody reads."""
+    listing = patient.git.output("config", "-z", "--name-only", "--get-regexp", r"^regenstore\.", check=False)
+    for name in sorted({os.fsdecode(name) for name in listing.split(b"\0") if name}):
+        known = name.removeprefix("regenstore.")
+        if known in patient.settings:
+            continue
+        near = get_close_matches(known, patient.settings, 1)
+        remedy = f"Did you mean regenstore.{near[0]}? " if near else ""
+        yield WARNING, f"{name} is set, and means nothing", f"{remedy}'git config --unset-all {name}' removes it."
 
 
 def conversions(patient: Patient) -> Found:
@@ -249,99 +239,20 @@ def generators(patient: Patient) -> Found:
     yield OK, f"{loaded} generators are installed", ""
 
 
-# ------------------------------------------------------------------------------------------- the store
-
-
-def store(patient: Patient) -> Found:
-    root = patient.store.root
-    if not os.path.isdir(root):
-        yield WARNING, f"the store {root} is not there yet", "Run 'regenstore init'."
-        return
-    for operation in ("read", "write"):
-        store_format.check(root, operation)
-    probe = f"{root}/tmp"
-    if not os.access(probe if os.path.isdir(probe) else root, os.W_OK | os.X_OK):
-        yield PROBLEM, f"the store {root} cannot be written", "Check owner and permissions of the store."
-        return
-    kind = patient.kind_of(root)
-    if kind in file_system.NETWORK:
-        remedy = "Keep the store on a local disk: set regenstore.store, and share media by other means."
-        yield WARNING, f"the store is on {kind}: SQLite's log needs shared memory, which it does not give", remedy
-    free = shutil.disk_usage(root).free
-    if free < patient.low_space:
-        yield WARNING, f"only {free / 1e9:.1f} GB are free at {root}", "Free some space, or set regenstore.store."
-    if patient.shared is not None:
-        remedy = "" if os.path.isabs(patient.shared) else "Give regenstore.store an absolute path."
-        yield NOTE, f"regenstore.store is set: repositories may share {root}", remedy
-    kept = salvage.asides(root)
-    if kept:
-        what = f"{len(kept)} damaged databases were set aside, the last as {kept[0]}"
-        remedy = "Run 'regenstore doctor --rebuild': it takes over what they still tell. Then they can be removed."
-        yield NOTE, what, remedy
-    if any(patient.store.contents(VAULT)) and not os.path.exists(f"{root}/{FILE}"):
-        yield NOTE, "the store has no result database", "Run 'regenstore doctor --rebuild'."
-    yield OK, f"the store is {root}, {free / 1e9:.1f} GB free", ""
-
-
-def linking(patient: Patient) -> Found:
-    """How bytes get from the store to the worktree: tried with a small file."""
-    if not os.path.isdir(patient.store.root):
-        return
-    if not patient.reflink:
-        yield NOTE, "regenstore.reflink is off: media are copied, and take room twice", ""
-        return
-    top, home = os.fsdecode(patient.location.top), patient.location.git_dir
-    if os.stat(home).st_dev != os.stat(top).st_dev:
-        home = top
-    tail = f"regenstore-doctor-{os.getpid()}-{os.urandom(4).hex()}"
-    os.makedirs(f"{patient.store.root}/tmp", exist_ok=True)
-    source, target = f"{patient.store.root}/tmp/{tail}", f"{home}/.{tail}"
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-    try:
-        inside = os.open(source, flags, 0o600)
-        try:
-            os.write(inside, b"regenstore" * 1000)
-            outside = os.open(target, flags, 0o600)
-            try:
-                shared = Linker().clone(inside, outside)
-            finally:
-                os.close(outside)
-        finally:
-            os.close(inside)
-    finally:
-        durable.unlink(source)
-        durable.unlink(target)
-    if shared:
-        yield OK, "media share their blocks with the store (reflink)", ""
-    else:
-        remedy = "Keep both on one file system that can reflink (Btrfs, XFS) to save the room."
-        yield NOTE, "media are copied from the store, and take room twice", remedy
-
-
-def left_behind(patient: Patient) -> Found:
-    """Locks, stages and temp files of killed processes."""
-    now = patient.clock()
-    lock = leftovers.stale_index_lock(patient.location, now)
-    if lock is not None:
-        yield WARNING, f"{lock} is old: Git refuses to work", "If no Git command is running here, remove it."
-    found = leftovers.find(patient.store, patient.location, now)
-    if found.stages:
-        yield WARNING, f"{len(found.stages)} stage folders of killed processes", "Run 'regenstore fsck'."
-    if found.temps:
-        yield NOTE, f"{len(found.temps)} old temp files in the store", "Run 'regenstore fsck'."
-    if found.leases:
-        yield NOTE, f"{len(found.leases)} leases that nobody holds", "Run 'regenstore fsck'."
-
-
 CHECKS: tuple[Callable[[Patient], Found], ...] = (
     versions,
     git_version,
     git_filter,
+    settings,
     conversions,
     attributes,
     hooks,
     generators,
+    sandbox,
     store,
+    database,
     linking,
+    repositories,
+    kept_aside,
     left_behind,
 )

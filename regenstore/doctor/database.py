@@ -6,6 +6,7 @@ Git tells is added to it, since it also knows what Git does not (proofs, other t
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -28,6 +29,13 @@ from regenstore.refs.roots import Roots
 SOUND, DAMAGED, NONE = "sound", "damaged", "none"
 _SHOWN = 5
 _PATIENCE = 30.0
+_SYSTEM = {
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+}
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,9 @@ class Examined:
         return {"state": self.state, "problems": list(self.problems), "outputs_without_bytes": self.incomplete}
 
 
-def examine(store: ContentStore) -> Examined:
-    """Check the whole database. Raises FormatError (``newer-store``), Conflict (``store-busy``)."""
+def examine(store: ContentStore, *, quick: bool = False) -> Examined:
+    """Check the database: the whole of it, or with ``quick`` its structure. Raises FormatError
+    (``newer-store``), Conflict (``store-busy``)."""
     path = f"{store.root}/{FILE}"
     if not os.path.exists(path):
         return Examined(NONE)
@@ -53,18 +62,20 @@ def examine(store: ContentStore) -> Examined:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
                 raise FormatError("newer-store", f"{path} has version {version}; {SCHEMA_VERSION} is known here")
-            problems = [row[0] for row in db.execute(f"PRAGMA integrity_check({_SHOWN})")]
+            problems = [row[0] for row in db.execute(f"PRAGMA {'quick' if quick else 'integrity'}_check({_SHOWN})")]
             if problems != ["ok"]:
                 return Examined(DAMAGED, tuple(problems))
-            rows = db.execute("SELECT DISTINCT digest, size FROM output").fetchall() if version else []
+            rows = db.execute("SELECT DISTINCT digest, size FROM output").fetchall() if version and not quick else []
             missing = sum(store.stored(Digest(digest), size) is None for digest, size in rows)
             return Examined(SOUND, (), missing)
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise Conflict("store-busy", f"{path} is in use by another process") from error
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
-            raise durable.storage_error(OSError(5, str(error)), path) from error
+        if code in _SYSTEM:
+            # The disk fails, or is full, while the log is read in: a sound database must not be moved aside.
+            system = errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO
+            raise durable.storage_error(OSError(system, str(error)), path) from error
         return Examined(DAMAGED, (str(error),))
     except ValueError as error:  # a digest of another length
         return Examined(DAMAGED, (f"it holds what is no digest: {error}",))

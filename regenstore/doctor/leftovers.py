@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from regenstore.errors import Conflict, RegenstoreError
 from regenstore.objects.content_store import STALE_TEMP, ContentStore
+from regenstore.objects.holds import PREFIX as USE
 from regenstore.refs.leases import lease
 from regenstore.worktree.location import Location
 from regenstore.worktree.place import STAGE_PREFIX, recover
@@ -32,7 +33,8 @@ class Leftovers:
 def find(store: ContentStore, location: Location, now: float) -> Leftovers:
     """Temp files untouched for a day, leases that nobody holds, stages whose process has ended."""
     temps = _paths(f"{store.root}/tmp")
-    leases = _paths(f"{store.root}/leases")
+    # What ended processes relied on is gc's: it counts how often contents are used.
+    leases = [path for path in _paths(f"{store.root}/leases") if not os.path.basename(path).startswith(USE)]
     return Leftovers(
         tuple(path for path in temps if _age(path, now) > STALE_TEMP),
         tuple(path for path in leases if _age(path, now) > _YOUNG and not held(path)),

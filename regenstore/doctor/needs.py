@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from regenstore.doctor import git_recipes, sources
 from regenstore.doctor.last_seen import Place, last_seen
 from regenstore.doctor.store_scan import Scan, SoundStore, look_again
-from regenstore.errors import FormatError
+from regenstore.errors import FormatError, StorageError
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe, Take
@@ -138,13 +138,15 @@ class Survey:
         self._places: dict[bytes, Place] = {}
         self._others: dict[bytes, Holder] = {}
         """The repository of a blob that is in another one than that at hand."""
+        self._texts: dict[bytes, Holder] = {}
+        """Pending recipes of other worktrees and repositories."""
         self.needs = Needs()
 
     def run(self) -> Needs:
         """Look at everything; what is missing has no name yet (see :meth:`describe`)."""
         current = git_recipes.current(self._asked.git)
         self._current = {bytes.fromhex(seen.oid.decode("ascii")): seen for seen in reversed(current)}
-        pending = self._asked.pending()
+        pending = self._known_pending()
         said = self._said(set(pending.values()))
         records = self._in_order(said.records.values())
         self.needs.recipes = len(records)
@@ -155,6 +157,8 @@ class Survey:
         self._check_sizes(records)
         for path, text in pending.items():
             self._pending(path, text, takes)
+        for text, holder in self._texts.items():
+            self._pending(b"", text, takes, holder)
         absent = {digest: record for digest, record in takes.items() if self._lacks(digest, record.size)}
         needed = self._inputs(records, takes)
         self._set_again(absent)
@@ -168,6 +172,13 @@ class Survey:
         self._judge(current, said)
         return self.needs
 
+    def _known_pending(self) -> Mapping[bytes, bytes]:
+        try:
+            return self._asked.pending()
+        except StorageError as error:
+            self.needs.problems.append(f"{error.message}. {error.hint}")
+            return {}
+
     def _said(self, known: Collection[bytes]) -> RecipeBlobs:
         """What all recipes that count say; ``known`` are the pending ones of this worktree."""
         if self._scope.worktree_only:
@@ -176,7 +187,7 @@ class Survey:
         try:
             holders = iter(self._asked.holders(self._cache, self._scope.remember))
             here = next(holders)
-        except FormatError as error:
+        except (FormatError, StorageError) as error:
             self.needs.problems.append(f"{error.message}; only the recipes of this worktree were looked at")
             return read_blobs(self._asked.git, self._cache, self._current, remember=self._scope.remember)
         found.records.update(here.records)
@@ -194,28 +205,23 @@ class Survey:
                     found.records[oid] = record
                     self._others[oid] = other
             texts.update((text, other) for text in other.pending)
-        for text, holder in texts.items():
-            recipe = toml.decode_or_none(text)
-            if recipe is not None and recipe.output.take is not None:
-                take = recipe.output.take
-                if self._lacks(take.digest, take.size):
-                    where = f"a pending recipe of {holder.name}"
-                    self.needs.missing[take.digest] = Missing(take.digest, take.size, where=where, recipe=recipe)
+        self._texts.update(texts)
         return found
 
     def _in_order(self, records: Iterable[BlobRecord]) -> list[BlobRecord]:
         """This worktree's first: of many recipes that record a content, they name it."""
         return sorted(records, key=lambda record: record.oid not in self._current)
 
-    def _pending(self, path: bytes, text: bytes, takes: dict[Digest, BlobRecord]) -> None:
+    def _pending(self, path: bytes, text: bytes, takes: Collection[Digest], holder: Holder | None = None) -> None:
+        where = "a pending recipe" if holder is None else f"a pending recipe of {holder.name}"
         recipe = toml.decode_or_none(text)
         if recipe is None:
-            self.needs.invalid.append(Invalid(path, "bad-recipe", "its pending recipe cannot be read"))
+            self.needs.invalid.append(Invalid(path, "bad-recipe", "its pending recipe cannot be read", where))
             return
         take = recipe.output.take
         if take is not None and take.digest not in takes and self._lacks(take.digest, take.size):
-            where = "a pending recipe"
-            self.needs.missing[take.digest] = Missing(take.digest, take.size, path, where, recipe=recipe, here=True)
+            missing = Missing(take.digest, take.size, path, where, recipe=recipe, here=holder is None)
+            self.needs.missing[take.digest] = missing
 
     def _check_sizes(self, records: Iterable[BlobRecord]) -> None:
         wrong = [r for r in records if r.digest and self._scan.present.get(r.digest, r.size) != r.size]

@@ -1,6 +1,6 @@
-"""Where else on this machine bytes may be that the store lacks: the trash, the quarantine and the temp folder of the
-store, the worktrees, and the stores of repositories that this one was cloned from. Reads only; whatever is found
-was hashed.
+"""Where else on this machine bytes may be that the store lacks: its quarantine and its temp folder, the worktrees
+of all repositories that use it, and the stores of those that this one was cloned from. Reads only; whatever is
+found was hashed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from regenstore.objects.content_store import TREES, ContentStore
 from regenstore.objects.hashing import hash_fd
 from regenstore.objects.ids import Digest
 from regenstore.refs.git import Git
-
-_OWN_STORE = "regenstore"
+from regenstore.refs.git import elsewhere as git_of
+from regenstore.refs.registration import own_store, registrations
 
 
 @dataclass
@@ -37,14 +37,16 @@ def search(store: ContentStore, git: Git, sought: Iterable[Sought]) -> dict[Dige
     found: dict[Digest, str] = {}
     if not left:
         return found
-    for root in _stores(git):
+    common = git.line("rev-parse", "--path-format=absolute", "--git-common-dir")
+    users = [path for path in (common, *(r.path for r in registrations(store.root))) if path and os.path.isdir(path)]
+    for root in set(_stores(git, users)) - {store.root}:
         elsewhere = ContentStore(root)
         for digest in list(left):
             path = elsewhere.stored(digest)
             if path is not None and _hash(path) == digest:
                 found[digest] = path
                 del left[digest]
-    tops = worktrees(git)
+    tops = list(dict.fromkeys([*worktrees(git), *(top for path in users for top in worktrees(git_of(path, path)))]))
     for one in list(left.values()):
         for path in (os.path.join(top, os.fsdecode(near)) for near in one.near for top in tops):
             if one.digest in left and one.size in (None, _size(path)) and _hash(path) == one.digest:
@@ -78,12 +80,13 @@ def worktrees(git: Git) -> list[str]:
     return [top for top in dict.fromkeys([*([own] if own else []), *listed]) if os.path.isdir(top)]
 
 
-def _stores(git: Git) -> Iterator[str]:
-    """The stores of repositories on this machine that Git's remotes and alternates lead to."""
+def _stores(git: Git, users: Iterable[str]) -> Iterator[str]:
+    """Stores on this machine other than that at hand: in their places in the repositories that use it, and in those
+    that Git's remotes and alternates lead to."""
     top = os.fsdecode(git.cwd)
     urls = git.output("config", "--get-regexp", "-z", r"^remote\..*\.url$", check=False).split(b"\0")
     places = [os.fsdecode(entry.partition(b"\n")[2]) for entry in urls if entry]
-    folders = []
+    folders = list(users)
     for place in places:
         path = urllib.parse.unquote(place[7:]) if place.startswith("file://") else place
         if "://" not in path:
@@ -92,7 +95,7 @@ def _stores(git: Git) -> Iterator[str]:
     if listing:
         folders += [os.path.dirname(line.rstrip("/")) for line in _lines(os.path.join(top, listing))]
     for folder in dict.fromkeys(map(os.path.normpath, folders)):
-        root = f"{folder}/{_OWN_STORE}"
+        root = own_store(folder)
         if any(os.path.isdir(f"{root}/{tree}") for tree in TREES):
             yield root
 

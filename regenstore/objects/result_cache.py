@@ -246,12 +246,12 @@ class ResultCache:
         """What is known of recipe blobs, by Git object id."""
         return {
             oid: BlobRecord(oid, key and RecipeKey(key), digest and Digest(digest), size, name, _digests(inputs), *more)
-            for oid, key, digest, size, name, inputs, *more in self._rows_in("SELECT * FROM blob WHERE oid IN", oids)
+            for oid, key, digest, size, name, inputs, *more in self._rows_of("blob", oids)
         }
 
     def plain_blobs(self, oids: Iterable[bytes]) -> set[bytes]:
         """Those that are known to be no recipes and never to become any."""
-        return {oid for (oid,) in self._rows_in("SELECT oid FROM plain_blob WHERE oid IN", oids)}
+        return {oid for (oid,) in self._rows_of("plain_blob", oids)}
 
     def add_blobs(self, records: Iterable[BlobRecord], plain: Iterable[bytes] = ()) -> None:
         """Keep what recipe blobs say, and which blobs are none."""
@@ -276,6 +276,16 @@ class ResultCache:
         for start in range(0, len(wanted), _BATCH):
             part = wanted[start : start + _BATCH]
             yield from self._rows(f"{query} ({','.join('?' * len(part))})", part)
+
+    def _rows_of(self, table: str, oids: Iterable[bytes]) -> Iterator[Any]:
+        """The rows of some blobs: each by its key, or most of a table in one pass."""
+        wanted = set(oids)
+        query = f"SELECT * FROM {table}"  # noqa: S608  one of two names
+        if len(wanted) > _BATCH:
+            ((rows,),) = self._rows(query.replace("*", "count(*)"), ()) or [(0,)]
+            if rows < 3 * len(wanted):
+                return (row for row in self._rows(query, ()) if row[0] in wanted)
+        return self._rows_in(f"{query} WHERE oid IN", wanted)
 
     # -------------------------------------------------------------------------------- the journal of runs
 
@@ -425,6 +435,8 @@ def _proofs(rows: Iterable[Any]) -> Iterator[Proof]:
 
 
 def _digests(joined: bytes) -> tuple[Digest, ...]:
+    if not joined:
+        return ()
     return tuple(Digest(joined[at : at + 32]) for at in range(0, len(joined), 32))
 
 

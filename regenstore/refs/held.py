@@ -14,7 +14,8 @@ import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
+from itertools import accumulate, chain, repeat
+from operator import attrgetter
 from typing import Any
 
 from regenstore.objects import durable
@@ -170,21 +171,27 @@ def decode(repository: str, data: bytes) -> Held | None:
     )
 
 
-def _choices(records: Sequence[BlobRecord]) -> tuple[dict[str, list[str | None]], list[list[int]]]:
+def _choices(records: Sequence[BlobRecord]) -> tuple[dict[str, list[str | None]], list[Iterable[int]]]:
     """The texts of each column, once each, and which of them each record has."""
-    texts, choices = {}, []
+    texts: dict[str, list[str | None]] = {}
+    choices: list[Iterable[int]] = []
     for column in _TEXTS:
-        numbers: dict[str | None, int] = {}
-        choices.append([numbers.setdefault(getattr(record, column), len(numbers)) for record in records])
-        texts[column] = list(numbers)
+        values = list(map(attrgetter(column), records))
+        texts[column] = list(dict.fromkeys(values))
+        numbers = {text: number for number, text in enumerate(texts[column])}
+        choices.append(map(numbers.__getitem__, values))
     return texts, choices
 
 
 def _optional(kind: type[Any], raws: Iterable[bytes], there: bytes, bit: int) -> Iterable[Any]:
+    if there.count(3) == len(there):
+        return map(kind, raws)
     return [kind(raw) if known & bit else None for raw, known in zip(raws, there)]
 
 
 def _inputs(counts: Sequence[int], joined: bytes) -> Iterable[tuple[Digest, ...]]:
+    if not joined:
+        return repeat(())
     digests = [Digest(raw) for raw in _split(joined, 32)]
     return [tuple(digests[end - count : end]) for count, end in zip(counts, accumulate(counts))]
 

@@ -122,7 +122,7 @@ class Holders:
         path, kept = registered.path, held_file(self._store, registered.name)
         name = _shown(path) or registered.name
         try:
-            reason = _refused(registered)
+            reason = refusal(registered)
             if not reason:
                 written = kept if self._keep else None
                 told = Enumeration(Roots.of_another(path), self._cache, written, _whose(registered.name)).run()
@@ -147,7 +147,7 @@ def forget(store: str, given: str) -> list[Registration]:
     return gone
 
 
-def _refused(registered: Registration) -> str:
+def refusal(registered: Registration) -> str:
     """Why a repository cannot be asked; empty when it can."""
     path = registered.path
     if not path:

@@ -47,6 +47,6 @@ def lease(folder: str, name: str, waiting: Callable[[], None]) -> Iterator[None]
     finally:
         try:
             os.unlink(path)
-        except FileNotFoundError:
-            pass
+        except OSError:
+            pass  # closing it frees it all the same, and fsck clears it away
         os.close(fd)

@@ -2,7 +2,8 @@
 
 ``new``, ``set``, ``record`` and their kin place a medium and keep its recipe here, so that the next clean
 of exactly these bytes at exactly this path gives that recipe, also when an older recipe has the same
-bytes. A checkout of the path ends it. Kept per worktree, one small file per path, in Git's own folder.
+bytes. A checkout of the path ends it. Kept per worktree, one small file per path, in Git's own folder: the
+path, a zero byte, the text, and the digest of all that, for what is wrong here would be committed.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import os
 import shutil
 
+from regenstore.errors import StorageError
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 
 FOLDER = "regenstore-pending"
+_DIGEST = 32
 
 
 class Pending:
@@ -27,19 +30,19 @@ class Pending:
         return os.path.isdir(self.folder)
 
     def get(self, path: bytes) -> bytes | None:
-        """The pending recipe text of a path, or None."""
+        """The pending recipe text of a path; None where there is none, or where it is damaged."""
         try:
-            with open(self._file(path), "rb") as file:
-                kept, _, text = file.read().partition(b"\0")
-        except (FileNotFoundError, NotADirectoryError):
+            kept, text = _read(self._file(path))
+        except (OSError, StorageError):
             return None
         return text if kept == path else None
 
     def set(self, path: bytes, text: bytes) -> None:
         """Keep a recipe text for a path; raises StorageError."""
         with durable.storage_errors(self.folder):
-            os.makedirs(self.folder, exist_ok=True)
-        durable.write_file(self._file(path), path + b"\0" + text)
+            durable.make_folder(self.folder)
+        data = path + b"\0" + text
+        durable.write_file(self._file(path), data + hash_bytes(data).raw)
 
     def clear(self, path: bytes) -> None:
         """Forget a path's pending recipe."""
@@ -52,21 +55,36 @@ class Pending:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def paths(self) -> dict[bytes, bytes]:
-        """All pending recipe texts by path. Raises OSError for one that is there and cannot be read."""
+        """All pending recipe texts by path. Raises StorageError for one that cannot be read, or is damaged."""
         found = {}
         try:
             names = os.listdir(self.folder)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         for name in names:
+            if "." in name:
+                continue  # what a killed process was just writing
+            file = f"{self.folder}/{name}"
             try:
-                with open(f"{self.folder}/{name}", "rb") as file:
-                    path, _, text = file.read().partition(b"\0")
+                path, text = _read(file)
             except FileNotFoundError:
                 continue  # it was added, or checked out over, meanwhile
+            except OSError as error:
+                raise durable.storage_error(error, file) from error
             if os.path.basename(self._file(path)) == name:
                 found[path] = text
         return found
 
     def _file(self, path: bytes) -> str:
         return f"{self.folder}/{hash_bytes(path).hex[:32]}"
+
+
+def _read(file: str) -> tuple[bytes, bytes]:
+    """Path and text. Raises OSError; StorageError where the bytes are not those that were written."""
+    with open(file, "rb") as opened:
+        data = opened.read()
+    whole, digest = data[:-_DIGEST], data[-_DIGEST:]
+    if hash_bytes(whole).raw != digest:
+        raise StorageError("store-damaged", f"{file} does not hold a pending recipe as it was written")
+    path, _, text = whole.partition(b"\0")
+    return path, text

@@ -33,6 +33,10 @@ _REFTABLE_PSEUDO = (
     "MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "ORIG_HEAD", "BISECT_HEAD",
     "BISECT_EXPECTED_REV", "AUTO_MERGE", "MERGE_AUTOSTASH", "NOTES_MERGE_PARTIAL",
 )  # fmt: skip
+# Of worktrees' own refs, Git keeps what they lead to only where they belong; they are walked with what stopped
+# operations left, of all worktrees and from each the same.
+_ALL = (*(f"--exclude={name}/*" for name in OWN_REFS), "--all")
+_OWN = re.compile(rb" (?:%s)/" % b"|".join(name.encode() for name in OWN_REFS))
 _ID = re.compile(r"(?:[0-9a-f]{64}|[0-9a-f]{40})\Z")
 _FIND_OBJECTS = 500
 """From so many blobs on, Git lists all changes and they are sought here: a command line has its limits."""
@@ -109,8 +113,10 @@ class Roots:
         return Live(blobs, missing, frozenset(tips.blobs), frozenset(working.blobs))
 
     def oldest_first(self) -> list[bytes]:
-        """The same blobs in the order in which they came."""
-        return list(dict.fromkeys(reversed([*self.in_worktrees().blobs, *self.reached().blobs])))
+        """The same blobs in the order in which they came; of a damaged repository, those that are found."""
+        everything = (*_ALL, "--reflog", "--indexed-objects", "--missing=allow-any")
+        found = self._list(self.git, everything, [tip.oid for tip in self._resolve(self._extra())])
+        return list(reversed(found.blobs))
 
     def recipes(self, cache: ResultCache, *, remember: bool) -> RecipeBlobs:
         """What all live recipe blobs say; see :func:`regenstore.refs.blobs.read_blobs`."""
@@ -147,7 +153,7 @@ class Roots:
 
     def reached(self) -> Listed:
         """What everything but the indexes reaches."""
-        everything = ("--all", "--reflog")
+        everything = (*_ALL, "--reflog")
         extra = [tip.oid for tip in self._resolve(self._extra())]
         try:
             return self._list(self.git, everything, extra)
@@ -168,8 +174,10 @@ class Roots:
         return self._list(self.git, (), [*(oid.hex() for oid in new), *(f"^{oid.hex()}" for oid in old)])
 
     def in_tips(self) -> Listed:
-        """What is in the trees of tips."""
-        return self._list(self.git, ("--no-walk", "--all"), ())
+        """What is in the trees of tips, those that a worktree has for itself included."""
+        own = [tip.oid for tip in self._resolve(self._extra()) if "refs/" in tip.name]
+        options = ("--no-walk", *_ALL, "--missing=allow-any")  # what is missing is told by the whole walk
+        return self._list(self._plain(self._common), options, own)
 
     def in_worktrees(self) -> Listed:
         """What is in the trees of HEADs and in the indexes."""
@@ -181,8 +189,9 @@ class Roots:
 
     def points(self, known: frozenset[bytes] = frozenset()) -> Points:
         """The objects that roots name now; those ``known`` from reflogs before are not looked for again."""
-        refs = self._plain(self._common).output("for-each-ref", "--format=%(objectname)").decode().split()
-        tips = frozenset(map(bytes.fromhex, [*refs, *(tip.oid for tip in self._resolve(self._heads()))]))
+        listing = self._plain(self._common).output("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
+        shared = [line[: line.index(b" ")].decode() for line in listing if not _OWN.search(line)]
+        tips = frozenset(map(bytes.fromhex, [*shared, *(tip.oid for tip in self._resolve(self._heads()))]))
         logged = frozenset(bytes.fromhex(oid) for _, oid in self.files.logged())
         named = tips | logged
         left = (oid if _ID.match(oid) else "" for _, oid in self._extra())

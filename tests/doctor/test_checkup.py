@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,13 @@ import pytest
 from regenstore.cli.doctor import _patient
 from regenstore.config import GitEnvironment
 from regenstore.doctor import checkup, file_system
-from regenstore.doctor.checkup import NOTE, OK, PROBLEM, WARNING, Finding
+from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Finding
+from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.git import Git
 from regenstore.refs.leases import lease
 from regenstore.repository import Repository
 from tests.conftest import BIN, Checkout
-from tests.doctor.gallery import Gallery, snapshot
+from tests.doctor.gallery import Gallery, flip, snapshot
 
 Diagnose = Callable[..., list[Finding]]
 
@@ -67,7 +70,7 @@ def test_all_is_well_and_nothing_changes(gallery: Gallery) -> None:
     before, store = snapshot(gallery.path / ".git"), snapshot(gallery.store)
     said = gallery.regenstore("doctor")
     assert "problem" not in said and "warning" not in said and "all is well" in said
-    for check in ("versions", "git version", "git filter", "attributes", "hooks", "generators", "store", "linking"):
+    for check in ("versions", "git version", "git filter", "attributes", "hooks", "generators", "sandbox", "store"):
         assert f" {check}: " in said
     assert snapshot(gallery.store) == store and snapshot(gallery.path / ".git") == before
 
@@ -189,7 +192,7 @@ def test_the_store(diagnose: Diagnose, gallery: Gallery) -> None:
     assert has(diagnose("store", low_space=1 << 60), WARNING, "GB are free")
     assert has(diagnose("store", kind_of=lambda path: "NFS"), WARNING, "the store is on NFS")
     (gallery.store / "results.sqlite").unlink()
-    assert has(diagnose("store"), NOTE, "no result database")
+    assert has(diagnose("database"), NOTE, "no result database")
     marker = gallery.store / "format.json"
     marker.chmod(0o644)
     marker.write_text('{"regenstore_store": 9, "features": {}}')
@@ -198,6 +201,76 @@ def test_the_store(diagnose: Diagnose, gallery: Gallery) -> None:
     assert has(diagnose("store"), PROBLEM, "not a store's format marker")
     gallery.git("config", "regenstore.store", str(gallery.path.parent / "nowhere"))
     assert has(diagnose("store"), WARNING, "is not there yet")
+
+
+def test_settings_that_nobody_reads(diagnose: Diagnose, gallery: Gallery) -> None:
+    gallery.git("config", "regenstore.maxOutput", "3g")
+    assert diagnose("settings") == []
+    gallery.git("config", "regenstore.smugde", "place")
+    (found,) = diagnose("settings")
+    assert found.level == WARNING and "regenstore.smugde" in found.message and "regenstore.smudge?" in found.remedy
+
+
+def test_the_sandbox_is_told_honestly(diagnose: Diagnose) -> None:
+    for where, said in ((None, "is not installed"), ("/usr/bin/bwrap", "is installed (/usr/bin/bwrap)")):
+        (found,) = diagnose("sandbox", bubblewrap=where)
+        assert found.level == NOTE and said in found.message and "in no sandbox" in found.message
+
+
+def test_the_database(diagnose: Diagnose, gallery: Gallery) -> None:
+    assert has(diagnose("database"), OK, "is sound")
+    path = gallery.store / "results.sqlite"
+    (gallery.store / "results.sqlite.damaged-17").write_bytes(b"?")
+    assert has(diagnose("database"), NOTE, "1 damaged databases were set aside")
+    good = path.read_bytes()
+    path.write_bytes(b"SQLite format 3\0" + b"\xa5" * 9000)
+    assert has(diagnose("database"), PROBLEM, "is damaged")
+    assert gallery.run("regenstore", "doctor", check=False).returncode == 1
+    path.write_bytes(good)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    assert has(diagnose("database"), PROBLEM, "has version 99")
+
+
+def test_repositories_that_cannot_be_reached(diagnose: Diagnose, gallery: Gallery) -> None:
+    assert diagnose("repositories") == []
+    shared, beside = gallery.path.parent / "shared", gallery.path.parent
+    gallery.git("config", "regenstore.store", str(shared))
+    gallery.regenstore("get")
+    others = []
+    for name in ("told", "silent"):
+        other = Checkout(beside / name, gallery.environment)
+        other.path.mkdir()
+        other.git("init", "-q")
+        other.git("config", "regenstore.store", str(shared))
+        other.regenstore("init")
+        others.append(other)
+    assert has(diagnose("repositories"), OK, "3 of 3")
+    others[0].regenstore("fsck")  # asks everybody
+    for path in (shared / "repositories").glob("*.held"):
+        if b"silent" in path.with_suffix(".json").read_bytes():
+            path.unlink()
+    for other in others:
+        other.path.rename(other.path.with_name(other.path.name + "-away"))
+    found = diagnose("repositories")
+    assert has(found, WARNING, "told/.git uses this store and cannot be reached")
+    assert has(found, WARNING, "silent/.git uses this store and never told") and has(found, OK, "1 of 3")
+    assert any(f"regenstore gc --forget-repository {beside}/told/.git" in f.remedy for f in found)
+
+
+def test_what_takes_room_in_the_trash_and_the_quarantine(diagnose: Diagnose, gallery: Gallery) -> None:
+    assert diagnose("kept_aside") == []
+    zeros = hash_bytes(bytes(3_000_000))
+    trashed = gallery.store / "trash" / "20260101T000000Z-aaaa" / "cache" / zeros.hex[:2] / zeros.hex[2:]
+    trashed.parent.mkdir(parents=True)
+    trashed.write_bytes(bytes(3_000_000))
+    flip(gallery.stored("made/00.png"), 8)
+    gallery.regenstore("fsck")
+    found = diagnose("kept_aside")
+    assert has(found, NOTE, "1 contents are in the trash, 3.0 MB") and has(
+        found, NOTE, "1 bad files are in the quarantine"
+    )
+    assert all(f.remedy for f in found)
 
 
 def test_a_shared_store_on_a_full_and_a_read_only_disk(diagnose: Diagnose, gallery: Gallery, small: Path) -> None:

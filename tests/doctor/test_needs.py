@@ -224,6 +224,8 @@ def test_another_repository_of_a_shared_store(gallery: Gallery, tmp_path: Path) 
     one, two = repositories
     assert one.fsck()[1]["recipes"] == 2
     two.stored("photo.png").unlink()
+    code, told = one.fsck("--dry-run")
+    assert code == 0 and [m["source"] for m in told["missing"]] == [str(two.path / "photo.png")]
     (two.path / "photo.png").unlink()
     code, told = one.fsck()
     (lost,) = told["missing"]

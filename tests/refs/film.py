@@ -124,8 +124,10 @@ class History:
 
 
 def worktrees(film: Film) -> list[Film]:
+    """Where git shows what it has, and not what was put in its place."""
+    environment = {**film.environment, "GIT_NO_REPLACE_OBJECTS": "1"}
     paths = [line[9:] for line in film.git("worktree", "list", "--porcelain").split("\n") if line[:9] == "worktree "]
-    return [Film(Path(path), film.environment) for path in paths if os.path.isdir(path)]
+    return [Film(Path(path), environment) for path in paths if os.path.isdir(path)]
 
 
 def reachable_by_name(film: Film) -> dict[str, str]:

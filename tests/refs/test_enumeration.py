@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -176,6 +178,37 @@ def test_operations_that_stopped_are_walked_in_full(kept: Kept) -> None:
     kept.ask()
 
 
+def test_a_file_that_comes_to_name_something(kept: Kept) -> None:
+    film = kept.film
+    blob = film.git("hash-object", "-w", "--stdin", stdin=text("put").encode())
+    tree = film.git("mktree", stdin=f"100644 blob {blob}\ta".encode())
+    kept.ask(FULL)
+    film.write(".git/FETCH_HEAD", film.git("commit-tree", "-m", "x", tree) + "\t\tbranch 'x' of elsewhere\n")
+    assert oid_of(film, "put") in kept.ask().records
+
+
+def test_a_reflog_alone(kept: Kept) -> None:
+    film = kept.film
+    film.save("r.txt", text("before"))
+    film.put("r.txt", text("after"))
+    film.git("commit", "-q", "--amend", "-m", "after")
+    assert kept.ask(FULL).standing(oid_of(film, "before")) == 1
+    film.git("reflog", "expire", "--expire=now", "--all")
+    assert oid_of(film, "before") not in kept.ask(FULL).records
+
+
+def test_a_reflog_that_names_what_is_not_here_yet(kept: Kept, tmp_path: Path) -> None:
+    film, other = kept.film, kept.film.at("other")
+    film.git("clone", "-q", str(film.path), str(other.path))
+    other.save("r.txt", text("elsewhere"))
+    log, commit = film.path / ".git/logs/HEAD", other.git("rev-parse", "HEAD")
+    log.write_text(log.read_text() + f"{commit} {film.git('rev-parse', 'HEAD')} A <a@b> 1 +0000\tx\n")
+    kept.ask(FULL)
+    pack = other.run("git", "pack-objects", "--all", "--stdout", "-q", stdin=b"").stdout
+    film.run("git", "index-pack", "--stdin", stdin=pack)
+    assert oid_of(film, "elsewhere") in kept.ask(FULL).records
+
+
 def test_what_a_newer_program_can_read_is_read_again(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     film = kept.film
     mentioned = hash_bytes(b"take")
@@ -199,6 +232,72 @@ def test_pending_recipes_of_every_worktree(kept: Kept) -> None:
     Pending(film.common).clear(b"a")
     assert kept.ask(UNCHANGED).pending == (b"there",)
     assert files.load(kept.path, "x").pending == (b"there",)
+
+
+def test_while_somebody_works(kept: Kept) -> None:
+    """What was committed, staged, or put aside before the question is in the answer, whatever moves meanwhile."""
+    film = kept.film
+    film.git("worktree", "add", "-q", "--detach", "../other")
+    done: list[bytes] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        for n in itertools.count():
+            here = film.at("other") if n % 2 else film
+            staged = bytes.fromhex(here.put("r.txt", text(f"staged {n}")))
+            done.append(staged)
+            if n % 3 == 0:
+                here.git("stash", "-q")
+            elif n % 3 == 1:
+                here.git("commit", "-q", "-m", "more")
+                here.git("branch", "-q", f"b{n}")
+                here.git("reset", "-q", "--hard", "HEAD~1")
+            else:
+                here.git("commit", "-q", "-m", "more")
+            if n % 7 == 0:
+                film.git("pack-refs", "--all")
+            if stop.is_set():
+                return
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        for _ in range(25):
+            before = set(done)
+            found = Enumeration(film.roots(), kept.cache, kept.path, "x").run()
+            assert before <= found.held.records.keys(), found.how
+    finally:
+        stop.set()
+        worker.join()
+    kept.ask()
+    kept.ask(UNCHANGED)
+
+
+@pytest.mark.parametrize("look", ["in_worktrees", "reached", "in_tips", "reached_since", "points"])
+@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
+def test_what_moves_between_two_looks_is_seen(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, look: str, again: bool
+) -> None:
+    """From the index to a commit that only a reflog remembers, right after one of the looks."""
+    film = kept.film
+    if again:
+        kept.ask(FULL)
+        film.save("s.txt", text("since"))
+    film.put("r.txt", text("moving"))
+    real = getattr(Roots, look)
+    moves = iter([["commit -q -m moved", "reset -q --hard HEAD~1"]])
+
+    def moved_after(self: Roots, *given: object) -> object:
+        seen = real(self, *given)
+        for line in next(moves, []):
+            film.git(*line.split(" "))
+        return seen
+
+    monkeypatch.setattr(Roots, look, moved_after)
+    found = Enumeration(film.roots(), kept.cache, kept.path, "x").run()
+    assert oid_of(film, "moving") in found.held.records
+    monkeypatch.undo()
+    kept.ask()
 
 
 # ------------------------------------------------------------------------------------------- the file

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from regenstore.media.correction.deflate import Block, Choices
+from regenstore.media.correction.deflate import MOST_MATCHES, Block, Choices
 from regenstore.media.correction.packing import from_gaps, from_varints, gaps, joined, packed, split, unpacked, varints
-
-_MOST_MATCHES = 1 << 26
 
 
 def difference(base: Choices, other: Choices) -> bytes:
@@ -28,7 +26,7 @@ def difference(base: Choices, other: Choices) -> bytes:
 def with_difference(base: Choices, data: bytes, size: int) -> Choices:
     """The choices that :func:`difference` was given as the other ones, for ``size`` bytes of data. Raises
     ValueError for damaged data."""
-    limit = 5 * min(size, _MOST_MATCHES) + 16
+    limit = 5 * min(size, MOST_MATCHES) + 16
     sections = split(data, 5)
     gone = from_gaps(unpacked(sections[0], limit), base.matches.size)
     place = from_gaps(unpacked(sections[1], limit), size)

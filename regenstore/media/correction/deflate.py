@@ -20,6 +20,8 @@ from regenstore.media.correction.packing import Bytes
 
 LARGEST = 32 << 20
 """Bytes of a stream at most: taking one apart needs about a second per million symbols."""
+MOST_MATCHES = 8 << 20
+_AT_ONCE = 1 << 20
 _STORED, _FIXED, _DYNAMIC = 0, 1, 2
 _ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 _LENGTH = [(3 + n, 0) for n in range(8)] + [(3 + (4 + n % 4 << n // 4), n // 4) for n in range(4, 24)]
@@ -230,7 +232,7 @@ def _read_symbols(
             reader.held, reader.count = held, count
             reader.refill()
             held, count = reader.held, reader.count
-            if place > size:
+            if place > size or len(matches) > MOST_MATCHES:
                 raise ValueError("the stream holds more than it should")
         entry = literals[held & mask]
         bits = entry & 31
@@ -321,24 +323,26 @@ def put_together(choices: Choices, data: Bytes) -> list[bytes]:
     np.add.at(covered, place + 1, 1)
     np.subtract.at(covered, place + length, 1)
     starts = np.nonzero(np.cumsum(covered[:-1], dtype=np.int8) == 0)[0]
-    lengths, distances = np.zeros(starts.size, np.int64), np.zeros(starts.size, np.int64)
-    at = np.searchsorted(starts, place)
-    lengths[at] = length
-    distances[at] = (choices.matches & 0x7FFF) + 1
+    lengths, distances = np.zeros(starts.size, np.uint16), np.zeros(starts.size, np.uint16)
+    matched = np.searchsorted(starts, place)
+    lengths[matched] = length
+    distances[matched] = (choices.matches & 0x7FFF) + 1
     writer, done = _Writer(), 0
     streams = []
     for block in choices.blocks:
-        some = slice(done, done + block.symbols)
-        done += block.symbols
+        begun, done = done, done + block.symbols
         if done > starts.size:
             raise ValueError("the blocks hold more symbols than there are")
         kind = block.header[0] & 3
         writer.put_few([(block.header[0] >> 2, 1), (kind, 2)])
         if kind == _STORED:
-            writer.stored(data[starts[some]].tobytes())
+            writer.stored(data[starts[begun:done]].tobytes())
         else:
-            tables = _FIXED_LENGTHS if kind == _FIXED else _write_tables(writer, block.header[1:])
-            _write_symbols(writer, data[starts[some]], lengths[some], distances[some], *tables)
+            coded, far = _FIXED_LENGTHS if kind == _FIXED else _write_tables(writer, block.header[1:])
+            for at in range(begun, done, _AT_ONCE):
+                some = slice(at, min(done, at + _AT_ONCE))
+                _write_symbols(writer, data[starts[some]], lengths[some], distances[some], coded, far)
+            writer.put_few([(_codes(coded)[256], coded[256])])
         if block.header[0] >> 2:
             streams.append(writer.finished())
             writer = _Writer()
@@ -380,16 +384,21 @@ _DISTANCE_EXTRA = np.array([extra for _, extra in _DISTANCES])
 
 
 def _write_symbols(
-    writer: _Writer, first: Bytes, length: Ints, distance: Ints, lengths: list[int], distances: list[int]
+    writer: _Writer,
+    first: Bytes,
+    length: NDArray[np.uint16],
+    distance: NDArray[np.uint16],
+    lengths: list[int],
+    distances: list[int],
 ) -> None:
-    """Literals where ``length`` is 0, else matches; and the end of the block."""
+    """Literals where ``length`` is 0, else matches."""
     codes, bits = _coding(lengths)
     match = length > 0
     kind = np.searchsorted(_LENGTH_LEAST, length[match], side="right") - 1
     far = np.searchsorted(_DISTANCE_LEAST, distance[match], side="right") - 1
     symbol = first.astype(np.int64)
     symbol[match] = 257 + kind
-    if int(symbol.max(initial=256)) >= codes.size or (far.size and int(far.max()) >= len(distances)):
+    if int(symbol.max(initial=0)) >= codes.size or (far.size and int(far.max()) >= len(distances)):
         raise ValueError("a symbol has no code")
     values, counts = codes[symbol], bits[symbol]
     if far.size:
@@ -404,7 +413,7 @@ def _write_symbols(
             values[match] |= part.astype(np.uint64) << at.astype(np.uint64)
             at = at + width
         counts[match] = at
-    writer.put(np.append(values, codes[256]), np.append(counts, bits[256]))
+    writer.put(values, counts)
 
 
 def checked(streams: Sequence[bytes], sizes: Sequence[int], data: Bytes, deadline: float) -> Choices:

@@ -18,7 +18,7 @@ LARGEST = 256 << 20
 """Bytes of a medium at most; a larger one gets no correction."""
 PATIENCE = 120.0
 """Seconds that making one may take, about."""
-_ENOUGH = 20  # one so many times under the limit ends the search for a smaller one
+_ENOUGH = 4  # one so many times under the limit ends the search for a smaller one
 _BITS_LARGEST = 32 << 20
 _NO_END = float("inf")
 
@@ -114,9 +114,9 @@ METHODS = {
     "jpeg": _Way(lambda base, take, limit, until: jpeg.difference(base, take), jpeg.with_difference),
     "streams": _Way(
         lambda base, take, limit, until: streams.by_choices(
-            streams.taken_apart(base), streams.taken_apart(take), limit, until
+            streams.taken_apart(base, until), streams.taken_apart(take, until), limit, until
         ),
-        lambda base, data, size: streams.with_choices(streams.taken_apart(base), data, size, _NO_END),
+        lambda base, data, size: streams.with_choices(streams.taken_apart(base, _NO_END), data, size, _NO_END),
     ),
     "patch": _Way(
         lambda base, take, limit, until: packed(take, base), lambda base, data, size: unpacked(data, size, base)

@@ -32,7 +32,7 @@ from regenstore.media.correction.packing import (
 )
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
-LARGEST = 128 << 20
+LARGEST = 64 << 20
 """Bytes of values at most."""
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _MODES = {(0, 8): "L", (2, 8): "RGB", (3, 8): "P", (4, 8): "LA", (6, 8): "RGBA"}

@@ -4,6 +4,7 @@ hold, how they were encoded, and everything around them."""
 from __future__ import annotations
 
 import re
+import time
 import zlib
 from dataclasses import dataclass
 
@@ -22,10 +23,11 @@ from regenstore.media.correction.packing import (
     with_sparse,
 )
 
-LARGEST = 128 << 20
+LARGEST = 64 << 20
 """Bytes in all streams at most."""
 _HEAD = re.compile(rb"[\x18-\x78]([\x01\x5e\x9c\xda])")
 _LEAST = 64
+_FED = 1 << 16
 _MOST = 1 << 16
 
 
@@ -41,9 +43,10 @@ class Parts:
     data: bytes
 
 
-def taken_apart(file: bytes) -> Parts:
-    """A file in parts; raises ValueError when there is no stream in it. A stream is what inflates with a
-    right checksum at its end, so nothing else is taken for one but by a chance of 1 : 2**32."""
+def taken_apart(file: bytes, deadline: float) -> Parts:
+    """A file in parts; raises ValueError when there is no stream in it, and when it takes until after
+    ``deadline`` (monotonic seconds). A stream is what inflates with a right checksum at its end, so nothing
+    else is taken for one but by a chance of 1 : 2**32."""
     around: list[bytes] = []
     places: list[int] = []
     streams: list[bytes] = []
@@ -53,14 +56,12 @@ def taken_apart(file: bytes) -> Parts:
         at = found.start() + 1
         if int.from_bytes(file[at - 1 : at + 1], "big") % 31 or file[at - 1] & 15 != 8:
             continue
-        reader = zlib.decompressobj()
-        try:
-            content = reader.decompress(memoryview(file)[at - 1 :], LARGEST - total + 1)
-        except zlib.error:
+        if time.monotonic() > deadline:
+            raise ValueError("it takes too long")
+        stream = _inflated(file, at - 1, LARGEST - total)
+        if stream is None:
             continue
-        end = len(file) - len(reader.unused_data)
-        if not reader.eof or end - at < _LEAST or total + len(content) > LARGEST:
-            continue
+        content, end = stream
         around.append(file[kept : at + 1])
         places.append(len(around[-1]) + (places[-1] if places else 0))
         streams.append(file[at + 1 : end - 4])
@@ -71,6 +72,24 @@ def taken_apart(file: bytes) -> Parts:
         raise ValueError("it has no zlib streams")
     around.append(file[kept:])
     return Parts(b"".join(around), tuple(places), tuple(streams), tuple(map(len, contents)), b"".join(contents))
+
+
+def _inflated(file: bytes, at: int, room: int) -> tuple[bytes, int] | None:
+    """What the stream at a place holds and where it ends; None where there is none, a short one, or one that
+    holds more than ``room`` bytes."""
+    reader, begun, parts = zlib.decompressobj(), at, []
+    while not reader.eof:
+        fed = reader.unconsumed_tail or file[at : at + _FED]
+        at += 0 if reader.unconsumed_tail else len(fed)
+        try:
+            parts.append(reader.decompress(fed, room + 1))
+        except zlib.error:
+            return None
+        room -= len(parts[-1])
+        if room < 0 or not fed:
+            return None
+    end = at - len(reader.unused_data)
+    return (b"".join(parts), end) if end - begun >= _LEAST else None
 
 
 def by_choices(base: Parts, take: Parts, limit: int, deadline: float) -> bytes | None:

@@ -1,0 +1,51 @@
+"""What doctor looks at, and what a check finds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass
+
+from regenstore.doctor import file_system
+from regenstore.generators.registry import Registry
+from regenstore.objects.content_store import ContentStore
+from regenstore.refs.git import Git
+from regenstore.worktree.location import Location
+
+OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
+LEVELS = (OK, NOTE, WARNING, PROBLEM)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found. ``remedy`` is empty where nothing need be done."""
+
+    check: str
+    level: str
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is looked at. ``expected`` is what Git's configuration should hold; ``shared`` is the store's
+    folder when the user has set one."""
+
+    git: Git
+    location: Location
+    store: ContentStore
+    registry: Registry
+    expected: Mapping[str, str]
+    reflink: bool
+    shared: str | None
+    settings: Set[str] = frozenset()
+    """The names of all settings below ``regenstore.`` in Git's configuration."""
+    bubblewrap: str | None = None
+    """Where the program is, if it is installed."""
+    low_space: int = 2 << 30
+    kind_of: Callable[[str], str] = file_system.kind
+    clock: Callable[[], float] = time.time
+
+
+Found = Iterator[tuple[str, str, str]]
+"""What one check finds: level, message, remedy."""

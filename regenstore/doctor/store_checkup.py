@@ -1,0 +1,164 @@
+"""doctor's checks of the store and of what it stands on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+from regenstore.doctor import database as databases
+from regenstore.doctor import file_system, leftovers, quarantine, salvage
+from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Found, Patient
+from regenstore.objects import durable, store_format
+from regenstore.objects.content_store import TRASH, VAULT
+from regenstore.refs.holders import refusal
+from regenstore.refs.registration import held_file, registrations
+from regenstore.worktree.link import Linker
+
+
+def sandbox(patient: Patient) -> Found:
+    """What keeps a generator from the rest of the machine."""
+    here = f"bubblewrap is installed ({patient.bubblewrap})" if patient.bubblewrap else "bubblewrap is not installed"
+    yield (
+        NOTE,
+        f"generators run with your rights, in processes with a scrubbed environment, and in no sandbox; {here}, "
+        "and is not used yet",
+        "Read what a declared generator runs before 'regenstore trust'.",
+    )
+
+
+def store(patient: Patient) -> Found:
+    root = patient.store.root
+    if not os.path.isdir(root):
+        yield WARNING, f"the store {root} is not there yet", "Run 'regenstore init'."
+        return
+    for operation in ("read", "write"):
+        store_format.check(root, operation)
+    probe = f"{root}/tmp"
+    if not os.access(probe if os.path.isdir(probe) else root, os.W_OK | os.X_OK):
+        yield PROBLEM, f"the store {root} cannot be written", "Check owner and permissions of the store."
+        return
+    kind = patient.kind_of(root)
+    if kind in file_system.NETWORK:
+        remedy = "Keep the store on a local disk: set regenstore.store, and share media by other means."
+        yield WARNING, f"the store is on {kind}: SQLite's log needs shared memory, which it does not give", remedy
+    free = shutil.disk_usage(root).free
+    if free < patient.low_space:
+        yield WARNING, f"only {free / 1e9:.1f} GB are free at {root}", "Free some space, or set regenstore.store."
+    if patient.shared is not None:
+        remedy = "" if os.path.isabs(patient.shared) else "Give regenstore.store an absolute path."
+        yield NOTE, f"regenstore.store is set: repositories may share {root}", remedy
+    told = f" on {kind}" if kind else ""
+    yield OK, f"the store is {root}{told}, {free / 1e9:.1f} GB free", ""
+
+
+def database(patient: Patient) -> Found:
+    """The result database, looked over quickly."""
+    root = patient.store.root
+    found = databases.examine(patient.store, quick=True)
+    if found.state == databases.DAMAGED:
+        yield PROBLEM, f"the result database is damaged: {found.problems[0]}", "Run 'regenstore fsck'."
+    elif found.state == databases.SOUND:
+        yield OK, "the result database is sound, as far as a quick look tells", ""
+    elif any(patient.store.contents(VAULT)):
+        yield NOTE, "the store has no result database", "Run 'regenstore doctor --rebuild'."
+    kept = salvage.asides(root)
+    if kept:
+        what = f"{len(kept)} damaged databases were set aside, the last as {kept[0]}"
+        remedy = "Run 'regenstore doctor --rebuild': it takes over what they still tell. Then they can be removed."
+        yield NOTE, what, remedy
+
+
+def repositories(patient: Patient) -> Found:
+    """Repositories that use the store, and cannot be asked what they need."""
+    root = patient.store.root
+    known = registrations(root)
+    reachable = 0
+    for registered in known:
+        why = refusal(registered)
+        if not why:
+            reachable += 1
+            continue
+        name = registered.path or f"the registration {registered.name}"
+        gone = f"Make it reachable (mount it), or, if it is gone for good: regenstore gc --forget-repository {name}"
+        if os.path.exists(held_file(root, registered.name)):
+            yield WARNING, f"{name} uses this store and cannot be reached ({why}): what it last held is kept", gone
+        else:
+            yield WARNING, f"{name} uses this store and never told what it needs ({why}): nothing can be evicted", gone
+    if known:
+        yield OK, f"{reachable} of {len(known)} registered repositories can be reached", ""
+
+
+def kept_aside(patient: Patient) -> Found:
+    """What takes room and is in no use: the trash, the quarantine."""
+    for folder, what, remedy in (
+        (TRASH, "contents are in the trash", "'regenstore undo --list' tells which; gc deletes them after a time."),
+        (
+            quarantine.FOLDER,
+            "bad files are in the quarantine",
+            "Each has a text beside it that says why; remove those that nobody needs.",
+        ),
+    ):
+        sizes = list(_sizes(f"{patient.store.root}/{folder}"))
+        if sizes:
+            yield NOTE, f"{len(sizes)} {what}, {sum(sizes) / 1e6:.1f} MB", remedy
+
+
+def _sizes(folder: str) -> Iterator[int]:
+    for base, _, names in os.walk(folder):
+        for name in names:
+            if not (name.endswith(".txt") and os.path.exists(f"{base}/{name[:-4]}")):
+                try:
+                    yield os.lstat(f"{base}/{name}").st_size
+                except OSError:
+                    continue
+
+
+def linking(patient: Patient) -> Found:
+    """How bytes get from the store to the worktree: tried with a small file."""
+    if not os.path.isdir(patient.store.root):
+        return
+    if not patient.reflink:
+        yield NOTE, "regenstore.reflink is off: media are copied, and take room twice", ""
+        return
+    top, home = os.fsdecode(patient.location.top), patient.location.git_dir
+    if os.stat(home).st_dev != os.stat(top).st_dev:
+        home = top
+    tail = f"regenstore-doctor-{os.getpid()}-{os.urandom(4).hex()}"
+    os.makedirs(f"{patient.store.root}/tmp", exist_ok=True)
+    source, target = f"{patient.store.root}/tmp/{tail}", f"{home}/.{tail}"
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    try:
+        inside = os.open(source, flags, 0o600)
+        try:
+            os.write(inside, b"regenstore" * 1000)
+            outside = os.open(target, flags, 0o600)
+            try:
+                shared = Linker().clone(inside, outside)
+            finally:
+                os.close(outside)
+        finally:
+            os.close(inside)
+    finally:
+        durable.unlink(source)
+        durable.unlink(target)
+    if shared:
+        yield OK, "media share their blocks with the store (reflink)", ""
+    else:
+        remedy = "Keep both on one file system that can reflink (Btrfs, XFS) to save the room."
+        yield NOTE, "media are copied from the store, and take room twice", remedy
+
+
+def left_behind(patient: Patient) -> Found:
+    """Locks, stages and temp files of killed processes."""
+    now = patient.clock()
+    lock = leftovers.stale_index_lock(patient.location, now)
+    if lock is not None:
+        yield WARNING, f"{lock} is old: Git refuses to work", "If no Git command is running here, remove it."
+    found = leftovers.find(patient.store, patient.location, now)
+    if found.stages:
+        yield WARNING, f"{len(found.stages)} stage folders of killed processes", "Run 'regenstore fsck'."
+    if found.temps:
+        yield NOTE, f"{len(found.temps)} old temp files in the store", "Run 'regenstore fsck'."
+    if found.leases:
+        yield NOTE, f"{len(found.leases)} leases that nobody holds", "Run 'regenstore fsck'."

@@ -1,0 +1,45 @@
+"""The studio project: built once for all processes of a run, copied for every test."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+import pytest
+
+from regenstore.refs.leases import lease
+from tests.faults import studio as project
+from tests.faults.studio import Studio
+from tests.git.conftest import small  # noqa: F401  a fixture
+
+THOROUGH = os.environ.get("REGENSTORE_FAULTS") == "all"
+"""Whether every step is tried, not a sample of them."""
+
+
+@pytest.fixture(scope="session")
+def studio_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / "studio-template"
+    with lease(str(base), "studio-template.lease", lambda: None):
+        if not (folder / "built").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            project.build(folder)
+            (folder / "built").touch()
+    return folder
+
+
+@pytest.fixture
+def studio(studio_template: Path, tmp_path: Path) -> Studio:
+    """The studio project on branch main, all media in the worktree and in the store."""
+    return project.copy(studio_template, tmp_path / "studio")
+
+
+@pytest.fixture
+def seed() -> int:
+    """Where a test's chance begins. REGENSTORE_SEED replays one."""
+    chosen = int(os.environ.get("REGENSTORE_SEED") or secrets.randbelow(1 << 32))
+    print(f"REGENSTORE_SEED={chosen}")
+    return chosen
