@@ -70,7 +70,7 @@ def _cold(enumeration: Enumeration, kept: str, recipes: int) -> None:
 
 
 def _after_a_commit(enumeration: Enumeration, film: str, number: int) -> Sample:
-    text = _recipe(number)
+    text = recipe(number)
     with open(f"{film}/new.png", "wb") as file:
         file.write(text)
     _git(film, "add", "new.png")

@@ -63,7 +63,7 @@ def rows(bench: Bench) -> Iterator[Row]:
         cache.close()
         note = f"the first time, when each recipe is parsed: {first.wall:.1f} s"
         work = f"survey of {count:,} contents, each with recipe and proof"
-        yield Row.of_samples(work, "git rev-list --objects --all", 6, taken["survey"], taken["git"], note=note)
+        yield Row.of_samples(work, "git rev-list --objects --all", 15, taken["survey"], taken["git"], note=note)
 
 
 def _timed(action: Callable[[], object]) -> Sample:

@@ -13,9 +13,11 @@ from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.environments import Environments
-from regenstore.proof.facts import Facts, Holder, gather, of_recipe, referrer
+from regenstore.proof.facts import Facts, gather, referrer
 from regenstore.proof.judge import Judge
 from regenstore.proof.survey import Confirm, Entry, Standing, Stored, Survey
+from regenstore.refs.blobs import blob_record
+from regenstore.refs.holders import Holder
 
 
 class Surveyor:
@@ -65,7 +67,7 @@ class Surveyor:
         rule if that does, and else another's."""
         with _all_kept():
             facts = self._gather()
-        said = of_recipe(recipe)
+        said = blob_record(b"", recipe)
         assert said.digest is not None
         known = facts.referrers.get(said.digest, [])
         mine = [r for r in known if (r.key, r.output) == (said.key, said.output)]
