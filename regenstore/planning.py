@@ -15,6 +15,7 @@ from regenstore.generators.registry import Registry
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.corrections import Corrections
+from regenstore.objects.evicted import Manifests
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Input, Recipe
 from regenstore.objects.result import Content
@@ -164,6 +165,7 @@ class Planner:
         self._cache = cache
         self._registry = registry
         self._find = find
+        self._manifests = Manifests(store.root)
         self._lock = threading.Lock()
 
     def lookup(self, recipe: Recipe) -> tuple[Content, float | int | None] | None:
@@ -186,18 +188,22 @@ class Planner:
 
     def expected(self, key: RecipeKey, take: Digest) -> set[Digest]:
         """What a run of a key should give, by what is known last: the take to the byte, or what a correction
-        turns into it. Empty where nothing says that the take comes back. The caller holds the lock."""
+        turns into it. Empty where nothing says that the take comes back. What a run in another environment
+        gave since says nothing: this may be the one that gives the take. The caller holds the lock."""
         corrections = Corrections(self._store.root)
-        given = {
-            proof.second: proof.created
-            for proof in reversed(self._cache.proofs(key, take))
+        proofs = [
+            proof
+            for proof in self._cache.proofs(key, take)
             if proof.exact or corrections.find(take, proof.second) is not None
-        }
-        newest = self._cache.results(key)[:1] if given else []
+        ]
+        given = {proof.second for proof in proofs}
+        newest = self._cache.results(key)[:1] if proofs else []
         for result in newest:
-            if result.created > max(given.values()) and not given.keys() & result.digests:
+            newer = result.created > max(proof.created for proof in proofs)
+            here = any(proof.fingerprint == result.fingerprint for proof in proofs)
+            if newer and here and not given & result.digests:
                 return set()
-        return set(given)
+        return given
 
     def _complete(self, outputs: Mapping[str, Content]) -> bool:
         return all(self._store.use(c.digest, c.size) is not None for c in outputs.values())
@@ -264,7 +270,7 @@ class Planner:
                 name, given = frame.open.pop()
                 if self._store.use(given.digest) is not None:
                     continue
-                frame.look_for(name, given, self._producers(given.digest, given.path))
+                frame.look_for(name, given, self.producers(given.digest, given.path))
             for producer in frame.producers:
                 if producer.key is None:
                     frame.why = "it is imported media"
@@ -291,11 +297,11 @@ class Planner:
         estimate = self._estimate(recipe, declaration, params)
         return Step(key, recipe, label, seconds=estimate, outputs={recipe.output.name})
 
-    def _producers(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
-        """The recipes known to have made a content: by the database, those that a proof says would make it
-        again first, then by Git."""
+    def producers(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
+        """The recipes known to have made a content: by the database and by the manifests of what gc took, those
+        that a proof says would make it again first, then by Git, which takes the longest to search."""
         with self._lock:
-            known = self._cache.known_outputs(digest)
+            known = self._cache.known_outputs(digest) + self._manifests.known_outputs(digest)
             known.sort(key=lambda made: not self.expected(made.key, digest))
         for made in known:
             recipe = toml.decode_or_none(made.recipe)

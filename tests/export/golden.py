@@ -55,12 +55,16 @@ RATES = [
 CODECS = [
     Golden("hevc_pq.mp4", "libx265", Fraction(25), 5, color=PQ, pixels="yuv420p10le", shown_codec="hevc", depth=10),
     Golden("hevc_hlg.mp4", "libx265", Fraction(25), 5, color=HLG, pixels="yuv420p10le", shown_codec="hevc", depth=10),
-    Golden("prores.mov", "prores_ks", Fraction(24), 4, "01:00:00:00", REC709, "yuv422p10le", shown_codec="prores", depth=10),
-    Golden("prores4444.mov", "prores_ks", Fraction(24), 4, None, UNTAGGED, "yuva444p10le", shown_codec="prores", depth=12),
+    Golden(
+        "prores.mov", "prores_ks", Fraction(24), 4, "01:00:00:00", REC709, "yuv422p10le", shown_codec="prores", depth=10
+    ),
+    Golden(
+        "prores4444.mov", "prores_ks", Fraction(24), 4, None, UNTAGGED, "yuva444p10le", shown_codec="prores", depth=12
+    ),
     Golden("av1.mp4", "libsvtav1", Fraction(24), 4, shown_codec="av1"),
     Golden("ffv1.mkv", "ffv1", Fraction(24), 4, pixels="yuv422p10le", shown_codec="ffv1", depth=10),
     Golden("rotated.mp4", frames=4, rotation=90),
-]  # fmt: skip
+]
 
 
 def make(golden: Golden, folder: Path) -> Path:
