@@ -27,9 +27,8 @@ DEAD, SUPERSEDED, TIP, WORKING = range(4)
 """The standings of a content: how firmly a root holds it."""
 
 _WEIGHTS = (1.0, 1.0, 8.0, 64.0)
-"""By standing. Weights and not groups that are emptied one after the other: where the tips need more than the cap,
-groups would evict all that is new and dear before anything old and cheap, and lose up to half of the seconds that
-weights save (benchmarks/README.md, "Eviction")."""
+"""By standing. Weights and not groups that are emptied one after the other: under a tight cap, groups evict all that
+was just superseded, however dear, before anything old and cheap, and save less (benchmarks/README.md, "Eviction")."""
 _ENTRY_BYTES = 4096
 """What a file costs besides its bytes; also keeps tiny media from having boundless priorities."""
 _LEAST_SECONDS = 0.1
