@@ -20,8 +20,6 @@ BUILT_IN = {
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_built_in_templates_load(name):
-    if name == "ascmhl":
-        pytest.importorskip("xxhash", reason="a dependency of regenstore")
     loaded = Library(None).load(name)
     assert {output.writer: output.file for output in loaded.outputs} == BUILT_IN[name]
     assert loaded.about
@@ -30,8 +28,6 @@ def test_built_in_templates_load(name):
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_built_in_templates_need_no_measuring(name):
     """A sidecar is quick: what a column of measurements would need stays out of these."""
-    if name == "ascmhl":
-        pytest.importorskip("xxhash", reason="a dependency of regenstore")
     assert not [each for each in Library(None).load(name).fields if each.source.startswith(("metrics.", "frames."))]
 
 

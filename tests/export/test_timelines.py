@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from fractions import Fraction
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
@@ -12,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regenstore.export.sidecar.clips import make_clip
 from regenstore.export.sidecar.legal_text import xml_legal
 from regenstore.export.sidecar.writers import fcpxml
 from regenstore.export.timebase import Timebase
+from regenstore.media.probe import probe
 from tests.export.clips import DROP, HLG, HOSTILE, LONG, PQ, RATES, REC709, clip
 from tests.export.rendering import problems, refused, rendered
 
@@ -386,3 +389,31 @@ def test_apples_dtd_and_our_checker_refuse_the_same(right, wrong):
     broken = made("fcpxml", everything(NTSC24)).data.replace(right, wrong, 1)
     assert not valid(broken)
     assert problems("fcpxml", broken)
+
+
+# ------------------------------------------------------------------------------------------- real files
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "timecode", "frames"),
+    [
+        ("r16.mp4", Fraction(16), "00:00:00:00", 12),
+        ("r23976.mov", NTSC24, "01:00:00:00", 12),
+        ("r2997df.mov", NTSC30, "00:59:59;28", 12),
+        ("r5994df.mov", Fraction(60000, 1001), "10:00:00;04", 12),
+    ],
+)
+def test_a_real_file_is_told_as_it_is(golden_file, name, rate, timecode, frames):
+    path = golden_file(name)
+    shown = make_clip(clip().medium, probe(str(path), "video/mp4"), None, str(path))
+    expected = rate, Timebase.of(rate, frames, timecode).start, frames
+    for writer in WRITERS:
+        file = made(writer, shown)
+        assert frames_of(writer, file) == expected
+    assert Path(unquote(urlsplit(xml("fcpxml", shown).find(".//media-rep").get("src")).path)) == path
+
+
+def test_a_real_file_of_variable_rate_is_refused(golden_file):
+    path = golden_file("vfr.mp4")
+    shown = make_clip(clip().medium, probe(str(path), "video/mp4"), None, str(path))
+    assert all("varies" in refused(writer, shown) for writer in WRITERS)

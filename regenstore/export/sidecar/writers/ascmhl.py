@@ -13,8 +13,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from xml.etree.ElementTree import Element
 
-import xxhash
-
 from regenstore.errors import InvalidInput
 from regenstore.export.context import iso_time, text_of
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Scope, Sibling, Target
@@ -115,6 +113,8 @@ def _hash(hashes: Element, path: str, sibling: Sibling, date: str) -> None:
 
 def _digests(sibling: Sibling) -> tuple[int, bytes, str, str]:
     """Size, SHA-512, xxh128 and BLAKE3 of a file."""
+    import xxhash  # here, so that a list of templates needs nothing
+
     slow, fast = hashlib.sha512(), xxhash.xxh3_128()
 
     def passing() -> Iterator[bytes]:
