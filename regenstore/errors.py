@@ -99,6 +99,7 @@ KINDS: dict[str, str] = {
     "not-a-recipe": "The path holds no recipe; 'regenstore check' finds raw media.",
     "input-missing": "Bring the input back first: 'regenstore get' on its path.",
     "no-such-recipe": "Run 'regenstore show --key PATH' for the key of a recipe that is known.",
+    "extra-missing": "Install the extra that the message names.",
     "no-such-template": "Run 'regenstore template list' for those that there are.",
     "not-pinned": "Run 'regenstore pins' for those that are.",
     "git-missing": "Install Git 2.39 or newer.",

@@ -20,10 +20,6 @@ from regenstore.media.media_info import AudioTrack, Color, Mastering, MediaInfo,
 from regenstore.media.stills import readable_formats
 from regenstore.media.types import kind
 
-VERSION = 1
-"""Goes up when the probe finds out something else about the same file."""
-FACT = "probe"
-
 _FIELD_ORDER: Mapping[int, Literal["progressive", "upper", "lower"]] = {
     # AVFieldOrder (libavcodec/codec_par.h): which field is displayed first.
     1: "progressive", 2: "upper", 3: "lower", 4: "lower", 5: "upper",

@@ -11,6 +11,8 @@ from regenstore.export.sidecar.writer import Writer
 
 WRITERS = {
     "xmp": "xmp",
+    "text": "text",
+    "batch-text": "batch_text",
 }
 """Name in templates -> module in this folder."""
 
