@@ -145,7 +145,7 @@ class Tree:
         try:
             return toml.decode(text)
         except FormatError as error:
-            raise FormatError(error.kind, f"{os.fsdecode(path)}: {error.message}", hint=error.hint) from None
+            raise type(error)(error.kind, f"{os.fsdecode(path)}: {error.message}", hint=error.hint) from None
 
 
 def matching(known: Sequence[bytes], arguments: Sequence[bytes]) -> list[bytes]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -63,16 +63,9 @@ def packet(document: bytes) -> bytes:
 def embedded(source: str, media_type: str, document: bytes) -> Assembled:
     """The file with the XMP document in it. Raises ValueError for formats that have no place for it, and for
     files that are not what their type says."""
-    makers = {
-        "video/mp4": _mp4,
-        "video/quicktime": _quicktime,
-        "image/png": _png,
-        "image/jpeg": _jpeg,
-        "audio/mp4": _mp4,
-    }
-    maker = makers.get(media_type)
+    maker = _MAKERS.get(media_type)
     if maker is None:
-        raise ValueError(f"there is no way to put XMP into {media_type} here (there is for: {', '.join(makers)})")
+        raise ValueError(f"there is no way to put XMP into {media_type} here (there is for: {', '.join(EMBEDDABLE)})")
     with open(source, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         return Assembled(source, tuple(_merged(maker(_Bytes(file.fileno(), size), packet(document)))))
@@ -270,3 +263,14 @@ def _jpeg(data: _Bytes, xmp: bytes) -> list[Piece]:
         if not (code == 0xE1 and data.at(at + 4, min(length - 2, len(JPEG_MARK))) == JPEG_MARK):
             pieces.append(range(at, end))
         at = end
+
+
+_MAKERS: Mapping[str, Callable[[_Bytes, bytes], list[Piece]]] = {
+    "video/mp4": _mp4,
+    "audio/mp4": _mp4,
+    "video/quicktime": _quicktime,
+    "image/png": _png,
+    "image/jpeg": _jpeg,
+}
+EMBEDDABLE = tuple(_MAKERS)
+"""Media types that XMP can be put into."""

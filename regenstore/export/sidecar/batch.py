@@ -16,7 +16,7 @@ from regenstore.export.sidecar.clips import doubts, make_clip
 from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.template import Output, Template
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Sibling, Writer
-from regenstore.media.embed import embedded
+from regenstore.media.embed import EMBEDDABLE, embedded
 
 _BLOCK = 1 << 20
 Told = Callable[[str, float], None]
@@ -159,7 +159,7 @@ def render(order: Order, media: Sequence[Medium], known: Known, told: Told) -> B
                 "'regenstore get' places it, --copy puts it beside the sidecars"
             )
     if order.copy or order.embed:
-        batch.files += [_copy(order, clip) for clip in clips]
+        batch.files += [_copy(order, clip, batch) for clip in clips]
     late: list[tuple[Template, Output, Writer]] = []
     for template in order.templates:
         for output in template.outputs:
@@ -194,9 +194,11 @@ def _lies_there(clip: Clip) -> bool:
         return False
 
 
-def _copy(order: Order, clip: Clip) -> PlannedFile:
+def _copy(order: Order, clip: Clip, batch: Batch) -> PlannedFile:
     medium = clip.medium
-    packet = xmp_packet(order, clip) if order.embed else None
+    if order.embed and medium.media_type not in EMBEDDABLE:
+        batch.warnings.append(f"{medium.path}: {medium.media_type} has no place for XMP here; the copy is as it is")
+    packet = xmp_packet(order, clip) if order.embed and medium.media_type in EMBEDDABLE else None
     return PlannedFile(
         clip.media_path, None, media=(medium.path,), source=medium.file, packet=packet, media_type=medium.media_type
     )

@@ -15,7 +15,6 @@ from typing import Any
 
 SECONDS, MEMORY, OUTPUT = 5, 512 << 20, 64 << 20
 """Of processor time; bytes of address space beyond what the libraries take; bytes of the result."""
-_XML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 _TCL = {ord(c): chr(ord(c) + 0xFEE0) for c in '[]$\\{}"'} | {ord("\n"): " ", ord("\r"): " "}
 
 
@@ -54,9 +53,11 @@ def render(order: Mapping[str, Any]) -> bytes:
     return b"".join(parts)
 
 
-def xml(value: object) -> str:
-    """For text and attributes of XML."""
-    return "".join(_XML.get(c, c) for c in str(value))
+def xml(value: object) -> object:
+    """For text and attributes of XML; marked, so that it is not escaped once more."""
+    from markupsafe import escape
+
+    return escape(value)
 
 
 def tcl(value: object) -> str:
