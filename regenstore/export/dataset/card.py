@@ -94,7 +94,10 @@ def _features(kind: str, suffixes: Sequence[str]) -> Iterable[str]:
     yield "  - {name: txt, dtype: string}"
     yield "  - name: json"
     yield "    struct:"
-    for name, type_ in [*((column.name, column.type) for column in COLUMNS if column.name != "group"), ("recipe", "string")]:
+    for name, type_ in [
+        *((column.name, column.type) for column in COLUMNS if column.name != "group"),
+        ("recipe", "string"),
+    ]:
         if type_ in _DTYPES:
             yield f"    - {{name: {name}, dtype: {_DTYPES[type_]}}}"
         elif type_ == "strings":
@@ -150,4 +153,9 @@ def _yaml(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Text inside a table of Markdown: nothing of it is markup."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split()).replace("|", "\\|").replace("`", "'").replace("<", "&lt;")[:200]
+    return (
+        " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        .replace("|", "\\|")
+        .replace("`", "'")
+        .replace("<", "&lt;")[:200]
+    )

@@ -60,7 +60,11 @@ _USES = {"train": "cr:TrainingSplit", "validation": "cr:ValidationSplit", "test"
 
 
 def croissant(
-    manifest: Manifest, name: str, license: str, table_sha256: str, media_types: Sequence[str],
+    manifest: Manifest,
+    name: str,
+    license: str,
+    table_sha256: str,
+    media_types: Sequence[str],
     shards: Mapping[str, Sequence[str]],
 ) -> bytes:
     """The description. ``table_sha256``: of ``samples.parquet``."""
@@ -89,14 +93,12 @@ def _table(sha256: str) -> dict[str, Any]:
         "name": "samples.parquet",
         "description": "All samples of all splits.",
         "contentUrl": "samples.parquet",
-        "encodingFormat": "application/vnd.apache.parquet",
+        "encodingFormat": "application/x-parquet",
         "sha256": sha256,
     }
 
 
-def _media(
-    manifest: Manifest, media_types: Sequence[str], shards: Mapping[str, Sequence[str]]
-) -> list[dict[str, Any]]:
+def _media(manifest: Manifest, media_types: Sequence[str], shards: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     if manifest.layout == "webdataset":
         includes, types = sorted(f"{split}-*.tar" for split in shards), ["application/x-tar"]
     elif manifest.layout == "zip-splits":

@@ -147,7 +147,9 @@ def kind_of(found: Survey, previous: Manifest | None) -> str:
     """The one kind of media of the samples. Raises InvalidInput (``bad-export``) for several, and for none."""
     kinds = sorted({kind(sample.medium.media_type) for sample in found.samples})
     if not kinds and previous is None:
-        raise InvalidInput("bad-export", "no sample is left to export", hint="--dry-run says what each condition dropped.")
+        raise InvalidInput(
+            "bad-export", "no sample is left to export", hint="--dry-run says what each condition dropped."
+        )
     if len(kinds) > 1:
         raise InvalidInput(
             "bad-export", f"loaders read one kind of media per dataset, and these are {' and '.join(kinds)}",
@@ -159,22 +161,32 @@ def kind_of(found: Survey, previous: Manifest | None) -> str:
     return kept
 
 
-def export(
-    order: Order, selected: Selected, found: Survey, known: Known, linker: Linker, told: Told,
-    cropped: Cropped | None = None,
-) -> Outcome:
-    """Write, or update, the dataset. Nothing is written where nothing differs."""
-    previous = previous_of(order)
-    divided = division(order, found, previous)
+def writer_of(
+    order: Order, found: Survey, known: Known, previous: Manifest | None, cropped: Cropped | None = None
+) -> Writer:
+    """What writes the dataset. Raises InvalidInput (``bad-export``)."""
     filters = tuple(condition.shown for condition in conditions(order.limits))
     form = Form(
         order.out, order.layout, kind_of(found, previous), order.name, order.license, filters, order.rules,
         order.trainers, order.revision,
     )  # fmt: skip
-    writer = Writer(form, found, divided, known, previous, cropped)
-    if not writer.samples and previous is None:
-        raise InvalidInput("bad-export", "no sample is left to export")
-    with open_sink(order.out, order.layout, linker, previous, replace=order.force and os.path.lexists(order.out)) as sink:
+    return Writer(form, found, division(order, found, previous), known, previous, cropped)
+
+
+def compare(order: Order, found: Survey, known: Known) -> Outcome:
+    """What an export would do; nothing is written."""
+    previous = manifests.load(order.out) if order.update and manifests.is_dataset(order.out) else None
+    return writer_of(order, found, known, previous).compare(lambda _: True)
+
+
+def export(
+    order: Order, found: Survey, known: Known, linker: Linker, told: Told, cropped: Cropped | None = None
+) -> Outcome:
+    """Write, or update, the dataset. Nothing is written where nothing differs."""
+    previous = previous_of(order)
+    writer = writer_of(order, found, known, previous, cropped)
+    replace = order.force and os.path.lexists(order.out)
+    with open_sink(order.out, order.layout, linker, previous, replace=replace) as sink:
         outcome = writer.compare(sink.intact)
         if previous is not None and not outcome.differs and _alike(previous, outcome.manifest):
             outcome.manifest = previous

@@ -39,8 +39,8 @@ class Entry:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Entry:
-        words = (str(given[name]) for name in ("source", "digest", "row", "split", "group"))
-        return cls(*words, tuple(Stored.from_json(file) for file in given["files"]))
+        source, digest, row, split, group = (str(given[name]) for name in ("source", "digest", "row", "split", "group"))
+        return cls(source, digest, row, split, group, tuple(Stored.from_json(file) for file in given["files"]))
 
 
 @dataclass

@@ -164,7 +164,7 @@ def _typed(value: Value, kind: str) -> Any:
     if kind == "strings":
         found = value if isinstance(value, tuple) else () if value is None else (value,)
         return [text for each in found if (text := whole_text(str(each)))]
-    if value is None or isinstance(value, bool) and kind != "string":
+    if value is None or (isinstance(value, bool) and kind != "string"):
         return None
     if kind == "string":
         return whole_text(", ".join(map(str, value)) if isinstance(value, tuple) else str(value))
@@ -179,8 +179,10 @@ def _typed(value: Value, kind: str) -> Any:
 def whole_text(text: str) -> str:
     """Text that every encoder takes: what is no Unicode character (half of a pair) becomes U+FFFD, and NUL,
     which ends a text in many programs, too."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd") if not text.isascii() else text.replace(
-        "\0", "\ufffd"
+    return (
+        text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+        if not text.isascii()
+        else text.replace("\0", "\ufffd")
     )
 
 

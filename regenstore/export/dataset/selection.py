@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from regenstore.errors import InvalidInput
+from regenstore.errors import InvalidInput, NotFound
 from regenstore.export.dataset.row import COLUMNS, Row
 
 LONGEST = 4096
@@ -75,11 +75,15 @@ def conditions(limits: Limits) -> list[Condition]:
 
     def among(option: str, column: str, wanted: Sequence[str]) -> None:
         if wanted:
-            found.append(Condition(f"{option} {' '.join(wanted)}", lambda row: bool({*wanted} & {*_listed(row[column])}), True))
+            found.append(
+                Condition(f"{option} {' '.join(wanted)}", lambda row: bool({*wanted} & {*_listed(row[column])}), True)
+            )
 
     def bound(option: str, column: str, value: float | None, *, above: bool) -> None:
         if value is not None:
-            found.append(Condition(f"{option} {value:g}", lambda row: _within(row[column], value, above), column in _LABELS))
+            found.append(
+                Condition(f"{option} {value:g}", lambda row: _within(row[column], value, above), column in _LABELS)
+            )
 
     if limits.kind:
         wanted = limits.kind + "/"
@@ -160,7 +164,7 @@ def _compiled(text: str) -> Any:
     try:
         import cel
     except ImportError:
-        raise InvalidInput(
+        raise NotFound(
             "extra-missing",
             "expressions need the package common-expression-language",
             hint="Run: pip install 'regenstore[dataset]'",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +25,7 @@ HIDDEN = ".regenstore"
 """Folder inside a dataset, during a change only."""
 _NEW, _JOURNAL = "new", "journal.json"
 MANIFEST = "manifest.json"
+TABLE = "metadata.parquet"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Stored:
     @classmethod
     def from_json(cls, given: dict[str, object]) -> Stored:
         inside = given.get("in")
-        return cls(str(given["path"]), int(str(given["size"])), str(given["digest"]), None if inside is None else str(inside))
+        return cls(
+            str(given["path"]), int(str(given["size"])), str(given["digest"]), None if inside is None else str(inside)
+        )
 
 
 class Sink(Protocol):
@@ -114,7 +117,11 @@ class FolderSink:
 
     def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
         path = self.path(name)
-        with durable.storage_errors(path), open(source, "rb", buffering=0) as given, open(path, "wb", buffering=0) as file:
+        with (
+            durable.storage_errors(path),
+            open(source, "rb", buffering=0) as given,
+            open(path, "wb", buffering=0) as file,
+        ):
             self._linker.fill(given.fileno(), file.fileno())
             if os.fstat(file.fileno()).st_size != size:
                 raise FormatError("bad-dataset", f"{source} has another size than recorded: run 'regenstore fsck'")
@@ -158,12 +165,19 @@ class FolderSink:
     def _change(self) -> None:
         names = [name for name in self._names if name != MANIFEST] + [MANIFEST] * (MANIFEST in self._names)
         gone = [name for name in self._gone if name not in self._names]
-        journal = json.dumps({"move": names, "remove": gone}).encode()
+        folders = [
+            top for name in gone if (top := name.removesuffix(f"/{TABLE}")) != name and _leaves(self.out, top, gone)
+        ]
+        journal = json.dumps({"move": names, "leave": folders, "remove": gone}).encode()
         durable.write_file(os.path.join(self.out, HIDDEN, _JOURNAL), journal)
         _finish(self.out)
 
     def abandon(self) -> None:
-        shutil.rmtree(self.stage if self._fresh else os.path.join(self.out, HIDDEN), ignore_errors=True)
+        hidden = os.path.join(self.out, HIDDEN)
+        if self._fresh:
+            shutil.rmtree(self.stage, ignore_errors=True)
+        elif not os.path.exists(os.path.join(hidden, _JOURNAL)):  # else the next one finishes it
+            shutil.rmtree(hidden, ignore_errors=True)
 
 
 def recover(out: str) -> bool:
@@ -186,7 +200,7 @@ def _finish(out: str) -> None:
     try:
         with open(journal, "rb") as file:
             work = json.load(file)
-        moves, gone = [_inside(name) for name in work["move"]], [_inside(name) for name in work["remove"]]
+        moves, left, gone = ([_inside(name) for name in work[part]] for part in ("move", "leave", "remove"))
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError("bad-dataset", f"{journal} is damaged ({error}); remove {hidden} to go back") from None
     made: set[str] = set()
@@ -198,6 +212,10 @@ def _finish(out: str) -> None:
             made.add(folder)
         if os.path.exists(staged):
             os.replace(staged, target)
+    for name in left:
+        # A split leaves at once: what is left of one would be loaded as a split of another shape.
+        if os.path.isdir(os.path.join(out, name)):
+            os.rename(os.path.join(out, name), os.path.join(hidden, f"left-{name}"))
     folders = set()
     for name in gone:
         target = os.path.join(out, name)
@@ -205,11 +223,22 @@ def _finish(out: str) -> None:
             os.unlink(target)
         folders.add(os.path.dirname(target))
     for folder in sorted(folders, key=len, reverse=True):
-        while len(folder) > len(out) and not os.listdir(folder):
-            os.rmdir(folder)
+        while len(folder) > len(out) and not (os.path.isdir(folder) and os.listdir(folder)):
+            if os.path.isdir(folder):
+                os.rmdir(folder)
             folder = os.path.dirname(folder)
     os.unlink(journal)
     shutil.rmtree(hidden)
+
+
+def _leaves(out: str, top: str, gone: Collection[str]) -> bool:
+    """Whether nothing stays in a folder of the dataset."""
+    names = {
+        os.path.relpath(os.path.join(folder, name), out)
+        for folder, _, files in os.walk(os.path.join(out, top))
+        for name in files
+    }
+    return names <= set(gone)
 
 
 def _inside(name: object) -> str:

@@ -16,7 +16,7 @@ from regenstore.export.dataset.splits import Member, tokens_of
 from regenstore.export.known import Known
 from regenstore.export.media_set import Chosen, Medium
 from regenstore.media.media_info import MediaInfo
-from regenstore.media.types import kind, suffix_for
+from regenstore.media.types import suffix_for
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 
@@ -66,8 +66,10 @@ def early(chosen: Iterable[Chosen], drops: Drops) -> Iterator[Chosen]:
         take = each.recipe.output.take
         digest, size = (take.digest, take.size) if take is not None else (_NOTHING, 0)
         media_type = each.recipe.output.media_type
-        medium = Medium(each.path.decode(errors="surrogateescape"), each.recipe, digest, size, media_type, "", each.recipe.key)
-        if drops.passes(row_of("s", medium, MediaInfo(kind(media_type)), None)):
+        medium = Medium(
+            each.path.decode(errors="surrogateescape"), each.recipe, digest, size, media_type, "", each.recipe.key
+        )
+        if drops.passes(row_of("s", medium, MediaInfo("other", ""), None)):
             yield each
 
 
@@ -78,7 +80,7 @@ class Survey:
         self._known = known
         self._group_by = group_by
         self._stratify = stratify
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self._file = tempfile.TemporaryFile()
         self._taken: dict[str, str] = {}
         self.drops = Drops(conditions)
         self.samples: list[Sample] = []
@@ -122,5 +124,7 @@ class Survey:
 def _wanted(row: Row) -> str | None:
     """``split`` in [about], or a tag such as ``split:test``."""
     told = json.loads(row["about"]).get("split")
-    found = [told] if isinstance(told, str) else [tag.partition(":")[2] for tag in row["tags"] if tag.startswith("split:")]
+    found = (
+        [told] if isinstance(told, str) else [tag.partition(":")[2] for tag in row["tags"] if tag.startswith("split:")]
+    )
     return found[0] if found else None

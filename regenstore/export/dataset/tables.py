@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from regenstore.errors import FormatError, InvalidInput
+from regenstore.errors import FormatError, NotFound
 from regenstore.export.dataset.row import COLUMNS, STRUCTS, Row
 
 BATCH = 1000
 
 
 def arrow() -> Any:
-    """pyarrow; raises InvalidInput (``extra-missing``) where it is not installed."""
+    """pyarrow; raises NotFound (``extra-missing``) where it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise InvalidInput(
+        raise NotFound(
             "extra-missing",
             "datasets need the package pyarrow",
             hint="Run: pip install 'regenstore[dataset]'",

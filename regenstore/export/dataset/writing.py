@@ -12,18 +12,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from regenstore.export.context import iso_time
 from regenstore.export.dataset import frames, tables
 from regenstore.export.dataset.card import FOLDERS, Summary, card
 from regenstore.export.dataset.croissant import croissant
 from regenstore.export.dataset.manifest import Entry, Manifest
 from regenstore.export.dataset.row import Row
-from regenstore.export.dataset.sinks import MANIFEST, Sink, Stored
+from regenstore.export.dataset.sinks import MANIFEST, TABLE, Sink, Stored
 from regenstore.export.dataset.splits import SPLITS, Division, Rules
 from regenstore.export.dataset.survey import Sample, Survey
 from regenstore.export.dataset.trainers import Training, configurations
 from regenstore.export.known import Known
 from regenstore.export.media_set import Medium
 from regenstore.objects import toml
+from regenstore.objects.hashing import hash_bytes
 
 Cropped = Callable[[Medium, Sequence[Mapping[str, Any]]], Sequence[bytes]]
 """Gives JPEGs of the faces of a medium: rows of the column ``faces``."""
@@ -55,6 +57,13 @@ class Outcome:
     unchanged: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    splits: dict[str, str] = field(default_factory=dict)
+    """Key -> split, of all samples."""
+
+    @property
+    def digest(self) -> str:
+        """Of the manifest's bytes."""
+        return str(hash_bytes(self.manifest.to_bytes()))
 
     @property
     def differs(self) -> bool:
@@ -65,7 +74,12 @@ class Writer:
     """Writes one dataset of one kind of media through a sink."""
 
     def __init__(
-        self, form: Form, survey: Survey, division: Division, known: Known, previous: Manifest | None,
+        self,
+        form: Form,
+        survey: Survey,
+        division: Division,
+        known: Known,
+        previous: Manifest | None,
         cropped: Cropped | None = None,
     ) -> None:
         self._form = form
@@ -80,7 +94,9 @@ class Writer:
     def compare(self, intact: Callable[[Stored], bool]) -> Outcome:
         """What there is to do. ``intact``: whether a file of the old dataset is there as recorded."""
         old = {} if self._previous is None else self._previous.samples
-        outcome = Outcome(self._manifest(), left_out=self._division.left_out, notes=self._division.notes)
+        outcome = Outcome(
+            self._manifest(), left_out=self._division.left_out, notes=self._division.notes, splits=self._division.split
+        )
         for sample in self.samples:
             entry = old.get(sample.key)
             if entry is None:
@@ -102,7 +118,7 @@ class Writer:
 
     def _manifest(self) -> Manifest:
         form, rules = self._form, self._form.rules
-        times = (self._survey_created(sample) for sample in self.samples)
+        times = (self._created(sample) for sample in self.samples)
         return Manifest(
             form.layout,
             form.kind,
@@ -111,17 +127,19 @@ class Writer:
             max((time for time in times if time), default=None),
             list(form.filters),
             {
-                "method": rules.method, "salt": rules.salt, "group_by": list(rules.group_by),
-                "shares": dict(rules.shares), "stratify": rules.stratify, "on_leak": rules.on_leak,
-            },  # fmt: skip
+                "method": rules.method,
+                "salt": rules.salt,
+                "group_by": list(rules.group_by),
+                "shares": dict(rules.shares),
+                "stratify": rules.stratify,
+                "on_leak": rules.on_leak,
+            },
             self._division.ledger,
             settings={"name": form.name, "license": form.license, "trainers": list(form.trainers)},
         )
 
     @staticmethod
-    def _survey_created(sample: Sample) -> str | None:
-        from regenstore.export.context import iso_time
-
+    def _created(sample: Sample) -> str | None:
         return None if sample.medium.created is None else iso_time(sample.medium.created)
 
     # ------------------------------------------------------------------------------------- writing
@@ -218,9 +236,9 @@ class Writer:
                 def write(path: str, here: Sequence[Sample] = here, given: Any = given) -> None:
                     tables.write(path, (self._named(sample) for sample in here), given)
 
-                yield sink.put_made(f"{split}/metadata.parquet", write)
+                yield sink.put_made(f"{split}/{TABLE}", write)
         if any(file.path.startswith("faces/crops/") for entry in manifest.samples.values() for file in entry.files):
-            yield sink.put_made("faces/metadata.parquet", self._faces)
+            yield sink.put_made(f"faces/{TABLE}", self._faces)
 
     def _named(self, sample: Sample) -> Row:
         return {"file_name": f"{FOLDERS[self._form.kind]}/{sample.key}{sample.suffix}", **self._row(sample)}
