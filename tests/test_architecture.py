@@ -49,6 +49,7 @@ CONFINED = {
     "click": ("cli/",),
     "rich": ("cli/",),
     "pydantic": ("generators/schema.py", "generators/declared.py"),
+    "xxhash": ("export/sidecar/writers/ascmhl.py",),
     "jinja2": ("export/sidecar/jinja_child.py",),
     "markupsafe": ("export/sidecar/jinja_child.py",),
     "pyarrow": ("export/dataset/tables.py",),
