@@ -11,6 +11,12 @@ from regenstore.export.sidecar.writer import Writer
 
 WRITERS = {
     "xmp": "xmp",
+    "resolve-csv": "resolve_csv",
+    "fcpxml": "fcpxml",
+    "xmeml": "xmeml",
+    "otio": "otio",
+    "ale": "ale",
+    "ascmhl": "ascmhl",
     "text": "text",
     "batch-text": "batch_text",
 }
