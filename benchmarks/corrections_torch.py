@@ -1,8 +1,8 @@
 """Pictures by real diffusion pipelines with random weights, run by an interpreter that has torch and diffusers:
 
-    PYTHON benchmarks/corrections_torch.py FOLDER THREADS float32|bfloat16 COUNT
+    PYTHON benchmarks/corrections_torch.py FOLDER LABEL THREADS float32|bfloat16 COUNT
 
-Writes FOLDER/<pipeline>-<dtype>-<seed>-<threads>.png, as ComfyUI writes PNG. Nothing is downloaded.
+Writes FOLDER/<pipeline>-<dtype>-<seed>-<label>.png, as ComfyUI writes PNG. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -104,12 +104,12 @@ def save(values: np.ndarray, path: str, seed: int) -> None:
 
 
 def main() -> None:
-    folder, threads, dtype, count = sys.argv[1:]
+    folder, label, threads, dtype, count = sys.argv[1:]
     torch.set_num_threads(int(threads))
     for name, pipeline in (("latent", latent), ("pixels", pixels)):
         make = pipeline(getattr(torch, dtype))
         for seed in range(int(count)):
-            save(make(seed), f"{folder}/{name}-{dtype}-{seed}-{threads}.png", seed)
+            save(make(seed), f"{folder}/{name}-{dtype}-{seed}-{label}.png", seed)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ PLACE, FETCH, GENERATE = "place", "fetch", "generate"
 POLICIES = (PLACE, FETCH, GENERATE)
 EACH, COMMAND = "each", "command"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _WORKER_SEES = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SystemRoot")
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0", ""}
 
@@ -39,6 +40,10 @@ class Settings:
     """Seconds after which a generator that works on one item is stopped."""
     max_output: int = 64 << 30
     """Bytes that one generated file may have."""
+    max_size: int | None = None
+    """Bytes of contents that the store may have: above it, gc runs after what added to it. None: no limit."""
+    grace: float = 86400.0
+    """Seconds that what gc took stays in the trash."""
     reflink: bool = True
     """Whether media may share blocks with the store where the file system can."""
     trust_file: str = ""
@@ -84,7 +89,19 @@ def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
     for pair in pairs.decode(errors="surrogateescape").split("\0"):
         name, separator, value = pair.partition("\n")
         values[name] = value if separator else "true"
-    for name in ("store", "smudge", "budget", "inline", "jobs", "timeout", "max_output", "reflink", "durable"):
+    for name in (
+        "store",
+        "smudge",
+        "budget",
+        "inline",
+        "jobs",
+        "timeout",
+        "max_output",
+        "reflink",
+        "durable",
+        "max_size",
+        "grace",
+    ):
         given = found.get(f"REGENSTORE_{name.upper()}")
         if given:  # set to nothing counts as not set
             values["regenstore." + name.replace("_", "")] = given
@@ -111,6 +128,8 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
         jobs=_whole("jobs", text("jobs", "0")),
         timeout=_seconds("timeout", text("timeout", "3600")),
         max_output=_size("maxoutput", text("maxoutput", "64g")),
+        max_size=_size("maxsize", values["regenstore.maxsize"]) if values.get("regenstore.maxsize") else None,
+        grace=_seconds("grace", text("grace", "1d")),
         reflink=_boolean("reflink", text("reflink", "true")),
         durable=durable,
         trust_file=_trust_file(environ),
@@ -125,26 +144,45 @@ def _trust_file(environ: Mapping[str, str]) -> str:
 
 
 def _seconds(name: str, text: str) -> float:
-    scale = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:], 0.0)
     try:
-        value = float(text[:-1]) * scale if scale else float(text)
-    except ValueError:
-        raise _bad(name, "seconds, or a number with s, m or h", text) from None
-    if not value >= 0:
-        raise _bad(name, "a duration of 0 or more", text)
-    return value
+        return parse_duration(text)
+    except ValueError as error:
+        raise _bad(name, str(error), text) from None
 
 
 def _size(name: str, text: str) -> int:
+    try:
+        size = parse_size(text)
+    except ValueError as error:
+        raise _bad(name, str(error), text) from None
+    if size == 0:
+        raise _bad(name, "a size above 0, such as 500m or 2g", text)
+    return size
+
+
+def parse_size(text: str) -> int:
+    """A number of bytes as people write it: ``500m``, ``2GiB``. Raises ValueError saying what is expected."""
     number = text.lower().removesuffix("b").removesuffix("i")
     unit = number[-1:] if number[-1:].isalpha() else ""
     try:
         size = int(float(number.removesuffix(unit)) * _UNITS[unit])
     except (KeyError, ValueError, OverflowError):
-        raise _bad(name, "a size such as 500m or 2g", text) from None
-    if size <= 0:
-        raise _bad(name, "a size above 0, such as 500m or 2g", text)
+        size = -1
+    if size < 0:
+        raise ValueError("a size such as 500m or 2g")
     return size
+
+
+def parse_duration(text: str) -> float:
+    """Seconds as people write them: ``90``, ``5m``, ``2d``. Raises ValueError saying what is expected."""
+    scale = _SECONDS.get(text[-1:], 0.0)
+    try:
+        value = float(text[:-1]) * scale if scale else float(text)
+    except ValueError:
+        value = -1.0
+    if not value >= 0:
+        raise ValueError("a duration of 0 or more: seconds, or a number with s, m, h or d")
+    return value
 
 
 def _whole(name: str, text: str) -> int:

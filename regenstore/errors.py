@@ -99,7 +99,9 @@ KINDS: dict[str, str] = {
     "not-a-recipe": "The path holds no recipe; 'regenstore check' finds raw media.",
     "input-missing": "Bring the input back first: 'regenstore get' on its path.",
     "no-such-recipe": "Run 'regenstore show --key PATH' for the key of a recipe that is known.",
+    "extra-missing": "Install the extra that the message names.",
     "no-such-template": "Run 'regenstore template list' for those that there are.",
+    "no-such-run": "Run 'regenstore undo --list' for those that are known.",
     "not-pinned": "Run 'regenstore pins' for those that are.",
     "git-missing": "Install Git 2.39 or newer.",
     # conflict
@@ -114,6 +116,7 @@ KINDS: dict[str, str] = {
     "untrusted-generator": "Read the definition, then run 'regenstore trust'.",
     "over-budget": "Run 'regenstore get' to make it now, or raise regenstore.budget.",
     "policy-forbids": "Set regenstore.smudge to 'generate', or run 'regenstore get'.",
+    "not-confirmed": "Look at it with --dry-run, then say --yes.",
     # storage
     "disk-full": "Free some space, then run the same command again.",
     "store-unwritable": "Check owner and permissions of the store.",

@@ -15,6 +15,7 @@ from regenstore.generators.registry import Registry
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.corrections import Corrections
+from regenstore.objects.evicted import Manifests
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Input, Recipe
 from regenstore.objects.result import Content
@@ -164,6 +165,7 @@ class Planner:
         self._cache = cache
         self._registry = registry
         self._find = find
+        self._manifests = Manifests(store.root)
         self._lock = threading.Lock()
 
     def lookup(self, recipe: Recipe) -> tuple[Content, float | int | None] | None:
@@ -264,7 +266,7 @@ class Planner:
                 name, given = frame.open.pop()
                 if self._store.use(given.digest) is not None:
                     continue
-                frame.look_for(name, given, self._producers(given.digest, given.path))
+                frame.look_for(name, given, self.producers(given.digest, given.path))
             for producer in frame.producers:
                 if producer.key is None:
                     frame.why = "it is imported media"
@@ -291,11 +293,11 @@ class Planner:
         estimate = self._estimate(recipe, declaration, params)
         return Step(key, recipe, label, seconds=estimate, outputs={recipe.output.name})
 
-    def _producers(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
-        """The recipes known to have made a content: by the database, those that a proof says would make it
-        again first, then by Git."""
+    def producers(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
+        """The recipes known to have made a content: by the database and by the manifests of what gc took, those
+        that a proof says would make it again first, then by Git, which takes the longest to search."""
         with self._lock:
-            known = self._cache.known_outputs(digest)
+            known = self._cache.known_outputs(digest) + self._manifests.known_outputs(digest)
             known.sort(key=lambda made: not self.expected(made.key, digest))
         for made in known:
             recipe = toml.decode_or_none(made.recipe)

@@ -22,6 +22,7 @@ from regenstore.worktree.location import Location, locate
 from regenstore.worktree.place import Placer
 
 if TYPE_CHECKING:
+    from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
     from regenstore.objects.result_cache import ResultCache
     from regenstore.proof.surveyor import Surveyor
@@ -145,6 +146,20 @@ class Repository:
         )
 
     @cached_property
+    def collector(self) -> Collector:
+        from regenstore.gc.collect import Collector
+        from regenstore.gc.naming import names
+
+        return Collector(
+            self.store,
+            self.cache,
+            self.surveyor.survey,
+            self.holders.pins,
+            lambda digest: self.realiser.producers(digest, None),
+            lambda: names(self.git, self.cache),
+        )
+
+    @cached_property
     def workbench(self) -> Workbench:
         from regenstore.tracked.workbench import Workbench
 
@@ -168,7 +183,7 @@ class Repository:
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
-        for name in ("realiser", "holders", "surveyor", "workbench"):
+        for name in ("realiser", "holders", "surveyor", "collector", "workbench"):
             self.__dict__.pop(name, None)
         if "store" in self.__dict__:
             self.store.holds.release()

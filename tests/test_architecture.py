@@ -49,6 +49,8 @@ CONFINED = {
     "click": ("cli/",),
     "rich": ("cli/",),
     "pydantic": ("generators/schema.py", "generators/declared.py"),
+    "jinja2": ("export/sidecar/jinja_child.py",),
+    "markupsafe": ("export/sidecar/jinja_child.py",),
     "blake3": ("objects/", "gitfilter/spool.py", "generators/"),
 }
 MODULE_LINES, FUNCTION_LINES = 500, 80

@@ -142,7 +142,10 @@ def test_ci_can_be_denied(checkout, value):
         ("budget", "soon"),
         ("budget", "m"),
         ("budget", ""),
-        ("timeout", "1d"),
+        ("timeout", "1y"),
+        ("grace", "-1d"),
+        ("maxSize", "0"),
+        ("maxSize", "all"),
         ("inline", "maybe"),
         ("jobs", "-1"),
         ("jobs", "1.5"),
@@ -163,6 +166,16 @@ def test_bad_values_are_refused_by_name(checkout, name, text):
     message = refused(checkout)
     assert message.startswith(f"regenstore.{name.lower()}: expected ")
     assert "found" in message
+
+
+def test_the_size_of_the_store_and_the_grace(checkout):
+    assert (settings_of(checkout).max_size, settings_of(checkout).grace) == (None, 86400.0)
+    checkout.git("config", "regenstore.maxSize", "20g")
+    checkout.git("config", "regenstore.grace", "2d")
+    assert (settings_of(checkout).max_size, settings_of(checkout).grace) == (20 << 30, 172_800.0)
+    checkout.git("config", "regenstore.maxSize", "")  # takes back what a wider configuration says
+    assert settings_of(checkout).max_size is None
+    assert settings_of(checkout, REGENSTORE_MAX_SIZE="1k").max_size == 1024
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20))

@@ -21,6 +21,7 @@ from regenstore.export.media_set import Medium
 from regenstore.export.timebase import Timebase
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.media.media_info import UNKNOWN_COLOR, MediaInfo
+from regenstore.objects.recipe import Recipe
 
 VERSION = 1
 
@@ -109,6 +110,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("gen.lora_names", "list", "names of the LoRAs"),
     Entry("gen.lora_weights", "list", "their weights, in the same order"),
     Entry("gen.output", "text", "which output of the run it is"),
+    Entry("gen.source_type", "text", "IPTC's digital source type, where it is certain"),
     Entry("gen.inputs", "list", "inputs as name=path"),
     Entry("gen.edited_from", "text", "key of the recipe whose take it was edited from"),
     Entry("gen.params.*", "any", "a parameter; tables inside by further dots"),
@@ -116,6 +118,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("gen.inputs.*.digest", "text", "digest of an input"),
     Entry("about.*", "any", "what the recipe's [about] says: scene, characters, tags, rating …"),
     Entry("frames.count", "integer", "number of frames that were measured"),
+    Entry("frames.marked", "integer", "number of black, frozen or doubtful spans"),
     Entry("frames.index", "series", "0, 1, 2 …"),
     Entry("frames.time", "series", "when each frame begins, in seconds"),
     Entry("frames.*", "series", "a measured column: motion, scene_score, blur, face_confidence …"),
@@ -272,12 +275,24 @@ def _recipe(medium: Medium) -> Iterator[tuple[str, Value]]:
         value = next((_simple(recipe.params[place]) for place in places if place in recipe.params), None)
         yield name, str(value) if name == "gen.seed" and value is not None else value
     yield from _loras(recipe.params)
-    yield "gen.inputs", tuple(f"{name}={given.path or given.digest}" for name, given in sorted(recipe.inputs.items()))
+    inputs = tuple(f"{name}={given.path or given.digest}" for name, given in sorted(recipe.inputs.items()))
+    yield "gen.inputs", inputs or None
+    yield "gen.source_type", _source_type(recipe)
     for name, given in sorted(recipe.inputs.items()):
         yield f"gen.inputs.{name}.path", given.path
         yield f"gen.inputs.{name}.digest", str(given.digest)
     yield from _flat("gen.params", recipe.params)
     yield from _flat("about", recipe.about)
+
+
+def _source_type(recipe: Recipe) -> str | None:
+    """A term of IPTC's digital source types: what a model made, and what an algorithm without training made.
+    Of all else (a cut, a program without a model, imported media) nothing is certain."""
+    if recipe.imported:
+        return None
+    if (recipe.generator or "").startswith("procedural."):
+        return "algorithmicMedia"
+    return "trainedAlgorithmicMedia" if recipe.model else None
 
 
 def _loras(params: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
@@ -317,15 +332,48 @@ def _simple(value: object) -> Value:
     """A recipe's value for a context: lists of simple values as tuples, anything deeper as JSON text."""
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
+    if isinstance(value, Sequence) and not value:
+        return None
     if isinstance(value, Sequence) and all(isinstance(each, (str, int, float, bool)) for each in value):
         return tuple(value)
     return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+
+
+class Marker(NamedTuple):
+    """A span of frames that is worth a look, counted from the first frame, 0."""
+
+    first: int
+    frames: int
+    name: str
+    comment: str = ""
+
+
+DOUBTFUL = 0.5
+"""A face whose confidence is below this is worth a look."""
+
+
+def markers(metrics: FrameMetrics | None) -> tuple[Marker, ...]:
+    """Spans of black and of frozen frames, and of frames whose face is doubtful, in order."""
+    found: list[Marker] = []
+    columns = {} if metrics is None else metrics.columns
+    for column, name in (("black", "black"), ("frozen", "frozen"), ("face_confidence", "low face confidence")):
+        values = columns.get(column, ())
+        marked = [value < DOUBTFUL if column == "face_confidence" else value >= 0.5 for value in values]
+        first = 0
+        while True in marked[first:]:
+            first = marked.index(True, first)
+            end = marked.index(False, first) if False in marked[first:] else len(marked)
+            comment = f"lowest {min(values[first:end]):.2f}" if column == "face_confidence" else ""
+            found.append(Marker(first, end - first, name, comment))
+            first = end
+    return tuple(sorted(found, key=lambda marker: (marker.first, marker.name)))
 
 
 def _measured(info: MediaInfo, metrics: FrameMetrics | None) -> Iterator[tuple[str, Value]]:
     if metrics is None:
         return
     yield "frames.count", metrics.count
+    yield "frames.marked", len(markers(metrics)) or None
     yield "frames.index", array("d", range(metrics.count))
     rate = info.video.rate if info.video is not None else None
     if rate:

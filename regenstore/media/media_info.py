@@ -12,6 +12,10 @@ from fractions import Fraction
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+VERSION = 1
+"""Goes up when the probe finds out something else about the same file."""
+FACT = "probe"
+"""Kind of fact under which what was probed is kept."""
 UNSPECIFIED = 2
 """The code point of ITU-T H.273 (CICP) for what a file does not say."""
 

@@ -6,6 +6,7 @@ and decodes one frame. What the file does not say stays unknown.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping
 from fractions import Fraction
@@ -18,11 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from regenstore.media.decode import constant_rate, opened
 from regenstore.media.media_info import AudioTrack, Color, Mastering, MediaInfo, Timecode, Video
 from regenstore.media.stills import readable_formats
-from regenstore.media.types import kind
-
-VERSION = 1
-"""Goes up when the probe finds out something else about the same file."""
-FACT = "probe"
+from regenstore.media.types import kind, suffix_for
 
 _FIELD_ORDER: Mapping[int, Literal["progressive", "upper", "lower"]] = {
     # AVFieldOrder (libavcodec/codec_par.h): which field is displayed first.
@@ -50,7 +47,7 @@ def probe(path: str, media_type: str, what: str = "the medium") -> MediaInfo:
         if still is not None:
             return still
     with opened(path, what) as file:
-        return _container(file, still=family == "image")
+        return _container(file, media_type)
 
 
 # ------------------------------------------------------------------------------------------- stills
@@ -122,7 +119,8 @@ def _still_color(path: str, form: str, info: Mapping[Any, Any]) -> Color:
 # ------------------------------------------------------------------------------------------- containers
 
 
-def _container(file: Any, *, still: bool) -> MediaInfo:
+def _container(file: Any, media_type: str) -> MediaInfo:
+    still = kind(media_type) == "image"
     tags = {str(key).lower(): str(value) for key, value in file.metadata.items()}
     tracks = tuple(_track(stream) for stream in file.streams.audio if stream.codec_context is not None)
     pictures = [stream for stream in file.streams.video if stream.codec_context is not None and not _cover(stream)]
@@ -131,7 +129,10 @@ def _container(file: Any, *, still: bool) -> MediaInfo:
     if video is None and not tracks:
         raise ValueError("the medium has neither picture nor sound that can be decoded here")
     family: Literal["video", "image", "audio"] = "audio" if video is None else "image" if still else "video"
-    return MediaInfo(family, file.format.name.partition(",")[0], video, tracks, timecode, tags)
+    # FFmpeg reads MP4 and QuickTime with one demuxer, "mov,mp4,m4a…".
+    names = file.format.name.removesuffix("_pipe").split(",")
+    name = suffix_for(media_type)[1:]
+    return MediaInfo(family, name if name in names else names[0], video, tracks, timecode, tags)
 
 
 def _cover(stream: Any) -> bool:
@@ -155,12 +156,12 @@ def _track(stream: Any) -> AudioTrack:
     elif stream.container.duration:
         length = Fraction(stream.container.duration, av.time_base)
     sample = context.format.name if context.format is not None else ""
-    lossless = context.name.startswith(("pcm_", "flac", "alac", "wavpack", "tta", "dsd"))
-    # Matroska and FLAC give 24 bits as 32; the container says how many of them are used.
-    bits = (context.bits_per_coded_sample or getattr(context.format, "bits", 0)) if lossless else 0
-    return AudioTrack(
-        context.name, context.sample_rate or 0, context.channels, context.layout.name, sample, bits or None, length
-    )
+    name = context.codec.canonical_name
+    counted = re.match(r"pcm_[suf](\d+)", name)
+    bits = int(counted[1]) if counted else None
+    if name in ("flac", "alac", "wavpack", "tta") and sample.startswith("s16"):
+        bits = 16  # 24 bits come as 32, from which nothing can be told
+    return AudioTrack(name, context.sample_rate or 0, context.channels, context.layout.name, sample, bits, length)
 
 
 def _video(file: Any, stream: Any, *, still: bool) -> Video:
@@ -188,7 +189,7 @@ def _video(file: Any, stream: Any, *, still: bool) -> Video:
     return Video(
         width=first.width,
         height=first.height,
-        codec=context.name,
+        codec=context.codec.canonical_name,
         pixel_format=shape.name,
         frames=count,
         rate=rate,

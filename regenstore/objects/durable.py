@@ -98,11 +98,25 @@ def rename(source: str, target: str) -> None:
     os.replace(source, target)
 
 
+def link(source: str, target: str) -> None:
+    """Give a file one more name; raises OSError where there is a file of that name, or the file system cannot."""
+    os.link(source, target)
+
+
 def unlink(path: str) -> bool:
     """Remove a file; False when it was not there."""
     try:
         os.unlink(path)
     except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_folder(path: str) -> bool:
+    """Remove a folder if it is empty."""
+    try:
+        os.rmdir(path)
+    except OSError:
         return False
     return True
 

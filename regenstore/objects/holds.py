@@ -104,14 +104,26 @@ class Holds:
 
 def held(root: str) -> set[Digest]:
     """What living processes rely on now. Changes nothing; raises OSError."""
-    return set().union(*(digests for _, digests, living in _read(f"{root}/{LEASES}") if living))
+    return set().union(*(_digests(data) for _, data, living in _read(f"{root}/{LEASES}") if living))
+
+
+def is_held(root: str, digest: Digest) -> bool:
+    """Whether a living process relies on a content, by now."""
+    raw = digest.raw
+    for _, data, living in _read(f"{root}/{LEASES}"):
+        at = data.find(raw) if living else -1
+        while at >= 0 and at % _SIZE:
+            at = data.find(raw, at + 1)
+        if at >= 0:
+            return True
+    return False
 
 
 def finished(root: str) -> Iterator[tuple[str, set[Digest]]]:
     """The files of processes that rely on nothing any more, whether they said so or were killed, with what
     they held."""
     for folder in (LEASES, USES):
-        yield from ((path, digests) for path, digests, living in _read(f"{root}/{folder}") if not living)
+        yield from ((path, _digests(data)) for path, data, living in _read(f"{root}/{folder}") if not living)
 
 
 def _keep_use(root: str, path: str) -> None:
@@ -136,7 +148,11 @@ def _lock(fd: int) -> None:
         pass  # where files cannot be locked, readers cannot find them unlocked either
 
 
-def _read(folder: str) -> Iterator[tuple[str, set[Digest], bool]]:
+def _digests(data: bytes) -> set[Digest]:
+    return {Digest(data[at : at + _SIZE]) for at in range(0, len(data) - _SIZE + 1, _SIZE)}
+
+
+def _read(folder: str) -> Iterator[tuple[str, bytes, bool]]:
     """Each file of a folder: path, what it holds, whether a living process has it."""
     try:
         names = sorted(name for name in os.listdir(folder) if name.startswith(PREFIX))
@@ -152,8 +168,7 @@ def _read(folder: str) -> Iterator[tuple[str, set[Digest], bool]]:
             data = b"".join(iter(lambda fd=fd: os.read(fd, 1 << 20), b""))  # type: ignore[misc]
         finally:
             os.close(fd)
-        digests = {Digest(data[at : at + _SIZE]) for at in range(0, len(data) - _SIZE + 1, _SIZE)}
-        yield f"{folder}/{name}", digests, living
+        yield f"{folder}/{name}", data, living
 
 
 def _free(fd: int) -> bool:

@@ -24,7 +24,7 @@ from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord, Content, KnownOutput, MadeOutput, Proof, Result
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 APPLICATION_ID = 0x52474E53  # "RGNS"
 _SCHEMA = """
 CREATE TABLE recipe (key BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
@@ -75,7 +75,12 @@ CREATE TABLE proof (
 INSERT INTO proof SELECT * FROM proof_before;
 DROP TABLE proof_before
 """
-_STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED)
+_USAGE = """
+CREATE TABLE usage (
+    digest BLOB PRIMARY KEY, frequency REAL NOT NULL, base REAL NOT NULL, used REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE gc_value (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID
+"""
+_STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED, _USAGE)
 """What brings a database from version n to n + 1."""
 _OUTPUTS_OF_KEY = (
     " FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? ORDER BY r.created DESC, r.id DESC, o.name"
@@ -328,6 +333,8 @@ class ResultCache:
             return done
 
         return self._try(transaction)
+
+    read, write = _rows, _write  # for who keeps tables of its own here: gc
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do some work; once more with a new database when this one turns out to be damaged."""

@@ -8,7 +8,7 @@ from statistics import median_low
 from typing import Protocol
 
 from regenstore.objects import durable, toml
-from regenstore.objects.content_store import TREES, VAULT, ContentStore
+from regenstore.objects.content_store import VAULT, ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord, MadeOutput, Proof
@@ -106,11 +106,12 @@ def gather(
 
 
 def look(store: ContentStore) -> dict[Digest, Stored]:
-    """Every content of the store's trees, without the trash. One that lies in both is found in the vault."""
+    """Every content of the store, in the vault, else in the cache, else in the trash: what lies there is there
+    for who looks for it, and is judged like any other before it is deleted."""
     found: dict[Digest, Stored] = {}
     with durable.storage_errors(store.root):
         for digest, size, tree, identity in store.inventory():
-            if tree in TREES and (digest not in found or tree == VAULT):
+            if digest not in found or tree == VAULT:
                 found[digest] = Stored(digest, size, tree, identity)
     return found
 

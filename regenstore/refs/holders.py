@@ -17,6 +17,7 @@ from regenstore.refs import held as files
 from regenstore.refs.enumeration import Enumeration
 from regenstore.refs.git import elsewhere
 from regenstore.refs.held import Held
+from regenstore.refs.pins import Pins
 from regenstore.refs.registration import (
     Registration,
     held_file,
@@ -117,6 +118,20 @@ class Holders:
         yield Holder(_shown(here), here, True, "", told.held, told.held.told, told.how)
         for other in others:
             yield self._other(other)
+
+    def pins(self) -> frozenset[str]:
+        """The names of all pins that are set now, of those that can be asked: quickly, to see new ones. Raises
+        as :meth:`holders` does."""
+        found = {pin.name for pin in Pins(self._here.git).all()}
+        here, lies_in = os.path.realpath(self._here.files.common), owner(self._store)
+        with durable.storage_errors(self._store):
+            paths = {registered.path for registered in registrations(self._store)} | {lies_in or ""}
+        for path in paths - {here, ""}:
+            try:
+                found.update(pin.name for pin in Pins(Roots.of_another(path).git).all())
+            except (RegenstoreError, OSError):
+                continue  # it cannot be asked: it holds what it last held
+        return frozenset(found)
 
     def _other(self, registered: Registration) -> Holder:
         path, kept = registered.path, held_file(self._store, registered.name)

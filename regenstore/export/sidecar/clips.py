@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from regenstore.export.color_names import assume
-from regenstore.export.context import fields, redacted
+from regenstore.export.context import fields, markers, redacted
 from regenstore.export.media_set import Medium
-from regenstore.export.sidecar.writer import Clip, Marker
+from regenstore.export.sidecar.writer import Clip
 from regenstore.export.timebase import Timebase, decimal_rate
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.media.media_info import UNKNOWN_COLOR, MediaInfo
-
-DOUBTFUL = 0.5
-"""A face whose confidence is below this is worth a look."""
 
 
 def make_clip(
@@ -43,7 +40,7 @@ def make_clip(
         timebase,
         color,
         assumed and info.video is not None,
-        tuple(markers(metrics)),
+        markers(metrics),
     )
 
 
@@ -59,26 +56,6 @@ def timebase_of(info: MediaInfo) -> Timebase | None:
         except ValueError:
             pass
     return Timebase(video.rate, video.frames)
-
-
-def markers(metrics: FrameMetrics | None) -> Iterator[Marker]:
-    """Spans of black and of frozen frames, and of frames whose face is doubtful."""
-    if metrics is None:
-        return
-    found: list[Marker] = []
-    for column, name in (("black", "black"), ("frozen", "frozen"), ("face_confidence", "low face confidence")):
-        values = metrics.columns.get(column, ())
-        marked = [value < DOUBTFUL if column == "face_confidence" else value >= 0.5 for value in values]
-        first = 0
-        while True in marked[first:]:
-            first = marked.index(True, first)
-            end = marked.index(False, first) if False in marked[first:] else len(marked)
-            comment = ""
-            if column == "face_confidence":
-                comment = f"lowest {min(values[first:end]):.2f}"
-            found.append(Marker(first, end - first, name, comment))
-            first = end
-    yield from sorted(found, key=lambda marker: (marker.first, marker.name))
 
 
 def doubts(clip: Clip) -> Iterator[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 from regenstore.errors import Conflict, InvalidInput, NotFound
 from regenstore.export.sidecar import builtin, template
-from regenstore.export.sidecar.template import MAX_BYTES, NAME, SCHEMA, Template
+from regenstore.export.sidecar.template import MAX_BYTES, NAME, SCHEMA, Output, Template
 from regenstore.objects import durable
 
 FOLDER = ".regenstore/templates"
@@ -69,12 +69,36 @@ class Library:
 
     def load(self, name: str) -> Template:
         """A template, checked and merged. Raises NotFound or InvalidInput."""
-        return template.load(name, self.text)
+        made = template.load(name, self.text)
+        return replace(made, outputs=tuple(self._with_text(output) for output in made.outputs))
+
+    def _with_text(self, output: Output) -> Output:
+        """An output whose setting ``template`` names a file beside the TOML, with that file's text."""
+        file = output.settings.get("template")
+        if not isinstance(file, str):
+            return output
+        path = os.path.join(self._folder or "", os.path.basename(file))
+        if self._folder is None or os.path.basename(file) != file or not os.path.isfile(path):
+            raise InvalidInput("bad-template", f'template = "{file}": there is no such file in {FOLDER}')
+        with open(path, "rb") as opened:
+            text = opened.read(MAX_BYTES + 1)
+        try:
+            if len(text) > MAX_BYTES:
+                raise ValueError(f"larger than {MAX_BYTES >> 10} KiB")
+            return replace(output, settings={**output.settings, "text": text.decode()})
+        except ValueError as error:
+            raise InvalidInput("bad-template", f'template = "{file}": {error}') from None
 
     def problems(self, name: str) -> list[str]:
         """What is wrong with a template; raises NotFound where there is none."""
         self.text(name)
-        return template.problems(name, self.text)
+        found = template.problems(name, self.text)
+        if not found:
+            try:
+                self.load(name)
+            except InvalidInput as error:
+                found = [error.message]
+        return found
 
     def list(self) -> list[Listed]:
         """All templates: the repository's, then the built-in ones."""

@@ -13,16 +13,18 @@ is unknown instead of guessing; what a closed vocabulary has no word for is left
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from regenstore.errors import InvalidInput
+from regenstore.export.context import Marker as Marker
 from regenstore.export.context import Value
 from regenstore.export.media_set import Medium
 from regenstore.export.timebase import Timebase
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.media.media_info import UNKNOWN_COLOR, Color, MediaInfo
+from regenstore.worktree.paths import check_relative
 
 Status = Literal["ok", "missing", "defaulted", "clamped", "sanitised", "redacted"]
 """``missing``: nothing known, nothing written. ``defaulted``: the template's default. ``clamped``: shortened or
@@ -58,16 +60,6 @@ class Row:
     def written(self, value: Value, status: Status | None = None, note: str = "") -> Row:
         """The same row as it went into the file."""
         return replace(self, value=value, status=status or self.status, note=note or self.note)
-
-
-@dataclass(frozen=True)
-class Marker:
-    """A span of frames that is worth a look, counted from the clip's first frame, 0."""
-
-    first: int
-    frames: int
-    name: str
-    comment: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,12 +109,12 @@ class Filled:
 
 @dataclass(frozen=True)
 class Sibling:
-    """A file that lies beside the output of a writer of scope ``folder``; path or data."""
+    """A file that will lie beside the output of a writer of scope ``folder``."""
 
     name: str
     """Relative to the folder, with ``/``."""
-    file: str | None = None
-    data: bytes | None = None
+    blocks: Callable[[], Iterator[bytes]]
+    """Gives its bytes, in order; may be called more than once."""
 
 
 @dataclass(frozen=True)
@@ -200,11 +192,12 @@ class Writer(Protocol):
 
 
 def name_for(pattern: str, clip: Clip | None) -> str:
-    """A file name from a pattern. Raises InvalidInput (``bad-export``) for one that leaves its folder."""
+    """A file name from a pattern. Raises InvalidInput (``bad-path``) for one that leaves its folder or
+    enters ``.git``."""
     name = pattern
     if clip is not None:
         name = name.replace("{stem}", clip.stem).replace("{name}", clip.media_name)
-    parts = name.split("/")
-    if "{stem}" in name or "{name}" in name or any(part in ("", ".", "..") for part in parts) or "\0" in name:
-        raise InvalidInput("bad-export", f"'{pattern}' gives no file name to write to: '{name}'")
+    if "{stem}" in name or "{name}" in name:
+        raise InvalidInput("bad-export", f"'{pattern}' names a medium, and there is none")
+    check_relative(os.fsencode(name))
     return name

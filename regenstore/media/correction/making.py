@@ -18,7 +18,7 @@ LARGEST = 256 << 20
 """Bytes of a medium at most; a larger one gets no correction."""
 PATIENCE = 120.0
 """Seconds that making one may take, about."""
-_ENOUGH = 2  # one so many times under the limit ends the search for a smaller one
+_ENOUGH = 4  # one so many times under the limit ends the search for a smaller one
 _BITS_LARGEST = 32 << 20
 _NO_END = float("inf")
 

@@ -15,6 +15,8 @@ WRITERS = {
     "nk": "nk",
     "mgjson": "mgjson",
     "jsx": "jsx",
+    "text": "text",
+    "batch-text": "batch_text",
 }
 """Name in templates -> module in this folder."""
 

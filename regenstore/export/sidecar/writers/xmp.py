@@ -345,10 +345,8 @@ def _document_id(value: Value, clip: Clip) -> tuple[str, str]:
 
 
 def _source_type(value: Value, clip: Clip) -> tuple[str, str]:
-    """IPTC wants the whole URI; a template may give its last word, or whether the medium is imported."""
-    if value is True:
-        raise _LeftOut("imported media may be anything")
-    word = "trainedAlgorithmicMedia" if value is False else text_of(value)
+    """IPTC wants the whole URI; a template may give its last word."""
+    word = text_of(value)
     uri = word if word.startswith(SOURCE_TYPE) else SOURCE_TYPE + word
     if not re.fullmatch(re.escape(SOURCE_TYPE) + "[A-Za-z]+", uri):
         raise _LeftOut(f"'{word}' is no term of IPTC's digital source types")

@@ -1,0 +1,198 @@
+"""``regenstore gc``"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from regenstore import config
+from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
+from regenstore.errors import Conflict, InvalidInput, NotFound, TrustRequired
+from regenstore.gc import auto
+from regenstore.gc.collect import Report
+from regenstore.gc.plan import Item, Plan, Wish
+from regenstore.gc.policy import bytes_to_free
+from regenstore.gc.usage import content_bytes
+from regenstore.proof.rules import RULES
+from regenstore.refs import holders
+from regenstore.repository import Repository
+
+_SHOWN = 20
+
+
+class _Size(click.ParamType[int]):
+    name = "SIZE"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return config.parse_size(str(value))
+        except ValueError as error:
+            self.fail(f"expected {error}, found {value!r}", param, ctx)
+
+
+class _Age(click.ParamType[float]):
+    name = "AGE"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return config.parse_duration(str(value))
+        except ValueError as error:
+            self.fail(f"expected {error}, found {value!r}", param, ctx)
+
+
+@click.command()
+@click.option("--dry-run", "-n", is_flag=True, help="Show what would go, why, and what it costs; change nothing.")
+@click.option("--free", type=_Size(), help="Free this much, such as 2g, beginning with what is missed least.")
+@click.option("--max-size", type=_Size(), help="Free as much as leaves no more than this.")
+@click.option("--older-than", type=_Age(), help="Only what was not used for so long, such as 30d.")
+@click.option("--select", metavar="GLOB", help="Only media at paths like this, such as 'shots/*.mp4'.")
+@click.option("--unreachable", is_flag=True, help="Also what no root needs and nothing brings back (discarded tries).")
+@click.option("--purge", is_flag=True, help="Delete at once what goes, and what lies in the trash.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--auto", "by_itself", is_flag=True, help="Quietly keep to regenstore.maxSize; for programs.")
+@click.option("--forget-repository", metavar="PATH", help="Keep nothing any more for a repository that is gone.")
+@json_option
+def command(
+    dry_run: bool,
+    free: int | None,
+    max_size: int | None,
+    older_than: float | None,
+    select: str | None,
+    unreachable: bool,
+    purge: bool,
+    yes: bool,
+    by_itself: bool,
+    forget_repository: str | None,
+    as_json: bool,
+) -> None:
+    """Free space. Only what a second run proved to come back, here and now, is evicted; all else is kept.
+
+    Without --free and --max-size: what no tip and no worktree needs, and is proven, goes to the trash; what lies
+    there for longer than regenstore.grace (1 day) is deleted. With them, as much as is asked for goes at once:
+    first what is cheap to make again for its size, seldom used and far from anybody's work. 'regenstore undo'
+    brings back what is not deleted yet; what is deleted comes back by 'regenstore get', made again.
+
+    \b
+    Examples:
+      regenstore gc --dry-run
+      regenstore gc --free 2g
+      regenstore gc --max-size 50g --older-than 7d --yes
+      regenstore gc --unreachable
+      regenstore gc --forget-repository /mnt/old/film
+    """
+    repository = open_repository()
+    if forget_repository is not None:
+        _forget(repository, forget_repository)
+        return
+    settings = repository.settings
+    if by_itself:
+        _by_itself(repository)
+        return
+    if free is None and max_size is None and settings.max_size is not None:
+        free = bytes_to_free(content_bytes(repository.store), settings.max_size) or None
+    wish = Wish(free, max_size, older_than, select, unreachable, purge, settings.grace)
+    plan = repository.collector.plan(wish)
+    if not as_json:
+        _show(plan)
+    if dry_run:
+        if as_json:
+            emit_json("gc-plan", plan.fields())
+        return
+    if not yes and not plan.empty:
+        _ask(plan, as_json)
+    report = repository.collector.execute(plan)
+    if as_json:
+        emit_json("gc", {"plan": plan.fields(), "done": report.fields()})
+    else:
+        _tell(plan, report)
+    sys.exit(1 if plan.short else 0)
+
+
+def _ask(plan: Plan, as_json: bool) -> None:
+    if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise TrustRequired("not-confirmed", "nothing was removed: there is nobody to ask")
+    if not click.confirm("Do this?", default=False):
+        raise TrustRequired("not-confirmed", "nothing was removed", hint="")
+
+
+def _forget(repository: Repository, given: str) -> None:
+    gone = holders.forget(repository.store.root, given)
+    if not gone:
+        raise NotFound("not-a-repository", f"no repository is registered as {given!r}", hint="")
+    for one in gone:
+        click.echo(f"forgotten: {show_text(one.path or one.name)}; what only it needs is kept no longer")
+
+
+def _by_itself(repository: Repository) -> None:
+    cap = repository.settings.max_size
+    if cap is None:
+        raise InvalidInput("bad-config", "regenstore.maxSize is not set", hint="Set it with 'git config'.")
+    try:
+        os.nice(10)
+    except OSError:
+        pass
+    try:
+        auto.collect(repository.collector, cap, repository.settings.grace)
+    except Conflict:
+        return  # another gc is at work, which will do
+
+
+# ------------------------------------------------------------------------------------------- for people
+
+
+def _show(plan: Plan) -> None:
+    _list("evict", plan.evict, f"; {_time(plan.seconds)} would bring them back")
+    _list("unreachable", plan.discard, "; nothing brings them back once they are deleted")
+    for copies, what in ((plan.restore, "go back, as they are kept by now"), (plan.purge, "are deleted")):
+        if copies:
+            click.echo(f"trash: {_count(len(copies))}, {size_text(sum(c.size for c in copies))}, {what}")
+    if plan.waiting:
+        size = size_text(sum(c.size for c in plan.waiting))
+        click.echo(f"trash: {_count(len(plan.waiting))}, {size}, stay there for now")
+    if plan.evictable[0]:
+        click.echo(f"may go too: {_count(plan.evictable[0])}, {size_text(plan.evictable[1])} (--free SIZE)")
+    for rule, (count, kept) in plan.kept.items():
+        click.echo(f"kept: {_count(count)}, {size_text(kept)}: {RULES[rule]}")
+    for problem in plan.problems:
+        click.echo(f"incomplete: {show_text(problem)}", err=True)
+    if plan.short:
+        click.echo(f"{size_text(plan.short)} less than asked for can be freed now", err=True)
+    if plan.empty:
+        click.echo("nothing to do")
+
+
+def _list(what: str, items: Sequence[Item], more: str) -> None:
+    if not items:
+        return
+    for item in items[:_SHOWN]:
+        entry = item.entry
+        name = show_text(item.names[0]) if item.names else f"{item.digest.short} (no path)"
+        also = f" and {len(item.names) - 1} more" if len(item.names) > 1 else ""
+        cost = "" if entry.closure is None or what != "evict" else f"  {_time(entry.closure)}"
+        standing = entry.standing.name.lower()
+        click.echo(f"{what:<11} {size_text(item.size):>9}  {standing:<10} {entry.finding.rule:<9}{cost}  {name}{also}")
+    if len(items) > _SHOWN:
+        click.echo(f"and {len(items) - _SHOWN} more; --json lists them")
+    click.echo(f"{what}: {_count(len(items))}, {size_text(sum(item.size for item in items))}{more}")
+
+
+def _tell(plan: Plan, report: Report) -> None:
+    if report.restored:
+        click.echo(f"{_count(len(report.restored))} went back from the trash")
+    gone = len(report.evicted) + len(report.discarded)
+    if gone and not plan.wish.now:
+        click.echo(f"{_count(gone)} moved to the trash as {report.run}; 'regenstore undo' brings them back")
+    click.echo(f"{size_text(report.freed)} freed")
+    for reason, count in report.skipped.items():
+        click.echo(f"{_count(count)} stayed: {reason}")
+
+
+def _count(number: int) -> str:
+    return "1 content" if number == 1 else f"{number} contents"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 600 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,46 @@
+"""``regenstore undo``"""
+
+from __future__ import annotations
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, open_repository, size_text
+from regenstore.gc import undo
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--list", "-l", "only_list", is_flag=True, help="Show what each gc took, and what of it can come back.")
+@json_option
+def command(run: str | None, only_list: bool, as_json: bool) -> None:
+    """Bring back what the last gc, or RUN, took and has not deleted yet.
+
+    What is deleted already is named: a recipe brings it back, with 'regenstore get'.
+
+    \b
+    Examples:
+      regenstore undo
+      regenstore undo --list
+      regenstore undo 20261104T091500Z-1f2e3d4c
+    """
+    repository = open_repository()
+    runs = undo.taken(repository.store)
+    if only_list:
+        if as_json:
+            emit_json("undo-list", {"runs": [one.fields() for one in runs]})
+        for one in [] if as_json else runs:
+            size = size_text(sum(copy.size for copy in one.trashed))
+            click.echo(f"{one.run}  in the trash: {len(one.trashed)}, {size}; deleted: {len(one.gone)}")
+        if not runs and not as_json:
+            click.echo("no gc took anything yet")
+        return
+    chosen = undo.choose(runs, run)
+    restored = undo.undo(repository.store, chosen)
+    if as_json:
+        size_back = sum(copy.size for copy in restored)
+        emit_json("undo", {**chosen.fields(), "restored": {"contents": len(restored), "bytes": size_back}})
+        return
+    click.echo(f"{chosen.run}: {len(restored)} came back, {size_text(sum(copy.size for copy in restored))}")
+    for gone in chosen.gone:
+        how = "'regenstore get' makes it again" if gone.recipe is not None else "nothing here brings it back"
+        click.echo(f"deleted: {gone.digest.short}, {size_text(gone.size)}: {how}")

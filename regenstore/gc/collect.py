@@ -1,0 +1,348 @@
+"""Carrying out a plan: each content is looked at once more under the lock, moved to the trash, and looked at again.
+
+Only one gc at a time works on a store. It may be killed at any point: everything is then in a tree or in the
+trash, where :meth:`ContentStore.find` takes it from, and the next gc or undo finishes.
+
+In this order a referrer that comes into being meanwhile is never missed. Who makes one holds the content, gives
+it another identity, sees that it is still there, and lets go only when a root reaches it. Here, identities are
+read first, then what is held, then roots; and before *and* after the move to the trash, whether the content is
+held or has another identity. No clock is compared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+from regenstore.errors import Conflict
+from regenstore.gc import manifest, trash
+from regenstore.gc.manifest import Producers
+from regenstore.gc.plan import Item, Names, Plan, Wish, is_unreachable, make_plan, may_be_purged
+from regenstore.gc.trash import Copy, Trash
+from regenstore.gc.uses import load, save
+from regenstore.objects import durable, evicted, store_format
+from regenstore.objects.content_store import CACHE, VAULT, ContentStore, identity
+from regenstore.objects.hashing import hash_own_file
+from regenstore.objects.holds import is_held
+from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.result import Proof
+from regenstore.objects.result_cache import ResultCache
+from regenstore.proof.survey import Entry, Survey
+from regenstore.refs.leases import lease
+
+T = TypeVar("T")
+BATCH = 64
+"""Contents that are moved in one transaction: other writers wait no longer than that takes."""
+LOCK = "gc"
+_IN_USE, _CHANGED, _PINNED, _KEPT, _UNKNOWN = (
+    "in use by a running program",
+    "used or put again meanwhile",
+    "pinned meanwhile",
+    "kept by now",
+    "its recipe is not at hand",
+)
+
+
+@dataclass
+class Report:
+    """What was done."""
+
+    run: str = ""
+    evicted: list[Item] = field(default_factory=list)
+    discarded: list[Item] = field(default_factory=list)
+    restored: list[Copy] = field(default_factory=list)
+    purged: list[Copy] = field(default_factory=list)
+    moved: int = 0
+    """Contents that changed trees: proven ones into ``cache/``, lapsed ones out of it."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Why some of the plan was not done -> how many."""
+
+    @property
+    def freed(self) -> int:
+        return sum(copy.size for copy in self.purged)
+
+    def fields(self) -> dict[str, object]:
+        """For scripts."""
+        return {
+            "run": self.run or None,
+            "evicted": {"contents": len(self.evicted), "bytes": sum(item.size for item in self.evicted)},
+            "unreachable": {"contents": len(self.discarded), "bytes": sum(item.size for item in self.discarded)},
+            "restored": {"contents": len(self.restored), "bytes": sum(copy.size for copy in self.restored)},
+            "purged": {"contents": len(self.purged), "bytes": self.freed},
+            "skipped": dict(self.skipped),
+        }
+
+
+@contextmanager
+def alone(root: str) -> Iterator[None]:
+    """No other gc or undo works on the store meanwhile; raises Conflict (``store-busy``) if one does."""
+
+    def busy() -> None:
+        raise Conflict("store-busy", "another gc works on this store", hint="Wait until it has ended.")
+
+    with lease(f"{root}/leases", LOCK, busy):
+        yield
+
+
+@dataclass(frozen=True)
+class Collector:
+    """The parts that gc works with. ``survey``, ``pins`` and ``names`` ask anew each time."""
+
+    store: ContentStore
+    cache: ResultCache
+    survey: Callable[[], Survey]
+    pins: Callable[[], Set[str]]
+    producers: Producers
+    names: Names = dict
+    clock: Callable[[], float] = time.time
+
+    def plan(self, wish: Wish) -> Plan:
+        """What would be done now. Changes nothing."""
+        store_format.check(self.store.root, "gc")
+        files = list(trash.copies(self.store))
+        uses = load(self.store, self.cache)
+        return make_plan(self.survey(), files, uses, wish, self.clock(), self.names())
+
+    def execute(self, plan: Plan) -> Report:
+        """Do what the plan says, as far as it still holds. Raises Conflict where another gc is at work."""
+        self.store.prepare()
+        with alone(self.store.root):
+            return _Run(self, plan).run()
+
+
+class _Run:
+    """One execution."""
+
+    def __init__(self, parts: Collector, plan: Plan) -> None:
+        self._parts = parts
+        self._store, self._cache = parts.store, parts.cache
+        self._plan = plan
+        self._trash = Trash(parts.store)
+        self._name = trash.new_run(parts.clock())
+        self._report = Report()
+        self._pins: Set[str] = frozenset()
+        self._proofs: dict[tuple[RecipeKey, Digest], list[Proof]] = {}
+
+    def run(self) -> Report:
+        report = self._report
+        uses = load(self._store, self._cache)
+        files, survey = self._look()
+        self._go_back(survey, files)
+        evict, discard = self._still(survey)
+        self._merge(files)
+        self._move(survey)
+        records = self._describe(evict)
+        evict = [item for item in evict if item.digest in records]
+        if evict or discard:
+            report.run = self._name
+            listed = [*records.values(), *(manifest.describe(item, None) for item in discard)]
+            listed += manifest.supports(survey, self._parts.producers, list(records.values()))
+            evicted.write(self._store.root, self._name, listed)
+            self._take(evict, CACHE, report.evicted)
+            self._take(discard, VAULT, report.discarded)
+        self._purge()
+        present = [digest for digest, entry in survey.entries.items() if entry.evictable]
+        gone = [item.digest for item in report.evicted]
+        save(self._cache, uses, present, gone, max(self._plan.aging, uses.aging), self._parts.clock())
+        self._trash.tidy()
+        return report
+
+    def _look(self) -> tuple[list[Copy], Survey]:
+        """What there is and how it stands. Pins and proofs are read before, to be compared under the lock."""
+        self._pins = self._parts.pins()
+        self._proofs = {}
+        for proof in self._cache.every_proof():
+            self._proofs.setdefault((proof.key, proof.take), []).append(proof)
+        files = list(trash.copies(self._store))
+        return files, self._parts.survey()
+
+    def _still(self, survey: Survey) -> tuple[list[Item], list[Item]]:
+        """What of the plan holds in a new survey, with the entries of that one."""
+
+        def fresh(items: Sequence[Item], allowed: Callable[[Entry], bool]) -> Iterator[Item]:
+            for item in items:
+                entry = survey.entries.get(item.digest)
+                if entry is None or not allowed(entry):
+                    self._report.skipped[_KEPT] += 1
+                elif entry.stored.identity != item.entry.stored.identity:
+                    self._report.skipped[_CHANGED] += 1
+                else:
+                    yield Item(entry, item.names)
+
+        evict = list(fresh(self._plan.evict, lambda entry: entry.evictable))
+        return evict, list(fresh(self._plan.discard, lambda entry: is_unreachable(survey, entry)))
+
+    def _describe(self, items: Iterable[Item]) -> dict[Digest, evicted.Evicted]:
+        """The manifest's records of what goes; what nobody could tell how to bring back does not go."""
+        found = {}
+        for item in items:
+            key, text = item.entry.recipe_key, None
+            if key is not None:
+                text = manifest.recipe_text(self._cache, self._parts.producers, key, item.digest)
+            if text is None and item.entry.finding.rule != "confirmed":
+                self._report.skipped[_UNKNOWN] += 1
+            else:
+                found[item.digest] = manifest.describe(item, text)
+        return found
+
+    # -------------------------------------------------------------------------------- out of the trash
+
+    def _go_back(self, survey: Survey, files: Sequence[Copy]) -> None:
+        """What lies in the trash and is kept by now goes back: no lock is needed to bring something back."""
+        in_trees = {(copy.digest, copy.size) for copy in files if copy.run is None}
+        for copy in files:
+            if copy.run is not None and not may_be_purged(survey, copy, (copy.digest, copy.size) in in_trees):
+                self._restore(survey, copy)
+
+    def _restore(self, survey: Survey, copy: Copy) -> None:
+        """Bring a content back that is kept by now. Where not everybody could be asked, it stays in the trash:
+        whoever needs it finds it there."""
+        assert copy.run is not None
+        if survey.complete and self._trash.put_back(copy.digest, copy.run, copy.tree, VAULT):
+            self._report.restored.append(copy)
+
+    def _purge(self) -> None:
+        """Delete what the plan says, and what went just now if space was asked for. Everything is surveyed once
+        more: what is kept by now goes back instead."""
+        due = {(copy.digest, copy.run) for copy in self._plan.purge}
+        if self._plan.wish.now:
+            due |= {(item.digest, self._name) for item in self._report.evicted}
+        if not due:
+            return
+        files, survey = self._look()
+        in_trees = {(copy.digest, copy.size) for copy in files if copy.run is None}
+        gone: list[Copy] = []
+        for copy in files:
+            if (copy.digest, copy.run) not in due:
+                continue
+            twice = (copy.digest, copy.size) in in_trees
+            if not may_be_purged(survey, copy, twice):
+                self._restore(survey, copy)
+            elif not twice or self._sound(copy):
+                gone.append(copy)
+        for batch in _batches(gone):
+            pins = self._parts.pins()
+            self._cache.write(lambda db, batch=batch, pins=pins: self._purge_batch(survey, batch, pins))  # type: ignore[misc]
+
+    def _purge_batch(self, survey: Survey, batch: Sequence[Copy], pins: Set[str]) -> None:
+        with durable.storage_errors(self._store.root):
+            for copy in batch:
+                entry = survey.entries.get(copy.digest)
+                twice = self._store.stored(copy.digest, copy.size) is not None
+                why = None if twice or entry is None else self._reason(entry, pins)
+                if why is not None:
+                    self._report.skipped[why] += 1
+                elif self._trash.purge(copy):
+                    self._report.purged.append(copy)
+
+    def _sound(self, copy: Copy) -> bool:
+        """Whether the other file of a content is what its name says."""
+        path = self._store.stored(copy.digest, copy.size)
+        return path is not None and hash_own_file(path)[0] == copy.digest
+
+    # -------------------------------------------------------------------------------- into the trash
+
+    def _take(self, items: Sequence[Item], tree: str, taken: list[Item]) -> None:
+        """Move contents to the trash, in batches, each looked at under the lock before and after."""
+        for batch in _batches(items):
+            for item in batch:
+                self._trash.prepare(self._name, tree, item.digest)
+            pins = self._parts.pins()
+            self._cache.write(lambda db, batch=batch, pins=pins: self._take_batch(batch, tree, pins, taken))  # type: ignore[misc]
+
+    def _take_batch(self, batch: Sequence[Item], tree: str, pins: Set[str], taken: list[Item]) -> None:
+        with durable.storage_errors(self._store.root):
+            for item in batch:
+                why = self._reason(item.entry, pins) or self._taken(item, tree)
+                if why is None:
+                    taken.append(item)
+                else:
+                    self._report.skipped[why] += 1
+
+    def _reason(self, entry: Entry, pins: Set[str]) -> str | None:
+        """Why a content stays after all: what came up since the survey."""
+        digest = entry.stored.digest
+        if is_held(self._store.root, digest):
+            return _IN_USE
+        new = pins - self._pins
+        if new and (f"imported-{digest.hex}" in new or any(r.key and r.key.hex in new for r in entry.referrers)):
+            return _PINNED
+        if entry.recipe_key is not None and entry.evictable:
+            name = entry.recipe_key, digest
+            if _by_time(self._cache.proofs(*name)) != _by_time(self._proofs.get(name, [])):
+                return _KEPT
+        return None
+
+    def _taken(self, item: Item, tree: str) -> str | None:
+        """Take one content, unless somebody relies on it: then it is back where it was."""
+        wanted, run = item.entry.stored.identity, self._name
+        try:
+            if identity(self._store.object_path(item.digest, tree)) != wanted:
+                return _CHANGED
+            found = (self._trash.evict if tree == CACHE else self._trash.discard)(item.digest, run)
+        except FileNotFoundError:
+            return _CHANGED
+        # Once more: whoever came in between has held it before it looked, or has changed it before it was moved.
+        if found == wanted and not is_held(self._store.root, item.digest):
+            return None
+        self._trash.put_back(item.digest, run, tree)
+        return _IN_USE
+
+    # -------------------------------------------------------------------------------- between the trees
+
+    def _merge(self, files: Sequence[Copy]) -> None:
+        """Of a content that lies in both trees, the copy in ``cache/`` goes to the trash, when the other one is
+        what its name says."""
+        in_vault = {(copy.digest, copy.size) for copy in files if copy.run is None and copy.tree == VAULT}
+        for copy in files:
+            if copy.run is not None or copy.tree != CACHE or (copy.digest, copy.size) not in in_vault:
+                continue
+            path = self._store.object_path(copy.digest, VAULT)
+            with durable.storage_errors(path):
+                if not is_held(self._store.root, copy.digest) and hash_own_file(path)[0] == copy.digest:
+                    self._trash.prepare(self._name, CACHE, copy.digest)
+                    self._trash.evict(copy.digest, self._name)
+
+    def _move(self, survey: Survey) -> None:
+        """Proven contents into ``cache/``, others out of it: what may go is a property of where it lies."""
+        wrong = [
+            entry
+            for entry in survey.entries.values()
+            if entry.stored.tree == (VAULT if entry.evictable else CACHE)
+        ]  # fmt: skip
+        for batch in _batches(wrong):
+            self._cache.write(lambda db, batch=batch: self._move_batch(batch))  # type: ignore[misc]
+
+    def _move_batch(self, batch: Sequence[Entry]) -> None:
+        for entry in batch:
+            digest, source, wanted = entry.stored.digest, entry.stored.tree, entry.stored.identity
+            target = CACHE if source == VAULT else VAULT
+            try:
+                if (
+                    is_held(self._store.root, digest)
+                    or identity(self._store.object_path(digest, source)) != wanted
+                ):  # fmt: skip
+                    continue
+                self._trash.move(digest, source, target)
+                self._report.moved += 1
+                if is_held(self._store.root, digest):  # by who found it at its old path, or at its new one
+                    self._trash.share(digest, target, source)
+            except (FileNotFoundError, FileExistsError):
+                continue
+            except OSError as error:
+                raise durable.storage_error(error, self._store.root) from error
+
+
+def _by_time(proofs: Iterable[Proof]) -> list[Proof]:
+    return sorted(proofs, key=lambda proof: (proof.created, proof.second))
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, BATCH)):
+        yield batch

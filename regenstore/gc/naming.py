@@ -1,0 +1,50 @@
+"""What contents are called: the paths that they have, or had, in a repository."""
+
+from __future__ import annotations
+
+import os
+
+from regenstore.errors import FormatError
+from regenstore.objects.ids import Digest
+from regenstore.objects.result_cache import ResultCache
+from regenstore.refs.git import Git
+from regenstore.refs.roots import Roots
+
+_HISTORY = ("rev-list", "--objects", "--missing=allow-any", "--all", "--reflog", "--indexed-objects")
+_BRANCHES, _LOG = ("refs/heads/", "refs/remotes/"), " (reflog)"
+
+
+def names(git: Git, cache: ResultCache) -> dict[Digest, list[str]]:
+    """Digest -> paths whose recipe records it, those of Git's index first. Only what the result cache knows of
+    blobs is used: ask after a survey. Where Git cannot say, fewer names are given."""
+    paths: dict[bytes, dict[bytes, None]] = {}
+    for entry in git.output("ls-files", "-s", "-z", "--full-name", "--", ":/", check=False).split(b"\0"):
+        head, _, path = entry.partition(b"\t")
+        if path:
+            paths.setdefault(bytes.fromhex(head.split(b" ")[1].decode()), {})[path] = None
+    try:
+        listing = git.output("--no-replace-objects", *_HISTORY)
+    except FormatError:
+        listing = b""
+    for line in listing.splitlines():
+        oid, _, path = line.partition(b" ")
+        if path:
+            paths.setdefault(bytes.fromhex(oid.decode()), {})[path] = None
+    found: dict[Digest, dict[str, None]] = {}
+    for oid, record in cache.blobs(paths).items():
+        if record.digest is not None:
+            found.setdefault(record.digest, {}).update(dict.fromkeys(os.fsdecode(path) for path in paths[oid]))
+    return {digest: list(known) for digest, known in found.items()}
+
+
+def branches(roots: Roots, cache: ResultCache) -> dict[Digest, list[str]]:
+    """Digest -> the branches, here and of remotes, that reach a recipe of it."""
+    records = roots.recipes(cache, remember=False).records
+    found: dict[Digest, dict[str, None]] = {}
+    for oid, known in roots.names(records).items():
+        digest = records[oid].digest
+        if digest is not None:
+            heads = (name for name in known if name.startswith(_BRANCHES) and not name.endswith(_LOG))
+            short = (name.split("/", 2)[2] for name in heads)
+            found.setdefault(digest, {}).update(dict.fromkeys(short))
+    return {digest: list(names) for digest, names in found.items()}

@@ -1,0 +1,327 @@
+"""The plan of a gc: what goes, why, and what it costs to bring it back. A value: making it changes nothing.
+
+What may go at all is the survey's to say; how much of it goes, and in which order, is decided here.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from regenstore.gc import policy, trash
+from regenstore.gc.trash import Copy
+from regenstore.gc.uses import Uses
+from regenstore.objects.content_store import CACHE, VAULT
+from regenstore.objects.ids import Digest
+from regenstore.proof.survey import Entry, Referrer, Standing, Survey
+
+UNREACHABLE_AGE = 14 * 86400.0
+"""How old a file has to be before '--unreachable' names it, unless the user says otherwise."""
+UNREACHABLE_GRACE = 30 * 86400.0
+"""How long what no root needs stays in the trash."""
+_PREVIEWS = {"preview", "proxy", "thumbnail"}
+_BRINGS_NOTHING_BACK = {
+    "unknown",
+    "imported",
+    "generator",
+    "unproven",
+    "lapsed",
+    "different",
+    "varies",
+    "cost",
+    "inputs",
+}
+"""The rules that say no more than that nothing brings a content back. The others say that somebody wants it."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a user asked for. Without ``free`` and ``cap``, all that only the past needs is evicted."""
+
+    free: int | None = None
+    """Bytes that are to become free."""
+    cap: int | None = None
+    """Bytes that the contents may have together."""
+    older_than: float | None = None
+    """Seconds since the last use: only what is older."""
+    select: str | None = None
+    """Only what has a path like this."""
+    unreachable: bool = False
+    purge: bool = False
+    """Delete at once what goes, and what lies in the trash."""
+    grace: float = 86400.0
+    """Seconds that proven contents stay in the trash otherwise."""
+
+    @property
+    def now(self) -> bool:
+        """Whether space is asked for now, and not only order."""
+        return self.purge or self.free is not None or self.cap is not None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One content that is to go."""
+
+    entry: Entry
+    names: tuple[str, ...]
+    """Paths in this repository that it has or had."""
+
+    @property
+    def digest(self) -> Digest:
+        return self.entry.stored.digest
+
+    @property
+    def size(self) -> int:
+        return self.entry.stored.size
+
+    def fields(self) -> dict[str, object]:
+        finding, first = self.entry.finding, main_referrer(self.entry)
+        return {
+            "digest": str(self.digest),
+            "size": self.size,
+            "paths": [name.encode(errors="replace").decode() for name in self.names],
+            "media_type": first.media_type if first else None,
+            "key": None if self.entry.recipe_key is None else str(self.entry.recipe_key),
+            "rule": finding.rule,
+            "standing": self.entry.standing.name.lower(),
+            "seconds": self.entry.closure,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a gc would do now."""
+
+    wish: Wish
+    evict: tuple[Item, ...] = ()
+    """Proven contents that go to the trash, first to go first."""
+    discard: tuple[Item, ...] = ()
+    """Contents that no root needs and nothing brings back, which go to the trash."""
+    restore: tuple[Copy, ...] = ()
+    """What lies in the trash and is kept by now: it goes back."""
+    purge: tuple[Copy, ...] = ()
+    """What lies in the trash and is deleted."""
+    waiting: tuple[Copy, ...] = ()
+    """What stays in the trash for now."""
+    kept: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Rule -> (number, bytes) of what is not evictable."""
+    evictable: tuple[int, int] = (0, 0)
+    """(number, bytes) of what is evictable and stays all the same."""
+    total: int = 0
+    """Bytes of all contents, the trash included."""
+    asked: int = 0
+    """Bytes that were to become free."""
+    aging: float = 0.0
+    """The policy's aging value after this."""
+    complete: bool = True
+    problems: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.evict or self.discard or self.restore or self.purge)
+
+    @property
+    def bytes(self) -> int:
+        """What goes out of the trees."""
+        return sum(item.size for item in (*self.evict, *self.discard))
+
+    @property
+    def seconds(self) -> float:
+        """What it would take to bring everything back that goes, each once."""
+        return sum(item.entry.own or 0.0 for item in self.evict)
+
+    @property
+    def freed(self) -> int:
+        """What becomes free at once."""
+        gone = sum(copy.size for copy in self.purge)
+        return gone + (sum(item.size for item in self.evict) if self.wish.now else 0)
+
+    @property
+    def short(self) -> int:
+        """Bytes that were asked for and cannot be freed."""
+        return max(0, self.asked - self.freed)
+
+    def fields(self) -> dict[str, object]:
+        """For scripts."""
+        return {
+            "evict": [item.fields() for item in self.evict],
+            "unreachable": [item.fields() for item in self.discard],
+            "trash": {
+                "restore": [_copy_fields(copy) for copy in self.restore],
+                "purge": [_copy_fields(copy) for copy in self.purge],
+                "waiting": [_copy_fields(copy) for copy in self.waiting],
+            },
+            "kept": {rule: {"contents": count, "bytes": size} for rule, (count, size) in self.kept.items()},
+            "evictable_and_kept": {"contents": self.evictable[0], "bytes": self.evictable[1]},
+            "bytes": self.bytes,
+            "seconds": self.seconds,
+            "total_bytes": self.total,
+            "freed_at_once": self.freed,
+            "asked": self.asked,
+            "short": self.short,
+            "complete": self.complete,
+            "problems": list(self.problems),
+        }
+
+
+Names = Callable[[], Mapping[Digest, Sequence[str]]]
+
+
+def make_plan(
+    survey: Survey,
+    copies: Iterable[Copy],
+    uses: Uses,
+    wish: Wish,
+    now: float,
+    names: Mapping[Digest, Sequence[str]],
+) -> Plan:
+    """Decide. ``copies`` are all files of contents, read before the survey was made."""
+    files = list(copies)
+    total = sum(copy.size for copy in files)
+    restore, purge, waiting = _empty_trash(survey, files, wish, now)
+    asked = max(wish.free or 0, 0 if wish.cap is None else total - wish.cap)
+    chosen, aging = _choose(survey, uses, wish, now, names, asked - sum(copy.size for copy in purge))
+    discard = _unreachable(survey, wish, now, names) if wish.unreachable else []
+    going = {item.digest for item in (*chosen, *discard)}
+    kept: dict[str, tuple[int, int]] = {}
+    left = (0, 0)
+    for entry in survey.entries.values():
+        if entry.stored.tree not in (CACHE, VAULT) or entry.stored.digest in going:
+            continue
+        if entry.evictable:
+            left = left[0] + 1, left[1] + entry.stored.size
+        else:
+            count, size = kept.get(entry.finding.rule, (0, 0))
+            kept[entry.finding.rule] = count + 1, size + entry.stored.size
+    return Plan(
+        wish,
+        tuple(chosen),
+        tuple(discard),
+        tuple(restore),
+        tuple(purge),
+        tuple(waiting),
+        dict(sorted(kept.items(), key=lambda row: -row[1][1])),
+        left,
+        total,
+        max(0, asked),
+        aging,
+        survey.complete,
+        survey.problems,
+    )
+
+
+def may_be_purged(survey: Survey, copy: Copy, elsewhere: bool) -> bool:
+    """Whether a content of the trash may be deleted: a tree has it too, or it is what let it go that still holds.
+    ``elsewhere``: one of the trees has the same content."""
+    if elsewhere:
+        return True
+    entry = survey.entries.get(copy.digest)
+    if entry is None:
+        return False
+    return entry.evictable if copy.tree == CACHE else is_unreachable(survey, entry)
+
+
+def is_unreachable(survey: Survey, entry: Entry) -> bool:
+    """Whether no root needs a content, nobody pinned or holds it, and nothing brings it back."""
+    return (
+        survey.complete
+        and entry.stored.digest not in survey.needed
+        and entry.standing == Standing.DEAD
+        and entry.finding.rule in _BRINGS_NOTHING_BACK
+    )
+
+
+def _empty_trash(
+    survey: Survey, files: Sequence[Copy], wish: Wish, now: float
+) -> tuple[list[Copy], list[Copy], list[Copy]]:
+    """What of the trash goes back, is deleted, waits."""
+    in_trees = {(copy.digest, copy.size) for copy in files if copy.run is None}
+    restore: list[Copy] = []
+    purge: list[Copy] = []
+    waiting: list[Copy] = []
+    for copy in files:
+        if copy.run is None:
+            continue
+        if not may_be_purged(survey, copy, (copy.digest, copy.size) in in_trees):
+            # Where not everybody could be asked, it stays where it is: whoever needs it finds it there.
+            (restore if survey.complete else waiting).append(copy)
+            continue
+        proven = copy.tree == CACHE
+        grace = wish.grace if proven else UNREACHABLE_GRACE
+        at_once = wish.now if proven else wish.unreachable and wish.purge
+        (purge if at_once or trash.age(copy.run, now) >= grace else waiting).append(copy)
+    return restore, purge, waiting
+
+
+def _choose(
+    survey: Survey,
+    uses: Uses,
+    wish: Wish,
+    now: float,
+    names: Mapping[Digest, Sequence[str]],
+    left_to_free: int,
+) -> tuple[list[Item], float]:
+    candidates = []
+    for entry in survey.entries.values():
+        if not entry.evictable or entry.closure is None or entry.stored.tree not in (CACHE, VAULT):
+            continue
+        digest, first = entry.stored.digest, main_referrer(entry)
+        if wish.select is not None and not _selected(wish.select, names.get(digest, ())):
+            continue
+        if wish.older_than is not None and now - _last_use(entry, uses) < wish.older_than:
+            continue
+        usage = uses.of(digest)
+        preview = first is not None and first.output in _PREVIEWS
+        candidates.append(
+            policy.Candidate(
+                digest, entry.stored.size, entry.closure, usage.frequency, usage.base, entry.standing, preview
+            )
+        )
+    if wish.free is None and wish.cap is None:
+        candidates = [one for one in candidates if one.standing <= Standing.SUPERSEDED]
+        left_to_free = sum(one.size for one in candidates)
+    choice = policy.choose(candidates, left_to_free, inputs=_inputs(survey), floor=uses.aging)
+    entries = survey.entries
+    return [Item(entries[one.digest], tuple(names.get(one.digest, ()))) for one in choice.chosen], choice.aging
+
+
+def _unreachable(survey: Survey, wish: Wish, now: float, names: Mapping[Digest, Sequence[str]]) -> list[Item]:
+    """What no root needs and nothing brings back, the oldest first."""
+    horizon = UNREACHABLE_AGE if wish.older_than is None else wish.older_than
+    found = []
+    for entry in survey.entries.values():
+        if entry.stored.tree not in (CACHE, VAULT) or not is_unreachable(survey, entry):
+            continue
+        known = names.get(entry.stored.digest, ())
+        if now - entry.stored.identity[1] / 1e9 < horizon or (wish.select and not _selected(wish.select, known)):
+            continue
+        found.append(Item(entry, tuple(known)))
+    return sorted(found, key=lambda item: (item.entry.stored.identity[1], item.digest))
+
+
+def _inputs(survey: Survey) -> dict[Digest, tuple[Digest, ...]]:
+    """What each content is made from, by the recipe that brings it back."""
+    found = {}
+    for digest, entry in survey.entries.items():
+        for referrer in entry.referrers:
+            if referrer.key is not None and referrer.key == entry.recipe_key and referrer.inputs:
+                found[digest] = referrer.inputs
+    return found
+
+
+def main_referrer(entry: Entry) -> Referrer | None:
+    """The referrer whose recipe brings a content back; else the firmest one."""
+    return next((r for r in entry.referrers if r.key == entry.recipe_key), None) or next(iter(entry.referrers), None)
+
+
+def _last_use(entry: Entry, uses: Uses) -> float:
+    return max(uses.last.get(entry.stored.digest, 0.0), entry.stored.identity[1] / 1e9)
+
+
+def _selected(pattern: str, names: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names)
+
+
+def _copy_fields(copy: Copy) -> dict[str, object]:
+    return {"digest": str(copy.digest), "size": copy.size, "run": copy.run}

@@ -1,0 +1,68 @@
+"""Taking back what a gc took, while it still lies in the trash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from regenstore.errors import NotFound
+from regenstore.gc import trash
+from regenstore.gc.collect import alone
+from regenstore.gc.trash import Copy, Trash
+from regenstore.objects import evicted
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.evicted import Evicted
+
+
+@dataclass
+class Taken:
+    """A run of gc: what of it lies in the trash, and what is deleted. What came back meanwhile is in neither."""
+
+    run: str
+    trashed: list[Copy] = field(default_factory=list)
+    gone: list[Evicted] = field(default_factory=list)
+
+    def fields(self) -> dict[str, object]:
+        """For scripts."""
+        return {
+            "run": self.run,
+            "in_trash": {"contents": len(self.trashed), "bytes": sum(copy.size for copy in self.trashed)},
+            "deleted": [
+                {"digest": str(one.digest), "size": one.size, "recipe": one.recipe is not None} for one in self.gone
+            ],
+        }
+
+
+def taken(store: ContentStore) -> list[Taken]:
+    """All runs that took something, the newest first."""
+    found: dict[str, Taken] = {}
+    for copy in trash.copies(store):
+        if copy.run is not None:
+            found.setdefault(copy.run, Taken(copy.run)).trashed.append(copy)
+    for run in evicted.runs(store.root):
+        of_run = found.setdefault(run, Taken(run))
+        here = {copy.digest for copy in of_run.trashed}
+        for record in evicted.read(store.root, run):
+            if record.taken and record.digest not in here and store.stored(record.digest, record.size) is None:
+                of_run.gone.append(record)
+    return sorted(found.values(), key=lambda one: one.run, reverse=True)
+
+
+def choose(runs: Iterable[Taken], wanted: str | None) -> Taken:
+    """The run whose name begins with ``wanted``, or the newest that has something in the trash. Raises NotFound."""
+    for one in runs:
+        if one.run.startswith(wanted) if wanted else one.trashed:
+            return one
+    if wanted:
+        raise NotFound("no-such-run", f"no run of gc is called {wanted!r}")
+    raise NotFound("no-such-run", "nothing lies in the trash", hint="What was deleted comes back by 'regenstore get'.")
+
+
+def undo(store: ContentStore, run: Taken) -> list[Copy]:
+    """Bring back what a run took, to the tree it came from; gives what came back. Interrupted, it can be done
+    again."""
+    back = Trash(store)
+    with alone(store.root):
+        restored = [copy for copy in run.trashed if back.put_back(copy.digest, run.run, copy.tree)]
+        back.tidy()
+    return restored

@@ -1,0 +1,145 @@
+"""What the store holds: totals, and how they divide by what people ask about."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from regenstore.gc.plan import is_unreachable, main_referrer
+from regenstore.gc.trash import Copy
+from regenstore.objects.content_store import CACHE, TRASH, VAULT, ContentStore
+from regenstore.objects.ids import Digest
+from regenstore.proof.survey import Entry, Survey
+
+BY = ("state", "type", "generator", "proof", "branch")
+EVICTABLE, UNREACHABLE, NEEDED = "evictable", "unreachable", "kept"
+_NO_BRANCH = "(no branch)"
+
+
+@dataclass(frozen=True)
+class Share:
+    """Part of the store: how many contents, and their bytes."""
+
+    contents: int = 0
+    bytes: int = 0
+
+    def with_one(self, size: int) -> Share:
+        return Share(self.contents + 1, self.bytes + size)
+
+
+@dataclass
+class Usage:
+    """How the store's bytes divide. ``total`` counts every file below the store's folder."""
+
+    total: int = 0
+    contents: Share = field(default_factory=Share)
+    """In the trees; ``trash`` is counted apart."""
+    trash: Share = field(default_factory=Share)
+    states: dict[str, Share] = field(default_factory=dict)
+    rows: dict[str, Share] = field(default_factory=dict)
+    """By what was asked for, the largest first. By branch a content counts for each that has it."""
+
+    @property
+    def other(self) -> int:
+        """Bytes of files that are no contents: the database, manifests, corrections, what is in the making."""
+        return self.total - self.contents.bytes - self.trash.bytes
+
+    def fields(self) -> dict[str, object]:
+        """For scripts."""
+
+        def share(given: Share) -> dict[str, int]:
+            return {"contents": given.contents, "bytes": given.bytes}
+
+        return {
+            "total_bytes": self.total,
+            "contents": share(self.contents),
+            "trash": share(self.trash),
+            "other_bytes": self.other,
+            "states": {name: share(given) for name, given in self.states.items()},
+            "rows": {name: share(given) for name, given in self.rows.items()},
+        }
+
+
+def measure(
+    store: ContentStore,
+    survey: Survey,
+    copies: Iterable[Copy],
+    by: str,
+    branches: Callable[[], Mapping[Digest, Sequence[str]]],
+) -> Usage:
+    """Add everything up. ``branches`` tells which refs reach a content; asked only for ``by`` branch."""
+    found = Usage(file_bytes(store.root), states={name: Share() for name in (NEEDED, EVICTABLE, UNREACHABLE)})
+    groups = _groups(survey, by, branches)
+    for copy in copies:
+        if copy.run is not None:
+            found.trash = found.trash.with_one(copy.size)
+            continue
+        found.contents = found.contents.with_one(copy.size)
+        entry = survey.entries.get(copy.digest)
+        if entry is None:
+            continue
+        state = state_of(survey, entry)
+        found.states[state] = found.states[state].with_one(copy.size)
+        for name in groups(entry):
+            found.rows[name] = found.rows.get(name, Share()).with_one(copy.size)
+    found.rows = dict(sorted(found.rows.items(), key=lambda row: (-row[1].bytes, row[0])))
+    return found
+
+
+def state_of(survey: Survey, entry: Entry) -> str:
+    """Evictable, unreachable or kept."""
+    if entry.evictable:
+        return EVICTABLE
+    return UNREACHABLE if is_unreachable(survey, entry) else NEEDED
+
+
+def file_bytes(root: str) -> int:
+    """The sizes of all files below a folder, each inode once, as 'du --apparent-size' adds them up."""
+    inodes: set[tuple[int, int]] = set()
+    total = 0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            try:
+                state = os.lstat(f"{folder}/{name}")
+            except FileNotFoundError:
+                continue
+            if (state.st_dev, state.st_ino) not in inodes:
+                inodes.add((state.st_dev, state.st_ino))
+                total += state.st_size
+    return total
+
+
+def content_bytes(store: ContentStore) -> int:
+    """The bytes of all contents, the trash included: quickly, for deciding whether there is anything to do."""
+    total = 0
+    for top in (CACHE, VAULT, TRASH):
+        for folder, _, names in os.walk(f"{store.root}/{top}"):
+            for name in names:
+                try:
+                    total += os.stat(f"{folder}/{name}").st_size
+                except FileNotFoundError:
+                    continue
+    return total
+
+
+def _groups(
+    survey: Survey, by: str, branches: Callable[[], Mapping[Digest, Sequence[str]]]
+) -> Callable[[Entry], Sequence[str]]:
+    if by == "branch":
+        reached = branches()
+        return lambda entry: reached.get(entry.stored.digest) or (_NO_BRANCH,)
+    if by == "state":
+        return lambda entry: (state_of(survey, entry),)
+    if by == "proof":
+        return lambda entry: (entry.finding.rule,)
+
+    def of_referrer(entry: Entry) -> Sequence[str]:
+        first = main_referrer(entry)
+        if first is None:
+            return ("(unknown)",)
+        if by == "type":
+            return (first.media_type or "(unknown)",)
+        return (first.generator or "(imported)",)
+
+    return of_referrer

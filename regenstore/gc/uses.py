@@ -1,0 +1,92 @@
+"""How often contents were used: what running programs left in ``uses/``, folded into the database at each gc.
+
+All of this only says what goes first. Losing it loses nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from regenstore.gc.policy import Usage, faded, used
+from regenstore.objects import durable, holds
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.ids import Digest
+from regenstore.objects.result_cache import ResultCache
+
+MANY = 1e3
+"""Above this frequency all of them are halved, so that old fame fades."""
+REMEMBERED = 30 * 86400.0
+"""Seconds for which the uses of a content that is gone are remembered."""
+_AGING = "aging"
+
+
+@dataclass
+class Uses:
+    """What is known of all uses. ``aging`` is the policy's value L."""
+
+    usage: dict[Digest, Usage] = field(default_factory=dict)
+    last: dict[Digest, float] = field(default_factory=dict)
+    """When a content was last used; seconds since the epoch."""
+    aging: float = 0.0
+    counted: list[str] = field(default_factory=list)
+    """The files whose uses are in here, and not yet in the database."""
+
+    def of(self, digest: Digest) -> Usage:
+        return self.usage.get(digest) or used(None, 0, self.aging)
+
+
+def load(store: ContentStore, cache: ResultCache) -> Uses:
+    """What the database has, with what came since. Changes nothing."""
+    found = Uses()
+    for name, value in cache.read("SELECT name, value FROM gc_value", ()):
+        if name == _AGING:
+            found.aging = value
+    for raw, frequency, base, last in cache.read("SELECT digest, frequency, base, used FROM usage", ()):
+        digest = Digest(raw)
+        found.usage[digest] = Usage(frequency, base)
+        found.last[digest] = last
+    hits: Counter[Digest] = Counter()
+    for path, digests in holds.finished(store.root):
+        try:
+            when = os.path.getmtime(path)
+        except OSError:
+            continue
+        found.counted.append(path)
+        hits.update(digests)
+        found.last.update({digest: max(when, found.last.get(digest, 0.0)) for digest in digests})
+    for digest, count in hits.items():
+        found.usage[digest] = used(found.usage.get(digest), count, found.aging)
+    if any(usage.frequency > MANY for usage in found.usage.values()):
+        found.usage = {digest: Usage(usage.frequency / 2, usage.base) for digest, usage in found.usage.items()}
+    return found
+
+
+def save(
+    cache: ResultCache, uses: Uses, present: Iterable[Digest], evicted: Iterable[Digest], aging: float, now: float
+) -> None:
+    """Write everything down, with what is present now and was never used, and the new aging value; fade what was
+    evicted, forget what is long gone. The counted files are removed afterwards: killed in between, they count
+    twice, no more."""
+    for digest in evicted:
+        uses.usage[digest] = faded(uses.of(digest))
+    here = set(present)
+    rows = []
+    for digest in here | uses.usage.keys():
+        last = uses.last.get(digest, now)
+        if digest in here or now - last < REMEMBERED:
+            usage = uses.of(digest)
+            rows.append((digest.raw, usage.frequency, usage.base, last))
+
+    def work(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM usage")
+        db.executemany("INSERT INTO usage VALUES (?, ?, ?, ?)", rows)
+        db.execute("INSERT OR REPLACE INTO gc_value VALUES (?, ?)", (_AGING, aging))
+
+    cache.write(work)
+    with durable.storage_errors(cache.path):
+        for path in uses.counted:
+            durable.unlink(path)

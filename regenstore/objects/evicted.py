@@ -1,0 +1,161 @@
+"""Manifests: what gc took from the store, and how each content comes back. Kept for ever.
+
+``evicted/<run>.jsonl`` in the store is written durably before the first content of the run is moved, so that a
+medium comes back also when the result database and the branch that had its recipe are both gone. One JSON
+object a line; a line that cannot be read is passed over, and so is what later versions add.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regenstore.errors import FormatError
+from regenstore.objects import durable
+from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.result import KnownOutput, Proof
+
+FOLDER = "evicted"
+_SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True)
+class Evicted:
+    """One content that gc took, or (with ``taken`` False) an input that is not in the store and that one of
+    those needs."""
+
+    digest: Digest
+    size: int
+    media_type: str
+    rule: str
+    standing: str
+    seconds: float | None
+    """What it costs to bring it back, as estimated when it was taken."""
+    key: RecipeKey | None = None
+    output: str = "main"
+    recipe: bytes | None = None
+    """The recipe text that brings it back; None for what no recipe makes."""
+    proof: Proof | None = None
+    taken: bool = True
+
+    @property
+    def known(self) -> KnownOutput | None:
+        """The same as the result cache would tell it."""
+        if self.key is None or self.recipe is None:
+            return None
+        return KnownOutput(self.key, self.output, self.media_type, self.seconds or 0.0, self.recipe)
+
+
+def write(root: str, run: str, records: Iterable[Evicted]) -> None:
+    """Write a run's manifest, whole and durably. Raises StorageError."""
+    folder = f"{root}/{FOLDER}"
+    with durable.storage_errors(folder):
+        durable.make_folder(folder)
+    lines = "".join(json.dumps(_fields(record), sort_keys=True) + "\n" for record in records)
+    durable.write_file(f"{folder}/{run}{_SUFFIX}", lines.encode(), temp=f"{root}/tmp/manifest-{run}")
+
+
+def runs(root: str) -> list[str]:
+    """The runs that have a manifest, oldest first."""
+    try:
+        return sorted(name.removesuffix(_SUFFIX) for name in os.listdir(f"{root}/{FOLDER}") if name.endswith(_SUFFIX))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def read(root: str, run: str) -> Iterator[Evicted]:
+    """What a run took; nothing where it has no manifest."""
+    try:
+        with open(f"{root}/{FOLDER}/{run}{_SUFFIX}", "rb") as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise durable.storage_error(error, f"{root}/{FOLDER}/{run}{_SUFFIX}") from error
+    for line in lines:
+        try:
+            yield _record(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, FormatError):
+            continue
+
+
+class Manifests:
+    """Finds the recipes of evicted contents. All manifests are read once, at the first question."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._known: dict[Digest, list[KnownOutput]] | None = None
+
+    def known_outputs(self, digest: Digest) -> list[KnownOutput]:
+        """The recipes that bring a content back, the latest first."""
+        if self._known is None:
+            self._known = {}
+            for run in reversed(runs(self._root)):
+                for record in read(self._root, run):
+                    if record.known is not None:
+                        self._known.setdefault(record.digest, []).append(record.known)
+        return self._known.get(digest, [])
+
+
+def _fields(record: Evicted) -> dict[str, object]:
+    proof = record.proof
+    return {
+        "digest": str(record.digest),
+        "size": record.size,
+        "media_type": record.media_type,
+        "rule": record.rule,
+        "standing": record.standing,
+        "seconds": record.seconds,
+        "key": None if record.key is None else str(record.key),
+        "output": record.output,
+        "recipe": None if record.recipe is None else record.recipe.decode(),
+        "taken": record.taken,
+        "proof": None
+        if proof is None
+        else {
+            "second": str(proof.second),
+            "tier": proof.tier,
+            "metric": proof.metric,
+            "score": proof.score,
+            "threshold": proof.threshold,
+            "seconds": proof.seconds,
+            "created": proof.created,
+            "fingerprint": dict(proof.fingerprint),
+        },
+    }
+
+
+def _record(fields: Mapping[str, Any]) -> Evicted:
+    digest = Digest.parse(fields["digest"])
+    key = None if fields["key"] is None else RecipeKey.parse(fields["key"])
+    given = fields["proof"]
+    proof = None
+    if given is not None and key is not None:
+        proof = Proof(
+            key,
+            digest,
+            Digest.parse(given["second"]),
+            str(given["tier"]),
+            str(given["metric"]),
+            given["score"],
+            given["threshold"],
+            float(given["seconds"]),
+            float(given["created"]),
+            {str(name): str(value) for name, value in given["fingerprint"].items()},
+        )
+    return Evicted(
+        digest,
+        int(fields["size"]),
+        str(fields["media_type"]),
+        str(fields["rule"]),
+        str(fields["standing"]),
+        None if fields["seconds"] is None else float(fields["seconds"]),
+        key,
+        str(fields["output"]),
+        None if fields["recipe"] is None else str(fields["recipe"]).encode(),
+        proof,
+        bool(fields["taken"]),
+    )

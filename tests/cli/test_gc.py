@@ -1,0 +1,174 @@
+"""gc, undo and du as users meet them: what is shown, what is asked, what comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+
+import pytest
+
+from tests.conftest import Checkout
+
+SEA = "plates/sea.png"
+
+
+@pytest.fixture
+def proven(film: Checkout) -> Checkout:
+    """The plate has an older take in history; both are proven. The photo is imported."""
+    film.regenstore("verify", "--all")
+    film.regenstore("set", SEA, "seed=7")
+    film.commit("another sea")
+    film.regenstore("verify", "--all")
+    return film
+
+
+def plan(film: Checkout, *options: str) -> dict[str, object]:
+    return json.loads(film.regenstore("gc", "--dry-run", "--json", *options))
+
+
+def du(film: Checkout, *options: str) -> dict[str, object]:
+    return json.loads(film.regenstore("du", "--json", *options))
+
+
+def test_order_space_and_return(proven):
+    shown = plan(proven)
+    (old,) = shown["evict"]
+    assert (old["rule"], old["standing"], old["paths"]) == ("proven", "superseded", [SEA])
+    assert shown["seconds"] > 0 and shown["kept"]["imported"]["contents"] == 1
+    text = proven.regenstore("gc", "--dry-run")
+    assert SEA in text and "superseded" in text and "would bring them back" in text
+    assert plan(proven) == shown
+    assert "undo" in proven.regenstore("gc", "--yes")
+    assert du(proven)["trash"]["contents"] == 1
+    (run,) = json.loads(proven.regenstore("undo", "--list", "--json"))["runs"]
+    assert run["in_trash"]["contents"] == 1 and run["run"] in proven.regenstore("undo", "--list")
+    assert "1 came back" in proven.regenstore("undo")
+    assert du(proven)["trash"]["contents"] == 0
+    proven.regenstore("gc", "--yes", "--purge")
+    assert json.loads(proven.regenstore("undo", "--list", "--json"))["runs"][0]["deleted"]
+    sea = proven.read(SEA)
+    done = proven.run("regenstore", "gc", "--yes", "--free", "1g", check=False)
+    assert done.returncode == 1 and b"less than asked" in done.stderr
+    assert du(proven)["states"]["evictable"]["contents"] == 0
+    proven.git("checkout", "-q", "HEAD~1")
+    old_sea = proven.read(SEA)
+    assert old_sea != sea and not proven.is_recipe(SEA)
+    proven.git("checkout", "-q", "main")
+    assert proven.read(SEA) == sea
+    assert proven.status() == ""
+
+
+def test_nobody_is_asked_nothing_goes(proven):
+    done = proven.run("regenstore", "gc", check=False)
+    assert done.returncode == 5 and b"--dry-run" in done.stderr and b"--yes" in done.stderr
+    assert proven.run("regenstore", "gc", "--json", check=False).returncode == 5
+    assert plan(proven)["evict"]
+    assert not (proven.store / "trash").exists()
+
+
+@pytest.mark.parametrize("answer", ["n", "y"])
+def test_a_terminal_asks(proven, answer):
+    master, slave = pty.openpty()
+    done = subprocess.Popen(
+        ["regenstore", "gc"], cwd=proven.path, env=proven.environment, stdin=slave, stdout=slave, stderr=slave
+    )
+    os.close(slave)
+    os.write(master, f"{answer}\n".encode())
+    said = b""
+    while True:
+        try:
+            said += (part := os.read(master, 1 << 16))
+        except OSError:
+            break
+        if not part:
+            break
+    os.close(master)
+    assert b"Do this?" in said
+    assert (done.wait() == 0) == (answer == "y")
+    assert (proven.store / "trash").exists() == (answer == "y")
+
+
+def test_nothing_to_do(film):
+    film.regenstore("gc", "--dry-run")
+    assert "nothing to do" in film.regenstore("gc")
+    done = film.run("regenstore", "undo", check=False)
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize("options", [["--free", "much"], ["--max-size", "-3"], ["--older-than", "soon"]])
+def test_bad_options(film, options):
+    done = film.run("regenstore", "gc", *options, check=False)
+    assert done.returncode == 2 and b"expected" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_selected(proven):
+    assert plan(proven, "--select", "shots/*")["evict"] == []
+    assert plan(proven, "--select", "plates/*")["evict"]
+    assert plan(proven, "--older-than", "1d")["evict"] == []
+
+
+def test_unreachable(film):
+    film.regenstore("set", SEA, "seed=5")
+    film.regenstore("set", SEA, "seed=6")
+    assert plan(film, "--unreachable")["unreachable"] == []
+    shown = plan(film, "--unreachable", "--older-than", "0")
+    assert len(shown["unreachable"]) == 1  # seed 5; seed 6 is pending, and the committed one is in history
+    assert du(film)["states"]["unreachable"]["contents"] == 1
+    film.regenstore("gc", "--unreachable", "--older-than", "0", "--yes")
+    assert du(film)["trash"]["contents"] == 1
+    film.regenstore("set", SEA, "seed=5")
+    assert du(film)["trash"]["contents"] == 0
+    film.commit("five it is")
+    assert plan(film, "--unreachable", "--older-than", "0", "--purge")["unreachable"] != []
+
+
+@pytest.mark.parametrize("by", ["state", "type", "generator", "proof", "branch"])
+def test_du_adds_up_as_du_does(proven, by):
+    proven.regenstore("gc", "--yes")
+    found = du(proven, "--by", by)
+    listing = subprocess.run(
+        ["du", "-sb", "--files0-from=-"],
+        input=b"\0".join(os.fsencode(path) for path in proven.store.rglob("*") if path.is_file()),
+        capture_output=True,
+        check=True,
+    ).stdout
+    real = sum(int(line.split(b"\t")[0]) for line in listing.splitlines())
+    assert abs(found["total_bytes"] - real) <= 64 << 10  # the database's log comes and goes
+    stored = [path for tree in ("cache", "vault") for path in (proven.store / tree).rglob("*") if path.is_file()]
+    assert found["contents"] == {"contents": len(stored), "bytes": sum(path.stat().st_size for path in stored)}
+    assert sum(row["bytes"] for row in found["states"].values()) == found["contents"]["bytes"]
+    if by != "branch":
+        assert sum(row["bytes"] for row in found["rows"].values()) == found["contents"]["bytes"]
+    assert (
+        set(found["rows"])
+        == {
+            "state": {"kept", "evictable"},
+            "type": {"image/png"},
+            "generator": {"procedural.image", "(imported)"},
+            "proof": {"proven", "imported"},
+            "branch": {"main"},
+        }[by]
+    )
+    assert "in all" in proven.regenstore("du", "--by", by)
+
+
+def test_a_pin_keeps(proven):
+    assert plan(proven)["evict"]
+    proven.git("checkout", "-q", "HEAD~1")
+    proven.regenstore("pin", SEA)
+    proven.git("checkout", "-q", "main")
+    assert plan(proven)["evict"] == []
+    assert plan(proven)["kept"]["pinned"]["contents"] == 1
+
+
+def test_a_gc_at_work_keeps_another_one_out(proven):
+    from regenstore.gc.collect import alone
+
+    with alone(str(proven.store)):
+        for command in (["gc", "--yes"], ["undo"]):
+            done = proven.run("regenstore", *command, check=False)
+            assert done.returncode in (3, 4)
+        assert proven.run("regenstore", "gc", "--yes", check=False).returncode == 4
+        proven.regenstore("gc", "--dry-run")
