@@ -15,7 +15,7 @@ from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.clips import doubts, make_clip
 from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.template import Output, Template
-from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Sibling, Writer
+from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Sibling, Writer, named
 from regenstore.media.embed import EMBEDDABLE, embedded
 
 _BLOCK = 1 << 20
@@ -127,8 +127,7 @@ def refuse_collisions(order: Order, paths: Sequence[str]) -> None:
         for pattern in sorted(patterns):
             if "{stem}" not in pattern and "{name}" not in pattern:
                 continue
-            made = pattern.replace("{stem}", os.path.splitext(name)[0]).replace("{name}", name)
-            target = os.path.join(order.folder(path), made)
+            target = os.path.join(order.folder(path), named(pattern, name))
             other = names.setdefault(alike(target), (path, target))
             if other[0] != path:
                 hint = "Choose other paths, or give --full-names, which keeps the media's own endings."

@@ -6,12 +6,13 @@ import re
 
 REPLACEMENT = "�"
 
-# XML 1.0, production [2] Char, as the characters outside it; lone surrogates have no UTF-8 either.
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# XML 1.0, production [2] Char, as the characters outside it; lone surrogates have no UTF-8 either. The control
+# characters 7F-9F (without NEL), which XML only discourages, go too: Adobe's parser makes spaces of some.
+_NOT_XML = re.compile("[^\t\n\r\u0020-\u007e\u0085\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def xml_legal(text: str) -> tuple[str, bool]:
-    """The text with U+FFFD for each character that XML 1.0 does not allow, and whether there was one."""
+    """The text with U+FFFD for each character that XML 1.0 does not allow or discourages, and whether there was one."""
     legal = _NOT_XML.sub(REPLACEMENT, text)
     return legal, legal != text
 

@@ -18,7 +18,7 @@ from regenstore.errors import InvalidInput
 from regenstore.export import context
 from regenstore.export.context import Value
 from regenstore.export.sidecar import writers
-from regenstore.export.sidecar.writer import Target, name_for
+from regenstore.export.sidecar.writer import Target, name_for, named
 
 SCHEMA = "regenstore-sidecar-template/1"
 MAX_BYTES, MAX_FIELDS, MAX_DEPTH = 256 << 10, 500, 8
@@ -233,7 +233,7 @@ def _output(table: Mapping[str, Any], inherited: Mapping[str, Output]) -> Output
         wrong.append(f"{where}file has to name the medium: {{stem}} or {{name}}")
     else:
         try:
-            name_for(file.replace("{stem}", "a").replace("{name}", "a.b"), None)
+            name_for(named(file, "a.b"), None)
         except InvalidInput as error:
             wrong.append(where + error.message)
     settings: dict[str, Value] = dict(before.settings) if before is not None and same else {}

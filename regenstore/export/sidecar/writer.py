@@ -13,6 +13,7 @@ is unknown instead of guessing; what a closed vocabulary has no word for is left
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
@@ -193,11 +194,18 @@ class Writer(Protocol):
 
 def name_for(pattern: str, clip: Clip | None) -> str:
     """A file name from a pattern. Raises InvalidInput (``bad-path``) for one that leaves its folder or
-    enters ``.git``."""
-    name = pattern
+    enters ``.git``, (``bad-export``) for one that names a medium where there is none."""
     if clip is not None:
-        name = name.replace("{stem}", clip.stem).replace("{name}", clip.media_name)
-    if "{stem}" in name or "{name}" in name:
-        raise InvalidInput("bad-export", f"'{pattern}' names a medium, and there is none")
+        name = named(pattern, clip.medium.name)
+    elif named(pattern, "") == pattern:
+        name = pattern
+    else:
+        raise InvalidInput("bad-export", f"'{pattern}' names a medium, and this file is about all of them")
     check_relative(os.fsencode(name))
     return name
+
+
+def named(pattern: str, name: str) -> str:
+    """A pattern with a medium's file name in it."""
+    parts = {"{stem}": os.path.splitext(name)[0], "{name}": name}
+    return re.sub(r"\{stem\}|\{name\}", lambda found: parts[found[0]], pattern)
