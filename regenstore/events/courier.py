@@ -149,7 +149,7 @@ class Courier:
             durable.unlink(path)
             return
         failures = self._pause()[0] + 1
-        pause = 0.0 if failures < _PATIENT_AFTER else min(_LONGEST, 2.0 ** (failures - _PATIENT_AFTER + 1))
+        pause = 0.0 if failures < _PATIENT_AFTER else min(_LONGEST, 2.0 ** min(failures - _PATIENT_AFTER + 1, 10))
         durable.write_file(path, f"{failures} {self._clock() + pause}\n".encode())
 
 

@@ -87,7 +87,7 @@ def test_frames_come_back_at_every_rate(rate):
 def test_a_hostile_text_comes_back_or_is_sanitised_visibly(text):
     rendered = by_template("aftereffects", "mgjson", clip(frames=5, columns=COLUMNS, prompt=text))
     assert rendered.data.isascii()
-    assert statics(rendered.data)["prompt"] == re.sub("[\x00\x0b\x1b\ufffe]", "\ufffd", text)
+    assert statics(rendered.data)["prompt"] == re.sub("[\x00\x0b\x1b\x7f\ufffe]", "\ufffd", text)
     (row,) = (row for row in rendered.rows if row.target == "static/prompt")
     assert row.status == ("sanitised" if text == HOSTILE else "ok")
 
