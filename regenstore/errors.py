@@ -100,6 +100,7 @@ KINDS: dict[str, str] = {
     "input-missing": "Bring the input back first: 'regenstore get' on its path.",
     "no-such-recipe": "Run 'regenstore show --key PATH' for the key of a recipe that is known.",
     "extra-missing": "Install the extra that the message names.",
+    "no-such-dataset": "Give the folder or the ZIP that 'regenstore export dataset' wrote.",
     "no-such-template": "Run 'regenstore template list' for those that there are.",
     "no-such-run": "Run 'regenstore undo --list' for those that are known.",
     "not-pinned": "Run 'regenstore pins' for those that are.",
@@ -130,6 +131,7 @@ KINDS: dict[str, str] = {
     "conflict-markers": "Edit the recipe to resolve the conflict, then 'git add' it.",
     "bad-index": "Run 'git fsck' and 'git status'.",
     "bad-packet": "The program that called the filter does not speak Git's filter protocol, version 2.",
+    "bad-dataset": "Export it again, with --force in the same place.",
     "bad-declaration": "Correct the generator's table in regenstore.toml.",
     "git-failed": "Run the named git command by hand to see what is wrong.",
     # generation

@@ -21,6 +21,7 @@ COMMANDS = {
     "new": "Write a new recipe and make its medium.",
     "set": "Change parameters or inputs of a recipe, and make it again.",
     "unset": "Remove parameters or inputs of a recipe, and make it again.",
+    "tag": "Label media: scene, characters, tags, failures, rating.",
     "edit": "Edit a recipe's text in your editor.",
     "show": "Show a recipe, here or at a revision.",
     "status": "How things stand at every tracked path.",

@@ -21,7 +21,8 @@ def hash_bytes(data: bytes | memoryview) -> Digest:
 
 def hash_blocks(blocks: Iterable[bytes]) -> tuple[Digest, int]:
     """Digest and size of bytes that come in blocks."""
-    hasher, size = blake3(), 0
+    hasher = blake3()
+    size = 0
     for block in blocks:
         hasher.update(block)
         size += len(block)

@@ -1,28 +1,56 @@
-"""Sidecars in memory, by a built-in template: what tests of single formats read back."""
+"""Built-in templates on clips of values, as an export renders them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.library import Library
-from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered
+from regenstore.export.sidecar.template import Template
+from regenstore.export.sidecar.writer import Clip, Options, Rendered, Sibling
 
 
-def by_template(template: str, writer: str, clip: Clip, start_frame: int | None = None) -> Rendered:
-    """The one file that an output of a built-in template gives for a clip; checked by its writer."""
-    found = Library(None).load(template)
-    (output,) = (each for each in found.outputs if each.writer == writer)
-    names = {each.writer: each.file for each in found.outputs}
-    options = Options(output.file, start_frame, output.settings, names)
-    return render(writer, fill(found, output, clip), options)
+def rendered(
+    template: str,
+    *clips: Clip,
+    writer: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    siblings: tuple[Sibling, ...] = (),
+    csv_safe: bool = False,
+) -> list[Rendered]:
+    """What the outputs of a built-in template (or the one of a writer) come to. Each file has to please the
+    writer's own checker, and to come out the same a second time."""
+    loaded = _built_in(template)
+    files: list[Rendered] = []
+    for output in loaded.outputs:
+        if writer not in (None, output.writer):
+            continue
+        found = writers.find(output.writer)
+        options = Options(output.file, settings=settings or output.settings, siblings=siblings, csv_safe=csv_safe)
+        assert not any(found.refuses(clip, options) for clip in clips)
+        batches = [[clip] for clip in clips] if found.scope == "clip" else [list(clips)]
+        for batch in batches:
+            filled = [fill(loaded, output, clip) for clip in batch]
+            made = found.render(filled, options)
+            assert made == found.render(filled, options)
+            assert [found.check(each.data, each.name) for each in made] == [[] for _ in made]
+            files += made
+    return files
 
 
-def render(writer: str, filled: Filled, options: Options) -> Rendered:
-    """The one file of a writer, which finds nothing wrong with it."""
-    made = writers.find(writer)
-    assert made.refuses(filled.clip, options) is None
-    (rendered,) = made.render([filled], options)
-    (again,) = made.render([filled], options)
-    assert rendered == again
-    assert made.check(rendered.data, rendered.name) == []
-    return rendered
+@cache
+def _built_in(name: str) -> Template:
+    return Library(None).load(name)
+
+
+def refused(writer: str, clip: Clip) -> str | None:
+    """Why a writer does not take a clip."""
+    return writers.find(writer).refuses(clip, Options("{stem}.x"))
+
+
+def problems(writer: str, data: bytes) -> list[str]:
+    """What a writer's checker says of a file."""
+    return writers.find(writer).check(data, "any")

@@ -11,7 +11,7 @@ import pytest
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.writer import Options
 from tests.export.clips import RATES, clip, filled
-from tests.export.rendering import by_template, render
+from tests.export.one_file import by_template, render
 
 NAN = math.nan
 VALUES = [0.1 + 0.2, NAN, -1e-300, 5e300, -0.0, 7.0]

@@ -18,7 +18,7 @@ import pytest
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.writer import Options
 from tests.export.clips import HOSTILE, LONG, RATES, clip, filled
-from tests.export.rendering import by_template, render
+from tests.export.one_file import by_template, render
 
 NAN = math.nan
 STUB = Path(__file__).with_name("after_effects_stub.js")

@@ -15,7 +15,7 @@ import pytest
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.writer import Options
 from tests.export.clips import HOSTILE, LONG, RATES, clip, filled
-from tests.export.rendering import by_template, render
+from tests.export.one_file import by_template, render
 
 NAN = math.nan
 COLUMNS = {"blur": [1.5, NAN, -2.25, 1234.5678912, 0.0], "black": [0.0, 1.0, 1.0, 0.0, 0.0], "motion": [NAN] * 5}

@@ -13,7 +13,7 @@ import pytest
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.writer import Options
 from tests.export.clips import HLG, HOSTILE, LONG, RATES, REC709, clip, filled
-from tests.export.rendering import by_template, render
+from tests.export.one_file import by_template, render
 
 tkinter = pytest.importorskip("tkinter", reason="Python was built without Tcl")
 NAN = math.nan

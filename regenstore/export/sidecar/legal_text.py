@@ -33,3 +33,9 @@ def one_line(text: str) -> tuple[str, bool]:
     """The text with a space for each line end, tab and control character, and whether there was one."""
     flat = "".join(" " if ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u2028\u2029" else c for c in text)
     return flat, flat != text
+
+
+def json_legal(text: str) -> str:
+    """The text with U+FFFD for each NUL, at which OpenTimelineIO ends a text that it writes, and for each lone
+    surrogate, which no encoding has."""
+    return re.sub("[\0\ud800-\udfff]", REPLACEMENT, text)

@@ -15,6 +15,12 @@ WRITERS = {
     "nk": "nk",
     "mgjson": "mgjson",
     "jsx": "jsx",
+    "resolve-csv": "resolve_csv",
+    "fcpxml": "fcpxml",
+    "xmeml": "xmeml",
+    "otio": "otio",
+    "ale": "ale",
+    "ascmhl": "ascmhl",
     "text": "text",
     "batch-text": "batch_text",
 }
