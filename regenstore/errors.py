@@ -100,6 +100,7 @@ KINDS: dict[str, str] = {
     "input-missing": "Bring the input back first: 'regenstore get' on its path.",
     "no-such-recipe": "Run 'regenstore show --key PATH' for the key of a recipe that is known.",
     "extra-missing": "Install the extra that the message names.",
+    "no-such-dataset": "Give the folder or the ZIP that 'regenstore export dataset' wrote.",
     "no-such-template": "Run 'regenstore template list' for those that there are.",
     "no-such-run": "Run 'regenstore undo --list' for those that are known.",
     "not-pinned": "Run 'regenstore pins' for those that are.",
@@ -122,6 +123,7 @@ KINDS: dict[str, str] = {
     "store-unwritable": "Check owner and permissions of the store.",
     "store-damaged": "Move the damaged file away and run 'regenstore get'.",
     "io-error": "Look at the system's log for the disk; nothing was half-written.",
+    "notify-failed": "Nothing is lost: the next command tries again, 'regenstore events --deliver' does so now.",
     # format
     "bad-recipe": "Run 'regenstore edit PATH', or take the last good one from 'git log -p PATH'.",
     "newer-recipe": "Upgrade regenstore to read this recipe; until then it is left as it is.",
@@ -129,6 +131,7 @@ KINDS: dict[str, str] = {
     "conflict-markers": "Edit the recipe to resolve the conflict, then 'git add' it.",
     "bad-index": "Run 'git fsck' and 'git status'.",
     "bad-packet": "The program that called the filter does not speak Git's filter protocol, version 2.",
+    "bad-dataset": "Export it again, with --force in the same place.",
     "bad-declaration": "Correct the generator's table in regenstore.toml.",
     "git-failed": "Run the named git command by hand to see what is wrong.",
     # generation
