@@ -108,14 +108,18 @@ def _known(repository: Repository) -> Known:
 
 
 def _render(order: Order, media: Sequence[Medium], known: Known, progress: ConsoleProgress) -> Batch:
-    running: list[str] = []
+    running: set[str] = set()
+    ended: set[str] = set()
 
     def told(path: str, done: float) -> None:
+        if path in ended:
+            return
         if path not in running:
-            running.append(path)
+            running.add(path)
             progress.started(path, None)
         progress.advanced(path, done, "")
         if done >= 1.0:
+            ended.add(path)
             progress.finished(path, None)
 
     return render(order, media, known, told)
