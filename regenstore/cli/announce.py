@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ from regenstore.events.declaration import Notify, read_notify
 from regenstore.events.event import Event, Manifest
 from regenstore.events.outbox import Outbox
 from regenstore.objects.hashing import hash_blocks
-from regenstore.objects.ids import Digest
 from regenstore.refs.registration import own_store
 from regenstore.repository import Repository
 
@@ -48,20 +47,14 @@ def happened(repository: Repository, kind: str, data: Mapping[str, Any], manifes
 
 
 @contextmanager
-def announcing(
-    repository: Repository,
-    kind: str,
-    data: Mapping[str, Any],
-    manifest: Manifest,
-    evidence: Sequence[tuple[str, Digest]],
-) -> Iterator[None]:
-    """Keep an event of what the block does. ``evidence``: files with digests that are there exactly if it did,
-    for processes that die in it."""
+def announcing_dataset(repository: Repository, place: str) -> Iterator[None]:
+    """Keep an event of a dataset that the block writes or updates at a place, with its manifest."""
     notify = trusted_notify(repository)
-    if notify is None or kind not in notify.events:
+    if notify is None or "export-dataset" not in notify.events:
         yield
         return
-    with outbox_of(repository).announcing(_event(repository, kind, data, manifest), evidence):
+    event = _event(repository, "export-dataset", {"dataset": place})
+    with outbox_of(repository).announcing_change(event, place, "manifest.json"):
         yield
 
 
@@ -85,13 +78,13 @@ def announcing_sidecars(repository: Repository, batch: Batch) -> Iterator[None]:
         for file, digest, size in files
     ]
     outbox = outbox_of(repository)
-    event = _event(repository, "export-sidecar", {"files": len(rows)}, None)
+    event = _event(repository, "export-sidecar", {"files": len(rows)})
     event = event.with_manifest(outbox.put_manifest({"schema": "regenstore-sidecar-export/1", "files": rows}, event.id))
     with outbox.announcing(event, [(file.target, digest) for file, digest, _ in files]):
         yield
 
 
-def _event(repository: Repository, kind: str, data: Mapping[str, Any], manifest: Manifest | None) -> Event:
+def _event(repository: Repository, kind: str, data: Mapping[str, Any], manifest: Manifest | None = None) -> Event:
     return Event(kind, os.fsdecode(repository.location.top), time.time(), manifest, data)
 
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import click
 
+from regenstore.cli.announce import announcing_dataset
 from regenstore.cli.context import (
-    ConsoleProgress,
     emit_json,
     json_option,
     open_repository,
     show_text,
     worktree_paths,
 )
+from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import InvalidInput
 from regenstore.export.dataset import exporting, splits, trainers
 from regenstore.export.dataset.exporting import Order, Selected
@@ -92,7 +93,7 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
     if dry_run and plan.steps:
         _tell_dry(selected, selected.drops, len(plan.steps), None, as_json)
         return
-    with ConsoleProgress(len(plan.steps) + 2 * len(selected.chosen)) as progress:
+    with progress_for(as_json, len(plan.steps) + 2 * len(selected.chosen)) as progress:
         media = media_set.realise(selected.chosen, plan, progress)
 
         def told(path: str) -> None:
@@ -105,7 +106,7 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
                 _tell_dry(selected, found.drops, 0, outcome, as_json)
                 return
             linker = Linker(reflink=repository.settings.reflink)
-            with _alone(repository, order.out):
+            with _alone(repository, order.out), announcing_dataset(repository, order.out):
                 outcome = exporting.export(order, found, known, linker, told)
             _tell(order, selected, found, outcome, as_json)
 

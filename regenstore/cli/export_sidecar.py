@@ -19,6 +19,7 @@ from regenstore.cli.context import (
     size_text,
     worktree_paths,
 )
+from regenstore.cli.progress_lines import progress_for
 from regenstore.export.known import Known
 from regenstore.export.media_set import MediaSet, Medium, Tree
 from regenstore.export.sidecar import preview as previewing
@@ -76,7 +77,7 @@ def command(
     refuse_collisions(order, [os.fsdecode(each.path) for each in chosen])
     media_set = MediaSet(repository.store, repository.cache, repository.realiser)
     plan = media_set.plan(chosen, repository.settings.budget)
-    with ConsoleProgress(len(plan.steps) + len(chosen)) as progress:
+    with progress_for(as_json, len(plan.steps) + len(chosen)) as progress:
         media = media_set.realise(chosen, plan, progress)
         batch = _render(order, media, _known(repository), progress)
     if preview:
@@ -107,14 +108,18 @@ def _known(repository: Repository) -> Known:
 
 
 def _render(order: Order, media: Sequence[Medium], known: Known, progress: ConsoleProgress) -> Batch:
-    running: list[str] = []
+    running: set[str] = set()
+    ended: set[str] = set()
 
     def told(path: str, done: float) -> None:
+        if path in ended:
+            return
         if path not in running:
-            running.append(path)
+            running.add(path)
             progress.started(path, None)
         progress.advanced(path, done, "")
         if done >= 1.0:
+            ended.add(path)
             progress.finished(path, None)
 
     return render(order, media, known, told)

@@ -8,7 +8,6 @@ from dataclasses import replace
 import click
 
 from regenstore.cli.context import (
-    ConsoleProgress,
     emit_json,
     json_option,
     open_repository,
@@ -16,6 +15,7 @@ from regenstore.cli.context import (
     show_path,
     worktree_paths,
 )
+from regenstore.cli.progress_lines import progress_for
 from regenstore.tracked import hydrate
 
 
@@ -42,7 +42,7 @@ def command(paths: tuple[str, ...], jobs: int | None, no_generate: bool, dry_run
     if dry_run:
         _show(planned, as_json)
         return
-    with ConsoleProgress(len(planned.plan.steps)) as progress:
+    with progress_for(as_json, len(planned.plan.steps)) as progress:
         report = hydrate.get(bench, planned, progress)
     if as_json:
         failed = [{"path": show_path(p), "kind": e.kind, "message": e.message} for p, e in report.failed]

@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 
 import click
 
-from regenstore.cli.context import ConsoleProgress, emit_json, json_option, open_repository, show_path, worktree_paths
+from regenstore.cli.context import emit_json, json_option, open_repository, show_path, worktree_paths
+from regenstore.cli.progress_lines import progress_for
 from regenstore.tracked import proof
 from regenstore.tracked.proof import Verdict
 
@@ -59,7 +60,7 @@ def command(
             click.echo(f"would run {step.label}" + ("" if step.seconds is None else f", about {step.seconds:.3g} s"))
         return
     verdicts = []
-    with ConsoleProgress(len(plan.steps)) as progress:
+    with progress_for(as_json, len(plan.steps)) as progress:
         for verdict in proof.verify(bench, plan, progress):
             verdicts.append(verdict)
             if not as_json:

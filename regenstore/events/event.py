@@ -24,6 +24,13 @@ class Manifest:
     """Absolute."""
     digest: Digest
     size: int
+    member: str = ""
+    """Its name inside of the archive that ``path`` then is."""
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON has it."""
+        found = {"path": self.path, "digest": str(self.digest), "size": self.size}
+        return {**found, "member": self.member} if self.member else found
 
 
 @dataclass(frozen=True)
@@ -45,14 +52,13 @@ class Event:
 
     def to_bytes(self) -> bytes:
         """JSON in ASCII, one line: what receivers get."""
-        made = self.manifest
         fields = {
             "schema": SCHEMA,
             "id": self.id,
             "event": self.kind,
             "time": datetime.fromtimestamp(self.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "repository": self.repository,
-            "manifest": None if made is None else {"path": made.path, "digest": str(made.digest), "size": made.size},
+            "manifest": None if self.manifest is None else self.manifest.fields(),
             "data": dict(self.data),
         }
         return json.dumps(fields, ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"

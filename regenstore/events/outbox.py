@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -64,16 +65,30 @@ class Outbox:
     def announcing(self, event: Event, evidence: Evidence) -> Iterator[None]:
         """Keep an event around the block that makes it happen: told if the block succeeds, forgotten if it
         raises, and decided by ``evidence`` if the process dies in it. Raises StorageError."""
+        with self._prepared(event, {"files": [[file, str(digest)] for file, digest in evidence]}) as path:
+            yield
+            self._happened(path)
+
+    @contextmanager
+    def announcing_change(self, event: Event, place: str, member: str) -> Iterator[None]:
+        """Likewise for a block that writes or replaces a manifest: ``member`` of the folder or ZIP file ``place``.
+        Told with the new manifest, if there is one and it is not the one of before. Raises StorageError."""
+        before = _manifest(place, member)
+        old = None if before is None else str(before.digest)
+        with self._prepared(event, {"place": place, "member": member, "before": old}) as path:
+            yield
+            self._decide(path)
+
+    @contextmanager
+    def _prepared(self, event: Event, proof: Mapping[str, object]) -> Iterator[str]:
         path = self._path(event, _PREPARED)
-        line = json.dumps([[file, str(digest)] for file, digest in evidence]).encode() + b"\n"
-        held = self._write_locked(path, event.to_bytes() + line)
+        held = self._write_locked(path, event.to_bytes() + json.dumps(proof).encode() + b"\n")
         try:
             try:
-                yield
+                yield path
             except BaseException:
                 durable.unlink(path)
                 raise
-            self._happened(path)
         finally:
             os.close(held)
 
@@ -112,11 +127,32 @@ class Outbox:
                 raise
         return held
 
-    def _happened(self, path: str) -> None:
+    def _happened(self, path: str, manifest: Manifest | None = None) -> None:
         with open(path, "rb") as file:
             event = file.readline()
+        if manifest is not None:
+            event = json.dumps({**json.loads(event), "manifest": manifest.fields()}).encode("ascii") + b"\n"
         durable.write_file(path.removesuffix(_PREPARED) + _READY, event)
         durable.unlink(path)
+
+    def _decide(self, path: str) -> None:
+        """Keep a prepared event if what lies on the disk says that it happened, else let go of it."""
+        with open(path, "rb") as file:
+            file.readline()
+            line = file.readline()
+        try:
+            proof = json.loads(line)
+            if "files" in proof:
+                happened, manifest = _all_there(proof["files"]), None
+            else:
+                manifest = _manifest(str(proof["place"]), str(proof["member"]))
+                happened = manifest is not None and str(manifest.digest) != proof["before"]
+        except (ValueError, TypeError, KeyError):
+            happened, manifest = False, None
+        if happened:
+            self._happened(path, manifest)
+        else:
+            durable.unlink(path)
 
     # ------------------------------------------------------------------------------------------- clearing
 
@@ -136,13 +172,7 @@ class Outbox:
         try:
             if not lock(held) or not os.path.exists(path):
                 return  # its process lives, or has just finished it
-            with open(path, "rb") as file:
-                file.readline()
-                listed = file.readline()
-            if _holds(listed):
-                self._happened(path)
-            else:
-                durable.unlink(path)
+            self._decide(path)
         finally:
             os.close(held)
 
@@ -185,13 +215,25 @@ class Outbox:
         return done, None
 
 
-def _holds(listed: bytes) -> bool:
+def _all_there(files: Sequence[Sequence[str]]) -> bool:
     """Whether every file of the evidence is there as it was to be."""
     try:
-        evidence = [(str(path), str(digest)) for path, digest in json.loads(listed)]
-        return bool(evidence) and all(str(hash_file(path)[0]) == digest for path, digest in evidence)
-    except (OSError, ValueError, TypeError):
+        return bool(files) and all(str(hash_file(path)[0]) == digest for path, digest in files)
+    except OSError:
         return False
+
+
+def _manifest(place: str, member: str) -> Manifest | None:
+    """A file of a folder, or of a ZIP file; None where it is not there."""
+    try:
+        if os.path.isdir(place):
+            path = os.path.join(place, member)
+            return Manifest(path, *hash_file(path))
+        with zipfile.ZipFile(place) as archive:
+            data = archive.read(member)
+        return Manifest(place, hash_bytes(data), len(data), member)
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return None
 
 
 def lock(fd: int) -> bool:

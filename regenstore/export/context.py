@@ -140,6 +140,9 @@ LORA_PARAMS = ("loras", "lora", "lora_weights", "adapters")
 _LORA_NAME = ("name", "path", "file", "model", "adapter_name", "lora_name", "id")
 _LORA_WEIGHT = ("weight", "strength", "scale", "strength_model", "multiplier")
 
+_LONG = 12
+"""From so many characters on, a text is looked for inside of others, too."""
+
 NAMES = frozenset(entry.name for entry in TABLE if "*" not in entry.name)
 
 
@@ -178,23 +181,40 @@ def _matches(pattern: str, name: str) -> bool:
     return len(name) > len(head) + len(tail) and name.startswith(head) and name.endswith(tail)
 
 
+def named_by(found: Mapping[str, Value], word: str) -> set[str]:
+    """The names of a context that a word of a redaction means: whole, by their last word, or as a group, and
+    where generators keep the same."""
+    gone = {name for name in found if name == word or name.endswith("." + word) or name.startswith(word + ".")}
+    for common, places in COMMON_PARAMS.items():
+        if word in (common, common.partition(".")[2]) or word in places:
+            gone |= {common, *(f"gen.params.{place}" for place in places)} & found.keys()
+    return gone
+
+
 def redacted(found: Mapping[str, Value], redact: frozenset[str]) -> frozenset[str]:
-    """The names of a context that a redaction takes out: those given, whole or by their last word or as a
-    group, and every other one that holds the same text or list."""
-    if not redact:
-        return frozenset()
-    gone = {
-        name
-        for name in found
-        if any(name == word or name.endswith("." + word) or name.startswith(word + ".") for word in redact)
-    }
-    for word in redact:
-        for common, places in COMMON_PARAMS.items():
-            if word in (common, common.partition(".")[2]) or word in places:
-                gone |= {common, *(f"gen.params.{place}" for place in places)} & found.keys()
-    texts = {value for name in gone if isinstance(value := found[name], (str, tuple)) and value}
-    gone |= {name for name, value in found.items() if isinstance(value, (str, tuple)) and value in texts}
+    """The names of a context that a redaction takes out: those that it means, and every other one that tells
+    the same text."""
+    gone = {name for word in redact for name in named_by(found, word)}
+    secrets = {text for name in gone for text in _texts(found[name])}
+    gone |= {name for name, value in found.items() if any(_tells(text, secrets) for text in _texts(value))}
     return frozenset(gone)
+
+
+def _texts(value: Value) -> tuple[str, ...]:
+    """The texts in a value, without those that are no words."""
+    given = value if isinstance(value, tuple) else (value,)
+    return tuple(each for each in given if isinstance(each, str) and each.strip())
+
+
+def _tells(text: str, secrets: set[str]) -> bool:
+    """Whether a text is one of the secrets, or (a note, a workflow in JSON) has a longer one inside."""
+    if text in secrets:
+        return True
+    return any(
+        secret in text or any(json.dumps(secret, ensure_ascii=ascii)[1:-1] in text for ascii in (True, False))
+        for secret in secrets
+        if len(secret) >= _LONG
+    )
 
 
 # ------------------------------------------------------------------------------------------- groups

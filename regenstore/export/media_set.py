@@ -102,11 +102,13 @@ class Tree:
     def _at_index(self, arguments: Sequence[bytes]) -> Iterator[Chosen]:
         filtered = set(filter(None, self.git.output("ls-files", "-z", "--", ATTRIBUTE).split(b"\0")))
         oids = {path: oid for path, oid in self.index.oids().items() if path in filtered}
-        pending = self.pending.paths()
-        paths = matching(sorted({*oids, *pending}), arguments)
+        # New ones that were not added yet; what is pending for a path that is gone is nothing.
+        top = os.fsencode(self.git.cwd)
+        fresh = {path for path in self.pending.paths() if path not in oids and os.path.lexists(os.path.join(top, path))}
+        paths = matching(sorted({*oids, *fresh}), arguments)
         edited = set(filter(None, self.git.output("diff-files", "-z", "--name-only").split(b"\0"))) if paths else set()
         for path in paths:
-            if path in edited or path not in oids:
+            if path in edited or path in fresh:
                 # What lies there is meant, not what was added last.
                 yield Chosen(path, self.current(path))
                 continue
@@ -223,7 +225,10 @@ class MediaSet:
         if failed:
             label, error = failed[0]
             more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-            raise type(error)(error.kind, f"{label}: {error.message}{more}", hint=error.hint)
+            hint = error.hint
+            if error.kind == "content-missing" and by_label[label].blob is None:
+                hint = "It was edited here: 'git add' it first, so that the store holds it."
+            raise type(error)(error.kind, f"{label}: {error.message}{more}", hint=hint)
         return [made[os.fsdecode(each.path)] for each in chosen]
 
     @staticmethod

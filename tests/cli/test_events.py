@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -68,6 +69,31 @@ def test_an_export_is_told_with_its_manifest(film: Checkout, server: Receiver) -
     rows = check_manifest(event)["files"]
     assert {os.path.basename(row["path"]) for row in rows} == {"sea.png", "sea.xmp"}
     assert waiting(film) == []
+
+
+def test_a_dataset_is_told_with_its_manifest(film: Checkout, server: Receiver) -> None:
+    declare(film, f'webhook = "{server.address}"')
+    film.regenstore("export", "dataset", "../clips", "plates", "--trainer", "none")
+    (event,) = server.seen
+    manifest = film.path.parent / "clips/manifest.json"
+    assert event["event"] == "export-dataset"
+    assert event["manifest"]["path"] == str(manifest)
+    assert event["manifest"]["digest"] == str(hash_bytes(manifest.read_bytes()))
+    film.regenstore("export", "dataset", "../clips", "plates", "--trainer", "none", "--update")
+    assert server.seen == [event]  # nothing changed
+
+
+def test_progress_comes_as_lines(film: Checkout) -> None:
+    film.regenstore("new", "plates/two.png", "-g", "procedural.image", "-p", "prompt=two", *SMALL)
+    film.commit("two")
+    film.regenstore("drop", "plates")
+    shutil.rmtree(film.path / ".git/regenstore")
+    done = film.run("regenstore", "export", "sidecar", "plates", "--to", "out", "--json")
+    assert json.loads(done.stdout)["type"] == "regenstore.export-sidecar"
+    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith(b"{")]
+    assert {line["type"] for line in lines} == {"regenstore.progress"}
+    told = {(line["what"], line["item"]) for line in lines}
+    assert told >= {(what, f"plates/{name}.png") for what in ("started", "finished") for name in ("sea", "two")}
 
 
 def test_a_refused_export_is_told_to_nobody(film: Checkout, server: Receiver) -> None:

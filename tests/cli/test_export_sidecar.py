@@ -120,6 +120,25 @@ def test_embedding_needs_a_folder_and_leaves_store_and_worktree_alone(gallery: C
     gallery.regenstore("fsck")
 
 
+def test_a_slip_in_what_to_redact_is_refused(gallery: Checkout) -> None:
+    said = export(gallery, "plates", "--redact", "promt", code=2)
+    assert "did you mean 'prompt'" in said
+    assert not list(gallery.path.rglob("*.xmp"))
+
+
+def test_what_was_edited_and_what_is_gone(gallery: Checkout) -> None:
+    gallery.regenstore("new", "plates/other.png", "-g", "procedural.image", "-p", "prompt=x", *SMALL)
+    export(gallery, "plates/other.png")  # not added yet
+    os.unlink(gallery.path / "plates/other.png")
+    gallery.write("plates/sea.png", gallery.read("plates/sea.png") + b"painted over")
+    said = export(gallery, "plates", code=3)
+    assert "'git add' it first" in said
+    gallery.git("add", "plates/sea.png")
+    export(gallery, "plates")
+    assert b"regen:edited_from" not in gallery.read("plates/sea.xmp")
+    assert b"<regen:seed>" not in gallery.read("plates/sea.xmp")  # no recipe made these bytes
+
+
 def test_a_hostile_prompt_goes_all_the_way(gallery: Checkout) -> None:
     prompt = HOSTILE.replace("\x00", "")  # no argument has one
     gallery.regenstore("set", "plates/sea.png", f"prompt={prompt}")

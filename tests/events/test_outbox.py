@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,47 @@ def test_manifests_are_kept_while_their_event_waits(tmp_path: Path):
     outbox.delivered(path)
     outbox.settle()
     assert not os.path.exists(manifest.path)
+
+
+CHANGING = """
+import os, signal, sys, zipfile
+from regenstore.events.event import Event
+from regenstore.events.outbox import Outbox
+root, place, when = sys.argv[1:]
+with Outbox(root).announcing_change(Event("export-dataset", "/film", 1.0), place, "manifest.json"):
+    if when == "after" and place.endswith(".zip"):
+        with zipfile.ZipFile(place, "w") as archive:
+            archive.writestr("manifest.json", b"new")
+    elif when == "after":
+        os.makedirs(place, exist_ok=True)
+        open(place + "/manifest.json", "wb").write(b"new")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("before", [None, b"old", b"new"])
+@pytest.mark.parametrize("name", ["clips", "clips.zip"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_while_a_manifest_changes(tmp_path: Path, before: bytes | None, name: str, when: str):
+    place = tmp_path / name
+    if before is not None and name == "clips":
+        place.mkdir()
+        (place / "manifest.json").write_bytes(before)
+    elif before is not None:
+        with zipfile.ZipFile(place, "w") as archive:
+            archive.writestr("manifest.json", before)
+    subprocess.run([sys.executable, "-c", CHANGING, str(tmp_path), str(place), when], check=False)
+    outbox = Outbox(str(tmp_path))
+    assert not outbox.empty
+    outbox.settle()
+    events = [json.loads(outbox.read(path)) for path in outbox.waiting()]
+    if when == "before" or before == b"new":
+        assert events == []
+        return
+    (event,) = events
+    assert (event["manifest"]["digest"], event["manifest"]["size"]) == (str(hash_bytes(b"new")), 3)
+    wanted = str(place) if name == "clips.zip" else str(place / "manifest.json")
+    assert (event["manifest"]["path"], event["manifest"].get("member")) == (
+        wanted,
+        "manifest.json" if name == "clips.zip" else None,
+    )

@@ -69,6 +69,12 @@ def test_redaction_takes_out_the_text_wherever_it_is():
     gone = redacted(made.fields, frozenset({"prompt", "writer"}))
     assert gone >= {"gen.prompt", "gen.params.prompt", "gen.params.caption", "about.note", "about.writer"}
     assert "gen.negative_prompt" not in gone
+    inside = clip(
+        prompt='a "quoted" prömpt\nof two lines', params={"graph": {"6": {"text": 'a "quoted" prömpt\nof two lines'}}}
+    )
+    assert "gen.params.graph.6.text" in redacted(inside.fields, frozenset({"prompt"}))
+    nested = clip(prompt='a "quoted" prömpt\nof two', params={"graph": [{"text": 'say: a "quoted" prömpt\nof two'}]})
+    assert "gen.params.graph" in redacted(nested.fields, frozenset({"prompt"}))
     hidden = clip(prompt=secret, about={"note": secret}, redact=frozenset({"prompt"}))
     assert secret not in repr(dict(hidden.fields))
     assert hidden.redacted >= {"gen.prompt", "about.note"}

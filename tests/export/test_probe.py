@@ -69,6 +69,7 @@ def test_what_container_and_decoder_say_is_kept_apart(golden_file):
     assert video.color == Color(1, 1, 1, False)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", GOLDEN)
 def test_mediainfo_agrees(name, golden_file):
     oracle = pytest.importorskip("pymediainfo", reason="pymediainfo is not installed").MediaInfo

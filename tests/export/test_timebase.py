@@ -36,6 +36,7 @@ def test_times_and_back(rate, drop):
         assert round(rounded * rate) == frame
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("rate", "drop"), EVERY)
 def test_the_timecode_package_agrees(rate, drop):
     oracle = pytest.importorskip("timecode", reason="PyPI's timecode is not installed").Timecode

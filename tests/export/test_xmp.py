@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from fractions import Fraction
+from xml.etree import ElementTree
 
 import pytest
 
@@ -65,6 +66,7 @@ def exempi():
     return parsed
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("drop", [False, True])
 def test_rates_and_timecode_in_adobes_words(rate, drop, exempi):
@@ -85,6 +87,7 @@ def test_rates_and_timecode_in_adobes_words(rate, drop, exempi):
         assert form.startswith(str(rate if rate.denominator == 1 else int(float(rate) * 1000) // 10)[:2])
 
 
+@pytest.mark.heavy
 def test_exiftool_reads_every_field(exiftool):
     made = clip(timecode="01:00:00:00", color=REC709, audio=True, about={"characters": ["Ann", "Bo"], "rating": 4})
     found = exiftool(rendered(made).data, "-validate", "-all")
@@ -105,6 +108,14 @@ def test_exiftool_reads_every_field(exiftool):
     assert found["XMP-iptcExt:DigitalSourceType"].startswith(("http", "Trained"))
 
 
+@pytest.mark.parametrize("prompt", [HOSTILE, LONG, "tab\tand\r\nlines\rend"])
+def test_a_hostile_prompt_survives_the_standard_librarys_parser(prompt):
+    read = ElementTree.fromstring(rendered(clip(prompt=prompt)).data)
+    legal = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]", "�", prompt)
+    assert [each.text for each in read.iter(f"{{{NAMESPACES['regen']}}}prompt")] == [legal]
+
+
+@pytest.mark.heavy
 @pytest.mark.parametrize("prompt", [HOSTILE, LONG, "x" * 20_000, "plain", "‮ bidi ‬", "tab\tand\r\nlines\rend"])
 def test_a_hostile_prompt_comes_back_exactly_or_visibly_replaced(prompt, exempi):
     file = rendered(clip(prompt=prompt))
@@ -115,6 +126,7 @@ def test_a_hostile_prompt_comes_back_exactly_or_visibly_replaced(prompt, exempi)
     assert shown(file)["regen:prompt"].status == ("ok" if legal == prompt else "sanitised")
 
 
+@pytest.mark.heavy
 def test_the_parsers_refuse_what_is_no_xmp(exiftool, exempi):
     from libxmp import XMPError
 
@@ -142,6 +154,7 @@ def test_sixteen_frames_a_second_have_no_timecode_and_say_why():
     assert any("no timecode at 16.000" in warning for warning in file.warnings)
 
 
+@pytest.mark.heavy
 def test_markers_are_frame_counts_in_the_tracks_own_rate(exempi):
     columns = {"black": [1.0] * 12 + [0.0] * 84, "face_confidence": [float("nan")] * 90 + [0.31] * 6}
     meta = exempi(rendered(clip(rate="24000/1001", columns=columns)).data)

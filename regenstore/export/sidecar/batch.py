@@ -14,7 +14,7 @@ from regenstore.export.media_set import Medium
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.clips import doubts, make_clip
 from regenstore.export.sidecar.fill import fill
-from regenstore.export.sidecar.template import Output, Template
+from regenstore.export.sidecar.template import Output, Template, near
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Sibling, Writer, named
 from regenstore.media.embed import EMBEDDABLE, embedded
 
@@ -149,7 +149,11 @@ def render(order: Order, media: Sequence[Medium], known: Known, told: Told) -> B
     if order.to is None and (order.copy or order.embed):
         raise InvalidInput("bad-export", "copies of media need a folder to go to: --to DIR")
     batch = Batch()
-    clips = [_clip(order, medium, known, told) for medium in media]
+    clips = []
+    for medium in media:
+        clips.append(_clip(order, medium, known, told))
+        told(medium.path, 1.0)
+    _refuse_unknown(order.redact, clips)
     for clip in clips:
         batch.warnings += [f"{clip.medium.path}: {doubt}" for doubt in doubts(clip)]
         if not (order.copy or order.embed) and order.templates and not _lies_there(clip):
@@ -176,6 +180,14 @@ def render(order: Order, media: Sequence[Medium], known: Known, told: Told) -> B
         raise InvalidInput("bad-export", f"there is nothing to write{reasons}")
     _refuse_double(order, batch)
     return batch
+
+
+def _refuse_unknown(redact: Iterable[str], clips: Sequence[Clip]) -> None:
+    """A word to redact that means nothing is a slip of the pen, and would give away what it was meant for."""
+    for word in redact:
+        if clips and not any(context.named_by(clip.fields, word) for clip in clips):
+            names = sorted({part for name in clips[0].fields for part in (name, name.rpartition(".")[2])})
+            raise InvalidInput("bad-export", f"there is no field '{word}' to redact{near(word, names)}")
 
 
 def _clip(order: Order, medium: Medium, known: Known, told: Told) -> Clip:

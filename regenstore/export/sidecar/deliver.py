@@ -9,10 +9,11 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.sidecar.batch import Batch, PlannedFile
-from regenstore.objects.durable import storage_errors
+from regenstore.objects import durable
 from regenstore.worktree.link import Linker
 
 STAGE = ".regenstore-export-"
@@ -73,7 +74,7 @@ def deliver(
         more = f"\n  and {len(other) - 10} more" if len(other) > 10 else ""
         raise Conflict("exists", f"these are there already, with other contents:{listed}{more}")
     due = [file for file in batch.files if file not in same]
-    with storage_errors(base):
+    with durable.storage_errors(base):
         _write(due, base, linker or Linker())
     return Delivered(tuple(file.target for file in due), tuple(file.target for file in same))
 
@@ -133,7 +134,7 @@ def _fill(file: PlannedFile, temp: str, linker: Linker) -> None:
 
 def _move(pairs: Sequence[tuple[str, str]], stage: str) -> None:
     """Rename everything into place; if one fails, undo those before it."""
-    undo: list[Callable[[], None]] = []
+    undo: list[Callable[[], object]] = []
     made: list[str] = []
     try:
         for number, (temp, target) in enumerate(pairs):
@@ -141,9 +142,9 @@ def _move(pairs: Sequence[tuple[str, str]], stage: str) -> None:
             kept = os.path.join(stage, f"old-{number}")
             if os.path.lexists(target):
                 os.rename(target, kept)
-                undo.append(lambda kept=kept, target=target: os.replace(kept, target))  # type: ignore[misc]
+                undo.append(partial(os.replace, kept, target))
             else:
-                undo.append(lambda target=target: os.unlink(target) if os.path.lexists(target) else None)  # type: ignore[misc]
+                undo.append(partial(durable.unlink, target))
             os.rename(temp, target)
     except BaseException:
         for step in reversed(undo):

@@ -22,8 +22,11 @@ def limit() -> None:
     """Put the limits on this process. Raises ImportError where the system has none."""
     import resource  # POSIX only
 
-    with open("/proc/self/statm", encoding="ascii") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        used = 1 << 30  # no Linux
     for what, most in (
         (resource.RLIMIT_AS, used + MEMORY),
         (resource.RLIMIT_CPU, SECONDS),

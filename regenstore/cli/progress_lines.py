@@ -1,0 +1,54 @@
+"""Progress for programs: with ``--json``, one JSON record per line on standard error; the result stays alone on
+standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from regenstore.cli.context import ConsoleProgress
+from regenstore.errors import RegenstoreError
+
+PAUSE = 0.5
+"""Seconds between two lines on how far one item is."""
+
+
+class ProgressLines(ConsoleProgress):
+    """The same calls, as lines: each item's start, its progress now and then, its end. May be told from any
+    thread."""
+
+    def __init__(self, total: int = 1) -> None:
+        super().__init__(total)
+        self._done = 0
+        self._told: dict[str, float] = {}
+
+    def __enter__(self) -> ProgressLines:
+        return self
+
+    def started(self, label: str, seconds: float | None) -> None:
+        with self._lock:
+            self._told[label] = time.monotonic()
+            self._tell("started", label, seconds=seconds)
+
+    def advanced(self, label: str, fraction: float, note: str) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if now - self._told.get(label, 0.0) >= PAUSE:
+                self._told[label] = now
+                self._tell("advanced", label, fraction=round(fraction, 4), note=note)
+
+    def finished(self, label: str, error: RegenstoreError | None) -> None:
+        with self._lock:
+            self._done += 1
+            self._tell("finished", label, error=None if error is None else error.kind)
+
+    def _tell(self, what: str, label: str, **more: object) -> None:
+        fields = {"type": "regenstore.progress", "version": 1, "what": what, "item": label}
+        counts = {"done": self._done, "total": max(self._total, self._done)}
+        print(json.dumps({**fields, **counts, **more}, ensure_ascii=True), file=sys.stderr, flush=True)
+
+
+def progress_for(as_json: bool, total: int) -> ConsoleProgress:
+    """Bars for people, lines for programs."""
+    return ProgressLines(total) if as_json else ConsoleProgress(total)
