@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from regenstore.errors import InvalidInput
 from regenstore.export.dataset import manifest as manifests
-from regenstore.export.dataset.layouts import open_sink
+from regenstore.export.dataset.layouts import finish_interrupted, open_sink
 from regenstore.export.dataset.manifest import Manifest
 from regenstore.export.dataset.selection import Condition, Limits, conditions
-from regenstore.export.dataset.sinks import recover, refuse_occupied
+from regenstore.export.dataset.sinks import refuse_occupied
 from regenstore.export.dataset.splits import SPLITS, Division, Rules, divide
 from regenstore.export.dataset.survey import KINDS, Drops, Survey, early
 from regenstore.export.dataset.writing import Cropped, Form, Outcome, Writer
@@ -132,7 +132,7 @@ def previous_of(order: Order) -> Manifest | None:
     (``bad-export``) for another layout, FormatError (``bad-dataset``).
     """
     if os.path.lexists(order.out):
-        recover(order.out)
+        finish_interrupted(order.out)
     there = os.path.lexists(order.out) and not (os.path.isdir(order.out) and not os.listdir(order.out))
     if not order.update or not there:
         refuse_occupied(order.out, force=order.force, is_dataset=manifests.is_dataset(order.out))
@@ -186,7 +186,7 @@ def export(
     previous = previous_of(order)
     writer = writer_of(order, found, known, previous, cropped)
     replace = order.force and os.path.lexists(order.out)
-    with open_sink(order.out, order.layout, linker, previous, replace=replace) as sink:
+    with open_sink(order.out, order.layout, linker, fresh=previous is None, replace=replace) as sink:
         outcome = writer.compare(sink.intact)
         if previous is not None and not outcome.differs and _alike(previous, outcome.manifest):
             outcome.manifest = previous
