@@ -146,7 +146,7 @@ def previous_of(order: Order) -> Manifest | None:
 def kind_of(found: Survey, previous: Manifest | None) -> str:
     """The one kind of media of the samples. Raises InvalidInput (``bad-export``) for several, and for none."""
     kinds = sorted({kind(sample.medium.media_type) for sample in found.samples})
-    if not kinds and previous is None:
+    if not kinds:
         raise InvalidInput(
             "bad-export", "no sample is left to export", hint="--dry-run says what each condition dropped."
         )
@@ -155,10 +155,9 @@ def kind_of(found: Survey, previous: Manifest | None) -> str:
             "bad-export", f"loaders read one kind of media per dataset, and these are {' and '.join(kinds)}",
             hint="Choose one with --kind, and export the other one into a dataset of its own.",
         )  # fmt: skip
-    kept = kinds[0] if kinds else previous.kind if previous else ""
-    if previous is not None and previous.kind != kept:
-        raise InvalidInput("bad-export", f"the dataset holds {previous.kind} samples, and these are {kept}")
-    return kept
+    if previous is not None and previous.kind != kinds[0]:
+        raise InvalidInput("bad-export", f"the dataset holds {previous.kind} samples, and these are {kinds[0]}")
+    return kinds[0]
 
 
 def writer_of(

@@ -30,6 +30,7 @@ IN_PLACE = 1 << 30
 DEAD = 0.3
 """Share of an archive that no member uses any more, from which on it is written anew."""
 _TEXTS = (".txt", ".json", ".jsonl", ".csv", ".md", ".toml", ".yaml")
+_SIDECARS = "sidecars.zip"
 _JOURNAL = ".regenstore-journal"
 _HEADER = struct.Struct("<26xHH")
 _BLOCK = 1 << 20
@@ -194,7 +195,12 @@ class ZipSink:
 
 
 class SplitZipSink:
-    """``train.zip`` and the others, each with its own table; everything else beside them in the folder."""
+    """``train.zip`` and the others, each with its own table; captions and JSON in ``sidecars.zip``; everything else
+    beside them in the folder.
+
+    ``datasets`` takes an archive for what most of its members are: with a caption and a JSON beside each medium it
+    would take them for texts.
+    """
 
     def __init__(self, folder: FolderSink, linker: Linker) -> None:
         self._folder = folder
@@ -203,32 +209,40 @@ class SplitZipSink:
         self._sizes: dict[str, dict[str, int]] = {}
         self._left: dict[str, set[str]] = {}
 
-    def _archive(self, split: str) -> Archive:
-        if split not in self._open:
-            path, old = self._folder.path(f"{split}.zip"), os.path.join(self._folder.out, f"{split}.zip")
+    @staticmethod
+    def _route(name: str) -> tuple[str, str]:
+        """Archive and member of a file; no archive for what lies beside them."""
+        split, _, inner = name.partition("/")
+        if split not in SPLITS:
+            return "", name
+        return (_SIDECARS, name) if name.endswith((".txt", ".json")) else (f"{split}.zip", inner)
+
+    def _archive(self, name: str) -> Archive:
+        if name not in self._open:
+            path, old = self._folder.path(name), os.path.join(self._folder.out, name)
             if self._folder.changing and os.path.exists(old):
                 copy(old, path, self._linker)
-            self._open[split] = Archive(path)
-        return self._open[split]
+            self._open[name] = Archive(path)
+        return self._open[name]
 
     def put_bytes(self, name: str, data: bytes) -> Stored:
-        split, _, inner = name.partition("/")
-        if split not in SPLITS:
+        archive, member = self._route(name)
+        if not archive:
             return self._folder.put_bytes(name, data)
         with durable.storage_errors(name):
-            self._archive(split).add_bytes(inner, data)
-        return Stored(inner, len(data), str(hash_bytes(data)), f"{split}.zip")
+            self._archive(archive).add_bytes(member, data)
+        return Stored(member, len(data), str(hash_bytes(data)), archive)
 
     def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
-        split, _, inner = name.partition("/")
-        if split not in SPLITS:
+        archive, member = self._route(name)
+        if not archive:
             return self._folder.put_file(name, source, size, digest)
         with durable.storage_errors(name):
-            self._archive(split).add_file(inner, source, size)
-        return Stored(inner, size, str(digest), f"{split}.zip")
+            self._archive(archive).add_file(member, source, size)
+        return Stored(member, size, str(digest), archive)
 
     def put_made(self, name: str, make: Callable[[str], object]) -> Stored:
-        if name.partition("/")[0] not in SPLITS:
+        if not self._route(name)[0]:
             return self._folder.put_made(name, make)
         with made_in(self._folder.stage, make) as (path, digest, size):
             return self.put_file(name, path, size, digest)
@@ -237,7 +251,7 @@ class SplitZipSink:
         if stored.inside is None:
             self._folder.remove(stored)
         else:
-            self._left.setdefault(stored.inside.removesuffix(".zip"), set()).add(stored.path)
+            self._left.setdefault(stored.inside, set()).add(stored.path)
 
     def intact(self, stored: Stored) -> bool:
         if stored.inside is None:
@@ -251,13 +265,14 @@ class SplitZipSink:
         return self._sizes[stored.inside].get(stored.path) == stored.size
 
     def commit(self) -> None:
-        for split, names in self._left.items():
-            if split not in self._open:  # nothing was put into it, not even a table: the split leaves
-                self._folder.remove(Stored(f"{split}.zip", 0, ""))
-                continue
-            for name in sorted(names):
-                self._open[split].remove(name)
         with durable.storage_errors(self._folder.out):
+            for archive_name, names in self._left.items():
+                if archive_name != _SIDECARS and archive_name not in self._open:
+                    # Nothing was put into it, not even a table: the split leaves.
+                    self._folder.remove(Stored(archive_name, 0, ""))
+                    continue
+                for name in sorted(names):
+                    self._archive(archive_name).remove(name)
             for archive in self._open.values():
                 archive.close()
         self._folder.commit()
