@@ -123,6 +123,7 @@ KINDS: dict[str, str] = {
     "store-unwritable": "Check owner and permissions of the store.",
     "store-damaged": "Move the damaged file away and run 'regenstore get'.",
     "io-error": "Look at the system's log for the disk; nothing was half-written.",
+    "notify-failed": "Nothing is lost: the next command tries again, 'regenstore events --deliver' does so now.",
     # format
     "bad-recipe": "Run 'regenstore edit PATH', or take the last good one from 'git log -p PATH'.",
     "newer-recipe": "Upgrade regenstore to read this recipe; until then it is left as it is.",

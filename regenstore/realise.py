@@ -54,6 +54,8 @@ class Realiser(Planner):
         self.executor = executor
         self._clock = clock
         self._checked: dict[str, tuple[int, int, int]] = {}
+        self.made: list[tuple[str, Result]] = []
+        """What was generated, not found: the label and what the run gave."""
 
     def run(self, plan: Plan, progress: Progress, limit: float | None = None) -> Iterator[Outcome]:
         """Do what the plan says and give each want's outcome as it is decided, what is present first.
@@ -184,6 +186,7 @@ class Realiser(Planner):
                 shutil.rmtree(outdir, ignore_errors=True)
             with self._lock:
                 self._cache.end_run(run, "done")
+                self.made.append((step.label, result))
             return result
 
     def _generate(

@@ -28,6 +28,7 @@ ROWS = [
     {"repository"},
     {"config"},
     {"gc", "export", "gitfilter", "tracked", "evolve", "doctor", "githooks"},
+    {"events"},
     {"proof"},
     {"realise"},
     {"planning"},

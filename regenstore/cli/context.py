@@ -15,7 +15,9 @@ import click
 
 from regenstore.config import GitEnvironment
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError
+from regenstore.events.outbox import Outbox
 from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.refs.registration import own_store
 from regenstore.repository import Repository
 from regenstore.worktree.paths import from_user
 from regenstore.worktree.place import recover
@@ -30,7 +32,19 @@ def open_repository() -> Repository:
     running = click.get_current_context(silent=True)
     if running is not None:
         running.call_on_close(repository.close)
+        if running.info_name not in ("hook", "events"):  # Git waits for its hooks; the other one delivers by itself
+            running.call_on_close(lambda: _deliver_events(repository))
     return repository
+
+
+def _deliver_events(repository: Repository) -> None:
+    """Tell a pipeline what this command had generated, and what earlier ones left. Nearly always there is nothing."""
+    realiser = repository.__dict__.get("realiser")
+    if (realiser is None or not realiser.made) and Outbox(own_store(repository.location.common_dir)).empty:
+        return
+    from regenstore.cli.announce import deliver_at_end  # slow to import
+
+    deliver_at_end(repository)
 
 
 def worktree_path(repository: Repository, argument: str) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from regenstore.cli.announce import announcing_sidecars
 from regenstore.cli.context import (
     ConsoleProgress,
     emit_json,
@@ -83,7 +84,8 @@ def command(
         return
     base = order.to if order.to is not None else order.top
     linker = Linker(reflink=repository.settings.reflink)
-    done = deliver(batch, base=base, protected=_protected(repository), force=force, linker=linker)
+    with announcing_sidecars(repository, batch):
+        done = deliver(batch, base=base, protected=_protected(repository), force=force, linker=linker)
     _report(batch, done.written, done.unchanged, as_json)
 
 

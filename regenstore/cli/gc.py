@@ -9,13 +9,17 @@ from collections.abc import Sequence
 import click
 
 from regenstore import config
+from regenstore.cli.announce import happened
 from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
 from regenstore.errors import Conflict, InvalidInput, NotFound, TrustRequired
+from regenstore.events.event import Manifest
 from regenstore.gc import auto
 from regenstore.gc.collect import Report
 from regenstore.gc.plan import Item, Plan, Wish
 from regenstore.gc.policy import bytes_to_free
 from regenstore.gc.usage import content_bytes
+from regenstore.objects import evicted
+from regenstore.objects.hashing import hash_file
 from regenstore.proof.rules import RULES
 from regenstore.refs import holders
 from regenstore.repository import Repository
@@ -104,6 +108,7 @@ def command(
     if not yes and not plan.empty:
         _ask(plan, as_json)
     report = repository.collector.execute(plan)
+    _announce(repository, report)
     if as_json:
         emit_json("gc", {"plan": plan.fields(), "done": report.fields()})
     else:
@@ -138,6 +143,17 @@ def _by_itself(repository: Repository) -> None:
         auto.collect(repository.collector, cap, repository.settings.grace)
     except Conflict:
         return  # another gc is at work, which will do
+
+
+def _announce(repository: Repository, report: Report) -> None:
+    taken = bool(report.evicted or report.discarded)
+    if not (taken or report.restored or report.purged):
+        return
+    manifest = None
+    if taken:
+        path = evicted.manifest_path(repository.store.root, report.run)
+        manifest = Manifest(path, *hash_file(path))
+    happened(repository, "gc", report.fields(), manifest)
 
 
 # ------------------------------------------------------------------------------------------- for people

@@ -37,6 +37,7 @@ COMMANDS = {
     "why": "Why a medium is kept, or may be evicted.",
     "export": "Write sidecars for other programs, and datasets.",
     "template": "List, show, make and check the templates of sidecars.",
+    "events": "What a pipeline is still to be told, and telling it now.",
     "generators": "List generators, or show one with its parameters.",
     "trust": "Approve the generators that this repository declares.",
     "clone": "Clone a repository, media included.",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
+from typing import NamedTuple
 
 import click
 
 from regenstore.cli.context import open_repository
 from regenstore.errors import NotFound, TrustRequired
+from regenstore.events.declaration import NAME as NOTIFY
+from regenstore.events.declaration import read_notify
 from regenstore.generators.registry import describe_files
 from regenstore.generators.trust import Approval
+from regenstore.repository import Repository
 
 
 @click.command()
@@ -17,7 +22,7 @@ from regenstore.generators.trust import Approval
 @click.option("--yes", "-y", is_flag=True, help="Approve without asking, for scripts.")
 @click.option("--revoke", is_flag=True, help="Take the approval of NAMES back.")
 def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
-    """Approve the generators that this repository declares in regenstore.toml: all, or NAMES.
+    """Approve what this repository declares in regenstore.toml: generators, and whom to notify; all, or NAMES.
 
     Shows what would run. The approval is yours, is kept in your own configuration, and ends when the
     definition or a file that it names changes.
@@ -28,26 +33,49 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
       regenstore trust voice --yes
       regenstore trust --revoke voice
     """
-    registry = open_repository().registry
+    repository = open_repository()
+    record = repository.registry.trust
     if revoke:
         for name in names:
-            click.echo(f"{name}: {registry.trust.revoke(name)} approvals taken back")
+            click.echo(f"{name}: {record.revoke(name)} approvals taken back")
         return
-    declared = registry.declared
+    declared = _declared(repository)
     for name in names:
         if name not in declared:
             raise NotFound("no-such-generator", f"this repository declares no generator '{name}'")
-    approved = registry.trust.approvals()
+    approved = record.approvals()
     asked = [declared[name] for name in names or declared if declared[name].hash not in approved]
     if not asked:
         click.echo("Nothing to approve" if declared else "This repository declares no generators")
         return
     for found in asked:
-        click.echo(f"{found.declaration.name}, version {found.declaration.version}")
-        for line in describe_files(found):
+        click.echo(found.title)
+        for line in found.lines:
             click.echo(f"  {line}")
     if not yes and not click.confirm("Let these run on your machine?", default=False):
         raise TrustRequired("untrusted-generator", "nothing was approved", hint="")
     for found in asked:
-        registry.trust.approve(Approval(found.hash, found.declaration.name, time.time()))
-        click.echo(f"Trusted {found.declaration.name}")
+        record.approve(Approval(found.hash, found.name, time.time()))
+        click.echo(f"Trusted {found.name}")
+
+
+class _Declared(NamedTuple):
+    """Something that the user may approve."""
+
+    name: str
+    hash: str
+    title: str
+    lines: list[str]
+
+
+def _declared(repository: Repository) -> dict[str, _Declared]:
+    """The generators that the repository declares, and whom it wants told of events."""
+    found = {
+        name: _Declared(name, each.hash, f"{name}, version {each.declaration.version}", describe_files(each))
+        for name, each in repository.registry.declared.items()
+    }
+    notify = read_notify(os.fsdecode(repository.location.top))
+    if notify is not None:
+        title = f"{NOTIFY}: told of what regenstore does here"
+        found[NOTIFY] = _Declared(NOTIFY, notify.hash, title, notify.describe())
+    return found

@@ -80,8 +80,8 @@ class DeclaredGenerator:
     hash: str
 
 
-def read_declared(top: str) -> dict[str, DeclaredGenerator]:
-    """The generators declared at a worktree's top; raises FormatError (``bad-declaration``)."""
+def read_file(top: str) -> dict[str, Any]:
+    """What the file at a worktree's top says, empty without one; raises FormatError (``bad-declaration``)."""
     path = os.path.join(top, FILE)
     try:
         with open(path, "rb") as file:
@@ -91,9 +91,14 @@ def read_declared(top: str) -> dict[str, DeclaredGenerator]:
     if len(data) > _MAX_FILE:
         raise FormatError("bad-declaration", f"{FILE} has over {_MAX_FILE} bytes")
     try:
-        table = tomllib.loads(data.decode()).get("generators", {})
+        return tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise FormatError("bad-declaration", f"{FILE} is not valid TOML: {error}") from None
+
+
+def read_declared(top: str) -> dict[str, DeclaredGenerator]:
+    """The generators declared at a worktree's top; raises FormatError (``bad-declaration``)."""
+    table = read_file(top).get("generators", {})
     if not isinstance(table, dict):
         raise FormatError("bad-declaration", f"'generators' in {FILE} is no table")
     return {name: _declared(top, name, value) for name, value in table.items()}
@@ -107,14 +112,9 @@ def _declared(top: str, name: str, value: object) -> DeclaredGenerator:
         where = ".".join(str(part) for part in ("generators", name, *first["loc"]))
         why = first["msg"].removeprefix("Value error, ")
         raise FormatError("bad-declaration", f"{FILE}: {where}: {why}") from None
-    argv, files = _resolve(top, definition.command)
-    material: dict[str, Any] = {
-        "name": name,
-        "definition": _plain(value),
-        "files": dict(files),
-    }
+    argv, files = resolve(top, definition.command)
     try:
-        hashed = blake3(canonical.encode_value(material), derive_key_context=_HASH_CONTEXT).hexdigest()
+        hashed = hash_of({"name": name, "definition": value, "files": dict(files)}, _HASH_CONTEXT)
     except RegenstoreError as error:
         raise FormatError("bad-declaration", f"{FILE}: generators.{name}: {error.message}") from None
     cost = None if definition.seconds is None else Cost(definition.seconds)
@@ -135,6 +135,12 @@ def _declared(top: str, name: str, value: object) -> DeclaredGenerator:
     return DeclaredGenerator(declaration, argv, files, hashed)
 
 
+def hash_of(material: Mapping[str, Any], context: str) -> str:
+    """What trust is bound to: the hash of a definition with the files that it names. Raises a RegenstoreError
+    for what has no canonical encoding."""
+    return blake3(canonical.encode_value(_plain(material)), derive_key_context=context).hexdigest()
+
+
 def _plain(value: object) -> Any:
     """A definition as the canonical encoding takes it."""
     if isinstance(value, Mapping):
@@ -142,7 +148,7 @@ def _plain(value: object) -> Any:
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _resolve(top: str, command: list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+def resolve(top: str, command: list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
     """The argument list with programs and files of the worktree as absolute paths, and those files' digests.
 
     An argument with a placeholder is never a file. A name with a slash is looked up in the worktree, the

@@ -55,7 +55,12 @@ def write(root: str, run: str, records: Iterable[Evicted]) -> None:
     with durable.storage_errors(folder):
         durable.make_folder(folder)
     lines = "".join(json.dumps(_fields(record), sort_keys=True) + "\n" for record in records)
-    durable.write_file(f"{folder}/{run}{_SUFFIX}", lines.encode(), temp=f"{root}/tmp/manifest-{run}")
+    durable.write_file(manifest_path(root, run), lines.encode(), temp=f"{root}/tmp/manifest-{run}")
+
+
+def manifest_path(root: str, run: str) -> str:
+    """Where the manifest of a run is."""
+    return f"{root}/{FOLDER}/{run}{_SUFFIX}"
 
 
 def runs(root: str) -> list[str]:
@@ -69,12 +74,12 @@ def runs(root: str) -> list[str]:
 def read(root: str, run: str) -> Iterator[Evicted]:
     """What a run took; nothing where it has no manifest."""
     try:
-        with open(f"{root}/{FOLDER}/{run}{_SUFFIX}", "rb") as file:
+        with open(manifest_path(root, run), "rb") as file:
             lines = file.read().splitlines()
     except FileNotFoundError:
         return
     except OSError as error:
-        raise durable.storage_error(error, f"{root}/{FOLDER}/{run}{_SUFFIX}") from error
+        raise durable.storage_error(error, manifest_path(root, run)) from error
     for line in lines:
         try:
             yield _record(json.loads(line))

@@ -87,6 +87,15 @@ def test_text_in_a_cell_stays_in_its_cell(prompt):
     assert status == ("ok" if flat(prompt) == prompt else "sanitised")
 
 
+@given(st.text(alphabet=st.characters(exclude_categories=("Cs",))))
+def test_any_text_stays_in_its_cell(prompt):
+    shown = clip(prompt=prompt)
+    (row,) = read(resolve(shown).data)
+    assert row["Description"] == flat(prompt)
+    (file,) = rendered("ale", shown)
+    assert flat(prompt) in file.data.decode().split("\r\n")[-2].split("\t")
+
+
 def test_formulas_are_disarmed_when_asked():
     (row,) = read(resolve(clip(prompt="=HYPERLINK(1)"), csv_safe=True).data)
     assert row["Description"] == "'=HYPERLINK(1)"

@@ -164,6 +164,15 @@ def test_text_comes_back_exactly_or_visibly_replaced(prompt):
     assert status == ("ok" if legal == prompt else "sanitised")
 
 
+@given(st.text(alphabet=st.characters(exclude_categories=("Cs",)), min_size=1))
+def test_any_text_comes_back(prompt):
+    shown, legal = clip(prompt=prompt), xml_legal(prompt)[0]
+    assert xml("fcpxml", shown).findtext(".//note") == legal
+    assert xml("xmeml", shown).findtext(".//logginginfo/description") == legal
+    item = json.loads(made("otio", shown).data)["tracks"]["children"][0]["children"][0]
+    assert item["metadata"]["regenstore"]["prompt"] == prompt.replace("\0", "\ufffd")
+
+
 def test_a_seed_of_many_bits_stays_a_text():
     item = json.loads(made("otio", clip()).data)["tracks"]["children"][0]["children"][0]
     assert item["metadata"]["regenstore"]["seed"] == "1234567890123456789012"

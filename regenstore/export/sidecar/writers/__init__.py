@@ -11,6 +11,10 @@ from regenstore.export.sidecar.writer import Writer
 
 WRITERS = {
     "xmp": "xmp",
+    "frames-csv": "frames_csv",
+    "nk": "nk",
+    "mgjson": "mgjson",
+    "jsx": "jsx",
     "resolve-csv": "resolve_csv",
     "fcpxml": "fcpxml",
     "xmeml": "xmeml",

@@ -1,0 +1,139 @@
+"""Telling a pipeline: what commands do to keep an event, and to have what waits delivered when they end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from regenstore.errors import RegenstoreError
+from regenstore.events.courier import Courier, Told
+from regenstore.events.declaration import Notify, read_notify
+from regenstore.events.event import Event, Manifest
+from regenstore.events.outbox import Outbox
+from regenstore.objects.hashing import hash_blocks
+from regenstore.objects.ids import Digest
+from regenstore.refs.registration import own_store
+from regenstore.repository import Repository
+
+if TYPE_CHECKING:
+    from regenstore.export.sidecar.batch import Batch
+
+
+def outbox_of(repository: Repository) -> Outbox:
+    """The repository's own: a store may be shared with others, who tell others."""
+    return Outbox(own_store(repository.location.common_dir))
+
+
+def trusted_notify(repository: Repository) -> Notify | None:
+    """Whom to tell, as far as the user approved it; a line says where that is missing."""
+    notify = read_notify(os.fsdecode(repository.location.top))
+    if notify is not None and notify.hash not in repository.registry.trust.approvals():
+        print(
+            "regenstore: nobody is told: [notify] in regenstore.toml is not trusted ('regenstore trust' shows it)",
+            file=sys.stderr,
+        )
+        return None
+    return notify
+
+
+def happened(repository: Repository, kind: str, data: Mapping[str, Any], manifest: Manifest | None = None) -> None:
+    """Keep an event of something that is done."""
+    notify = trusted_notify(repository)
+    if notify is not None and kind in notify.events:
+        outbox_of(repository).put(_event(repository, kind, data, manifest))
+
+
+@contextmanager
+def announcing(
+    repository: Repository,
+    kind: str,
+    data: Mapping[str, Any],
+    manifest: Manifest,
+    evidence: Sequence[tuple[str, Digest]],
+) -> Iterator[None]:
+    """Keep an event of what the block does. ``evidence``: files with digests that are there exactly if it did,
+    for processes that die in it."""
+    notify = trusted_notify(repository)
+    if notify is None or kind not in notify.events:
+        yield
+        return
+    with outbox_of(repository).announcing(_event(repository, kind, data, manifest), evidence):
+        yield
+
+
+@contextmanager
+def announcing_sidecars(repository: Repository, batch: Batch) -> Iterator[None]:
+    """Keep an event of a batch of sidecars that the block writes, with a manifest of its files."""
+    notify = trusted_notify(repository)
+    if notify is None or "export-sidecar" not in notify.events:
+        yield
+        return
+    files = [(file, *hash_blocks(file.blocks())) for file in batch.files]
+    rows = [
+        {
+            "path": file.target,
+            "digest": str(digest),
+            "size": size,
+            "media": list(file.media),
+            "template": file.template or None,
+            "writer": file.writer or None,
+        }
+        for file, digest, size in files
+    ]
+    outbox = outbox_of(repository)
+    event = _event(repository, "export-sidecar", {"files": len(rows)}, None)
+    event = event.with_manifest(outbox.put_manifest({"schema": "regenstore-sidecar-export/1", "files": rows}, event.id))
+    with outbox.announcing(event, [(file.target, digest) for file, digest, _ in files]):
+        yield
+
+
+def _event(repository: Repository, kind: str, data: Mapping[str, Any], manifest: Manifest | None) -> Event:
+    return Event(kind, os.fsdecode(repository.location.top), time.time(), manifest, data)
+
+
+def deliver(repository: Repository, *, now: bool = False) -> Told | None:
+    """Deliver what waits; None where nobody is to be told. Raises StorageError for an outbox that fails."""
+    outbox = outbox_of(repository)
+    if outbox.empty:
+        return Told(0, 0)
+    notify = trusted_notify(repository)
+    if notify is None:
+        return None
+    top = os.fsdecode(repository.location.top)
+    return Courier(outbox, notify, top, repository.settings.worker_environment).deliver(now=now)
+
+
+def deliver_at_end(repository: Repository) -> None:
+    """What every command does last. It changes no result: what fails is told in a line and stays for the next."""
+    try:
+        _tell_generation(repository)
+        told = deliver(repository)
+    except RegenstoreError as error:
+        print(f"regenstore: events: {error.message}", file=sys.stderr)
+        return
+    if told is not None and told.error is not None:
+        print(
+            f"regenstore: {told.waiting} event{'s' * (told.waiting != 1)} not delivered yet: {told.error.message}",
+            file=sys.stderr,
+        )
+
+
+def _tell_generation(repository: Repository) -> None:
+    """One event for everything that this command had generated."""
+    realiser = repository.__dict__.get("realiser")
+    if realiser is None or not realiser.made:
+        return
+    rows = [
+        {
+            "path": label,
+            "key": str(result.key),
+            "seconds": result.seconds,
+            "outputs": {name: str(content.digest) for name, content in sorted(result.outputs.items())},
+        }
+        for label, result in realiser.made
+    ]
+    happened(repository, "generation", {"media": rows})

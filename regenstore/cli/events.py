@@ -1,0 +1,51 @@
+"""``regenstore events``"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from regenstore.cli.announce import deliver, outbox_of
+from regenstore.cli.context import emit_json, json_option, open_repository, show_text
+
+
+@click.command()
+@click.option("--deliver", "now", is_flag=True, help="Try to deliver them now, even if that failed a moment ago.")
+@click.option("--forget", is_flag=True, help="Let go of all that wait: nobody will be told of them.")
+@json_option
+def command(now: bool, forget: bool, as_json: bool) -> None:
+    """Show what a pipeline is still to be told of: events that [notify] in regenstore.toml did not take yet.
+
+    Every command that ends tries again. An event may come twice, with the same id.
+
+    \b
+    Examples:
+      regenstore events
+      regenstore events --deliver
+    """
+    repository = open_repository()
+    outbox = outbox_of(repository)
+    outbox.settle()
+    told = deliver(repository, now=True) if now else None
+    waiting = outbox.waiting()
+    events = [json.loads(outbox.read(path)) for path in waiting]
+    if forget:
+        for path in waiting:
+            outbox.delivered(path)
+    if as_json:
+        emit_json("events", {"delivered": told.delivered if told is not None else 0, "waiting": events})
+    else:
+        if told is not None:
+            click.echo(f"{told.delivered} delivered")
+        for event in events:
+            where = event["manifest"]["path"] if event["manifest"] else ""
+            click.echo(show_text(f"{event['time']}  {event['event']:<15}  {event['id']}  {where}".rstrip()))
+        if forget:
+            click.echo(f"{len(events)} forgotten")
+        elif not events and told is None:
+            click.echo("Nothing waits")
+    if told is not None and told.error is not None:
+        raise told.error
+    sys.exit(0)

@@ -1,0 +1,1 @@
+"""What a pipeline is told of: events, kept until they are delivered."""

@@ -1,0 +1,174 @@
+"""Delivering events: to a command and to a webhook, at least once, one process at a time.
+
+An event stays in the outbox until both have taken it. A receiver that keeps failing is asked less and less
+often, so that it does not hold up every command; never less than every ten minutes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from regenstore import __version__
+from regenstore.errors import RegenstoreError, StorageError
+from regenstore.events.declaration import Notify
+from regenstore.events.outbox import Outbox, lock
+from regenstore.objects import durable
+
+_RETRY = "retry"
+_PATIENT_AFTER, _LONGEST = 3, 600.0
+"""Failures in a row after which the next command does not try at once; the longest pause, in seconds."""
+_HEARD = 2000
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came of a delivery."""
+
+    delivered: int
+    waiting: int
+    error: RegenstoreError | None = None
+    """Why it ended before all were delivered."""
+
+
+class Courier:
+    """Carries the events of an outbox to whom a trusted definition names. ``top``: the folder that the command
+    runs in; ``environment``: all that it sees of ours."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        notify: Notify,
+        top: str,
+        environment: Mapping[str, str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._outbox = outbox
+        self._notify = notify
+        self._top = top
+        self._environment = dict(environment)
+        self._clock = clock
+
+    def deliver(self, *, now: bool = False) -> Told:
+        """Deliver what waits, oldest first, as far as it goes. ``now``: also where the receiver failed a moment
+        ago. Another process that delivers is left to it. Raises StorageError for an outbox that fails."""
+        self._outbox.settle()
+        if self._outbox.empty or (not now and self._clock() < self._pause()[1]):
+            return Told(0, len(self._outbox.waiting()))
+        held = os.open(os.path.join(self._outbox.folder, "lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if not lock(held):
+                return Told(0, len(self._outbox.waiting()))
+            done, error = self._outbox.deliver(self._tell)
+            self._remember(error)
+        finally:
+            os.close(held)
+        return Told(done, len(self._outbox.waiting()), error)
+
+    def _tell(self, data: bytes) -> None:
+        event = json.loads(data)
+        if event["event"] not in self._notify.events:
+            return  # the definition changed since
+        if self._notify.argv:
+            self._run(data)
+        if self._notify.webhook:
+            self._post(self._notify.webhook, data, event)
+
+    # ------------------------------------------------------------------------------------------- receivers
+
+    def _run(self, data: bytes) -> None:
+        """The command, with the event on its standard input and no shell; 0 means that it has it."""
+        argv, timeout = self._notify.argv, self._notify.timeout
+        with tempfile.TemporaryFile() as said:
+            try:
+                process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=said,
+                    cwd=self._top,
+                    env=self._environment,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise _failed(f"'{argv[0]}' cannot be started: {error.strerror}") from None
+            try:
+                process.communicate(data, timeout)
+            except subprocess.TimeoutExpired:
+                raise _failed(f"'{os.path.basename(argv[0])}' took over {timeout:g} s") from None
+            finally:
+                if process.poll() is None:
+                    _end(process)
+            if process.returncode:
+                said.seek(max(0, said.seek(0, os.SEEK_END) - _HEARD))
+                heard = said.read().decode(errors="replace").strip() or "it said nothing"
+                raise _failed(f"'{os.path.basename(argv[0])}' ended with {process.returncode}: {heard}")
+
+    def _post(self, address: str, data: bytes, event: Mapping[str, object]) -> None:
+        """The webhook; 2xx means that it has it. A redirection is a failure: what was approved is one address."""
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": f"regenstore/{__version__}",
+            "Regenstore-Event": str(event["event"]),
+            "Regenstore-Delivery": str(event["id"]),
+        }
+        request = urllib.request.Request(address, data, headers, method="POST")  # noqa: S310  http(s), as checked
+        try:
+            with urllib.request.build_opener(_NoRedirect).open(request, timeout=self._notify.timeout) as answer:
+                answer.read(_HEARD)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise _failed(f"{address} answered {error.code}") from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise _failed(f"{address}: {getattr(error, 'reason', None) or error}") from None
+
+    # ------------------------------------------------------------------------------------------- patience
+
+    def _pause(self) -> tuple[int, float]:
+        """Failures in a row, and until when nobody is asked."""
+        try:
+            with open(os.path.join(self._outbox.folder, _RETRY), encoding="ascii") as file:
+                failures, after = file.read().split()
+            # After a clock was set back, no pause can be trusted.
+            return int(failures), float(after) if float(after) <= self._clock() + _LONGEST else 0.0
+        except (OSError, ValueError):
+            return 0, 0.0
+
+    def _remember(self, error: RegenstoreError | None) -> None:
+        path = os.path.join(self._outbox.folder, _RETRY)
+        if error is None:
+            durable.unlink(path)
+            return
+        failures = self._pause()[0] + 1
+        pause = 0.0 if failures < _PATIENT_AFTER else min(_LONGEST, 2.0 ** min(failures - _PATIENT_AFTER + 1, 10))
+        durable.write_file(path, f"{failures} {self._clock() + pause}\n".encode())
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *given: object) -> None:
+        return None
+
+
+def _failed(message: str) -> StorageError:
+    return StorageError("notify-failed", message)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a command and what it started."""
+    try:
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    except ProcessLookupError:
+        pass
+    process.wait()

@@ -1,0 +1,98 @@
+"""Whom a repository wants told: ``[notify]`` in ``regenstore.toml``.
+
+::
+
+    [notify]
+    command = ["tools/told.py"]          # gets the event as JSON on its standard input; 0 means delivered
+    webhook = "https://example.org/hook" # gets it by POST; 2xx means delivered
+    events = ["export-dataset"]          # without this: all
+    timeout = 20                         # seconds for each of the two
+
+Reading it runs nothing and asks nobody. Telling needs the user's trust, as a declared generator does.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from regenstore.errors import FormatError, RegenstoreError
+from regenstore.events.event import KINDS
+from regenstore.generators.declared import FILE, hash_of, read_file, resolve
+
+NAME = "notify"
+"""What the user trusts it by."""
+_HASH_CONTEXT = "regenstore 2026-11 notify definition v1"
+_KEYS = ("command", "webhook", "events", "timeout")
+_MAX_TIMEOUT = 300.0
+
+
+@dataclass(frozen=True)
+class Notify:
+    """A definition that can be carried out."""
+
+    argv: tuple[str, ...]
+    """Empty for none."""
+    files: tuple[tuple[str, str], ...]
+    """Files that the command names, with their digests."""
+    webhook: str | None
+    events: tuple[str, ...]
+    timeout: float
+    hash: str
+
+    def describe(self) -> list[str]:
+        """What would run and who would be told, a line each, for people to read before they approve it."""
+        lines = ["command: " + " ".join(repr(a) if " " in a or not a else a for a in self.argv)] if self.argv else []
+        lines += [f"file:    {path}  {digest}" for path, digest in self.files]
+        lines += [f"webhook: {self.webhook}"] if self.webhook else []
+        return [*lines, f"events:  {', '.join(self.events)}"]
+
+
+def read_notify(top: str) -> Notify | None:
+    """What a worktree declares, or None; raises FormatError (``bad-declaration``)."""
+    table = read_file(top).get(NAME)
+    if table is None:
+        return None
+    problem = _problem(table)
+    if problem:
+        raise FormatError("bad-declaration", f"{FILE}: {NAME}{problem}")
+    argv, files = resolve(top, table["command"]) if "command" in table else ((), ())
+    try:
+        hashed = hash_of({"definition": table, "files": dict(files)}, _HASH_CONTEXT)
+    except RegenstoreError as error:
+        raise FormatError("bad-declaration", f"{FILE}: {NAME}: {error.message}") from None
+    timeout = float(table.get("timeout", 20))
+    return Notify(argv, files, table.get("webhook"), tuple(table.get("events", KINDS)), timeout, hashed)
+
+
+def _problem(table: Any) -> str:
+    """What is wrong with a definition, or nothing."""
+    if not isinstance(table, dict):
+        return " is no table"
+    for key in table:
+        if key not in _KEYS:
+            return f".{key}: there is no such setting (known: {', '.join(_KEYS)})"
+    if "command" not in table and "webhook" not in table:
+        return ": it needs a command or a webhook"
+    command, events, timeout = table.get("command", ["-"]), table.get("events", []), table.get("timeout", 20)
+    if not isinstance(command, list) or not command or not all(isinstance(a, str) and a for a in command):
+        return ".command has to be a list of texts"
+    if not isinstance(events, list) or not all(event in KINDS for event in events):
+        return f".events has to be a list of {', '.join(KINDS)}"
+    fits = isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and math.isfinite(timeout)
+    if not fits or not 0 < timeout <= _MAX_TIMEOUT:
+        return f".timeout has to be a number of seconds, at most {_MAX_TIMEOUT:.0f}"
+    return _bad_webhook(table["webhook"]) if "webhook" in table else ""
+
+
+def _bad_webhook(address: Any) -> str:
+    try:
+        parts = urlsplit(address) if isinstance(address, str) and address.isascii() and address.isprintable() else None
+        fits = parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or " " in address:
+        return ".webhook has to be an address that begins with https:// or http://"
+    return ""

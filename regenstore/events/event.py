@@ -1,0 +1,58 @@
+"""One event: what happened, when, and the manifest that lists it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from regenstore.objects.ids import Digest
+
+SCHEMA = "regenstore-event/1"
+KINDS = ("export-sidecar", "export-dataset", "generation", "gc")
+"""What there are events of; ``push`` is kept for remotes."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A file that lists what the event is about, with the address of its bytes."""
+
+    path: str
+    """Absolute."""
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """A receiver may be told twice of one event; then the ids are equal."""
+
+    kind: str
+    repository: str
+    """The worktree's top."""
+    time: float
+    """Seconds since the epoch."""
+    manifest: Manifest | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: os.urandom(16).hex())
+
+    def with_manifest(self, manifest: Manifest) -> Event:
+        """The same event, with its manifest."""
+        return replace(self, manifest=manifest)
+
+    def to_bytes(self) -> bytes:
+        """JSON in ASCII, one line: what receivers get."""
+        made = self.manifest
+        fields = {
+            "schema": SCHEMA,
+            "id": self.id,
+            "event": self.kind,
+            "time": datetime.fromtimestamp(self.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "repository": self.repository,
+            "manifest": None if made is None else {"path": made.path, "digest": str(made.digest), "size": made.size},
+            "data": dict(self.data),
+        }
+        return json.dumps(fields, ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"

@@ -1,0 +1,207 @@
+"""Events on their way: files in the store that stay until they are delivered.
+
+``events/<time>-<id>.json`` is an event that happened. ``….prepared`` is one that is about to happen: written
+durably before an export is put into place, and locked by its process. A process that dies in between leaves
+it, and whoever comes next decides by what lies on the disk: if the export is there, the event happened.
+
+So an event is lost by no crash, and told of nothing that did not happen. Delivering it is
+:mod:`regenstore.events.courier`'s part.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from regenstore.errors import RegenstoreError
+from regenstore.events.event import Event, Manifest
+from regenstore.objects import durable
+from regenstore.objects.hashing import hash_bytes, hash_file
+from regenstore.objects.ids import Digest
+
+FOLDER, MANIFESTS = "events", "manifests"
+_READY, _PREPARED = ".json", ".prepared"
+KEPT_MANIFESTS = 200
+"""How many manifests that no waiting event names stay in the store."""
+
+Evidence = Sequence[tuple[str, Digest]]
+"""Files that lie there, with these bytes, exactly if the event happened."""
+
+
+class Outbox:
+    """The events of one store."""
+
+    def __init__(self, root: str) -> None:
+        self.folder = os.path.join(root, FOLDER)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits; one look at a folder."""
+        return not self._names(_READY, _PREPARED)
+
+    def waiting(self) -> list[str]:
+        """Paths of the events that happened and are not delivered, oldest first."""
+        return [os.path.join(self.folder, name) for name in self._names(_READY)]
+
+    def _names(self, *endings: str) -> list[str]:
+        try:
+            return sorted(name for name in os.listdir(self.folder) if name.endswith(endings))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    # ------------------------------------------------------------------------------------------- putting
+
+    def put(self, event: Event) -> str:
+        """Keep an event that happened, durably; gives its path. Raises StorageError."""
+        path = self._path(event, _READY)
+        durable.write_file(path, event.to_bytes())
+        return path
+
+    @contextmanager
+    def announcing(self, event: Event, evidence: Evidence) -> Iterator[None]:
+        """Keep an event around the block that makes it happen: told if the block succeeds, forgotten if it
+        raises, and decided by ``evidence`` if the process dies in it. Raises StorageError."""
+        path = self._path(event, _PREPARED)
+        line = json.dumps([[file, str(digest)] for file, digest in evidence]).encode() + b"\n"
+        held = self._write_locked(path, event.to_bytes() + line)
+        try:
+            try:
+                yield
+            except BaseException:
+                durable.unlink(path)
+                raise
+            self._happened(path)
+        finally:
+            os.close(held)
+
+    def put_manifest(self, fields: Mapping[str, object], event_id: str) -> Manifest:
+        """Keep a list of what an export wrote, durably, for exports that write none of their own."""
+        folder = os.path.join(self.folder, MANIFESTS)
+        data = json.dumps(fields, indent=1, ensure_ascii=True).encode() + b"\n"
+        path = os.path.join(folder, f"{time.time_ns():020d}-{event_id}.json")
+        with durable.storage_errors(folder):
+            durable.make_folder(folder)
+        durable.write_file(path, data)
+        return Manifest(path, hash_bytes(data), len(data))
+
+    def _path(self, event: Event, ending: str) -> str:
+        with durable.storage_errors(self.folder):
+            durable.make_folder(self.folder)
+        return os.path.join(self.folder, f"{time.time_ns():020d}-{event.id}{ending}")
+
+    @staticmethod
+    def _write_locked(path: str, data: bytes) -> int:
+        """Write a file that is locked by us from the moment it has its name; gives the open descriptor."""
+        scratch = f"{path}.tmp"
+        with durable.storage_errors(path):
+            held = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o644)
+            try:
+                lock(held)
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(held, view) :]
+                os.fsync(held)
+                durable.rename(scratch, path)
+                durable.fsync_folder(os.path.dirname(path))
+            except BaseException:
+                os.close(held)
+                durable.unlink(scratch)
+                raise
+        return held
+
+    def _happened(self, path: str) -> None:
+        with open(path, "rb") as file:
+            event = file.readline()
+        durable.write_file(path.removesuffix(_PREPARED) + _READY, event)
+        durable.unlink(path)
+
+    # ------------------------------------------------------------------------------------------- clearing
+
+    def settle(self) -> None:
+        """Decide what became of events whose process died, and let go of old manifests. Raises StorageError."""
+        for name in self._names(_PREPARED):
+            path = os.path.join(self.folder, name)
+            with durable.storage_errors(path):
+                self._settle(path)
+        self._prune()
+
+    def _settle(self, path: str) -> None:
+        try:
+            held = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            return
+        try:
+            if not lock(held) or not os.path.exists(path):
+                return  # its process lives, or has just finished it
+            with open(path, "rb") as file:
+                file.readline()
+                listed = file.readline()
+            if _holds(listed):
+                self._happened(path)
+            else:
+                durable.unlink(path)
+        finally:
+            os.close(held)
+
+    def _prune(self) -> None:
+        folder = os.path.join(self.folder, MANIFESTS)
+        try:
+            names = sorted(os.listdir(folder))
+        except FileNotFoundError:
+            return
+        needed = {name.rpartition("-")[2].partition(".")[0] for name in self._names(_READY, _PREPARED)}
+        spare = [name for name in names if name.rpartition("-")[2].partition(".")[0] not in needed]
+        for name in spare[:-KEPT_MANIFESTS]:
+            durable.unlink(os.path.join(folder, name))
+
+    def read(self, path: str) -> bytes:
+        """An event as it is kept. Raises StorageError."""
+        with durable.storage_errors(path), open(path, "rb") as file:
+            return file.read()
+
+    def delivered(self, path: str) -> None:
+        """Let go of an event that was delivered, or that nobody wants."""
+        durable.unlink(path)
+
+    def deliver(self, tell: Callable[[bytes], None]) -> tuple[int, RegenstoreError | None]:
+        """Give what waits to ``tell``, oldest first, until one fails: how many were delivered, and why it ended.
+        An event goes only when ``tell`` has returned."""
+        done = 0
+        for path in self.waiting():
+            try:
+                with open(path, "rb") as file:
+                    data = file.read()
+            except FileNotFoundError:
+                continue  # another process delivers, too
+            try:
+                tell(data)
+            except RegenstoreError as error:
+                return done, error
+            self.delivered(path)
+            done += 1
+        return done, None
+
+
+def _holds(listed: bytes) -> bool:
+    """Whether every file of the evidence is there as it was to be."""
+    try:
+        evidence = [(str(path), str(digest)) for path, digest in json.loads(listed)]
+        return bool(evidence) and all(str(hash_file(path)[0]) == digest for path, digest in evidence)
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def lock(fd: int) -> bool:
+    """Hold a file's lock until its descriptor is closed; False while another process has it."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,28 @@
+"""Sidecars in memory, by a built-in template: what tests of single formats read back."""
+
+from __future__ import annotations
+
+from regenstore.export.sidecar import writers
+from regenstore.export.sidecar.fill import fill
+from regenstore.export.sidecar.library import Library
+from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered
+
+
+def by_template(template: str, writer: str, clip: Clip, start_frame: int | None = None) -> Rendered:
+    """The one file that an output of a built-in template gives for a clip; checked by its writer."""
+    found = Library(None).load(template)
+    (output,) = (each for each in found.outputs if each.writer == writer)
+    names = {each.writer: each.file for each in found.outputs}
+    options = Options(output.file, start_frame, output.settings, names)
+    return render(writer, fill(found, output, clip), options)
+
+
+def render(writer: str, filled: Filled, options: Options) -> Rendered:
+    """The one file of a writer, which finds nothing wrong with it."""
+    made = writers.find(writer)
+    assert made.refuses(filled.clip, options) is None
+    (rendered,) = made.render([filled], options)
+    (again,) = made.render([filled], options)
+    assert rendered == again
+    assert made.check(rendered.data, rendered.name) == []
+    return rendered

@@ -1,0 +1,251 @@
+"""Batches: names, all or nothing, the same bytes again."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from regenstore.errors import Conflict, InvalidInput, StorageError
+from regenstore.export.known import Known
+from regenstore.export.media_set import Medium
+from regenstore.export.sidecar import deliver as delivering
+from regenstore.export.sidecar.batch import Order, refuse_collisions, render
+from regenstore.export.sidecar.deliver import STAGE, deliver, existing
+from regenstore.export.sidecar.library import FOLDER, Library
+from regenstore.media.frame_table import FrameMetrics
+from regenstore.objects.facts import Facts
+from regenstore.objects.hashing import hash_file
+from regenstore.objects.recipe import Output, Recipe, Take
+
+XMP = Library(None).load("xmp")
+
+
+def quiet(path: str, done: float) -> None: ...
+
+
+def nothing(path: str) -> bool:
+    return False
+
+
+@pytest.fixture
+def medium(golden_file, tmp_path):
+    """Gives a medium of the worktree ``film`` at a path, with a golden video's bytes in a store."""
+
+    def make(path: str, golden: str = "r24.mp4", prompt: str = "sea", media_type: str = "video/mp4") -> Medium:
+        stored = tmp_path / "store" / path.replace("/", "_")
+        stored.parent.mkdir(exist_ok=True)
+        stored.write_bytes(golden_file(golden).read_bytes())
+        stored.chmod(0o444)
+        digest, size = hash_file(str(stored))
+        there = tmp_path / "film" / path
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_bytes(stored.read_bytes())
+        recipe = Recipe("example", "1", Output(media_type, take=Take(digest, size)), params={"prompt": prompt})
+        return Medium(path, recipe, digest, size, media_type, str(stored), recipe.key, created=1.7e9)
+
+    return make
+
+
+@pytest.fixture
+def known(tmp_path):
+    return Known(Facts(str(tmp_path / "facts-store")))
+
+
+@pytest.fixture
+def film(tmp_path):
+    (tmp_path / "film").mkdir()
+    return str(tmp_path / "film")
+
+
+def tree(folder) -> dict[str, bytes]:
+    top = Path(folder)
+    return {str(p.relative_to(top)): p.read_bytes() for p in sorted(top.rglob("*")) if p.is_file()}
+
+
+def test_sidecars_lie_beside_their_media_and_come_out_the_same(medium, known, film, tmp_path):
+    media = [medium("shots/a.mp4"), medium("plates/b.mov", "r2997df.mov", media_type="video/quicktime")]
+    order = Order((XMP,), film)
+    batch = render(order, media, known, quiet)
+    done = deliver(batch, base=film, protected=nothing)
+    assert sorted(os.path.relpath(path, film) for path in done.written) == ["plates/b.xmp", "shots/a.xmp"]
+    before = tree(film)
+    # Again, with nothing kept of what was found out: byte by byte the same, so nothing is written.
+    again = render(order, media, Known(Facts(str(tmp_path / "other-store"))), quiet)
+    done = deliver(again, base=film, protected=nothing)
+    assert (len(done.written), len(done.unchanged)) == (0, 2)
+    assert tree(film) == before
+
+
+def test_a_fresh_folder_appears_whole(medium, known, film, tmp_path):
+    out = str(tmp_path / "new" / "out")
+    order = Order((XMP,), film, to=out, copy=True)
+    deliver(render(order, [medium("shots/a.mp4")], known, quiet), base=out, protected=nothing)
+    assert sorted(tree(out)) == ["a.mp4", "a.xmp"]
+    assert os.stat(f"{out}/a.mp4").st_nlink == 1  # a program that writes into it changes nothing else
+    assert os.access(f"{out}/a.mp4", os.W_OK)
+
+
+def test_embedding_writes_into_the_copy_alone(medium, known, film, tmp_path):
+    out = str(tmp_path / "out")
+    given = medium("shots/a.mp4", prompt="a storm")
+    before = Path(given.file).read_bytes()
+    order = Order((XMP,), film, to=out, embed=True)
+    deliver(render(order, [given], known, quiet), base=out, protected=nothing)
+    assert Path(given.file).read_bytes() == before
+    assert Path(film, given.path).read_bytes() == before
+    assert b"a storm" in Path(out, "a.mp4").read_bytes()
+
+
+def test_what_has_no_place_for_xmp_is_copied_as_it_is(medium, known, film, tmp_path):
+    given = medium("a.webm", "r23976.webm", media_type="video/webm")
+    order = Order((XMP,), film, to=str(tmp_path / "out"), embed=True)
+    batch = render(order, [given], known, quiet)
+    assert any("no place for XMP" in warning for warning in batch.warnings)
+    deliver(batch, base=str(tmp_path / "out"), protected=nothing)
+    assert (tmp_path / "out" / "a.webm").read_bytes() == Path(given.file).read_bytes()
+
+
+def test_nothing_is_overwritten_without_force(medium, known, film):
+    media = [medium("a.mp4"), medium("b.mp4")]
+    Path(film, "b.xmp").write_text("mine")
+    batch = render(Order((XMP,), film), media, known, quiet)
+    with pytest.raises(Conflict, match=r"b\.xmp") as caught:
+        deliver(batch, base=film, protected=nothing)
+    assert caught.value.kind == "exists"
+    assert not Path(film, "a.xmp").exists()
+    assert Path(film, "b.xmp").read_text() == "mine"
+    deliver(batch, base=film, protected=nothing, force=True)
+    assert Path(film, "b.xmp").read_text().startswith("<?xml")
+
+
+def test_a_file_of_gits_is_never_overwritten(medium, known, film, tmp_path):
+    (tmp_path / "film" / FOLDER).mkdir(parents=True)
+    text = 'schema = "regenstore-sidecar-template/1"\nbase = "xmp"\n[[output]]\nwriter = "xmp"\nfile = "{stem}.mp4"\n'
+    (tmp_path / "film" / FOLDER / "evil.toml").write_text(text)
+    order = Order((Library(film).load("evil"),), film)
+    batch = render(order, [medium("a.mp4")], known, quiet)
+    with pytest.raises(InvalidInput, match="file of Git's"):
+        deliver(batch, base=film, protected=lambda path: path.endswith("a.mp4"), force=True)
+
+
+@pytest.mark.parametrize(
+    ("paths", "full_names", "to"),
+    [
+        (["a/x.png", "a/x.mp4"], False, None),
+        (["a/x.mp4", "a/X.mp4"], False, None),
+        (["a/x.mp4", "b/x.mp4"], False, "/out"),
+        (["a/x.mp4", "b/x.mp4"], True, "/out"),
+        (["a/u\u0308.mp4", "a/ü.mov"], False, None),
+    ],
+)
+def test_names_that_collide_are_refused(paths, full_names, to):
+    with pytest.raises(InvalidInput, match="would both have"):
+        refuse_collisions(Order((XMP,), "/film", to=to, full_names=full_names), paths)
+
+
+@pytest.mark.parametrize(
+    ("paths", "full_names", "to"),
+    [(["a/x.png", "a/x.mp4"], True, None), (["a/x.mp4", "b/x.mp4"], False, None), (["a.mp4", "b.mp4"], False, "/o")],
+)
+def test_names_that_do_not_collide_are_fine(paths, full_names, to):
+    refuse_collisions(Order((XMP,), "/film", to=to, full_names=full_names), paths)
+
+
+def test_full_names(medium, known, film):
+    batch = render(Order((XMP,), film, full_names=True), [medium("a.mp4")], known, quiet)
+    assert [os.path.basename(file.target) for file in batch.files] == ["a.mp4.xmp"]
+
+
+def test_what_fails_half_way_leaves_all_as_it_was(medium, known, film, monkeypatch):
+    media = [medium(f"{name}.mp4") for name in "abc"]
+    Path(film, "a.xmp").write_text("mine")
+    batch = render(Order((XMP,), film), media, known, quiet)
+    before = tree(film)
+    real, calls = os.rename, []
+
+    def failing(source, target):
+        calls.append(target)
+        if target.endswith("c.xmp"):
+            raise OSError(28, "no space left")
+        real(source, target)
+
+    monkeypatch.setattr(delivering.os, "rename", failing)
+    with pytest.raises(StorageError, match="no space"):
+        deliver(batch, base=film, protected=nothing, force=True)
+    monkeypatch.undo()
+    assert any(target.endswith("b.xmp") for target in calls)
+    assert tree(film) == before
+    assert not [name for name in os.listdir(film) if name.startswith(STAGE)]
+
+
+def test_nothing_is_written_through_a_link(medium, known, film, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    given = medium("shots/a.mp4")
+    os.rename(f"{film}/shots", f"{film}/real")
+    os.symlink(str(tmp_path / "elsewhere"), f"{film}/shots")
+    batch = render(Order((XMP,), film), [given], known, quiet)
+    with pytest.raises(InvalidInput, match="symbolic link"):
+        deliver(batch, base=film, protected=nothing)
+    assert not os.listdir(tmp_path / "elsewhere")
+
+
+def test_a_link_at_the_place_is_replaced_and_not_followed(medium, known, film, tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    given = medium("a.mp4")
+    os.symlink(str(tmp_path / "victim"), f"{film}/a.xmp")
+    batch = render(Order((XMP,), film), [given], known, quiet)
+    assert len(existing(batch)[1]) == 1
+    deliver(batch, base=film, protected=nothing, force=True)
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert not os.path.islink(f"{film}/a.xmp")
+
+
+def test_measuring_is_asked_for_by_templates_that_need_it(medium, known, film, tmp_path):
+    measured = []
+
+    def measure(path, media_type, told):
+        measured.append(path)
+        told(1.0)
+        return FrameMetrics(12, {"blur": array("d", [1.0] * 12), "black": array("d", [1.0] * 12)})
+
+    facts = Facts(str(tmp_path / "facts-store"))
+    given = medium("a.mp4")
+    assert not Order((XMP,), film).measures
+    render(Order((XMP,), film), [given], Known(facts, measure), quiet)
+    assert not measured
+    library = Library(film)
+    library.create("sharp", "xmp")
+    with open(library.path("sharp"), "a", encoding="utf-8") as file:
+        file.write('[[field]]\ntarget = "regen:blur"\nsource = "metrics.blur.max"\n')
+    order = Order((library.load("sharp"),), film)
+    (file,) = render(order, [given], Known(facts, measure), quiet).files
+    assert b"<regen:blur>1.0</regen:blur>" in file.data
+    render(order, [given], Known(facts, measure), quiet)
+    assert len(measured) == 1  # kept
+    # What was measured once is told by others, too.
+    (file,) = render(Order((XMP,), film), [given], Known(facts, measure), quiet).files
+    assert b"xmpDM:markers" in file.data
+
+
+def test_a_medium_that_cannot_be_read_is_told(medium, known, film):
+    given = medium("a.mp4")
+    os.chmod(given.file, 0o644)
+    Path(given.file).write_bytes(b"\0\0\0\x18ftypisom" + b"\0" * 100)
+    with pytest.raises(InvalidInput, match=r"a\.mp4: .*(cannot|neither)"):
+        render(Order((XMP,), film), [given], known, quiet)
+
+
+def test_two_templates_with_one_name_and_other_contents_are_refused(medium, known, film):
+    library = Library(film)
+    library.create("mine", "xmp")
+    with open(library.path("mine"), "a", encoding="utf-8") as file:
+        file.write('[[field]]\ntarget = "dc:title"\nvalue = "other"\n')
+    with pytest.raises(InvalidInput, match="with other contents"):
+        render(Order((XMP, library.load("mine")), film), [medium("a.mp4")], known, quiet)
+    # The same contents are one file.
+    same = replace(XMP, name="again")
+    assert len(render(Order((XMP, same), film), [medium("b.mp4")], known, quiet).files) == 1

@@ -1,0 +1,144 @@
+"""XMP inside of media: foreign readers find it, and nothing else of the file is another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import av
+import pytest
+from PIL import Image
+
+from regenstore.export.sidecar.batch import Order, xmp_packet
+from regenstore.media.embed import UUID, embedded, packet
+from regenstore.media.probe import probe
+from tests.export.clips import HOSTILE, LONG, clip
+from tests.export.conftest import GOLDEN
+from tests.export.golden import png
+
+WRITABLE = [name for name in GOLDEN if name.endswith((".mp4", ".mov"))]
+TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".png": "image/png", ".jpg": "image/jpeg"}
+
+
+def document(prompt: str = "a lighthouse") -> bytes:
+    return xmp_packet(Order((), "/"), clip(prompt=prompt))
+
+
+def put(source: Path, target: Path, xmp: bytes) -> Path:
+    made = embedded(str(source), TYPES[source.suffix], xmp)
+    target.write_bytes(b"".join(made.blocks()))
+    assert target.stat().st_size == made.size
+    return target
+
+
+def packets(path: Path) -> list[tuple]:
+    """Every packet of every track, with its times: what a decoder gets."""
+    with av.open(str(path)) as file:
+        return [(p.stream.index, p.pts, p.dts, p.duration, bytes(p)) for p in file.demux() if p.size]
+
+
+def exiftool(path: Path) -> dict:
+    if shutil.which("exiftool") is None:
+        pytest.skip("exiftool is not installed (apt: libimage-exiftool-perl)")
+    done = subprocess.run(["exiftool", "-j", "-G1", "-struct", str(path)], capture_output=True, check=False)
+    return json.loads(done.stdout)[0]
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_tracks_timecode_and_pictures_stay_to_the_byte(name, golden_file, tmp_path):
+    source = golden_file(name)
+    target = put(source, tmp_path / name, document())
+    assert packets(target) == packets(source)
+    assert probe(str(target), TYPES[source.suffix]) == probe(str(source), TYPES[source.suffix])
+
+
+@pytest.mark.parametrize("name", ["r2997df.mov", "r24.mp4", "hevc_pq.mp4", "prores.mov"])
+def test_foreign_readers_find_it_and_a_second_one_replaces_it(name, golden_file, tmp_path):
+    first = put(golden_file(name), tmp_path / f"one{Path(name).suffix}", document("first words"))
+    second = put(first, tmp_path / f"two{Path(name).suffix}", document("second words"))
+    assert exiftool(first)["XMP-regen:Prompt"] == "first words"
+    found = exiftool(second)
+    assert found["XMP-regen:Prompt"] == "second words"
+    assert "Warning" not in found
+    assert packets(second) == packets(first)
+
+
+@pytest.mark.parametrize("name", ["r2997df.mov", "r24.mp4"])
+def test_adobes_own_library_finds_it(name, golden_file, tmp_path):
+    try:
+        from libxmp import XMPFiles
+    except Exception as error:  # the library that it binds to may be missing
+        pytest.skip(f"python-xmp-toolkit or libexempi is not installed ({error.__class__.__name__})")
+    file = XMPFiles(file_path=str(put(golden_file(name), tmp_path / name, document())))
+    meta = file.get_xmp()
+    file.close_file()
+    assert meta.get_property("https://ns.regenstore.org/1.0/", "prompt") == "a lighthouse"
+
+
+@pytest.mark.parametrize("prompt", [HOSTILE, LONG])
+def test_png_and_jpeg(prompt, tmp_path):
+    plain = png(tmp_path / "a.png", srgb=True)
+    Image.open(plain).save(tmp_path / "a.jpg", quality=90)
+    for source in (plain, tmp_path / "a.jpg"):
+        target = put(source, tmp_path / f"out{source.suffix}", document(prompt))
+        with Image.open(source) as before, Image.open(target) as after:
+            assert before.tobytes() == after.tobytes()
+            assert b"regen:prompt" in after.info["xmp"]
+        assert str(exiftool(target)["XMP-regen:Seed"]).startswith("123456789")
+        again = put(target, tmp_path / f"again{source.suffix}", document(prompt))
+        assert again.read_bytes() == target.read_bytes()
+
+
+def test_a_jpeg_has_room_for_64_kib(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
+    with pytest.raises(ValueError, match="longer than a JPEG segment"):
+        embedded(str(tmp_path / "a.jpg"), "image/jpeg", document("x" * 40_000))
+
+
+def box(kind: bytes, body: bytes, *, open_ended: bool = False) -> bytes:
+    return struct.pack(">I4s", 0 if open_ended else 8 + len(body), kind) + body
+
+
+def test_odd_but_legal_box_structures(tmp_path):
+    """An open-ended last box gets its length; the index of fragments stays the last box."""
+    path = tmp_path / "a.mp4"
+    head = box(b"ftyp", b"isom\0\0\0\0") + box(b"moov", box(b"mvhd", b"\0" * 100))
+    path.write_bytes(head + box(b"mdat", b"pixels", open_ended=True))
+    made = b"".join(embedded(str(path), "video/mp4", b"<x:xmpmeta/>").blocks())
+    assert made == head + box(b"mdat", b"pixels") + box(b"uuid", UUID + packet(b"<x:xmpmeta/>"))
+    path.write_bytes(head + box(b"mfra", b"index"))
+    made = b"".join(embedded(str(path), "video/mp4", b"<x:xmpmeta/>").blocks())
+    assert made.endswith(box(b"mfra", b"index"))
+
+
+def test_quicktime_user_data_is_kept(tmp_path):
+    path = tmp_path / "a.mov"
+    user = box(b"udta", box(b"\xa9nam", b"\0\x04\0\0name") + box(b"XMP_", b"old") + b"\0\0\0\0")
+    path.write_bytes(box(b"ftyp", b"qt  \0\0\0\0") + box(b"moov", box(b"mvhd", b"\0" * 100) + user))
+    made = b"".join(embedded(str(path), "video/quicktime", b"<x:xmpmeta/>").blocks())
+    assert made.count(b"XMP_") == 1
+    assert box(b"\xa9nam", b"\0\x04\0\0name") in made
+    assert b"old" not in made
+
+
+@pytest.mark.parametrize(
+    ("media_type", "data"),
+    [
+        ("video/mp4", b""),
+        ("video/mp4", b"\0\0\0\x08ftyp"),
+        ("video/mp4", b"\xff\xff\xff\xffmoov"),
+        ("video/quicktime", box(b"moov", b"\0\0\0\x40mvhd")),
+        ("image/png", b"\x89PNG\r\n\x1a\n" + b"\xff" * 40),
+        ("image/png", b"GIF89a"),
+        ("image/jpeg", b"\xff\xd8\xff\xe0\xff\xff"),
+        ("image/webp", b"RIFF"),
+    ],
+)
+def test_damaged_files_are_refused(media_type, data, tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(data)
+    with pytest.raises(ValueError):
+        b"".join(embedded(str(path), media_type, document()).blocks())

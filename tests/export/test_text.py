@@ -1,0 +1,123 @@
+"""Text templates: what they see, and what they cannot do."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from regenstore.errors import InvalidInput
+from regenstore.export.sidecar import writers
+from regenstore.export.sidecar.fill import fill
+from regenstore.export.sidecar.library import FOLDER, Library
+from regenstore.export.sidecar.writer import Options, Row
+from tests.export.clips import HOSTILE, clip, filled
+
+pytest.importorskip("jinja2", reason="Jinja2 is not installed (extra: templates)")
+
+
+def render(text, *clips, writer="text", escape="none", name="{stem}.txt"):
+    each = writers.find(writer)
+    options = Options(name, settings={"text": text, "escape": escape})
+    (file,) = each.render([made if not hasattr(made, "medium") else filled(made) for made in clips], options)
+    assert each.check(file.data, file.name) == []
+    return file.data.decode()
+
+
+def test_the_context_is_there_as_tables():
+    made = clip(rate="30000/1001", timecode="00:59:59;28", columns={"blur": [1.5, float("nan")] * 48})
+    text = "{{ gen.seed }}|{{ video.rate }}|{{ video.rate|decimal(3) }}|{{ timecode.start }}|{{ frames.blur[1] }}|"
+    text += "{{ gen.params.loras }}|{{ about.tags[0] }}|{{ store.digest }}|{{ media_path }}"
+    assert render(text, made).split("|")[:5] == [
+        "1234567890123456789012",
+        "30000/1001",
+        "29.970",
+        "00:59:59;28",
+        "None",
+    ]
+
+
+def test_mapped_fields_and_batches():
+    rows = filled(clip(), ("Title", "medium.stem"), Row("Gone", "gen.sampler", None, "missing"))
+    assert render("{{ fields.Title }} {{ fields|length }}", rows) == "gen_0001 1"
+    both = [clip(), clip(name="b/second.mp4", rate="25")]
+    text = "{% for c in clips %}{{ c.medium.name }},{{ c.video.rate }};{% endfor %}"
+    assert render(text, *both, writer="batch-text", name="list.txt") == "gen_0001.mp4,24;second.mp4,25;"
+
+
+@pytest.mark.parametrize("escape", ["none", "xml"])
+def test_a_hostile_prompt_is_text_and_nothing_else(escape):
+    from xml.etree import ElementTree
+
+    made = clip(prompt=HOSTILE)
+    if escape == "none":
+        assert render("{{ gen.prompt }}", made) == HOSTILE
+        return
+    read = ElementTree.fromstring(
+        render("<a b='{{ gen.prompt }}'>{{ gen.prompt }}</a>", made, escape="xml", name="{stem}.xml")
+    )
+    assert "[python {import os; os.system('touch /tmp/owned')}]" in read.text
+    assert "\ufffd" in read.text
+    assert "<!-- -->" in read.attrib["b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ ''.__class__.__mro__ }}",
+        "{{ gen.update(x=1) }}",
+        "{{ gen.__init__.__globals__ }}",
+        "{{ self._TemplateReference__context }}",
+        "{{ (gen|attr('__class__')) }}",
+        "{% include '/etc/passwd' %}",
+        "{% extends 'a' %}",
+        "{% import 'os' as os %}",
+        "{{ cycler }}",
+        "{{ lipsum() }}",
+        "{{ range(10) }}",
+        "{{ nothing }}",
+        "{{ gen.nothing }}",
+        "{% for %}",
+        "{{ 'a' * 200000000 }}",
+        "{% for i in 'a'*2000 %}{{ 'b'*100000 }}{% endfor %}",
+        "{{ 9**9**9**9**9 }}",
+        "{{ '%999999999d'|format(1) }}",
+    ],
+)
+def test_what_a_template_must_not_do_fails_in_words(text):
+    before = time.monotonic()
+    with pytest.raises(InvalidInput, match="text template failed") as caught:
+        render(text, clip())
+    assert caught.value.kind == "bad-template"
+    assert "Traceback" not in caught.value.message
+    assert time.monotonic() - before < 30
+
+
+def test_an_endless_template_is_stopped():
+    loop = "{% for i in 'a'*30000 %}{% for j in 'a'*30000 %}{% endfor %}{% endfor %}"
+    with pytest.raises(InvalidInput, match=r"limits on time|did not end"):
+        render(loop, clip())
+
+
+def test_a_template_lies_beside_its_toml(tmp_path):
+    (tmp_path / FOLDER).mkdir(parents=True)
+    (tmp_path / FOLDER / "shot.j2").write_text("{{ gen.seed }}\n")
+    head = 'schema = "regenstore-sidecar-template/1"\n[output]\nwriter = "text"\nfile = "{stem}.txt"\n'
+    (tmp_path / FOLDER / "shot.toml").write_text(head + 'template = "shot.j2"\n')
+    library = Library(str(tmp_path))
+    template = library.load("shot")
+    (output,) = template.outputs
+    made = [fill(template, output, clip())]
+    (file,) = writers.find("text").render(made, Options(output.file, settings=output.settings))
+    assert file.data == b"1234567890123456789012\n"
+    (tmp_path / FOLDER / "shot.toml").write_text(head + 'template = "../../etc/passwd"\n')
+    assert "no such file" in library.problems("shot")[0]
+
+
+def test_well_formedness_is_checked_by_the_name():
+    checker = writers.find("text")
+    assert checker.check(b"<a>", "a.xml")
+    assert checker.check(b"{", "a.json")
+    assert not checker.check(b"{", "a.txt")
+    assert not os.path.exists("/tmp/owned")
