@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from regenstore.cli.background import end
 from regenstore.config import GitEnvironment
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError
 from regenstore.objects.ids import Digest, RecipeKey
@@ -29,7 +30,7 @@ def open_repository() -> Repository:
     recover(repository.location, repository.settings.oid_size)
     running = click.get_current_context(silent=True)
     if running is not None:
-        running.call_on_close(repository.close)
+        running.call_on_close(lambda: end(repository))
     return repository
 
 
