@@ -26,7 +26,7 @@ def rows(bench: Bench) -> Iterator[Row]:
     shape = f"{commits * _A_COMMIT:,} recipes in {commits:,} commits, packed"
     with bench.folder(bench.plain, "roots") as folder:
         film, store = f"{folder}/film", f"{folder}/store"
-        _history(film, commits)
+        history(film, commits)
         os.mkdir(store)
         roots = Roots(Git(film), f"{film}/.git", f"{film}/.git", f"{film}/.git/index")
         kept = [f"{store}/{name}.held" for name in ("cold", "unchanged", "added")]
@@ -70,7 +70,7 @@ def _cold(enumeration: Enumeration, kept: str, recipes: int) -> None:
 
 
 def _after_a_commit(enumeration: Enumeration, film: str, number: int) -> Sample:
-    text = _recipe(number)
+    text = recipe(number)
     with open(f"{film}/new.png", "wb") as file:
         file.write(text)
     _git(film, "add", "new.png")
@@ -87,14 +87,14 @@ def _expect(found: Enumerated, how: str, recipes: int) -> None:
         raise RuntimeError(f"{found.how}: {len(found.held.records)} live recipes instead of {how}: {recipes}")
 
 
-def _history(path: str, commits: int) -> None:
+def history(path: str, commits: int) -> None:
     """Commits of ten new or changed recipes each, in fifty folders, with a branch now and then."""
     subprocess.run(["git", "init", "-q", path], check=True)
     parts: list[bytes] = []
     for commit in range(commits):
         parts.append(b"commit refs/heads/main\ncommitter Ada <ada@example.org> %d +0000\ndata 0\n" % (10**9 + commit))
         for number in range(commit * _A_COMMIT, (commit + 1) * _A_COMMIT):
-            text = _recipe(number)
+            text = recipe(number)
             path_in_tree = b"shots/%02d/%03d.png" % (number % 50, number // 50 % 40)
             parts.append(b"M 100644 inline %s\ndata %d\n%s\n" % (path_in_tree, len(text), text))
         if commit % _BRANCH_EVERY == 0:
@@ -104,7 +104,7 @@ def _history(path: str, commits: int) -> None:
     _git(path, "read-tree", "HEAD")
 
 
-def _recipe(number: int) -> bytes:
+def recipe(number: int) -> bytes:
     take = Take(hash_bytes(b"%d" % number), 1 << 20)
     prompt = f"a lighthouse at dusk, variant {number}, " * 8
     output = Output("image/png", take=take, seconds=1.5)

@@ -188,18 +188,22 @@ class Planner:
 
     def expected(self, key: RecipeKey, take: Digest) -> set[Digest]:
         """What a run of a key should give, by what is known last: the take to the byte, or what a correction
-        turns into it. Empty where nothing says that the take comes back. The caller holds the lock."""
+        turns into it. Empty where nothing says that the take comes back. What a run in another environment
+        gave since says nothing: this may be the one that gives the take. The caller holds the lock."""
         corrections = Corrections(self._store.root)
-        given = {
-            proof.second: proof.created
-            for proof in reversed(self._cache.proofs(key, take))
+        proofs = [
+            proof
+            for proof in self._cache.proofs(key, take)
             if proof.exact or corrections.find(take, proof.second) is not None
-        }
-        newest = self._cache.results(key)[:1] if given else []
+        ]
+        given = {proof.second for proof in proofs}
+        newest = self._cache.results(key)[:1] if proofs else []
         for result in newest:
-            if result.created > max(given.values()) and not given.keys() & result.digests:
+            newer = result.created > max(proof.created for proof in proofs)
+            here = any(proof.fingerprint == result.fingerprint for proof in proofs)
+            if newer and here and not given & result.digests:
                 return set()
-        return set(given)
+        return given
 
     def _complete(self, outputs: Mapping[str, Content]) -> bool:
         return all(self._store.use(c.digest, c.size) is not None for c in outputs.values())

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -529,6 +529,9 @@ def test_a_bug_in_one_item_is_an_outcome(studio, monkeypatch):
 # ------------------------------------------------------------------------------------------- proofs
 
 
+ELSEWHERE = {"machine": "another"}
+
+
 def proofs(studio: Studio, given: Recipe, data: bytes) -> list[str]:
     return [proof.tier for proof in studio.cache.proofs(given.key, hash_bytes(data))]
 
@@ -578,10 +581,12 @@ def test_other_bytes_prove_nothing_and_are_remembered_with_where_they_came_from(
     assert results[0].fingerprint == results[1].fingerprint
 
 
-def other_result(studio: Studio, given: Recipe, data: bytes, created: float = 1.0) -> None:
-    """Bytes that the same key gave elsewhere, and that are in the store."""
+def other_result(
+    studio: Studio, given: Recipe, data: bytes, created: float = 1.0, fingerprint: Mapping[str, str] = ELSEWHERE
+) -> None:
+    """Bytes that the same key gave otherwise, and that are in the store."""
     content = Content(studio.put(data), len(data), KIND)
-    studio.cache.record(given, Result(given.key, {"main": content}, 1.0, created, {"machine": "another"}))
+    studio.cache.record(given, Result(given.key, {"main": content}, 1.0, created, fingerprint))
 
 
 def test_a_proven_take_is_made_again_although_another_result_is_there(studio):
@@ -592,7 +597,11 @@ def test_a_proven_take_is_made_again_although_another_result_is_there(studio):
     assert studio.read(studio.run(proven)["0"]) == b"sea"
     other_result(studio, proven, b"a later one", created=1e12)
     lose(studio, b"sea")
-    assert studio.run(proven)["0"].drifted  # it was tried since, and gave something else
+    assert studio.read(studio.run(proven)["0"]) == b"sea"  # what another machine made since says nothing
+    (proof, *_) = studio.cache.proofs(proven.key, hash_bytes(b"sea"))
+    other_result(studio, proven, b"the last one", created=2e12, fingerprint=proof.fingerprint)
+    lose(studio, b"sea")
+    assert studio.run(proven)["0"].drifted  # it was tried here since, and gave something else
 
 
 def test_a_proven_input_is_made_again_although_another_result_is_there(studio):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shlex
 import struct
@@ -16,7 +18,6 @@ from regenstore.cli.demo_assets import EDITED_SHOT, REPAINTED, Asset, assembled,
 from regenstore.cli.main import cli
 from regenstore.config import GitEnvironment
 from regenstore.objects import toml
-from regenstore.objects.content_store import TREES
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.ids import Digest
 from regenstore.repository import Repository
@@ -50,7 +51,8 @@ class Story:
         self._set_up()
         self._make()
         self._merge()
-        self._lose_the_disk()
+        self._prove()
+        self._free_the_disk()
         self._clone_shared()
         self._clone_empty()
         return self._end()
@@ -95,13 +97,22 @@ class Story:
         self._git("log", "--oneline", "--graph", "--", EDITED_SHOT)
         self._git("diff", "HEAD~3", "--", EDITED_SHOT, only=("-prompt", "+prompt", "-seed", "+seed"))
 
-    def _lose_the_disk(self) -> None:
-        self._chapter("The disk is lost: every medium in the worktree, everything generated in the store")
+    def _prove(self) -> None:
+        self._chapter("Does it come back? A second run of every recipe says so")
+        self._regenstore("verify", "--all", tail=1)
+        self._regenstore("why", EDITED_SHOT)
+
+    def _free_the_disk(self) -> None:
+        self._chapter("The disk is full: gc deletes what was proven to come back, and nothing else")
+        media = self._status(self.film).paths
+        proven = {path.digest: path.size or 0 for path in media if path.digest != self._photo}
+        self._regenstore("gc", "--free", str(sum(proven.values())), "--yes", tail=5)
         before = self._status(self.film)
+        kept = [path.digest for path in before.paths if path.stored]
+        self._facts.append((f"gc deleted {len(proven)} proven contents, and kept the photo", kept == [self._photo]))
         for path in before.paths:
             os.unlink(path.path)
-        lost = self._forget_generated()
-        click.echo(f"  removed {len(before.paths)} media from the worktree and {lost} contents from the store")
+        click.echo(f"  removed the {len(before.paths)} media from the worktree, too")
         self._git("checkout", "-q", "--", ".")
         self._verify("after the loss", self.film, imported=True)
 
@@ -154,13 +165,23 @@ class Story:
         if len(assets) > _SHOWN:
             click.echo(f"    and {len(assets) - _SHOWN} more like these")
 
-    def _regenstore(self, *words: str) -> None:
+    def _regenstore(self, *words: str, tail: int = 0) -> None:
+        """A command as it is typed, with all that it prints, or with the last lines of it."""
         self._say("regenstore " + " ".join(_shown(word) for word in words))
-        self._call(*words)
+        if not tail:
+            self._call(*words)
+            return
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            self._call(*words)
+        for line in said.getvalue().splitlines()[-tail:]:
+            click.echo(line)
 
     def _call(self, *words: str, quiet: bool = False) -> None:
         """A regenstore command in this process, as the terminal would run it."""
-        with open(os.devnull, "w") as nowhere, _Output(nowhere if quiet else None):
+        with contextlib.ExitStack() as silence:
+            if quiet:
+                silence.enter_context(contextlib.redirect_stdout(io.StringIO()))
             try:
                 cli.main(list(words), standalone_mode=False)
             except SystemExit as leave:
@@ -216,22 +237,6 @@ class Story:
             (f"every digest came back {where} ({right} of {right + wrong}), git status is clean", clean and not wrong)
         )
 
-    def _forget_generated(self) -> int:
-        """What a lost disk would do: unlike gc, which asks first whether a content comes back."""
-        repository = self._repository(self.film)
-        lost = 0
-        for tree in TREES:
-            for digest, _ in list(repository.store.contents(tree)):
-                if digest != self._photo:
-                    os.unlink(repository.store.object_path(digest, tree))
-                    lost += 1
-        repository.close()
-        for suffix in ("", "-wal", "-shm"):
-            path = repository.cache.path + suffix
-            if os.path.exists(path):
-                os.unlink(path)
-        return lost
-
     def _media_bytes(self) -> int:
         """All media that Git's history refers to, each once."""
         repository = self._repository(self.film)
@@ -246,23 +251,6 @@ class Story:
                 sizes[recipe.output.take.digest] = recipe.output.take.size
         repository.close()
         return sum(sizes.values())
-
-
-class _Output:
-    """Sends what commands print elsewhere for a while."""
-
-    def __init__(self, target: object) -> None:
-        self._target = target
-
-    def __enter__(self) -> None:
-        import contextlib
-
-        self._stack = contextlib.ExitStack()
-        if self._target is not None:
-            self._stack.enter_context(contextlib.redirect_stdout(self._target))  # type: ignore[type-var]
-
-    def __exit__(self, *exc: object) -> None:
-        self._stack.close()
 
 
 _START = os.getcwd()

@@ -6,7 +6,15 @@ import os
 
 import click
 
-from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text, worktree_paths
+from regenstore.cli.context import (
+    emit_json,
+    json_option,
+    open_repository,
+    show_path,
+    show_text,
+    size_text,
+    worktree_paths,
+)
 from regenstore.tracked.status import STATES, status
 
 _QUIET = ("placed", "imported")
@@ -18,7 +26,8 @@ _SHOWN = 40
 @click.option("--all", "-a", "show_all", is_flag=True, help="List every path, also those where all is well.")
 @json_option
 def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
-    """How things stand at every tracked path, or at and below PATHS.
+    """How things stand at every tracked path, or at and below PATHS, and whether what the store has of them is
+    kept, or evictable because it was proven to come back ('regenstore why PATH' names the rule).
 
     \b
     Examples:
@@ -29,6 +38,7 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
     repository = open_repository()
     found = status(repository.workbench, worktree_paths(repository, paths))
     missing = sum(1 for p in found.paths if p.digest is not None and not p.stored)
+    evictable = [entry for entry in found.entries if entry.evictable]
     if as_json:
         rows = [
             {
@@ -37,10 +47,13 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
                 "size": p.size,
                 "digest": None if p.digest is None else str(p.digest),
                 "stored": p.stored,
+                "eviction": None if p.entry is None else p.entry.finding.state,
+                "rule": None if p.entry is None else p.entry.finding.rule,
             }
             for p in found.paths
         ]
-        totals = {"paths": len(found.paths), "media_bytes": found.media_bytes, "not_stored": missing, **found.counts}
+        counts = {"paths": len(found.paths), "media_bytes": found.media_bytes, "not_stored": missing}
+        totals = {**counts, "evictable_bytes": sum(e.stored.size for e in evictable), **found.counts}
         emit_json("status", {"paths": rows, "totals": totals})
         return
     if not found.paths:
@@ -49,7 +62,8 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
     listed = [p for p in found.paths if show_all or p.state not in _QUIET]
     for p in listed[: None if show_all else _SHOWN]:
         size = "" if p.size is None else size_text(p.size)
-        click.echo(f"{p.state:<11} {size:>9}  {show_path(p.path)}")
+        whether = "" if p.entry is None else p.entry.finding.state
+        click.echo(f"{p.state:<11} {size:>9}  {whether:<9}  {show_path(p.path)}")
     if len(listed) > _SHOWN and not show_all:
         click.echo(f"and {len(listed) - _SHOWN} more; --all lists them")
     if listed:
@@ -57,3 +71,12 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
     for state, count in found.counts.items():
         click.echo(f"{count:>6} {state:<11} {STATES[state]}")
     click.echo(f"{len(found.paths):>6} in all, {size_text(found.media_bytes)} of media; {missing} not in the store")
+    if found.problem is not None:
+        click.echo(f"whether they are kept cannot be told: {show_text(found.problem.message)}", err=True)
+    elif evictable:
+        freed = sum(entry.stored.size for entry in evictable)
+        seconds = sum(entry.own or 0.0 for entry in evictable)
+        kept = len(found.entries) - len(evictable)
+        click.echo(
+            f"{kept:>6} takes kept, {len(evictable)} evictable: {size_text(freed)}, {seconds:.3g} s to make again"
+        )

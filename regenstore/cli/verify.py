@@ -84,6 +84,8 @@ def _tell(verdict: Verdict) -> None:
     click.echo(f"{given.tier:<10} {shown}{score}{more}")
     if given.second != given.take:
         click.echo(f"           both are kept; the second run gave {given.second.short} ('regenstore takes {shown}')")
+    if len(verdict.gave) > 1:
+        click.echo(f"           it varies: its runs in this environment gave {len(verdict.gave)} different contents")
     correction = verdict.correction
     if correction is not None and correction.kept:
         size = f"{correction.size:,} bytes, {correction.share:.2%} of it"
@@ -110,6 +112,7 @@ def _fields(verdict: Verdict) -> dict[str, object]:
         "difference": verdict.likeness.difference or None,
         "correction": None if verdict.correction is None else asdict(verdict.correction),
         "comes_back": verdict.comes_back,
+        "gave": sorted(map(str, verdict.gave)),
         "seconds": given.seconds,
         "fingerprint": dict(given.fingerprint),
     }

@@ -20,7 +20,7 @@ from typing import Any
 
 from regenstore.generators.api import Cancelled, Context, Item, Made, Probe
 from regenstore.media.types import suffix_for
-from regenstore.objects.hashing import hash_file
+from regenstore.objects.hashing import hash_bytes, hash_file
 
 _TOO_LARGE = getattr(signal, "SIGXFSZ", 0x7FFF)
 _PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z0-9_.-]+)\}")
@@ -44,7 +44,7 @@ class CommandGenerator:
             program = str(hash_file(self._argv[0])[0])
         except OSError:
             program = "missing"
-        return {"definition": self._hash, "program": program, "machine": platform.machine()}
+        return {"definition": self._hash, "program": program, "machine": platform.machine()} | _devices()
 
     def load(self, model_key: str, context: Context) -> CommandGenerator:
         found = self.probe()
@@ -87,6 +87,31 @@ class CommandGenerator:
             raise RuntimeError(
                 f"'{os.path.basename(argv[0])}' ended with {process.returncode}: {message or 'it said nothing'}"
             )
+
+
+def _devices() -> dict[str, str]:
+    """What of the hardware a program whose insides are not known may let into its bytes: how many processors
+    it may use (sums are split among them), which kind they are (libraries choose code by it), the graphics
+    driver."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    found = {"processors": str(len(affinity(0)) if affinity is not None else os.cpu_count() or 1)}
+    first = _text("/proc/cpuinfo").split("\n\n")[0]
+    kind = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.split("\n"))}
+    if flags := kind.get("flags") or kind.get("Features"):
+        identity = "\n".join(kind.get(name, "") for name in ("vendor_id", "cpu family", "model")) + flags
+        found["processor"] = f"{kind.get('model name', 'unnamed')} ({hash_bytes(identity.encode()).hex[:12]})"
+    if driver := _text("/proc/driver/nvidia/version").partition("\n")[0]:
+        found["graphics"] = " ".join(driver.split())
+    return found
+
+
+def _text(path: str) -> str:
+    """A small file of the system; empty where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(1 << 16)
+    except OSError:
+        return ""
 
 
 def placeholders(argv: Iterable[str]) -> list[str]:

@@ -53,7 +53,7 @@ class _Hash32:
         return type(other) is type(self) and other.raw == self.raw
 
     def __hash__(self) -> int:
-        return hash((type(self), self.raw))
+        return hash(self.raw)  # which the bytes keep
 
     def __lt__(self, other: Self) -> bool:
         return self.raw < other.raw

@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from statistics import median_low
-from typing import Protocol
 
 from regenstore.objects import durable, toml
 from regenstore.objects.content_store import VAULT, ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
-from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord, MadeOutput, Proof
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.rules import Fingerprint
 from regenstore.proof.survey import Referrer, Standing, Stored
+from regenstore.refs.blobs import blob_record, mentioned
+from regenstore.refs.holders import Holder
 
 RESULT_CACHE = "result cache"
 Made = tuple[RecipeKey, str, Digest]
-
-
-class Holder(Protocol):
-    """One repository that relies on the store."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def told(self) -> bool:
-        """Whether it is known what it holds: from itself now, or from when it was last asked."""
-
-    @property
-    def records(self) -> Mapping[bytes, BlobRecord]: ...
-
-    @property
-    def unreadable(self) -> Mapping[bytes, frozenset[Digest]]: ...
-
-    @property
-    def missing(self) -> frozenset[bytes]: ...
-
-    @property
-    def pending(self) -> Sequence[bytes]: ...
-
-    @property
-    def pins(self) -> Set[str]: ...
-
-    def standing(self, oid: bytes) -> int: ...
 
 
 @dataclass
@@ -130,8 +102,10 @@ def _ask(facts: Facts, known: dict[tuple[RecipeKey | None, str, Digest], Referre
         _add(facts, known, record, Standing(holder.standing(oid)), holder.name)
     for text in holder.pending:
         recipe = toml.decode_or_none(text)
-        if recipe is not None:
-            _add(facts, known, of_recipe(recipe), Standing.WORKING, holder.name)
+        if recipe is None:
+            facts.mentioned |= mentioned(text)
+        else:
+            _add(facts, known, blob_record(b"", recipe), Standing.WORKING, holder.name)
 
 
 def _add(
@@ -148,23 +122,6 @@ def _add(
     before = known.get(name)
     if before is None or before.standing < standing:
         known[name] = referrer(record, record.digest, standing, where)
-
-
-def of_recipe(recipe: Recipe) -> BlobRecord:
-    """What a recipe says, whether Git has it as a blob or not."""
-    output, take = recipe.output, recipe.output.take
-    return BlobRecord(
-        b"",
-        recipe.key,
-        None if take is None else take.digest,
-        0 if take is None else take.size,
-        output.name,
-        tuple(given.digest for given in recipe.inputs.values()),
-        recipe.generator,
-        recipe.version,
-        output.media_type,
-        None if output.seconds is None else float(output.seconds),
-    )
 
 
 def referrer(record: BlobRecord, digest: Digest, standing: Standing, where: str) -> Referrer:

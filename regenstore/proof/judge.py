@@ -49,17 +49,22 @@ class Judge:
         self._here = here
         self._corrected = corrected
         self._confirmed = confirmed
-        self._own: dict[tuple[RecipeKey | None, str, Digest], Finding] = {}
+        self._own: dict[int, Finding] = {}  # by the identity of referrers, which the facts hold
 
     def survey(self) -> Survey:
         """Every content of the store."""
         facts = self._facts
-        judged = self.findings(facts.stored)
-        entries = {digest: self.entry(stored, judged[digest]) for digest, stored in facts.stored.items()}
+        entries = self.entries(facts.stored)
         problems = [f"{name}: nobody knows what it needs, so nothing is evicted" for name in facts.unknown]
         problems += [f"{name}: a partial clone without some of its objects" for name in facts.partial]
         evictable = {digest for digest, entry in entries.items() if entry.evictable}
         return Survey(entries, self._needed(evictable), not problems, tuple(problems))
+
+    def entries(self, digests: Iterable[Digest]) -> dict[Digest, Entry]:
+        """Those of these contents that the store has."""
+        stored = self._facts.stored
+        judged = self.findings(digest for digest in digests if digest in stored)
+        return {digest: self.entry(stored[digest], found) for digest, found in judged.items()}
 
     def findings(self, digests: Iterable[Digest]) -> dict[Digest, Judged]:
         """The rule for each of these, in view of everything that it would be made from."""
@@ -72,31 +77,49 @@ class Judge:
                 found[digest] = judged = self._judged(digest)
                 if judged.open:
                     todo += [need for way in judged.ways for need in way.inputs]
-        stored = self._facts.stored
-        sound = {digest for digest in found if digest in stored and not self._damaged(digest)}
         similar = {digest for digest, judged in found.items() if judged.open and not judged.finding.exact}
-        for digest in similar & sound & self._used() if similar else ():
+        for digest in similar & self._facts.stored.keys() & self._used() if similar else ():
             found[digest] = found[digest].told("needed")
-        ways = {digest: [way.inputs for way in judged.ways] for digest, judged in found.items() if judged.open}
+        self._lay(found, similar)
+        return {digest: found[digest] for digest in asked} if len(found) > len(asked) else found
+
+    def _lay(self, found: dict[Digest, Judged], similar: Set[Digest]) -> None:
+        """Keep what would not come back if everything that may go went at once."""
+        stored = self._facts.stored
+        ways: dict[Digest, list[frozenset[Digest]]] = {}
+        for digest, judged in found.items():
+            if judged.open and (len(judged.ways) > 1 or judged.ways[0].inputs):
+                ways[digest] = [way.inputs for way in judged.ways]
+        if not ways:
+            return
+        sure = (
+            digest
+            for digest, judged in found.items()
+            if digest not in ways
+            and (digest not in similar if judged.open else digest in stored and judged.finding.rule != "damaged")
+        )
         laid = foundation.lay(
-            sound - ways.keys(), ways, {d: stored[d].size for d in ways.keys() & sound}, similar & ways.keys()
+            sure, ways, {d: stored[d].size for d in ways.keys() & stored.keys()}, similar & ways.keys()
         )
         for digest in ways:
             if digest not in laid.founded:
-                found[digest] = self._unfounded(found[digest], laid.kept.get(digest), found)
+                lacking = (
+                    need for needs in ways[digest] for need in needs if need not in stored and not found[need].open
+                )
+                without = laid.kept[digest] if digest in laid.kept else next(lacking, None)
+                found[digest] = self._unfounded(found[digest], without, found)
             elif laid.founded[digest]:
                 way = found[digest].ways[laid.founded[digest]]
                 found[digest] = Judged(self.own(way.referrer), (way,))
-        return {digest: found[digest] for digest in asked}
 
     # -------------------------------------------------------------------------------- rules
 
     def own(self, referrer: Referrer) -> Finding:
         """The rule for one recipe's take in view of itself alone."""
-        name = (referrer.key, referrer.output, referrer.digest)
-        if name not in self._own:
-            self._own[name] = self._alone(referrer)
-        return self._own[name]
+        found = self._own.get(id(referrer))
+        if found is None:
+            found = self._own[id(referrer)] = self._alone(referrer)
+        return found
 
     def _alone(self, referrer: Referrer) -> Finding:
         facts, key = self._facts, referrer.key
@@ -125,7 +148,7 @@ class Judge:
         if self._damaged(digest):
             return judged.told("damaged")
         referrers = self._facts.referrers.get(digest, ())
-        if any(name_of(r.key, r.digest) in self._facts.pins for r in referrers):
+        if any(map(self._pinned, referrers)):
             return judged.told("pinned")
         confirmed = self._confirmed.get(digest) == stored.size
         if judged.finding.state != EVICTABLE and not confirmed:
@@ -169,6 +192,9 @@ class Judge:
                 judged = replace(judged, finding=found)
         return judged
 
+    def _pinned(self, referrer: Referrer) -> bool:
+        return bool(self._facts.pins) and name_of(referrer.key, referrer.digest) in self._facts.pins
+
     def _damaged(self, digest: Digest) -> bool:
         size = self._facts.stored[digest].size
         return any(r.size != size for r in self._facts.referrers.get(digest, ()))
@@ -186,17 +212,14 @@ class Judge:
     def entry(self, stored: Stored, judged: Judged) -> Entry:
         """One content of the store, with what its return would cost."""
         referrers = tuple(self._facts.referrers.get(stored.digest, ()))
-        way = judged.ways[0] if judged.ways else None
-        return Entry(
-            stored,
-            referrers,
-            judged.finding,
-            max((r.standing for r in referrers), default=Standing.DEAD),
-            None if way is None else self.seconds(way.referrer),
-            None if way is None else self.closure(way.referrer),
-            judged.finding.proof,
-            None if way is None else way.referrer.key,
-        )
+        standing = max((r.standing for r in referrers), default=Standing.DEAD)
+        if not judged.ways:
+            return Entry(stored, referrers, judged.finding, standing, None, None, None, None)
+        first = judged.ways[0].referrer
+        own = self.seconds(first)
+        whole = all(need in self._facts.stored for need in first.inputs)
+        closure = own if whole else self.closure(first)
+        return Entry(stored, referrers, judged.finding, standing, own, closure, judged.finding.proof, first.key)
 
     def closure(self, referrer: Referrer) -> float | None:
         """Seconds to run a recipe with everything that it needs and that is not in the store now."""
@@ -236,7 +259,7 @@ class Judge:
         facts = self._facts
         todo = [*facts.inputs, *facts.mentioned, *facts.held]
         for digest, referrers in facts.referrers.items():
-            if any(r.standing > Standing.DEAD or name_of(r.key, digest) in facts.pins for r in referrers):
+            if any(r.standing > Standing.DEAD or self._pinned(r) for r in referrers):
                 todo.append(digest)
         found: set[Digest] = set()
         while todo:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+import gc
+from collections.abc import Callable, Iterable, Iterator, Set
+from contextlib import contextmanager
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects.content_store import ContentStore
@@ -11,9 +13,11 @@ from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.environments import Environments
-from regenstore.proof.facts import Facts, Holder, gather, of_recipe, referrer
+from regenstore.proof.facts import Facts, gather, referrer
 from regenstore.proof.judge import Judge
 from regenstore.proof.survey import Confirm, Entry, Standing, Stored, Survey
+from regenstore.refs.blobs import blob_record
+from regenstore.refs.holders import Holder
 
 
 class Surveyor:
@@ -40,8 +44,8 @@ class Surveyor:
 
     def survey(self) -> Survey:
         """Every content. Nothing is deleted, moved or made; generators are only asked for fingerprints."""
-        facts = self._gather()
-        with self._environments() as here:
+        with _all_kept(), self._environments() as here:
+            facts = self._gather()
             survey = Judge(facts, here.of, self._corrected, {}).survey()
             if self._confirm is None:
                 return survey
@@ -53,11 +57,17 @@ class Surveyor:
                 return Survey(survey.entries, survey.needed, survey.complete, (*survey.problems, problem))
             return Judge(facts, here.of, self._corrected, confirmed).survey() if confirmed else survey
 
+    def entries(self, digests: Iterable[Digest]) -> dict[Digest, Entry]:
+        """Those of these contents that the store has; no remote is asked."""
+        with _all_kept(), self._environments() as here:
+            return Judge(self._gather(), here.of, self._corrected, {}).entries(digests)
+
     def judge(self, recipe: Recipe) -> Entry:
         """The take of one recipe, as if the store had it, and seen from this recipe: what keeps it is its own
         rule if that does, and else another's."""
-        facts = self._gather()
-        said = of_recipe(recipe)
+        with _all_kept():
+            facts = self._gather()
+        said = blob_record(b"", recipe)
         assert said.digest is not None
         known = facts.referrers.get(said.digest, [])
         mine = [r for r in known if (r.key, r.output) == (said.key, said.output)]
@@ -73,3 +83,16 @@ class Surveyor:
 
     def _gather(self) -> Facts:
         return gather(self._store, self._cache, self._held, self._holders)
+
+
+@contextmanager
+def _all_kept() -> Iterator[None]:
+    """No search for garbage meanwhile: of the many small objects that a survey makes, it keeps nearly all,
+    and looking through them again and again takes as long as everything else."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -56,6 +56,11 @@ def blob_record(oid: bytes, recipe: Recipe) -> BlobRecord:
     return BlobRecord(oid, recipe.key, digest, size, output.name, inputs, *about)
 
 
+def mentioned(text: bytes) -> frozenset[Digest]:
+    """All digests that stand in a text, whatever it is."""
+    return frozenset(Digest(bytes.fromhex(found.decode())) for found in _MENTIONED.findall(text))
+
+
 def read_blobs(git: Git, cache: ResultCache, oids: Iterable[bytes], *, remember: bool) -> RecipeBlobs:
     """What blobs say, by object id. With ``remember``, what had to be parsed is kept in the cache. Raises
     FormatError (``git-failed``) when Git cannot be asked."""
@@ -70,7 +75,7 @@ def read_blobs(git: Git, cache: ResultCache, oids: Iterable[bytes], *, remember:
         elif (recipe := toml.decode_or_none(text)) is not None:
             fresh.append(blob_record(oid, recipe))
         else:
-            found.unreadable[oid] = frozenset(Digest(bytes.fromhex(m.decode())) for m in _MENTIONED.findall(text))
+            found.unreadable[oid] = mentioned(text)
     found.records.update((record.oid, record) for record in fresh)
     if remember:
         cache.add_blobs(fresh, plain)

@@ -30,6 +30,8 @@ class Verdict:
     proof: Proof | None = None
     likeness: Likeness | None = None
     error: RegenstoreError | None = None
+    gave: frozenset[Digest] = frozenset()
+    """Everything that recorded runs of it gave in this environment: more than one content, and it varies."""
     correction: Correcting | None = None
     """What came of looking for a correction, where the second run gave other bytes."""
 
@@ -123,7 +125,8 @@ def _judge(bench: Workbench, path: bytes, outcome: Outcome, now: float) -> Verdi
     assert content is not None and take is not None and recipe.key is not None
     seconds = float(outcome.seconds or 0.0)
     if content.digest == take.digest:  # the run itself was recorded as a proof
-        return Verdict(path, Proof.again(recipe.key, take.digest, seconds, now, outcome.fingerprint), Likeness(BYTES))
+        proof = Proof.again(recipe.key, take.digest, seconds, now, outcome.fingerprint)
+        return Verdict(path, proof, Likeness(BYTES), gave=_gave(bench, recipe, outcome))
     files = bench.realiser.restore(take.digest), bench.store.use(content.digest, content.size)
     if files[0] is None or files[1] is None:
         error = NotFound("content-missing", "the second run gave other bytes, and the take is not here to compare")
@@ -142,7 +145,13 @@ def _judge(bench: Workbench, path: bytes, outcome: Outcome, now: float) -> Verdi
         outcome.fingerprint,
     )
     bench.cache.add_proof(proof)
-    return Verdict(path, proof, likeness)
+    return Verdict(path, proof, likeness, gave=_gave(bench, recipe, outcome))
+
+
+def _gave(bench: Workbench, recipe: Recipe, outcome: Outcome) -> frozenset[Digest]:
+    results = bench.cache.results(recipe.key) if recipe.key is not None else []
+    here = [r.outputs.get(recipe.output.name) for r in results if r.fingerprint == outcome.fingerprint]
+    return frozenset(content.digest for content in here if content is not None)
 
 
 # ------------------------------------------------------------------------------------------- takes

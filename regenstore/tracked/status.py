@@ -6,12 +6,13 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.result import BlobRecord
+from regenstore.proof import survey
 from regenstore.refs.blobs import read_blobs
 from regenstore.tracked.workbench import Held, Workbench, select
 from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
@@ -41,17 +42,27 @@ class PathStatus:
     digest: Digest | None
     stored: bool
     """Whether the store holds the recorded take."""
+    entry: survey.Entry | None = None
+    """Whether that may be evicted, by which rule, and what its return costs; None where it is not stored, or
+    where that cannot be told now."""
 
 
 @dataclass(frozen=True)
 class Status:
     paths: tuple[PathStatus, ...]
+    problem: RegenstoreError | None = None
+    """Why nothing can be told of eviction."""
 
     @property
     def counts(self) -> Mapping[str, int]:
         """State -> number of paths, in the order of :data:`STATES`."""
         found = Counter(p.state for p in self.paths)
         return {state: found[state] for state in STATES if found[state]}
+
+    @property
+    def entries(self) -> list[survey.Entry]:
+        """Of all recorded takes in the store, equal ones once."""
+        return list({p.digest: p.entry for p in self.paths if p.entry is not None}.values())
 
     @property
     def media_bytes(self) -> int:
@@ -65,7 +76,7 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
     tracked = bench.tracked()
     conflicted = {entry.path for entry in index.entries if entry.stage} if index is not None else set()
     chosen = set(select([*tracked, *conflicted], paths)) if paths else {*tracked, *conflicted}
-    entries = index.by_path() if index is not None else {}
+    indexed = index.by_path() if index is not None else {}
     oids = [oid for path, oid in tracked.items() if path in chosen]
     records = read_blobs(bench.git, bench.cache, oids, remember=os.path.isdir(bench.store.root)).records
     found = []
@@ -74,12 +85,16 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
             found.append(PathStatus(path, "conflict", None, None, False))
             continue
         record = records.get(tracked[path])
-        state = "raw" if record is None else _state(bench, path, record, index, entries.get(path))
+        state = "raw" if record is None else _state(bench, path, record, index, indexed.get(path))
         digest = record.digest if record is not None else None
         stored = record is not None and digest is not None and bench.store.stored(digest, record.size) is not None
         size = record.size if record is not None and digest is not None else None
         found.append(PathStatus(path, state, size, digest, stored))
-    return Status(tuple(found))
+    try:
+        entries = bench.surveyor.entries({p.digest for p in found if p.digest is not None and p.stored})
+    except RegenstoreError as error:
+        return Status(tuple(found), error)
+    return Status(tuple(p if p.digest is None else replace(p, entry=entries.get(p.digest)) for p in found))
 
 
 def _read_index(bench: Workbench) -> IndexFile | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -61,6 +62,23 @@ def test_status_names_every_state(film: Checkout) -> None:
     film.regenstore("set", "plates/sea.png", "seed=2", "--no-generate")
     film.git("add", "-A")
     assert states(film)["plates/sea.png"] == "wanted"
+
+
+def test_status_says_what_is_kept_and_what_could_go(film: Checkout) -> None:
+    def said() -> dict[str, tuple[str, str]]:
+        rows = json.loads(film.regenstore("status", "--json"))["paths"]
+        return {row["path"]: (row["eviction"], row["rule"]) for row in rows}
+
+    assert said() == {"plates/sea.png": ("kept", "unproven"), "refs/photo.png": ("kept", "imported")}
+    assert "evictable:" not in film.regenstore("status")
+    film.regenstore("verify", "plates/sea.png")
+    assert said() == {"plates/sea.png": ("evictable", "proven"), "refs/photo.png": ("kept", "imported")}
+    told = film.regenstore("status", "--all")
+    assert "1 takes kept, 1 evictable: " in told and " s to make again" in told
+    assert [line.split()[3] for line in told.splitlines()[:2]] == ["evictable", "kept"]
+    for tree in ("vault", "cache"):
+        shutil.rmtree(film.store / tree)
+    assert said() == {"plates/sea.png": (None, None), "refs/photo.png": (None, None)}
 
 
 def test_status_limits_itself_to_paths_and_refuses_unknown_ones(film: Checkout) -> None:

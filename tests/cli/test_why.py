@@ -125,6 +125,25 @@ def test_a_take_that_does_not_come_back_is_kept(painted: Checkout) -> None:
     assert why(painted, "paint.png")["state"] == "evictable"
 
 
+def test_a_checkout_that_makes_the_take_again_is_a_proof(film: Checkout, tmp_path: Path) -> None:
+    film.regenstore("clone", str(film.path), str(tmp_path / "second"))
+    second = Checkout(tmp_path / "second", film.environment)
+    assert not second.is_recipe("plates/sea.png")
+    said = why(second, "plates/sea.png")
+    assert (said["rule"], said["proof"]["tier"], said["proof"]["holds"]) == ("proven", "bytes", True)
+
+
+def test_a_run_that_gives_other_bytes_is_remembered_although_the_take_is_lost(painted: Checkout) -> None:
+    painted.regenstore("new", "restless.png", "-g", "paint", "-p", "level=1", "-p", "kind=again")
+    painted.commit("restless")
+    painted.regenstore("drop", "restless.png")
+    stored(painted, "restless.png").unlink()
+    painted.run("regenstore", "get", "restless.png", check=False)
+    said = why(painted, "restless.png")
+    assert (said["rule"], len(said["others"]), said["stored"]) == ("unproven", 1, False)
+    assert "gave other bytes too: " in painted.regenstore("why", "restless.png")
+
+
 def test_the_generator_must_be_there_trusted_and_unchanged(painted: Checkout) -> None:
     painted.regenstore("verify", "paint.png")
     assert why(painted, "paint.png")["rule"] == "proven"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -79,6 +80,17 @@ class Studio(Film):
         """The contents that the store has by name, in its trees or its trash."""
         places = [*self.store.glob("cache/*/*"), *self.store.glob("vault/*/*"), *self.store.glob("trash/*/*/*/*")]
         return {path.parent.name + path.name for path in places}
+
+    def evicted(self) -> set[str]:
+        """What manifests say that gc took, as far as a deterministic recipe brings it back."""
+        lines = [line for path in self.store.glob("evicted/*.jsonl") for line in path.read_text().splitlines()]
+        records = [json.loads(line) for line in lines]
+        found = {}
+        for record in records:
+            recipe = toml.decode_or_none((record.get("recipe") or "").encode())
+            if recipe is not None and recipe.generator in ("words", "fold"):
+                found[record["digest"].removeprefix("blake3:")] = recipe
+        return set(found)
 
     def files(self, digest: str) -> list[Path]:
         """Where the store has a content."""

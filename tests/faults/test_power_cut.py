@@ -86,8 +86,8 @@ class Rig:
     def check(self, acknowledged: str) -> None:
         """Nothing is wrong with the studio as the disk has it, and all that was acknowledged is there."""
         studio = self.studio
-        stored = studio.kept()
-        assert self.before <= stored.keys()
+        stored = studio.kept().keys() | studio.evicted()
+        assert self.before <= stored
         for line in acknowledged.splitlines():
             kind, digest = line.split()
             assert digest in stored, f"acknowledged, and not there: {kind} {digest}"
@@ -101,6 +101,7 @@ class Rig:
         assert studio.answers("regenstore", "status") == 0
         studio.git("fsck", "--strict")
         assert studio.answers("regenstore", "fsck", "--no-repair") == 0
+        studio.obtain()
 
 
 def everyone(leader: int, number: signal.Signals) -> None:

@@ -22,9 +22,9 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe
 from regenstore.objects.result import BlobRecord, Content, Proof, Result
 from regenstore.objects.result_cache import ResultCache
-from regenstore.proof.facts import of_recipe
 from regenstore.proof.survey import Standing, Survey
 from regenstore.proof.surveyor import Surveyor
+from regenstore.refs.blobs import blob_record
 
 KIND = "application/octet-stream"
 HERE: Mapping[str, str] = {"generator": "grow/1"}
@@ -146,7 +146,7 @@ class World:
     def refer(self, recipe: Recipe, standing: int = WORKING) -> None:
         """Let the repository hold a recipe."""
         oid = hashlib.sha1(toml.encode(recipe)).digest()
-        record = of_recipe(recipe)
+        record = blob_record(b"", recipe)
         self.film.live[oid] = (record, standing)
 
     def forget(self, *digests: Digest) -> None:
