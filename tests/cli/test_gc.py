@@ -258,3 +258,28 @@ def test_a_repository_that_is_gone_can_be_forgotten(film, tmp_path):
     assert "forgotten" in film.regenstore("gc", "--forget-repository", str(other.path))
     found = plan(film, "--free", "1g")
     assert found["complete"] and {row["standing"] for row in found["evict"]} == {"dead", "working"}
+
+
+def test_what_gc_took_comes_back_without_database_and_branch(proven):
+    """Eviction survives both: the manifest has the recipe, and the proof."""
+    proven.git("checkout", "-q", "-b", "side")
+    proven.regenstore("set", SEA, "seed=11")
+    proven.regenstore("new", "plates/fog.png", "-g", "derive.image", "-i", f"source={SEA}", "-p", "width=32")
+    proven.commit("a source and what is made from it")
+    proven.regenstore("verify", "--all")
+    fog, recipe = proven.read("plates/fog.png"), proven.blob("plates/fog.png")
+    proven.git("checkout", "-q", "main")
+    proven.run("regenstore", "gc", "--yes", "--free", "1g", check=False)
+    proven.git("branch", "-q", "-D", "side")
+    proven.git("reflog", "expire", "--expire=now", "--all")
+    proven.git("gc", "-q", "--prune=now")
+    for path in proven.store.glob("results.sqlite*"):
+        path.unlink()
+    proven.write("plates/fog.png", recipe)  # somebody mails the recipe; its source is known by digest alone
+    proven.regenstore("get", "plates/fog.png")
+    assert proven.read("plates/fog.png") == fog
+    told = json.loads(proven.regenstore("doctor", "--rebuild", "--json"))
+    assert told["evicted"] == 4
+    (proven.path / "plates/fog.png").unlink()
+    assert json.loads(proven.regenstore("takes", SEA, "--json"))["takes"][0]["recorded"]
+    assert json.loads(proven.regenstore("why", SEA, "--json"))["proof"]["holds"]
