@@ -88,6 +88,8 @@ KINDS: dict[str, str] = {
     "no-such-take": "Run 'regenstore takes PATH' for those that are known, then give its digest with --take.",
     "imported-media": "Make a recipe with 'regenstore new'; imported media have none to change or record.",
     "dependency-cycle": "Give one of the recipes another input.",
+    "bad-export": "Ask again differently; 'regenstore export COMMAND --help' shows what there is.",
+    "bad-template": "Correct the template; 'regenstore template check NAME' shows what is wrong with it.",
     # not found
     "not-a-repository": "Run it inside a Git repository, or 'git init' one.",
     "no-such-path": "Check the spelling; 'regenstore status' lists the media.",
@@ -97,6 +99,9 @@ KINDS: dict[str, str] = {
     "not-a-recipe": "The path holds no recipe; 'regenstore check' finds raw media.",
     "input-missing": "Bring the input back first: 'regenstore get' on its path.",
     "no-such-recipe": "Run 'regenstore show --key PATH' for the key of a recipe that is known.",
+    "extra-missing": "Install the extra that the message names.",
+    "no-such-dataset": "Give the folder or the ZIP that 'regenstore export dataset' wrote.",
+    "no-such-template": "Run 'regenstore template list' for those that there are.",
     "no-such-run": "Run 'regenstore undo --list' for those that are known.",
     "not-pinned": "Run 'regenstore pins' for those that are.",
     "git-missing": "Install Git 2.39 or newer.",
@@ -125,6 +130,7 @@ KINDS: dict[str, str] = {
     "conflict-markers": "Edit the recipe to resolve the conflict, then 'git add' it.",
     "bad-index": "Run 'git fsck' and 'git status'.",
     "bad-packet": "The program that called the filter does not speak Git's filter protocol, version 2.",
+    "bad-dataset": "Export it again, with --force in the same place.",
     "bad-declaration": "Correct the generator's table in regenstore.toml.",
     "git-failed": "Run the named git command by hand to see what is wrong.",
     # generation

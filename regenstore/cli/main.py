@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
 import click
 
 from regenstore import __version__
+from regenstore.cli.lazy import LazyGroup
 from regenstore.errors import KINDS, InternalError, RegenstoreError
 from regenstore.objects.durable import storage_error
 
@@ -21,6 +21,7 @@ COMMANDS = {
     "new": "Write a new recipe and make its medium.",
     "set": "Change parameters or inputs of a recipe, and make it again.",
     "unset": "Remove parameters or inputs of a recipe, and make it again.",
+    "tag": "Label media: scene, characters, tags, failures, rating.",
     "edit": "Edit a recipe's text in your editor.",
     "show": "Show a recipe, here or at a revision.",
     "status": "How things stand at every tracked path.",
@@ -34,6 +35,8 @@ COMMANDS = {
     "unpin": "Take a pin away.",
     "pins": "List what is pinned.",
     "why": "Why a medium is kept, or may be evicted.",
+    "export": "Write sidecars for other programs, and datasets.",
+    "template": "List, show, make and check the templates of sidecars.",
     "generators": "List generators, or show one with its parameters.",
     "trust": "Approve the generators that this repository declares.",
     "clone": "Clone a repository, media included.",
@@ -48,34 +51,11 @@ COMMANDS = {
 }
 
 
-class _Lazy(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(f"regenstore.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            also = f" Did you mean '{near[0]}'?" if near else ""
-            ctx.fail(f"There is no command '{args[0]}'.{also}")
-        return super().resolve_command(ctx, args)
+class _Commands(LazyGroup):
+    commands_listed = COMMANDS
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="regenstore")
 def cli() -> None:
     """A Git-native store for AI-generated media.

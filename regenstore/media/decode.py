@@ -55,7 +55,9 @@ class Info:
 
 
 @contextmanager
-def _opened(path: str, what: str) -> Iterator[Any]:
+def opened(path: str, what: str) -> Iterator[Any]:
+    """An open container of one of :data:`FORMATS`. Raises ValueError when FFmpeg cannot read it, also for what
+    fails inside the block."""
     try:
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
         # Nothing here reads the tags, and many a camera writes them in no valid UTF-8.
@@ -77,13 +79,13 @@ def _reason(error: Exception) -> str:
 
 def inspect(path: str, what: str = "the input") -> Info:
     """Look into a file. Raises ValueError when FFmpeg cannot read it."""
-    with _opened(path, what) as file:
+    with opened(path, what) as file:
         width = height = rate_of_sound = channels = 0
         bits, rate, duration = 16, Fraction(0), 0.0
         for stream in file.streams.video[:1]:
             context = _codec(stream, what)
             width, height = context.width, context.height
-            rate = _rate(stream)
+            rate = constant_rate(stream)
             duration = _seconds(stream, file)
             if _quarter_turns(file, stream) % 2:
                 width, height = height, width
@@ -101,7 +103,7 @@ def _codec(stream: Any, what: str) -> Any:
     return stream.codec_context
 
 
-def _rate(stream: Any) -> Fraction:
+def constant_rate(stream: Any) -> Fraction:
     """The constant rate. Matroska keeps nanoseconds per frame, from which FFmpeg makes 19001/317 for 59.94."""
     rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
     exact = exact_rate(float(rate)) if 0 < rate <= 1000 else rate
@@ -126,12 +128,12 @@ def frames(
     path: str, *, first: int = 0, last: int | None = None, what: str = "the input"
 ) -> Iterator[tuple[int, Frame]]:
     """Frames ``first`` to ``last`` (inclusive, from 0) at the file's constant rate, with their numbers."""
-    with _opened(path, what) as file:
+    with opened(path, what) as file:
         if not file.streams.video:
             raise ValueError(f"{what} has no video stream")
         stream = file.streams.video[0]
         _codec(stream, what).thread_count = 1
-        rate = _rate(stream)
+        rate = constant_rate(stream)
         base = Fraction(stream.time_base)
         origin = stream.start_time or 0
         # Decoding from the start is slow for a late cut; a seek goes to the key frame before it.
@@ -158,11 +160,11 @@ def frames(
 
 def frame_count(path: str, what: str = "the input") -> int:
     """How many frames :func:`frames` gives, without decoding: by the packets' times."""
-    with _opened(path, what) as file:
+    with opened(path, what) as file:
         if not file.streams.video:
             raise ValueError(f"{what} has no video stream")
         stream = file.streams.video[0]
-        rate = _rate(stream)
+        rate = constant_rate(stream)
         latest, packets = None, 0
         for packet in file.demux(stream):
             if packet.size and packet.pts is not None:
@@ -228,7 +230,7 @@ def sound_blocks(
     path: str, *, start: float = 0.0, duration: float | None = None, what: str = "the input"
 ) -> Iterator[Samples]:
     """The samples from ``start`` seconds on, for ``duration`` seconds or to the end, in blocks."""
-    with _opened(path, what) as file:
+    with opened(path, what) as file:
         if not file.streams.audio:
             raise ValueError(f"{what} has no audio stream")
         stream = file.streams.audio[0]

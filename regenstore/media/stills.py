@@ -51,7 +51,7 @@ def write_still(path: str, pixels: Pixels, media_type: str) -> None:
 def read_still(path: str, what: str = "picture") -> Pixels:
     """The first picture in the file, upright, as 8-bit RGB (RGBA when it is transparent somewhere)."""
     try:
-        with Image.open(path, formats=_formats()) as opened:
+        with Image.open(path, formats=readable_formats()) as opened:
             opened.load()
             picture = ImageOps.exif_transpose(opened)
     except Image.DecompressionBombError:
@@ -76,7 +76,7 @@ def _from_16_bit(grey: NDArray[Any]) -> Pixels:
 
 
 @cache
-def _formats() -> tuple[str, ...]:
+def readable_formats() -> tuple[str, ...]:
     """Those of :data:`FORMATS` that this build of Pillow knows; it stumbles over the others."""
     Image.init()
     return tuple(form for form in FORMATS if form in Image.OPEN)
@@ -92,7 +92,7 @@ def scale_still(pixels: Pixels, width: int, height: int) -> Pixels:
 def is_still(path: str) -> bool:
     """Whether Pillow takes the file for a picture, by its content."""
     try:
-        with Image.open(path, formats=_formats()) as picture:
+        with Image.open(path, formats=readable_formats()) as picture:
             return picture.format is not None
     except Image.DecompressionBombError:
         return True

@@ -4,6 +4,7 @@ memory map of it would then kill the process."""
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from blake3 import blake3
 
@@ -16,6 +17,16 @@ _SMALL = 2 << 20
 def hash_bytes(data: bytes | memoryview) -> Digest:
     """The digest of bytes in memory."""
     return Digest(blake3(data).digest())
+
+
+def hash_blocks(blocks: Iterable[bytes]) -> tuple[Digest, int]:
+    """Digest and size of bytes that come in blocks."""
+    hasher = blake3()
+    size = 0
+    for block in blocks:
+        hasher.update(block)
+        size += len(block)
+    return Digest(hasher.digest()), size
 
 
 def hash_fd(fd: int) -> tuple[Digest, int]:

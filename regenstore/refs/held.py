@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,6 +73,8 @@ class Held:
 
 def save(path: str, repository: str, held: Held) -> None:
     """Keep it, durably; raises StorageError."""
+    with durable.storage_errors(path):
+        durable.make_folder(os.path.dirname(path))
     durable.write_file(path, encode(repository, held))
 
 

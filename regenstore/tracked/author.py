@@ -121,9 +121,9 @@ def write(bench: Workbench, path: bytes, recipe: Recipe, *, generate: bool, prog
     is not replaced if it changes meanwhile (InvalidInput). When making the medium fails, the text is written
     (nothing that was typed is lost), and the error is raised.
     """
-    seen = _keep_present(bench, path)
     if not generate:
-        return _write_text(bench, path, recipe, seen)
+        return write_text(bench, path, recipe)
+    seen = _keep_present(bench, path)
     try:
         content, seconds = realise_one(bench.realiser, os.fsdecode(path), recipe, progress)
     except RegenstoreError:
@@ -135,6 +135,11 @@ def write(bench: Workbench, path: bytes, recipe: Recipe, *, generate: bool, prog
 def adopt_take(bench: Workbench, path: bytes, recipe: Recipe, content: Content, seconds: float | int | None) -> Written:
     """Make a stored content the take of the recipe at a path, in recipe and worktree."""
     return _write_medium(bench, path, recipe, content, seconds, _keep_present(bench, path))
+
+
+def write_text(bench: Workbench, path: bytes, recipe: Recipe) -> Written:
+    """Put a recipe's text at a path as it is, its take recorded or not; what lies there is stored first."""
+    return _write_text(bench, path, recipe, _keep_present(bench, path))
 
 
 def _keep_present(bench: Workbench, path: bytes) -> Identity | None:

@@ -214,6 +214,8 @@ def test_a_store_that_lies_in_a_repository_belongs_to_it(film: Film, tmp_path: P
     os.mkdir(store)
     register(store, film.common)
     assert (owner(store), registrations(store), os.path.exists(f"{film.common}/{ID_FILE}")) == (film.common, [], False)
+    asked = [list(Holders(film.roots(), ResultCache(store), store).holders()) for _ in range(2)]
+    assert [[held.how for held in found] for found in asked] == [[FULL], [UNCHANGED]]
     other = Film(tmp_path / "other", film.environment)
     other.path.mkdir()
     other.git("init", "-q")

@@ -1,0 +1,270 @@
+"""``regenstore export dataset``"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from regenstore.cli.context import (
+    ConsoleProgress,
+    emit_json,
+    json_option,
+    open_repository,
+    show_text,
+    worktree_paths,
+)
+from regenstore.errors import InvalidInput
+from regenstore.export.dataset import exporting, splits, trainers
+from regenstore.export.dataset.exporting import Order, Selected
+from regenstore.export.dataset.selection import Limits
+from regenstore.export.dataset.survey import Drops, Survey
+from regenstore.export.dataset.writing import Outcome
+from regenstore.export.known import Known
+from regenstore.export.media_set import MediaSet, Tree
+from regenstore.objects.facts import Facts
+from regenstore.objects.hashing import hash_bytes
+from regenstore.refs.leases import lease
+from regenstore.repository import Repository
+from regenstore.worktree.link import Linker
+
+
+@click.command()
+@click.argument("out", type=click.Path())
+@click.argument("paths", nargs=-1)
+@click.option("--rev", help="Media as of this revision, instead of now.")
+@click.option("--kind", type=click.Choice(["video", "image", "audio"]), help="Only these media.")
+@click.option("--scene", multiple=True, help="Only these scenes; may be repeated, as all below.")
+@click.option("--scene-type", multiple=True, help="Only these scene types.")
+@click.option("--character", multiple=True, help="Only with one of these characters.")
+@click.option("--tag", multiple=True, help="Only with one of these tags.")
+@click.option("--without-tag", multiple=True, help="None with one of these tags.")
+@click.option("--without-failure", multiple=True, help="None with one of these failure tags; '*' for any.")
+@click.option("--generator", multiple=True, help="Only made by these generators.")
+@click.option("--model", multiple=True, help="Only made with these models.")
+@click.option("--min-quality", multiple=True, metavar="[SCORE=]VALUE", help="Only with this quality, or other score.")
+@click.option("--min-rating", type=float, help="Only with this rating at least.")
+@click.option("--min-duration", type=float, metavar="SECONDS")
+@click.option("--max-duration", type=float, metavar="SECONDS")
+@click.option("--min-size", metavar="WIDTHxHEIGHT")
+@click.option("--max-bytes", type=click.IntRange(1), help="Only files of this size at most.")
+@click.option("--proven", is_flag=True, help="Only media that a second run gave again.")
+@click.option("--select", multiple=True, metavar="EXPR", help="Only where this expression (CEL) over columns holds.")
+@click.option("--split", default=splits.DEFAULT, show_default=True, help="Shares of the splits.")
+@click.option("--assign", type=click.Path(exists=True, dir_okay=False), help="CSV or JSON: path (or key) and split.")
+@click.option("--group-by", default=",".join(splits.GROUP_BY), show_default=True, help="What is never divided.")
+@click.option("--stratify", default="scene_type", show_default=True, help="Column whose values all splits share.")
+@click.option("--split-method", type=click.Choice(["balanced", "hash"]), default="balanced", show_default=True)
+@click.option("--on-leak", type=click.Choice(["exclude", "train", "error"]), default="exclude", show_default=True)
+@click.option("--salt", default="regenstore", help="Another one divides otherwise.", show_default=True)
+@click.option("--format", "layout", type=click.Choice(["dir"]), default="dir", show_default=True)
+@click.option("--frames", is_flag=True, help="Measure frames that were not measured yet: CSVs, scores, faces.")
+@click.option("--trainer", multiple=True, help="Configurations for these trainers only, or 'none'.")
+@click.option("--name", help="The dataset's name in its card.")
+@click.option("--license", default="other", show_default=True, help="The licence in its card.")
+@click.option("--update", is_flag=True, help="Write only what is new or changed in the dataset that is there.")
+@click.option("--force", is_flag=True, help="Replace a dataset that is there.")
+@click.option("--dry-run", "-n", is_flag=True, help="Show what each condition drops, and what would be made.")
+@json_option
+def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Write a training dataset to OUT from the media at and below PATHS (globs too; without any, all).
+
+    Media that are missing are made first, within the budget. What was assigned to a split stays there in
+    later exports; samples of one scene, prompt with its seed, or lineage are never in two splits.
+
+    \b
+    Examples:
+      regenstore export dataset ../clips
+      regenstore export dataset ../clips shots/ --min-quality 0.8 --without-failure '*' --update
+      regenstore export dataset ../clips --scene-type interior --dry-run
+      regenstore export dataset ../clips --select 'duration >= 2.0 && "ann" in characters'
+    """
+    repository = open_repository()
+    order = _order(repository, out, rev, given)
+    tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
+    selected = exporting.select(tree.chosen(worktree_paths(repository, paths), rev), order.limits)
+    media_set = MediaSet(repository.store, repository.cache, repository.realiser)
+    plan = media_set.plan(selected.chosen, repository.settings.budget)
+    if dry_run and plan.steps:
+        _tell_dry(selected, selected.drops, len(plan.steps), None, as_json)
+        return
+    with ConsoleProgress(len(plan.steps) + 2 * len(selected.chosen)) as progress:
+        media = media_set.realise(selected.chosen, plan, progress)
+
+        def told(path: str) -> None:
+            progress.finished(path, None)
+
+        known = Known(Facts(repository.store.root))
+        with exporting.survey(order, selected, media, known, told) as found:
+            if dry_run:
+                outcome = exporting.compare(order, found, known)
+                _tell_dry(selected, found.drops, 0, outcome, as_json)
+                return
+            linker = Linker(reflink=repository.settings.reflink)
+            with _alone(repository, order.out):
+                outcome = exporting.export(order, found, known, linker, told)
+            _tell(order, selected, found, outcome, as_json)
+
+
+@contextmanager
+def _alone(repository: Repository, out: str) -> Iterator[None]:
+    """One export at a time into a place."""
+    repository.store.prepare()
+    name = "dataset-" + hash_bytes(os.fsencode(os.path.realpath(out))).hex[:32]
+    with lease(f"{repository.store.root}/leases", name, lambda: None):
+        yield
+
+
+def _order(repository: Repository, out: str, rev: str | None, given: dict[str, Any]) -> Order:
+    place = os.path.abspath(out)
+    if given["layout"] == "zip" and not place.endswith(".zip"):
+        place += ".zip"
+    top = os.path.realpath(os.fsdecode(repository.location.top))
+    if os.path.realpath(place) == top or top.startswith(os.path.realpath(place) + os.sep):
+        raise InvalidInput("bad-export", f"{out} is, or holds, the worktree", hint="Choose a folder beside it.")
+    assign = {}
+    if given["assign"]:
+        with open(given["assign"], encoding="utf-8-sig") as file:
+            assign = exporting.explicit_splits(file.read(), given["assign"])
+    rules = splits.Rules(
+        splits.parse_shares(given["split"]),
+        splits.parse_group_by(given["group_by"]),
+        given["split_method"],
+        given["salt"],
+        given["on_leak"],
+        given["stratify"],
+    )
+    commit = repository.git.line("rev-parse", "--verify", "--quiet", f"{rev}^{{commit}}") if rev else None
+    return Order(
+        place,
+        given["layout"],
+        _limits(given),
+        rules,
+        assign,
+        given["update"],
+        given["force"],
+        given["frames"],
+        trainers.check(given["trainer"]),
+        given["name"] or os.path.splitext(os.path.basename(place))[0] or "dataset",
+        given["license"],
+        commit,
+    )
+
+
+def _limits(given: dict[str, Any]) -> Limits:
+    scores = []
+    for text in given["min_quality"]:
+        name, separator, value = text.rpartition("=")
+        try:
+            scores.append((name if separator else "quality", float(value)))
+        except ValueError:
+            raise InvalidInput("bad-export", f"--min-quality {text}: expected a number, or SCORE=NUMBER") from None
+    size: tuple[int, ...] = ()
+    if given["min_size"]:
+        try:
+            size = tuple(int(part) for part in given["min_size"].lower().split("x"))
+        except ValueError:
+            size = ()
+        if len(size) != 2:
+            raise InvalidInput("bad-export", f"--min-size {given['min_size']}: expected something like 640x360")
+    return Limits(
+        given["kind"],
+        tuple(scores),
+        given["scene"],
+        given["scene_type"],
+        given["character"],
+        given["tag"],
+        given["without_tag"],
+        given["without_failure"],
+        given["generator"],
+        given["model"],
+        given["min_rating"],
+        given["min_duration"],
+        given["max_duration"],
+        size,
+        given["max_bytes"],
+        given["proven"],
+        given["select"],
+    )
+
+
+def _dropped(*counted: Drops) -> dict[str, int]:
+    return {shown: count for drops in counted for shown, count in drops.counts.items()}
+
+
+def _tell_dry(selected: Selected, drops: Drops, missing: int, outcome: Outcome | None, as_json: bool) -> None:
+    dropped = _dropped(selected.drops) if drops is selected.drops else _dropped(selected.drops, drops)
+    record: dict[str, Any] = {
+        "considered": selected.drops.seen,
+        "other": selected.other,
+        "dropped": dropped,
+        "kept": drops.kept,
+        "missing": missing,
+    }
+    if outcome is not None:
+        record |= {**_record(outcome), "left_out": len(outcome.left_out)}
+    if as_json:
+        emit_json("export-dataset-plan", record)
+        return
+    click.echo(
+        f"{selected.drops.seen} media" + (f" ({selected.other} of other kinds passed over)" if selected.other else "")
+    )
+    for shown, count in dropped.items():
+        click.echo(f"{-count:>8}  {show_text(shown)}")
+    click.echo(f"{drops.kept:>8}  left")
+    if missing:
+        click.echo(f"{missing} are to be made first; what other conditions drop is known then", err=True)
+    if outcome is not None:
+        _tell_counts(outcome)
+
+
+def _record(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "splits": dict(_counts(outcome)),
+        "added": len(outcome.added),
+        "changed": len(outcome.changed),
+        "removed": len(outcome.removed),
+        "unchanged": outcome.unchanged,
+        "notes": outcome.notes,
+    }
+
+
+def _tell_counts(outcome: Outcome) -> None:
+    shares = ", ".join(f"{split} {count}" for split, count in _counts(outcome))
+    click.echo(
+        f"{len(outcome.added)} new, {len(outcome.changed)} changed, {len(outcome.removed)} removed, "
+        f"{outcome.unchanged} unchanged" + (f": {shares}" if shares else "")
+    )
+    for note in outcome.notes:
+        click.echo(f"note: {show_text(note)}", err=True)
+    for key, why in list(outcome.left_out.items())[:5]:
+        click.echo(f"left out: {key}: {show_text(why)}", err=True)
+
+
+def _counts(outcome: Outcome) -> list[tuple[str, int]]:
+    counted = Counter(outcome.splits.values())
+    return [(split, counted[split]) for split in splits.SPLITS if counted[split]]
+
+
+def _tell(order: Order, selected: Selected, found: Survey, outcome: Outcome, as_json: bool) -> None:
+    if as_json:
+        dropped = _dropped(selected.drops, found.drops)
+        emit_json(
+            "export-dataset",
+            {
+                "out": order.out,
+                "format": order.layout,
+                "version": outcome.manifest.version,
+                "dropped": dropped,
+                **_record(outcome),
+                "left_out": outcome.left_out,
+                "manifest": {"digest": outcome.digest},
+            },
+        )
+        return
+    _tell_counts(outcome)
+    click.echo(show_text(os.path.relpath(order.out)))

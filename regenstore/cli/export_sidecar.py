@@ -1,0 +1,190 @@
+"""``regenstore export sidecar``"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from regenstore.cli.context import (
+    ConsoleProgress,
+    emit_json,
+    json_option,
+    open_repository,
+    show_text,
+    size_text,
+    worktree_paths,
+)
+from regenstore.export.known import Known
+from regenstore.export.media_set import MediaSet, Medium, Tree
+from regenstore.export.sidecar import preview as previewing
+from regenstore.export.sidecar.batch import Batch, Order, refuse_collisions, render
+from regenstore.export.sidecar.deliver import deliver, existing
+from regenstore.export.sidecar.library import Library
+from regenstore.objects.facts import Facts
+from regenstore.repository import Repository
+from regenstore.worktree.link import Linker
+
+
+@click.command()
+@click.argument("paths", nargs=-1)
+@click.option("--template", "-t", "templates", multiple=True, help="Which sidecars; see 'regenstore template list'.")
+@click.option("--frames", is_flag=True, help="Also a CSV with measurements of every frame.")
+@click.option("--to", type=click.Path(file_okay=False), help="Folder for everything, instead of beside the media.")
+@click.option("--rev", help="Media as of this revision, instead of now.")
+@click.option("--copy", is_flag=True, help="Copy the media into the folder, too.")
+@click.option("--embed", is_flag=True, help="Copy the media into the folder, with XMP inside.")
+@click.option("--redact", multiple=True, metavar="FIELD", help="Leave out, such as prompt or gen.params.")
+@click.option("--assume-color", metavar="NAME", help="Colour space of files that state none, such as rec709.")
+@click.option("--start-frame", type=click.IntRange(0, 10_000_000), help="Number of the first frame, such as 1001.")
+@click.option("--full-names", is_flag=True, help="Name them clip.mp4.xmp instead of clip.xmp.")
+@click.option("--csv-safe", is_flag=True, help="Put an apostrophe before cells that a spreadsheet would run.")
+@click.option("--force", is_flag=True, help="Overwrite sidecars that are there already.")
+@click.option("--preview", is_flag=True, help="Show what would be written, and write nothing.")
+@click.option("--diff", is_flag=True, help="With --preview: how files differ from those that are there.")
+@json_option
+def command(
+    paths: tuple[str, ...],
+    templates: tuple[str, ...],
+    rev: str | None,
+    force: bool,
+    preview: bool,
+    diff: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Write sidecars for the media at and below PATHS (globs too): XMP, or what the templates say.
+
+    Names are those of the media. All files of a call are written, or none.
+
+    \b
+    Examples:
+      regenstore export sidecar shots/sh010.mp4
+      regenstore export sidecar 'shots/**/*.mp4' --template resolve --template nuke --to delivery
+      regenstore export sidecar shots/ --template aftereffects --to delivery --embed --redact prompt
+      regenstore export sidecar shots/ --rev v1.2 --preview
+    """
+    repository = open_repository()
+    order = _order(repository, templates, given)
+    where = worktree_paths(repository, paths)
+    tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
+    chosen = tree.chosen(where, rev)
+    refuse_collisions(order, [os.fsdecode(each.path) for each in chosen])
+    media_set = MediaSet(repository.store, repository.cache, repository.realiser)
+    plan = media_set.plan(chosen, repository.settings.budget)
+    with ConsoleProgress(len(plan.steps) + len(chosen)) as progress:
+        media = media_set.realise(chosen, plan, progress)
+        batch = _render(order, media, _known(repository), progress)
+    if preview:
+        _show(batch, diff, as_json)
+        return
+    base = order.to if order.to is not None else order.top
+    linker = Linker(reflink=repository.settings.reflink)
+    done = deliver(batch, base=base, protected=_protected(repository), force=force, linker=linker)
+    _report(batch, done.written, done.unchanged, as_json)
+
+
+def _order(repository: Repository, templates: Sequence[str], given: dict[str, Any]) -> Order:
+    top = os.fsdecode(repository.location.top)
+    library = Library(top)
+    names = list(dict.fromkeys(templates or ("xmp",)))
+    measure = given.pop("frames")
+    if measure and "frames" not in names:
+        names.append("frames")
+    redact = frozenset(word.strip() for words in given.pop("redact") for word in words.split(",") if word.strip())
+    to = given.pop("to")
+    folder = None if to is None else os.path.abspath(to)
+    return Order(tuple(library.load(name) for name in names), top, folder, measure=measure, redact=redact, **given)
+
+
+def _known(repository: Repository) -> Known:
+    return Known(Facts(repository.store.root))
+
+
+def _render(order: Order, media: Sequence[Medium], known: Known, progress: ConsoleProgress) -> Batch:
+    running: list[str] = []
+
+    def told(path: str, done: float) -> None:
+        if path not in running:
+            running.append(path)
+            progress.started(path, None)
+        progress.advanced(path, done, "")
+        if done >= 1.0:
+            progress.finished(path, None)
+
+    return render(order, media, known, told)
+
+
+def _protected(repository: Repository) -> Callable[[str], bool]:
+    """Whether a path is Git's own or one that its index has."""
+    top = os.path.realpath(os.fsdecode(repository.location.top))
+    own = [
+        os.path.realpath(folder) + os.sep for folder in (repository.location.git_dir, repository.location.common_dir)
+    ]
+    oids = repository.index.oids()
+
+    def check(path: str) -> bool:
+        real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+        if any(real.startswith(folder) for folder in own):
+            return True
+        return real.startswith(top + os.sep) and os.fsencode(os.path.relpath(real, top)) in oids
+
+    return check
+
+
+def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], as_json: bool) -> None:
+    warnings = [*batch.warnings, *(f"{f.target}: {w}" for f in batch.files for w in f.warnings)]
+    if as_json:
+        fresh = set(written)
+        rows = [
+            {
+                "path": file.target,
+                "media": list(file.media),
+                "template": file.template or None,
+                "writer": file.writer or None,
+                "written": file.target in fresh,
+            }
+            for file in batch.files
+        ]
+        emit_json("export-sidecar", {"files": rows, "warnings": warnings})
+        return
+    for warning in warnings:
+        click.echo(f"warning: {show_text(warning)}", err=True)
+    for path in written:
+        click.echo(show_text(os.path.relpath(path)))
+    also = f", {len(unchanged)} unchanged" if unchanged else ""
+    click.echo(f"{len(written)} written{also}", err=True)
+
+
+def _show(batch: Batch, diff: bool, as_json: bool) -> None:
+    same, other = ({file.target for file in files} for files in existing(batch))
+    failed = any(file.problems for file in batch.files)
+    if as_json:
+        emit_json("export-sidecar-preview", previewing.as_json(batch, same, other))
+        sys.exit(1 if failed else 0)
+    for file in batch.files:
+        size = previewing.size_of(file)
+        told = "a copy of the medium" if size is None else size_text(size)
+        told += ", with XMP inside" if file.packet is not None else ""
+        click.echo(f"{previewing.state(file, same, other):<10} {show_text(file.target)}  ({told})")
+    for file in batch.files:
+        if file.data is None:
+            continue
+        click.echo(f"\n== {show_text(os.path.basename(file.target))}  {file.template} ({file.writer})")
+        for row in previewing.as_json(Batch([file]), same, other)["files"][0]["fields"]:
+            value = "" if row["value"] is None else show_text(row["value"])
+            value = value if len(value) <= 60 else f"{value[:57]}… ({len(value)} characters)"
+            note = f"  {show_text(row['note'])}" if row["note"] and row["status"] != "missing" else ""
+            click.echo(f"  {row['status']:<9}  {row['target']:<34}  {row['source'] or '(constant)':<28}  {value}{note}")
+        click.echo()
+        for line in previewing.difference(file) if diff and file.target in other else previewing.first_lines(file):
+            click.echo(f"  | {line}")
+        click.echo(f"  verdict: {'; '.join(file.problems) or 'right'}")
+        for warning in file.warnings:
+            click.echo(f"  warning: {show_text(warning)}")
+    for warning in batch.warnings:
+        click.echo(f"warning: {show_text(warning)}")
+    sys.exit(1 if failed else 0)

@@ -1,0 +1,56 @@
+"""``regenstore tag``"""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, open_repository, show_path, show_text, worktree_path
+from regenstore.errors import InvalidInput
+from regenstore.tracked import labels
+
+
+@click.command()
+@click.argument("path")
+@click.argument("rest", nargs=-1, metavar="[PATH]... [NAME=VALUE]...")
+@click.option("--remove", "-r", multiple=True, metavar="NAME", help="Take a label away; may be repeated.")
+@json_option
+def command(path: str, rest: tuple[str, ...], remove: tuple[str, ...], as_json: bool) -> None:
+    """Label the media at PATHs: scene, scene_type, characters, tags, failure_tags, rating, quality, or any name.
+
+    Labels lie in the recipe, versioned with it, and are what datasets are chosen by. They change no medium,
+    and nothing is staged. characters, tags and failure_tags are lists: a,b sets, += adds, -= takes away.
+
+    \b
+    Examples:
+      regenstore tag shots/sh010.mp4 scene=sc010 scene_type=exterior characters=ann,bob rating=4
+      regenstore tag shots/*.mp4 tags+=night failure_tags+=melted-hands
+      regenstore tag shots/sh010.mp4 --remove rating
+      regenstore tag shots/sh010.mp4
+    """
+    at = next((index for index, part in enumerate(rest) if "=" in part), len(rest))
+    paths, settings = (path, *rest[:at]), rest[at:]
+    if wrong := [part for part in settings if "=" not in part]:
+        raise InvalidInput("bad-parameter", f"expected a label as NAME=VALUE, found {wrong[0]!r}")
+    repository = open_repository()
+    bench = repository.workbench
+    targets = [worktree_path(repository, each) for each in paths]
+    if settings or remove:
+        changed = labels.label(bench, targets, settings, remove)
+        if as_json:
+            emit_json("tag", {"changed": [show_path(each) for each in changed]})
+            return
+        for each in changed:
+            click.echo(f"{show_path(each)}: labelled; 'git add' it when you like")
+        if not changed:
+            click.echo("nothing to change")
+        return
+    found = {show_path(each): dict(bench.current(each).about) for each in targets}
+    if as_json:
+        emit_json("tags", {"labels": found})
+        return
+    for shown, about in found.items():
+        for name, value in about.items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            click.echo(f"{shown}: {name} = {show_text(text)}")

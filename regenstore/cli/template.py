@@ -1,0 +1,150 @@
+"""``regenstore template``"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, open_repository, show_text
+from regenstore.export.context import text_of
+from regenstore.export.sidecar.library import Library
+from regenstore.export.sidecar.template import Template
+
+
+@click.group()
+def command() -> None:
+    """List, show, make and check the templates of sidecars: which field goes where.
+
+    The repository's are TOML files in .regenstore/templates, to be versioned with everything else.
+
+    \b
+    Examples:
+      regenstore template list
+      regenstore template new studio --from resolve
+      regenstore template check studio
+    """
+
+
+def _library() -> Library:
+    return Library(os.fsdecode(open_repository().location.top))
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the repository's templates and the built-in ones."""
+    found = _library().list()
+    if as_json:
+        rows = [
+            {
+                "name": each.name,
+                "built_in": each.built_in,
+                "shadowed": each.shadowed,
+                "about": each.about,
+                "files": list(each.outputs),
+                "problems": list(each.problems),
+            }
+            for each in found
+        ]
+        emit_json("templates", {"templates": rows})
+        return
+    for each in found:
+        origin = "built in" if each.built_in else "here"
+        state = " (replaced by the one here)" if each.shadowed else ""
+        state += f" ({len(each.problems)} problems: regenstore template check {each.name})" if each.problems else ""
+        click.echo(f"{each.name:<16} {origin:<8}  {', '.join(each.outputs)}  {show_text(each.about)}{state}")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--resolved", is_flag=True, help="With everything that it inherits.")
+@json_option
+def show(name: str, resolved: bool, as_json: bool) -> None:
+    """Show a template's text, or with --resolved every output and field that it comes to."""
+    library = _library()
+    if not (resolved or as_json):
+        sys.stdout.buffer.write(library.text(name))
+        return
+    template = library.load(name)
+    if as_json:
+        emit_json("template", _plain(template))
+        return
+    for output in template.outputs:
+        settings = "".join(f"  {key}={text_of(value)!r}" for key, value in output.settings.items() if key != "text")
+        click.echo(f"{output.file}  ({output.writer}){settings}")
+        for field in template.of(output):
+            what = field.source if field.source is not None else repr(text_of(field.constant))
+            click.echo(f"  {field.target:<36}  {what}{'' if field.format is None else '  ' + show_text(field.format)}")
+
+
+def _plain(template: Template) -> dict[str, object]:
+    fields = [
+        {
+            "output": field.output,
+            "target": field.target,
+            "source": field.source,
+            "value": None if field.constant is None else text_of(field.constant),
+            "format": field.format,
+            "when_missing": field.when_missing,
+            "default": None if field.default is None else text_of(field.default),
+        }
+        for field in template.fields
+    ]
+    outputs = [{"id": each.id, "writer": each.writer, "file": each.file} for each in template.outputs]
+    return {
+        "name": template.name,
+        "about": template.about,
+        "bases": list(template.bases),
+        "outputs": outputs,
+        "fields": fields,
+    }
+
+
+@command.command()
+@click.argument("name")
+@click.option("--from", "base", default="xmp", show_default=True, help="The template to start from.")
+@click.option("--force", is_flag=True, help="Replace one of the same name.")
+def new(name: str, base: str, force: bool) -> None:
+    """Write a new template that is based on another one."""
+    path = _library().create(name, base, force=force)
+    click.echo(f"{show_text(os.path.relpath(path))}: edit it, then 'regenstore template check {name}'")
+
+
+@command.command()
+@click.argument("name")
+def edit(name: str) -> None:
+    """Open one of the repository's templates in your editor, then check it."""
+    library = _library()
+    if name not in library.own():
+        library.text(name)  # tells of a name that there is not
+        raise click.UsageError(
+            f"'{name}' is built in; make one of your own: regenstore template new {name} --from {name}"
+        )
+    click.edit(filename=library.path(name))
+    _check(library, [name])
+
+
+@command.command()
+@click.argument("names", nargs=-1)
+def check(names: tuple[str, ...]) -> None:
+    """Say everything that is wrong with templates: those named, or all of the repository's."""
+    library = _library()
+    _check(library, list(names) or library.own())
+
+
+def _check(library: Library, names: list[str]) -> None:
+    wrong = {name: library.problems(name) for name in names}
+    for name, problems in wrong.items():
+        click.echo(f"{name}: {'fine' if not problems else ''}".rstrip())
+        for problem in problems:
+            click.echo(f"  {show_text(problem)}")
+    sys.exit(1 if any(wrong.values()) else 0)
+
+
+@command.command()
+@click.argument("name")
+def delete(name: str) -> None:
+    """Delete one of the repository's templates."""
+    click.echo(f"deleted {show_text(os.path.relpath(_library().delete(name)))}")

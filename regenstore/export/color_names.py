@@ -1,0 +1,77 @@
+"""What other programs call the colours that a file states (code points of ITU-T H.273).
+
+Only combinations that a program has a name for are here; for all others nothing is said. Sources: XMP
+Specification part 2 (videoColorSpace), Apple's FCPXML reference (colorSpace), metadata that Resolve writes,
+Nuke's default colour names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regenstore.errors import InvalidInput
+from regenstore.media.media_info import Color
+
+
+@dataclass(frozen=True)
+class ColorNames:
+    """One colour space. ``name`` is the one of regenstore's context; empty fields: no name there."""
+
+    name: str
+    fcpxml: str = ""
+    xmp: str = ""
+    resolve_space: str = ""
+    resolve_gamma: str = ""
+    nuke: str = ""
+    ocio: str = ""
+    """A name that OCIO's built-in ACES configurations know."""
+
+
+REC709 = ColorNames("rec709", "1-1-1 (Rec. 709)", "CCIR-709", "Rec.709", "Rec.709 (BT.1886)", "rec709", "g24_rec709")
+SRGB = ColorNames("srgb", "", "sRGB", "sRGB", "sRGB", "sRGB", "srgb_tx")
+PQ = ColorNames("rec2020-pq", "9-16-9 (Rec. 2020 PQ)", "", "Rec.2100", "ST2084", "", "Rec.2100-PQ - Display")
+HLG = ColorNames("rec2020-hlg", "9-18-9 (Rec. 2020 HLG)", "", "Rec.2100", "HLG", "", "Rec.2100-HLG - Display")
+REC2020 = ColorNames("rec2020", "9-1-9 (Rec. 2020)", "", "Rec.2020", "Gamma 2.4")
+NTSC = ColorNames("rec601-525", "6-1-6 (Rec. 601 (NTSC))", "CCIR-601")
+PAL = ColorNames("rec601-625", "5-1-6 (Rec. 601 (PAL))", "CCIR-601")
+
+_KNOWN = {
+    (1, 1, 1): REC709,
+    (1, 13, 1): SRGB,
+    (1, 13, 0): SRGB,
+    (9, 16, 9): PQ,
+    (9, 18, 9): HLG,
+    (9, 1, 9): REC2020,
+    (9, 14, 9): REC2020,
+    (6, 6, 6): NTSC,
+    (6, 1, 6): NTSC,
+    (5, 6, 5): PAL,
+    (5, 1, 6): PAL,
+    (5, 6, 6): PAL,
+}
+ASSUMABLE = {
+    "rec709": Color(1, 1, 1),
+    "srgb": Color(1, 13, 1),
+    "rec2020": Color(9, 14, 9),
+    "rec2020-pq": Color(9, 16, 9),
+    "rec2020-hlg": Color(9, 18, 9),
+    "rec601-525": Color(6, 6, 6),
+    "rec601-625": Color(5, 6, 5),
+}
+
+
+def names_of(color: Color) -> ColorNames | None:
+    """The names of a colour space; None for one that the file does not state, or that has none."""
+    return _KNOWN.get((color.primaries, color.transfer, color.matrix))
+
+
+def assume(color: Color, name: str | None) -> tuple[Color, bool]:
+    """What to go by, and whether it is assumed: ``name`` counts only where the file states nothing.
+
+    Raises InvalidInput (``bad-export``) for a name that is none.
+    """
+    if name is not None and name not in ASSUMABLE:
+        raise InvalidInput("bad-export", f"no colour space is called '{name}' (known: {', '.join(ASSUMABLE)})")
+    if name is None or color.stated:
+        return color, False
+    return color.or_else(ASSUMABLE[name]), True

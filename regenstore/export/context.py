@@ -1,0 +1,406 @@
+"""The context: everything that is known of a medium, as flat dotted names, for templates and datasets.
+
+Names are stable within :data:`VERSION`: new ones may come, none changes its meaning. All fixed names are
+always there, with None where nothing is known; those of the open groups (``gen.params.*``, ``about.*`` …)
+are there as far as the recipe or the measurements have them. ``docs/export.md`` lists the same table, and
+a test compares the two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any, NamedTuple, TypeAlias
+
+from regenstore.export.color_names import assume, names_of
+from regenstore.export.media_set import Medium
+from regenstore.export.timebase import Timebase
+from regenstore.media.frame_table import FrameMetrics
+from regenstore.media.media_info import UNKNOWN_COLOR, MediaInfo
+from regenstore.objects.recipe import Recipe
+
+VERSION = 1
+
+Scalar = str | int | float | bool | Fraction
+Value: TypeAlias = "Scalar | tuple[Scalar, ...] | array[float] | None"
+"""What a context name stands for. An ``array`` holds one number per frame; NaN where not known."""
+
+
+class Entry(NamedTuple):
+    """A name, the type of its value for people, and its meaning."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+TABLE: tuple[Entry, ...] = (
+    Entry("medium.path", "text", "path in the worktree"),
+    Entry("medium.name", "text", "file name"),
+    Entry("medium.stem", "text", "file name without its ending"),
+    Entry("medium.folder", "text", "folder in the worktree"),
+    Entry("medium.media_type", "text", "media type"),
+    Entry("medium.kind", "text", "video, image, audio or other"),
+    Entry("medium.container", "text", "short name of the container"),
+    Entry("medium.revision", "text", "commit that it was taken from, with --rev"),
+    Entry("store.digest", "text", "content address, blake3:…"),
+    Entry("store.size", "integer", "bytes"),
+    Entry("store.key", "text", "recipe key, key:…"),
+    Entry("store.blob", "text", "id of the recipe blob in Git"),
+    Entry("store.proof", "text", "exact, equivalent, unproven or imported"),
+    Entry("store.seconds", "number", "what it cost to make"),
+    Entry("store.created", "time", "when the bytes were made, ISO 8601 in UTC"),
+    Entry("video.width", "integer", "pixels, as coded; of stills, too"),
+    Entry("video.height", "integer", "pixels, as coded"),
+    Entry("video.size", "list", "width and height"),
+    Entry("video.rate", "fraction", "frames per second, exact; the average of a variable rate"),
+    Entry("video.variable", "boolean", "frames are shown for unequal times"),
+    Entry("video.frames", "integer", "number of frames"),
+    Entry("video.duration", "fraction", "seconds"),
+    Entry("video.codec", "text", "codec, FFmpeg's name"),
+    Entry("video.profile", "text", "the codec's profile"),
+    Entry("video.pixel_format", "text", "pixel format, FFmpeg's name"),
+    Entry("video.bit_depth", "integer", "bits per component"),
+    Entry("video.floating", "boolean", "samples are floating point"),
+    Entry("video.alpha", "boolean", "has an alpha channel"),
+    Entry("video.field_order", "text", "progressive, upper or lower"),
+    Entry("video.rotation", "integer", "degrees clockwise that a player turns it"),
+    Entry("video.sample_aspect", "fraction", "width of a pixel by its height"),
+    Entry("color.name", "text", "rec709, srgb, rec2020, rec2020-pq, rec2020-hlg, rec601-525 or rec601-625"),
+    Entry("color.primaries", "integer", "code point of H.273; 2 is unspecified"),
+    Entry("color.transfer", "integer", "code point of H.273"),
+    Entry("color.matrix", "integer", "code point of H.273"),
+    Entry("color.full_range", "boolean", "full instead of video range"),
+    Entry("color.assumed", "boolean", "not stated by the file, but by --assume-color"),
+    Entry("color.container", "text", "primaries-transfer-matrix as the container says"),
+    Entry("color.decoded", "text", "primaries-transfer-matrix as the first decoded frame says"),
+    Entry("color.max_content_light", "integer", "MaxCLL, cd/m²"),
+    Entry("color.max_average_light", "integer", "MaxFALL, cd/m²"),
+    Entry("color.mastering_max", "fraction", "mastering display's maximum, cd/m²"),
+    Entry("color.mastering_min", "fraction", "mastering display's minimum, cd/m²"),
+    Entry("audio.tracks", "integer", "number of audio tracks; the names below are of the first"),
+    Entry("audio.codec", "text", "codec, FFmpeg's name"),
+    Entry("audio.rate", "integer", "samples per second"),
+    Entry("audio.channels", "integer", "channels"),
+    Entry("audio.layout", "text", "channel layout"),
+    Entry("audio.sample_format", "text", "sample format, FFmpeg's name"),
+    Entry("audio.bits", "integer", "bits per sample, where the codec keeps them"),
+    Entry("audio.duration", "fraction", "seconds"),
+    Entry("timecode.start", "text", "of the first frame, where the file has one"),
+    Entry("timecode.end", "text", "exclusive: of the frame after the last"),
+    Entry("timecode.drop", "boolean", "drop-frame"),
+    Entry("timecode.frame", "integer", "number of the first frame, counted from 00:00:00:00; 0 without timecode"),
+    Entry("gen.imported", "boolean", "no recipe made it"),
+    Entry("gen.generator", "text", "generator"),
+    Entry("gen.version", "text", "the generator's contract version"),
+    Entry("gen.model", "text", "model"),
+    Entry("gen.revision", "text", "the model's revision"),
+    Entry("gen.model_digest", "text", "digest of the weights"),
+    Entry("gen.prompt", "text", "prompt"),
+    Entry("gen.negative_prompt", "text", "negative prompt"),
+    Entry("gen.seed", "text", "seed, in decimals: it may have 64 bits"),
+    Entry("gen.steps", "integer", "sampling steps"),
+    Entry("gen.guidance", "number", "guidance scale"),
+    Entry("gen.sampler", "text", "sampler or scheduler"),
+    Entry("gen.loras", "list", "LoRAs as name:weight"),
+    Entry("gen.lora_names", "list", "names of the LoRAs"),
+    Entry("gen.lora_weights", "list", "their weights, in the same order"),
+    Entry("gen.output", "text", "which output of the run it is"),
+    Entry("gen.source_type", "text", "IPTC's digital source type, where it is certain"),
+    Entry("gen.inputs", "list", "inputs as name=path"),
+    Entry("gen.edited_from", "text", "key of the recipe whose take it was edited from"),
+    Entry("gen.params.*", "any", "a parameter; tables inside by further dots"),
+    Entry("gen.inputs.*.path", "text", "path of an input"),
+    Entry("gen.inputs.*.digest", "text", "digest of an input"),
+    Entry("about.*", "any", "what the recipe's [about] says: scene, characters, tags, rating …"),
+    Entry("frames.count", "integer", "number of frames that were measured"),
+    Entry("frames.marked", "integer", "number of black, frozen or doubtful spans"),
+    Entry("frames.index", "series", "0, 1, 2 …"),
+    Entry("frames.time", "series", "when each frame begins, in seconds"),
+    Entry("frames.*", "series", "a measured column: motion, scene_score, blur, face_confidence …"),
+    Entry("metrics.*.min", "number", "smallest known value of a measured column"),
+    Entry("metrics.*.mean", "number", "mean of the known values"),
+    Entry("metrics.*.max", "number", "largest known value"),
+)
+
+COMMON_PARAMS: Mapping[str, tuple[str, ...]] = {
+    "gen.prompt": ("prompt", "text", "positive_prompt", "positive", "caption", "description"),
+    "gen.negative_prompt": ("negative_prompt", "negative", "neg_prompt", "uncond_prompt"),
+    "gen.seed": ("seed", "noise_seed", "random_seed", "manual_seed"),
+    "gen.steps": ("steps", "num_inference_steps", "sampling_steps", "num_steps", "inference_steps"),
+    "gen.guidance": ("guidance_scale", "cfg", "cfg_scale", "guidance", "true_cfg_scale", "sample_guide_scale"),
+    "gen.sampler": ("sampler", "sampler_name", "scheduler", "sample_solver"),
+}
+"""Where generators keep what many of them have, by the usual names; the first that a recipe has counts."""
+LORA_PARAMS = ("loras", "lora", "lora_weights", "adapters")
+_LORA_NAME = ("name", "path", "file", "model", "adapter_name", "lora_name", "id")
+_LORA_WEIGHT = ("weight", "strength", "scale", "strength_model", "multiplier")
+
+NAMES = frozenset(entry.name for entry in TABLE if "*" not in entry.name)
+
+
+def fields(
+    medium: Medium,
+    info: MediaInfo,
+    metrics: FrameMetrics | None = None,
+    *,
+    timebase: Timebase | None = None,
+    assume_color: str | None = None,
+    redact: frozenset[str] = frozenset(),
+) -> dict[str, Value]:
+    """The context of a medium. ``redact``: names (or their last words, such as ``prompt``) that become None,
+    wherever else the same text is known; :func:`redacted` tells which ones.
+
+    Raises InvalidInput (``bad-export``) for a colour space to assume that is none.
+    """
+    found: dict[str, Value] = dict.fromkeys(entry.name for entry in TABLE if "*" not in entry.name)
+    found.update(_medium(medium, info))
+    found.update(_picture(info, assume_color))
+    found.update(_sound(info))
+    found.update(_timecode(info, timebase))
+    found.update(_recipe(medium))
+    found.update(_measured(info, metrics))
+    gone = redacted(found, redact)
+    return {name: None if name in gone else value for name, value in found.items()}
+
+
+def is_known(name: str) -> bool:
+    """Whether a name can stand for something: a fixed one, or one of an open group."""
+    return name in NAMES or any(_matches(entry.name, name) for entry in TABLE if "*" in entry.name)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    head, _, tail = pattern.partition("*")
+    return len(name) > len(head) + len(tail) and name.startswith(head) and name.endswith(tail)
+
+
+def redacted(found: Mapping[str, Value], redact: frozenset[str]) -> frozenset[str]:
+    """The names of a context that a redaction takes out: those given, whole or by their last word or as a
+    group, and every other one that holds the same text or list."""
+    if not redact:
+        return frozenset()
+    gone = {
+        name
+        for name in found
+        if any(name == word or name.endswith("." + word) or name.startswith(word + ".") for word in redact)
+    }
+    for word in redact:
+        for common, places in COMMON_PARAMS.items():
+            if word in (common, common.partition(".")[2]) or word in places:
+                gone |= {common, *(f"gen.params.{place}" for place in places)} & found.keys()
+    texts = {value for name in gone if isinstance(value := found[name], (str, tuple)) and value}
+    gone |= {name for name, value in found.items() if isinstance(value, (str, tuple)) and value in texts}
+    return frozenset(gone)
+
+
+# ------------------------------------------------------------------------------------------- groups
+
+
+def _medium(medium: Medium, info: MediaInfo) -> Iterator[tuple[str, Value]]:
+    for name in ("path", "name", "stem", "folder", "media_type", "revision"):
+        yield f"medium.{name}", getattr(medium, name)
+    yield "medium.kind", info.kind
+    yield "medium.container", info.container or None
+    yield "store.digest", str(medium.digest)
+    yield "store.size", medium.size
+    yield "store.key", None if medium.key is None else str(medium.key)
+    yield "store.blob", medium.blob
+    yield "store.proof", medium.proof
+    yield "store.seconds", medium.recipe.output.seconds
+    yield "store.created", None if medium.created is None else iso_time(medium.created)
+
+
+def iso_time(seconds: float) -> str:
+    """Seconds since the epoch as ISO 8601, UTC, whole seconds: ``2026-11-21T12:00:00Z``."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _picture(info: MediaInfo, assume_color: str | None) -> Iterator[tuple[str, Value]]:
+    video = info.video
+    if video is None:
+        assume(UNKNOWN_COLOR, assume_color)  # a wrong name is told in any case
+        return
+    for name in (
+        "width", "height", "rate", "variable", "frames", "duration", "codec", "profile", "pixel_format",
+        "bit_depth", "floating", "alpha", "field_order", "rotation", "sample_aspect",
+    ):  # fmt: skip
+        yield f"video.{name}", getattr(video, name)
+    yield "video.size", (video.width, video.height)
+    color, assumed = assume(video.color, assume_color)
+    names = names_of(color)
+    yield "color.name", None if names is None else names.name
+    yield "color.assumed", assumed
+    for name in ("primaries", "transfer", "matrix", "full_range"):
+        yield f"color.{name}", getattr(color, name)
+    for name, each in (("container", video.container_color), ("decoded", video.decoded_color)):
+        yield f"color.{name}", f"{each.primaries}-{each.transfer}-{each.matrix}"
+    yield "color.max_content_light", video.max_content_light
+    yield "color.max_average_light", video.max_average_light
+    if video.mastering is not None:
+        yield "color.mastering_max", video.mastering.max_luminance
+        yield "color.mastering_min", video.mastering.min_luminance
+
+
+def _sound(info: MediaInfo) -> Iterator[tuple[str, Value]]:
+    yield "audio.tracks", len(info.audio)
+    for track in info.audio[:1]:
+        for name in ("codec", "rate", "channels", "layout", "sample_format", "bits", "duration"):
+            yield f"audio.{name}", getattr(track, name)
+
+
+def _timecode(info: MediaInfo, timebase: Timebase | None) -> Iterator[tuple[str, Value]]:
+    if timebase is None:
+        return
+    yield "timecode.frame", timebase.start
+    if info.timecode is not None:
+        yield "timecode.start", timebase.start_timecode
+        yield "timecode.end", timebase.end_timecode
+        yield "timecode.drop", timebase.drop
+
+
+def _recipe(medium: Medium) -> Iterator[tuple[str, Value]]:
+    recipe = medium.recipe
+    yield "gen.imported", recipe.imported
+    yield "gen.generator", recipe.generator
+    yield "gen.version", recipe.version or None
+    yield "gen.output", None if recipe.imported else recipe.output.name
+    yield "gen.edited_from", recipe.edited_from
+    for name, key in (("gen.model", "name"), ("gen.revision", "revision"), ("gen.model_digest", "digest")):
+        yield name, _simple(recipe.model.get(key))
+    for name, places in COMMON_PARAMS.items():
+        value = next((_simple(recipe.params[place]) for place in places if place in recipe.params), None)
+        yield name, str(value) if name == "gen.seed" and value is not None else value
+    yield from _loras(recipe.params)
+    inputs = tuple(f"{name}={given.path or given.digest}" for name, given in sorted(recipe.inputs.items()))
+    yield "gen.inputs", inputs or None
+    yield "gen.source_type", _source_type(recipe)
+    for name, given in sorted(recipe.inputs.items()):
+        yield f"gen.inputs.{name}.path", given.path
+        yield f"gen.inputs.{name}.digest", str(given.digest)
+    yield from _flat("gen.params", recipe.params)
+    yield from _flat("about", recipe.about)
+
+
+def _source_type(recipe: Recipe) -> str | None:
+    """A term of IPTC's digital source types: what a model made, and what an algorithm without training made.
+    Of all else (a cut, a program without a model, imported media) nothing is certain."""
+    if recipe.imported:
+        return None
+    if (recipe.generator or "").startswith("procedural."):
+        return "algorithmicMedia"
+    return "trainedAlgorithmicMedia" if recipe.model else None
+
+
+def _loras(params: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
+    given = next((params[name] for name in LORA_PARAMS if params.get(name)), None)
+    pairs: list[tuple[str, float | None]] = []
+    for each in list(given.items()) if isinstance(given, Mapping) else given if isinstance(given, list) else [given]:
+        if isinstance(each, Mapping):
+            name = next((str(each[key]) for key in _LORA_NAME if key in each), "")
+            weight = next((each[key] for key in _LORA_WEIGHT if isinstance(each.get(key), (int, float))), None)
+        elif isinstance(each, tuple):
+            name, weight = str(each[0]), each[1] if isinstance(each[1], (int, float)) else None
+        elif isinstance(each, str):
+            name, _, text = each.rpartition(":")
+            try:
+                name, weight = (name, float(text)) if name else (text, None)
+            except ValueError:
+                name, weight = each, None
+        else:
+            continue
+        if name:
+            pairs.append((name, weight))
+    if pairs:
+        yield "gen.loras", tuple(name if weight is None else f"{name}:{weight:g}" for name, weight in pairs)
+        yield "gen.lora_names", tuple(name for name, _ in pairs)
+        yield "gen.lora_weights", tuple(float("nan") if weight is None else float(weight) for _, weight in pairs)
+
+
+def _flat(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}.{name}", value)
+        else:
+            yield f"{prefix}.{name}", _simple(value)
+
+
+def _simple(value: object) -> Value:
+    """A recipe's value for a context: lists of simple values as tuples, anything deeper as JSON text."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, Sequence) and not value:
+        return None
+    if isinstance(value, Sequence) and all(isinstance(each, (str, int, float, bool)) for each in value):
+        return tuple(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+
+
+class Marker(NamedTuple):
+    """A span of frames that is worth a look, counted from the first frame, 0."""
+
+    first: int
+    frames: int
+    name: str
+    comment: str = ""
+
+
+DOUBTFUL = 0.5
+"""A face whose confidence is below this is worth a look."""
+
+
+def markers(metrics: FrameMetrics | None) -> tuple[Marker, ...]:
+    """Spans of black and of frozen frames, and of frames whose face is doubtful, in order."""
+    found: list[Marker] = []
+    columns = {} if metrics is None else metrics.columns
+    for column, name in (("black", "black"), ("frozen", "frozen"), ("face_confidence", "low face confidence")):
+        values = columns.get(column, ())
+        marked = [value < DOUBTFUL if column == "face_confidence" else value >= 0.5 for value in values]
+        first = 0
+        while True in marked[first:]:
+            first = marked.index(True, first)
+            end = marked.index(False, first) if False in marked[first:] else len(marked)
+            comment = f"lowest {min(values[first:end]):.2f}" if column == "face_confidence" else ""
+            found.append(Marker(first, end - first, name, comment))
+            first = end
+    return tuple(sorted(found, key=lambda marker: (marker.first, marker.name)))
+
+
+def _measured(info: MediaInfo, metrics: FrameMetrics | None) -> Iterator[tuple[str, Value]]:
+    if metrics is None:
+        return
+    yield "frames.count", metrics.count
+    yield "frames.marked", len(markers(metrics)) or None
+    yield "frames.index", array("d", range(metrics.count))
+    rate = info.video.rate if info.video is not None else None
+    if rate:
+        yield "frames.time", array("d", (float(index / rate) for index in range(metrics.count)))
+    for name, column in metrics.columns.items():
+        yield f"frames.{name}", column
+        summary = metrics.summary(name)
+        if summary is not None:
+            for part, value in zip(("min", "mean", "max"), summary):
+                yield f"metrics.{name}.{part}", value
+
+
+def text_of(value: Value) -> str:
+    """A value as text, the same everywhere: numbers by their shortest form, fractions as ``24000/1001`` (whole
+    ones as ``24``), lists joined by ``, ``, a series by what it spans."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, array):
+        known = [each for each in value if each == each]
+        return f"{len(value)} values" + (f", {min(known):g} to {max(known):g}" if known else ", none known")
+    if isinstance(value, tuple):
+        return ", ".join(text_of(each) for each in value)
+    return str(value)
+
+
+def file_stem(path: str) -> str:
+    """A file name without its last ending."""
+    return os.path.splitext(os.path.basename(path))[0]

@@ -1,0 +1,161 @@
+"""README.md of a dataset: the card, whose front matter tells ``datasets`` what the splits are.
+
+``version`` inside of ``configs`` changes with every export: ``datasets`` keys its cache by the configuration,
+and would go on giving the old rows otherwise. A split without samples is named nowhere. Empty or absent
+patterns are errors there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from regenstore.export.dataset.manifest import Manifest
+from regenstore.export.dataset.row import COLUMNS, STRUCTS, Row
+from regenstore.export.dataset.splits import SPLITS
+
+FOLDERS = {"video": "videos", "image": "images", "audio": "audio"}
+"""Kind of media -> the folder that they lie in."""
+BUILDERS = {"video": "videofolder", "image": "imagefolder", "audio": "audiofolder"}
+_TASKS = {"video": "text-to-video", "image": "text-to-image", "audio": "text-to-audio"}
+_SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_DTYPES = {"string": "string", "int": "int64", "float": "float64"}
+
+
+@dataclass
+class Summary:
+    """What the card says of all samples, gathered a row at a time."""
+
+    models: Counter[str] = field(default_factory=Counter)
+    loras: Counter[str] = field(default_factory=Counter)
+    scenes: Counter[str] = field(default_factory=Counter)
+    suffixes: dict[str, set[str]] = field(default_factory=dict)
+    """Split -> endings of its media, with the dot."""
+    faces: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+
+    def add(self, row: Row, suffix: str) -> None:
+        model = " ".join(filter(None, (row["model"], row["model_revision"]))) or row["generator"] or "imported media"
+        self.models[model] += 1
+        self.loras.update(lora["name"] for lora in row["loras"])
+        self.scenes[row["scene_type"] or "none given"] += 1
+        self.suffixes.setdefault(row["split"], set()).add(suffix)
+        self.faces += len(row["faces"])
+        self.seconds += row["duration"] or 0.0
+        self.bytes += row["size"]
+
+
+def card(manifest: Manifest, summary: Summary, shards: Mapping[str, Sequence[str]], name: str, license: str) -> bytes:
+    """The card. ``shards``: split -> names of its archives, for the layouts that have them."""
+    counts = manifest.counts
+    splits = [split for split in SPLITS if counts.get(split)]
+    total = sum(counts.values())
+    size = next((label for bound, label in _SIZES if total < bound), "n>1M")
+    head = [
+        "---",
+        f"license: {_yaml(license)}",
+        f"pretty_name: {_yaml(name)}",
+        f"task_categories: [{_TASKS.get(manifest.kind, 'other')}]",
+        f"size_categories: [{_yaml(size)}]",
+        "tags: [synthetic, regenstore]",
+        "configs:",
+        "- config_name: default",
+        "  default: true",
+        f"  version: {manifest.version}",
+        "  data_files:",
+    ]
+    for split in splits:
+        paths = ", ".join(_yaml(path) for path in _patterns(manifest, summary, shards, split))
+        head.append(f"  - {{split: {split}, path: [{paths}]}}")
+    if manifest.layout == "webdataset":
+        head += _features(manifest.kind, sorted(set().union(*summary.suffixes.values())))
+    body = _body(manifest, summary, name, splits, total)
+    return ("\n".join([*head, "---", *body]) + "\n").encode()
+
+
+def _patterns(manifest: Manifest, summary: Summary, shards: Mapping[str, Sequence[str]], split: str) -> Iterable[str]:
+    if manifest.layout in ("zip-splits", "webdataset"):
+        yield from shards[split]
+        return
+    yield f"{split}/metadata.parquet"
+    for suffix in sorted(summary.suffixes[split]):
+        yield f"{split}/{FOLDERS[manifest.kind]}/*{suffix}"
+
+
+def _features(kind: str, suffixes: Sequence[str]) -> Iterable[str]:
+    """Types of the fields of a shard's samples: without them they are guessed from the first five."""
+    yield "dataset_info:"
+    yield "  features:"
+    for suffix in suffixes:
+        yield f"  - {{name: {suffix[1:]}, dtype: {kind}}}"
+    yield "  - {name: txt, dtype: string}"
+    yield "  - name: json"
+    yield "    struct:"
+    for name, type_ in [
+        *((column.name, column.type) for column in COLUMNS if column.name != "group"),
+        ("recipe", "string"),
+    ]:
+        if type_ in _DTYPES:
+            yield f"    - {{name: {name}, dtype: {_DTYPES[type_]}}}"
+        elif type_ == "strings":
+            yield f"    - {{name: {name}, list: string}}"
+        else:
+            parts = ", ".join(f"{{name: {part}, dtype: {_DTYPES[each]}}}" for part, each in STRUCTS[type_])
+            yield f"    - name: {name}"
+            yield f"      list: [{parts}]"
+    yield "  - {name: __key__, dtype: string}"
+    yield "  - {name: __url__, dtype: string}"
+
+
+def _body(manifest: Manifest, summary: Summary, name: str, splits: Sequence[str], total: int) -> Iterable[str]:
+    yield from ("", f"# {_plain(name)}", "")
+    hours = f", {summary.seconds / 60:.1f} minutes" if summary.seconds else ""
+    yield f"{total} generated {manifest.kind} samples{hours}, {summary.bytes / 1e6:.1f} MB, exported by regenstore"
+    yield f"(version {manifest.version}" + (f", revision {manifest.revision}" if manifest.revision else "") + ")."
+    yield from ("", "| split | samples |", "| --- | --- |")
+    for split in splits:
+        yield f"| {split} | {manifest.counts[split]} |"
+    yield ""
+    yield "Samples of one group (" + ", ".join(manifest.split.get("group_by", ())) + ") are never in two splits."
+    for title, counted in (("model", summary.models), ("LoRA", summary.loras), ("scene type", summary.scenes)):
+        if counted:
+            yield from ("", f"| {title} | samples |", "| --- | --- |")
+            for each, count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:50]:
+                yield f"| {_plain(each)} | {count} |"
+    if manifest.filters:
+        yield from ("", "Chosen by:", "", *(f"* `{_plain(shown)}`" for shown in manifest.filters))
+    if summary.faces:
+        yield from ("", f"`faces/` has {summary.faces} crops of faces that a detector found; they may show people.")
+    yield from ("", "## Loading", "", "```python")
+    yield from _loading(manifest)
+    yield "```"
+
+
+def _loading(manifest: Manifest) -> Iterable[str]:
+    if manifest.layout == "webdataset":
+        yield "import webdataset as wds"
+        yield 'samples = wds.WebDataset("train-000000.tar", shardshuffle=False).decode()'
+    yield "from datasets import load_dataset"
+    builder = BUILDERS[manifest.kind]
+    if manifest.layout == "zip-splits":
+        yield f'dataset = load_dataset("{builder}", data_dir="PATH")'
+    else:
+        yield 'dataset = load_dataset("PATH")' + ("  # of the unzipped folder" if manifest.layout == "zip" else "")
+
+
+def _yaml(text: str) -> str:
+    """A text as a YAML scalar: JSON's strings are YAML's."""
+    return json.dumps(text)
+
+
+def _plain(text: str) -> str:
+    """Text inside a table of Markdown: nothing of it is markup."""
+    return (
+        " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        .replace("|", "\\|")
+        .replace("`", "'")
+        .replace("<", "&lt;")[:200]
+    )

@@ -1,0 +1,203 @@
+"""Exporting a dataset: choose, realise, survey, divide, compare with what is there, write what differs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from regenstore.errors import InvalidInput
+from regenstore.export.dataset import manifest as manifests
+from regenstore.export.dataset.layouts import open_sink
+from regenstore.export.dataset.manifest import Manifest
+from regenstore.export.dataset.selection import Condition, Limits, conditions
+from regenstore.export.dataset.sinks import recover, refuse_occupied
+from regenstore.export.dataset.splits import SPLITS, Division, Rules, divide
+from regenstore.export.dataset.survey import KINDS, Drops, Survey, early
+from regenstore.export.dataset.writing import Cropped, Form, Outcome, Writer
+from regenstore.export.known import Known
+from regenstore.export.media_set import Chosen, Medium
+from regenstore.media.types import kind
+from regenstore.worktree.link import Linker
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the user asked for."""
+
+    out: str
+    """Absolute path of the folder, or of the ZIP."""
+    layout: str
+    limits: Limits
+    rules: Rules
+    explicit: Mapping[str, str] = field(default_factory=dict)
+    """Path or key of a sample -> split."""
+    update: bool = False
+    force: bool = False
+    measure: bool = False
+    trainers: tuple[str, ...] = ()
+    name: str = "dataset"
+    license: str = "other"
+    revision: str | None = None
+
+
+def explicit_splits(text: str, what: str) -> dict[str, str]:
+    """An assignment file: JSON ``{"path": "split"}``, or CSV with the columns path (or key) and split. Raises
+    InvalidInput (``bad-export``)."""
+    try:
+        given = json.loads(text) if text.lstrip().startswith("{") else None
+    except ValueError as error:
+        raise InvalidInput("bad-export", f"{what}: {error}") from None
+    pairs: Iterable[tuple[object, object]]
+    if isinstance(given, dict):
+        pairs = given.items()
+    else:
+        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+        if rows and "split" in rows[0]:
+            at = rows[0].index("split")
+            name = next((rows[0].index(each) for each in ("path", "source", "key") if each in rows[0]), 0)
+            rows = [[row[name], row[at]] for row in rows[1:] if len(row) > max(name, at)]
+        pairs = [(row[0], row[1] if len(row) > 1 else "") for row in rows]
+    found: dict[str, str] = {}
+    for path, split in pairs:
+        if split not in SPLITS:
+            raise InvalidInput("bad-export", f"{what}: {path} is assigned to {split!r}, not to {', '.join(SPLITS)}")
+        found[str(path)] = str(split)
+    return found
+
+
+@dataclass
+class Selected:
+    """What the paths and the conditions on recipes give, before anything is made."""
+
+    chosen: list[Chosen]
+    drops: Drops
+    late: list[Condition]
+    other: int = 0
+    """Paths that hold no picture, film or sound."""
+
+
+def select(chosen: Sequence[Chosen], limits: Limits) -> Selected:
+    """The recipes that a dataset wants: nothing is made, and no medium is read."""
+    found = conditions(limits)
+    media = [each for each in chosen if kind(each.recipe.output.media_type) in KINDS]
+    drops = Drops([condition for condition in found if condition.early])
+    late = [condition for condition in found if not condition.early]
+    return Selected(list(early(media, drops)), drops, late, len(chosen) - len(media))
+
+
+def survey(order: Order, selected: Selected, media: Iterable[Medium], known: Known, told: Told) -> Survey:
+    """Look at all media. The caller closes what it is given. Raises InvalidInput (``bad-export``) for a medium
+    that cannot be read."""
+    found = Survey(known, selected.late, order.rules.group_by, order.rules.stratify)
+    measuring = (lambda _: None) if order.measure else None
+    try:
+        for medium in media:
+            found.add(medium, measuring)
+            told(medium.path)
+    except BaseException:
+        found.__exit__()
+        raise
+    return found
+
+
+def division(order: Order, found: Survey, previous: Manifest | None) -> Division:
+    """Which split each sample is in. Raises InvalidInput (``bad-export``)."""
+    explicit: dict[str, str] = {}
+    for sample in found.samples:
+        split = order.explicit.get(sample.medium.path) or order.explicit.get(sample.key) or sample.wanted
+        if split is not None and split not in SPLITS:
+            raise InvalidInput("bad-export", f"{sample.medium.path}: its labels ask for the split {split!r}")
+        if split is not None:
+            explicit[sample.key] = split
+    ledger = {} if previous is None or order.rules.method == "hash" else previous.ledger
+    done = divide([sample.member for sample in found.samples], order.rules, ledger, explicit)
+    unknown = len(order.explicit) - sum(
+        (sample.medium.path in order.explicit) + (sample.key in order.explicit) for sample in found.samples
+    )
+    if unknown > 0:
+        done.notes.append(f"{unknown} of the assigned samples are not in this dataset")
+    return done
+
+
+def previous_of(order: Order) -> Manifest | None:
+    """The dataset that is there, for an update; else None. A change that was interrupted is finished first.
+
+    Raises Conflict (``exists``) for what would be replaced without being asked for, InvalidInput
+    (``bad-export``) for another layout, FormatError (``bad-dataset``).
+    """
+    if os.path.lexists(order.out):
+        recover(order.out)
+    there = os.path.lexists(order.out) and not (os.path.isdir(order.out) and not os.listdir(order.out))
+    if not order.update or not there:
+        refuse_occupied(order.out, force=order.force, is_dataset=manifests.is_dataset(order.out))
+        return None
+    found = manifests.load(order.out)
+    if found.layout != order.layout:
+        raise InvalidInput("bad-export", f"{order.out} has the format {found.layout}; --update keeps it")
+    return found
+
+
+def kind_of(found: Survey, previous: Manifest | None) -> str:
+    """The one kind of media of the samples. Raises InvalidInput (``bad-export``) for several, and for none."""
+    kinds = sorted({kind(sample.medium.media_type) for sample in found.samples})
+    if not kinds and previous is None:
+        raise InvalidInput(
+            "bad-export", "no sample is left to export", hint="--dry-run says what each condition dropped."
+        )
+    if len(kinds) > 1:
+        raise InvalidInput(
+            "bad-export", f"loaders read one kind of media per dataset, and these are {' and '.join(kinds)}",
+            hint="Choose one with --kind, and export the other one into a dataset of its own.",
+        )  # fmt: skip
+    kept = kinds[0] if kinds else previous.kind if previous else ""
+    if previous is not None and previous.kind != kept:
+        raise InvalidInput("bad-export", f"the dataset holds {previous.kind} samples, and these are {kept}")
+    return kept
+
+
+def writer_of(
+    order: Order, found: Survey, known: Known, previous: Manifest | None, cropped: Cropped | None = None
+) -> Writer:
+    """What writes the dataset. Raises InvalidInput (``bad-export``)."""
+    filters = tuple(condition.shown for condition in conditions(order.limits))
+    form = Form(
+        order.out, order.layout, kind_of(found, previous), order.name, order.license, filters, order.rules,
+        order.trainers, order.revision,
+    )  # fmt: skip
+    return Writer(form, found, division(order, found, previous), known, previous, cropped)
+
+
+def compare(order: Order, found: Survey, known: Known) -> Outcome:
+    """What an export would do; nothing is written."""
+    previous = manifests.load(order.out) if order.update and manifests.is_dataset(order.out) else None
+    return writer_of(order, found, known, previous).compare(lambda _: True)
+
+
+def export(
+    order: Order, found: Survey, known: Known, linker: Linker, told: Told, cropped: Cropped | None = None
+) -> Outcome:
+    """Write, or update, the dataset. Nothing is written where nothing differs."""
+    previous = previous_of(order)
+    writer = writer_of(order, found, known, previous, cropped)
+    replace = order.force and os.path.lexists(order.out)
+    with open_sink(order.out, order.layout, linker, previous, replace=replace) as sink:
+        outcome = writer.compare(sink.intact)
+        if previous is not None and not outcome.differs and _alike(previous, outcome.manifest):
+            outcome.manifest = previous
+            return outcome
+        writer.write(outcome, sink, told)
+    return outcome
+
+
+def _alike(previous: Manifest, now: Manifest) -> bool:
+    """Whether the tables and the card would say the same, but for the number of the export."""
+    groups = {key: entry.group for key, entry in previous.samples.items()}
+    same = all(groups.get(key) == entry.group for key, entry in now.samples.items())
+    settled = (previous.filters, previous.split, previous.settings, previous.revision)
+    return same and settled == (now.filters, now.split, now.settings, now.revision)

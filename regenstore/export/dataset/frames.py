@@ -1,0 +1,53 @@
+"""The per-frame table of a sample as CSV, and which frames' faces are worth a crop.
+
+All measurements are floats, empty where not known: ``datasets`` infers a type per file, and an integer or text
+column that is empty in one file would stop it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from regenstore.media.frame_table import FrameMetrics
+
+MEASURED = (
+    "motion", "scene_score", "luma_avg", "luma_diff", "saturation", "blur", "blockiness", "entropy", "si", "ti",
+    "black", "frozen", "face_count", "face_confidence", "face_x", "face_y", "face_w", "face_h",
+)  # fmt: skip
+CROPS = 3
+"""Crops of faces per sample at most."""
+SURE = 0.9
+"""Confidence from which on a face is cropped."""
+
+
+def csv(key: str, split: str, rate: Fraction | None, metrics: FrameMetrics) -> bytes:
+    """The table: ``key,split,frame,time_s`` and the measured columns."""
+    lines = [",".join(("key", "split", "frame", "time_s", *MEASURED))]
+    columns = [metrics.columns.get(name) for name in MEASURED]
+    for frame in range(metrics.count):
+        seconds = repr(float(frame / rate)) if rate else ""
+        values = ("" if column is None or column[frame] != column[frame] else repr(column[frame]) for column in columns)
+        lines.append(f"{key},{split},{frame},{seconds},{','.join(values)}")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def face_picks(key: str, metrics: FrameMetrics | None) -> Iterator[dict[str, Any]]:
+    """The most certain face of a few frames, spread over the clip, as rows of the column ``faces``."""
+    if metrics is None or not {"face_confidence", "face_x", "face_y", "face_w", "face_h"} <= metrics.columns.keys():
+        return
+    confidence = metrics.columns["face_confidence"]
+    boxes = [metrics.columns[f"face_{side}"] for side in "xywh"]
+    step = max(1, -(-metrics.count // CROPS))
+    for start in range(0, metrics.count, step):
+        sure = [at for at in range(start, min(start + step, metrics.count)) if confidence[at] >= SURE]
+        if not sure:
+            continue
+        frame = max(sure, key=lambda at: (confidence[at], -at))
+        x, y, w, h = (column[frame] for column in boxes)
+        if w > 0 and h > 0:
+            yield {
+                "path": f"crops/{key}-{frame:06d}-0.jpg", "frame": frame, "confidence": confidence[frame],
+                "x": x, "y": y, "w": w, "h": h,
+            }  # fmt: skip

@@ -1,0 +1,154 @@
+"""The manifest: every sample with its files, digests and split; the ledger of splits; what was asked for.
+
+Written last: a dataset is what its manifest says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from regenstore.errors import FormatError, NotFound
+from regenstore.export.dataset.sinks import MANIFEST, Stored
+from regenstore.objects.hashing import hash_bytes
+
+FORMAT, VERSION = "regenstore.dataset", 1
+LAYOUTS = ("dir", "zip", "zip-splits", "webdataset")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A sample. ``row``: hash of what its tables and its JSON say."""
+
+    source: str
+    digest: str
+    row: str
+    split: str
+    group: str
+    files: tuple[Stored, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "source": self.source, "digest": self.digest, "row": self.row, "split": self.split,
+            "group": self.group, "files": [file.to_json() for file in self.files],
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Entry:
+        source, digest, row, split, group = (str(given[name]) for name in ("source", "digest", "row", "split", "group"))
+        return cls(source, digest, row, split, group, tuple(Stored.from_json(file) for file in given["files"]))
+
+
+@dataclass
+class Manifest:
+    """What ``manifest.json`` says."""
+
+    layout: str
+    kind: str
+    export: int = 1
+    """Counts the exports into this dataset; the card's version ends with it."""
+    revision: str | None = None
+    created: str | None = None
+    """When its youngest medium was made: two exports of the same media are equal."""
+    filters: list[str] = field(default_factory=list)
+    split: dict[str, Any] = field(default_factory=dict)
+    ledger: dict[str, str] = field(default_factory=dict)
+    samples: dict[str, Entry] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    """Keys of samples that have left."""
+    files: list[Stored] = field(default_factory=list)
+    """Tables, card and all else that is no sample's."""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for entry in self.samples.values():
+            found[entry.split] = found.get(entry.split, 0) + 1
+        return found
+
+    @property
+    def version(self) -> str:
+        return f"1.0.{self.export}"
+
+    def to_bytes(self) -> bytes:
+        """JSON, a line per sample; the same for the same manifest."""
+        head = {
+            "format": FORMAT, "version": VERSION, "layout": self.layout, "kind": self.kind, "export": self.export,
+            "revision": self.revision, "created": self.created, "filters": self.filters, "split": self.split,
+            "settings": self.settings, "counts": dict(sorted(self.counts.items())), "removed": self.removed,
+            "files": [file.to_json() for file in self.files],
+        }  # fmt: skip
+        lines = [f" {json.dumps(name)}: {_text(value)}" for name, value in head.items()]
+        lines.append(_block("ledger", dict(sorted(self.ledger.items()))))
+        lines.append(_block("samples", {key: entry.to_json() for key, entry in self.samples.items()}))
+        return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, what: str) -> Manifest:
+        """Inverse of :meth:`to_bytes`; raises FormatError (``bad-dataset``)."""
+        try:
+            given = json.loads(data)
+            if given["format"] != FORMAT or given["layout"] not in LAYOUTS:
+                raise ValueError("it is of another program")
+            if given["version"] != VERSION:
+                raise ValueError(f"it is of format version {given['version']}")
+            return cls(
+                given["layout"], given["kind"], int(given["export"]), given["revision"], given["created"],
+                list(given["filters"]), dict(given["split"]),
+                {str(token): str(split) for token, split in given["ledger"].items()},
+                {str(key): Entry.from_json(entry) for key, entry in given["samples"].items()},
+                list(given["removed"]), [Stored.from_json(file) for file in given["files"]], dict(given["settings"]),
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FormatError("bad-dataset", f"{what}: its manifest cannot be read ({error})") from None
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _block(name: str, table: Mapping[str, object]) -> str:
+    lines = ",\n".join(f"  {json.dumps(key)}: {_text(value)}" for key, value in table.items())
+    return f" {json.dumps(name)}: {{" + (f"\n{lines}\n }}" if lines else "}")
+
+
+def load(out: str) -> Manifest:
+    """The manifest of a dataset: a folder, or one ZIP. Raises NotFound (``no-such-dataset``) or FormatError
+    (``bad-dataset``)."""
+    found = read_bytes(out, MANIFEST)
+    if found is None:
+        raise NotFound("no-such-dataset", f"{out} is no dataset: it has no {MANIFEST}")
+    return Manifest.from_bytes(found, out)
+
+
+def read_bytes(out: str, name: str) -> bytes | None:
+    """A file of a dataset's root; None where there is none. Raises FormatError (``bad-dataset``)."""
+    try:
+        if os.path.isdir(out):
+            with open(os.path.join(out, name), "rb") as file:
+                return file.read()
+        with zipfile.ZipFile(out) as archive:
+            return archive.read(name)
+    except (FileNotFoundError, KeyError):
+        return None
+    except (zipfile.BadZipFile, OSError) as error:
+        raise FormatError("bad-dataset", f"{out} cannot be read: {error}") from None
+
+
+def is_dataset(out: str) -> bool:
+    """Whether a dataset of ours lies there."""
+    try:
+        load(out)
+    except (FormatError, NotFound):
+        return False
+    return True
+
+
+def hash_of(value: object) -> str:
+    """A short hash of a JSON value."""
+    return hash_bytes(_text(value).encode(errors="surrogatepass")).hex[:24]

@@ -1,0 +1,204 @@
+"""The row of a sample: what tables, the sample's JSON and selections know of it.
+
+One fixed schema, whatever the samples hold: a loader that guessed types from values would guess another one
+for each split. Every column is in every row; None (or an empty list) where nothing is known. ``seed`` is
+text: seeds have 64 bits, and no loader keeps such integers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from regenstore.export.context import Value, fields
+from regenstore.export.media_set import Medium
+from regenstore.media.frame_table import FrameMetrics
+from regenstore.media.media_info import MediaInfo
+
+Row = dict[str, Any]
+
+
+class Column(NamedTuple):
+    """``type``: string, int, float, strings, loras, inputs or faces."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("key", "string", "names the sample's files; from its path, so it stays when the medium changes"),
+    Column("split", "string", "train, validation or test"),
+    Column("text", "string", "caption, on one line, never empty"),
+    Column("prompt", "string", "prompt"),
+    Column("negative_prompt", "string", "negative prompt"),
+    Column("seed", "string", "seed, in decimals"),
+    Column("steps", "int", "sampling steps"),
+    Column("guidance", "float", "guidance scale"),
+    Column("sampler", "string", "sampler or scheduler"),
+    Column("generator", "string", "generator; none for imported media"),
+    Column("generator_version", "string", "the generator's contract version"),
+    Column("model", "string", "model"),
+    Column("model_revision", "string", "the model's revision"),
+    Column("loras", "loras", "LoRAs with their weights"),
+    Column("inputs", "inputs", "what the medium was made from"),
+    Column("scene", "string", "[about] scene"),
+    Column("scene_type", "string", "[about] scene_type"),
+    Column("characters", "strings", "[about] characters"),
+    Column("tags", "strings", "[about] tags"),
+    Column("failure_tags", "strings", "[about] failure_tags"),
+    Column("rating", "float", "[about] rating"),
+    Column("quality", "float", "[about] quality"),
+    Column("width", "int", "pixels"),
+    Column("height", "int", "pixels"),
+    Column("fps", "float", "frames per second"),
+    Column("rate", "string", "frames per second, exact, such as 24000/1001"),
+    Column("frames", "int", "number of frames"),
+    Column("duration", "float", "seconds"),
+    Column("codec", "string", "codec"),
+    Column("pixel_format", "string", "pixel format"),
+    Column("bit_depth", "int", "bits per component"),
+    Column("color", "string", "colour space, where the file states one"),
+    Column("timecode", "string", "of the first frame"),
+    Column("audio_codec", "string", "codec of the first audio track"),
+    Column("audio_rate", "int", "samples per second"),
+    Column("audio_channels", "int", "channels"),
+    Column("motion", "float", "mean over the frames; how it is measured: docs/export.md"),
+    Column("blur", "float", "mean"),
+    Column("blockiness", "float", "mean"),
+    Column("luma", "float", "mean"),
+    Column("black", "float", "share of black frames"),
+    Column("frozen", "float", "share of frozen frames"),
+    Column("scene_score", "float", "largest"),
+    Column("face_count", "float", "most faces in a frame"),
+    Column("face_confidence", "float", "mean of each frame's most certain face"),
+    Column("faces", "faces", "crops in faces/crops"),
+    Column("group", "string", "samples of one group are in one split"),
+    Column("proof", "string", "exact, equivalent, unproven or imported"),
+    Column("created", "string", "when the bytes were made, ISO 8601"),
+    Column("source", "string", "path in the repository"),
+    Column("media_type", "string", "media type"),
+    Column("digest", "string", "BLAKE3 of the medium"),
+    Column("size", "int", "bytes"),
+    Column("recipe_key", "string", "recipe key"),
+    Column("params", "string", "all parameters of the recipe, as JSON"),
+    Column("about", "string", "all of the recipe's [about], as JSON"),
+)
+TYPES = {column.name: column.type for column in COLUMNS}
+LISTS = frozenset(column.name for column in COLUMNS if column.type not in ("string", "int", "float"))
+STRUCTS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "loras": (("name", "string"), ("weight", "float")),
+    "inputs": (("name", "string"), ("path", "string"), ("digest", "string")),
+    "faces": (
+        ("path", "string"), ("frame", "int"), ("confidence", "float"),
+        ("x", "float"), ("y", "float"), ("w", "float"), ("h", "float"),
+    ),
+}  # fmt: skip
+"""Columns that hold lists of structures."""
+
+_FROM_CONTEXT = {
+    "prompt": "gen.prompt", "negative_prompt": "gen.negative_prompt", "seed": "gen.seed", "steps": "gen.steps",
+    "guidance": "gen.guidance", "sampler": "gen.sampler", "generator": "gen.generator",
+    "generator_version": "gen.version", "model": "gen.model", "model_revision": "gen.revision",
+    "scene": "about.scene", "scene_type": "about.scene_type", "rating": "about.rating", "quality": "about.quality",
+    "characters": "about.characters", "tags": "about.tags", "failure_tags": "about.failure_tags",
+    "width": "video.width", "height": "video.height", "fps": "video.rate", "rate": "video.rate",
+    "frames": "video.frames", "duration": "video.duration", "codec": "video.codec",
+    "pixel_format": "video.pixel_format", "bit_depth": "video.bit_depth", "color": "color.name",
+    "timecode": "timecode.start", "audio_codec": "audio.codec", "audio_rate": "audio.rate",
+    "audio_channels": "audio.channels", "motion": "metrics.motion.mean", "blur": "metrics.blur.mean",
+    "blockiness": "metrics.blockiness.mean", "luma": "metrics.luma_avg.mean", "black": "metrics.black.mean",
+    "frozen": "metrics.frozen.mean", "scene_score": "metrics.scene_score.max",
+    "face_count": "metrics.face_count.max", "face_confidence": "metrics.face_confidence.mean",
+    "proof": "store.proof", "created": "store.created", "source": "medium.path", "media_type": "medium.media_type",
+    "digest": "store.digest", "size": "store.size", "recipe_key": "store.key",
+}  # fmt: skip
+"""Column -> name in the export context."""
+_KEY_DIGITS = 15
+
+
+def sample_key(path: str, taken: Mapping[str, str] | None = None) -> str:
+    """The key of the sample at a path: a letter and hex digits, so that nothing takes it for a number, for a
+    split or for a name with an ending. ``taken``: keys in use -> their paths; a collision makes it longer."""
+    hexa = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()
+    digits = _KEY_DIGITS
+    while taken is not None and taken.get("s" + hexa[:digits], path) != path:
+        digits += 1
+    return "s" + hexa[:digits]
+
+
+def row_of(key: str, medium: Medium, info: MediaInfo, metrics: FrameMetrics | None) -> Row:
+    """The row of a sample, without its split, group and faces."""
+    known = fields(medium, info, metrics)
+    row: Row = {column.name: [] if column.name in LISTS else None for column in COLUMNS}
+    for name, source in _FROM_CONTEXT.items():
+        row[name] = _typed(known.get(source), TYPES[name])
+    row["key"] = key
+    if row["duration"] is None and info.audio:
+        row["duration"] = _typed(info.audio[0].duration, "float")
+    row["loras"] = list(_loras(known))
+    row["inputs"] = [
+        {"name": name, "path": given.path, "digest": str(given.digest)}
+        for name, given in sorted(medium.recipe.inputs.items())
+    ]
+    row["params"] = json_text(medium.recipe.params)
+    row["about"] = json_text(medium.recipe.about)
+    row["text"] = caption(known, medium)
+    return row
+
+
+def _loras(known: Mapping[str, Value]) -> Sequence[dict[str, Any]]:
+    names, weights = known.get("gen.lora_names"), known.get("gen.lora_weights")
+    if not isinstance(names, tuple) or not isinstance(weights, tuple):
+        return []
+    return [{"name": name, "weight": _typed(weight, "float")} for name, weight in zip(names, weights)]
+
+
+def _typed(value: Value, kind: str) -> Any:
+    """A value of the context as a column of that type holds it; None for one that it cannot hold."""
+    if kind == "strings":
+        found = value if isinstance(value, tuple) else () if value is None else (value,)
+        return [text for each in found if (text := whole_text(str(each)))]
+    if value is None or (isinstance(value, bool) and kind != "string"):
+        return None
+    if kind == "string":
+        return whole_text(", ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+    if not isinstance(value, (int, float, Fraction)):
+        return None
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    return (int(value) if abs(number) < 2**62 else None) if kind == "int" else number
+
+
+def whole_text(text: str) -> str:
+    """Text that every encoder takes: what is no Unicode character (half of a pair) becomes U+FFFD, and NUL,
+    which ends a text in many programs, too."""
+    return (
+        text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+        if not text.isascii()
+        else text.replace("\0", "\ufffd")
+    )
+
+
+def json_text(table: object) -> str:
+    """JSON, the same text for the same value, with keys sorted."""
+    return whole_text(json.dumps(table, ensure_ascii=False, sort_keys=True, default=str))
+
+
+def caption(known: Mapping[str, Value], medium: Medium) -> str:
+    """One line, never empty: trainers read the first line only, or take each for a caption of its own, and
+    stop at an empty file."""
+    for name in ("about.caption", "gen.prompt", "about.note", "about.scene"):
+        value = known.get(name)
+        text = " ".join(whole_text(value).split()) if isinstance(value, str) else ""
+        # What split() leaves of a text without words (control characters) is no caption.
+        text = "".join(c if c.isprintable() else " " for c in text).strip()
+        if text:
+            return " ".join(text.split())
+    return " ".join(os.path.splitext(medium.name)[0].replace("_", " ").split()) or "untitled"

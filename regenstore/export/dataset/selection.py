@@ -1,0 +1,204 @@
+"""Which samples a dataset takes: conditions over rows, each told how many samples it dropped.
+
+Plain conditions are values of this module. An expression is CEL (the Common Expression Language), evaluated
+by a library: it has no loops, no side effects and no names but a row's columns.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from regenstore.errors import InvalidInput, NotFound
+from regenstore.export.dataset.row import COLUMNS, Row
+
+LONGEST = 4096
+"""Characters of an expression at most."""
+NESTED = 2
+"""Macros over lists (``exists``, ``all``, ``map`` …) in each other at most: each multiplies the work."""
+_MACROS = ("exists", "all", "exists_one", "existsOne", "filter", "map", "transformList", "transformMap")
+_CALLS = tuple("." + macro for macro in _MACROS)
+_LITERAL = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
+NAMES = tuple(column.name for column in COLUMNS if column.name not in ("split", "group", "faces"))
+"""What an expression may name; ``params`` and ``about`` are maps there."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``shown`` is what the user asked for; ``holds`` decides on a row. Where a row does not know what is asked
+    for, it does not hold."""
+
+    shown: str
+    holds: Callable[[Row], bool]
+    early: bool = False
+    """The recipe alone decides, so that nothing is made for what it drops."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The plain conditions, as a command takes them."""
+
+    kind: str | None = None
+    min_quality: Sequence[tuple[str, float]] = ()
+    scenes: Sequence[str] = ()
+    scene_types: Sequence[str] = ()
+    characters: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    without_tags: Sequence[str] = ()
+    without_failures: Sequence[str] = ()
+    """Failure tags; ``*`` stands for any."""
+    generators: Sequence[str] = ()
+    models: Sequence[str] = ()
+    min_rating: float | None = None
+    min_duration: float | None = None
+    max_duration: float | None = None
+    min_size: Sequence[int] = ()
+    """Width and height."""
+    max_bytes: int | None = None
+    proven: bool = False
+    select: Sequence[str] = ()
+
+
+_LABELS = ("quality", "rating")
+SCORES = ("quality", "rating", "motion", "blur", "blockiness", "black", "frozen", "face_confidence", "face_count")
+"""Columns that ``--min-quality NAME=VALUE`` may name."""
+
+
+def conditions(limits: Limits) -> list[Condition]:
+    """The conditions in the order in which they are applied. Raises InvalidInput (``bad-export``) for an
+    expression, or a score, that is none."""
+    found: list[Condition] = []
+
+    def among(option: str, column: str, wanted: Sequence[str]) -> None:
+        if wanted:
+            found.append(
+                Condition(f"{option} {' '.join(wanted)}", lambda row: bool({*wanted} & {*_listed(row[column])}), True)
+            )
+
+    def bound(option: str, column: str, value: float | None, *, above: bool) -> None:
+        if value is not None:
+            found.append(
+                Condition(f"{option} {value:g}", lambda row: _within(row[column], value, above), column in _LABELS)
+            )
+
+    if limits.kind:
+        wanted = limits.kind + "/"
+        found.append(Condition(f"--kind {limits.kind}", lambda row: str(row["media_type"]).startswith(wanted), True))
+    among("--scene", "scene", limits.scenes)
+    among("--scene-type", "scene_type", limits.scene_types)
+    among("--character", "characters", limits.characters)
+    among("--tag", "tags", limits.tags)
+    among("--generator", "generator", limits.generators)
+    among("--model", "model", limits.models)
+    if limits.without_tags:
+        found.append(_without("--without-tag", "tags", limits.without_tags))
+    if limits.without_failures:
+        found.append(_without("--without-failure", "failure_tags", limits.without_failures))
+    for name, least in limits.min_quality:
+        if name not in SCORES:
+            raise InvalidInput("bad-export", f"there is no score '{name}' (there are: {', '.join(SCORES)})")
+        bound("--min-quality" if name == "quality" else f"--min-quality {name}", name, least, above=True)
+    bound("--min-rating", "rating", limits.min_rating, above=True)
+    bound("--min-duration", "duration", limits.min_duration, above=True)
+    bound("--max-duration", "duration", limits.max_duration, above=False)
+    bound("--max-bytes", "size", limits.max_bytes, above=False)
+    if limits.min_size:
+        width, height = limits.min_size
+        found.append(
+            Condition(
+                f"--min-size {width}x{height}",
+                lambda row: _within(row["width"], width, True) and _within(row["height"], height, True),
+            )
+        )
+    if limits.proven:
+        found.append(Condition("--proven", lambda row: row["proof"] in ("exact", "equivalent")))
+    found += [expression(text) for text in limits.select]
+    return found
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else () if value is None else (value,)
+
+
+def _within(value: Any, bound: float, above: bool) -> bool:
+    return value is not None and (value >= bound if above else value <= bound)
+
+
+def _without(option: str, column: str, unwanted: Sequence[str]) -> Condition:
+    def holds(row: Row) -> bool:
+        return not ({*unwanted} & {*row[column]}) and not ("*" in unwanted and row[column])
+
+    return Condition(f"{option} {' '.join(unwanted)}", holds, True)
+
+
+def expression(text: str) -> Condition:
+    """A condition by a CEL expression over the columns. Raises InvalidInput (``bad-export``) for one that is
+    none, that is too large, or that names what no row has; and while it is evaluated, for one that gives no
+    truth value."""
+    program = _compiled(text)
+
+    def holds(row: Row) -> bool:
+        values: Mapping[str, Any] = {
+            name: json.loads(row[name]) if name in ("params", "about") else row[name] for name in NAMES
+        }
+        try:
+            answer = program.execute(dict(values))
+        except (KeyError, TypeError, ValueError, RuntimeError):
+            return False  # what it asks for is not known of this sample
+        if not isinstance(answer, bool):
+            raise _wrong(text, f"it gives {type(answer).__name__}, not true or false")
+        return answer
+
+    return Condition(f"--select {text}", holds)
+
+
+def _compiled(text: str) -> Any:
+    if len(text) > LONGEST:
+        raise _wrong(text, f"it is longer than {LONGEST} characters")
+    if _depth(text) > NESTED:
+        raise _wrong(text, f"lists are gone through more than {NESTED} deep")
+    try:
+        import cel
+    except ImportError:
+        raise NotFound(
+            "extra-missing",
+            "expressions need the package common-expression-language",
+            hint="Run: pip install 'regenstore[dataset]'",
+        ) from None
+    try:
+        program = cel.compile(text)
+    except ValueError as error:
+        raise _wrong(text, " ".join(str(error).partition("ERROR:")[2].split())[:300] or "it cannot be read") from None
+    bound = {name for macro in _MACROS for name in _bound(text, macro)}
+    for name in program.variables():
+        if name not in NAMES and name not in bound:
+            near = difflib.get_close_matches(name, NAMES, n=1)
+            raise _wrong(text, f"there is no column '{name}'" + (f"; did you mean '{near[0]}'?" if near else ""))
+    return program
+
+
+def _bound(text: str, macro: str) -> list[str]:
+    """The names that macros bind: the word after their bracket."""
+    return [part.split(",")[0].strip() for part in text.split(f".{macro}(")[1:]]
+
+
+def _depth(text: str) -> int:
+    """How deep macros over lists lie in each other, told by the brackets outside of literals."""
+    bare = _LITERAL.sub("", text)
+    deepest, opened = 0, [False]
+    for at, mark in enumerate(bare):
+        if mark == "(":
+            opened.append(bare[:at].rstrip().endswith(_CALLS))
+            deepest = max(deepest, sum(opened))
+        elif mark == ")" and len(opened) > 1:
+            opened.pop()
+    return deepest
+
+
+def _wrong(text: str, why: str) -> InvalidInput:
+    shown = text if len(text) <= 80 else text[:77] + "…"
+    return InvalidInput("bad-export", f"--select {shown}: {why}", hint=f"The columns are: {', '.join(NAMES)}.")

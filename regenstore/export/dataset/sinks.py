@@ -1,0 +1,259 @@
+"""Where a dataset's files go: into a folder, fresh or changed in place, so that at every moment what is there loads.
+
+A *fresh* dataset is written into a folder beside its place and renamed into it when it is complete. A *change*
+is staged inside the dataset, in a hidden folder that no loader looks into; a journal then says what to move and
+what to remove; then that is done, files before the tables that name them, removals last. A process that is
+killed before the journal leaves the old dataset, one killed later is finished by the next (:func:`recover`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from regenstore.errors import Conflict, FormatError
+from regenstore.objects import durable
+from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.ids import Digest
+from regenstore.worktree.link import Linker
+
+HIDDEN = ".regenstore"
+"""Folder inside a dataset, during a change only."""
+_NEW, _JOURNAL = "new", "journal.json"
+MANIFEST = "manifest.json"
+TABLE = "metadata.parquet"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file as the manifest lists it. ``inside``: the archive of the dataset that it lies in."""
+
+    path: str
+    size: int
+    digest: str
+    inside: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        found: dict[str, object] = {"path": self.path, "size": self.size, "digest": self.digest}
+        return {**found, "in": self.inside} if self.inside else found
+
+    @classmethod
+    def from_json(cls, given: dict[str, object]) -> Stored:
+        inside = given.get("in")
+        return cls(
+            str(given["path"]), int(str(given["size"])), str(given["digest"]), None if inside is None else str(inside)
+        )
+
+
+class Sink(Protocol):
+    """Takes a dataset's files by their names in the directory layout (``train/videos/s….mp4``). Files that
+    tables name are put before the tables; ``commit`` makes all of it visible."""
+
+    def put_bytes(self, name: str, data: bytes) -> Stored: ...
+
+    def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
+        """Copy a file whose digest is known."""
+        ...
+
+    def put_made(self, name: str, make: Callable[[str], object]) -> Stored:
+        """A file that ``make`` writes at the path that it is given."""
+        ...
+
+    def remove(self, stored: Stored) -> None: ...
+
+    def intact(self, stored: Stored) -> bool:
+        """Whether a file of the dataset as it was is there, with its size."""
+        ...
+
+    def commit(self) -> None: ...
+
+    def abandon(self) -> None:
+        """Leave everything as it was, unless it was committed."""
+        ...
+
+
+class FolderSink:
+    """The files as such, in a folder."""
+
+    def __init__(self, out: str, linker: Linker, *, fresh: bool, replace: bool = False) -> None:
+        """``fresh``: nothing is at ``out``, or an empty folder, or with ``replace`` a dataset to be replaced."""
+        self.out = out
+        self._linker = linker
+        self._fresh = fresh
+        self._replace = replace
+        self._names: dict[str, None] = {}
+        self._gone: list[str] = []
+        if fresh:
+            parent, name = os.path.split(out)
+            self.stage = os.path.join(parent, f".{name}.partial-{os.getpid()}-{os.urandom(4).hex()}")
+        else:
+            recover(out)
+            self.stage = os.path.join(out, HIDDEN, _NEW)
+        self._folders: set[str] = set()
+        with durable.storage_errors(self.stage):
+            os.makedirs(self.stage)
+
+    def path(self, name: str) -> str:
+        """Where to write a new file, in a folder that is there."""
+        path = os.path.join(self.stage, name)
+        folder = os.path.dirname(path)
+        if folder not in self._folders:
+            os.makedirs(folder, exist_ok=True)
+            self._folders.add(folder)
+        self._names[name] = None
+        return path
+
+    def put_bytes(self, name: str, data: bytes) -> Stored:
+        path = self.path(name)
+        with durable.storage_errors(path), open(path, "wb", buffering=0) as file:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+        return Stored(name, len(data), str(hash_bytes(data)))
+
+    def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
+        path = self.path(name)
+        with (
+            durable.storage_errors(path),
+            open(source, "rb", buffering=0) as given,
+            open(path, "wb", buffering=0) as file,
+        ):
+            self._linker.fill(given.fileno(), file.fileno())
+            if os.fstat(file.fileno()).st_size != size:
+                raise FormatError("bad-dataset", f"{source} has another size than recorded: run 'regenstore fsck'")
+        return Stored(name, size, str(digest))
+
+    def put_made(self, name: str, make: Callable[[str], object]) -> Stored:
+        from regenstore.objects.hashing import hash_file
+
+        path = self.path(name)
+        with durable.storage_errors(path):
+            make(path)
+            digest, size = hash_file(path)
+        return Stored(name, size, str(digest))
+
+    def remove(self, stored: Stored) -> None:
+        self._gone.append(stored.path)
+
+    def intact(self, stored: Stored) -> bool:
+        try:
+            return os.stat(os.path.join(self.out, stored.path)).st_size == stored.size
+        except OSError:
+            return False
+
+    def commit(self) -> None:
+        with durable.storage_errors(self.out):
+            self._put_in_place() if self._fresh else self._change()
+
+    def _put_in_place(self) -> None:
+        if not self._replace:
+            os.rename(self.stage, self.out)  # over nothing, or over an empty folder
+            return
+        aside = f"{self.stage}-old"
+        os.rename(self.out, aside)
+        try:
+            os.rename(self.stage, self.out)
+        except OSError:
+            os.rename(aside, self.out)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _change(self) -> None:
+        names = [name for name in self._names if name != MANIFEST] + [MANIFEST] * (MANIFEST in self._names)
+        gone = [name for name in self._gone if name not in self._names]
+        folders = [
+            top for name in gone if (top := name.removesuffix(f"/{TABLE}")) != name and _leaves(self.out, top, gone)
+        ]
+        journal = json.dumps({"move": names, "leave": folders, "remove": gone}).encode()
+        durable.write_file(os.path.join(self.out, HIDDEN, _JOURNAL), journal)
+        _finish(self.out)
+
+    def abandon(self) -> None:
+        hidden = os.path.join(self.out, HIDDEN)
+        if self._fresh:
+            shutil.rmtree(self.stage, ignore_errors=True)
+        elif not os.path.exists(os.path.join(hidden, _JOURNAL)):  # else the next one finishes it
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def recover(out: str) -> bool:
+    """Finish, or take back, a change of a dataset in a folder that was interrupted; False where there was none."""
+    hidden = os.path.join(out, HIDDEN)
+    if not os.path.isdir(hidden):
+        return False
+    with durable.storage_errors(hidden):
+        if os.path.exists(os.path.join(hidden, _JOURNAL)):
+            _finish(out)
+        else:
+            shutil.rmtree(hidden)
+    return True
+
+
+def _finish(out: str) -> None:
+    """Do what the journal says; doing it again does no harm."""
+    hidden = os.path.join(out, HIDDEN)
+    journal = os.path.join(hidden, _JOURNAL)
+    try:
+        with open(journal, "rb") as file:
+            work = json.load(file)
+        moves, left, gone = ([_inside(name) for name in work[part]] for part in ("move", "leave", "remove"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError("bad-dataset", f"{journal} is damaged ({error}); remove {hidden} to go back") from None
+    made: set[str] = set()
+    for name in moves:
+        staged, target = os.path.join(hidden, _NEW, name), os.path.join(out, name)
+        folder = os.path.dirname(target)
+        if folder not in made:
+            os.makedirs(folder, exist_ok=True)
+            made.add(folder)
+        if os.path.exists(staged):
+            os.replace(staged, target)
+    for name in left:
+        # A split leaves at once: what is left of one would be loaded as a split of another shape.
+        if os.path.isdir(os.path.join(out, name)):
+            os.rename(os.path.join(out, name), os.path.join(hidden, f"left-{name}"))
+    folders = set()
+    for name in gone:
+        target = os.path.join(out, name)
+        if os.path.lexists(target):
+            os.unlink(target)
+        folders.add(os.path.dirname(target))
+    for folder in sorted(folders, key=len, reverse=True):
+        while len(folder) > len(out) and not (os.path.isdir(folder) and os.listdir(folder)):
+            if os.path.isdir(folder):
+                os.rmdir(folder)
+            folder = os.path.dirname(folder)
+    os.unlink(journal)
+    shutil.rmtree(hidden)
+
+
+def _leaves(out: str, top: str, gone: Collection[str]) -> bool:
+    """Whether nothing stays in a folder of the dataset."""
+    names = {
+        os.path.relpath(os.path.join(folder, name), out)
+        for folder, _, files in os.walk(os.path.join(out, top))
+        for name in files
+    }
+    return names <= set(gone)
+
+
+def _inside(name: object) -> str:
+    """A name in a journal, if it stays inside the dataset."""
+    parts = str(name).split("/")
+    if not isinstance(name, str) or os.path.isabs(name) or {"", ".", ".."} & {*parts}:
+        raise ValueError(f"no name in a dataset: {name!r}")
+    return name
+
+
+def refuse_occupied(out: str, *, force: bool, is_dataset: bool) -> None:
+    """Raise Conflict (``exists``) where something is at ``out`` that a fresh dataset would replace."""
+    if not os.path.lexists(out) or (os.path.isdir(out) and not os.listdir(out)):
+        return
+    if not is_dataset:
+        raise Conflict("exists", f"{out} is there, and is no dataset of regenstore", hint="Choose another place.")
+    if not force:
+        raise Conflict("exists", f"{out} is there", hint="Give --update to change it, or --force to replace it.")

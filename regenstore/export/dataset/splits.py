@@ -1,0 +1,264 @@
+"""Which sample is in which split. Samples that could give each other away are one group, and a group is never
+divided; what was assigned once is pinned, so that a dataset that grows moves nothing.
+
+A group is a connected set of samples over *tokens*: what samples have in common (a scene, a content, an input
+…). The ledger keeps, per token, the split that it went to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from regenstore.errors import InvalidInput
+from regenstore.export.dataset.row import Row
+
+SPLITS = ("train", "validation", "test")
+DEFAULT = "train=80,validation=10,test=10"
+GROUP_BY = ("lineage", "scene", "prompt+seed")
+"""What holds samples together unless something else is asked for."""
+_KNOWN = (*GROUP_BY, "scene_type", "character", "prompt", "seed", "tag", "model", "source-folder", "none")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A sample, as far as splitting is concerned."""
+
+    key: str
+    tokens: tuple[str, ...]
+    stratum: str = ""
+
+
+@dataclass
+class Division:
+    """Which split each sample is in; what people should know."""
+
+    split: dict[str, str] = field(default_factory=dict)
+    group: dict[str, str] = field(default_factory=dict)
+    ledger: dict[str, str] = field(default_factory=dict)
+    """Token -> split, also of samples that have left."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Samples in no split -> why."""
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How samples are divided."""
+
+    shares: Mapping[str, float]
+    group_by: tuple[str, ...] = GROUP_BY
+    method: str = "balanced"
+    """``balanced`` (exact shares, needs the ledger to be stable) or ``hash`` (of the group alone)."""
+    salt: str = "regenstore"
+    on_leak: str = "exclude"
+    """For a sample that belongs to groups in different splits: ``exclude``, ``train`` or ``error``."""
+    stratify: str = "scene_type"
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """``train=80,validation=10,test=10`` (or ``80/10/10``) as shares of 1. Raises InvalidInput
+    (``bad-export``)."""
+    parts = text.split("/") if "/" in text else text.split(",")
+    named = [part.partition("=") for part in parts]
+    if not any(separator for _, separator, _ in named):
+        named = [(name, "=", value) for name, (value, _, _) in zip(SPLITS, named)] if len(parts) <= 3 else []
+    try:
+        found = {name.strip(): float(value.strip().removesuffix("%")) for name, _, value in named}
+    except ValueError:
+        found = {}
+    total = sum(found.values())
+    if not found or not total > 0 or min(found.values()) < 0 or not {*found} <= {*SPLITS} or len(found) < len(named):
+        raise InvalidInput("bad-export", f"--split {text}: expected something like {DEFAULT}")
+    return {name: found.get(name, 0.0) / total for name in SPLITS}
+
+
+def parse_group_by(text: str) -> tuple[str, ...]:
+    """``lineage,scene`` as a tuple; raises InvalidInput (``bad-export``)."""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in found:
+        if name not in _KNOWN:
+            raise InvalidInput("bad-export", f"--group-by {name}: expected one of {', '.join(_KNOWN)}")
+    return () if "none" in found else found
+
+
+def tokens_of(row: Row, edited_from: str | None, group_by: Sequence[str]) -> tuple[str, ...]:
+    """What a sample shares with others. Equal bytes are always one group, as is the sample with itself."""
+    found = [f"sample {row['key']}", f"content {row['digest']}"]
+    if "lineage" in group_by:
+        found += [f"recipe {key}" for key in (row["recipe_key"], edited_from) if key]
+        found += [f"content {given['digest']}" for given in row["inputs"]]
+    if "prompt+seed" in group_by and row["prompt"]:
+        found.append(f"prompt {row['prompt']}\0{row['seed']}")
+    for name, column in (("scene", "scene"), ("scene_type", "scene_type"), ("prompt", "prompt"), ("seed", "seed"),
+                         ("model", "model")):  # fmt: skip
+        if name in group_by and row[column]:
+            found.append(f"{name} {row[column]}")
+    for name, column in (("character", "characters"), ("tag", "tags")):
+        if name in group_by:
+            found += [f"{name} {each}" for each in row[column]]
+    if "source-folder" in group_by:
+        found.append(f"folder {row['source'].rpartition('/')[0]}")
+    return tuple(dict.fromkeys(_short(token) for token in found))
+
+
+def _short(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()[:20]
+
+
+class _Union:
+    """Disjoint sets of tokens."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, str] = {}
+
+    def root(self, token: str) -> str:
+        above = self._above
+        at = token
+        while (up := above.setdefault(at, at)) != at:
+            above[at] = at = above[up]
+        return at
+
+    def join(self, one: str, other: str) -> None:
+        first, second = self.root(one), self.root(other)
+        if first != second:
+            # The smaller name stays: a group's name does not depend on the order.
+            self._above[max(first, second)] = min(first, second)
+
+
+def divide(
+    members: Sequence[Member],
+    rules: Rules,
+    ledger: Mapping[str, str] | None = None,
+    explicit: Mapping[str, str] | None = None,
+) -> Division:
+    """Assign every member: what is explicit first, then what the ledger pins, then new groups so that the
+    shares (and those of each stratum) come out best. The same members give the same division, in any order.
+
+    Raises InvalidInput (``bad-export``) where explicit assignments, or with ``on_leak`` ``error`` the ledger,
+    put one group into two splits.
+    """
+    done = Division(ledger=dict(ledger or {}))
+    groups = _groups(members, done)
+    waiting: list[tuple[str, list[Member]]] = []
+    for name, group in groups:
+        for member in group:
+            done.group[member.key] = "g" + name[:15]
+        wanted = {split for member in group if (split := (explicit or {}).get(member.key))}
+        if len(wanted) > 1:
+            where = ", ".join(member.key for member in group[:5])
+            raise InvalidInput("bad-export", f"--assign puts one group into {' and '.join(sorted(wanted))}: {where}")
+        pinned = {split for member in group for token in member.tokens if (split := done.ledger.get(token))}
+        if wanted:
+            _put(done, group, wanted.pop())
+        elif len(pinned) == 1:
+            _put(done, group, pinned.pop())
+        elif pinned:
+            _leak(done, group, pinned, rules)
+        else:
+            waiting.append((name, group))
+    _balance(done, waiting, rules, members) if rules.method == "balanced" else _by_hash(done, waiting, rules)
+    largest = max((len(group) for _, group in groups), default=0)
+    smallest = min((share for name, share in rules.shares.items() if share and name != "train"), default=0.0)
+    if smallest and largest > max(1, smallest * len(members)):
+        done.notes.append(
+            f"the largest group has {largest} of {len(members)} samples: the shares cannot come out well "
+            "(--group-by says what holds samples together)"
+        )
+    return done
+
+
+def _groups(members: Sequence[Member], done: Division) -> list[tuple[str, list[Member]]]:
+    union = _Union()
+    for member in members:
+        for token in member.tokens[1:]:
+            union.join(member.tokens[0], token)
+    found: dict[str, list[Member]] = defaultdict(list)
+    for member in sorted(members, key=lambda each: each.key):
+        found[union.root(member.tokens[0])].append(member)
+    return sorted(found.items())
+
+
+def _put(done: Division, group: Iterable[Member], split: str) -> None:
+    for member in group:
+        done.split[member.key] = split
+        for token in member.tokens:
+            done.ledger[token] = split
+
+
+def _leak(done: Division, group: Sequence[Member], pinned: set[str], rules: Rules) -> None:
+    """New samples tie groups of different splits together: those that were assigned stay, and of the new ones
+    none gives a split's samples away."""
+    splits = " and ".join(sorted(pinned))
+    if rules.on_leak == "error":
+        raise InvalidInput(
+            "bad-export", f"{group[0].key} and {len(group) - 1} more belong to groups in {splits}",
+            hint="Assign them with --assign, or give --on-leak exclude.",
+        )  # fmt: skip
+    out = 0
+    for member in group:
+        own = done.ledger.get(member.tokens[0])
+        if own is not None:
+            done.split[member.key] = own
+            continue
+        near = {split for token in member.tokens if (split := done.ledger.get(token))}
+        if len(near) == 1:
+            done.split[member.key] = near.pop()
+        elif rules.on_leak == "train" and "train" in pinned:
+            done.split[member.key] = "train"
+        else:
+            done.left_out[member.key] = f"it belongs to groups in {splits}"
+            out += 1
+            continue
+        for token in member.tokens:
+            done.ledger.setdefault(token, done.split[member.key])
+    done.notes.append(f"a group spans {splits}: {out} new samples are left out" if out else f"a group spans {splits}")
+
+
+def _balance(
+    done: Division, waiting: Sequence[tuple[str, list[Member]]], rules: Rules, members: Sequence[Member]
+) -> None:
+    """New groups, largest first, each to where the squared error of the shares grows least."""
+    total = len(members)
+    splits = [name for name in SPLITS if rules.shares.get(name)]
+    strata = Counter(member.stratum for member in members)
+    have: Counter[tuple[str, str | None]] = Counter()
+    for member in members:
+        if member.key in done.split:
+            have[done.split[member.key], None] += 1
+            have[done.split[member.key], member.stratum] += 1
+
+    def cost(split: str, group: Sequence[Member]) -> float:
+        """How much the error grows, as (have + n - goal)² - (have - goal)², relative to all."""
+        share = rules.shares[split]
+        grown = 0.0
+        for stratum, n, size in (
+            (None, len(group), total),
+            *((s, n, strata[s]) for s, n in sorted(Counter(each.stratum for each in group).items())),
+        ):
+            grown += n * (n + 2 * (have[split, stratum] - share * size)) / size**2
+        return grown
+
+    order = sorted(waiting, key=lambda item: (-len(item[1]), _short(f"{rules.salt}\0{item[0]}")))
+    for _, group in order:
+        chosen = min(splits, key=lambda split: (cost(split, group), SPLITS.index(split)))
+        _put(done, group, chosen)
+        have[chosen, None] += len(group)
+        for member in group:
+            have[chosen, member.stratum] += 1
+
+
+def _by_hash(done: Division, waiting: Sequence[tuple[str, list[Member]]], rules: Rules) -> None:
+    """A group's split by its name alone: the same on every machine, without a ledger."""
+    for name, group in waiting:
+        raw = hashlib.sha256(f"{rules.salt}\0{name}".encode()).digest()
+        at, chosen = int.from_bytes(raw[:8]) / 2**64, "train"
+        for split in SPLITS:
+            if rules.shares.get(split):
+                chosen = split
+                if at < rules.shares[split]:
+                    break
+                at -= rules.shares[split]
+        _put(done, group, chosen)

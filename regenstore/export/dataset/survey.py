@@ -1,0 +1,130 @@
+"""The samples of an export: rows of the chosen media, in a file and not in memory, and what the conditions drop."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from regenstore.export.dataset.frames import face_picks
+from regenstore.export.dataset.manifest import hash_of
+from regenstore.export.dataset.row import Row, row_of, sample_key
+from regenstore.export.dataset.selection import Condition
+from regenstore.export.dataset.splits import Member, tokens_of
+from regenstore.export.known import Known
+from regenstore.export.media_set import Chosen, Medium
+from regenstore.media.media_info import MediaInfo
+from regenstore.media.types import suffix_for
+from regenstore.objects import toml
+from regenstore.objects.ids import Digest
+
+KINDS = ("video", "image", "audio")
+"""Media that loaders read."""
+_NOTHING = Digest(bytes(32))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample; its row is in the survey's file."""
+
+    key: str
+    medium: Medium
+    suffix: str
+    row: str
+    """Hash of the row."""
+    member: Member
+    wanted: str | None
+    """The split that its labels ask for."""
+    at: int
+    length: int
+
+
+class Drops:
+    """How many samples each condition dropped, the first that a sample fails counting."""
+
+    def __init__(self, conditions: Sequence[Condition]) -> None:
+        self._conditions = conditions
+        self.counts: Counter[str] = Counter({condition.shown: 0 for condition in conditions})
+        self.seen = 0
+        self.kept = 0
+
+    def passes(self, row: Row) -> bool:
+        self.seen += 1
+        for condition in self._conditions:
+            if not condition.holds(row):
+                self.counts[condition.shown] += 1
+                return False
+        self.kept += 1
+        return True
+
+
+def early(chosen: Iterable[Chosen], drops: Drops) -> Iterator[Chosen]:
+    """Those that pass conditions which the recipe alone decides: nothing is made for the others."""
+    for each in chosen:
+        take = each.recipe.output.take
+        digest, size = (take.digest, take.size) if take is not None else (_NOTHING, 0)
+        media_type = each.recipe.output.media_type
+        medium = Medium(
+            each.path.decode(errors="surrogateescape"), each.recipe, digest, size, media_type, "", each.recipe.key
+        )
+        if drops.passes(row_of("s", medium, MediaInfo("other", ""), None)):
+            yield each
+
+
+class Survey:
+    """Goes through media once. Close it, or use it in a ``with`` block."""
+
+    def __init__(self, known: Known, conditions: Sequence[Condition], group_by: Sequence[str], stratify: str) -> None:
+        self._known = known
+        self._group_by = group_by
+        self._stratify = stratify
+        self._file = tempfile.TemporaryFile()
+        self._taken: dict[str, str] = {}
+        self.drops = Drops(conditions)
+        self.samples: list[Sample] = []
+
+    def __enter__(self) -> Survey:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+    def add(self, medium: Medium, told: Callable[[float], None] | None = None) -> bool:
+        """Take a medium in; False where a condition drops it. ``told``: measure its frames if they were not."""
+        key = sample_key(medium.path, self._taken)
+        metrics = self._known.metrics(medium, told)
+        row = row_of(key, medium, self._known.info(medium), metrics)
+        row["faces"] = list(face_picks(key, metrics))
+        if not self.drops.passes(row):
+            return False
+        self._taken[key] = medium.path
+        text = json.dumps(row, ensure_ascii=False).encode()
+        self._file.seek(0, 2)
+        at = self._file.tell()
+        self._file.write(text)
+        stratum = row.get(self._stratify)
+        member = Member(
+            key, tokens_of(row, medium.recipe.edited_from, self._group_by), stratum if isinstance(stratum, str) else ""
+        )
+        suffix = suffix_for(medium.media_type) or ".bin"
+        hashed = hash_of({**row, "recipe": toml.encode(medium.recipe).decode()})
+        self.samples.append(Sample(key, medium, suffix, hashed, member, _wanted(row), at, len(text)))
+        return True
+
+    def row(self, sample: Sample, split: str, group: str) -> Row:
+        """A sample's row again."""
+        self._file.seek(sample.at)
+        row: Row = json.loads(self._file.read(sample.length))
+        row["split"], row["group"] = split, group
+        return row
+
+
+def _wanted(row: Row) -> str | None:
+    """``split`` in [about], or a tag such as ``split:test``."""
+    told = json.loads(row["about"]).get("split")
+    found = (
+        [told] if isinstance(told, str) else [tag.partition(":")[2] for tag in row["tags"] if tag.startswith("split:")]
+    )
+    return found[0] if found else None

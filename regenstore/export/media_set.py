@@ -1,0 +1,271 @@
+"""Which media an export is about, with what is known of each.
+
+A :class:`Medium` names bytes that lie somewhere; they are read, copied or reflinked, never linked to and never
+written. Choosing looks only at Git; :class:`MediaSet` makes present what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from regenstore.errors import FormatError, InvalidInput, NotFound, RegenstoreError
+from regenstore.objects import toml
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.recipe import Recipe
+from regenstore.objects.result_cache import ResultCache
+from regenstore.planning import Outcome, Plan, Want
+from regenstore.realise import Progress, Realiser
+from regenstore.refs.git import BlobReader, Git
+from regenstore.refs.pending import Pending
+from regenstore.refs.recipes import ATTRIBUTE
+from regenstore.worktree.index_view import IndexView
+
+
+@dataclass(frozen=True)
+class Medium:
+    """One medium of an export, present on this machine."""
+
+    path: str
+    """In the worktree, with ``/``; never leaves it."""
+    recipe: Recipe
+    digest: Digest
+    size: int
+    media_type: str
+    file: str
+    """Absolute path of the bytes: in the store. For reading only."""
+    key: RecipeKey | None = None
+    """None for imported media."""
+    proof: str = "unproven"
+    """``exact``, ``equivalent``, ``unproven`` or ``imported``."""
+    blob: str | None = None
+    """Id of the recipe blob in Git, in hex; None where Git has none yet."""
+    created: float | None = None
+    """When the bytes were made, in seconds since the epoch, as recorded; None where nothing says."""
+    revision: str | None = None
+    """The commit that it was taken from, in hex; None for the worktree's index."""
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return os.path.basename(self.path)
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its last ending."""
+        return os.path.splitext(self.name)[0]
+
+    @property
+    def folder(self) -> str:
+        """The folder in the worktree, empty for its top."""
+        return os.path.dirname(self.path)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A recipe at a path, at the index or a revision."""
+
+    path: bytes
+    recipe: Recipe
+    blob: str | None = None
+    revision: str | None = None
+
+
+# ------------------------------------------------------------------------------------------- choosing
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The parts of a worktree that choosing reads."""
+
+    git: Git
+    index: IndexView
+    blobs: BlobReader
+    pending: Pending
+    current: Callable[[bytes], Recipe]
+    """The recipe of what lies in the worktree at a path."""
+
+    def chosen(self, arguments: Sequence[bytes], revision: str | None = None) -> list[Chosen]:
+        """The recipes at and below the paths, and at those that the globs match (``*``, ``?``, ``[…]`` within a
+        name, ``**`` over folders); without any, all. In the order of their paths.
+
+        Raises NotFound (``no-such-path``) for an argument that leads to none, (``no-such-revision``), and
+        FormatError for a recipe that cannot be read.
+        """
+        if revision is None:
+            return list(self._at_index(arguments))
+        return list(self._at_revision(arguments, revision))
+
+    def _at_index(self, arguments: Sequence[bytes]) -> Iterator[Chosen]:
+        filtered = set(filter(None, self.git.output("ls-files", "-z", "--", ATTRIBUTE).split(b"\0")))
+        oids = {path: oid for path, oid in self.index.oids().items() if path in filtered}
+        pending = self.pending.paths()
+        paths = matching(sorted({*oids, *pending}), arguments)
+        edited = set(filter(None, self.git.output("diff-files", "-z", "--name-only").split(b"\0"))) if paths else set()
+        for path in paths:
+            if path in edited or path not in oids:
+                # What lies there is meant, not what was added last.
+                yield Chosen(path, self.current(path))
+                continue
+            recipe = self._recipe(oids[path].hex().encode(), path)
+            if recipe is not None:
+                yield Chosen(path, recipe, oids[path].hex())
+            elif path in arguments:
+                raise NotFound("not-a-recipe", f"{os.fsdecode(path)}: Git's index holds no recipe there")
+
+    def _at_revision(self, arguments: Sequence[bytes], revision: str) -> Iterator[Chosen]:
+        commit = self.git.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        if commit is None:
+            raise NotFound("no-such-revision", f"'{revision}' is no commit that Git knows")
+        entries: dict[bytes, bytes] = {}
+        listing = self.git.output("ls-tree", "-r", "-z", "-l", "--full-tree", commit)
+        for line in filter(None, listing.split(b"\0")):
+            head, _, path = line.partition(b"\t")
+            mode, kind, oid, size = head.split()
+            # Attributes may have been others then: a recipe is known by its text.
+            if kind == b"blob" and mode != b"120000" and size.isdigit() and int(size) <= toml.MAX_BYTES:
+                entries[path] = oid
+        found = False
+        for path in matching(sorted(entries), arguments):
+            recipe = self._recipe(entries[path], path)
+            if recipe is not None:
+                found = True
+                yield Chosen(path, recipe, entries[path].decode(), commit)
+        if arguments and not found:
+            raise NotFound("no-such-path", f"there is no recipe at these paths in {revision}")
+
+    def _recipe(self, name: bytes, path: bytes) -> Recipe | None:
+        """The recipe of a blob; None for other text and for raw media."""
+        text = self.blobs.read(name, toml.MAX_BYTES)
+        if text is None or not toml.looks_like_recipe(text):
+            return None
+        try:
+            return toml.decode(text)
+        except FormatError as error:
+            raise type(error)(error.kind, f"{os.fsdecode(path)}: {error.message}", hint=error.hint) from None
+
+
+def matching(known: Sequence[bytes], arguments: Sequence[bytes]) -> list[bytes]:
+    """The known paths at or below the arguments, or matched by those that are globs; all without arguments.
+
+    Raises NotFound (``no-such-path``) for an argument that leads to none.
+    """
+    if not arguments:
+        return list(known)
+    found: set[bytes] = set()
+    for argument in arguments:
+        under = argument + b"/"
+        hits = {path for path in known if not argument or path == argument or path.startswith(under)}
+        if not hits and any(mark in argument for mark in (b"*", b"?", b"[")):
+            pattern = _glob(argument)
+            hits = {path for path in known if pattern.fullmatch(path)}
+        if not hits:
+            raise NotFound("no-such-path", f"{os.fsdecode(argument)}: nothing that regenstore tracks is there")
+        found |= hits
+    return [path for path in known if path in found]
+
+
+def _glob(pattern: bytes) -> re.Pattern[bytes]:
+    """A glob over whole paths: ``*`` and ``?`` stay within a name, ``**/`` is any number of folders."""
+    parts = re.split(rb"(\*\*/|\*\*|\*|\?|\[[!^]?\]?[^]/]*\])", pattern)
+    meant = {b"**/": b"(?:.*/)?", b"**": b".*", b"*": b"[^/]*", b"?": b"[^/]"}
+    out = []
+    for part in parts:
+        if part in meant:
+            out.append(meant[part])
+        elif part.startswith(b"[") and part.endswith(b"]") and len(part) > 2:
+            inside = part[1:-1].replace(b"\\", b"\\\\").replace(b"[", b"\\[")
+            inside = (b"^" + inside[1:]) if inside[:1] in b"!^" else inside
+            out.append(b"(?!/)[" + inside.replace(b"]", b"\\]") + b"]")
+        else:
+            out.append(re.escape(part))
+    try:
+        return re.compile(b"".join(out), re.DOTALL)
+    except re.error as error:
+        raise InvalidInput("bad-path", f"{os.fsdecode(pattern)}: no glob ({error})") from None
+
+
+# ------------------------------------------------------------------------------------------- making present
+
+
+class MediaSet:
+    """Makes chosen media present and says what is known of them."""
+
+    def __init__(self, store: ContentStore, cache: ResultCache, realiser: Realiser) -> None:
+        self._store = store
+        self._cache = cache
+        self._realiser = realiser
+
+    def plan(self, chosen: Iterable[Chosen], budget: float | None) -> Plan:
+        """What is present, and what has to be made. ``budget``: seconds of estimated work; None: any."""
+        plan = self._realiser.plan([Want(os.fsdecode(each.path), each.recipe) for each in chosen])
+        return plan if budget is None else plan.within(budget)
+
+    def realise(self, chosen: Sequence[Chosen], plan: Plan, progress: Progress) -> list[Medium]:
+        """All of them, made where need be, in the order in which they were chosen.
+
+        Raises the error of the first that cannot be had, which says how many more there are: an export of half
+        of what was asked for is none. A medium whose making gives other bytes than its take is refused likewise.
+        """
+        by_label = {os.fsdecode(each.path): each for each in chosen}
+        made: dict[str, Medium] = {}
+        failed: list[tuple[str, RegenstoreError]] = []
+        for outcome in self._realiser.run(plan, progress):
+            label = outcome.want.label
+            error = outcome.error or self._unlike(outcome)
+            if error is not None:
+                failed.append((label, error))
+            else:
+                made[label] = self._medium(by_label[label], outcome)
+        if failed:
+            label, error = failed[0]
+            more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+            raise type(error)(error.kind, f"{label}: {error.message}{more}", hint=error.hint)
+        return [made[os.fsdecode(each.path)] for each in chosen]
+
+    @staticmethod
+    def _unlike(outcome: Outcome) -> RegenstoreError | None:
+        if not outcome.drifted:
+            return None
+        return InvalidInput(
+            "bad-export",
+            "the generator gave other bytes than the recorded take",
+            hint="Run 'regenstore get' to look at them and 'regenstore record' to take them.",
+        )
+
+    def _medium(self, each: Chosen, outcome: Outcome) -> Medium:
+        assert outcome.content is not None
+        digest, size = outcome.content.digest, outcome.content.size
+        file = self._store.use(digest, size)
+        if file is None:
+            raise NotFound("content-missing", f"{os.fsdecode(each.path)}: its bytes have just left the store")
+        recipe = each.recipe
+        return Medium(
+            os.fsdecode(each.path),
+            recipe,
+            digest,
+            size,
+            recipe.output.media_type,
+            os.path.abspath(file),
+            recipe.key,
+            self._proof(recipe, digest),
+            each.blob,
+            self._created(recipe, digest),
+            each.revision,
+        )
+
+    def _proof(self, recipe: Recipe, digest: Digest) -> str:
+        if recipe.key is None:
+            return "imported"
+        proofs = [proof for proof in self._cache.proofs(recipe.key, digest) if proof.proves]
+        return "exact" if any(proof.exact for proof in proofs) else "equivalent" if proofs else "unproven"
+
+    def _created(self, recipe: Recipe, digest: Digest) -> float | None:
+        """When a run first gave these bytes."""
+        if recipe.key is None:
+            return None
+        times = [result.created for result in self._cache.results(recipe.key) if digest in result.digests]
+        return min(times, default=None)

@@ -1,0 +1,278 @@
+"""A batch of sidecars: which files there will be, their contents, and writing them whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from regenstore.errors import InvalidInput
+from regenstore.export import context
+from regenstore.export.known import Known
+from regenstore.export.media_set import Medium
+from regenstore.export.sidecar import writers
+from regenstore.export.sidecar.clips import doubts, make_clip
+from regenstore.export.sidecar.fill import fill
+from regenstore.export.sidecar.template import Output, Template
+from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Sibling, Writer, named
+from regenstore.media.embed import EMBEDDABLE, embedded
+
+_BLOCK = 1 << 20
+Told = Callable[[str, float], None]
+"""Told a medium's path and how much of its measuring is done."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the user asked for."""
+
+    templates: tuple[Template, ...]
+    top: str
+    """The worktree's top, absolute."""
+    to: str | None = None
+    """Folder that everything goes to, absolute; None: each sidecar beside its medium in the worktree."""
+    full_names: bool = False
+    """Name sidecars after the medium's whole file name: ``a.mp4.xmp`` instead of ``a.xmp``."""
+    copy: bool = False
+    """Put copies of the media into the folder, too."""
+    embed: bool = False
+    """Put XMP into those copies."""
+    measure: bool = False
+    """Measure frames that were not measured yet, also where no template needs it."""
+    start_frame: int | None = None
+    assume_color: str | None = None
+    redact: frozenset[str] = frozenset()
+    csv_safe: bool = False
+
+    def pattern(self, output: Output) -> str:
+        return output.file.replace("{stem}", "{name}") if self.full_names else output.file
+
+    def folder(self, path: str) -> str:
+        """Where what belongs to a medium goes."""
+        return self.to if self.to is not None else os.path.join(self.top, os.path.dirname(path))
+
+    @property
+    def measures(self) -> bool:
+        """Whether frames have to be measured: because of the order, or because a template maps a column."""
+        sources = (each.source for template in self.templates for each in template.fields if each.source)
+        return self.measure or any(
+            source.startswith(("frames.", "metrics.")) and source not in context.NAMES for source in sources
+        )
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One file of a batch."""
+
+    target: str
+    """Absolute path."""
+    data: bytes | None
+    """None for a copy of a medium."""
+    template: str = ""
+    writer: str = ""
+    media: tuple[str, ...] = ()
+    """Worktree paths of what it tells of."""
+    rows: tuple[Row, ...] = ()
+    warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What the format's checker says."""
+    source: str | None = None
+    """The file that is copied."""
+    packet: bytes | None = None
+    """XMP to put into the copy."""
+    media_type: str = ""
+
+    def blocks(self) -> Iterator[bytes]:
+        """The file's bytes, in order. Raises InvalidInput (``bad-export``) for a medium that XMP cannot be put
+        into, OSError."""
+        if self.data is not None:
+            yield self.data
+            return
+        assert self.source is not None
+        if self.packet is not None:
+            try:
+                made = embedded(self.source, self.media_type, self.packet)
+            except ValueError as error:
+                raise InvalidInput("bad-export", f"{self.media[0]}: {error}") from None
+            yield from made.blocks()
+            return
+        with open(self.source, "rb") as source:
+            while block := source.read(_BLOCK):
+                yield block
+
+
+@dataclass
+class Batch:
+    """Everything that an order comes to. A value: making it writes nothing."""
+
+    files: list[PlannedFile] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What is not about a single file."""
+
+
+# ------------------------------------------------------------------------------------------- names
+
+
+def refuse_collisions(order: Order, paths: Sequence[str]) -> None:
+    """Raise InvalidInput (``bad-export``) where sidecars of two media would have one name, by names alone:
+    called before anything is made or written. Names that differ in case alone collide too, as they do on the
+    disks of others."""
+    names: dict[str, tuple[str, str]] = {}
+    for path in paths:
+        name = os.path.basename(path)
+        patterns = {order.pattern(output) for template in order.templates for output in template.outputs}
+        if order.copy or order.embed:
+            patterns.add("{name}")
+        for pattern in sorted(patterns):
+            if "{stem}" not in pattern and "{name}" not in pattern:
+                continue
+            target = os.path.join(order.folder(path), named(pattern, name))
+            other = names.setdefault(alike(target), (path, target))
+            if other[0] != path:
+                hint = "Choose other paths, or give --full-names, which keeps the media's own endings."
+                if os.path.basename(path) == os.path.basename(other[0]):
+                    hint = "Export them into different folders."
+                raise InvalidInput("bad-export", f"{other[0]} and {path} would both have {target}", hint=hint)
+
+
+def alike(path: str) -> str:
+    """What two paths have in common that some file system takes for one."""
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+# ------------------------------------------------------------------------------------------- contents
+
+
+def render(order: Order, media: Sequence[Medium], known: Known, told: Told) -> Batch:
+    """All files of an order. Raises InvalidInput for what the user has to change."""
+    if order.to is None and (order.copy or order.embed):
+        raise InvalidInput("bad-export", "copies of media need a folder to go to: --to DIR")
+    batch = Batch()
+    clips = [_clip(order, medium, known, told) for medium in media]
+    for clip in clips:
+        batch.warnings += [f"{clip.medium.path}: {doubt}" for doubt in doubts(clip)]
+        if not (order.copy or order.embed) and order.templates and not _lies_there(clip):
+            batch.warnings.append(
+                f"{clip.medium.path}: the medium itself does not lie at {clip.media_path}; "
+                "'regenstore get' places it, --copy puts it beside the sidecars"
+            )
+    if order.copy or order.embed:
+        batch.files += [_copy(order, clip, batch) for clip in clips]
+    late: list[tuple[Template, Output, Writer]] = []
+    for template in order.templates:
+        for output in template.outputs:
+            writer = writers.find(output.writer)
+            if writer.scope == "folder":
+                late.append((template, output, writer))
+            else:
+                batch.files += _files(order, template, output, writer, clips, batch)
+    for template, output, writer in late:
+        if order.to is None:
+            raise InvalidInput("bad-export", f"'{output.writer}' is about a folder: give one with --to DIR")
+        batch.files += _files(order, template, output, writer, clips, batch)
+    if not batch.files:
+        reasons = "".join(f"\n  {warning}" for warning in batch.warnings)
+        raise InvalidInput("bad-export", f"there is nothing to write{reasons}")
+    _refuse_double(order, batch)
+    return batch
+
+
+def _clip(order: Order, medium: Medium, known: Known, told: Told) -> Clip:
+    info = known.info(medium)
+    metrics = known.metrics(medium, (lambda done: told(medium.path, done)) if order.measures else None)
+    copied = order.copy or order.embed
+    place = os.path.join(order.folder(medium.path), medium.name) if copied else os.path.join(order.top, medium.path)
+    return make_clip(medium, info, metrics, place, assume_color=order.assume_color, redact=order.redact)
+
+
+def _lies_there(clip: Clip) -> bool:
+    try:
+        return os.path.getsize(clip.media_path) == clip.medium.size
+    except OSError:
+        return False
+
+
+def _copy(order: Order, clip: Clip, batch: Batch) -> PlannedFile:
+    medium = clip.medium
+    if order.embed and medium.media_type not in EMBEDDABLE:
+        batch.warnings.append(f"{medium.path}: {medium.media_type} has no place for XMP here; the copy is as it is")
+    packet = xmp_packet(order, clip) if order.embed and medium.media_type in EMBEDDABLE else None
+    return PlannedFile(
+        clip.media_path, None, media=(medium.path,), source=medium.file, packet=packet, media_type=medium.media_type
+    )
+
+
+def xmp_packet(order: Order, clip: Clip) -> bytes:
+    """The XMP of a clip for embedding: by the first template with such an output, else by the built-in one."""
+    from regenstore.export.sidecar.library import Library
+
+    for template in (*order.templates, Library(None).load("xmp")):
+        for output in template.outputs:
+            if output.writer == "xmp":
+                options = Options("{stem}.xmp", settings=output.settings)
+                return writers.find("xmp").render([fill(template, output, clip)], options)[0].data
+    raise AssertionError("the built-in template has an output")
+
+
+def _files(
+    order: Order, template: Template, output: Output, writer: Writer, clips: Sequence[Clip], batch: Batch
+) -> Iterator[PlannedFile]:
+    options = Options(
+        order.pattern(output),
+        order.start_frame,
+        output.settings,
+        {each.writer: order.pattern(each) for each in template.outputs},
+        order.csv_safe,
+    )
+    filled: list[Filled] = []
+    for clip in clips:
+        reason = writer.refuses(clip, options)
+        if reason is None:
+            filled.append(fill(template, output, clip))
+        else:
+            batch.warnings.append(f"{clip.medium.path}: no {output.id}: {reason}")
+    if not filled:
+        return
+    if writer.scope == "clip":
+        for each in filled:
+            folder = order.folder(each.clip.medium.path)
+            yield from _planned(folder, writer.render([each], options), writer, template, [each])
+        return
+    folder = order.to or os.path.commonpath([order.folder(each.clip.medium.path) for each in filled])
+    if writer.scope == "folder":
+        options = replace(options, siblings=tuple(_siblings(folder, batch)))
+    yield from _planned(folder, writer.render(filled, options), writer, template, filled)
+
+
+def _planned(
+    folder: str, made: Iterable[Rendered], writer: Writer, template: Template, filled: Sequence[Filled]
+) -> Iterator[PlannedFile]:
+    for each in made:
+        yield PlannedFile(
+            os.path.join(folder, each.name),
+            each.data,
+            template.name,
+            writer.name,
+            tuple(one.clip.medium.path for one in filled),
+            each.rows,
+            each.warnings,
+            tuple(writer.check(each.data, each.name)),
+        )
+
+
+def _siblings(folder: str, batch: Batch) -> Iterator[Sibling]:
+    for file in batch.files:
+        name = os.path.relpath(file.target, folder).replace(os.sep, "/")
+        yield Sibling(name, file.blocks)
+
+
+def _refuse_double(order: Order, batch: Batch) -> None:
+    """Two outputs of one name: the same bytes are one file, others are refused."""
+    seen: dict[str, PlannedFile] = {}
+    for file in batch.files:
+        other = seen.setdefault(alike(file.target), file)
+        if other is not file and (other.target, other.data, other.source) != (file.target, file.data, file.source):
+            who = " and ".join(sorted({f"{each.template} ({each.writer})" for each in (other, file)}))
+            raise InvalidInput("bad-export", f"{who} would both write {file.target}, with other contents")
+    batch.files[:] = seen.values()

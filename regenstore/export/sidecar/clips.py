@@ -1,0 +1,82 @@
+"""From a medium and what is known of it to what writers are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from regenstore.export.color_names import assume
+from regenstore.export.context import fields, markers, redacted
+from regenstore.export.media_set import Medium
+from regenstore.export.sidecar.writer import Clip
+from regenstore.export.timebase import Timebase, decimal_rate
+from regenstore.media.frame_table import FrameMetrics
+from regenstore.media.media_info import UNKNOWN_COLOR, MediaInfo
+
+
+def make_clip(
+    medium: Medium,
+    info: MediaInfo,
+    metrics: FrameMetrics | None,
+    media_path: str,
+    *,
+    assume_color: str | None = None,
+    redact: frozenset[str] = frozenset(),
+) -> Clip:
+    """Everything a writer may know of a medium. Raises InvalidInput (``bad-export``) for a colour space to
+    assume that is none."""
+    timebase = timebase_of(info)
+    stated = info.video.color if info.video is not None else UNKNOWN_COLOR
+    color, assumed = assume(stated, assume_color)
+    known = fields(medium, info, metrics, timebase=timebase, assume_color=assume_color)
+    gone = redacted(known, redact)
+    return Clip(
+        medium,
+        medium.stem,
+        media_path,
+        info,
+        metrics,
+        {name: None if name in gone else value for name, value in known.items()},
+        gone,
+        timebase,
+        color,
+        assumed and info.video is not None,
+        markers(metrics),
+    )
+
+
+def timebase_of(info: MediaInfo) -> Timebase | None:
+    """The frames of a video; None for stills and sound. A timecode that its rate does not have is passed over:
+    :func:`doubts` tells."""
+    video = info.video
+    if video is None or video.rate is None:
+        return None
+    if info.timecode is not None:
+        try:
+            return Timebase.of(video.rate, video.frames, info.timecode.text, drop=info.timecode.drop)
+        except ValueError:
+            pass
+    return Timebase(video.rate, video.frames)
+
+
+def doubts(clip: Clip) -> Iterator[str]:
+    """What a person should know of a clip before trusting a sidecar, whatever the format."""
+    video, told = clip.info.video, clip.info.timecode
+    if video is None:
+        return
+    if clip.info.kind == "video":
+        if clip.color_assumed:
+            yield "the file states no colour space; one is assumed, as asked for"
+        elif not clip.color.stated:
+            yield "the file states no colour space; programs will guess (--assume-color says which)"
+    if video.variable:
+        yield "the frame rate varies: frame numbers and timecode of other programs will not agree with the file"
+    if told is not None and clip.timebase is not None:
+        try:
+            Timebase.of(clip.timebase.rate, 1, told.text, drop=told.drop)
+        except ValueError as error:
+            yield f"the file's timecode is left out: {error}"
+    if video.rate is not None and not video.variable and decimal_rate(video.rate, 3) not in _USUAL:
+        yield f"{decimal_rate(video.rate, 3)} frames per second have no SMPTE timecode"
+
+
+_USUAL = {"23.976", "24.000", "25.000", "29.970", "30.000", "50.000", "59.940", "60.000"}

@@ -1,0 +1,172 @@
+"""Writing a batch: everything is staged beside its place first, then renamed into it; what fails on the way
+leaves the folders as they were. Nothing is overwritten unless that is asked for, and a medium never.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from regenstore.errors import Conflict, InvalidInput
+from regenstore.export.sidecar.batch import Batch, PlannedFile
+from regenstore.objects.durable import storage_errors
+from regenstore.worktree.link import Linker
+
+STAGE = ".regenstore-export-"
+"""What the names of staging folders begin with."""
+_STALE = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What was done, by path."""
+
+    written: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    """Files that were there already, with the same bytes."""
+
+
+def existing(batch: Batch) -> tuple[list[PlannedFile], list[PlannedFile]]:
+    """The planned files whose place is taken: by the same bytes, and by something else."""
+    same: list[PlannedFile] = []
+    other: list[PlannedFile] = []
+    for file in batch.files:
+        if os.path.lexists(file.target):
+            (same if _is(file) else other).append(file)
+    return same, other
+
+
+def _is(file: PlannedFile) -> bool:
+    """Whether a regular file with exactly these bytes lies at the target."""
+    if os.path.islink(file.target) or not os.path.isfile(file.target):
+        return False
+    with open(file.target, "rb") as there:
+        for block in file.blocks():
+            if there.read(len(block)) != block:
+                return False
+        return not there.read(1)
+
+
+def deliver(
+    batch: Batch, *, base: str, protected: Callable[[str], bool], force: bool = False, linker: Linker | None = None
+) -> Delivered:
+    """Write a batch. ``base``: the folder that everything lies in. ``protected`` says of a path whether it is
+    one of Git's, which no export overwrites.
+
+    Raises InvalidInput (``bad-export``) for files that a checker objects to and for places that are refused,
+    Conflict (``exists``) without ``force``, StorageError.
+    """
+    problems = [f"{file.target}: {problem}" for file in batch.files for problem in file.problems]
+    if problems:
+        raise InvalidInput("bad-export", "what was made is not right:\n  " + "\n  ".join(problems))
+    same, other = existing(batch)
+    for file in batch.files:
+        if protected(file.target):
+            raise InvalidInput("bad-export", f"{file.target} is a file of Git's: no export overwrites it")
+        _refuse_links(base, file.target)
+    folders = [file.target for file in other if os.path.isdir(file.target) and not os.path.islink(file.target)]
+    if other and (not force or folders):
+        listed = "".join(f"\n  {file.target}" for file in other[:10])
+        more = f"\n  and {len(other) - 10} more" if len(other) > 10 else ""
+        raise Conflict("exists", f"these are there already, with other contents:{listed}{more}")
+    due = [file for file in batch.files if file not in same]
+    with storage_errors(base):
+        _write(due, base, linker or Linker())
+    return Delivered(tuple(file.target for file in due), tuple(file.target for file in same))
+
+
+def _refuse_links(base: str, target: str) -> None:
+    """A folder below the base that is a symbolic link could lead anywhere."""
+    folder = os.path.dirname(target)
+    while len(folder) > len(base):
+        if os.path.islink(folder):
+            raise InvalidInput("bad-export", f"{folder} is a symbolic link: nothing is written through it")
+        folder = os.path.dirname(folder)
+
+
+def _write(due: Sequence[PlannedFile], base: str, linker: Linker) -> None:
+    if not due:
+        return
+    fresh = not os.path.lexists(base)
+    above = os.path.dirname(base)
+    if fresh:
+        os.makedirs(above, exist_ok=True)
+    stage = os.path.join(above if fresh else base, f"{STAGE}{os.getpid()}-{os.urandom(4).hex()}")
+    _sweep(os.path.dirname(stage))
+    os.mkdir(stage)
+    try:
+        if fresh:  # one rename brings all of it
+            for file in due:
+                _fill(file, os.path.join(stage, os.path.relpath(file.target, base)), linker)
+            os.rename(stage, base)
+        else:
+            staged = [(os.path.join(stage, str(number)), file) for number, file in enumerate(due)]
+            for temp, file in staged:
+                _fill(file, temp, linker)
+            _move([(temp, file.target) for temp, file in staged], stage)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _fill(file: PlannedFile, temp: str, linker: Linker) -> None:
+    os.makedirs(os.path.dirname(temp), exist_ok=True)
+    target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        if file.data is None and file.packet is None:
+            assert file.source is not None
+            source = os.open(file.source, os.O_RDONLY)
+            try:
+                linker.fill(source, target)  # never a hard link: programs write into what they import
+            finally:
+                os.close(source)
+            return
+        for block in file.blocks():
+            view = memoryview(block)
+            while view:
+                view = view[os.write(target, view) :]
+    finally:
+        os.close(target)
+
+
+def _move(pairs: Sequence[tuple[str, str]], stage: str) -> None:
+    """Rename everything into place; if one fails, undo those before it."""
+    undo: list[Callable[[], None]] = []
+    made: list[str] = []
+    try:
+        for number, (temp, target) in enumerate(pairs):
+            _make_folders(os.path.dirname(target), made)
+            kept = os.path.join(stage, f"old-{number}")
+            if os.path.lexists(target):
+                os.rename(target, kept)
+                undo.append(lambda kept=kept, target=target: os.replace(kept, target))  # type: ignore[misc]
+            else:
+                undo.append(lambda target=target: os.unlink(target) if os.path.lexists(target) else None)  # type: ignore[misc]
+            os.rename(temp, target)
+    except BaseException:
+        for step in reversed(undo):
+            step()
+        for folder in reversed(made):
+            os.rmdir(folder)
+        raise
+
+
+def _make_folders(folder: str, made: list[str]) -> None:
+    if not os.path.isdir(folder):
+        _make_folders(os.path.dirname(folder), made)
+        os.mkdir(folder)
+        made.append(folder)
+
+
+def _sweep(folder: str) -> None:
+    """Remove staging folders that killed processes left a day ago or earlier."""
+    for name in os.listdir(folder):
+        if name.startswith(STAGE):
+            path = os.path.join(folder, name)
+            try:
+                if time.time() - os.stat(path).st_mtime > _STALE:
+                    shutil.rmtree(path, ignore_errors=True)
+            except OSError:
+                pass

@@ -1,0 +1,163 @@
+"""Where templates are: the repository's in ``.regenstore/templates/NAME.toml``, and the built-in ones."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass, replace
+from importlib import resources
+
+from regenstore.errors import Conflict, InvalidInput, NotFound
+from regenstore.export.sidecar import builtin, template
+from regenstore.export.sidecar.template import MAX_BYTES, NAME, SCHEMA, Output, Template
+from regenstore.objects import durable
+
+FOLDER = ".regenstore/templates"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One template for a list."""
+
+    name: str
+    built_in: bool
+    shadowed: bool
+    """A built-in one that the repository has one of the same name for."""
+    about: str
+    outputs: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+class Library:
+    """The templates of a worktree. ``top`` None: only built-in ones."""
+
+    def __init__(self, top: str | None) -> None:
+        self._folder = None if top is None else os.path.join(top, FOLDER)
+
+    def own(self) -> list[str]:
+        """Names of the repository's templates, sorted."""
+        try:
+            names = os.listdir(self._folder) if self._folder is not None else []
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(name[:-5] for name in names if name.endswith(".toml") and NAME.fullmatch(name[:-5]))
+
+    @staticmethod
+    def built_in() -> list[str]:
+        """Names of the built-in templates, sorted."""
+        files = resources.files(builtin).iterdir()
+        return sorted(file.name[:-5] for file in files if file.name.endswith(".toml"))
+
+    def path(self, name: str) -> str:
+        """Where the repository's template of a name belongs. Raises InvalidInput (``bad-template``)."""
+        if not NAME.fullmatch(name):
+            raise InvalidInput("bad-template", f"'{name}' is no name: up to 64 letters, digits, - and _")
+        if self._folder is None:
+            raise InvalidInput("bad-template", "there is no worktree to keep templates in")
+        return os.path.join(self._folder, f"{name}.toml")
+
+    def text(self, name: str, built_in: bool = False) -> bytes:
+        """The text of a template, the repository's first. Raises NotFound (``no-such-template``)."""
+        if not built_in and name in self.own():
+            with open(self.path(name), "rb") as file:
+                return file.read(MAX_BYTES + 1)
+        if name in self.built_in():
+            return resources.files(builtin).joinpath(f"{name}.toml").read_bytes()
+        close = difflib.get_close_matches(name, [*self.own(), *self.built_in()], n=1)
+        also = f"; did you mean '{close[0]}'?" if close else ""
+        raise NotFound("no-such-template", f"there is no template '{name}'{also}")
+
+    def load(self, name: str) -> Template:
+        """A template, checked and merged. Raises NotFound or InvalidInput."""
+        made = template.load(name, self.text)
+        return replace(made, outputs=tuple(self._with_text(output) for output in made.outputs))
+
+    def _with_text(self, output: Output) -> Output:
+        """An output whose setting ``template`` names a file beside the TOML, with that file's text."""
+        file = output.settings.get("template")
+        if not isinstance(file, str):
+            return output
+        path = os.path.join(self._folder or "", os.path.basename(file))
+        if self._folder is None or os.path.basename(file) != file or not os.path.isfile(path):
+            raise InvalidInput("bad-template", f'template = "{file}": there is no such file in {FOLDER}')
+        with open(path, "rb") as opened:
+            text = opened.read(MAX_BYTES + 1)
+        try:
+            if len(text) > MAX_BYTES:
+                raise ValueError(f"larger than {MAX_BYTES >> 10} KiB")
+            return replace(output, settings={**output.settings, "text": text.decode()})
+        except ValueError as error:
+            raise InvalidInput("bad-template", f'template = "{file}": {error}') from None
+
+    def problems(self, name: str) -> list[str]:
+        """What is wrong with a template; raises NotFound where there is none."""
+        self.text(name)
+        found = template.problems(name, self.text)
+        if not found:
+            try:
+                self.load(name)
+            except InvalidInput as error:
+                found = [error.message]
+        return found
+
+    def list(self) -> list[Listed]:
+        """All templates: the repository's, then the built-in ones."""
+        own = self.own()
+        found = [self._listed(name, False, False) for name in own]
+        return found + [self._listed(name, True, name in own) for name in self.built_in()]
+
+    def _listed(self, name: str, built_in: bool, shadowed: bool) -> Listed:
+        def text(wanted: str, only_built_in: bool) -> bytes:
+            return self.text(wanted, only_built_in or (built_in and wanted == name))
+
+        wrong: list[str] = []
+        try:
+            wrong = template.problems(name, text)
+        except NotFound as error:  # what it is based on
+            wrong = [error.message]
+        if wrong:
+            return Listed(name, built_in, shadowed, "", (), tuple(wrong))
+        made = template.load(name, text)
+        return Listed(name, built_in, shadowed, made.about, tuple(output.file for output in made.outputs), ())
+
+    def create(self, name: str, base: str, *, force: bool = False) -> str:
+        """Write a new template that is based on another one, and give its path.
+
+        Raises Conflict (``exists``) without ``force``, and what :meth:`load` raises for the base.
+        """
+        path = self.path(name)
+        made = self.load(base)
+        if os.path.lexists(path) and not force:
+            raise Conflict("exists", f"{FOLDER}/{name}.toml is there already")
+        lines = [
+            f'schema = "{SCHEMA}"',
+            f'name = "{name}"',
+            f'about = "Like {base}."',
+            f'base = "{base}"',
+            "",
+            "# What is not said here is as in the base. Its outputs:",
+            *(f"#   {output.id}: {output.file}" for output in made.outputs),
+            '# Leave outputs out with without = ["…"] above; change one with',
+            "# [[output]]",
+            f'# writer = "{made.outputs[0].writer}"',
+            f'# file = "{made.outputs[0].file}"',
+            "",
+            "# A field: a target of the output, and a name of the context (docs/export.md lists them) or a value.",
+            "# [[field]]",
+            f'# target = "{made.fields[0].target if made.fields else "…"}"',
+            '# source = "gen.prompt"',
+            '# when_missing = "skip"    # or "empty", "error", or "default" with default = "…"',
+            "# drop = true             # leave an inherited field out",
+            "",
+        ]
+        durable.make_folder(os.path.dirname(path))
+        durable.write_file(path, "\n".join(lines).encode())
+        return path
+
+    def delete(self, name: str) -> str:
+        """Remove one of the repository's templates, and give its path. Raises NotFound; built-in ones stay."""
+        if name not in self.own():
+            what = "is built in and stays" if name in self.built_in() else "is not there"
+            raise NotFound("no-such-template", f"the template '{name}' {what}")
+        durable.unlink(self.path(name))
+        return self.path(name)

@@ -1,0 +1,178 @@
+"""Avid Log Exchange: a table of clips for Avid Media Composer; one file per frame rate.
+
+An ALE has one rate for all of its clips, so a batch of several rates becomes several files. Lines end in
+CRLF, cells are divided by tabs and cannot hold any; no tab ends a line. A name that is not Avid's own becomes
+a column of its own in the bin: those begin with ``Regen``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+
+from regenstore.export.context import text_of
+from regenstore.export.sidecar.timeline import cell_row, no_timeline, timebase_of, written
+from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
+from regenstore.export.timebase import DROPPING, decimal_rate, from_timecode, to_timecode
+from regenstore.media.rates import exact_rate
+
+STRUCTURAL = ("Name", "Tracks", "Start", "End", "Duration", "Source File")
+"""Always there, in this order."""
+_COLUMNS = (
+    "Tape", "Tape ID", "Scene", "Take", "Shot", "Slate", "Camera", "Camroll", "Soundroll", "Labroll", "Reel", "Reel #",
+    "Comments", "Descript", "Shoot Date", "Creation Date", "Project", "Production", "Episode", "Image Size", "Video",
+    "Audio SR", "Audio Bit Depth", "Color Space", "CFPS", "UNC Path", "Source Path", "VFX", "VFX Reel", "Vendor",
+    "ASC_SOP", "ASC_SAT", "DPX", "KN Start", "Location",
+)  # fmt: skip
+VOCABULARY: Mapping[str, Target] = {
+    **{name: Target("any") for name in _COLUMNS},
+    "Regen *": Target("any", note="a column of its own"),
+}
+RATES = tuple(Fraction(rate) for rate in (24, 25, 30, 48, 50, 60)) + tuple(
+    Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60)
+)
+"""Rates that Avid has projects at."""
+_FORMATS = {1080: "1080", 720: "720", 576: "PAL", 486: "NTSC"}
+
+
+class AleWriter:
+    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+
+    name = "ale"
+    scope: Scope = "batch"
+
+    def vocabulary(self) -> Mapping[str, Target]:
+        return VOCABULARY
+
+    def settings(self) -> Mapping[str, Target]:
+        return {}
+
+    def refuses(self, clip: Clip, options: Options) -> str | None:
+        reason = no_timeline(clip)
+        if reason is None and timebase_of(clip).rate not in RATES:
+            reason = f"Avid has no projects at {decimal_rate(timebase_of(clip).rate, 3)} frames per second"
+        return reason
+
+    def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
+        rates = sorted({timebase_of(each.clip).rate for each in filled})
+        name, ending = os.path.splitext(options.name_for())
+        return [
+            _table(
+                [each for each in filled if timebase_of(each.clip).rate == rate],
+                rate,
+                f"{name}{ending}" if len(rates) == 1 else f"{name}_{_fps(rate)}{ending}",
+            )
+            for rate in rates
+        ]
+
+    def check(self, data: bytes, name: str) -> list[str]:
+        return check(data)
+
+
+WRITER = AleWriter()
+
+
+def _fps(rate: Fraction) -> str:
+    return decimal_rate(rate, 3).rstrip("0").rstrip(".")
+
+
+def _table(filled: Sequence[Filled], rate: Fraction, name: str) -> Rendered:
+    columns = list(STRUCTURAL)
+    for each in filled:
+        columns += [row.target for row in each.rows if row.target not in columns]
+    lines: list[str] = []
+    rows: list[Row] = []
+    for each in filled:
+        cells, done = written(Filled(each.clip, (*_structural(each.clip), *each.rows)), _cell)
+        known = dict(cells)
+        lines.append("\t".join(known.get(column, "") for column in columns))
+        rows += done
+    heading = ["Heading", "FIELD_DELIM\tTABS", f"VIDEO_FORMAT\t{_video_format(filled)}"]
+    sounds = {track.rate for each in filled for track in each.clip.info.audio[:1]}
+    heading.append(f"AUDIO_FORMAT\t{_fps(Fraction(max(sounds, default=48000), 1000))}kHz")
+    heading.append(f"FPS\t{_fps(rate)}")
+    text = "\r\n".join([*heading, "", "Column", "\t".join(columns), "", "Data", *lines, ""])
+    return Rendered(name, text.encode(), tuple(rows))
+
+
+def _cell(row: Row) -> tuple[str, Row]:
+    """A cell; a size as Avid spells it."""
+    if row.target == "Image Size" and isinstance(row.value, tuple):
+        row = row.written("x".join(text_of(side) for side in row.value))
+    return cell_row(row)
+
+
+def _structural(clip: Clip) -> tuple[Row, ...]:
+    base = timebase_of(clip)
+    channels = clip.info.audio[0].channels if clip.info.audio else 0
+    return (
+        Row("Name", "medium.stem", clip.stem),
+        Row("Tracks", "", "V" + "".join(f"A{number}" for number in range(1, channels + 1))),
+        Row("Start", "timecode.start", base.start_timecode),
+        Row("End", "timecode.end", base.end_timecode),
+        Row("Duration", "video.frames", to_timecode(base.frames, base.rate, drop=base.drop)),
+        Row("Source File", "medium.name", clip.media_name),
+    )
+
+
+def _video_format(filled: Sequence[Filled]) -> str:
+    """Avid's word for the picture's size, where all clips have one that has a word."""
+    sizes = {each.clip.info.video.upright for each in filled if each.clip.info.video is not None}
+    if len(sizes) != 1:
+        return "CUSTOM"
+    width, height = sizes.pop()
+    return _FORMATS.get(height, "CUSTOM") if width <= 1920 else "CUSTOM"
+
+
+# ------------------------------------------------------------------------------------------- checking
+
+
+def check(data: bytes) -> list[str]:
+    """Problems of an ALE: sections, line ends, columns, one rate, Start + Duration = End."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return [f"no UTF-8: {error}"]
+    if "\n" in text.replace("\r\n", "") or "\r" in text.replace("\r\n", "") or not text.endswith("\r\n"):
+        return ["lines have to end in CRLF"]
+    form = re.fullmatch(
+        r"Heading\r\n((?:[^\r\n]+\r\n)+)\r\nColumn\r\n([^\r\n]+)\r\n\r\nData\r\n((?:[^\r\n]+\r\n)*)", text
+    )
+    if form is None:
+        return ["it has no Heading, Column and Data, with blank lines between"]
+    heading = dict(line.partition("\t")[::2] for line in form[1].splitlines())
+    columns, rows = form[2].split("\t"), [line.split("\t") for line in form[3].split("\r\n")[:-1]]
+    problems = [f"the heading has no {key}" for key in ("FIELD_DELIM", "VIDEO_FORMAT", "FPS") if key not in heading]
+    problems += [
+        f"Avid has no column '{name}'"
+        for name in columns
+        if name not in (*STRUCTURAL, *_COLUMNS) and not re.fullmatch("Regen .+", name)
+    ]
+    problems += [f"the column '{name}' is there twice" for name in sorted({n for n in columns if columns.count(n) > 1})]
+    problems += [f"there is no column '{name}'" for name in STRUCTURAL if name not in columns]
+    if not re.fullmatch(r"\d+(\.\d+)?", heading.get("FPS", "")) or exact_rate(float(heading["FPS"])) not in RATES:
+        return [*problems, f"FPS is '{heading.get('FPS')}', which Avid does not have"]
+    rate = exact_rate(float(heading["FPS"]))
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(columns):
+            problems.append(f"row {number} has {len(row)} cells for {len(columns)} columns")
+        elif not problems:
+            problems += [f"row {number}: {problem}" for problem in _row_problems(dict(zip(columns, row)), rate)]
+    return problems
+
+
+def _row_problems(row: Mapping[str, str], rate: Fraction) -> Iterator[str]:
+    drop = ";" in row["Start"]
+    if drop and rate not in DROPPING:
+        yield "drop-frame timecode at a rate that has none"
+        return
+    try:
+        start, length = (from_timecode(row[name], rate, drop=drop) for name in ("Start", "Duration"))
+    except ValueError as error:
+        yield str(error)
+        return
+    end = to_timecode(start + length, rate, drop=drop)
+    if row["End"] != end:
+        yield f"End is {row['End']}; Start and Duration give {end}"

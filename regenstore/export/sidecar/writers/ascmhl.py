@@ -1,0 +1,195 @@
+"""ASC MHL v2.0: a manifest with the hashes of all files of an export, and the chain file that seals it.
+
+Sources: the ASC MHL specification and its schemas. Hashes are C4 and xxh128, which the standard knows; BLAKE3,
+which it does not, stands in each file's ``metadata``, in regenstore's own namespace. Dates are those of the
+media's records, so that the same export gives the same manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from xml.etree.ElementTree import Element
+
+from regenstore.errors import InvalidInput
+from regenstore.export.context import iso_time, text_of
+from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Scope, Sibling, Target
+from regenstore.export.sidecar.xml_document import TEXT, Model, child, parse, to_bytes, violations
+from regenstore.objects.hashing import hash_blocks
+
+MHL, DIRECTORY = "urn:ASC:MHL:v2.0", "urn:ASC:MHL:DIRECTORY:v2.0"
+REGEN = "https://ns.regenstore.org/1.0/"
+CHAIN = "ascmhl_chain.xml"
+IGNORED = (".DS_Store", "ascmhl", "ascmhl/")
+SETTINGS: Mapping[str, Target] = {
+    name: Target("text", note=f"{name} in creatorinfo") for name in ("hostname", "location", "comment")
+}
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+class AscmhlWriter:
+    """See :class:`regenstore.export.sidecar.writer.Writer`. Its file is ``ascmhl/NNNN_NAME.mhl``; the date is
+    put after the name, as the standard has it."""
+
+    name = "ascmhl"
+    scope: Scope = "folder"
+
+    def vocabulary(self) -> Mapping[str, Target]:
+        return {}
+
+    def settings(self) -> Mapping[str, Target]:
+        return SETTINGS
+
+    def refuses(self, clip: Clip, options: Options) -> str | None:
+        return None
+
+    def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
+        file = options.name_for()
+        folder, name = posixpath.split(file)
+        if posixpath.basename(folder) != "ascmhl" or not re.fullmatch(r"\d{4,}_[^/]+\.mhl", name):
+            raise InvalidInput("bad-export", f"an ASC MHL is called ascmhl/0001_NAME.mhl, not '{file}'")
+        if not options.siblings:
+            raise InvalidInput("bad-export", "an ASC MHL lists the files that are exported beside it: there are none")
+        date = iso_time(max((each.clip.medium.created or 0.0 for each in filled), default=0.0))
+        above = posixpath.dirname(folder)
+        manifest = to_bytes(_manifest(options, date, above))
+        number, _, rest = name.removesuffix(".mhl").partition("_")
+        stamped = f"{number}_{rest}_{date.replace(':', '').replace('T', '_')}.mhl"
+        chain = Element("ascmhldirectory", {"xmlns": DIRECTORY})
+        entry = child(chain, "hashlist", sequencenr=str(int(number)))
+        child(entry, "path", stamped)
+        child(entry, "c4", c4(hashlib.sha512(manifest).digest()))
+        return [Rendered(f"{folder}/{stamped}", manifest), Rendered(f"{folder}/{CHAIN}", to_bytes(chain))]
+
+    def check(self, data: bytes, name: str) -> list[str]:
+        return check(data)
+
+
+WRITER = AscmhlWriter()
+
+
+def c4(sha512: bytes) -> str:
+    """The C4 id (SMPTE ST 2114) of a SHA-512: base 58, 88 digits."""
+    number, digits = int.from_bytes(sha512, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        digits = _BASE58[digit] + digits
+    return "c4" + digits.rjust(88, _BASE58[0])
+
+
+def _manifest(options: Options, date: str, above: str) -> Element:
+    root = Element("hashlist", {"version": "2.0", "xmlns": MHL, "xmlns:regen": REGEN})
+    creator = child(root, "creatorinfo")
+    child(creator, "creationdate", date)
+    child(creator, "hostname", text_of(options.settings.get("hostname")) or "regenstore")
+    child(creator, "tool", "regenstore")
+    for name in ("location", "comment"):
+        if options.settings.get(name):
+            child(creator, name, text_of(options.settings[name]))
+    process = child(root, "processinfo")
+    child(process, "process", "in-place")
+    ignore = child(process, "ignore")
+    for pattern in IGNORED:
+        child(ignore, "pattern", pattern)
+    hashes = child(root, "hashes")
+    for sibling in sorted(options.siblings, key=lambda each: each.name):
+        path = posixpath.relpath(sibling.name, above or ".")
+        if path.startswith("../"):
+            continue  # beside the folder that is sealed
+        _hash(hashes, path, sibling, date)
+    return root
+
+
+def _hash(hashes: Element, path: str, sibling: Sibling, date: str) -> None:
+    size, sha512, xxh128, digest = _digests(sibling)
+    entry = child(hashes, "hash")
+    child(entry, "path", path, size=str(size))
+    child(entry, "c4", c4(sha512), action="original", hashdate=date)
+    child(entry, "xxh128", xxh128, action="original", hashdate=date)
+    child(child(entry, "metadata"), "regen:blake3", digest)
+
+
+def _digests(sibling: Sibling) -> tuple[int, bytes, str, str]:
+    """Size, SHA-512, xxh128 and BLAKE3 of a file."""
+    import xxhash  # here, so that a list of templates needs nothing
+
+    slow, fast = hashlib.sha512(), xxhash.xxh3_128()
+
+    def passing() -> Iterator[bytes]:
+        for block in sibling.blocks():
+            slow.update(block)
+            fast.update(block)
+            yield block
+
+    digest, size = hash_blocks(passing())
+    return size, slow.digest(), fast.hexdigest(), digest.hex
+
+
+# ------------------------------------------------------------------------------------------- checking
+
+_M, _D = f"{{{MHL}}}", f"{{{DIRECTORY}}}"
+_DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)"
+_C4 = rf"c4[{_BASE58}]{{88}}"
+_NAME = Model(text=TEXT)
+_HASH = {"action": "original|verified|failed", "hashdate": _DATE}
+
+
+def _m(*tags: str) -> str:
+    """A pattern of children: tags of the MHL namespace, each with what follows the comma."""
+    return "".join(rf"(?:{re.escape(_M + tag.rstrip('?+*'))},){tag[len(tag.rstrip('?+*')) :]}" for tag in tags)
+
+
+GRAMMAR: Mapping[str, Model] = {
+    _M + "hashlist": Model(_m("creatorinfo", "processinfo", "hashes?", "metadata?"), {"version": r"2\.0"}),
+    _M + "creatorinfo": Model(_m("creationdate", "hostname", "tool", "author*", "location?", "comment?")),
+    _M + "creationdate": Model(text=_DATE),
+    **{_M + tag: _NAME for tag in ("hostname", "author", "location", "comment", "pattern")},
+    _M + "tool": Model(text=TEXT, may={"version": TEXT}),
+    _M + "processinfo": Model(_m("process", "ignore?")),
+    _M + "process": Model(text="in-place|transfer|flatten"),
+    _M + "ignore": Model(_m("pattern+")),
+    _M + "hashes": Model(_m("hash+")),
+    _M + "hash": Model(_m("path", "c4?", "md5?", "sha1?", "xxh128?", "xxh3?", "xxh64?", "metadata?")),
+    _M + "path": Model(text=r"(?s:[^/].*)", may={"size": r"\d+"}),
+    _M + "c4": Model(text=_C4, may=_HASH),
+    _M + "md5": Model(text="[0-9a-f]{32}", may=_HASH),
+    _M + "sha1": Model(text="[0-9a-f]{40}", may=_HASH),
+    _M + "xxh128": Model(text="[0-9a-f]{32}", may=_HASH),
+    _M + "xxh3": Model(text="[0-9a-f]{16}", may=_HASH),
+    _M + "xxh64": Model(text="[0-9a-f]{16}", may=_HASH),
+    _M + "metadata": Model(TEXT),
+    f"{{{REGEN}}}blake3": Model(text="[0-9a-f]{64}"),
+}
+CHAIN_GRAMMAR: Mapping[str, Model] = {
+    _D + "ascmhldirectory": Model(rf"(?:{re.escape(_D)}hashlist,)+"),
+    _D + "hashlist": Model(rf"{re.escape(_D)}path,{re.escape(_D)}c4,", {"sequencenr": r"[1-9]\d*"}),
+    _D + "path": Model(text=r"\d{4,}_[^/]+\.mhl"),
+    _D + "c4": Model(text=_C4),
+}
+
+
+def check(data: bytes) -> list[str]:
+    """Problems of a manifest or a chain file: grammar, forms of hashes, paths that leave the folder or are there
+    twice. Whether the hashes are the files' own is for ``ascmhl`` to say."""
+    try:
+        root = parse(data)
+    except ValueError as error:
+        return [str(error)]
+    if root.tag == _D + "ascmhldirectory":
+        return list(violations(root, CHAIN_GRAMMAR, root.tag))
+    return [*violations(root, GRAMMAR, _M + "hashlist"), *_paths(root)]
+
+
+def _paths(root: Element) -> Iterator[str]:
+    seen: set[str] = set()
+    for entry in root.iter(_M + "hash"):
+        path = entry.findtext(_M + "path") or ""
+        if posixpath.normpath(path) != path or path.startswith(("../", "/")) or path == "..":
+            yield f"the path '{path}' leaves the folder"
+        if path in seen:
+            yield f"the path '{path}' is there twice"
+        seen.add(path)
+        if not any(inner.tag != _M + "path" and inner.tag != _M + "metadata" for inner in entry):
+            yield f"the file '{path}' has no hash"

@@ -1,0 +1,272 @@
+"""FCPXML 1.10: a timeline with the clip in its timecode, for DaVinci Resolve (18 and later) and Final Cut Pro.
+
+1.10 is the newest version that Resolve 18 reads. Sources: Apple's FCPXML reference and the DTD's content
+models. All times are rational seconds in whole frames, counted from timecode 00:00:00:00, so 01:00:00:00 at
+24000/1001 is ``86486400/24000s``. The file is named by a ``media-rep`` (since 1.9), and the clip lies in a
+project: in an event alone, Final Cut takes it for an invalid edit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from xml.etree.ElementTree import Element
+
+from regenstore.export.color_names import names_of
+from regenstore.export.context import text_of
+from regenstore.export.sidecar.timeline import file_url, no_timeline, timebase_of, written, xml_row
+from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
+from regenstore.export.sidecar.xml_document import TEXT, Model, child, parse, to_bytes, violations
+from regenstore.export.timebase import Timebase, decimal_rate, rational_seconds
+
+_STUDIO = "com.apple.proapps.studio."
+VOCABULARY: Mapping[str, Target] = {
+    "note": Target("text", note="of the clip"),
+    "keywords": Target("list", note="over the whole clip"),
+    _STUDIO + "reel": Target("text"),
+    _STUDIO + "scene": Target("text"),
+    _STUDIO + "shot": Target("text"),
+    _STUDIO + "angle": Target("text"),
+    "com.apple.proapps.mio.cameraName": Target("text"),
+    "com.regenstore.*": Target("any", note="metadata of regenstore's own"),
+}
+SETTINGS: Mapping[str, Target] = {
+    "event": Target("text", note="name of the event; 'regenstore' by default"),
+    "markers": Target("boolean", note="markers at doubtful spans; true by default"),
+}
+FINAL_CUT_RATES = {"23.976", "24.000", "25.000", "29.970", "30.000", "50.000", "59.940", "60.000"}
+_FIELD_ORDERS = {"upper": "upper first", "lower": "lower first"}
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "surround"}
+_AUDIO_RATES = {32000: "32k", 44100: "44.1k", 48000: "48k", 88200: "88.2k", 96000: "96k", 192000: "192k"}
+
+
+class FcpxmlWriter:
+    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+
+    name = "fcpxml"
+    scope: Scope = "clip"
+
+    def vocabulary(self) -> Mapping[str, Target]:
+        return VOCABULARY
+
+    def settings(self) -> Mapping[str, Target]:
+        return SETTINGS
+
+    def refuses(self, clip: Clip, options: Options) -> str | None:
+        reason = no_timeline(clip)
+        if reason is None and timebase_of(clip).rate.numerator >= 1 << 32:
+            reason = "its frame rate has more than 32 bits"
+        return reason
+
+    def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
+        (each,) = filled
+        clip, base = each.clip, timebase_of(each.clip)
+        texts, rows = written(each, _text)
+        root = Element("fcpxml", {"version": "1.10"})
+        _resources(child(root, "resources"), clip, base, texts)
+        event = child(child(root, "library"), "event", name=text_of(options.settings.get("event")) or "regenstore")
+        project = child(event, "project", name=clip.stem)
+        sequence = child(project, "sequence", format="r1", duration=_time(base.frames, base), **_origin(base))
+        for track in clip.info.audio[:1]:
+            if track.channels in _LAYOUTS:
+                sequence.set("audioLayout", _LAYOUTS[track.channels])
+            if track.rate in _AUDIO_RATES:
+                sequence.set("audioRate", _AUDIO_RATES[track.rate])
+        marked = options.settings.get("markers") is not False
+        _asset_clip(child(sequence, "spine"), clip, base, dict(texts), marked)
+        warnings = []
+        if decimal_rate(base.rate, 3) not in FINAL_CUT_RATES:
+            warnings.append(f"Final Cut Pro has no timelines at {decimal_rate(base.rate, 3)} frames per second")
+        return [Rendered(options.name_for(clip), to_bytes(root, "fcpxml"), rows, tuple(warnings))]
+
+    def check(self, data: bytes, name: str) -> list[str]:
+        return check(data)
+
+
+WRITER = FcpxmlWriter()
+
+
+def _text(row: Row) -> tuple[str, Row]:
+    """A row as text; keywords are separated by commas, so a comma in one becomes a space."""
+    if row.target != "keywords" or not isinstance(row.value, tuple):
+        return xml_row(row)
+    words = [text_of(word) for word in row.value]
+    text, done = xml_row(row.written(", ".join(word.replace(",", " ") for word in words)))
+    if any("," in word for word in words):
+        done = done.written(text, "sanitised", "commas within keywords became spaces")
+    return text, done
+
+
+def _time(frames: int, base: Timebase) -> str:
+    return rational_seconds(frames, base.rate)
+
+
+def _origin(base: Timebase) -> dict[str, str]:
+    return {"tcStart": _time(base.start, base), "tcFormat": "DF" if base.drop else "NDF"}
+
+
+def _resources(resources: Element, clip: Clip, base: Timebase, texts: Sequence[tuple[str, str]]) -> None:
+    """The format of the picture, and the asset: the file with what is known of it."""
+    video = clip.info.video
+    assert video is not None
+    width, height = video.upright
+    form = child(resources, "format", id="r1", frameDuration=_time(1, base), width=str(width), height=str(height))
+    if video.field_order in _FIELD_ORDERS:
+        form.set("fieldOrder", _FIELD_ORDERS[video.field_order])
+    if video.sample_aspect not in (None, 1) and not video.rotation % 180:
+        assert video.sample_aspect is not None
+        form.set("paspH", str(video.sample_aspect.numerator))
+        form.set("paspV", str(video.sample_aspect.denominator))
+    names = names_of(clip.color)
+    if names is not None and names.fcpxml:
+        form.set("colorSpace", names.fcpxml)
+    span = {"start": _time(base.start, base), "duration": _time(base.frames, base)}
+    asset = child(resources, "asset", id="r2", name=clip.stem, **span, hasVideo="1", format="r1", videoSources="1")
+    for track in clip.info.audio[:1]:
+        asset.set("hasAudio", "1")
+        asset.set("audioSources", str(len(clip.info.audio)))
+        asset.set("audioChannels", str(track.channels))
+        asset.set("audioRate", str(track.rate))
+    child(asset, "media-rep", kind="original-media", src=file_url(clip.media_path))
+    told = [(key, text) for key, text in texts if key.startswith("com.") and text]
+    if clip.color_assumed:
+        told.append(("com.regenstore.color_assumed", "1"))
+    if told:
+        metadata = child(asset, "metadata")
+        for key, text in dict(told).items():
+            entry = child(metadata, "md", key=key, value=text)
+            if key.startswith("com.regenstore."):
+                entry.set("type", "string")
+
+
+def _asset_clip(spine: Element, clip: Clip, base: Timebase, texts: Mapping[str, str], marked: bool) -> None:
+    """The clip, whole, at the start of the timeline, in the medium's own timecode."""
+    start, duration = _time(base.start, base), _time(base.frames, base)
+    made = child(spine, "asset-clip", ref="r2", offset=start, name=clip.stem, start=start, duration=duration)
+    made.set("tcFormat", "DF" if base.drop else "NDF")
+    if clip.info.audio:
+        made.set("audioRole", "dialogue")
+    if "note" in texts:
+        child(made, "note", texts["note"])
+    for marker in clip.markers if marked else ():
+        at = {"start": _time(base.start + marker.first, base), "duration": _time(marker.frames, base)}
+        child(made, "marker", **at, value=marker.name, **({"note": marker.comment} if marker.comment else {}))
+    if "keywords" in texts:
+        child(made, "keyword", start=start, duration=duration, value=texts["keywords"])
+
+
+# ------------------------------------------------------------------------------------------- checking
+
+_TIME = r"-?\d+(?:/[1-9]\d*)?s"
+_WHOLE, _ID, _BIT = r"\d+", r"[A-Za-z_][\w.-]*", "[01]"
+_SPAN = {"start": _TIME, "duration": _TIME}
+GRAMMAR: Mapping[str, Model] = {
+    "fcpxml": Model("resources,library,", {"version": r"1\.10"}),
+    "resources": Model("(format,|asset,)+"),
+    "format": Model(
+        "",
+        {"id": _ID, "frameDuration": _TIME, "width": _WHOLE, "height": _WHOLE},
+        {
+            "fieldOrder": "progressive|upper first|lower first",
+            "paspH": _WHOLE,
+            "paspV": _WHOLE,
+            "colorSpace": r"\d+-\d+-\d+( \(Rec\. (601 \((NTSC|PAL)\)|709|2020( PQ| HLG)?)\))?",
+        },
+    ),
+    "asset": Model(
+        "(media-rep,)+(metadata,)?",
+        {"id": _ID, "hasVideo": _BIT, "format": _ID, **_SPAN},
+        {
+            "name": TEXT,
+            "hasAudio": _BIT,
+            **dict.fromkeys(("videoSources", "audioSources", "audioChannels", "audioRate"), _WHOLE),
+        },
+    ),
+    "media-rep": Model("", {"kind": "original-media|proxy-media", "src": r"file:///[!-~]+"}),
+    "metadata": Model("(md,)*"),
+    "md": Model("", {"key": r"com\.[!-~]+", "value": TEXT}, {"type": "string|boolean|integer|float|date|timecode"}),
+    "library": Model("(event,)*"),
+    "event": Model("(project,)*", {}, {"name": TEXT}),
+    "project": Model("sequence,", {}, {"name": TEXT}),
+    "sequence": Model(
+        "(note,)?spine,(metadata,)?",
+        {"format": _ID, "duration": _TIME, "tcStart": _TIME, "tcFormat": "DF|NDF"},
+        {"audioLayout": "mono|stereo|surround", "audioRate": r"32k|44\.1k|48k|88\.2k|96k|176\.4k|192k"},
+    ),
+    "spine": Model("(asset-clip,)*"),
+    "asset-clip": Model(
+        "(note,)?(marker,|keyword,)*(metadata,)?",
+        {"ref": _ID, "offset": _TIME, **_SPAN},
+        {"name": TEXT, "tcFormat": "DF|NDF", "audioRole": TEXT},
+    ),
+    "note": Model(text=TEXT),
+    "marker": Model("", {**_SPAN, "value": TEXT}, {"note": TEXT}),
+    "keyword": Model("", {**_SPAN, "value": TEXT}),
+}
+
+
+def check(data: bytes) -> list[str]:
+    """Problems of an FCPXML document: grammar of the subset that is written here, references, frames."""
+    try:
+        root = parse(data)
+    except ValueError as error:
+        return [str(error)]
+    if b"<!DOCTYPE fcpxml>" not in data:
+        return ["the document type is not fcpxml"]
+    problems = list(violations(root, GRAMMAR, "fcpxml"))
+    problems = problems or list(_references(root))
+    return problems or list(_frames(root))
+
+
+def _references(root: Element) -> Iterator[str]:
+    named = [(element.get("id"), element.tag) for element in root.iter() if element.get("id") is not None]
+    kinds = dict(named)
+    if len(kinds) != len(named):
+        yield "an id is there twice"
+    for element in root.iter():
+        for name, kind in (("ref", "asset"), ("format", "format")):
+            aim = element.get(name)
+            if aim is not None and kinds.get(aim) != kind:
+                yield f"<{element.tag}> refers to {aim!r}, which is no {kind}"
+
+
+def _frames(root: Element) -> Iterator[str]:
+    """Every time a whole number of frames in 64 over 32 bits; the clip within its asset."""
+    forms = {form.get("id", ""): seconds(form.get("frameDuration", "")) for form in root.iter("format")}
+    if any(length <= 0 for length in forms.values()):
+        yield "a frame lasts no time"
+        return
+    frame = next(iter(forms.values()))
+    for element in root.iter():
+        for name in ("start", "duration", "offset", "tcStart"):
+            text = element.get(name)
+            if text is None:
+                continue
+            if seconds(text) % frame:
+                yield f"<{element.tag}> {name}={text!r} is no whole number of frames of {frame} s"
+            numerator, _, denominator = text.rstrip("s").partition("/")
+            if abs(int(numerator)) >= 1 << 63 or int(denominator or 1) >= 1 << 32:
+                yield f"<{element.tag}> {name}={text!r} is too large"
+    assets = {asset.get("id", ""): asset for asset in root.iter("asset")}
+    for clip in root.iter("asset-clip"):
+        within = assets[clip.get("ref", "")]
+        first, last = (_begin_and_end(each) for each in (within, clip))
+        if not first[0] <= last[0] <= last[1] <= first[1]:
+            yield "a clip shows more than its asset has"
+    for sequence in root.iter("sequence"):
+        if sequence.get("tcFormat") == "DF" and frame not in (Fraction(1001, 30000), Fraction(1001, 60000)):
+            yield "drop-frame timecode exists at 29.97 and 59.94 frames per second alone"
+
+
+def _begin_and_end(element: Element) -> tuple[Fraction, Fraction]:
+    start = seconds(element.get("start", "0s"))
+    return start, start + seconds(element.get("duration", "0s"))
+
+
+def seconds(text: str) -> Fraction:
+    """A time of FCPXML. Raises ValueError for what is none."""
+    match = re.fullmatch(_TIME, text)
+    if match is None:
+        raise ValueError(f"{text!r} is no time")
+    return Fraction(text.rstrip("s"))

@@ -1,0 +1,186 @@
+"""DaVinci Resolve's metadata CSV: one table for all clips, for File > Import Metadata To > Media Pool.
+
+Resolve finds a row's clip by file name and by start and end timecode; so those columns, and what else is the
+file's own, always stand first. Source: Resolve's manual, and files that Resolve exported: UTF-16 little-endian
+with a byte order mark, line feeds, commas; End TC is exclusive, End Frame inclusive. A name that is not
+Resolve's own counts only where the project defines such a field: those begin with ``Regen``.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from regenstore.export.color_names import names_of
+from regenstore.export.sidecar.timeline import cell_row, no_timeline, timebase_of, written
+from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
+from regenstore.export.timebase import decimal_rate, from_timecode, to_timecode
+from regenstore.media.rates import exact_rate
+
+MATCHING = (
+    "File Name", "Clip Directory", "Duration TC", "Shot Frame Rate", "Resolution", "Start TC", "End TC",
+    "Start Frame", "End Frame", "Frames",
+)  # fmt: skip
+"""What Resolve knows of the file itself."""
+_FIELDS = (
+    "Description", "Comments", "Keywords", "People", "Scene", "Shot", "Take", "Angle", "Good Take", "Reel Name",
+    "Shot Type", "VFX Shot #", "VFX Notes", "VFX Markers", "VFX Grey Ball", "Color Chart", "Production Name",
+    "Program Name", "Episode #", "Roll Card #", "Location", "IDT", "Reviewers Notes", "Aux 1", "Aux 2",
+    "Audio Sample Rate", "Audio Channels", "Video Codec", "Audio Codec", "Bit Depth", "Field Dominance",
+    "Data Level", "Audio Bit Depth", "Date Modified", "EDL Clip Name", "Input Gamma", "Camera Type",
+    "Camera Manufacturer", "Camera Format", "Camera FPS", "Shutter Type", "Shutter Angle", "Shutter Speed", "ISO",
+    "Lens Type", "Lens Number", "Camera Aperture", "Camera Position", "Gamma Notes", "Color Space Notes",
+)  # fmt: skip
+_IN_FILE = {"Good Take": "Tag"}
+"""Where the column is not called as the field is in Resolve's window."""
+VOCABULARY: Mapping[str, Target] = {
+    **{name: Target("list" if name in ("Keywords", "People") else "any") for name in _FIELDS},
+    "Regen *": Target("any", note="a custom field, which the project in Resolve has to define first"),
+}
+_FORMULA = ("=", "+", "-", "@")
+
+
+class ResolveCsvWriter:
+    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+
+    name = "resolve-csv"
+    scope: Scope = "batch"
+
+    def vocabulary(self) -> Mapping[str, Target]:
+        return VOCABULARY
+
+    def settings(self) -> Mapping[str, Target]:
+        return {}
+
+    def refuses(self, clip: Clip, options: Options) -> str | None:
+        return None
+
+    def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
+        columns = list(MATCHING)
+        for each in filled:
+            columns += [name for row in each.rows if (name := _column(row.target)) not in columns]
+        out = io.StringIO()
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(columns)
+        rows: list[Row] = []
+        for each in filled:
+            whole = Filled(each.clip, (*_matching(each.clip), *each.rows))
+            cells, done = written(whole, partial(_cell, each.clip, options.csv_safe))
+            known = {_column(target): text for target, text in cells}
+            table.writerow([known.get(name, "") for name in columns])
+            rows += done
+        data = codecs.BOM_UTF16_LE + out.getvalue().encode("utf-16-le")
+        warnings = tuple(_warnings([each.clip for each in filled]))
+        return [Rendered(options.name_for(), data, tuple(rows), warnings)]
+
+    def check(self, data: bytes, name: str) -> list[str]:
+        return check(data)
+
+
+WRITER = ResolveCsvWriter()
+
+
+def _column(target: str) -> str:
+    return _IN_FILE.get(target, target)
+
+
+def _cell(clip: Clip, csv_safe: bool, row: Row) -> tuple[str, Row]:
+    """A cell; colours by Resolve's names, where it has one."""
+    names = names_of(clip.color)
+    if row.source == "color.name" and names is not None:
+        own = {"Color Space Notes": names.resolve_space, "Gamma Notes": names.resolve_gamma}.get(row.target)
+        if own:
+            row = row.written(f"{own} (assumed)" if clip.color_assumed else own)
+    text, done = cell_row(row)
+    if csv_safe and text.startswith(_FORMULA):
+        text = f"'{text}"
+        done = done.written(text, "sanitised", "an apostrophe keeps spreadsheets from taking it for a formula")
+    return text, done
+
+
+def _matching(clip: Clip) -> tuple[Row, ...]:
+    """The columns that name the file. What has no frames, or unequal ones, gets no timecode."""
+    video = clip.info.video
+    found = [
+        Row("File Name", "medium.name", clip.media_name),
+        Row("Clip Directory", "", os.path.dirname(clip.media_path)),
+    ]
+    if video is not None:
+        found.append(Row("Resolution", "video.size", f"{video.width}x{video.height}"))
+    if no_timeline(clip) is None:
+        base = timebase_of(clip)
+        found += [
+            Row("Duration TC", "video.frames", to_timecode(base.frames, base.rate, drop=base.drop)),
+            Row("Shot Frame Rate", "video.rate", decimal_rate(base.rate, 3)),
+            Row("Start TC", "timecode.start", base.start_timecode),
+            Row("End TC", "timecode.end", base.end_timecode),
+            Row("Start Frame", "", 0),
+            Row("End Frame", "", base.frames - 1),
+            Row("Frames", "video.frames", base.frames),
+        ]
+    return tuple(found)
+
+
+def _warnings(clips: Sequence[Clip]) -> Iterator[str]:
+    names = [clip.media_name for clip in clips]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"{names.count(name)} media are called {name}: let Resolve match by source file path, too"
+    without = sum(no_timeline(clip) is not None for clip in clips)
+    if without:
+        yield f"{without} of {len(clips)} rows have no timecode: switch off matching by timecode for them"
+
+
+# ------------------------------------------------------------------------------------------- checking
+
+
+def check(data: bytes) -> list[str]:
+    """Problems of a metadata CSV: encoding, line ends, columns that Resolve knows, timecode that adds up."""
+    if not data.startswith(codecs.BOM_UTF16_LE):
+        return ["it does not begin with the byte order mark of UTF-16LE"]
+    try:
+        text = data[2:].decode("utf-16-le")
+        table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        return [f"no CSV in UTF-16LE: {error}"]
+    if "\r" in text or not text.endswith("\n"):
+        return ["lines have to end in a line feed alone"]
+    header, *rows = table
+    known = {*MATCHING, *map(_column, _FIELDS)}
+    problems = [
+        f"Resolve has no field '{name}'" for name in header if name not in known and not name.startswith("Regen ")
+    ]
+    problems += [f"the column '{name}' is there twice" for name in sorted({n for n in header if header.count(n) > 1})]
+    problems += [f"there is no column '{name}'" for name in ("File Name", "Start TC", "End TC") if name not in header]
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(header):
+            problems.append(f"line {number} has {len(row)} cells, the header has {len(header)}")
+        else:
+            problems += [f"line {number}: {problem}" for problem in _row_problems(dict(zip(header, row)))]
+    return problems
+
+
+def _row_problems(row: Mapping[str, str]) -> Iterator[str]:
+    if not row.get("File Name"):
+        yield "no file name"
+    start, end, rate, frames = (row.get(name, "") for name in ("Start TC", "End TC", "Shot Frame Rate", "Frames"))
+    if not any((start, end, frames)):
+        return
+    if not re.fullmatch(r"\d+\.\d{3}", rate) or not frames.isdigit():
+        yield "timecode needs a frame rate with three decimals, and a number of frames"
+        return
+    exact = exact_rate(float(rate))
+    try:
+        first = from_timecode(start, exact)
+        last = to_timecode(first + int(frames), exact, drop=";" in start)
+    except ValueError as error:
+        yield str(error)
+        return
+    if last != end:
+        yield f"End TC is {end}; {start} and {frames} frames give {last}"
+    if row.get("End Frame") and int(frames) - 1 != int(row["End Frame"]):
+        yield "End Frame is not the last of Frames"

@@ -1,0 +1,136 @@
+"""Any text format, by a Jinja2 template of the user's: the way out where no writer knows the format.
+
+The template is rendered by :mod:`regenstore.export.sidecar.jinja_child`, a process with limits. It sees the
+context as nested tables (``{{ gen.prompt }}``), fractions as ``24000/1001``, series as lists, and the mapped
+fields as ``fields["Target"]``; for a batch, the same for each clip in ``clips``. With ``escape = "xml"``,
+every value is escaped, and characters that XML does not allow become U+FFFD.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+from xml.etree import ElementTree
+
+from regenstore.errors import InvalidInput, NotFound
+from regenstore.export.context import Value, text_of
+from regenstore.export.sidecar.legal_text import xml_legal
+from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
+
+CHILD = "regenstore.export.sidecar.jinja_child"
+PATIENCE = 20.0
+"""Seconds that a template may take by the clock; its processor time is limited by the child itself."""
+_CLOSED = subprocess.DEVNULL
+
+
+class TextWriter:
+    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+
+    def __init__(self, name: str, scope: Scope) -> None:
+        self.name = name
+        self.scope: Scope = scope
+
+    def vocabulary(self) -> Mapping[str, Target] | None:
+        return None
+
+    def settings(self) -> Mapping[str, Target]:
+        return {
+            "text": Target("text", note="the Jinja2 template itself"),
+            "template": Target("text", note="or a file beside the TOML that holds it"),
+            "escape": Target("choice", ("none", "xml")),
+        }
+
+    def refuses(self, clip: Clip, options: Options) -> str | None:
+        return None
+
+    def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
+        """Raises InvalidInput (``bad-template``) with what Jinja2 says, NotFound (``extra-missing``)."""
+        escape = str(options.settings.get("escape", "none"))
+        text = options.settings.get("text")
+        if not isinstance(text, str):
+            raise InvalidInput("bad-template", "a text output needs text = … or template = …")
+        views = [_view(each, escape == "xml") for each in filled]
+        values = views[0] if self.scope == "clip" else {"clips": views}
+        data = run(text, values, escape)
+        name = options.name_for(filled[0].clip if self.scope == "clip" else None)
+        rows = tuple(_written(row) for each in filled for row in each.rows)
+        return [Rendered(name, data, rows)]
+
+    def check(self, data: bytes, name: str) -> list[str]:
+        """Well-formedness, where the name tells the format."""
+        try:
+            if name.endswith((".xml", ".xmp", ".fcpxml")):
+                ElementTree.fromstring(data)  # noqa: S314  our own process's text; nothing is fetched
+            elif name.endswith((".json", ".otio")):
+                json.loads(data)
+        except (ElementTree.ParseError, ValueError) as error:
+            return [f"not well-formed: {error}"]
+        return []
+
+
+WRITER = TextWriter("text", "clip")
+BATCH_WRITER = TextWriter("batch-text", "batch")
+
+
+def run(template: str, values: Mapping[str, Any], escape: str = "none") -> bytes:
+    """Render a template in a process of its own. Raises InvalidInput (``bad-template``), NotFound
+    (``extra-missing``)."""
+    if importlib.util.find_spec("jinja2") is None:
+        raise NotFound(
+            "extra-missing", "text templates need Jinja2", hint="Install it with: pip install 'regenstore[templates]'"
+        )
+    order = json.dumps({"template": template, "values": values, "escape": escape}).encode()
+    # -P -s: nothing is imported from the folder or the user's; an environment without anything in it.
+    command = [sys.executable, "-P", "-s", "-m", CHILD]
+    try:
+        done = subprocess.run(
+            command, input=order, stdout=subprocess.PIPE, stderr=_CLOSED, env={}, cwd="/", timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise InvalidInput("bad-template", f"the text template did not end within {PATIENCE:.0f} s") from None
+    answer = done.stdout
+    if answer[:1] == b"+" and not done.returncode:
+        return answer[1:]
+    why = answer[1:].decode(errors="replace") if answer[:1] == b"-" else "it went beyond the limits on time or memory"
+    raise InvalidInput("bad-template", f"the text template failed: {why}")
+
+
+def _view(filled: Filled, legal: bool) -> dict[str, Any]:
+    """What a template sees of a clip: plain data only."""
+    view: dict[str, Any] = {}
+    for name, value in filled.clip.fields.items():
+        place = view
+        *folders, last = name.split(".")
+        for folder in folders:
+            inner = place.get(folder)
+            if not isinstance(inner, dict):
+                inner = place[folder] = {}
+            place = inner
+        if not isinstance(place.get(last), dict):
+            place[last] = _plain(value, legal)
+    view["fields"] = {row.target: _plain(row.value, legal) for row in filled.present}
+    view["media_path"] = _plain(filled.clip.media_path, legal)
+    return view
+
+
+def _plain(value: Value, legal: bool) -> Any:
+    if isinstance(value, str):
+        text = value.encode(errors="replace").decode()
+        return xml_legal(text)[0] if legal else text
+    if isinstance(value, Fraction):
+        return text_of(value)
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, (tuple, array)):
+        return [_plain(each, legal) for each in value]
+    return value
+
+
+def _written(row: Row) -> Row:
+    return row if row.value is None else row.written(text_of(row.value))

@@ -1,0 +1,276 @@
+"""XMP inside of media: a copy of a file with a packet in it, everything else of it to the byte.
+
+Where XMP belongs in which format: XMP Specification part 3. MP4: a ``uuid`` box at the file's end. QuickTime:
+``moov/udta/XMP_``; the movie box is copied to the end and the old one becomes free space, so that no chunk
+moves and no offset changes. PNG: an iTXt chunk before the pixels. JPEG: an APP1 segment. A packet that is
+there already is replaced. Samples, tracks and timecode are not touched.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_KEYWORD = b"XML:com.adobe.xmp"
+JPEG_MARK = b"http://ns.adobe.com/xap/1.0/\0"
+LARGEST_MOVIE_BOX = 512 << 20
+"""Bytes of a movie box at most; it is held in memory."""
+_BLOCK = 1 << 20
+
+Piece = bytes | range
+"""Bytes, or a range of the source file's."""
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A file put together from new bytes and parts of another one."""
+
+    source: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(len(piece) for piece in self.pieces)
+
+    def blocks(self) -> Iterator[bytes]:
+        """The file's bytes, in order. Raises OSError, also when the source became shorter."""
+        with open(self.source, "rb") as file:
+            for piece in self.pieces:
+                if isinstance(piece, bytes):
+                    yield piece
+                    continue
+                file.seek(piece.start)
+                left = len(piece)
+                while left:
+                    block = file.read(min(left, _BLOCK))
+                    if not block:
+                        raise OSError(f"{self.source} became shorter while it was read")
+                    left -= len(block)
+                    yield block
+
+
+def packet(document: bytes) -> bytes:
+    """An XMP packet (read-only: whoever scans for it leaves it alone) around a document's ``x:xmpmeta``."""
+    body = document[document.index(b"<x:xmpmeta") :]
+    return b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n' + body + b'<?xpacket end="r"?>'
+
+
+def embedded(source: str, media_type: str, document: bytes) -> Assembled:
+    """The file with the XMP document in it. Raises ValueError for formats that have no place for it, and for
+    files that are not what their type says."""
+    maker = _MAKERS.get(media_type)
+    if maker is None:
+        raise ValueError(f"there is no way to put XMP into {media_type} here (there is for: {', '.join(EMBEDDABLE)})")
+    with open(source, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return Assembled(source, tuple(_merged(maker(_Bytes(file.fileno(), size), packet(document)))))
+
+
+@dataclass(frozen=True)
+class _Bytes:
+    """Random access to a file."""
+
+    fd: int
+    size: int
+
+    def at(self, start: int, length: int) -> bytes:
+        data = os.pread(self.fd, length, start)
+        if len(data) != length:
+            raise ValueError("the file ends too early")
+        return data
+
+
+def _merged(pieces: Sequence[Piece]) -> Iterator[Piece]:
+    """Without empty pieces, neighbouring ranges as one."""
+    held: range | None = None
+    for piece in pieces:
+        if isinstance(piece, range) and held is not None and held.stop == piece.start:
+            held = range(held.start, piece.stop)
+            continue
+        if held is not None and len(held):
+            yield held
+        held = piece if isinstance(piece, range) else None
+        if isinstance(piece, bytes) and piece:
+            yield piece
+    if held is not None and len(held):
+        yield held
+
+
+# ------------------------------------------------------------------------------------------- boxes
+
+
+@dataclass(frozen=True)
+class _Box:
+    kind: bytes
+    start: int
+    header: int
+    end: int
+    open_ended: bool = False
+
+
+def _boxes(data: _Bytes) -> list[_Box]:
+    """The boxes of the file's top level (ISO/IEC 14496-12, 4.2)."""
+    found: list[_Box] = []
+    at = 0
+    while at < data.size:
+        if data.size - at < 8:
+            raise ValueError("the file ends within a box")
+        length, kind = struct.unpack(">I4s", data.at(at, 8))
+        header, open_ended = 8, length == 0
+        if length == 1:
+            (length,) = struct.unpack(">Q", data.at(at + 8, 8))
+            header = 16
+        elif length == 0:
+            length = data.size - at
+        if length < header or at + length > data.size:
+            raise ValueError(f"the box '{kind.decode('latin-1')}' is longer than the file")
+        found.append(_Box(kind, at, header, at + length, open_ended))
+        at += length
+    if not any(box.kind == b"moov" for box in found):
+        raise ValueError("the file has no movie box")
+    return found
+
+
+def _box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def _closed(box: _Box) -> list[Piece]:
+    """A box as it is; one that reaches to the file's end gets its length, as something follows it now."""
+    if not box.open_ended:
+        return [range(box.start, box.end)]
+    length = box.end - box.start
+    if length > 0xFFFFFFFF:
+        raise ValueError(f"the last box, '{box.kind.decode('latin-1')}', is open-ended and too long to be closed")
+    return [struct.pack(">I4s", length, box.kind), range(box.start + 8, box.end)]
+
+
+def _mp4(data: _Bytes, xmp: bytes) -> list[Piece]:
+    pieces: list[Piece] = []
+    tail: list[Piece] = []
+    for box in _boxes(data):
+        if box.kind == b"uuid" and data.at(box.start + box.header, 16) == UUID:
+            # Its room stays, so that nothing after it moves.
+            pieces += [data.at(box.start, 4), b"free", range(box.start + 8, box.end)]
+        elif box.kind == b"mfra":
+            tail += _closed(box)  # it has to be the last one
+        else:
+            pieces += _closed(box)
+    return [*pieces, _box(b"uuid", UUID + xmp), *tail]
+
+
+def _quicktime(data: _Bytes, xmp: bytes) -> list[Piece]:
+    boxes = _boxes(data)
+    movie = next(box for box in boxes if box.kind == b"moov")
+    if any(box.kind == b"moof" for box in boxes):
+        raise ValueError("fragmented QuickTime files are not written to")
+    if movie.end - movie.start > LARGEST_MOVIE_BOX:
+        raise ValueError("the movie box is too large")
+    body = data.at(movie.start + movie.header, movie.end - movie.start - movie.header)
+    new = _box(b"moov", _with_xmp(body, xmp))
+    if movie is boxes[-1]:
+        return [range(movie.start), new]
+    pieces: list[Piece] = []
+    for box in boxes:
+        if box is movie:
+            pieces += [data.at(box.start, 4), b"free", range(box.start + 8, box.end)]
+        else:
+            pieces += _closed(box)
+    return [*pieces, new]
+
+
+def _with_xmp(body: bytes, xmp: bytes) -> bytes:
+    """A movie box's body with the packet in its user data."""
+    out, user = [], b""
+    for kind, whole in _inner(body):
+        if kind == b"cmov":
+            raise ValueError("compressed movie boxes are not written to")
+        if kind == b"udta":
+            # A zero of 32 bits may end the list (QuickTime File Format, "User data atoms").
+            user += b"".join(part for name, part in _inner(whole[8:]) if name != b"XMP_")
+        else:
+            out.append(whole)
+    return b"".join(out) + _box(b"udta", user + _box(b"XMP_", xmp))
+
+
+def _inner(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(body):
+        length, kind = struct.unpack_from(">I4s", body, at)
+        if length < 8 or at + length > len(body):
+            if not any(body[at:]):
+                return
+            raise ValueError("the movie box is damaged")
+        yield kind, body[at : at + length]
+        at += length
+    if any(body[at:]):
+        raise ValueError("the movie box is damaged")
+
+
+# ------------------------------------------------------------------------------------------- stills
+
+
+def _png(data: _Bytes, xmp: bytes) -> list[Piece]:
+    if data.at(0, 8) != PNG_SIGNATURE:
+        raise ValueError("it is no PNG")
+    body = PNG_KEYWORD + b"\0\0\0\0\0" + xmp
+    chunk = struct.pack(">I", len(body)) + b"iTXt" + body + struct.pack(">I", zlib.crc32(b"iTXt" + body))
+    pieces: list[Piece] = [range(8)]
+    at, placed = 8, False
+    while at < data.size:
+        length, kind = struct.unpack(">I4s", data.at(at, 8))
+        end = at + 12 + length
+        if end > data.size:
+            raise ValueError("the PNG ends within a chunk")
+        if kind == b"IDAT" and not placed:
+            pieces.append(chunk)
+            placed = True
+        mine = kind == b"iTXt" and data.at(at + 8, min(length, len(PNG_KEYWORD) + 1)) == PNG_KEYWORD + b"\0"
+        if not mine:
+            pieces.append(range(at, end))
+        at = end
+    if not placed:
+        raise ValueError("the PNG has no pixels")
+    return pieces
+
+
+def _jpeg(data: _Bytes, xmp: bytes) -> list[Piece]:
+    if data.at(0, 2) != b"\xff\xd8":
+        raise ValueError("it is no JPEG")
+    if len(JPEG_MARK) + len(xmp) + 2 > 0xFFFF:
+        raise ValueError("the XMP is longer than a JPEG segment (64 KiB); leave the prompt out with --redact prompt")
+    segment = b"\xff\xe1" + struct.pack(">H", 2 + len(JPEG_MARK) + len(xmp)) + JPEG_MARK + xmp
+    pieces: list[Piece] = [range(2)]
+    at, placed = 2, False
+    while True:
+        mark, code, length = struct.unpack(">BBH", data.at(at, 4))
+        if mark != 0xFF:
+            raise ValueError("the JPEG is damaged")
+        head = code in (0xE0, 0xE1)  # JFIF and EXIF come first
+        if not head and not placed:
+            pieces.append(segment)
+            placed = True
+        if code == 0xDA:
+            return [*pieces, range(at, data.size)]
+        end = at + 2 + length
+        if end > data.size:
+            raise ValueError("the JPEG ends within a segment")
+        if not (code == 0xE1 and data.at(at + 4, min(length - 2, len(JPEG_MARK))) == JPEG_MARK):
+            pieces.append(range(at, end))
+        at = end
+
+
+_MAKERS: Mapping[str, Callable[[_Bytes, bytes], list[Piece]]] = {
+    "video/mp4": _mp4,
+    "audio/mp4": _mp4,
+    "video/quicktime": _quicktime,
+    "image/png": _png,
+    "image/jpeg": _jpeg,
+}
+EMBEDDABLE = tuple(_MAKERS)
+"""Media types that XMP can be put into."""

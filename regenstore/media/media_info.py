@@ -1,0 +1,200 @@
+"""What is technically known of a medium, as values. :mod:`regenstore.media.probe` finds it out.
+
+Unknown stays unknown: None, or code point 2 ("unspecified") for colours. Nothing here is a guess.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from fractions import Fraction
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+VERSION = 1
+"""Goes up when the probe finds out something else about the same file."""
+FACT = "probe"
+"""Kind of fact under which what was probed is kept."""
+UNSPECIFIED = 2
+"""The code point of ITU-T H.273 (CICP) for what a file does not say."""
+
+
+@dataclass(frozen=True)
+class Color:
+    """Code points of ITU-T H.273; ``full_range`` None where the file does not say."""
+
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    matrix: int = UNSPECIFIED
+    full_range: bool | None = None
+
+    @property
+    def stated(self) -> bool:
+        """Whether primaries, transfer or matrix are said at all."""
+        return (self.primaries, self.transfer, self.matrix) != (UNSPECIFIED,) * 3
+
+    def or_else(self, other: Color) -> Color:
+        """Every value of this one that is said, else of the other one."""
+        return Color(
+            self.primaries if self.primaries != UNSPECIFIED else other.primaries,
+            self.transfer if self.transfer != UNSPECIFIED else other.transfer,
+            self.matrix if self.matrix != UNSPECIFIED else other.matrix,
+            self.full_range if self.full_range is not None else other.full_range,
+        )
+
+
+UNKNOWN_COLOR = Color()
+
+
+@dataclass(frozen=True)
+class Mastering:
+    """SMPTE ST 2086: chromaticities as (x, y), luminances in cd/m²."""
+
+    red: tuple[Fraction, Fraction] | None
+    green: tuple[Fraction, Fraction] | None
+    blue: tuple[Fraction, Fraction] | None
+    white: tuple[Fraction, Fraction] | None
+    min_luminance: Fraction | None
+    max_luminance: Fraction | None
+
+
+@dataclass(frozen=True)
+class Timecode:
+    """Of the first frame, as the file spells it; ``drop`` says whether numbers are dropped."""
+
+    text: str
+    drop: bool
+
+
+@dataclass(frozen=True)
+class Video:
+    """A picture: moving, or still (``rate`` None, one frame)."""
+
+    width: int
+    height: int
+    codec: str
+    pixel_format: str
+    frames: int
+    rate: Fraction | None = None
+    """Frames per second, exact; the average for a variable one. None for a still."""
+    variable: bool = False
+    """Whether frames are shown for unequal times."""
+    duration: Fraction | None = None
+    """In seconds. None for a still."""
+    sample_aspect: Fraction | None = None
+    profile: str | None = None
+    bit_depth: int | None = None
+    """Bits per component."""
+    floating: bool = False
+    """Whether samples are floating point."""
+    alpha: bool = False
+    field_order: Literal["progressive", "upper", "lower"] | None = None
+    rotation: int = 0
+    """Degrees clockwise by which a player turns the picture; ``width`` and ``height`` are before that."""
+    container_color: Color = UNKNOWN_COLOR
+    decoded_color: Color = UNKNOWN_COLOR
+    mastering: Mastering | None = None
+    max_content_light: int | None = None
+    """MaxCLL and MaxFALL (CTA-861.3), in cd/m²."""
+    max_average_light: int | None = None
+
+    @property
+    def color(self) -> Color:
+        """What the container says, and where it says nothing, what the decoder found."""
+        return self.container_color.or_else(self.decoded_color)
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height as shown, rotation applied."""
+        return (self.height, self.width) if self.rotation % 180 else (self.width, self.height)
+
+
+@dataclass(frozen=True)
+class AudioTrack:
+    """One audio track; ``duration`` in seconds."""
+
+    codec: str
+    rate: int
+    channels: int
+    layout: str
+    sample_format: str
+    bits: int | None = None
+    duration: Fraction | None = None
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What is known of one medium. ``container`` is the format's short name."""
+
+    kind: Literal["video", "image", "audio", "other"]
+    container: str
+    video: Video | None = None
+    audio: tuple[AudioTrack, ...] = ()
+    timecode: Timecode | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What else the container says in words (reel name, say); names in lower case."""
+
+    @property
+    def duration(self) -> Fraction | None:
+        """In seconds: of the picture, else of the longest track."""
+        if self.video is not None and self.video.duration is not None:
+            return self.video.duration
+        return max((track.duration for track in self.audio if track.duration is not None), default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values: fractions as ``"24000/1001"``, what is unknown as null."""
+        plain = _plain(self)
+        assert isinstance(plain, dict)
+        return plain
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> MediaInfo:
+        """Inverse of :meth:`to_json`; raises ValueError for anything else."""
+        try:
+            return _value(cls, data)
+        except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+            raise ValueError(f"no media information ({error})") from None
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> MediaInfo:
+        return cls.from_json(json.loads(data))
+
+
+T = TypeVar("T")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    if is_dataclass(value):
+        return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value
+
+
+def _value(kind: type[T], data: Any) -> T:
+    hints = get_type_hints(kind)
+    found: Any = kind(**{name: _typed(hint, data[name]) for name, hint in hints.items() if name in data})
+    return found  # type: ignore[no-any-return]
+
+
+def _typed(hint: Any, data: Any) -> Any:
+    if get_origin(hint) is UnionType or type(None) in get_args(hint):
+        if data is None:
+            return None
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    if get_origin(hint) is tuple:
+        first, *_ = get_args(hint)
+        return tuple(_typed(first, each) for each in data)
+    if hint is Fraction:
+        return Fraction(data)
+    if is_dataclass(hint) and isinstance(hint, type):
+        return _value(hint, data)
+    return dict(data) if isinstance(data, dict) else data

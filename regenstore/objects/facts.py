@@ -1,0 +1,71 @@
+"""Facts: what was computed once about a content and is kept, because a content never changes.
+
+Nothing here is ever needed: a fact that is missing, damaged or of an older version is computed again. So a
+file is put by rename without waiting for the disk, every file carries a checksum over what it is about and
+what it says, and a store that cannot be written to keeps none.
+
+Layout below the store's root: ``facts/<kind>-<version>/ab/<62 hex of the digest>``; each file is the 32
+bytes of BLAKE3 over header and payload, then the payload, deflated.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+
+from regenstore.objects import durable
+from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.ids import Digest
+
+FOLDER = "facts"
+LARGEST = 256 << 20
+"""Bytes of a fact at most, before compression: a damaged file must not fill the memory."""
+_CHECK = 32
+
+
+class Facts:
+    """The facts below a store's root. Cheap to construct: touches nothing before the first use."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def path(self, digest: Digest, kind: str, version: int) -> str:
+        """Where a fact belongs, whether it is there or not. Raises ValueError for a kind that is no word."""
+        if not kind.isidentifier() or version < 1:
+            raise ValueError(f"no kind of fact: {kind!r}, version {version}")
+        return f"{self.root}/{FOLDER}/{kind}-{version}/{digest.hex[:2]}/{digest.hex[2:]}"
+
+    def get(self, digest: Digest, kind: str, version: int) -> bytes | None:
+        """What was put under these three, or None. Never what is damaged or was put under others."""
+        try:
+            with open(self.path(digest, kind, version), "rb") as file:
+                data = file.read(LARGEST + _CHECK)
+            reader = zlib.decompressobj()
+            payload = reader.decompress(data[_CHECK:], LARGEST)
+        except (OSError, zlib.error):
+            return None
+        if not reader.eof or _check(digest, kind, version, payload) != data[:_CHECK]:
+            return None
+        return payload
+
+    def put(self, digest: Digest, kind: str, version: int, payload: bytes) -> bool:
+        """Keep a fact, in the place of an older one; False where the store cannot be written to."""
+        path = self.path(digest, kind, version)
+        temp = f"{self.root}/tmp/fact-{os.getpid()}-{os.urandom(6).hex()}"
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.makedirs(os.path.dirname(temp), exist_ok=True)
+            with open(temp, "wb") as file:
+                file.write(_check(digest, kind, version, payload) + zlib.compress(payload, 6))
+            durable.rename(temp, path)
+        except OSError:
+            try:
+                durable.unlink(temp)
+            except OSError:
+                pass
+            return False
+        return True
+
+
+def _check(digest: Digest, kind: str, version: int, payload: bytes) -> bytes:
+    return hash_bytes(digest.raw + f"{kind}-{version}\0".encode() + payload).raw

@@ -1,0 +1,89 @@
+"""Labels: what a recipe's ``[about]`` says of its medium. They are no part of its key: nothing is made again."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from regenstore.errors import InvalidInput
+from regenstore.objects.recipe import Recipe
+from regenstore.objects.result import Content
+from regenstore.tracked import author
+from regenstore.tracked.workbench import Workbench
+
+LISTS = ("characters", "tags", "failure_tags")
+NUMBERS = ("rating", "quality")
+_OURS = ("edited_from",)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+
+
+def labelled(recipe: Recipe, settings: Iterable[str], remove: Iterable[str]) -> Recipe:
+    """The recipe with labels set by ``NAME=VALUE`` (``NAME+=VALUE`` and ``NAME-=VALUE`` for what a list has),
+    and others removed. Raises InvalidInput (``bad-parameter``)."""
+    about: dict[str, Any] = dict(recipe.about)
+    for name in remove:
+        if _checked(name) not in about:
+            raise InvalidInput("no-change", f"there is no label '{name}'")
+        del about[name]
+    for setting in settings:
+        left, separator, value = setting.partition("=")
+        change = left[-1:] if left[-1:] in ("+", "-") else ""
+        name = _checked(left.removesuffix(change))
+        if not separator:
+            raise InvalidInput("bad-parameter", f"expected a label as NAME=VALUE, found {setting!r}")
+        if name in LISTS or change:
+            about[name] = _listed(name, about.get(name), change, value)
+        else:
+            about[name] = _number(name, value) if name in NUMBERS else value
+    return replace(recipe, about=about)
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name) or name in _OURS:
+        raise InvalidInput("bad-parameter", f"{name!r} is no name of a label", hint="Use letters, digits, '_' and '-'.")
+    return name
+
+
+def _listed(name: str, before: object, change: str, value: str) -> list[Any]:
+    given = list(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    if not change:
+        return given
+    kept = before if isinstance(before, list) else [] if before is None else [before]
+    if change == "+":
+        return [*kept, *(each for each in given if each not in kept)]
+    if missing := [each for each in given if each not in kept]:
+        raise InvalidInput("no-change", f"'{name}' has no {missing[0]!r}")
+    return [each for each in kept if each not in given]
+
+
+def _number(name: str, value: str) -> float | int:
+    try:
+        found = float(value)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise InvalidInput("bad-parameter", f"'{name}' is a number, not {value!r}")
+    return int(found) if found.is_integer() and abs(found) < 2**53 else found
+
+
+def label(bench: Workbench, paths: Sequence[bytes], settings: Sequence[str], remove: Sequence[str]) -> list[bytes]:
+    """Write labels into the recipes at paths, in the worktree; gives those that changed. The media stay as they
+    are. All are looked at before the first is written."""
+    planned: list[tuple[bytes, Recipe]] = []
+    for path in paths:
+        bench.require_tracked(path)
+        before = bench.current(path)
+        after = labelled(before, settings, remove)
+        if after != before:
+            planned.append((path, after))
+    for path, recipe in planned:
+        held = bench.held(path)
+        if held is None or held.digest is None:
+            author.write_text(bench, path, recipe)
+        else:
+            content = Content(held.digest, held.size, recipe.output.media_type)
+            author.adopt_take(bench, path, recipe, content, recipe.output.seconds)
+    return [path for path, _ in planned]

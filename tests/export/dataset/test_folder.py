@@ -1,0 +1,258 @@
+"""The folder layout: its files and tables, updates that touch only what changed, and places that are refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from regenstore.errors import Conflict, FormatError, InvalidInput
+from regenstore.export.dataset import manifest as manifests
+from regenstore.export.dataset.row import COLUMNS, sample_key
+from regenstore.export.dataset.selection import Limits
+from regenstore.export.dataset.sinks import HIDDEN, MANIFEST
+from tests.export.dataset.studio import Studio
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
+
+
+def stamps(out: Path) -> dict[str, tuple[int, int]]:
+    return {
+        p.relative_to(out).as_posix(): (s.st_ino, s.st_mtime_ns)
+        for p in out.rglob("*")
+        if p.is_file() and (s := p.stat())
+    }
+
+
+def test_the_folder_has_what_loaders_and_trainers_read(difficult: Studio, tmp_path: Path, places):
+    out = tmp_path / "out"
+    outcome = difficult.export(out, explicit=places)
+    assert outcome.manifest.counts == {"train": 3, "validation": 2, "test": 2}
+    for path, split in places.items():
+        key = sample_key(path)
+        medium = difficult.media[path]
+        assert (out / split / "videos" / f"{key}.mp4").read_bytes() == Path(medium.file).read_bytes()
+        caption = (out / split / "videos" / f"{key}.txt").read_text(encoding="utf-8")
+        assert caption.strip() and caption.count("\n") == 1 and caption.splitlines() == [caption[:-1]]
+        told = json.loads((out / split / "videos" / f"{key}.json").read_text(encoding="utf-8"))
+        assert (told["key"], told["split"], told["source"]) == (key, split, path)
+        assert told["recipe"].startswith("regenstore = 1\n")
+    assert {p.suffix for p in (out / "train" / "videos").iterdir()} == {".mp4", ".txt", ".json"}
+    assert sorted(p.name for p in out.iterdir()) == [
+        "README.md", "croissant.json", "manifest.json", "samples.jsonl", "samples.parquet", "test", "train", "trainers",
+        "validation",
+    ]  # fmt: skip
+    assert not [p for p in tmp_path.iterdir() if p.name not in ("out", "media")]
+
+
+def test_every_table_has_the_same_schema(difficult: Studio, tmp_path: Path, places):
+    difficult.export(tmp_path / "out", explicit=places)
+    tables = [pq.read_table(tmp_path / "out" / split / "metadata.parquet") for split in ("train", "validation", "test")]
+    assert tables[0].schema == tables[1].schema == tables[2].schema
+    assert tables[0].schema.names == ["file_name", *(column.name for column in COLUMNS)]
+    whole = pq.read_table(tmp_path / "out" / "samples.parquet")
+    assert whole.num_rows == 7
+    rows = {row["source"]: row for row in whole.to_pylist()}
+    assert rows["shots/a.mp4"]["seed"] == "18446744073709551615"
+    assert rows["shots/b.mp4"]["prompt"] == "2024-01-01"
+    assert rows["shots/g.mp4"]["loras"] == [{"name": "a", "weight": 0.5}, {"name": "b", "weight": 1.0}]
+    assert rows["shots/a.mp4"]["width"] == 32 and rows["shots/a.mp4"]["rate"] == "12"
+
+
+def test_two_exports_of_the_same_are_equal_to_the_byte(difficult: Studio, tmp_path: Path):
+    difficult.export(tmp_path / "one" / "set", trainers=())
+    difficult.media = dict(reversed(difficult.media.items()))
+    difficult.export(tmp_path / "two" / "set", trainers=())
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_an_update_writes_only_what_is_new_or_changed(difficult: Studio, tmp_path: Path, places):
+    out = tmp_path / "out"
+    difficult.export(out, explicit=places)
+    before = stamps(out)
+    difficult.add("shots/h.mp4", prompt="new")
+    difficult.label("shots/a.mp4", rating=1)
+    difficult.add("shots/b.mp4", prompt="2024-01-01", seed=1, about={"scene": "test"}, content="other bytes")
+    del difficult.media["shots/c.mp4"]
+    outcome = difficult.export(out, explicit=places, update=True)
+    assert outcome.added == [sample_key("shots/h.mp4")]
+    assert sorted(outcome.changed) == sorted(sample_key(f"shots/{n}.mp4") for n in "ab")
+    assert outcome.removed == outcome.manifest.removed == [sample_key("shots/c.mp4")]
+    assert outcome.unchanged == 4
+    after = stamps(out)
+    gone, a, b, d = (sample_key(f"shots/{n}.mp4") for n in "cabd")
+    assert not [name for name in after if gone in name]
+    touched = {name for name in after if after[name] != before.get(name)}
+    assert all(f"train/videos/{key}{end}" in touched for key in (a, b) for end in (".mp4", ".json"))
+    assert not [name for name in touched if d in name]
+    assert b"version: 1.0.2\n" in (out / "README.md").read_bytes()
+    assert manifests.load(str(out)).samples.keys() == {sample_key(path) for path in difficult.media}
+    assert not (out / HIDDEN).exists()
+
+
+def test_an_update_equals_a_fresh_export(difficult: Studio, tmp_path: Path, places):
+    """But for the count of exports, the split ledger's memory and what has left."""
+    out, fresh = tmp_path / "a" / "set", tmp_path / "b" / "set"
+    difficult.export(out, explicit=places, trainers=())
+    difficult.label("shots/a.mp4", rating=1)
+    del difficult.media["shots/g.mp4"]
+    difficult.export(out, explicit=places, trainers=(), update=True)
+    difficult.export(fresh, explicit=places, trainers=())
+    one, two = files(out), files(fresh)
+    assert one.keys() == two.keys()
+    assert {name for name in one if one[name] != two[name]} == {"README.md", "croissant.json", MANIFEST}
+
+
+def test_an_update_without_changes_writes_nothing(difficult: Studio, tmp_path: Path):
+    out = tmp_path / "out"
+    difficult.export(out)
+    before = stamps(out)
+    outcome = difficult.export(out, update=True)
+    assert (outcome.unchanged, outcome.manifest.export) == (7, 1)
+    assert stamps(out) == before
+
+
+def test_an_update_brings_back_what_was_damaged(difficult: Studio, tmp_path: Path, places):
+    out = tmp_path / "out"
+    difficult.export(out, explicit=places)
+    lost = out / "train" / "videos" / f"{sample_key('shots/a.mp4')}.mp4"
+    lost.unlink()
+    assert difficult.export(out, explicit=places, update=True).changed == [sample_key("shots/a.mp4")]
+    assert lost.exists()
+
+
+def test_a_split_that_empties_leaves(difficult: Studio, tmp_path: Path, places):
+    out = tmp_path / "out"
+    difficult.export(out, explicit=places)
+    for name in "fg":
+        del difficult.media[f"shots/{name}.mp4"]
+    difficult.export(out, explicit=places, update=True)
+    assert not (out / "test").exists()
+    assert b"test" not in (out / "README.md").read_bytes().partition(b"---\n\n")[0]
+
+
+def test_places_that_are_taken_are_refused(difficult: Studio, tmp_path: Path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    for given in ({}, {"force": True}):
+        with pytest.raises(Conflict, match="no dataset of regenstore"):
+            difficult.export(out, **given)
+    assert (out / "thesis.txt").read_text() == "years of work"
+    difficult.export(tmp_path / "set")
+    with pytest.raises(Conflict, match="set is there"):
+        difficult.export(tmp_path / "set")
+    (tmp_path / "set" / "note.txt").write_text("gone with --force")
+    difficult.export(tmp_path / "set", force=True)
+    assert not (tmp_path / "set" / "note.txt").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["media", "out", "set"]
+
+
+def test_nothing_is_left_when_an_export_fails(difficult: Studio, tmp_path: Path):
+    Path(difficult.media["shots/c.mp4"].file).write_bytes(b"shorter")
+    with pytest.raises((FormatError, InvalidInput)):
+        difficult.export(tmp_path / "out")
+    assert [p.name for p in tmp_path.iterdir()] == ["media"]
+
+
+def test_a_selection_of_nothing_is_refused(difficult: Studio, tmp_path: Path):
+    with pytest.raises(InvalidInput, match="no sample is left"):
+        difficult.export(tmp_path / "out", Limits(scenes=("nowhere",)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_kinds_of_media_are_refused(difficult: Studio, tmp_path: Path):
+    difficult.add("plates/p.png", prompt="a plate")
+    with pytest.raises(InvalidInput, match="image and video"):
+        difficult.export(tmp_path / "out")
+    outcome = difficult.export(tmp_path / "out", Limits(kind="image"))
+    assert outcome.manifest.counts == {"train": 1}
+    assert (tmp_path / "out" / "train" / "images").is_dir()
+
+
+def test_a_damaged_manifest_is_told(difficult: Studio, tmp_path: Path):
+    difficult.export(tmp_path / "out")
+    (tmp_path / "out" / MANIFEST).write_text("{}")
+    with pytest.raises(FormatError, match="manifest cannot be read"):
+        difficult.export(tmp_path / "out", update=True)
+
+
+def test_a_journal_cannot_leave_the_dataset(difficult: Studio, tmp_path: Path):
+    out = tmp_path / "out"
+    difficult.export(out)
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (out / HIDDEN / "new").mkdir(parents=True)
+    (out / HIDDEN / "journal.json").write_text(json.dumps({"move": [], "leave": [], "remove": ["../victim"]}))
+    with pytest.raises(FormatError, match="damaged"):
+        difficult.export(out, update=True)
+    assert victim.read_text() == "precious"
+
+
+def consistent(out: Path) -> None:
+    """What a loader relies on: the manifest is there, and every row of every table leads to a file."""
+    manifests.load(str(out))
+    front = (out / "README.md").read_text().split("---\n")[1]
+    for split in ("train", "validation", "test"):
+        assert (f"split: {split}," in front) <= (out / split / "metadata.parquet").exists()
+        if (out / split).exists():
+            for name in pq.read_table(out / split / "metadata.parquet").column("file_name").to_pylist():
+                assert (out / split / name).stat().st_size > 0
+
+
+def test_killed_at_every_step_of_an_update_it_loads_and_is_finished_later(
+    difficult: Studio, tmp_path: Path, places, monkeypatch: pytest.MonkeyPatch
+):
+    start, expected = tmp_path / "start", tmp_path / "expected"
+    difficult.export(start, explicit=places, trainers=())
+    shutil.copytree(start, expected)
+    shutil.copytree(start, tmp_path / "first")
+    changed = Studio(difficult.folder, dict(difficult.media))
+    changed.add("shots/h.mp4", prompt="new")
+    changed.label("shots/a.mp4", rating=1)
+    for name in "cfg":
+        del changed.media[f"shots/{name}.mp4"]
+
+    class Killed(BaseException):
+        pass
+
+    steps = {"left": 10**9, "done": 0}
+
+    def dying(real):
+        def call(*args, **kwargs):
+            if steps["done"] >= steps["left"]:
+                raise Killed  # also in whatever would tidy up: a killed process tidies nothing
+            steps["done"] += 1
+            return real(*args, **kwargs)
+
+        return call
+
+    def update(out: Path) -> None:
+        changed.export(out, explicit=places, trainers=(), name="set", update=True)
+
+    update(tmp_path / "first")  # media are looked at for the first time
+    with monkeypatch.context() as patch:
+        for name in ("rename", "replace", "unlink", "rmdir", "mkdir", "open"):
+            patch.setattr(os, name, dying(getattr(os, name)))
+        patch.setattr(shutil, "rmtree", dying(shutil.rmtree))
+        update(expected)
+        total = steps["done"]
+        assert total > 20
+        for left in range(total):
+            out = tmp_path / "now"
+            steps.update(left=10**9, done=0)
+            shutil.rmtree(out, ignore_errors=True)
+            shutil.copytree(start, out)
+            steps.update(left=left, done=0)
+            with pytest.raises(Killed):
+                update(out)
+            steps.update(left=10**9)
+            consistent(out)
+            update(out)
+            assert files(out) == files(expected), left

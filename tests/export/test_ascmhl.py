@@ -1,0 +1,150 @@
+"""ASC MHL: the manifest is right by its own schema and by the reference program, which finds what changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from blake3 import blake3
+
+from regenstore.errors import InvalidInput
+from regenstore.export.sidecar.writer import Sibling
+from tests.export.clips import clip
+from tests.export.rendering import problems, rendered
+
+pytest.importorskip("xxhash", reason="a dependency of regenstore")
+
+SPACE = {"m": "urn:ASC:MHL:v2.0", "d": "urn:ASC:MHL:DIRECTORY:v2.0", "r": "https://ns.regenstore.org/1.0/"}
+FILES = {"a.mp4": b"x" * 3_000_000, "a.xmp": b"<x/>", "sub/b & c.mp4": b"yy", "empty.csv": b""}
+
+
+def sibling(name: str, data: bytes) -> Sibling:
+    def blocks() -> Iterator[bytes]:
+        for start in range(0, len(data), 1 << 20):
+            yield data[start : start + (1 << 20)]
+
+    return Sibling(name, blocks)
+
+
+def sealed(folder: Path | None = None):
+    """The manifest and the chain of FILES; written into a folder with them."""
+    made = rendered("ascmhl", clip(), siblings=tuple(sibling(*each) for each in FILES.items()))
+    if folder is not None:
+        for name, data in [*FILES.items(), *((each.name, each.data) for each in made)]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+    return made
+
+
+def test_every_file_is_there_with_its_hashes():
+    manifest, chain = sealed()
+    assert manifest.name == "ascmhl/0001_regenstore_2023-11-14_221320Z.mhl"
+    root = ElementTree.fromstring(manifest.data)
+    found = {entry.findtext("m:path", None, SPACE): entry for entry in root.iterfind(".//m:hash", SPACE)}
+    assert list(found) == sorted(FILES)
+    for name, data in FILES.items():
+        assert found[name].find("m:path", SPACE).get("size") == str(len(data))
+        assert found[name].findtext("m:metadata/r:blake3", None, SPACE) == blake3(data).hexdigest()
+    assert root.findtext("m:creatorinfo/m:creationdate", None, SPACE) == "2023-11-14T22:13:20Z"
+    assert ElementTree.fromstring(chain.data).findtext("d:hashlist/d:path", None, SPACE) == manifest.name[7:]
+
+
+def test_c4_is_as_the_standard_has_it():
+    """The ids that SMPTE ST 2114 gives as examples."""
+    from regenstore.export.sidecar.writers.ascmhl import c4
+
+    known = "c459dsjfscH38cYeXXYogktxf4Cd9ibshE3BHUo6a58hBXmRQdZrAkZzsWcbWtDg5oQstpDuni4Hirj75GEmTc1sFT"
+    assert c4(hashlib.sha512(b"").digest()) == known
+    assert c4(b"\0" * 64) == "c4" + "1" * 88
+
+
+def test_without_files_there_is_nothing_to_seal():
+    with pytest.raises(InvalidInput, match="there are none"):
+        rendered("ascmhl", clip())
+
+
+MISTAKES = [
+    (b">c4", b">c5", "cannot say"),
+    (b"<c4 ", b"<blake3 ", "no XML"),
+    (b"<xxh128 ", b"<crc32 ", "no XML"),
+    (b"<path size", b"<path bytes", "no attribute bytes"),
+    (b">a.mp4<", b">../a.mp4<", "leaves the folder"),
+    (b">a.mp4<", b">a.xmp<", "twice"),
+    (b"urn:ASC:MHL:v2.0", b"urn:ASC:MHL:v1.0", "not a"),
+    (b"<process>in-place", b"<process>copy", "cannot say"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "said"), MISTAKES, ids=[each[1].decode() for each in MISTAKES])
+def test_mistakes_in_a_manifest_are_found(right, wrong, said):
+    manifest, _ = sealed()
+    broken = manifest.data.replace(right, wrong, 1)
+    assert broken != manifest.data
+    assert said in "; ".join(problems("ascmhl", broken))
+
+
+# ------------------------------------------------------------------------------------------- the reference program
+
+
+def ascmhl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """It wants another click than we do, so it is a program of its own environment."""
+    program = shutil.which("ascmhl")
+    if program is None:
+        pytest.skip("ascmhl is not installed (pipx install ascmhl)")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.heavy
+def test_ascmhl_finds_everything_right(tmp_path):
+    sealed(tmp_path)
+    done = ascmhl("diff", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for kind in ("c4", "xxh128"):
+        done = ascmhl("create", "-v", "-h", kind, str(tmp_path))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("verified") >= len(FILES), done.stdout
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("verb", "file", "code"),
+    [("create", "a.mp4", 11), ("diff", "gone", 10), ("diff", "z.mp4", 21)],
+    ids=["changed", "missing", "new"],
+)
+def test_ascmhl_finds_what_is_not_as_sealed(tmp_path, verb, file, code):
+    sealed(tmp_path)
+    if file == "gone":
+        (tmp_path / "a.mp4").unlink()
+    else:
+        (tmp_path / file).write_bytes(b"x" * 2_999_999 + b"y")
+    done = ascmhl(verb, str(tmp_path))
+    assert done.returncode == code, done.stdout + done.stderr
+
+
+@pytest.mark.heavy
+def test_ascmhl_finds_a_changed_manifest(tmp_path):
+    manifest, _ = sealed(tmp_path)
+    file = tmp_path / manifest.name
+    file.write_bytes(file.read_bytes().replace(b"a.xmp", b"b.xmp"))
+    assert ascmhl("diff", str(tmp_path)).returncode != 0
+
+
+XSD = os.environ.get("REGENSTORE_ASCMHL_XSD")
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(XSD is None, reason="REGENSTORE_ASCMHL_XSD does not name the standard's ASCMHL.xsd")
+def test_the_schema_agrees():
+    etree = pytest.importorskip("lxml.etree", reason="pip install 'regenstore[validators]'")
+    schema = etree.XMLSchema(etree.parse(XSD))
+    manifest, _ = sealed()
+    assert schema.validate(etree.fromstring(manifest.data)), schema.error_log
+    broken = manifest.data.replace(b"<xxh128 ", b"<blake3 ").replace(b"</xxh128>", b"</blake3>")
+    assert not schema.validate(etree.fromstring(broken))
+    assert problems("ascmhl", broken)
