@@ -22,6 +22,7 @@ from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import InvalidInput
 from regenstore.export.dataset import exporting, splits, trainers
 from regenstore.export.dataset.exporting import Order, Selected
+from regenstore.export.dataset.manifest import LAYOUTS
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.survey import Drops, Survey
 from regenstore.export.dataset.writing import Outcome
@@ -62,7 +63,7 @@ from regenstore.worktree.link import Linker
 @click.option("--split-method", type=click.Choice(["balanced", "hash"]), default="balanced", show_default=True)
 @click.option("--on-leak", type=click.Choice(["exclude", "train", "error"]), default="exclude", show_default=True)
 @click.option("--salt", default="regenstore", help="Another one divides otherwise.", show_default=True)
-@click.option("--format", "layout", type=click.Choice(["dir"]), default="dir", show_default=True)
+@click.option("--format", "layout", type=click.Choice(LAYOUTS), default="dir", show_default=True)
 @click.option("--frames", is_flag=True, help="Measure frames that were not measured yet: CSVs, scores, faces.")
 @click.option("--trainer", multiple=True, help="Configurations for these trainers only, or 'none'.")
 @click.option("--name", help="The dataset's name in its card.")
@@ -81,7 +82,7 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
     Examples:
       regenstore export dataset ../clips
       regenstore export dataset ../clips shots/ --min-quality 0.8 --without-failure '*' --update
-      regenstore export dataset ../clips --scene-type interior --dry-run
+      regenstore export dataset ../clips.zip --format zip --scene-type interior --dry-run
       regenstore export dataset ../clips --select 'duration >= 2.0 && "ann" in characters'
     """
     repository = open_repository()

@@ -141,7 +141,7 @@ def _loading(manifest: Manifest) -> Iterable[str]:
     yield "from datasets import load_dataset"
     builder = BUILDERS[manifest.kind]
     if manifest.layout == "zip-splits":
-        yield f'dataset = load_dataset("{builder}", data_dir="PATH")'
+        yield f'dataset = load_dataset("{builder}", data_dir="PATH")  # or load_dataset("PATH")'
     else:
         yield 'dataset = load_dataset("PATH")' + ("  # of the unzipped folder" if manifest.layout == "zip" else "")
 

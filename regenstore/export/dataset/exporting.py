@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from regenstore.errors import InvalidInput
 from regenstore.export.dataset import manifest as manifests
-from regenstore.export.dataset.layouts import open_sink
+from regenstore.export.dataset.layouts import finish_interrupted, open_sink
 from regenstore.export.dataset.manifest import Manifest
 from regenstore.export.dataset.selection import Condition, Limits, conditions
-from regenstore.export.dataset.sinks import recover, refuse_occupied
+from regenstore.export.dataset.sinks import refuse_occupied
 from regenstore.export.dataset.splits import SPLITS, Division, Rules, divide
 from regenstore.export.dataset.survey import KINDS, Drops, Survey, early
 from regenstore.export.dataset.writing import Cropped, Form, Outcome, Writer
@@ -132,7 +132,7 @@ def previous_of(order: Order) -> Manifest | None:
     (``bad-export``) for another layout, FormatError (``bad-dataset``).
     """
     if os.path.lexists(order.out):
-        recover(order.out)
+        finish_interrupted(order.out)
     there = os.path.lexists(order.out) and not (os.path.isdir(order.out) and not os.listdir(order.out))
     if not order.update or not there:
         refuse_occupied(order.out, force=order.force, is_dataset=manifests.is_dataset(order.out))
@@ -146,7 +146,7 @@ def previous_of(order: Order) -> Manifest | None:
 def kind_of(found: Survey, previous: Manifest | None) -> str:
     """The one kind of media of the samples. Raises InvalidInput (``bad-export``) for several, and for none."""
     kinds = sorted({kind(sample.medium.media_type) for sample in found.samples})
-    if not kinds and previous is None:
+    if not kinds:
         raise InvalidInput(
             "bad-export", "no sample is left to export", hint="--dry-run says what each condition dropped."
         )
@@ -155,10 +155,9 @@ def kind_of(found: Survey, previous: Manifest | None) -> str:
             "bad-export", f"loaders read one kind of media per dataset, and these are {' and '.join(kinds)}",
             hint="Choose one with --kind, and export the other one into a dataset of its own.",
         )  # fmt: skip
-    kept = kinds[0] if kinds else previous.kind if previous else ""
-    if previous is not None and previous.kind != kept:
-        raise InvalidInput("bad-export", f"the dataset holds {previous.kind} samples, and these are {kept}")
-    return kept
+    if previous is not None and previous.kind != kinds[0]:
+        raise InvalidInput("bad-export", f"the dataset holds {previous.kind} samples, and these are {kinds[0]}")
+    return kinds[0]
 
 
 def writer_of(
@@ -186,7 +185,7 @@ def export(
     previous = previous_of(order)
     writer = writer_of(order, found, known, previous, cropped)
     replace = order.force and os.path.lexists(order.out)
-    with open_sink(order.out, order.layout, linker, previous, replace=replace) as sink:
+    with open_sink(order.out, order.layout, linker, fresh=previous is None, replace=replace) as sink:
         outcome = writer.compare(sink.intact)
         if previous is not None and not outcome.differs and _alike(previous, outcome.manifest):
             outcome.manifest = previous

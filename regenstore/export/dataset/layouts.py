@@ -6,18 +6,32 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from regenstore.export.dataset.manifest import Manifest
-from regenstore.export.dataset.sinks import FolderSink, Sink
+from regenstore.export.dataset.sinks import FolderSink, Sink, recover
+from regenstore.export.dataset.tar_sink import TarSink
+from regenstore.export.dataset.zip_sink import SplitZipSink, ZipSink, roll_back
 from regenstore.worktree.link import Linker
 
 
 @contextmanager
-def open_sink(out: str, layout: str, linker: Linker, previous: Manifest | None, *, replace: bool) -> Iterator[Sink]:
-    """A sink for a fresh dataset, or (with ``previous``) for changes of the one at ``out``. What was not
-    committed in the block is abandoned."""
+def open_sink(out: str, layout: str, linker: Linker, *, fresh: bool, replace: bool) -> Iterator[Sink]:
+    """A sink for a fresh dataset, or for changes of the one at ``out``. What was not committed in the block is
+    abandoned."""
     os.makedirs(os.path.dirname(out), exist_ok=True)
-    sink: Sink = FolderSink(out, linker, fresh=previous is None, replace=replace)
+    sink: Sink
+    if layout == "zip":
+        sink = ZipSink(out, linker, fresh=fresh)
+    else:
+        folder = FolderSink(out, linker, fresh=fresh, replace=replace)
+        if layout == "zip-splits":
+            sink = SplitZipSink(folder, linker)
+        else:
+            sink = TarSink(folder) if layout == "webdataset" else folder
     try:
         yield sink
     finally:
         sink.abandon()
+
+
+def finish_interrupted(out: str) -> bool:
+    """Bring a dataset whose change was interrupted to its old or its new state; False where none was."""
+    return roll_back(out) if os.path.isfile(out) else recover(out)

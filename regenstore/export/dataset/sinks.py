@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from regenstore.errors import Conflict, FormatError
 from regenstore.objects import durable
-from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
 from regenstore.worktree.link import Linker
 
@@ -88,14 +89,18 @@ class FolderSink:
         self._names: dict[str, None] = {}
         self._gone: list[str] = []
         if fresh:
-            parent, name = os.path.split(out)
-            self.stage = os.path.join(parent, f".{name}.partial-{os.getpid()}-{os.urandom(4).hex()}")
+            self.stage = partial(out)
         else:
             recover(out)
             self.stage = os.path.join(out, HIDDEN, _NEW)
         self._folders: set[str] = set()
         with durable.storage_errors(self.stage):
             os.makedirs(self.stage)
+
+    @property
+    def changing(self) -> bool:
+        """There is a dataset at ``out`` that changes."""
+        return not self._fresh
 
     def path(self, name: str) -> str:
         """Where to write a new file, in a folder that is there."""
@@ -128,8 +133,6 @@ class FolderSink:
         return Stored(name, size, str(digest))
 
     def put_made(self, name: str, make: Callable[[str], object]) -> Stored:
-        from regenstore.objects.hashing import hash_file
-
         path = self.path(name)
         with durable.storage_errors(path):
             make(path)
@@ -178,6 +181,30 @@ class FolderSink:
             shutil.rmtree(self.stage, ignore_errors=True)
         elif not os.path.exists(os.path.join(hidden, _JOURNAL)):  # else the next one finishes it
             shutil.rmtree(hidden, ignore_errors=True)
+
+
+def partial(out: str) -> str:
+    """A name beside a place for what will be renamed into it; what killed exports left there is removed."""
+    parent, name = os.path.split(out)
+    for left in os.listdir(parent) if os.path.isdir(parent) else ():
+        if left.startswith(f".{name}.partial-"):
+            path = os.path.join(parent, left)
+            shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
+    return os.path.join(parent, f".{name}.partial-{os.getpid()}-{os.urandom(4).hex()}")
+
+
+@contextmanager
+def made_in(folder: str, make: Callable[[str], object]) -> Iterator[tuple[str, Digest, int]]:
+    """A file that ``make`` writes, with its digest and size, for the time of the block."""
+    path = os.path.join(folder, f".made-{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        with durable.storage_errors(path):
+            make(path)
+            digest, size = hash_file(path)
+        yield path, digest, size
+    finally:
+        if os.path.exists(path):
+            os.unlink(path)
 
 
 def recover(out: str) -> bool:

@@ -1,0 +1,289 @@
+"""A dataset in one ZIP, or a ZIP per split beside the tables.
+
+An archive that changes is copied (by reflink where the file system can) and the copy is renamed over it. One ZIP
+that is too large for that is appended to in place: the old directory of the archive stays where it is, and a
+journal beside the file keeps the old size, to which :func:`roll_back` cuts it back after a kill.
+
+The same files in the same order give the same bytes: times and attributes of members are fixed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+from regenstore.errors import FormatError
+from regenstore.export.dataset.sinks import FolderSink, Stored, made_in, partial
+from regenstore.export.dataset.splits import SPLITS
+from regenstore.objects import durable
+from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.ids import Digest
+from regenstore.worktree.link import Linker
+
+IN_PLACE = 1 << 30
+"""Bytes from which on one ZIP is appended to where it lies."""
+DEAD = 0.3
+"""Share of an archive that no member uses any more, from which on it is written anew."""
+_TEXTS = (".txt", ".json", ".jsonl", ".csv", ".md", ".toml", ".yaml")
+_SIDECARS = "sidecars.zip"
+_JOURNAL = ".regenstore-journal"
+_HEADER = struct.Struct("<26xHH")
+_BLOCK = 1 << 20
+
+
+class Archive:
+    """A ZIP that is being written: a new one, or one that gets other members.
+
+    The standard library can append, but neither replace nor leave the old directory alone; both come from the
+    attributes ``start_dir``, ``filelist``, ``NameToInfo`` and ``_didModify``, which the tests watch.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        changing = os.path.exists(path)
+        try:
+            archive: Any = zipfile.ZipFile(path, "a" if changing else "w")
+        except zipfile.BadZipFile as error:
+            raise FormatError("bad-dataset", f"{path} is no ZIP: {error}") from None
+        self._zip = archive
+        if changing:
+            archive.start_dir = archive.fp.seek(0, 2)  # behind the old directory, not over it
+
+    def remove(self, name: str) -> None:
+        info = self._zip.NameToInfo.pop(name, None)
+        if info is not None:
+            self._zip.filelist.remove(info)
+            self._zip._didModify = True
+
+    def _info(self, name: str, size: int) -> zipfile.ZipInfo:
+        self.remove(name)
+        info = zipfile.ZipInfo(name)
+        info.create_system, info.external_attr, info.file_size = 3, 0o644 << 16, size
+        info.compress_type = zipfile.ZIP_DEFLATED if name.endswith(_TEXTS) else zipfile.ZIP_STORED
+        return info
+
+    def add_bytes(self, name: str, data: bytes) -> None:
+        self._zip.writestr(self._info(name, len(data)), data)
+
+    def add_file(self, name: str, source: str, size: int) -> None:
+        """Raises FormatError (``bad-dataset``) for a file of another size."""
+        with open(source, "rb") as given, self._zip.open(self._info(name, size), "w") as member:
+            shutil.copyfileobj(given, member, _BLOCK)
+            if given.tell() != size:
+                raise FormatError("bad-dataset", f"{source} has another size than recorded: run 'regenstore fsck'")
+
+    def close(self) -> None:
+        """Write the directory of members; then drop what is dead, if that is much."""
+        live = sum(info.compress_size + 30 + len(info.filename) * 2 + 46 for info in self._zip.filelist)
+        self._zip.close()
+        if os.path.getsize(self._path) * (1 - DEAD) > live + 4096:
+            repack(self._path)
+
+    def discard(self) -> None:
+        """Stop without writing the directory."""
+        self._zip._didModify = False
+        self._zip.close()
+
+
+def repack(path: str) -> None:
+    """Write an archive anew without what no member uses, and put it in its place."""
+    temp = f"{path}.{os.getpid()}.tmp"
+    with zipfile.ZipFile(path) as old, open(path, "rb") as raw:
+        new: Any = zipfile.ZipFile(temp, "w")
+        for info in old.filelist:
+            raw.seek(info.header_offset)
+            name, extra = _HEADER.unpack(raw.read(_HEADER.size))
+            left = _HEADER.size + name + extra + info.compress_size
+            raw.seek(info.header_offset)
+            info.header_offset = new.fp.tell()
+            while left:
+                block = raw.read(min(left, _BLOCK))
+                if not block:
+                    raise FormatError("bad-dataset", f"{path} ends inside of {info.filename}")
+                new.fp.write(block)
+                left -= len(block)
+            new.filelist.append(info)
+            new.NameToInfo[info.filename] = info
+        new.start_dir = new.fp.tell()
+        new._didModify = True
+        new.close()
+    os.replace(temp, path)
+
+
+def roll_back(out: str) -> bool:
+    """Cut a ZIP back to what it was before an append that was interrupted; False where there was none."""
+    journal = out + _JOURNAL
+    try:
+        with open(journal, "rb") as file:
+            size = int(json.load(file)["size"])
+    except FileNotFoundError:
+        return False
+    except (ValueError, KeyError, TypeError):
+        raise FormatError("bad-dataset", f"{journal} is damaged") from None
+    with durable.storage_errors(out):
+        if os.path.getsize(out) > size:
+            os.truncate(out, size)
+        os.unlink(journal)
+    return True
+
+
+class ZipSink:
+    """Everything in one ZIP."""
+
+    def __init__(self, out: str, linker: Linker, *, fresh: bool) -> None:
+        self.out = out
+        self._in_place = False
+        self._done = False
+        self._sizes: dict[str, int] = {}
+        with durable.storage_errors(out):
+            if not fresh:
+                roll_back(out)
+                with zipfile.ZipFile(out) as old:
+                    self._sizes = {info.filename: info.file_size for info in old.filelist}
+                self._in_place = os.path.getsize(out) >= IN_PLACE
+            self.stage = out if self._in_place else partial(out)
+            if self._in_place:
+                journal = json.dumps({"size": os.path.getsize(out)}).encode()
+                durable.write_file(out + _JOURNAL, journal)
+            elif not fresh:
+                copy(out, self.stage, linker)
+        self._archive = Archive(self.stage)
+
+    def put_bytes(self, name: str, data: bytes) -> Stored:
+        with durable.storage_errors(self.stage):
+            self._archive.add_bytes(name, data)
+        return Stored(name, len(data), str(hash_bytes(data)))
+
+    def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
+        with durable.storage_errors(self.stage):
+            self._archive.add_file(name, source, size)
+        return Stored(name, size, str(digest))
+
+    def put_made(self, name: str, make: Callable[[str], object]) -> Stored:
+        with made_in(os.path.dirname(self.stage), make) as (path, digest, size):
+            return self.put_file(name, path, size, digest)
+
+    def remove(self, stored: Stored) -> None:
+        self._archive.remove(stored.path)
+
+    def intact(self, stored: Stored) -> bool:
+        return self._sizes.get(stored.path) == stored.size
+
+    def commit(self) -> None:
+        with durable.storage_errors(self.out):
+            self._archive.close()
+            if self._in_place:
+                durable.fsync_file(self.out)
+                os.unlink(self.out + _JOURNAL)
+            else:
+                os.replace(self.stage, self.out)
+        self._done = True
+
+    def abandon(self) -> None:
+        if self._done:
+            return
+        self._archive.discard()
+        if self._in_place:
+            roll_back(self.out)
+        elif os.path.exists(self.stage):
+            os.unlink(self.stage)
+
+
+class SplitZipSink:
+    """``train.zip`` and the others, each with its own table; captions and JSON in ``sidecars.zip``; everything else
+    beside them in the folder.
+
+    ``datasets`` takes an archive for what most of its members are: with a caption and a JSON beside each medium it
+    would take them for texts.
+    """
+
+    def __init__(self, folder: FolderSink, linker: Linker) -> None:
+        self._folder = folder
+        self._linker = linker
+        self._open: dict[str, Archive] = {}
+        self._sizes: dict[str, dict[str, int]] = {}
+        self._left: dict[str, set[str]] = {}
+
+    @staticmethod
+    def _route(name: str) -> tuple[str, str]:
+        """Archive and member of a file; no archive for what lies beside them."""
+        split, _, inner = name.partition("/")
+        if split not in SPLITS:
+            return "", name
+        return (_SIDECARS, name) if name.endswith((".txt", ".json")) else (f"{split}.zip", inner)
+
+    def _archive(self, name: str) -> Archive:
+        if name not in self._open:
+            path, old = self._folder.path(name), os.path.join(self._folder.out, name)
+            if self._folder.changing and os.path.exists(old):
+                copy(old, path, self._linker)
+            self._open[name] = Archive(path)
+        return self._open[name]
+
+    def put_bytes(self, name: str, data: bytes) -> Stored:
+        archive, member = self._route(name)
+        if not archive:
+            return self._folder.put_bytes(name, data)
+        with durable.storage_errors(name):
+            self._archive(archive).add_bytes(member, data)
+        return Stored(member, len(data), str(hash_bytes(data)), archive)
+
+    def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
+        archive, member = self._route(name)
+        if not archive:
+            return self._folder.put_file(name, source, size, digest)
+        with durable.storage_errors(name):
+            self._archive(archive).add_file(member, source, size)
+        return Stored(member, size, str(digest), archive)
+
+    def put_made(self, name: str, make: Callable[[str], object]) -> Stored:
+        if not self._route(name)[0]:
+            return self._folder.put_made(name, make)
+        with made_in(self._folder.stage, make) as (path, digest, size):
+            return self.put_file(name, path, size, digest)
+
+    def remove(self, stored: Stored) -> None:
+        if stored.inside is None:
+            self._folder.remove(stored)
+        else:
+            self._left.setdefault(stored.inside, set()).add(stored.path)
+
+    def intact(self, stored: Stored) -> bool:
+        if stored.inside is None:
+            return self._folder.intact(stored)
+        if stored.inside not in self._sizes:
+            try:
+                with zipfile.ZipFile(os.path.join(self._folder.out, stored.inside)) as old:
+                    self._sizes[stored.inside] = {info.filename: info.file_size for info in old.filelist}
+            except (OSError, zipfile.BadZipFile):
+                self._sizes[stored.inside] = {}
+        return self._sizes[stored.inside].get(stored.path) == stored.size
+
+    def commit(self) -> None:
+        with durable.storage_errors(self._folder.out):
+            for archive_name, names in self._left.items():
+                if archive_name != _SIDECARS and archive_name not in self._open:
+                    # Nothing was put into it, not even a table: the split leaves.
+                    self._folder.remove(Stored(archive_name, 0, ""))
+                    continue
+                for name in sorted(names):
+                    self._archive(archive_name).remove(name)
+            for archive in self._open.values():
+                archive.close()
+        self._folder.commit()
+
+    def abandon(self) -> None:
+        for archive in self._open.values():
+            archive.discard()
+        self._folder.abandon()
+
+
+def copy(source: str, target: str, linker: Linker) -> None:
+    """A copy, or a reflink, at a place that is free."""
+    with open(source, "rb", buffering=0) as given, open(target, "xb", buffering=0) as made:
+        linker.fill(given.fileno(), made.fileno())

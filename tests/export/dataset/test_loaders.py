@@ -1,0 +1,236 @@
+"""Foreign loaders open every format unmodified: samples, splits, types and bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regenstore.export.dataset.row import COLUMNS, sample_key
+from regenstore.export.dataset.selection import Limits
+from tests.export.dataset.conftest import HUGE_SEED
+from tests.export.dataset.studio import Studio
+
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(find_spec("datasets") is None, reason="'datasets' is not installed (extra: loaders)"),
+    pytest.mark.filterwarnings("default"),  # of libraries that are not ours
+]
+COUNTS = {"train": 3, "validation": 2, "test": 2}
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    """Runs a script in a process of its own, with a cache of its own and without network; gives what it prints
+    last, as JSON. ``load_dataset`` keeps state per process."""
+
+    def run(script: str, *args: object) -> Any:
+        environment = {
+            **os.environ,
+            "HF_HOME": str(tmp_path / "hf"),
+            "HF_HUB_OFFLINE": "1",
+            "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+            "PYTHONWARNINGS": "ignore",
+            "HOME": str(tmp_path / "home"),
+        }
+        head = "import json, sys\nargs = sys.argv[1:]\n"
+        done = subprocess.run(
+            [sys.executable, "-c", head + script, *map(str, args)], env=environment, cwd=tmp_path, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-4000:]
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    return run
+
+
+HF = """
+from datasets import load_dataset, Video, Image
+def shown(found, column="video", feature=Video):
+    out = {}
+    for split, rows in found.items():
+        rows = rows.cast_column(column, feature(decode=False))
+        out[split] = [{**row, column: None, "file": row[column]["path"]} for row in rows]
+    return out
+"""
+
+
+def check_rows(found: dict[str, list[dict[str, Any]]], studio: Studio, places: dict[str, str]) -> None:
+    """The rows that a loader gave are those of the samples, with their types."""
+    assert {split: len(rows) for split, rows in found.items()} == COUNTS
+    rows = {row["source"]: (split, row) for split, each in found.items() for row in each}
+    for path, split in places.items():
+        assert rows[path][0] == split == rows[path][1]["split"]
+        assert rows[path][1]["key"] == sample_key(path)
+        assert rows[path][1]["digest"] == str(studio.media[path].digest)
+        assert rows[path][1]["file"].split("::")[0].endswith(sample_key(path) + ".mp4")
+    assert rows["shots/a.mp4"][1]["seed"] == str(HUGE_SEED)
+    assert rows["shots/a.mp4"][1]["characters"] == ["val"]
+    assert rows["shots/b.mp4"][1]["prompt"] == "2024-01-01"
+    assert rows["shots/c.mp4"][1]["prompt"] == "null"
+    assert rows["shots/e.mp4"][1]["prompt"] is None and rows["shots/e.mp4"][1]["failure_tags"] == ["melted"]
+    assert rows["shots/f.mp4"][1]["prompt"] == "1234567890123456"
+    assert rows["shots/f.mp4"][1]["steps"] == 30 and rows["shots/a.mp4"][1]["steps"] is None
+    assert rows["shots/g.mp4"][1]["loras"] == [{"name": "a", "weight": 0.5}, {"name": "b", "weight": 1.0}]
+
+
+CALLS = {
+    "by path": "load_dataset(args[0])",
+    "folder builder": "load_dataset('videofolder', data_dir=args[0])",
+    "streaming": "load_dataset(args[0], streaming=True)",
+    "folder builder, streaming": "load_dataset('videofolder', data_dir=args[0], streaming=True)",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("layout", ["dir", "zip", "zip-splits"])
+def test_datasets(difficult: Studio, tmp_path: Path, places, load, layout, call):
+    """Null-only columns, empty lists, huge seeds, prompts that look like dates, a character called val."""
+    out = tmp_path / ("set.zip" if layout == "zip" else "set")
+    difficult.export(out, layout=layout, explicit=places)
+    if layout == "zip":
+        with zipfile.ZipFile(out) as archive:
+            archive.extractall(tmp_path / "set")
+        out = tmp_path / "set"
+    found = load(HF + f"print(json.dumps(shown({CALLS[call]})))", out)
+    check_rows(found, difficult, places)
+
+
+def test_datasets_sees_an_update_despite_its_cache(difficult: Studio, tmp_path: Path, load):
+    out = tmp_path / "set"
+    difficult.export(out)
+    count = HF + "print(json.dumps(sum(len(rows) for rows in load_dataset(args[0]).values())))"
+    assert load(count, out) == 7
+    difficult.add("shots/h.mp4", prompt="new")
+    difficult.export(out, update=True)
+    assert load(count, out) == 8
+
+
+def test_datasets_loads_pictures(studio: Studio, tmp_path: Path, load):
+    for index in range(10):
+        studio.add(f"plates/{index}.png", prompt=f"plate {index}", seed=index)
+    studio.export(tmp_path / "set", Limits(kind="image"))
+    script = HF + "d = load_dataset(args[0])['train']; print(json.dumps([len(d), d[0]['image'].size, d[0]['text']]))"
+    count, size, text = load(script, tmp_path / "set")
+    assert (count, size) == (8, [16, 12]) and text.startswith("plate")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_datasets_loads_webdataset(difficult: Studio, tmp_path: Path, places, load, streaming):
+    out = tmp_path / "set"
+    difficult.export(out, layout="webdataset", explicit=places)
+    script = HF + f"d = load_dataset(args[0], streaming={streaming})\n" + (
+        "print(json.dumps({s: [r['json'] | {'file': r['__key__'] + '.mp4'} for r in "
+        "rows.cast_column('mp4', Video(decode=False))] for s, rows in d.items()}))"
+    )  # fmt: skip
+    check_rows(load(script, out), difficult, places)
+
+
+@pytest.mark.skipif(find_spec("webdataset") is None, reason="'webdataset' is not installed")
+def test_webdataset_itself(difficult: Studio, tmp_path: Path, places, load):
+    difficult.export(tmp_path / "set", layout="webdataset", explicit=places)
+    script = """
+import hashlib, webdataset as wds
+out = {}
+for split in ("train", "validation", "test"):
+    for sample in wds.WebDataset(f"{args[0]}/{split}-000000.tar", shardshuffle=False).decode():
+        out[sample["__key__"]] = [split, hashlib.sha256(sample["mp4"]).hexdigest(), sample["json"]["seed"]]
+print(json.dumps(out))
+"""
+    import hashlib
+
+    found = load(script, tmp_path / "set")
+    for path, split in places.items():
+        told = found[sample_key(path)]
+        assert told[:2] == [split, hashlib.sha256(Path(difficult.media[path].file).read_bytes()).hexdigest()]
+    assert found[sample_key("shots/a.mp4")][2] == str(HUGE_SEED)
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="'torch' is not installed")
+@pytest.mark.parametrize("layout", ["dir", "webdataset"])
+def test_a_torch_data_loader(difficult: Studio, tmp_path: Path, places, load, layout):
+    difficult.export(tmp_path / "set", layout=layout, explicit=places)
+    read = {
+        "dir": "load_dataset(args[0])['train'].remove_columns('video').select_columns(['key', 'text', 'width'])",
+        "webdataset": "wds.WebDataset(args[0] + '/train-000000.tar', shardshuffle=False).to_tuple('__key__', 'txt')",
+    }[layout]
+    script = (
+        HF
+        + f"""
+import webdataset as wds
+from torch.utils.data import DataLoader
+keys = []
+for batch in DataLoader({read}, batch_size=2, num_workers=0):
+    keys += batch["key"] if isinstance(batch, dict) else batch[0]
+print(json.dumps(sorted(keys)))
+"""
+    )
+    assert load(script, tmp_path / "set") == sorted(
+        sample_key(path) for path, split in places.items() if split == "train"
+    )
+
+
+@pytest.mark.skipif(find_spec("mlcroissant") is None, reason="'mlcroissant' is not installed")
+@pytest.mark.parametrize("layout", ["dir", "zip-splits", "webdataset"])
+def test_croissant(difficult: Studio, tmp_path: Path, places, load, layout):
+    difficult.export(tmp_path / "set", layout=layout, explicit=places)
+    script = """
+import logging
+logging.disable(logging.CRITICAL)
+import mlcroissant as mlc
+found = mlc.Dataset(args[0] + "/croissant.json")
+text = lambda value: value.decode() if isinstance(value, bytes) else value
+names = ("source", "split", "seed")
+rows = [{name: text(row[f"samples/{name}"]) for name in names} for row in found.records("samples")]
+print(json.dumps([rows, list(found.metadata.ctx.issues.errors), len(list(found.records("splits")))]))
+"""
+    rows, errors, splits = load(script, tmp_path / "set")
+    assert errors == [] and splits == 3
+    assert {row["source"]: row["split"] for row in rows} == places
+    assert next(row["seed"] for row in rows if row["source"] == "shots/a.mp4") == str(HUGE_SEED)
+
+
+@pytest.mark.skipif(find_spec("pandas") is None, reason="'pandas' is not installed")
+def test_pandas_and_pyarrow(difficult: Studio, tmp_path: Path, places, load):
+    difficult.export(tmp_path / "set", explicit=places)
+    script = """
+import pandas, pyarrow.parquet as pq
+frame = pandas.read_parquet(args[0] + "/samples.parquet")
+table = pq.read_table(args[0] + "/train/metadata.parquet")
+lines = pandas.read_json(args[0] + "/samples.jsonl", lines=True, dtype=False, convert_dates=False)
+seed = frame[frame.source == "shots/a.mp4"].seed.item()
+print(json.dumps([len(frame), seed, table.num_rows, table.schema.names, len(lines)]))
+"""
+    rows, seed, train, names, lines = load(script, tmp_path / "set")
+    assert (rows, seed, train, lines) == (7, str(HUGE_SEED), 3, 7)
+    assert names == ["file_name", *(column.name for column in COLUMNS)]
+
+
+def listing(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.iterdir()):
+        assert path.is_file()
+        yield path.suffix
+
+
+def test_trainers_find_only_media_and_captions(difficult: Studio, tmp_path: Path, places):
+    """As musubi-tuner and diffusion-pipe look: a flat folder, each medium with a caption of one line."""
+    import tomllib
+
+    difficult.export(tmp_path / "set", explicit=places)
+    with open(tmp_path / "set" / "trainers" / "musubi.toml", "rb") as file:
+        folder = Path(tomllib.load(file)["datasets"][0]["video_directory"])
+    assert folder == tmp_path / "set" / "train" / "videos"
+    suffixes = list(listing(folder))
+    assert suffixes.count(".mp4") == suffixes.count(".txt") == suffixes.count(".json") == 3 == len(suffixes) / 3
+    names = (tmp_path / "set" / "trainers" / "videos.txt").read_text().splitlines()
+    captions = (tmp_path / "set" / "trainers" / "prompts.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    assert len(names) == len(captions) == 3
+    assert all((tmp_path / "set" / name).is_file() for name in names)
