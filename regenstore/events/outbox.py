@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -229,10 +228,15 @@ def _manifest(place: str, member: str) -> Manifest | None:
         if os.path.isdir(place):
             path = os.path.join(place, member)
             return Manifest(path, *hash_file(path))
-        with zipfile.ZipFile(place) as archive:
-            data = archive.read(member)
+        from zipfile import BadZipFile, ZipFile  # every command imports this module, and hardly one a ZIP file
+
+        try:
+            with ZipFile(place) as archive:
+                data = archive.read(member)
+        except (KeyError, BadZipFile):
+            return None
         return Manifest(place, hash_bytes(data), len(data), member)
-    except (OSError, KeyError, zipfile.BadZipFile):
+    except OSError:
         return None
 
 
