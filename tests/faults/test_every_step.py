@@ -21,7 +21,8 @@ from tests.faults.studio import Studio
 ROOT = Path(__file__).parents[2]
 CHANGE = re.compile(r"^change (\d+): (.*)$", re.MULTILINE)
 DECISIVE = ("os.rename", "os.link", "sqlite COMMIT")
-"""Changes by which something comes into being: a kill before each of them is always tried."""
+"""Changes by which something comes into being: kills before them tell most."""
+MANY = 10
 ERRORS = ("EIO", "ENOSPC")
 
 
@@ -62,11 +63,14 @@ class Rig:
 
 
 def chosen(steps: dict[int, str], seed: int, few: int, *, decisive: bool) -> Iterator[tuple[int, str]]:
-    """Every step, or those that decide and a few others."""
+    """Every step, or a sample: of those that decide, and a few others."""
+    chance = random.Random(seed)
     certain = [n for n, what in steps.items() if decisive and what.startswith(DECISIVE)]
     others = sorted(steps.keys() - set(certain))
-    sample = others if THOROUGH else random.Random(seed).sample(others, min(few, len(others)))
-    for number in sorted([*certain, *sample]):
+    if not THOROUGH:
+        certain = chance.sample(certain, min(MANY, len(certain)))
+        others = chance.sample(others, min(few, len(others)))
+    for number in sorted([*certain, *others]):
         yield number, steps[number]
 
 

@@ -1,7 +1,7 @@
 """A store on a file system that fails: with an error at one change, full from there on, or with wrong bits.
 
-Tried for one change of every sort that an operation makes (which one is chance; the seed is printed), for all
-with REGENSTORE_FAULTS=all. Unlike the faults of test_every_step, these reach the database's files and those
+Tried for changes of some sorts that an operation makes (which ones is chance; the seed is printed), for all with
+REGENSTORE_FAULTS=all. Unlike the faults of test_every_step, these reach the database's files and those
 that generators write.
 """
 
@@ -31,7 +31,8 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root"),
 ]
 CHANGE = re.compile(r"^change (\d+): (\S+) (.*)$", re.MULTILINE)
-NAMES = ["add", "new", "get", "verify", "fsck", "rebuild"]
+NAMES = ["add", "new", "get", "verify", "fsck", "rebuild", "gc"]
+MANY = 6
 
 
 class Rig:
@@ -75,7 +76,8 @@ def chosen(log: str, seed: int, events: set[str] | None) -> list[int]:
     for number, sort in changes:
         sorts.setdefault(sort, []).append(number)
     chance = random.Random(seed)
-    return sorted(chance.choice(numbers) for numbers in sorts.values())
+    some = [chance.choice(numbers) for numbers in sorts.values()]
+    return sorted(chance.sample(some, min(MANY, len(some))))
 
 
 def fail_everywhere(rig: Rig, seed: int, **faults: object) -> None:
