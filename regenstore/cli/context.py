@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from regenstore.cli.background import end
 from regenstore.config import GitEnvironment
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError
 from regenstore.events.outbox import Outbox
@@ -31,7 +32,7 @@ def open_repository() -> Repository:
     recover(repository.location, repository.settings.oid_size)
     running = click.get_current_context(silent=True)
     if running is not None:
-        running.call_on_close(repository.close)
+        running.call_on_close(lambda: end(repository))
         if running.info_name not in ("hook", "events"):  # Git waits for its hooks; the other one delivers by itself
             running.call_on_close(lambda: _deliver_events(repository))
     return repository

@@ -119,6 +119,7 @@ class _Filters:
 
     def finish(self) -> None:
         """What is done when git has closed the pipe."""
+        from regenstore.cli.background import end
         from regenstore.errors import RegenstoreError
         from regenstore.worktree.place import recover
 
@@ -131,7 +132,7 @@ class _Filters:
             self.smudge.finish()
         finally:
             self.report.summary()
-            self.repository.close()
+            end(self.repository)
 
 
 def _process() -> int:

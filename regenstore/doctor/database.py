@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from regenstore.doctor import git_recipes, salvage
 from regenstore.doctor.salvage import Salvaged
 from regenstore.errors import Conflict, FormatError
-from regenstore.objects import database_file, durable
+from regenstore.objects import database_file, durable, evicted, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.database_file import FILE
+from regenstore.objects.evicted import Evicted
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Content, Result
@@ -107,6 +108,8 @@ class RebuildPlan:
     known: list[Known] = field(default_factory=list)
     salvaged: Salvaged = field(default_factory=Salvaged)
     """What databases that were set aside, and a damaged one that is about to be, still tell."""
+    evicted: list[Evicted] = field(default_factory=list)
+    """What gc took, with the recipe that brings it back and its proof, as manifests tell it."""
 
     @property
     def results(self) -> list[Known]:
@@ -119,6 +122,7 @@ class RebuildPlan:
             "recipe_blobs": len(self.known),
             "results": len(self.results),
             "takes_without_bytes": len(takes) - len(self.results),
+            "evicted": len(self.evicted),
             "salvaged_results": len(self.salvaged.results),
             "salvaged_proofs": len(self.salvaged.proofs),
             "not_whole": self.salvaged.unread,
@@ -132,6 +136,11 @@ class RebuildPlan:
             f"database: {self.examined.state}; {old[self.examined.state]}",
             f"{told['recipe_blobs']} recipe blobs in Git, {told['results']} results to record, "
             f"{told['takes_without_bytes']} takes whose bytes the store does not have",
+            *(
+                [f"{len(self.evicted)} contents that gc took, whose recipes and proofs are known"]
+                if self.evicted
+                else []
+            ),
             *self.salvaged.lines(),
         ]
 
@@ -142,6 +151,7 @@ def plan_rebuild(store: ContentStore, roots: Roots, examined: Examined | None = 
     plan = RebuildPlan(examined or examine(store))
     damaged = [FILE] if plan.examined.state == DAMAGED else []
     plan.salvaged = salvage.read(store, [*damaged, *salvage.asides(store.root)])
+    plan.evicted = list(evicted.everything(store.root))
     for oid, recipe in git_recipes.reachable(roots):
         take = recipe.output.take
         path = None if take is None else store.stored(take.digest, take.size)
@@ -167,9 +177,24 @@ def rebuild(store: ContentStore, plan: RebuildPlan) -> str | None:
             if not cache.made(key, content.digest, known.recipe.output.name):
                 outputs = {known.recipe.output.name: content}
                 cache.record(known.recipe, Result(key, outputs, float(seconds or 0.0), known.created))
+        for one in plan.evicted:
+            _recall(cache, one)
     finally:
         cache.close()
     return aside
+
+
+def _recall(cache: ResultCache, one: Evicted) -> None:
+    """Record how a content that gc took was made, and the proof that it comes back."""
+    recipe = toml.decode_or_none(one.recipe)
+    if recipe is None or recipe.key is None or recipe.key != one.key:
+        return
+    if not cache.made(recipe.key, one.digest, one.output):
+        content = Content(one.digest, one.size, one.media_type)
+        created = 0.0 if one.proof is None else one.proof.created
+        cache.record(recipe, Result(recipe.key, {one.output: content}, one.seconds or 0.0, created))
+    if one.proof is not None and one.proof not in cache.proofs(recipe.key, one.digest):
+        cache.add_proof(one.proof)
 
 
 def set_aside(store: ContentStore, state: str) -> str | None:

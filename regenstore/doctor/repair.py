@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from regenstore.doctor import database, leftovers, quarantine
-from regenstore.doctor.needs import BLOCKED, COPY, LOST, RENAME, Missing
+from regenstore.doctor.needs import BLOCKED, COPY, GENERATE, LOST, RENAME, Missing
 from regenstore.doctor.store_check import CheckPlan, Parts
 from regenstore.doctor.store_scan import Bad
 from regenstore.errors import NotFound, RegenstoreError
@@ -43,15 +43,23 @@ def execute(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]
         store.prepare()
     for missing in (m for m in plan.missing if m.how == RENAME):
         yield _attempt("renamed", missing.label, lambda m=missing: _rename(store, m))  # type: ignore[misc]
+    stuck = False
     for bad in plan.confined:
-        yield _attempt("quarantined", bad.path, lambda b=bad: _confine(parts, b))  # type: ignore[misc]
+        done = _attempt("quarantined", bad.path, lambda b=bad: _confine(parts, b))  # type: ignore[misc]
+        stuck = stuck or (not done.ok and bad.named is not None)
+        yield done
     if plan.marker is not None:
         yield _attempt("marked", store_format.FILE, lambda: _mark(store))
-    for missing in (m for m in plan.missing if m.how == COPY):
+    for missing in (m for m in plan.missing if m.how == COPY and not stuck):
         yield _attempt("restored", missing.label, lambda m=missing: _restore(store, m))  # type: ignore[misc]
     if plan.rebuild is not None:
         yield _attempt("database", "made again from Git's recipes", lambda: _rebuild(parts, plan.examined))
-    yield from _generate(parts, plan, progress)
+    if stuck:
+        # Good bytes under their names would end what could not be moved away: bad bytes are never deleted.
+        for missing in (m for m in plan.missing if m.how in (COPY, GENERATE)):
+            yield Done(BLOCKED, missing.label, False, _last(missing, "bad bytes could not be moved away first"))
+    else:
+        yield from _generate(parts, plan, progress)
     for missing in plan.hopeless:
         if store.stored(missing.digest, missing.size) is None:
             yield Done(missing.how, missing.label, False, _last(missing, missing.reason))

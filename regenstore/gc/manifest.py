@@ -33,7 +33,7 @@ def describe(item: Item, text: bytes | None) -> Evicted:
         first.media_type if first is not None else "",
         entry.finding.rule,
         entry.standing.name.lower(),
-        entry.closure,
+        entry.own,
         entry.recipe_key,
         first.output if first is not None else "main",
         text,

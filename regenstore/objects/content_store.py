@@ -42,6 +42,8 @@ class ContentStore:
         self.root = root
         self._prepared = prepared
         self.holds = Holds(root)
+        self.added = 0
+        """Bytes that were put through this object."""
         self._folders: set[str] = set()
         self._unsettled: list[str] = []
 
@@ -171,6 +173,7 @@ class ContentStore:
         self.holds.hold([digest])
         with durable.storage_errors(target):
             os.chmod(path, 0o444)
+            self.added += os.path.getsize(path)
             folder = os.path.dirname(target)
             if not wait:
                 durable.begin_writing(path)

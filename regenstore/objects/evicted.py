@@ -33,7 +33,7 @@ class Evicted:
     rule: str
     standing: str
     seconds: float | None
-    """What it costs to bring it back, as estimated when it was taken."""
+    """What it costs to run its recipe, as known when it was taken."""
     key: RecipeKey | None = None
     output: str = "main"
     recipe: bytes | None = None
@@ -87,6 +87,16 @@ def read(root: str, run: str) -> Iterator[Evicted]:
             continue
 
 
+def everything(root: str) -> Iterator[Evicted]:
+    """All that manifests tell how to bring back, each content and recipe once, as it was told last."""
+    seen = set()
+    for run in reversed(runs(root)):
+        for record in read(root, run):
+            if record.known is not None and (record.digest, record.key) not in seen:
+                seen.add((record.digest, record.key))
+                yield record
+
+
 class Manifests:
     """Finds the recipes of evicted contents. All manifests are read once, at the first question."""
 
@@ -98,10 +108,9 @@ class Manifests:
         """The recipes that bring a content back, the latest first."""
         if self._known is None:
             self._known = {}
-            for run in reversed(runs(self._root)):
-                for record in read(self._root, run):
-                    if record.known is not None:
-                        self._known.setdefault(record.digest, []).append(record.known)
+            for record in everything(self._root):
+                assert record.known is not None
+                self._known.setdefault(record.digest, []).append(record.known)
         return self._known.get(digest, [])
 
 

@@ -6,12 +6,14 @@ import json
 import os
 import pty
 import subprocess
+import time
 
 import pytest
 
 from tests.conftest import Checkout
 
 SEA = "plates/sea.png"
+MORE = ("-g", "procedural.image", "-p", "prompt=fog", "-p", "width=64", "-p", "height=48")
 
 
 @pytest.fixture
@@ -172,3 +174,112 @@ def test_a_gc_at_work_keeps_another_one_out(proven):
             assert done.returncode in (3, 4)
         assert proven.run("regenstore", "gc", "--yes", check=False).returncode == 4
         proven.regenstore("gc", "--dry-run")
+
+
+def settled(film: Checkout, limit: int) -> int:
+    """The bytes of all contents, once they are at most the limit, or after a while."""
+    deadline = time.monotonic() + 60
+    while True:
+        found = [path for tree in ("cache", "vault", "trash") for path in (film.store / tree).rglob("*")]
+        total = sum(path.stat().st_size for path in found if path.is_file())
+        if total <= limit or time.monotonic() > deadline:
+            return total
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("way", ["verb", "filter"])
+def test_a_store_keeps_to_its_size_by_itself(proven, way):
+    total = du(proven)["contents"]["bytes"]
+    proven.git("config", "regenstore.maxSize", str(total + 100))
+    if way == "verb":
+        proven.regenstore("new", "plates/more.png", *MORE)
+    else:
+        proven.write("refs/other.png", proven.read("refs/photo.png")[::-1])
+        proven.git("add", "refs/other.png")
+    assert settled(proven, int((total + 100) * 0.9)) <= (total + 100) * 0.9
+    left = plan(proven)
+    assert left["kept"]["imported"]["contents"] == (1 if way == "verb" else 2)
+    deadline = time.monotonic() + 30
+    while (proven.store / "leases" / "gc").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    proven.regenstore("gc", "--auto")
+    assert proven.git("diff", "--stat") == ""
+
+
+def test_without_a_limit_nothing_happens_by_itself(proven):
+    proven.regenstore("new", "plates/more.png", *MORE)
+    time.sleep(0.5)
+    assert not (proven.store / "evicted").exists()
+    assert proven.run("regenstore", "gc", "--auto", check=False).returncode == 2
+
+
+def test_what_cannot_be_freed_is_not_tried_again_and_again(film, tmp_path):
+    def asks_git() -> bool:
+        trace = tmp_path / "trace"
+        trace.write_bytes(b"")
+        done = film.run("regenstore", "gc", "--auto", GIT_TRACE=str(trace))
+        assert done.stdout == done.stderr == b""
+        return b"for-each-ref" in trace.read_bytes()
+
+    film.git("config", "regenstore.maxSize", "100")
+    assert asks_git()
+    assert not asks_git()
+    film.write("refs/large.png", b"\x89PNG" + bytes(range(256)) * 100)
+    film.git("-c", "regenstore.maxSize=", "add", "refs/large.png")
+    assert asks_git()
+    film.git("config", "regenstore.maxSize", "90")
+    assert asks_git()
+
+
+def test_a_repository_that_is_gone_can_be_forgotten(film, tmp_path):
+    shared = tmp_path / "shared"
+    other = Checkout(tmp_path / "other", film.environment)
+    other.path.mkdir()
+    other.git("init", "-q")
+    for each in (film, other):
+        each.git("config", "regenstore.store", str(shared))
+        each.regenstore("init")
+    other.regenstore("track", "*.png")
+    other.regenstore("new", "a.png", *MORE)
+    other.commit()
+    other.regenstore("verify", "--all")
+    film.regenstore("get")
+    film.regenstore("verify", "--all")
+    assert plan(film, "--free", "1g")["kept"].keys() <= {"imported"}
+    assert len(plan(film, "--free", "1g")["evict"]) == 2
+    other.path.rename(tmp_path / "unmounted")
+    found = plan(film, "--free", "1g")
+    assert found["complete"] and len(found["evict"]) == 2
+    for left in shared.glob("repositories/*.held"):
+        left.unlink()
+    found = plan(film, "--free", "1g")
+    assert not found["complete"] and found["evict"] == [] and str(other.path) in found["problems"][0]
+    assert film.run("regenstore", "gc", "--forget-repository", "/nowhere", check=False).returncode == 3
+    assert "forgotten" in film.regenstore("gc", "--forget-repository", str(other.path))
+    found = plan(film, "--free", "1g")
+    assert found["complete"] and {row["standing"] for row in found["evict"]} == {"dead", "working"}
+
+
+def test_what_gc_took_comes_back_without_database_and_branch(proven):
+    """Eviction survives both: the manifest has the recipe, and the proof."""
+    proven.git("checkout", "-q", "-b", "side")
+    proven.regenstore("set", SEA, "seed=11")
+    proven.regenstore("new", "plates/fog.png", "-g", "derive.image", "-i", f"source={SEA}", "-p", "width=32")
+    proven.commit("a source and what is made from it")
+    proven.regenstore("verify", "--all")
+    fog, recipe = proven.read("plates/fog.png"), proven.blob("plates/fog.png")
+    proven.git("checkout", "-q", "main")
+    proven.run("regenstore", "gc", "--yes", "--free", "1g", check=False)
+    proven.git("branch", "-q", "-D", "side")
+    proven.git("reflog", "expire", "--expire=now", "--all")
+    proven.git("gc", "-q", "--prune=now")
+    for path in proven.store.glob("results.sqlite*"):
+        path.unlink()
+    proven.write("plates/fog.png", recipe)  # somebody mails the recipe; its source is known by digest alone
+    proven.regenstore("get", "plates/fog.png")
+    assert proven.read("plates/fog.png") == fog
+    told = json.loads(proven.regenstore("doctor", "--rebuild", "--json"))
+    assert told["evicted"] == 4
+    (proven.path / "plates/fog.png").unlink()
+    assert json.loads(proven.regenstore("takes", SEA, "--json"))["takes"][0]["recorded"]
+    assert json.loads(proven.regenstore("why", SEA, "--json"))["proof"]["holds"]

@@ -251,6 +251,21 @@ def test_good_bytes_that_come_at_the_same_moment_stay(gallery: Gallery) -> None:
     assert good not in gallery.quarantine()
 
 
+def test_bad_bytes_that_cannot_be_moved_away_are_not_overwritten(gallery: Gallery) -> None:
+    path, photo = gallery.stored("made/06.png"), gallery.stored("photo.png")
+    flip(path, 3)
+    flip(photo, 3)
+    bad = path.read_bytes(), photo.read_bytes()
+    (gallery.store / "quarantine").write_text("in the way")
+    code, told = gallery.fsck()
+    assert code == 1 and not any(done["ok"] for done in told["done"])
+    assert (path.read_bytes(), photo.read_bytes()) == bad
+    (gallery.store / "quarantine").unlink()
+    assert gallery.fsck()[0] == 0
+    assert sorted(gallery.quarantine()) == sorted(bad)
+    assert photo.read_bytes() == PHOTO
+
+
 def test_running_beside_a_busy_store(gallery: Gallery) -> None:
     """Contents that are replaced and removed while they are read are no damage."""
     store = ContentStore(str(gallery.store))

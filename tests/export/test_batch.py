@@ -246,6 +246,12 @@ def test_two_templates_with_one_name_and_other_contents_are_refused(medium, know
         file.write('[[field]]\ntarget = "dc:title"\nvalue = "other"\n')
     with pytest.raises(InvalidInput, match="with other contents"):
         render(Order((XMP, library.load("mine")), film), [medium("a.mp4")], known, quiet)
-    # The same contents are one file.
-    same = replace(XMP, name="again")
-    assert len(render(Order((XMP, same), film), [medium("b.mp4")], known, quiet).files) == 1
+
+
+def test_the_same_contents_of_two_templates_are_one_file(medium, known, film, tmp_path):
+    same, mhl = replace(XMP, name="again"), Library(None).load("ascmhl")
+    order = Order((XMP, same, mhl), film, to=str(tmp_path / "out"))
+    batch = render(order, [medium("b.mp4")], known, quiet)
+    assert [os.path.basename(file.target) for file in batch.files[:1]] == ["b.xmp"]
+    assert not [file.target for file in batch.files[1:] if not file.target.startswith(f"{order.to}/ascmhl/")]
+    deliver(batch, base=order.to, protected=nothing)  # the manifest's own checker has nothing to object to

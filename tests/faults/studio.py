@@ -1,6 +1,7 @@
 """The film project with generators of every temper, and the questions that every fault test asks.
 
-``words`` gives the same bytes always, ``fold`` too, from an input; ``dice`` never gives the same bytes twice.
+``words`` gives the same bytes always, ``fold`` too, from an input; ``dice`` never gives the same bytes twice;
+``fade`` gives nearly the same, by the mood that it finds in a file.
 """
 
 from __future__ import annotations
@@ -38,10 +39,18 @@ command = ["tools/fold.sh", "{output}", "{input.source}"]
 media_type = "application/octet-stream"
 seconds = 0.1
 [generators.fold.inputs.source]
+[generators.fade]
+version = "1"
+command = ["tools/fade.sh", "{output}", "{word}"]
+media_type = "application/octet-stream"
+seconds = 0.1
+[generators.fade.params.word]
+type = "string"
 """
 )
 PROGRAMS = {
     "tools/dice.sh": '#!/bin/sh\n{ echo "$2"; head -c 600 /dev/urandom; } > "$1"\n',
+    "tools/fade.sh": '#!/bin/sh\n{ cat "${0%/*}/mood"; yes "$2" | head -c 40000; } > "$1"\n',
     "tools/fold.sh": '#!/bin/sh\n{ echo folded; cat "$2"; } > "$1"\n',
 }
 EXIT_CODES = {0, 1, *(category.exit_code for category in RegenstoreError.__subclasses__())} - {70}
@@ -65,6 +74,10 @@ class Studio(Film):
         return {**MAIN, FOLD: folded(MAIN[project.A]), DICE: fallen}
 
     # -------------------------------------------------------------------------------- the store
+
+    @property
+    def store(self) -> Path:
+        return self.path / super().store  # a setting is relative to the worktree
 
     def kept(self) -> dict[str, int]:
         """Every content of the trees and of the trash, hashed: digest -> size."""

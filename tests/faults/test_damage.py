@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import sqlite3
@@ -20,6 +21,8 @@ from tests.faults.test_every_step import CHANGE, ROOT
 from tests.git.film import MAIN, A, B, C, words
 
 QUESTIONS = [
+    ("regenstore", "gc", "--dry-run"),
+    ("regenstore", "du"),
     ("regenstore", "status"),
     ("regenstore", "why", A),
     ("regenstore", "takes", DICE),
@@ -30,11 +33,26 @@ QUESTIONS = [
     ("git", "add", "-A"),
 ]
 CONTENTS = {"vault", "cache", "trash"}
+FADED = "shots/faded.bin"
 
 
 def wear(studio: Studio) -> None:
-    """Use a store until it has a file of every kind: proofs, a pending recipe, a killed run, a killed placing."""
-    studio.run("regenstore", "verify", A, FOLD, DICE, check=False)
+    """Use a store until it has a file of every kind: proofs, a correction, something evicted and something in the
+    trash, a pending recipe, a killed placing."""
+    (studio.path / ".git/info/exclude").write_text("tools/mood\n")
+    studio.write("tools/mood", "1\n")
+    studio.regenstore("new", FADED, "-g", "fade", "-p", "word=faded")
+    (studio.path.parent / "faded").write_bytes(studio.read(FADED))
+    studio.commit("faded")
+    studio.write("tools/mood", "2\n")
+    studio.run("regenstore", "verify", A, FOLD, DICE, FADED, check=False)
+    studio.git("checkout", "-q", "clash")
+    studio.run("regenstore", "verify", "--all", check=False)
+    studio.git("checkout", "-q", "main")
+    studio.git("branch", "-q", "-D", "clash")
+    os.rename(studio.store, studio.path.parent / "store")
+    studio.git("config", "regenstore.store", "../store")
+    studio.regenstore("gc", "--yes")
     studio.regenstore("set", B, "word=pending")
     crash = f"env PYTHONPATH='{ROOT}' '{sys.executable}' -m tests.git.crash"
     get = "regenstore get"
@@ -56,12 +74,26 @@ def worn(studio_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Stu
     return studio
 
 
-KINDS = ["vault", "format.json", "results.sqlite", "leases", "regenstore-pending", "regenstore-stage"]
+KINDS = [
+    "cache",
+    "corrections",
+    "evicted",
+    "format.json",
+    "leases",
+    "regenstore-pending",
+    "regenstore-stage",
+    "repositories",
+    "results.sqlite",
+    "trash",
+    "uses",
+    "vault",
+]
 
 
 def allowed(studio: Studio) -> dict[str, set[bytes]]:
     """What each path may hold, besides its recipe."""
     found = {name: {data} for name, data in studio.expected.items()}
+    found[FADED] = {(studio.path.parent / "faded").read_bytes()}
     found[B].add(words("pending"))
     return found
 
@@ -97,10 +129,10 @@ def suffer(worn: Studio, folder: Path, kind: str, damage: str, chance: random.Ra
     assert not lost or lost <= {C, DICE}, "what can be made again, was not"
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_one_damage(worn: Studio, tmp_path: Path, seed: int, kind: str) -> None:
-    chance = random.Random(seed)
-    suffer(worn, tmp_path / "now", kind, chance.choice(sorted(DAMAGES)), chance)
+@pytest.mark.parametrize("one", range(4))
+def test_one_damage(worn: Studio, tmp_path: Path, seed: int, one: int) -> None:
+    chance = random.Random(seed + one)
+    suffer(worn, tmp_path / "now", chance.choice(KINDS), chance.choice(sorted(DAMAGES)), chance)
 
 
 @pytest.mark.heavy
@@ -108,7 +140,7 @@ def test_one_damage(worn: Studio, tmp_path: Path, seed: int, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_damage(worn: Studio, tmp_path: Path, seed: int, kind: str) -> None:
     chance = random.Random(seed)
-    damages = sorted(DAMAGES) if THOROUGH else chance.sample(sorted(DAMAGES), 4)
+    damages = sorted(DAMAGES) if THOROUGH else chance.sample(sorted(DAMAGES), 3)
     for damage in damages:
         suffer(worn, tmp_path / "now", kind, damage, chance)
 

@@ -20,7 +20,6 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from regenstore.cli.main import COMMANDS
 from regenstore.objects import toml
 from tests.faults import studio as project
 from tests.faults.conftest import THOROUGH
@@ -31,12 +30,12 @@ from tests.git.film import A, B, C, D, words
 NAMES = [A, B, C, D, "shots/e.bin"]
 BRANCHES = ["main", "one", "two"]
 WORDS = ["yes", "no", "maybe"]
-COLLECTING = "gc" in COMMANDS
 GC = [
     ("gc", "--dry-run"),
     ("gc", "--free", "1m", "--yes"),
     ("gc", "--max-size", "1k", "--yes"),
     ("gc", "--yes"),
+    ("gc", "--purge", "--yes"),
 ]
 names = st.sampled_from(NAMES)
 
@@ -141,28 +140,25 @@ class Life(RuleBasedStateMachine):
 
     # -------------------------------------------------------------------------------- gc
 
-    if COLLECTING:
+    @rule(how=st.sampled_from(GC))
+    def collect(self, how: tuple[str, ...]) -> None:
+        self._run("regenstore", "verify", "--all")
+        self._run("regenstore", *how)
 
-        @rule(how=st.sampled_from(GC))
-        def collect(self, how: tuple[str, ...]) -> None:
-            self._run("regenstore", "verify", "--all")
-            self._run("regenstore", *how)
+    @rule()
+    def collect_unreachable(self) -> None:
+        self._run("regenstore", "gc", "--unreachable", "--older-than", "0", "--yes")
 
-        @rule()
-        def collect_unreachable(self) -> None:
-            self._run("regenstore", "gc", "--unreachable", "--older-than", "0", "--yes")
-
-        @rule()
-        def undo(self) -> None:
-            self._run("regenstore", "undo")
+    @rule()
+    def undo(self) -> None:
+        self._run("regenstore", "undo")
 
     # -------------------------------------------------------------------------------- misfortune
 
     @rule(
         step=st.integers(1, 45),
         command=st.sampled_from(
-            [("get",), ("verify", "--all"), ("new", "--force", A, "-g", "words", "-p", "word=maybe"), ("fsck",)]
-            + [how for how in GC if COLLECTING]
+            [("get",), ("verify", "--all"), ("new", "--force", A, "-g", "words", "-p", "word=maybe"), ("fsck",), *GC]
         ),
     )
     def die(self, step: int, command: tuple[str, ...]) -> None:

@@ -9,14 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-import pytest
-
-from regenstore.cli.main import COMMANDS
 from tests.faults.operations import take_of
 from tests.faults.studio import DICE, FOLD, Studio, folded
 from tests.git.film import ALPHA, FIRST, MAIN, PLATE, A, B, C, D
 
-pytestmark = pytest.mark.skipif("gc" not in COMMANDS, reason="nothing deletes anything yet")
 UPGRADED = '#!/bin/sh\nyes "$2 2.0" | head -c "$3" > "$1"\n'
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from regenstore.cli.main import COMMANDS
 from regenstore.objects import toml
 from tests.faults.studio import EXIT_CODES, Studio
 from tests.git.film import words
@@ -89,8 +88,7 @@ class Worker(threading.Thread):
             (self.studio.store / tree / digest[:2] / digest[2:]).unlink(missing_ok=True)
 
     def collect(self) -> None:
-        if "gc" in COMMANDS:
-            self.command("regenstore", "gc", "--free", "1m", "--yes")
+        self.command("regenstore", "gc", *self.random.choice([("--free", "1m"), (), ("--purge",)]), "--yes")
 
     def keep(self) -> None:
         for name in self.studio.tracked():

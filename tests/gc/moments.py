@@ -16,21 +16,16 @@ from tests.gc.world import World
 class Moments:
     """Counts moments, and calls ``act`` once, at the chosen one. While it acts, nothing is counted."""
 
-    def __init__(self, world: World, patch: pytest.MonkeyPatch, chosen: int, act: Callable[[], None]) -> None:
+    def __init__(
+        self, world: World, patch: pytest.MonkeyPatch, chosen: int, act: Callable[[], None], *, reads: bool = True
+    ) -> None:
+        """``reads``: also the moments in which something is only looked at."""
         self.count = 0
         self.names: list[str] = []
         self._chosen, self._act, self._acting = chosen, act, False
-        for module, name in (
-            (collect, "is_held"),
-            (collect, "identity"),
-            (trash, "identity"),
-            (trash, "bring_back"),
-            (durable, "rename"),
-            (durable, "unlink"),
-            (durable, "write_file"),
-            (durable, "remove_folder"),
-            (content_store, "identity"),
-        ):
+        looked = ((collect, "is_held"), (collect, "identity"), (trash, "identity"), (content_store, "identity"))
+        changes = ("rename", "link", "unlink", "write_file", "make_folder", "remove_folder")
+        for module, name in (*(looked if reads else ()), *((durable, name) for name in changes)):
             patch.setattr(module, name, self._watched(name, getattr(module, name)))
         world.before_survey = lambda: self.moment("before a survey")
         world.after_survey = lambda: self.moment("after a survey")

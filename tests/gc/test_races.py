@@ -83,9 +83,10 @@ def every_moment(
     tmp_path: Path, kind: str, act: Callable[[Other], None], check: Callable[[World, Other, bool], None]
 ) -> None:
     total, n = 1, 0
+    template = prepared(tmp_path / "template", kind)
     while n < total:
         n += 1
-        world = prepared(tmp_path / f"w{n}", kind)
+        world = template.copy(tmp_path / f"w{n}")
         other = Other(world)
         with pytest.MonkeyPatch.context() as patch:
             moments = Moments(world, patch, n, lambda other=other: act(other))  # type: ignore[misc]

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,6 +86,14 @@ class World:
         self.before_survey: Callable[[], None] = lambda: None
         self.after_survey: Callable[[], None] = lambda: None
         self.surveys = 0
+
+    def copy(self, root: Path) -> World:
+        """The same world once more, on a copy of the store."""
+        self.cache.close()
+        shutil.copytree(self.store.root, root / "store", copy_function=shutil.copy)
+        made = World(root)
+        made.film, made.here, made.now = deepcopy(self.film), self.here, self.now
+        return made
 
     # -------------------------------------------------------------------------------- making things
 

@@ -171,6 +171,7 @@ def render(order: Order, media: Sequence[Medium], known: Known, told: Told) -> B
                 late.append((template, output, writer))
             else:
                 batch.files += _files(order, template, output, writer, clips, batch)
+    _refuse_double(batch)
     for template, output, writer in late:
         if order.to is None:
             raise InvalidInput("bad-export", f"'{output.writer}' is about a folder: give one with --to DIR")
@@ -178,7 +179,7 @@ def render(order: Order, media: Sequence[Medium], known: Known, told: Told) -> B
     if not batch.files:
         reasons = "".join(f"\n  {warning}" for warning in batch.warnings)
         raise InvalidInput("bad-export", f"there is nothing to write{reasons}")
-    _refuse_double(order, batch)
+    _refuse_double(batch)
     return batch
 
 
@@ -279,7 +280,7 @@ def _siblings(folder: str, batch: Batch) -> Iterator[Sibling]:
         yield Sibling(name, file.blocks)
 
 
-def _refuse_double(order: Order, batch: Batch) -> None:
+def _refuse_double(batch: Batch) -> None:
     """Two outputs of one name: the same bytes are one file, others are refused."""
     seen: dict[str, PlannedFile] = {}
     for file in batch.files:

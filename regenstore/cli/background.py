@@ -1,0 +1,38 @@
+"""Starts ``regenstore gc --auto`` beside whatever comes next. The Git filter imports this: nothing heavy here."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from regenstore.repository import Repository
+
+_OF_ONE_COMMAND = ("GIT_INDEX_FILE", "GIT_PREFIX")
+
+
+def end(repository: Repository) -> None:
+    """Close a repository at the end of a command; when the command put anything into the store, and there is a
+    limit, let gc see to it. Never waits for it."""
+    added = repository.store.added if "store" in repository.__dict__ else 0
+    repository.close()
+    if added and repository.settings.max_size is not None:
+        _start()
+
+
+def _start() -> None:
+    for folder in (os.path.dirname(os.path.abspath(sys.argv[0])), os.path.dirname(sys.executable)):
+        program = os.path.join(folder, "regenstore")
+        if os.path.isfile(program):
+            break
+    else:
+        return
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_ONE_COMMAND}
+    try:
+        # Nothing of ours is inherited: git waits until the ends of its pipes are closed.
+        actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)]
+        actions += [(os.POSIX_SPAWN_DUP2, 0, fd) for fd in (1, 2)]
+        os.posix_spawn(program, [program, "gc", "--auto"], environment, file_actions=actions, setsid=True)
+    except (OSError, AttributeError, NotImplementedError):
+        return  # the next command tries again

@@ -1,0 +1,78 @@
+"""gc, undo and purge, really killed before every change they make to a file."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Checkout
+
+ROOT = Path(__file__).parent.parent.parent
+CHANGE = re.compile(r"^change (\d+): (\S+) (.*)$", re.MULTILINE)
+
+
+def watched(count: int, *command: str) -> list[str]:
+    return [sys.executable, "-m", "tests.git.crash", str(count), "regenstore", *command]
+
+
+def run(film: Checkout, count: int, *command: str) -> subprocess.CompletedProcess[bytes]:
+    return film.run(*watched(count, *command), check=False, PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1")
+
+
+def killed_at(film: Checkout, tmp_path: Path, *command: str, prepare: Callable[[Checkout], None]) -> None:
+    """Kill a command before each change it makes to a file; whatever is missing then can be had."""
+    prepare(film)
+    saved = tmp_path / "saved"
+    shutil.copytree(film.path, saved, symlinks=True)
+    listing = run(film, 0, *command).stderr.decode()
+    total = len(CHANGE.findall(listing))
+    assert total > 10, listing
+    for count in range(1, total + 1):
+        shutil.rmtree(film.path)
+        shutil.copytree(saved, film.path, symlinks=True)
+        done = run(film, count, *command)
+        assert done.returncode == -9, (count, done.stderr)
+        film.git("checkout", "-q", "-f", "HEAD~1")
+        assert not film.is_recipe("plates/sea.png")
+        film.git("checkout", "-q", "-f", "main")
+        film.regenstore("drop")
+        film.regenstore("get")
+        assert not film.is_recipe("plates/sea.png") and film.status() == ""
+        film.regenstore("fsck", "--no-repair")
+        film.run("regenstore", *command, check=False)
+        film.regenstore("gc", "--yes", "--purge")
+        assert not list((film.store / "trash").glob("*"))
+
+
+def old_plate(film: Checkout) -> None:
+    film.regenstore("verify", "--all")
+    film.regenstore("set", "plates/sea.png", "seed=7")
+    film.commit("another sea")
+    film.regenstore("verify", "--all")
+
+
+def in_trash(film: Checkout) -> None:
+    old_plate(film)
+    film.regenstore("gc", "--yes")
+
+
+COMMANDS = {
+    "gc": (("gc", "--yes"), old_plate),
+    "gc-free": (("gc", "--yes", "--free", "1g"), old_plate),
+    "purge": (("gc", "--yes", "--purge"), in_trash),
+    "undo": (("undo",), in_trash),
+}
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_kill_before_every_change(film, tmp_path, name):
+    command, prepare = COMMANDS[name]
+    killed_at(film, tmp_path, *command, prepare=prepare)
