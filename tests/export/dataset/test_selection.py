@@ -33,7 +33,7 @@ def row(**known: Any) -> dict[str, Any]:
         (Limits(min_duration=1, max_duration=2), {"duration": 2.0}, {"duration": 2.1}),
         (Limits(min_size=(640, 360)), {"width": 640, "height": 360}, {"width": 640, "height": 359}),
         (Limits(proven=True), {"proof": "exact"}, {"proof": "unproven"}),
-        (Limits(select=("rating > 2.0 && 'ann' in characters",)), {"rating": 3.0, "characters": ["ann"]}, {"rating": 4.0}),
+        (Limits(select=("rating > 2.0 && 'ann' in tags",)), {"rating": 3.0, "tags": ["ann"]}, {"rating": 4.0}),
         (Limits(select=("params.cfg > 5",)), {"params": '{"cfg": 7}'}, {"params": "{}"}),
         (Limits(select=("about.note.contains('x')",)), {"about": '{"note": "axb"}'}, {"about": "{}"}),
         (Limits(select=("tags.exists(t, t.startsWith('n'))",)), {"tags": ["night"]}, {"tags": []}),
