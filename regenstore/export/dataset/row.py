@@ -196,9 +196,9 @@ def caption(known: Mapping[str, Value], medium: Medium) -> str:
     stop at an empty file."""
     for name in ("about.caption", "gen.prompt", "about.note", "about.scene"):
         value = known.get(name)
-        text = " ".join(whole_text(value).split()) if isinstance(value, str) else ""
-        # What split() leaves of a text without words (control characters) is no caption.
-        text = "".join(c if c.isprintable() else " " for c in text).strip()
+        shown = value if isinstance(value, str) else ""
+        # Joiners make one picture of several; every other character that is not printed is no caption.
+        text = " ".join("".join(c if c.isprintable() or c in "\u200c\u200d" else " " for c in shown).split())
         if text:
-            return " ".join(text.split())
+            return text
     return " ".join(os.path.splitext(medium.name)[0].replace("_", " ").split()) or "untitled"

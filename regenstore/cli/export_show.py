@@ -1,0 +1,111 @@
+"""``regenstore export show``"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
+from regenstore.errors import NotFound
+from regenstore.export.dataset import read_back
+from regenstore.export.dataset.contact_sheet import page
+from regenstore.export.dataset.layouts import finish_interrupted
+from regenstore.export.dataset.read_back import Drift, Shown
+from regenstore.export.dataset.splits import SPLITS
+from regenstore.export.media_set import Tree
+from regenstore.objects.durable import storage_errors
+from regenstore.objects.hashing import hash_file
+
+
+@click.command()
+@click.argument("out", type=click.Path())
+@click.option("--html", "sheet", type=click.Path(dir_okay=False), help="Write a contact sheet to look at.")
+@click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Samples per split on the sheet.")
+@click.option("--check", is_flag=True, help="Compare every file with the digest that the manifest has.")
+@json_option
+def command(out: str, sheet: str | None, limit: int, check: bool, as_json: bool) -> None:
+    """Look at the dataset OUT: samples per split, scores, labels; inside a repository also what is new, changed
+    or gone there since. An update that was interrupted is finished or taken back first.
+
+    \b
+    Examples:
+      regenstore export show ../clips
+      regenstore export show ../clips.zip --html sheet.html
+      regenstore export show ../clips --check --json
+    """
+    place = os.path.abspath(out)
+    finish_interrupted(place)
+    shown = read_back.read(place)
+    drift = _drift(shown, place)
+    bad = list(read_back.damaged(place, shown.manifest, lambda path: str(hash_file(path)[0]))) if check else []
+    shown.problems += bad
+    if sheet:
+        with storage_errors(sheet), open(sheet, "w", encoding="utf-8") as file:
+            for part in page(place, shown, limit):
+                file.write(part)
+    if as_json:
+        emit_json("export-show", _record(shown, drift))
+    else:
+        _tell(shown, drift)
+    sys.exit(1 if shown.problems else 0)
+
+
+def _drift(shown: Shown, place: str) -> Drift | None:
+    try:
+        repository = open_repository()
+    except NotFound:
+        return None
+    tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
+    return read_back.drift(shown, place, tree.chosen(()))
+
+
+def _record(shown: Shown, drift: Drift | None) -> dict[str, Any]:
+    manifest = shown.manifest
+    return {
+        "format": manifest.layout,
+        "kind": manifest.kind,
+        "version": manifest.version,
+        "revision": manifest.revision,
+        "splits": manifest.counts,
+        "seconds": shown.seconds,
+        "bytes": shown.bytes,
+        "scores": {
+            name: {split: asdict(score) for split, score in found.items()} for name, found in shown.scores.items()
+        },
+        "labels": shown.labels,
+        "filters": manifest.filters,
+        "removed": len(manifest.removed),
+        "problems": shown.problems,
+        "drift": None if drift is None else asdict(drift),
+    }
+
+
+def _tell(shown: Shown, drift: Drift | None) -> None:
+    manifest = shown.manifest
+    name = show_text(str(manifest.settings.get("name", "")))
+    click.echo(f"{name} {manifest.version}: {manifest.layout}, {manifest.kind}")
+    for split in SPLITS:
+        if count := manifest.counts.get(split):
+            size = size_text(shown.bytes.get(split, 0))
+            click.echo(f"  {split:<10} {count:>8} samples  {shown.seconds.get(split, 0.0):>10.1f} s  {size:>8}")
+    for column, by_split in shown.scores.items():
+        for split, score in by_split.items():
+            click.echo(
+                f"  {column:<16} {split:<10} {score.least:.3g} … {score.mean:.3g} … {score.most:.3g} of {score.count}"
+            )
+    for column, values in shown.labels.items():
+        click.echo(f"  {column}:")
+        for value, splits in sorted(values.items(), key=lambda item: (-sum(item[1].values()), item[0]))[:20]:
+            told = ", ".join(f"{split} {splits[split]}" for split in SPLITS if split in splits)
+            click.echo(f"    {show_text(value)[:60]:<30} {told}")
+    for problem in shown.problems:
+        click.echo(f"problem: {show_text(problem)}", err=True)
+    if drift is not None:
+        click.echo(f"since then: {len(drift.new)} new, {len(drift.changed)} changed, {len(drift.gone)} gone")
+        for what in ("changed", "gone"):
+            for path in getattr(drift, what)[:10]:
+                click.echo(f"  {what}: {show_text(path)}")

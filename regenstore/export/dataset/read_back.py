@@ -1,0 +1,166 @@
+"""Reading a dataset back: what is in it, and how the repository has gone on since."""
+
+from __future__ import annotations
+
+import math
+import os
+import tarfile
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from regenstore.errors import FormatError
+from regenstore.export.dataset import manifest as manifests
+from regenstore.export.dataset import tables
+from regenstore.export.dataset.manifest import Manifest
+from regenstore.export.dataset.row import Row, json_text
+from regenstore.export.dataset.selection import SCORES
+from regenstore.export.media_set import Chosen
+
+LABELS = ("scene", "scene_type", "characters", "tags", "failure_tags", "model", "generator")
+HISTOGRAM = 10
+
+
+@dataclass
+class Score:
+    """What is known of a column of numbers."""
+
+    count: int
+    least: float
+    mean: float
+    most: float
+    histogram: list[int]
+    """Counts in equal steps from the least to the most."""
+
+
+@dataclass
+class Drift:
+    """How the repository differs from the dataset: paths."""
+
+    new: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    """Other bytes by now, or other labels."""
+    gone: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Shown:
+    """A dataset, summed up."""
+
+    manifest: Manifest
+    labels: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    """Column -> value -> split -> samples."""
+    scores: dict[str, dict[str, Score]] = field(default_factory=dict)
+    """Column -> split -> score."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def read(out: str) -> Shown:
+    """Sum a dataset up from its manifest and its table. Raises NotFound (``no-such-dataset``), FormatError
+    (``bad-dataset``)."""
+    shown = Shown(manifests.load(out))
+    values: dict[tuple[str, str], list[float]] = {}
+    labels: dict[str, dict[str, Counter[str]]] = {name: {} for name in LABELS}
+    known: set[str] = set()
+    for row in rows(out):
+        split = row["split"]
+        known.add(row["key"])
+        shown.seconds[split] = shown.seconds.get(split, 0.0) + (row["duration"] or 0.0)
+        shown.bytes[split] = shown.bytes.get(split, 0) + row["size"]
+        for name in LABELS:
+            for value in row[name] if isinstance(row[name], list) else [row[name]]:
+                if value is not None:
+                    labels[name].setdefault(value, Counter())[split] += 1
+        for name in SCORES:
+            if row[name] is not None:
+                values.setdefault((name, split), []).append(row[name])
+    for name in SCORES:
+        found = {split: _score(each) for (column, split), each in values.items() if column == name}
+        if found:
+            shown.scores[name] = found
+    for name, counted in labels.items():
+        if counted:
+            shown.labels[name] = {value: dict(splits) for value, splits in sorted(counted.items())}
+    listed = shown.manifest.samples.keys()
+    if known != listed:
+        shown.problems.append(f"the table and the manifest differ in {len(known ^ listed)} samples")
+    return shown
+
+
+def _score(values: list[float]) -> Score:
+    least, most = min(values), max(values)
+    histogram = [0] * HISTOGRAM
+    for value in values:
+        at = (value - least) / (most - least) if most > least else 0.0
+        histogram[min(HISTOGRAM - 1, int(at * HISTOGRAM))] += 1
+    return Score(len(values), least, math.fsum(values) / len(values), most, histogram)
+
+
+def rows(out: str) -> Iterator[Row]:
+    """The rows of a dataset's table of all samples."""
+    with local(out, "samples.parquet") as path:
+        yield from tables.read(path)
+
+
+@contextmanager
+def local(out: str, name: str, inside: str | None = None) -> Iterator[str]:
+    """A file of a dataset as a path, taken out of its archive for the time of the block. Raises FormatError
+    (``bad-dataset``) where it is not there."""
+    archive = out if os.path.isfile(out) else os.path.join(out, inside) if inside else None
+    if archive is None:
+        yield os.path.join(out, name)
+        return
+    with tempfile.TemporaryDirectory(prefix="regenstore-") as folder:
+        path = os.path.join(folder, "file" + os.path.splitext(name)[1])
+        try:
+            with open(path, "wb") as file:
+                file.write(_member(archive, name))
+        except (OSError, KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
+            raise FormatError("bad-dataset", f"{archive} has no {name} ({error})") from None
+        yield path
+
+
+def _member(archive: str, name: str) -> bytes:
+    if archive.endswith(".tar"):
+        with tarfile.open(archive, "r:") as shard:
+            found = shard.extractfile(name)
+            return b"" if found is None else found.read()
+    with zipfile.ZipFile(archive) as opened:
+        return opened.read(name)
+
+
+def damaged(out: str, manifest: Manifest, hash_file: Callable[[str], str]) -> Iterator[str]:
+    """Files that are not what the manifest says: missing, or with other bytes."""
+    stored = [*manifest.files, *(file for entry in manifest.samples.values() for file in entry.files)]
+    for file in stored:
+        shown = f"{file.inside}/{file.path}" if file.inside else file.path
+        try:
+            with local(out, file.path, file.inside) as path:
+                if hash_file(path) != file.digest:
+                    yield f"{shown}: other bytes than recorded"
+        except (FormatError, OSError):
+            yield f"{shown}: missing"
+
+
+def drift(shown: Shown, out: str, chosen: Iterable[Chosen]) -> Drift:
+    """How recipes of the repository differ from the samples: other takes, parameters or labels."""
+    before = {row["source"]: (row["digest"], row["params"], row["about"]) for row in rows(out)}
+    found = Drift()
+    here: set[str] = set()
+    for each in chosen:
+        path = each.path.decode(errors="surrogateescape")
+        take = each.recipe.output.take
+        if not each.recipe.output.media_type.startswith(shown.manifest.kind + "/"):
+            continue
+        here.add(path)
+        if path not in before:
+            found.new.append(path)
+        elif before[path] != (take and str(take.digest), json_text(each.recipe.params), json_text(each.recipe.about)):
+            found.changed.append(path)
+    found.gone = sorted(before.keys() - here)
+    return found

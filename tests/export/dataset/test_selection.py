@@ -1,0 +1,91 @@
+"""Conditions and expressions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regenstore.errors import InvalidInput
+from regenstore.export.dataset.row import COLUMNS, LISTS, caption
+from regenstore.export.dataset.selection import Limits, conditions, expression
+from tests.export.dataset.studio import Studio
+
+
+def row(**known: Any) -> dict[str, Any]:
+    empty = {column.name: [] if column.name in LISTS else None for column in COLUMNS}
+    return {**empty, "params": "{}", "about": "{}", "media_type": "video/mp4", **known}
+
+
+@pytest.mark.parametrize(
+    ("limits", "passes", "fails"),
+    [
+        (Limits(kind="video"), {}, {"media_type": "image/png"}),
+        (Limits(scenes=("a", "b")), {"scene": "b"}, {"scene": None}),
+        (Limits(characters=("ann",)), {"characters": ["bob", "ann"]}, {"characters": ["Ann"]}),
+        (Limits(without_failures=("melted",)), {"failure_tags": ["blur"]}, {"failure_tags": ["blur", "melted"]}),
+        (Limits(without_failures=("*",)), {"failure_tags": []}, {"failure_tags": ["blur"]}),
+        (Limits(without_tags=("night",)), {"tags": ["day"]}, {"tags": ["night"]}),
+        (Limits(min_quality=(("quality", 0.5),)), {"quality": 0.5}, {"quality": None}),
+        (Limits(min_quality=(("face_confidence", 0.5),)), {"face_confidence": 0.6}, {"face_confidence": 0.4}),
+        (Limits(min_rating=3), {"rating": 3.0}, {"rating": 2.9}),
+        (Limits(min_duration=1, max_duration=2), {"duration": 2.0}, {"duration": 2.1}),
+        (Limits(min_size=(640, 360)), {"width": 640, "height": 360}, {"width": 640, "height": 359}),
+        (Limits(proven=True), {"proof": "exact"}, {"proof": "unproven"}),
+        (Limits(select=("rating > 2.0 && 'ann' in tags",)), {"rating": 3.0, "tags": ["ann"]}, {"rating": 4.0}),
+        (Limits(select=("params.cfg > 5",)), {"params": '{"cfg": 7}'}, {"params": "{}"}),
+        (Limits(select=("about.note.contains('x')",)), {"about": '{"note": "axb"}'}, {"about": "{}"}),
+        (Limits(select=("tags.exists(t, t.startsWith('n'))",)), {"tags": ["night"]}, {"tags": []}),
+        (Limits(select=("rating == null",)), {}, {"rating": 1.0}),
+    ],
+)  # fmt: skip
+def test_conditions(limits, passes, fails):
+    found = conditions(limits)
+    assert all(condition.holds(row(**passes)) for condition in found)
+    assert not all(condition.holds(row(**fails)) for condition in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("rating >=", "Syntax error"),
+        ("ratng > 3", "did you mean 'rating'"),
+        ("__import__('os').system('true')", "--select"),
+        ("1 + 1", "gives int"),
+        ("'x' * 5000" + " " * 5000, "longer than"),
+        ("tags.exists(a, tags.exists(b, tags.exists(c, a == b)))", "more than 2 deep"),
+    ],
+)
+def test_expressions_that_are_refused(text, told):
+    with pytest.raises(InvalidInput, match=told):
+        assert not expression(text).holds(row())
+        raise InvalidInput("bad-export", "--select: it holds of nothing")
+
+
+def test_brackets_in_literals_hide_no_depth():
+    with pytest.raises(InvalidInput, match="2 deep"):
+        expression("tags.exists(a, a == ')' || tags.exists(b, b == \")\" || tags.exists(c, c == a)))")
+
+
+def test_each_condition_tells_what_it_dropped(difficult: Studio, tmp_path: Path):
+    limits = Limits(min_rating=3, select=("'val' in characters",))
+    outcome = difficult.export(tmp_path / "set", limits)
+    assert len(outcome.manifest.samples) == 1
+    assert outcome.manifest.filters == ["--min-rating 3", "--select 'val' in characters"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("two\nlines\u2028three", "two lines three"), ("  \x00\x1b ", "my shot"), ("", "my shot"),
+        ("\ud800 half \u202e", "half"), ("plain", "plain"),
+    ],
+)  # fmt: skip
+def test_captions_are_one_line_and_never_empty(text, expected):
+    from regenstore.export.media_set import Medium
+    from regenstore.objects.hashing import hash_bytes
+    from regenstore.objects.recipe import Output, Recipe
+
+    medium = Medium("a/my_shot.mp4", Recipe("g", "1", Output("video/mp4")), hash_bytes(b""), 0, "video/mp4", "")
+    assert caption({"gen.prompt": text}, medium) == expected
