@@ -157,6 +157,10 @@ class World:
 
     # -------------------------------------------------------------------------------- gc
 
+    def told(self) -> Told:
+        """What the repository holds now."""
+        return self.film
+
     def survey(self) -> Survey:
         self.before_survey()
         self.surveys += 1
@@ -164,7 +168,7 @@ class World:
             self.store,
             self.cache,
             lambda: Here(self.here),  # type: ignore[arg-type,return-value]
-            lambda: [self.film],
+            lambda: [self.told()],
             lambda: held(self.store.root),
         )
         found = surveyor.survey()
