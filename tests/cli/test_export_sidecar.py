@@ -89,7 +89,8 @@ def test_a_preview_writes_nothing_and_shows_everything(gallery: Checkout) -> Non
     assert "gen.seed" in said
     assert gallery.read("plates/sea.xmp") == b"mine"
     assert not (gallery.path / "shots/sh010.xmp").exists()
-    told = json.loads(export(gallery, "--preview", "--json", "plates"))
+    # Progress goes to standard error, as JSON lines of its own.
+    told = json.loads(gallery.regenstore("export", "sidecar", "--preview", "--json", "plates"))
     assert told["type"] == "regenstore.export-sidecar-preview"
     (file,) = told["files"]
     assert file["state"] == "overwrites"
