@@ -149,11 +149,21 @@ class Shared(World):
             return
         take = recipe.output.take
         assert take is not None
-        data = self.read(take.digest)
-        if data is None and path.exists():
+        if not self.has(recipe) and path.exists():
             with (self.folder / "lost").open("a") as file:
                 file.write(f"{path.name} {take.digest}\n")
         self.store.holds.release()
+
+    def has(self, recipe: Recipe) -> bool:
+        """Whether what a recipe records can be had *by that recipe*: stored, or made again if it is proven itself.
+        That another recipe happens to make the same bytes does not help whoever drew them by hand."""
+        take = recipe.output.take
+        assert take is not None
+        if self.read(take.digest) is not None:
+            return True
+        if recipe.key is None or not self.cache.proofs(recipe.key, take.digest):
+            return False
+        return all(self.obtain(given.digest) is not None for given in recipe.inputs.values())
 
     def read(self, digest: Digest) -> bytes | None:
         for _ in range(20):  # a path can be away for the moment in which gc looks at it again
@@ -166,7 +176,7 @@ class Shared(World):
                 assert hash_bytes(data) == digest
                 return data
             break
-        return self.obtain(digest)
+        return None
 
     def drop_ref(self) -> None:
         """Commit something else, delete a branch: a name goes, or only history has it from now on."""
