@@ -37,6 +37,9 @@ def main() -> None:
             code = 2
     except (KeyboardInterrupt, BrokenPipeError):
         code = 130
+    except OSError as error:
+        _say(f"error: {error}")
+        code = 70
     except Exception as error:  # git goes on with what was answered; people get a line, not a traceback
         _say(f"internal error: {type(error).__name__}: {error}. Please report it.")
         code = 70

@@ -76,7 +76,7 @@ def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) ->
     shown = os.fsdecode(source)
     held = bench.held(source)
     if held is not None and held.digest is not None:
-        _store_medium(bench, source, held.digest, held.size)
+        store_medium(bench, source, held.digest, held.size)
         return Input(held.digest, shown)
     recipe = bench.current(source)
     if recipe.output.take is not None:
@@ -86,7 +86,7 @@ def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) ->
     return Input(content.digest, shown)
 
 
-def _store_medium(bench: Workbench, path: bytes, digest: Digest, size: int) -> None:
+def store_medium(bench: Workbench, path: bytes, digest: Digest, size: int) -> None:
     """Put a worktree file's bytes into the store, unless they are there. Raises Conflict (``edited``) when
     the file has other bytes by now."""
     if bench.store.claim(digest, size) is not None:
@@ -148,7 +148,7 @@ def _keep_present(bench: Workbench, path: bytes) -> Identity | None:
     if held is None:
         return None
     if held.digest is not None:
-        _store_medium(bench, path, held.digest, held.size)
+        store_medium(bench, path, held.digest, held.size)
     return held.identity
 
 
@@ -241,7 +241,7 @@ def record(bench: Workbench, path: bytes) -> Written | None:
         None,
     )
     content = Content(held.digest, held.size, recipe.output.media_type)
-    _store_medium(bench, path, held.digest, held.size)
+    store_medium(bench, path, held.digest, held.size)
     return _write_medium(bench, path, recipe, content, seconds, held.identity)
 
 

@@ -10,6 +10,7 @@ from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.refs.pins import Pin, Pins, pin_name
 from regenstore.refs.roots import Roots
+from regenstore.tracked.author import store_medium
 from regenstore.tracked.workbench import Workbench
 
 Target = bytes | RecipeKey | Digest
@@ -24,7 +25,14 @@ def roots_of(bench: Workbench) -> Roots:
 
 def pin(bench: Workbench, target: Target, reason: str, now: float) -> Pin:
     """Pin; a pin that is there already gets the new reason. Raises NotFound for what no recipe is known of."""
-    recipe = bench.current(target) if isinstance(target, bytes) else _known_recipe(bench, target)
+    if isinstance(target, bytes):
+        recipe = bench.current(target)
+        held = bench.held(target)
+        if held is not None and held.digest is not None:
+            # What was never added may be in the worktree alone; a pin that keeps nothing would be worse than none.
+            store_medium(bench, target, held.digest, held.size)
+    else:
+        recipe = _known_recipe(bench, target)
     return Pins(bench.git).add(pin_name(recipe), toml.encode(recipe), reason, now)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from blake3 import blake3
+
 from tests.conftest import Checkout
 
 
@@ -122,3 +124,10 @@ def test_what_cannot_be_pinned_says_why(film: Checkout) -> None:
         done = film.run("regenstore", *arguments, check=False)
         assert done.returncode == code and message in done.stderr, (arguments, done.stderr)
     assert pins(film) == []
+
+
+def test_a_pin_keeps_bytes_that_were_never_added(film: Checkout) -> None:
+    film.write("shots/paint.png", b"\x89PNG\r\n\x1a\n" + b"by hand" * 50)
+    film.regenstore("pin", "shots/paint.png")
+    hexa = blake3((film.path / "shots/paint.png").read_bytes()).hexdigest()
+    assert (film.store / "vault" / hexa[:2] / hexa[2:]).exists()
