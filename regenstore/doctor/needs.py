@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from regenstore.doctor import git_recipes, sources
 from regenstore.doctor.last_seen import Place, last_seen
@@ -272,7 +273,7 @@ class Survey:
                 assert record.key is not None and record.generator is not None
                 name = (record.generator, record.version)
                 told = proofs[record.key, digest], runs.get((record.key, record.output), ())
-                found = own_finding(digest, *told, lambda name=name: environments.of(*name), self._asked.corrected)  # type: ignore[misc]
+                found = own_finding(digest, *told, partial(environments.of, *name), self._asked.corrected)
                 if found.state == EVICTABLE:
                     self.needs.again[digest] = record
         while unfounded := [d for d, record in self.needs.again.items() if not self._has(record.inputs)]:

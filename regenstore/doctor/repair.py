@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from regenstore.doctor import database, leftovers, quarantine
 from regenstore.doctor.needs import BLOCKED, COPY, GENERATE, LOST, RENAME, Missing
@@ -42,16 +43,16 @@ def execute(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]
     if plan.marker is None:
         store.prepare()
     for missing in (m for m in plan.missing if m.how == RENAME):
-        yield _attempt("renamed", missing.label, lambda m=missing: _rename(store, m))  # type: ignore[misc]
+        yield _attempt("renamed", missing.label, partial(_rename, store, missing))
     stuck = False
     for bad in plan.confined:
-        done = _attempt("quarantined", bad.path, lambda b=bad: _confine(parts, b))  # type: ignore[misc]
+        done = _attempt("quarantined", bad.path, partial(_confine, parts, bad))
         stuck = stuck or (not done.ok and bad.named is not None)
         yield done
     if plan.marker is not None:
         yield _attempt("marked", store_format.FILE, lambda: _mark(store))
     for missing in (m for m in plan.missing if m.how == COPY and not stuck):
-        yield _attempt("restored", missing.label, lambda m=missing: _restore(store, m))  # type: ignore[misc]
+        yield _attempt("restored", missing.label, partial(_restore, store, missing))
     if plan.rebuild is not None:
         yield _attempt("database", "made again from Git's recipes", lambda: _rebuild(parts, plan.examined))
     if stuck:

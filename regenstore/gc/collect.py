@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -227,7 +228,11 @@ class _Run:
                 gone.append(copy)
         for batch in _batches(gone):
             pins = self._parts.pins()
-            self._cache.write(lambda db, batch=batch, pins=pins: self._purge_batch(survey, batch, pins))  # type: ignore[misc]
+            self._locked(partial(self._purge_batch, survey, batch, pins))
+
+    def _locked(self, work: Callable[[], None]) -> None:
+        """Do some work while no other process records results or proofs."""
+        self._cache.write(lambda db: work())
 
     def _purge_batch(self, survey: Survey, batch: Sequence[Copy], pins: Set[str]) -> None:
         with durable.storage_errors(self._store.root):
@@ -253,7 +258,7 @@ class _Run:
             for item in batch:
                 self._trash.prepare(self._name, tree, item.digest)
             pins = self._parts.pins()
-            self._cache.write(lambda db, batch=batch, pins=pins: self._take_batch(batch, tree, pins, taken))  # type: ignore[misc]
+            self._locked(partial(self._take_batch, batch, tree, pins, taken))
 
     def _take_batch(self, batch: Sequence[Item], tree: str, pins: Set[str], taken: list[Item]) -> None:
         with durable.storage_errors(self._store.root):
@@ -316,7 +321,7 @@ class _Run:
             if entry.stored.tree == (VAULT if entry.evictable else CACHE)
         ]  # fmt: skip
         for batch in _batches(wrong):
-            self._cache.write(lambda db, batch=batch: self._move_batch(batch))  # type: ignore[misc]
+            self._locked(partial(self._move_batch, batch))
 
     def _move_batch(self, batch: Sequence[Entry]) -> None:
         for entry in batch:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -22,7 +23,7 @@ Tick = Callable[[float, float, str], None]
 """``tick(done, total, note)``: reports progress, and leaves the item when it was cancelled."""
 
 
-class InProcess:
+class InProcess(ABC):
     """An implementation without a model. Subclasses set ``revision`` and define :meth:`make`."""
 
     name: ClassVar[str]
@@ -32,9 +33,9 @@ class InProcess:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = dict(options)
 
+    @abstractmethod
     def make(self, item: Item, path: str, tick: Tick) -> None:
         """Write the item's main output to ``path``."""
-        raise NotImplementedError
 
     def probe(self) -> Probe:
         return Probe(True, versions=self.fingerprint())

@@ -165,7 +165,9 @@ def _read(folder: str) -> Iterator[tuple[str, bytes, bool]]:
             continue  # released just now
         try:
             living = not _free(fd)  # asked first: what is held when it is asked is in the file
-            data = b"".join(iter(lambda fd=fd: os.read(fd, 1 << 20), b""))  # type: ignore[misc]
+            data = b""
+            while piece := os.read(fd, 1 << 20):
+                data += piece
         finally:
             os.close(fd)
         yield f"{folder}/{name}", data, living
