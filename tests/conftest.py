@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from regenstore.refs.leases import lease
 
 # In CI a verdict depends on the change alone; everywhere else each run tries new examples.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -128,3 +131,16 @@ def empty(tmp_path: Path, environment: dict[str, str]) -> Iterator[Checkout]:
     checkout.regenstore("track", "*.png", "*.mp4", "*.wav", "*.bin")
     checkout.commit("attributes")
     yield checkout
+
+
+def built_once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
+    """A folder that the processes of one run share: built by the first, waited for by the others."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / name
+    with lease(str(base), f"{name}.lease", lambda: None):
+        if not (folder / "built").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            build(folder)
+            (folder / "built").touch()
+    return folder

@@ -52,6 +52,7 @@ class Contender:
             self.lose(self.victim())
 
     def victim(self) -> int:
+        """What goes next. Not of those that trim by themselves."""
         raise NotImplementedError
 
 
@@ -84,6 +85,7 @@ class _Ranked(Contender):
         self._clock = 0
 
     def rank(self, item: int, frequency: int) -> float:
+        """What an item is worth; each kind says its own, the least goes first."""
         raise NotImplementedError
 
     def put(self, item: int) -> None:

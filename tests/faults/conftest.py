@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from pathlib import Path
 
 import pytest
 
-from regenstore.refs.leases import lease
+from tests.conftest import built_once
 from tests.faults import studio as project
 from tests.faults.studio import Studio
 from tests.git.conftest import small  # noqa: F401  a fixture
@@ -20,15 +19,7 @@ THOROUGH = os.environ.get("REGENSTORE_FAULTS") == "all"
 
 @pytest.fixture(scope="session")
 def studio_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = base / "studio-template"
-    with lease(str(base), "studio-template.lease", lambda: None):
-        if not (folder / "built").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            project.build(folder)
-            (folder / "built").touch()
-    return folder
+    return built_once(tmp_path_factory, "studio-template", project.build)
 
 
 @pytest.fixture

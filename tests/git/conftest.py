@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from regenstore.refs.leases import lease
+from tests.conftest import built_once
 from tests.git import film as project
 from tests.git.film import Film
 
@@ -18,15 +17,7 @@ from tests.git.film import Film
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shared by the processes of one run."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = base / "film-template"
-    with lease(str(base), "film-template.lease", lambda: None):
-        if not (folder / "built").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            project.build(folder)
-            (folder / "built").touch()
-    return folder
+    return built_once(tmp_path_factory, "film-template", project.build)
 
 
 @pytest.fixture
