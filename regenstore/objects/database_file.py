@@ -3,16 +3,19 @@
 SQLite cannot stand a database that is moved away under an open one, unless nobody works with it at that moment
 and everybody opens it anew afterwards. So each piece of work holds a shared lock, on the store's folder, and
 first looks whether the file is still the one that was opened; who moves the database holds the lock alone.
+
+Locks of the system are not fair: who wants one alone may wait for ever beside many that share it. So everybody
+takes it through a gate, a lock on the store's format marker, that who waits for the others keeps closed.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from regenstore.objects import durable
+from regenstore.objects import durable, store_format
 
 FILE = "results.sqlite"
 _BESIDE = ("-wal", "-shm")
@@ -56,12 +59,27 @@ def identity(path: str) -> tuple[int, int] | None:
 
 
 @contextmanager
-def _locked(folder: str, *, alone: bool) -> Iterator[None]:
-    """A lock on a folder, where it is there and the system has flock: it needs no file and no permission."""
+def _locked(root: str, *, alone: bool) -> Iterator[None]:
+    with _flock(f"{root}/{store_format.FILE}", alone=True) as gate, _flock(root, alone=alone):
+        gate()
+        yield
+
+
+@contextmanager
+def _flock(path: str, *, alone: bool) -> Iterator[Callable[[], None]]:
+    """A lock on what is there anyway, where the system has flock: it needs no permission to write. Gives what
+    releases it before the end."""
     try:
-        fd = os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     except OSError:
         fd = -1
+
+    def release() -> None:
+        nonlocal fd
+        held, fd = fd, -1
+        if held >= 0:
+            os.close(held)
+
     try:
         if fd >= 0:
             try:
@@ -70,7 +88,6 @@ def _locked(folder: str, *, alone: bool) -> Iterator[None]:
                 fcntl.flock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             except (ImportError, OSError):
                 pass
-        yield
+        yield release
     finally:
-        if fd >= 0:
-            os.close(fd)
+        release()

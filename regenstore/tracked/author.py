@@ -19,7 +19,7 @@ from regenstore.realise import Progress, Realiser
 from regenstore.tracked.workbench import Workbench
 from regenstore.worktree.attribution import rounded
 from regenstore.worktree.paths import check_relative
-from regenstore.worktree.place import Identity, Placement
+from regenstore.worktree.place import Identity, Placement, refusal
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _place(bench: Workbench, placement: Placement) -> None:
     report = bench.placer.place([placement])
     if report.skipped:
         path, reason = report.skipped[0]
-        raise InvalidInput("bad-path", f"{os.fsdecode(path)}: it could not be written: {reason}")
+        raise refusal(reason, os.fsdecode(path))
 
 
 def changed(

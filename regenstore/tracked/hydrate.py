@@ -6,12 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from regenstore.errors import Conflict, FormatError, RegenstoreError
+from regenstore.errors import FormatError, NotFound, RegenstoreError
 from regenstore.objects import toml
 from regenstore.planning import Plan, Want
 from regenstore.realise import Progress
 from regenstore.tracked.workbench import Workbench, select
-from regenstore.worktree.place import Placement
+from regenstore.worktree.place import Placement, refusal
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
         done = bench.placer.place(waiting)
         report.done.extend(done.placed)
         for path, reason in done.skipped:
-            report.failed.append((path, _skipped(reason)))
+            report.failed.append((path, refusal(reason)))
         waiting.clear()
 
     for outcome in bench.realiser.run(planned.plan, progress):
@@ -93,6 +93,9 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
         find = bench.store.use if wish.oid is not None else bench.store.claim
         source = find(outcome.content.digest, outcome.content.size)
         if source is None:
+            report.failed.append(
+                (wish.path, NotFound("content-missing", "the medium left the store while it was placed"))
+            )
             continue
         if outcome.drifted:
             report.drifted.append(wish.path)
@@ -106,10 +109,6 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
             flush()
     flush()
     return report
-
-
-def _skipped(reason: str) -> RegenstoreError:
-    return Conflict("index-locked" if "index" in reason else "edited", reason)
 
 
 def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> tuple[list[Placement], list[tuple[bytes, str]]]:
@@ -140,4 +139,4 @@ def drop(bench: Workbench, placements: Sequence[Placement]) -> Report:
     done = bench.placer.place(placements)
     for path in done.placed:
         bench.pending.clear(path)
-    return Report(done=done.placed, failed=[(path, _skipped(reason)) for path, reason in done.skipped])
+    return Report(done=done.placed, failed=[(path, refusal(reason)) for path, reason in done.skipped])

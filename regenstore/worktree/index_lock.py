@@ -58,9 +58,7 @@ class IndexLock:
             return False
         except OSError as error:
             return error.errno in _NO_LINKS and self._create()
-        finally:
-            durable.unlink(marked)
-        return True
+        return True  # the marked file goes with its folder
 
     def _create(self) -> bool:
         try:

@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from regenstore.errors import RegenstoreError
+from regenstore.errors import Conflict, InvalidInput, RegenstoreError
 from regenstore.objects import durable
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
 from regenstore.worktree.link import Linker
@@ -31,6 +31,10 @@ from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
 
 STAGE_PREFIX = "regenstore-stage-"
+LOCKED, CHANGED = "another Git process holds the index", "it was changed meanwhile"
+GONE, NO_FILE = "it is gone", "it is not a regular file"
+_PAUSES = (0.002, 0.01, 0.05, 0.2)
+"""Seconds to wait for a stored file that gc takes and brings back when it sees that it is held."""
 LOCK_WAIT = 2.0
 _OWNER = "owner"
 _BACKDATE_NS = 2_000_000_000
@@ -156,15 +160,15 @@ class Placer:
             before = os.lstat(name, dir_fd=folder)
         except FileNotFoundError:
             if wish.expected is not None:
-                return "it is gone"
+                return GONE
             before = None
         if before is not None:
             if not stat.S_ISREG(before.st_mode):
-                return "it is not a regular file"
+                return NO_FILE
             if wish.expected is not None and not _holds(folder, name, before, wish.expected):
-                return "it was changed meanwhile"
+                return CHANGED
         if wish.seen is not None and identity(before) != wish.seen:
-            return "it was changed meanwhile"
+            return CHANGED
         mode = stat.S_IMODE(before.st_mode) if before is not None else stage.mode
         ready = ahead.temps.get(wish.source) if ahead is not None and isinstance(wish.source, str) else None
         if not ready:
@@ -186,7 +190,7 @@ class Placer:
                 while view:
                     view = view[os.write(target, view) :]
             else:
-                stored = os.open(source, os.O_RDONLY)
+                stored = _open_stored(source)
                 try:
                     self.linker.fill(stored, target)
                 finally:
@@ -206,7 +210,7 @@ class Placer:
             return
         lock = IndexLock(self.location.index, stage.folder, self.lock_wait)
         if not lock.take():
-            reason = "another Git process holds the index"
+            reason = LOCKED
             report.skipped += [(ready.wish.path, reason) for ready in staged]
             return
         stats: Stats = {}
@@ -237,7 +241,7 @@ class Placer:
             except FileNotFoundError:
                 now = None
             if identity(now) != identity(ready.before):
-                report.skipped.append((path, "it was changed meanwhile"))
+                report.skipped.append((path, CHANGED))
                 return None
             try:
                 if now is None or not self.linker.exchange(ready.temp, folder, name):
@@ -251,6 +255,25 @@ class Placer:
         except OSError as error:
             report.skipped.append((path, os.strerror(error.errno or 0)))
             return None
+
+
+def refusal(reason: str, shown: str | None = None) -> RegenstoreError:
+    """The error for a path that was skipped; ``shown`` is the path for who does not name it beside."""
+    head = f"{shown}: " if shown else ""
+    if reason == LOCKED:
+        return Conflict("index-locked", head + reason)
+    if reason in (CHANGED, GONE, NO_FILE):
+        return Conflict("edited", head + reason)
+    return InvalidInput("bad-path", f"{head}it could not be written: {reason}")
+
+
+def _open_stored(path: str) -> int:
+    for pause in _PAUSES:
+        try:
+            return os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            time.sleep(pause)
+    return os.open(path, os.O_RDONLY)
 
 
 def _holds(folder: int, name: bytes, found: os.stat_result, text: bytes) -> bool:
@@ -366,9 +389,9 @@ class _Ahead:
         self.room = shutil.disk_usage(stage.folder).free // 4
 
 
-def _lock_owner(path: str) -> int:
+def _lock_owner(path: str, flags: int = os.O_RDWR | os.O_CREAT) -> int:
     """Own a stage: its file, made if need be, locked. Raises BlockingIOError when somebody else has it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fd = os.open(path, flags, 0o600)
     try:
         import fcntl
 
@@ -396,7 +419,30 @@ def recover(location: Location, oid_size: int) -> int:
         for name in names:
             if name.removeprefix(".").startswith(STAGE_PREFIX):
                 found += _recover_stage(location, oid_size, f"{home}/{name}")
+    _unlock_for_nobody(location)
     return found
+
+
+def _unlock_for_nobody(location: Location) -> None:
+    """Remove a lock of ours whose stage folder is gone: its process could not remove it."""
+    try:
+        fd = _lock_owner(f"{location.index}.lock", os.O_RDWR)
+    except OSError:
+        return  # there is none, or another process is about to remove it
+    try:
+        mark = os.fsdecode(os.read(fd, 256))
+        if not mark.removeprefix(".").startswith(STAGE_PREFIX) or "/" in mark:
+            return
+        homes = (location.git_dir, os.fsdecode(location.top))
+        if any(os.path.lexists(f"{home}/{mark}") for home in homes):
+            return  # its process or its recovery removes it: a stage outlives the locks that are taken for it
+        # Still the same file: then nobody but us may remove it, and nobody can take it before.
+        if os.path.samestat(os.fstat(fd), os.lstat(f"{location.index}.lock")):
+            durable.unlink(f"{location.index}.lock")
+    except OSError:
+        pass  # the next command tries again
+    finally:
+        os.close(fd)
 
 
 def _recover_stage(location: Location, oid_size: int, folder: str) -> int:

@@ -97,13 +97,13 @@ def test_a_receiver_that_keeps_failing_is_asked_less_often(tmp_path: Path):
         now[0] += 2.1
         carrier.deliver()
         assert len(server.seen) == 4
-        for _ in range(1100):
+        for _ in range(30):
             now[0] += 601
             carrier.deliver()
-        assert len(server.seen) == 1104  # never less than every ten minutes
+        assert len(server.seen) == 34  # never less than every ten minutes
         now[0] -= 1e6
         carrier.deliver()
-        assert len(server.seen) == 1105  # the clock was set back, so nothing is known of the pause
+        assert len(server.seen) == 35  # the clock was set back, so nothing is known of the pause
         server.answer = 200
         assert carrier.deliver(now=True).delivered == 1
         put(outbox)

@@ -113,7 +113,9 @@ def test_what_has_no_timecode_says_so():
 def test_frames_come_back_from_a_row(data):
     rate = data.draw(st.sampled_from(RATES))
     drop = rate in DROP and data.draw(st.booleans())
-    base = Timebase(rate, data.draw(st.integers(1, 500_000)), data.draw(st.integers(0, 1_300_000)), drop)
+    start = data.draw(st.integers(0, 1_300_000))
+    before_midnight = int(rate) * 86_400 - start - 1
+    base = Timebase(rate, data.draw(st.integers(1, min(500_000, before_midnight))), start, drop)
     shown = clip(rate=rate, frames=base.frames, timecode=base.start_timecode)
     (row,) = read(resolve(shown).data)
     start, end = (from_timecode(row[name], rate) for name in ("Start TC", "End TC"))

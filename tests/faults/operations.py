@@ -54,7 +54,8 @@ def again(operation: Operation, before: Studio, studio: Studio, said: str, *, th
     if not may_go:
         studio.kept()
     studio.database_is_sound()
-    assert studio.answers(*operation.command) in (0, 1, operation.already)
+    code = studio.answers(*operation.command)
+    assert code in (0, 1, operation.already), f"{studio.said}\nafter\n{said}"
     if operation.filters:
         studio.answers("regenstore", "status")  # git alone has no reason to start the filter again
     studio.no_stage()

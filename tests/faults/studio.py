@@ -183,9 +183,10 @@ class Studio(Film):
     # -------------------------------------------------------------------------------- answers
 
     def answers(self, *command: str, **extra: str) -> int:
-        """Run a command that may fail, but only as documented: no traceback, no bug, a known exit code."""
+        """Run a command that may fail, but only as documented: no traceback, no bug, a known exit code.
+        What it said is in ``said``."""
         done = self.run(*command, check=False, **extra)
-        said = (done.stdout + done.stderr).decode(errors="replace")
+        self.said = said = (done.stdout + done.stderr).decode(errors="replace")
         assert "Traceback" not in said and "Please report it" not in said, f"{command}\n{said}"
         if command[0] == "regenstore":
             assert done.returncode in EXIT_CODES, f"{command} gave {done.returncode}\n{said}"

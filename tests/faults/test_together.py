@@ -46,13 +46,14 @@ class Worker(threading.Thread):
         action()
         self.done[action.__name__] = self.done.get(action.__name__, 0) + 1
 
-    def command(self, *command: str) -> None:
+    def command(self, *command: str) -> int:
         done = self.studio.run(*command, check=False)
         said = (done.stdout + done.stderr).decode(errors="replace")
         assert "Traceback" not in said and "Please report it" not in said, f"{command}\n{said}"
         fine = EXIT_CODES if command[0] == "regenstore" else {0}
         assert done.returncode in fine, f"{command} gave {done.returncode}\n{said}"
         assert "is locked" not in said, said
+        return done.returncode
 
     # -------------------------------------------------------------------------------- actions
 
@@ -66,8 +67,9 @@ class Worker(threading.Thread):
     def make(self) -> None:
         word = self.random.choice(WORDS)
         path = f"shots/{word}.bin"
-        self.command("regenstore", "new", "--force", path, "-g", "words", "-p", f"word={word}")
-        self.command("git", "add", path)
+        code = self.command("regenstore", "new", "--force", path, "-g", "words", "-p", f"word={word}")
+        if code == 0:  # what it made can be lost before it is placed
+            self.command("git", "add", path)
 
     def get(self) -> None:
         self.command("regenstore", "drop")

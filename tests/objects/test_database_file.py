@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from regenstore.objects import store_format
 from regenstore.objects.database_file import move_aside, replacing
 from regenstore.objects.result_cache import ResultCache
 from tests.objects.test_result_cache import digest, recipe, result
@@ -20,6 +21,7 @@ from tests.objects.test_result_cache import digest, recipe, result
 
 @pytest.fixture
 def cache(tmp_path: Path) -> ResultCache:
+    store_format.create(str(tmp_path))
     made = ResultCache(str(tmp_path))
     yield made
     made.close()

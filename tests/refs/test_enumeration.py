@@ -354,7 +354,7 @@ def test_a_damaged_or_foreign_file_is_not_there(kept: Kept) -> None:
 # ------------------------------------------------------------------------------------------- random histories
 
 
-@pytest.mark.parametrize("round", range(3))
+@pytest.mark.parametrize("round", [0, *(pytest.param(more, marks=pytest.mark.heavy) for more in (1, 2))])
 def test_histories_enumerated_at_every_step(film: Film, tmp_path: Path, round: int) -> None:
     """Two repositories share a store; after every step of either, what each holds is what a full walk finds."""
     seed = random.SystemRandom().randrange(1 << 32)
