@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,12 +23,8 @@ from regenstore.export.dataset.splits import SPLITS, Division, Rules
 from regenstore.export.dataset.survey import Sample, Survey
 from regenstore.export.dataset.trainers import Training, configurations
 from regenstore.export.known import Known
-from regenstore.export.media_set import Medium
 from regenstore.objects import toml
 from regenstore.objects.hashing import hash_bytes
-
-Cropped = Callable[[Medium, Sequence[Mapping[str, Any]]], Sequence[bytes]]
-"""Gives JPEGs of the faces of a medium: rows of the column ``faces``."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +76,12 @@ class Writer:
         division: Division,
         known: Known,
         previous: Manifest | None,
-        cropped: Cropped | None = None,
     ) -> None:
         self._form = form
         self._survey = survey
         self._division = division
         self._known = known
         self._previous = previous
-        self._cropped = cropped
         kept = [sample for sample in survey.samples if sample.key in division.split]
         self.samples = sorted(kept, key=lambda each: (SPLITS.index(division.split[each.key]), each.key))
 
@@ -188,13 +182,13 @@ class Writer:
         told = {name: value for name, value in row.items() if name != "group"}
         told["recipe"] = toml.encode(medium.recipe).decode()
         yield sink.put_bytes(base + ".json", (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode())
-        metrics = self._known.metrics(medium)
+        metrics = self._known.metrics(medium) if self._form.kind == "video" else None
         if metrics is not None:
             rate = self._known.info(medium).video
             data = frames.csv(sample.key, row["split"], None if rate is None else rate.rate, metrics)
             yield sink.put_bytes(f"frames/{sample.key}.csv", data)
-        if row["faces"] and self._cropped is not None:
-            for face, data in zip(row["faces"], self._cropped(medium, row["faces"])):
+        if row["faces"]:
+            for face, data in zip(row["faces"], self._known.faces_of(medium, row["faces"])):
                 yield sink.put_bytes(f"faces/{face['path']}", data)
 
     # ------------------------------------------------------------------------------------- describing
