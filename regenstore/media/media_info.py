@@ -6,9 +6,10 @@ Unknown stays unknown: None, or code point 2 ("unspecified") for colours. Nothin
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -179,8 +180,14 @@ def _plain(value: object) -> object:
     return value
 
 
+@cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    """The types of a class's fields: evaluating them takes longer than all else here."""
+    return get_type_hints(kind)
+
+
 def _value(kind: type[T], data: Any) -> T:
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     found: Any = kind(**{name: _typed(hint, data[name]) for name, hint in hints.items() if name in data})
     return found  # type: ignore[no-any-return]
 
