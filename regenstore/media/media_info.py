@@ -6,7 +6,7 @@ Unknown stays unknown: None, or code point 2 ("unspecified") for colours. Nothin
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
 from functools import cache
@@ -181,13 +181,13 @@ def _plain(value: object) -> object:
 
 
 @cache
-def _hints(kind: Hashable) -> dict[str, Any]:
+def _hints(kind: type) -> dict[str, Any]:
     """The types of a class's fields: evaluating them takes longer than all else here."""
     return get_type_hints(kind)
 
 
 def _value(kind: type[T], data: Any) -> T:
-    hints = _hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]  # classes can be hashed
     found: Any = kind(**{name: _typed(hint, data[name]) for name, hint in hints.items() if name in data})
     return found  # type: ignore[no-any-return]
 
