@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
     from regenstore.objects.result_cache import ResultCache
+    from regenstore.proof.survey import Confirm
     from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
     from regenstore.refs.holders import Holders
     from regenstore.refs.roots import Roots
+    from regenstore.remotes.together import Remotes
     from regenstore.tracked.workbench import Workbench
 
 
@@ -109,7 +111,16 @@ class Repository:
         given = self.settings
         executor = LocalExecutor(given.workers, given.timeout, given.max_output, given.worker_environment)
         finder = RecipeFinder(self.git, self.blobs, self.index.oids)
-        return Realiser(self.store, self.cache, self.registry, executor, finder.find)
+        return Realiser(self.store, self.cache, self.registry, executor, finder.find, remotes=lambda: self.elsewhere)
+
+    @cached_property
+    def elsewhere(self) -> Remotes | None:
+        """All usable remotes together; None where there are none. Opening them touches no network."""
+        if not self.remotes:
+            return None
+        from regenstore.remotes.together import Remotes
+
+        return Remotes(list(self.remotes.values()))
 
     @cached_property
     def roots(self) -> Roots:
@@ -126,6 +137,10 @@ class Repository:
 
     @cached_property
     def surveyor(self) -> Surveyor:
+        """Judges contents by what is known here; no remote is asked."""
+        return self._surveyor(None)
+
+    def _surveyor(self, confirm: Confirm | None) -> Surveyor:
         from regenstore.generators.registry import Registry
         from regenstore.objects.holds import held
         from regenstore.proof.environments import Environments
@@ -143,6 +158,7 @@ class Repository:
             self.holders.holders,
             held=lambda: held(self.store.root),
             corrected=self.realiser.corrects,
+            confirm=confirm,
         )
 
     @cached_property
@@ -153,7 +169,7 @@ class Repository:
         return Collector(
             self.store,
             self.cache,
-            self.surveyor.survey,
+            self._surveyor(self.elsewhere.confirm if self.elsewhere else None).survey,
             self.holders.pins,
             lambda digest: self.realiser.producers(digest, None),
             lambda: names(self.git, self.cache),
@@ -183,6 +199,8 @@ class Repository:
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
+        if (elsewhere := self.__dict__.pop("elsewhere", None)) is not None:
+            elsewhere.close()
         for name in ("realiser", "holders", "surveyor", "collector", "workbench"):
             self.__dict__.pop(name, None)
         if "store" in self.__dict__:
