@@ -38,7 +38,7 @@ from regenstore.proof.survey import Standing
 from regenstore.refs.blobs import blob_record
 from tests.gc.world import HERE, KIND, Told, World, grown
 
-WORDS = 15
+WORDS = 8
 """Few enough that everybody works on the same contents all the time."""
 
 
@@ -140,6 +140,7 @@ class Shared(World):
         for given in recipe.inputs.values():
             self.bring(given.digest)
         self.dawdle()
+        self.stays(spooled.digest)
         self.check(self.write_ref(recipe, self.random.choice([1, 2, 3])), recipe)
         store.holds.release()
         self.store.holds.release()
@@ -173,6 +174,7 @@ class Shared(World):
             self.bring(given.digest)
         self.record(recipe, data)
         self.dawdle()
+        self.stays(hash_bytes(data))
         if self.random.random() < 0.7:
             self.check(self.write_ref(recipe, 3), recipe)
         self.store.holds.release()
@@ -192,8 +194,34 @@ class Shared(World):
         assert take is not None
         if self.store.use(take.digest, take.size) is not None:
             self.dawdle()
-            if not soon(lambda: self.store.find(take.digest, take.size) is not None):
-                self.tell(f"{take.digest} went while it was held")
+            self.stays(take.digest)
+        self.store.holds.release()
+
+    def stays(self, digest: Digest) -> None:
+        """What was found while it was held is in a tree. gc may have it in its hands, or be killed while it has;
+        but a gc that went to its end has given it back."""
+        end = time.monotonic() + 2
+        while self.store.stored(digest) is None and time.monotonic() < end:
+            ended = set((self.folder / "ended").read_text().split()) if (self.folder / "ended").exists() else set()
+            took = {path.name for path in Path(self.store.root, TRASH).glob("*") if self.trashed(digest, path.name)}
+            if took and took <= ended and self.store.stored(digest) is None:
+                self.tell(f"{digest} was held, and gc took it")
+                return
+            time.sleep(0.01)
+        if self.store.find(digest) is None:
+            self.tell(f"{digest} was held, and is gone")
+
+    def trashed(self, digest: Digest, run: str) -> bool:
+        """Whether a content lies in a run's trash."""
+        return any(os.path.exists(self.store.object_path(digest, f"{TRASH}/{run}/{tree}")) for tree in TREES)
+
+    def rummage(self) -> None:
+        """What lies in the trash is found, and comes back by being found."""
+        trashed = [(digest, tree) for digest, _, tree, _ in self.store.inventory() if tree.startswith(TRASH)]
+        if trashed:
+            digest, tree = self.random.choice(trashed)
+            if self.store.use(digest) is None and os.path.exists(self.store.object_path(digest, tree)):
+                self.tell(f"{digest} lies in {tree}, and is not found")
         self.store.holds.release()
 
     def check(self, path: Path, recipe: Recipe) -> None:
@@ -230,7 +258,7 @@ class Shared(World):
     def drop_ref(self) -> None:
         """Commit something else, delete a branch: a name goes, or only history has it from now on."""
         refs = self.refs()
-        if len(refs) > 20:
+        if len(refs) > WORDS:
             path = self.random.choice(refs)
             try:
                 if self.random.random() < 0.5:
@@ -257,7 +285,7 @@ class Shared(World):
 
     def work(self) -> None:
         acts: list[Callable[[], None]] = [self.add, self.add, self.check_out, self.check_out, self.generate]
-        acts += [self.drop_ref] * 4 + [self.skew]
+        acts += [self.drop_ref] * 4 + [self.skew, self.rummage]
         while True:
             self.random.choice(acts)()
             self.count()
@@ -281,6 +309,8 @@ class Shared(World):
                 report = self.gc(**self.random.choice(wishes))
             except Conflict:
                 continue
+            with (self.folder / "ended").open("a") as file:
+                file.write(f"{report.run}\n")
             self.look_over(report)
             self.count()
 
@@ -297,8 +327,7 @@ class Shared(World):
                 take = recipe.output.take
                 if take is None or take.digest not in taken or self.proven(recipe):
                     continue
-                places = [self.store.object_path(take.digest, f"{TRASH}/{report.run}/{tree}") for tree in TREES]
-                if self.store.stored(take.digest) is None and any(map(os.path.exists, places)):
+                if self.store.stored(take.digest) is None and self.trashed(take.digest, report.run):
                     wrong.append("taken by gc")
 
     def count(self) -> None:
@@ -313,14 +342,6 @@ def marks(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns
-
-
-def soon(true: Callable[[], bool]) -> bool:
-    """Whether something is the case, or comes to be: gc may have a content in its hands, and be slow."""
-    end = time.monotonic() + 2
-    while not (found := true()) and time.monotonic() < end:
-        time.sleep(0.01)
-    return found
 
 
 def stretch(chance: random.Random) -> None:

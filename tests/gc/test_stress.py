@@ -46,7 +46,7 @@ def test_nothing_that_is_needed_is_lost(tmp_path):
     kills, end = 0, time.monotonic() + lasts
     try:
         while time.monotonic() < end and not (tmp_path / "lost").exists():
-            time.sleep(chance.random())
+            time.sleep(chance.random() * 3)  # a killed process takes its time to begin again
             n = chance.choice([0, 1, 2, 0, 1, 2, 3, 4])  # a gc lives long enough to take something
             role, process = processes[n]
             assert process.poll() in (None, -signal.SIGKILL), (tmp_path / "log").read_text()[-3000:]
@@ -64,7 +64,7 @@ def test_nothing_that_is_needed_is_lost(tmp_path):
     done = (tmp_path / "done").read_text().split()
     print(f"{kills} kills, {done.count('work')} deeds, {done.count('collect')} gcs, {runs} that took something")
     assert not (tmp_path / "lost").exists(), (tmp_path / "lost").read_text()
-    assert kills > lasts / 2 and runs > lasts / 10
+    assert kills > lasts / 4 and runs > lasts / 10
     for _ in range(2):
         for path in refs:
             assert shared.has(toml.decode(path.read_bytes())), path.name
