@@ -100,7 +100,7 @@ class Shared(World):
 
     def dawdle(self) -> None:
         """Git has many files to add; a browser takes its time to play a film."""
-        if self.random.random() < 0.3:
+        if self.random.random() < 0.2:
             time.sleep(self.random.random())
 
     # -------------------------------------------------------------------------------- contents
@@ -285,7 +285,7 @@ class Shared(World):
     # -------------------------------------------------------------------------------- roles
 
     def work(self) -> None:
-        acts: list[Callable[[], None]] = [self.add, self.add, self.check_out, self.check_out, self.generate]
+        acts: list[Callable[[], None]] = [self.add] * 4 + [self.check_out] * 2 + [self.generate]
         acts += [self.drop_ref] * 4 + [self.skew, self.rummage]
         while True:
             self.random.choice(acts)()
@@ -294,7 +294,7 @@ class Shared(World):
     def collect(self) -> None:
         from regenstore.errors import Conflict
 
-        self.after_survey = self.dawdle
+        self.after_survey = lambda: time.sleep(self.random.random() * 0.5)
         stretch(self.random)
         wishes: list[dict[str, object]] = [
             {},
@@ -348,10 +348,13 @@ def marks(path: Path) -> tuple[int, int] | None:
 def stretch(chance: random.Random) -> None:
     """Make the moments longer in which gc looks at something or changes it; now and then, die there."""
 
+    rename = durable.rename
+
     def slow(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any) -> Any:
-            if chance.random() < 0.02:
-                time.sleep(chance.random() * 0.1)
+            takes = real is rename and f"/{TRASH}/" in given[1]  # between the looks before and after
+            if chance.random() < (0.6 if takes else 0.02):
+                time.sleep(chance.random() * (0.3 if takes else 0.1))
             if chance.random() < 0.0005:
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(*given)

@@ -1,5 +1,9 @@
 """Workers and gcs on one store, killed at random: whatever a root needs can be had, at every moment and at the end.
 
+With any of these out it fails, mostly within some ten seconds: holds (gc sees none), a claim's new identity, the way
+back from the trash, the looks before and after a content is moved under gc's lock, both taken together. One of the two
+alone is for test_races, which tries every moment.
+
 The seed is printed; REGENSTORE_STRESS_SEED runs it again, REGENSTORE_STRESS_SECONDS says for how long.
 """
 
