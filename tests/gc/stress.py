@@ -99,9 +99,9 @@ class Shared(World):
             file.write(f"{what}\n")
 
     def dawdle(self) -> None:
-        """Git has many files to add; a browser takes its time to play a film."""
-        if self.random.random() < 0.2:
-            time.sleep(self.random.random())
+        """Git has many files to add; somebody plays a film. Longer than a gc takes from its first look to its end."""
+        if self.random.random() < 0.15:
+            time.sleep(self.random.random() * 4)
 
     # -------------------------------------------------------------------------------- contents
 
@@ -294,7 +294,7 @@ class Shared(World):
     def collect(self) -> None:
         from regenstore.errors import Conflict
 
-        self.after_survey = lambda: time.sleep(self.random.random() * 0.5)
+        self.after_survey = lambda: time.sleep(self.random.random())
         stretch(self.random)
         wishes: list[dict[str, object]] = [
             {},
