@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from regenstore import config
-from regenstore.errors import NotFound, RegenstoreError
+from regenstore.errors import FormatError, NotFound, RegenstoreError
 from regenstore.objects.content_store import ContentStore
 from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.pending import Pending
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from regenstore.realise import Realiser
     from regenstore.refs.holders import Holders
     from regenstore.refs.roots import Roots
-    from regenstore.remotes.together import Remotes
+    from regenstore.remotes.remote import Remote
+    from regenstore.remotes.together import Elsewhere
+    from regenstore.sharing.definitions import Definition, Remotes
     from regenstore.tracked.workbench import Workbench
 
 
@@ -114,13 +116,17 @@ class Repository:
         return Realiser(self.store, self.cache, self.registry, executor, finder.find, remotes=lambda: self.elsewhere)
 
     @cached_property
-    def elsewhere(self) -> Remotes | None:
+    def elsewhere(self) -> Elsewhere | None:
         """All usable remotes together; None where there are none. Opening them touches no network."""
-        if not self.remotes:
+        try:
+            remotes = self.remotes
+        except FormatError:
+            return None  # a bad declaration must not keep a checkout from what can be had; 'remote list' tells it
+        if not remotes:
             return None
-        from regenstore.remotes.together import Remotes
+        from regenstore.remotes.together import Elsewhere
 
-        return Remotes(list(self.remotes.values()))
+        return Elsewhere(list(remotes.values()))
 
     @cached_property
     def roots(self) -> Roots:
@@ -176,6 +182,37 @@ class Repository:
         )
 
     @cached_property
+    def sharing(self) -> Remotes:
+        """All remotes that have a name here; raises FormatError (``bad-declaration``)."""
+        from regenstore.sharing.definitions import Remotes
+
+        top = os.fsdecode(self.location.top)
+        return Remotes(top, self.settings.remotes, self.settings.trust_file, self.open_remote)
+
+    @property
+    def remotes(self) -> dict[str, Remote]:
+        """The remotes that can be used, those of Git's configuration first."""
+        return self.sharing.remotes
+
+    @property
+    def untrusted_remotes(self) -> dict[str, Definition]:
+        """Those that regenstore.toml names and the user did not approve; nothing is asked of them."""
+        return self.sharing.untrusted
+
+    def open_remote(self, definition: Definition, *, create: bool = False) -> Remote:
+        """The remote of a definition, which asks nothing of it; ``create`` makes its folder."""
+        from regenstore.refs.credentials import credentials
+        from regenstore.remotes.opening import open_backend
+        from regenstore.remotes.patient import Patient, Throttle
+        from regenstore.remotes.remote import JOBS, Remote
+
+        top, setting = os.fsdecode(self.location.top), definition.setting
+        ask = credentials(top, self.settings.netrc)
+        backend = Patient(open_backend(definition.url, ask, base=top, create=create))
+        jobs, throttle = setting.jobs or JOBS, Throttle(setting.limit)
+        return Remote(definition.name, backend, self.store, jobs=jobs, throttle=throttle)
+
+    @cached_property
     def workbench(self) -> Workbench:
         from regenstore.tracked.workbench import Workbench
 
@@ -195,13 +232,14 @@ class Repository:
 
     def close(self) -> None:
         """Close what is open; the object can be used again."""
+        sharing = self.__dict__.pop("sharing", None)
+        for remote in sharing.remotes.values() if sharing is not None else ():
+            remote.backend.close()
         for name in ("blobs", "cache"):
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
-        if (elsewhere := self.__dict__.pop("elsewhere", None)) is not None:
-            elsewhere.close()
-        for name in ("realiser", "holders", "surveyor", "collector", "workbench"):
+        for name in ("elsewhere", "realiser", "holders", "surveyor", "collector", "workbench"):
             self.__dict__.pop(name, None)
         if "store" in self.__dict__:
             self.store.holds.release()

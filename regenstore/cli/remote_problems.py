@@ -14,3 +14,8 @@ def tell_problems(repository: Repository) -> None:
     if elsewhere is not None:
         for name, error in elsewhere.problems.items():
             click.echo(f"warning: remote {name}: {show_text(error.message)}", err=True)
+    sharing = repository.__dict__.get("sharing")
+    for name in sharing.untrusted if sharing is not None else ():
+        click.echo(
+            f"hint: remote {name} was not asked: look at 'regenstore remote list', then 'regenstore trust'", err=True
+        )

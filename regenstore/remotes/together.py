@@ -16,7 +16,7 @@ from regenstore.remotes.records import Records, SharedResult
 from regenstore.remotes.remote import Moved, Remote, Told
 
 
-class Remotes:
+class Elsewhere:
     """See the module. May be used from any thread."""
 
     def __init__(self, remotes: Sequence[Remote]) -> None:
@@ -110,15 +110,10 @@ class Remotes:
         for records in self._records.values():
             yield from records.proofs()
 
-    def close(self) -> None:
-        """Close all connections."""
-        for remote in self._remotes:
-            remote.backend.close()
-
 
 def nobody(digest: Digest, count: int) -> None:
     """Told of what moves, tells nobody."""
 
 
-Finder = Callable[[], Remotes | None]
+Finder = Callable[[], Elsewhere | None]
 """Gives the remotes, opened when they are first asked for; None where there are none."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
-from regenstore.remotes.together import Remotes
+from regenstore.remotes.together import Elsewhere
 from regenstore.tracked.workbench import Workbench, select
 
 
@@ -36,7 +36,7 @@ def recipes_here(bench: Workbench, paths: Sequence[bytes]) -> Iterator[tuple[str
             yield os.fsdecode(path), recipe
 
 
-def plan(bench: Workbench, elsewhere: Remotes, named: Iterable[tuple[str, Recipe]], *, inputs: bool) -> FetchPlan:
+def plan(bench: Workbench, elsewhere: Elsewhere, named: Iterable[tuple[str, Recipe]], *, inputs: bool) -> FetchPlan:
     """What of the takes of some recipes (and with ``inputs`` of what they are made from) is not here, and who has
     it. New records are brought first: a recipe without a take is met by what others made for it."""
     found = FetchPlan()

@@ -16,7 +16,7 @@ from regenstore.remotes import layout
 from regenstore.remotes.directory import Directory
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote
-from regenstore.remotes.together import Remotes, nobody
+from regenstore.remotes.together import Elsewhere, nobody
 from tests.test_realise import KIND, Studio, recipe, taking
 
 
@@ -33,7 +33,7 @@ class Artist(Studio):
 
     def meet(self) -> None:
         """Open the remotes anew, as the next command does."""
-        self.elsewhere = Remotes([self.remote])
+        self.elsewhere = Elsewhere([self.remote])
         self.realiser = Realiser(
             self.store, self.cache, self.registry, self.executor, self.find, remotes=lambda: self.elsewhere
         )
