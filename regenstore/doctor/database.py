@@ -6,7 +6,6 @@ Git tells is added to it, since it also knows what Git does not (proofs, other t
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import time
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 
 from regenstore.doctor import git_recipes, salvage
 from regenstore.doctor.salvage import Salvaged
-from regenstore.errors import Conflict, FormatError
+from regenstore.errors import FormatError
 from regenstore.objects import database_file, durable, evicted, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.database_file import FILE
@@ -30,13 +29,6 @@ from regenstore.refs.roots import Roots
 SOUND, DAMAGED, NONE = "sound", "damaged", "none"
 _SHOWN = 5
 _PATIENCE = 30.0
-_SYSTEM = {
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-}
 
 
 @dataclass(frozen=True)
@@ -70,13 +62,9 @@ def examine(store: ContentStore, *, quick: bool = False) -> Examined:
             missing = sum(store.stored(Digest(digest), size) is None for digest, size in rows)
             return Examined(SOUND, (), missing)
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise Conflict("store-busy", f"{path} is in use by another process") from error
-        if code in _SYSTEM:
-            # The disk fails, or is full, while the log is read in: a sound database must not be moved aside.
-            system = errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO
-            raise durable.storage_error(OSError(system, str(error)), path) from error
+        refused = database_file.refusal(error, path)
+        if refused is not None:
+            raise refused from error  # while the log is read in, say: a sound database must not be moved aside
         return Examined(DAMAGED, (str(error),))
     except ValueError as error:  # a digest of another length
         return Examined(DAMAGED, (f"it holds what is no digest: {error}",))
@@ -215,7 +203,7 @@ def set_aside(store: ContentStore, state: str) -> str | None:
                     db.execute("VACUUM INTO ?", (aside,))
             except sqlite3.OperationalError as error:
                 durable.unlink(aside)
-                raise durable.storage_error(OSError(28 if "full" in str(error) else 5, str(error)), path) from error
+                raise database_file.refusal(error, path) or error from error
             durable.fsync_file(aside)
             durable.fsync_folder(root)
             return aside

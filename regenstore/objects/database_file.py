@@ -11,14 +11,62 @@ takes it through a gate, a lock on the store's format marker, that who waits for
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from regenstore.errors import Conflict, RegenstoreError, StorageError
 from regenstore.objects import durable, store_format
 
 FILE = "results.sqlite"
 _BESIDE = ("-wal", "-shm")
+_KINDS = {
+    sqlite3.SQLITE_CANTOPEN: "store-unwritable",
+    sqlite3.SQLITE_PERM: "store-unwritable",
+    sqlite3.SQLITE_READONLY: "store-unwritable",
+    sqlite3.SQLITE_IOERR: "io-error",
+    sqlite3.SQLITE_FULL: "disk-full",
+}
+
+
+def refusal(error: sqlite3.Error, path: str) -> RegenstoreError | None:
+    """What keeps SQLite from working with a database that may well be sound: the disk, permissions, another
+    process. None where that is not the matter."""
+    code = _code(error)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Conflict("store-busy", f"{path} is in use by another process")
+    kind = _KINDS.get(code)
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
+        kind = _why_not(path) or ("io-error" if _usable(path) else kind)
+    return None if kind is None else StorageError(kind, f"{path}: {error}")
+
+
+def _why_not(path: str) -> str | None:
+    """The kind of error with which the system refuses to write beside the database, which SQLite does not tell:
+    on a full disk it cannot open its log, or fails with input and output."""
+    probe = f"{path}.{os.getpid()}.tmp"
+    try:
+        with durable.storage_errors(probe):
+            durable.write_file(probe, bytes(1 << 15))  # what it wants for the index of its log
+            durable.unlink(probe)
+    except StorageError as found:
+        return found.kind
+    return None
+
+
+def _usable(path: str) -> bool:
+    there = [path + suffix for suffix in ("", *_BESIDE) if os.path.lexists(path + suffix)]
+    return all(os.path.isfile(name) and os.access(name, os.R_OK | os.W_OK) for name in there)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether what SQLite read is no sound database."""
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 @contextmanager

@@ -346,14 +346,19 @@ class ResultCache:
             try:
                 return self._work(work)
             except sqlite3.DatabaseError as error:
-                if not _damaged(error):
+                if not database_file.is_damage(error):
                     raise
                 self._replace_damaged()
                 return self._work(work)
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) or _damaged(error):
-                raise self._error(error) from error
-            raise  # a bug of ours
+            if database_file.is_damage(error):
+                raise StorageError("store-damaged", f"{self.path}: {error}") from error
+            refused = database_file.refusal(error, self.path)
+            if refused is None and isinstance(error, sqlite3.OperationalError):
+                refused = StorageError("io-error", f"{self.path}: {error}")
+            if refused is None:
+                raise  # a bug of ours
+            raise refused from error
 
     def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do some work with the database that has the name now: another process may have replaced it."""
@@ -385,7 +390,7 @@ class ResultCache:
             with closing(self._connect()) as db:
                 return bool(db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
         except sqlite3.DatabaseError as error:
-            if _damaged(error):
+            if database_file.is_damage(error):
                 return False
             raise
 
@@ -418,16 +423,6 @@ class ResultCache:
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
         db.execute("COMMIT")
-
-    def _error(self, error: sqlite3.Error) -> StorageError:
-        text = str(error)
-        if _damaged(error):
-            kind = "store-damaged"
-        elif "readonly" in text or "unable to open" in text:
-            kind = "store-unwritable"
-        else:
-            kind = "disk-full" if "full" in text else "io-error"
-        return StorageError(kind, f"{self.path}: {text}")
 
 
 def _inputs(recipe: Recipe) -> bytes:
@@ -462,8 +457,3 @@ def _use_wal(db: sqlite3.Connection) -> None:
 
 def _text(fingerprint: Mapping[str, str]) -> str:
     return json.dumps(dict(fingerprint), sort_keys=True)
-
-
-def _damaged(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
