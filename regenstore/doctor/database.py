@@ -10,6 +10,7 @@ import os
 import sqlite3
 import time
 import urllib.parse
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -58,6 +59,9 @@ def examine(store: ContentStore, *, quick: bool = False) -> Examined:
             problems = [row[0] for row in db.execute(f"PRAGMA {'quick' if quick else 'integrity'}_check({_SHOWN})")]
             if problems != ["ok"]:
                 return Examined(DAMAGED, tuple(problems))
+            mistyped = [] if quick else list(_mistyped(db))
+            if mistyped:
+                return Examined(DAMAGED, tuple(mistyped))
             rows = db.execute("SELECT DISTINCT digest, size FROM output").fetchall() if version and not quick else []
             missing = sum(store.stored(Digest(digest), size) is None for digest, size in rows)
             return Examined(SOUND, (), missing)
@@ -68,6 +72,19 @@ def examine(store: ContentStore, *, quick: bool = False) -> Examined:
         return Examined(DAMAGED, (str(error),))
     except ValueError as error:  # a digest of another length
         return Examined(DAMAGED, (f"it holds what is no digest: {error}",))
+
+
+def _mistyped(db: sqlite3.Connection) -> Iterator[str]:
+    """Values of another type than their column's: one wrong bit does that, and SQLite's own check lets it pass."""
+    columns = db.execute(
+        "SELECT m.name, c.name, lower(c.type) FROM sqlite_schema m JOIN pragma_table_info(m.name) c"
+        " WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    ).fetchall()
+    for table, column, kind in columns:
+        query = f'SELECT count(*) FROM "{table}" WHERE typeof("{column}") NOT IN (?, ?)'  # noqa: S608  its own names
+        ((wrong,),) = db.execute(query, (kind, "null"))
+        if wrong:
+            yield f"{wrong} values of {table}.{column} are no {kind}"
 
 
 def _open(path: str) -> sqlite3.Connection:

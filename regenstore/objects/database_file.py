@@ -61,8 +61,9 @@ def _usable(path: str) -> bool:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether what SQLite read is no sound database."""
-    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    """Whether what SQLite read is no sound database. Text that is none has no code of SQLite's."""
+    garbled = isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
+    return garbled or _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _code(error: sqlite3.Error) -> int:

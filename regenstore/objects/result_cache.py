@@ -13,7 +13,7 @@ import sqlite3
 import time
 from _thread import RLock
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -85,6 +85,7 @@ _STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED, _USAGE)
 _OUTPUTS_OF_KEY = (
     " FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? ORDER BY r.created DESC, r.id DESC, o.name"
 )
+_BLOB_TYPES = (bytes, bytes | None, bytes | None, int, str, bytes, str | None, str, str, float | None)
 _BATCH = 500
 _PATIENCE = 30.0
 """Seconds to wait for another process that writes."""
@@ -248,11 +249,16 @@ class ResultCache:
     # -------------------------------------------------------------------------------- Git's blobs
 
     def blobs(self, oids: Iterable[bytes]) -> dict[bytes, BlobRecord]:
-        """What is known of recipe blobs, by Git object id."""
-        return {
-            oid: BlobRecord(oid, key and RecipeKey(key), digest and Digest(digest), size, name, _digests(inputs), *more)
-            for oid, key, digest, size, name, inputs, *more in self._rows_of("blob", oids)
-        }
+        """What is known of recipe blobs, by Git object id. A row that holds something else, which damage does
+        without SQLite's notice, is not there: Git tells once more."""
+        found = {}
+        for row in self._rows_of("blob", oids):
+            if all(map(isinstance, row, _BLOB_TYPES)):
+                oid, key, digest, size, name, inputs, *more = row
+                with suppress(ValueError):
+                    ids = key and RecipeKey(key), digest and Digest(digest)
+                    found[oid] = BlobRecord(oid, *ids, size, name, _digests(inputs), *more)
+        return found
 
     def plain_blobs(self, oids: Iterable[bytes]) -> set[bytes]:
         """Those that are known to be no recipes and never to become any."""

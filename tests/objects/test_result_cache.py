@@ -271,6 +271,20 @@ def test_a_folder_in_the_way_is_an_error_of_ours(cache):
     assert caught.value.kind == "store-unwritable"
 
 
+@pytest.mark.parametrize("column", ["key", "digest", "output", "inputs", "generator", "version", "media_type"])
+def test_a_blob_of_wrong_types_is_not_known(cache, column):
+    """One bit makes a text bytes, or bytes a text: sound to SQLite."""
+    record = BlobRecord(b"o" * 20, recipe().key, digest(1), 9, "main", (digest(2),), "g", "1", "image/png", 0.5)
+    other = record._replace(oid=b"p" * 20)
+    cache.add_blobs([record, other])
+    assert cache.blobs([record.oid, other.oid]) == {record.oid: record, other.oid: other}
+    value = "text" if column in ("key", "digest", "inputs") else b"bytes"
+    cache.write(lambda db: db.execute(f"UPDATE blob SET {column} = ? WHERE oid = ?", (value, record.oid)))
+    assert cache.blobs([record.oid, other.oid]) == {other.oid: other}
+    cache.add_blobs([record])
+    assert cache.blobs([record.oid]) == {record.oid: record}
+
+
 def test_another_process_that_keeps_the_database_is_told_as_such(cache, monkeypatch):
     filled(cache, 1)
     cache.close()
