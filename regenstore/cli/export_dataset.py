@@ -18,6 +18,7 @@ from regenstore.cli.context import (
     show_text,
     worktree_paths,
 )
+from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import InvalidInput
 from regenstore.export.dataset import exporting, splits, trainers
@@ -26,9 +27,7 @@ from regenstore.export.dataset.manifest import LAYOUTS
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.survey import Drops, Survey
 from regenstore.export.dataset.writing import Outcome
-from regenstore.export.known import Known
 from regenstore.export.media_set import MediaSet, Tree
-from regenstore.objects.facts import Facts
 from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.leases import lease
 from regenstore.repository import Repository
@@ -100,11 +99,11 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
         def told(path: str) -> None:
             progress.finished(path, None)
 
-        known = Known(Facts(repository.store.root))
+        known = known_of(repository, measure=order.measure)
         with exporting.survey(order, selected, media, known, told) as found:
             if dry_run:
-                outcome = exporting.compare(order, found, known)
-                _tell_dry(selected, found.drops, 0, outcome, as_json)
+                planned = exporting.compare(order, found, known) if found.samples else None
+                _tell_dry(selected, found.drops, 0, planned, as_json)
                 return
             linker = Linker(reflink=repository.settings.reflink)
             with _alone(repository, order.out), announcing_dataset(repository, order.out):

@@ -19,6 +19,7 @@ from regenstore.cli.context import (
     size_text,
     worktree_paths,
 )
+from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
 from regenstore.export.known import Known
 from regenstore.export.media_set import MediaSet, Medium, Tree
@@ -26,7 +27,6 @@ from regenstore.export.sidecar import preview as previewing
 from regenstore.export.sidecar.batch import Batch, Order, refuse_collisions, render
 from regenstore.export.sidecar.deliver import deliver, existing
 from regenstore.export.sidecar.library import Library
-from regenstore.objects.facts import Facts
 from regenstore.repository import Repository
 from regenstore.worktree.link import Linker
 
@@ -79,7 +79,7 @@ def command(
     plan = media_set.plan(chosen, repository.settings.budget)
     with progress_for(as_json, len(plan.steps) + len(chosen)) as progress:
         media = media_set.realise(chosen, plan, progress)
-        batch = _render(order, media, _known(repository), progress)
+        batch = _render(order, media, known_of(repository, measure=order.measures), progress)
     if preview:
         _show(batch, diff, as_json)
         return
@@ -101,10 +101,6 @@ def _order(repository: Repository, templates: Sequence[str], given: dict[str, An
     to = given.pop("to")
     folder = None if to is None else os.path.abspath(to)
     return Order(tuple(library.load(name) for name in names), top, folder, measure=measure, redact=redact, **given)
-
-
-def _known(repository: Repository) -> Known:
-    return Known(Facts(repository.store.root))
 
 
 def _render(order: Order, media: Sequence[Medium], known: Known, progress: ConsoleProgress) -> Batch:

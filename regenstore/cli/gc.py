@@ -92,6 +92,7 @@ def command(
     there for longer than regenstore.grace (1 day) is deleted. With them, as much as is asked for goes at once:
     first what is cheap to make again for its size, seldom used and far from anybody's work. 'regenstore undo'
     brings back what is not deleted yet; what is deleted comes back by 'regenstore get', made again.
+    The exit code is 1 where less can be freed than was asked for, with --dry-run too.
 
     \b
     Examples:
@@ -101,6 +102,10 @@ def command(
       regenstore gc --unreachable
       regenstore gc --forget-repository /mnt/old/film
     """
+    if free is not None and max_size is not None:
+        raise InvalidInput(
+            "bad-parameter", "--free and --max-size both say how much is to go", hint="Give one of them."
+        )
     repository = open_repository()
     if forget_repository is not None:
         _forget(repository, forget_repository)
@@ -118,7 +123,7 @@ def command(
     if dry_run:
         if as_json:
             emit_json("gc-plan", plan.fields())
-        return
+        sys.exit(1 if plan.short else 0)
     if not yes and not plan.empty:
         _ask(plan, as_json)
     report = repository.collector.execute(plan)
@@ -127,7 +132,7 @@ def command(
         emit_json("gc", {"plan": plan.fields(), "done": report.fields()})
     else:
         _tell(plan, report)
-    sys.exit(1 if plan.short else 0)
+    sys.exit(1 if report.freed < plan.asked else 0)
 
 
 def _ask(plan: Plan, as_json: bool) -> None:
@@ -215,7 +220,8 @@ def _tell(plan: Plan, report: Report) -> None:
     gone = len(report.evicted) + len(report.discarded)
     if gone and not plan.wish.now:
         click.echo(f"{_count(gone)} moved to the trash as {report.run}; 'regenstore undo' brings them back")
-    click.echo(f"{size_text(report.freed)} freed")
+    less = plan.asked - report.freed
+    click.echo(f"{size_text(report.freed)} freed" + (f", {size_text(less)} less than asked for" if less > 0 else ""))
     for reason, count in report.skipped.items():
         click.echo(f"{_count(count)} stayed: {reason}")
 

@@ -15,7 +15,10 @@ from regenstore.cli.context import (
     size_text,
     worktree_paths,
 )
-from regenstore.tracked.status import STATES, status
+from regenstore.errors import RegenstoreError
+from regenstore.gc import auto
+from regenstore.repository import Repository
+from regenstore.tracked.status import STATES, Status, status
 
 _QUIET = ("placed", "imported")
 _SHOWN = 40
@@ -29,6 +32,9 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
     """How things stand at every tracked path, or at and below PATHS, and whether what the store has of them is
     kept, or evictable because it was proven to come back ('regenstore why PATH' names the rule).
 
+    Where the disk of the store runs low (under 10 % or 10 GB, whichever is less), or the store is over
+    regenstore.maxSize, also what could be freed without anything that was used within a week.
+
     \b
     Examples:
       regenstore status
@@ -39,6 +45,7 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
     found = status(repository.workbench, worktree_paths(repository, paths))
     missing = sum(1 for p in found.paths if p.digest is not None and not p.stored)
     evictable = [entry for entry in found.entries if entry.evictable]
+    suggestion = _suggestion(repository, found)
     if as_json:
         rows = [
             {
@@ -54,7 +61,8 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
         ]
         counts = {"paths": len(found.paths), "media_bytes": found.media_bytes, "not_stored": missing}
         totals = {**counts, "evictable_bytes": sum(e.stored.size for e in evictable), **found.counts}
-        emit_json("status", {"paths": rows, "totals": totals})
+        advice = None if suggestion is None else suggestion.fields()
+        emit_json("status", {"paths": rows, "totals": totals, "suggestion": advice})
         return
     if not found.paths:
         click.echo("Nothing is tracked yet. Next: regenstore track '*.png' '*.mp4', then git add")
@@ -80,3 +88,29 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
         click.echo(
             f"{kept:>6} takes kept, {len(evictable)} evictable: {size_text(freed)}, {seconds:.3g} s to make again"
         )
+    if suggestion is not None:
+        _advise(suggestion)
+
+
+def _suggestion(repository: Repository, found: Status) -> auto.Suggestion | None:
+    if found.problem is not None:
+        return None  # for that reason nothing can be said of what may go
+    try:
+        return auto.suggest(repository.collector, repository.settings.max_size)
+    except RegenstoreError as error:
+        click.echo(f"what could be freed cannot be told: {show_text(error.message)}", err=True)
+        return None
+
+
+def _advise(suggestion: auto.Suggestion) -> None:
+    click.echo(
+        f"space runs low: the store should give back {size_text(suggestion.lacking)};"
+        f" its disk has {size_text(suggestion.disk_free)} left"
+    )
+    if suggestion.command is None:
+        click.echo(f"nothing that may go was unused for {auto.RECENT_DAYS} days ('regenstore gc --dry-run')")
+        return
+    click.echo(
+        f"'{suggestion.command}' frees {size_text(suggestion.bytes)}, {suggestion.seconds:.3g} s to make again,"
+        " and keeps recent work"
+    )

@@ -194,6 +194,8 @@ def named_by(found: Mapping[str, Value], word: str) -> set[str]:
 def redacted(found: Mapping[str, Value], redact: frozenset[str]) -> frozenset[str]:
     """The names of a context that a redaction takes out: those that it means, and every other one that tells
     the same text."""
+    if not redact:
+        return frozenset()
     gone = {name for word in redact for name in named_by(found, word)}
     secrets = {text for name in gone for text in _texts(found[name])}
     gone |= {name for name, value in found.items() if any(_tells(text, secrets) for text in _texts(value))}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from regenstore.errors import InvalidInput
 from regenstore.export.media_set import Medium
@@ -11,26 +12,43 @@ from regenstore.media.media_info import FACT, VERSION, MediaInfo
 from regenstore.media.types import kind
 from regenstore.objects.facts import Facts
 
-FRAMES = "frames"
-"""Kind of fact: the per-frame measurements."""
+FRAMES, FACES = "frames", "faces"
+"""Kinds of fact: per-frame measurements, and what a detector of faces found."""
+_VERSION_OF = {FRAMES: 1, FACES: 1}
+_MEASURED = {"video": (FRAMES, FACES), "image": (FACES,)}
+NO_FACES = "faces are not looked for: pip install 'regenstore[faces]'"
 
 Told = Callable[[float], None]
 """Told how much of the work is done, 0 to 1."""
+Measure = Callable[[str, str, Told], FrameMetrics]
+
+
+def _frames(path: str, media_type: str, told: Told) -> FrameMetrics:
+    from regenstore.media import frame_metrics  # slow to import, and not needed for what is kept
+
+    return frame_metrics.measure(path, media_type, told)
+
+
+def _faces(path: str, media_type: str, told: Told) -> FrameMetrics:
+    from regenstore.media import faces
+
+    return faces.measure(path, media_type, told)
+
+
+def measures() -> dict[str, Measure]:
+    """What can be measured here: faces with the extra ``faces`` only."""
+    from regenstore.media import faces
+
+    return {FRAMES: _frames, **({FACES: _faces} if faces.installed() else {})}
 
 
 class Known:
-    """Probe and measurements of media, each done once per content. ``measure`` and its ``version``: how frames
-    are measured; without it only what is kept already is known."""
+    """Probe and measurements of media, each done once per content. ``measures``: how what was not measured yet is;
+    without it only what is kept already is known."""
 
-    def __init__(
-        self,
-        facts: Facts,
-        measure: Callable[[str, str, Told], FrameMetrics] | None = None,
-        version: int = 1,
-    ) -> None:
+    def __init__(self, facts: Facts, measures: Mapping[str, Measure] | None = None) -> None:
         self._facts = facts
-        self._measure = measure
-        self._version = version
+        self._measures = {} if measures is None else measures
 
     def info(self, medium: Medium) -> MediaInfo:
         """What the medium technically is. Raises InvalidInput (``bad-export``) for one that cannot be read."""
@@ -50,21 +68,39 @@ class Known:
         return found
 
     def metrics(self, medium: Medium, told: Told | None = None) -> FrameMetrics | None:
-        """The per-frame measurements of a video: kept ones, else (with ``told``) measured now; None for what has
-        no frames, and for what was not measured yet. Raises InvalidInput (``bad-export``)."""
-        if kind(medium.media_type) != "video":
+        """What is measured of each frame of a video, or of a picture: kept, else (with ``told``) measured now; None
+        for what has none. Raises InvalidInput (``bad-export``)."""
+        tables = [self._table(medium, each, told) for each in _MEASURED.get(kind(medium.media_type), ())]
+        known = [table for table in tables if table is not None]
+        if not known:
             return None
-        kept = self._facts.get(medium.digest, FRAMES, self._version)
+        # Of a damaged video one decoder may give more frames than another: what all have is told.
+        count = min(table.count for table in known)
+        columns = {name: values[:count] for table in known for name, values in table.columns.items()}
+        return FrameMetrics(count, columns)
+
+    def _table(self, medium: Medium, what: str, told: Told | None) -> FrameMetrics | None:
+        kept = self._facts.get(medium.digest, what, _VERSION_OF[what])
         if kept is not None:
             try:
                 return FrameMetrics.from_bytes(kept)
             except ValueError:
                 pass
-        if told is None or self._measure is None:
+        measure = self._measures.get(what)
+        if told is None or measure is None:
             return None
         try:
-            found = self._measure(medium.file, medium.media_type, told)
+            found = measure(medium.file, medium.media_type, told)
         except ValueError as error:
             raise InvalidInput("bad-export", f"{medium.path}: {error}") from None
-        self._facts.put(medium.digest, FRAMES, self._version, found.to_bytes())
+        self._facts.put(medium.digest, what, _VERSION_OF[what], found.to_bytes())
         return found
+
+    def faces_of(self, medium: Medium, faces: Sequence[Mapping[str, Any]]) -> list[bytes]:
+        """JPEGs of faces that were found in a medium, as :func:`regenstore.media.faces.crops` takes them."""
+        from regenstore.media.faces import crops
+
+        try:
+            return crops(medium.file, medium.media_type, faces)
+        except ValueError as error:
+            raise InvalidInput("bad-export", f"{medium.path}: {error}") from None

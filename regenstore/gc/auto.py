@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from regenstore.gc.collect import Collector, Report
@@ -12,12 +12,14 @@ from regenstore.gc.policy import bytes_to_free
 from regenstore.gc.usage import content_bytes
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.result_cache import ResultCache
-from regenstore.proof.survey import Standing, Survey
 
 _STUCK = "stuck at "
 _MORE = 1.02
 """After a run that could not free enough, the contents have to grow by this before another one tries."""
 LOW_SHARE, LOW_BYTES = 0.1, 10 * 10**9
+"""A disk runs low under the lesser of these: a share of its capacity, and bytes."""
+RECENT_DAYS = 7
+"""What was used within them is recent work: no suggestion touches it."""
 
 
 def due(store: ContentStore, cache: ResultCache, cap: int) -> bool:
@@ -51,25 +53,53 @@ def collect(collector: Collector, cap: int, grace: float) -> Report | None:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What could be freed while the disk runs low."""
+    """What could be freed where space runs low, with nothing that was used lately: exactly what its command
+    would do now."""
 
-    free: int
+    disk_free: int
     """Bytes that the disk has left."""
+    lacking: int
+    """Bytes that should become free."""
+    contents: int
     bytes: int
-    """What 'regenstore gc --free' could free of them without touching what a worktree has now."""
+    """What can become free of them; 0 where all that may go is recent work."""
     seconds: float
     """What it would take to make all of that again."""
 
+    @property
+    def command(self) -> str | None:
+        if not self.bytes:
+            return None
+        return f"regenstore gc --free {min(self.lacking, self.bytes)} --older-than {RECENT_DAYS}d"
 
-def low(free: int, capacity: int) -> bool:
-    """Whether a disk runs low: under 10 % or under 10 GB, whichever is less."""
-    return free < min(LOW_SHARE * capacity, LOW_BYTES)
+    def fields(self) -> dict[str, object]:
+        """For scripts."""
+        return {
+            "disk_free_bytes": self.disk_free,
+            "lacking_bytes": self.lacking,
+            "contents": self.contents,
+            "bytes": self.bytes,
+            "seconds": self.seconds,
+            "command": self.command,
+        }
 
 
-def suggest(survey: Callable[[], Survey], free: int, capacity: int) -> Suggestion | None:
-    """What could be freed, when the disk runs low; None when it does not, or nothing could. Surveys only then."""
-    if not low(free, capacity):
+def lacking(free: int, capacity: int) -> int:
+    """How many bytes more a disk should have free; 0 where it does not run low."""
+    return max(0, int(min(LOW_SHARE * capacity, LOW_BYTES)) - free)
+
+
+def suggest(collector: Collector, cap: int | None) -> Suggestion | None:
+    """What could be freed, where the store's disk runs low or its contents are above the cap; None where neither
+    is so. Surveys only then. Changes nothing."""
+    try:
+        disk = shutil.disk_usage(collector.store.root)
+    except OSError:
+        return None  # there is no store yet, or nobody can tell
+    wanted = lacking(disk.free, disk.total)
+    if cap is not None:
+        wanted = max(wanted, bytes_to_free(content_bytes(collector.store), cap))
+    if not wanted:
         return None
-    found = [e for e in survey().entries.values() if e.evictable and e.standing < Standing.WORKING]
-    size = sum(entry.stored.size for entry in found)
-    return Suggestion(free, size, sum(entry.own or 0.0 for entry in found)) if size else None
+    plan = collector.plan(Wish(free=wanted, older_than=RECENT_DAYS * 86400.0))
+    return Suggestion(disk.free, wanted, len(plan.evict) + len(plan.purge), plan.freed, plan.seconds)

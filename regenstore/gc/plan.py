@@ -6,7 +6,7 @@ What may go at all is the survey's to say; how much of it goes, and in which ord
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from regenstore.gc import policy, trash
@@ -281,9 +281,13 @@ def _choose(
     if wish.free is None and wish.cap is None:
         candidates = [one for one in candidates if one.standing <= Standing.SUPERSEDED]
         left_to_free = sum(one.size for one in candidates)
-    choice = policy.choose(candidates, left_to_free, inputs=_inputs(survey), floor=uses.aging)
+    inputs = _inputs(survey, {one.digest for one in candidates})
+    choice = policy.choose(candidates, left_to_free, inputs=inputs, floor=uses.aging)
     entries = survey.entries
-    return [Item(entries[one.digest], tuple(names.get(one.digest, ()))) for one in choice.chosen], choice.aging
+    # What had to go of a part of the contents says nothing of what all of them are worth.
+    partial = wish.select is not None or wish.older_than is not None
+    aging = uses.aging if partial else choice.aging
+    return [Item(entries[one.digest], tuple(names.get(one.digest, ()))) for one in choice.chosen], aging
 
 
 def _unreachable(survey: Survey, wish: Wish, now: float, names: Mapping[Digest, Sequence[str]]) -> list[Item]:
@@ -300,10 +304,12 @@ def _unreachable(survey: Survey, wish: Wish, now: float, names: Mapping[Digest, 
     return sorted(found, key=lambda item: (item.entry.stored.identity[1], item.digest))
 
 
-def _inputs(survey: Survey) -> dict[Digest, tuple[Digest, ...]]:
-    """What each content is made from, by the recipe that brings it back."""
-    found = {}
-    for digest, entry in survey.entries.items():
+def _inputs(survey: Survey, candidates: Set[Digest]) -> dict[Digest, tuple[Digest, ...]]:
+    """What candidates, and contents that are not in the store, are made from. What stays is needed by nobody to
+    be made again."""
+    found = dict(survey.absent)
+    for digest in candidates:
+        entry = survey.entries[digest]
         for referrer in entry.referrers:
             if referrer.key is not None and referrer.key == entry.recipe_key and referrer.inputs:
                 found[digest] = referrer.inputs

@@ -16,7 +16,8 @@ from regenstore.objects.evicted import Evicted
 
 @dataclass
 class Taken:
-    """A run of gc: what of it lies in the trash, and what is deleted. What came back meanwhile is in neither."""
+    """A run of gc: what of it lies in the trash, and what is deleted. What is in the store again, and what a later
+    run took again, is in neither: each content that is not in the store counts once."""
 
     run: str
     trashed: list[Copy] = field(default_factory=list)
@@ -36,15 +37,20 @@ class Taken:
 def taken(store: ContentStore) -> list[Taken]:
     """All runs that took something, the newest first."""
     found: dict[str, Taken] = {}
-    for copy in trash.copies(store):
+    files = sorted(trash.copies(store), key=lambda copy: copy.run or "", reverse=True)
+    known = {(copy.digest, copy.size) for copy in files if copy.run is None}
+    for copy in files:
         if copy.run is not None:
-            found.setdefault(copy.run, Taken(copy.run)).trashed.append(copy)
-    for run in evicted.runs(store.root):
+            of_run = found.setdefault(copy.run, Taken(copy.run))
+            if (copy.digest, copy.size) not in known:
+                of_run.trashed.append(copy)
+                known.add((copy.digest, copy.size))
+    for run in reversed(evicted.runs(store.root)):
         of_run = found.setdefault(run, Taken(run))
-        here = {copy.digest for copy in of_run.trashed}
         for record in evicted.read(store.root, run):
-            if record.taken and record.digest not in here and store.stored(record.digest, record.size) is None:
+            if record.taken and (record.digest, record.size) not in known:
                 of_run.gone.append(record)
+                known.add((record.digest, record.size))
     return sorted(found.values(), key=lambda one: one.run, reverse=True)
 
 

@@ -124,6 +124,27 @@ def _quarter_turns(file: Any, stream: Any) -> int:
     return 0
 
 
+def stored_frames(path: str, what: str = "the input") -> Iterator[tuple[Any, float]]:
+    """Every frame as the file has it, none repeated or left out, with how much of the file is done, 0 to 1. Their
+    ``pts`` rise. Decoded with several threads; raises ValueError for what has no frame, and as :func:`opened`."""
+    with opened(path, what) as file:
+        if not file.streams.video:
+            raise ValueError(f"{what} has no video stream")
+        stream = file.streams.video[0]
+        _codec(stream, what)
+        stream.thread_type = "AUTO"
+        seconds = float(file.duration / av.time_base) if file.duration else 0.0
+        last = -1
+        for number, frame in enumerate(file.decode(stream)):
+            if number >= MAX_FRAMES:
+                raise ValueError(f"{what} has more than {MAX_FRAMES} frames")
+            # A damaged or raw stream may have none, or some that go back.
+            last = frame.pts = max(last + 1, 0 if frame.pts is None else frame.pts)
+            yield frame, min(1.0, float(frame.pts * frame.time_base) / seconds) if seconds else 0.0
+        if last < 0:
+            raise ValueError(f"{what} has no frame that can be decoded")
+
+
 def frames(
     path: str, *, first: int = 0, last: int | None = None, what: str = "the input"
 ) -> Iterator[tuple[int, Frame]]:

@@ -58,7 +58,12 @@ class Judge:
         problems = [f"{name}: nobody knows what it needs, so nothing is evicted" for name in facts.unknown]
         problems += [f"{name}: a partial clone without some of its objects" for name in facts.partial]
         evictable = {digest for digest, entry in entries.items() if entry.evictable}
-        return Survey(entries, self._needed(evictable), not problems, tuple(problems))
+        absent = {
+            digest: known[0].inputs
+            for digest, known in facts.referrers.items()
+            if digest not in facts.stored and known[0].inputs
+        }
+        return Survey(entries, self._needed(evictable), not problems, tuple(problems), absent)
 
     def entries(self, digests: Iterable[Digest]) -> dict[Digest, Entry]:
         """Those of these contents that the store has."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from regenstore.objects.ids import Digest, RecipeKey
@@ -98,3 +98,5 @@ class Survey:
     complete: bool
     """False where somebody who may need something could not be asked: then nothing unreachable may go."""
     problems: tuple[str, ...]
+    absent: Mapping[Digest, tuple[Digest, ...]] = field(default_factory=dict)
+    """What contents that are not in the store are made from, by their firmest recipes."""

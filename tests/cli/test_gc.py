@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +29,10 @@ def proven(film: Checkout) -> Checkout:
 
 
 def plan(film: Checkout, *options: str) -> dict[str, object]:
-    return json.loads(film.regenstore("gc", "--dry-run", "--json", *options))
+    done = film.run("regenstore", "gc", "--dry-run", "--json", *options, check=False)
+    told = json.loads(done.stdout)
+    assert done.returncode == (1 if told["short"] else 0)
+    return told
 
 
 def du(film: Checkout, *options: str) -> dict[str, object]:
@@ -103,6 +108,96 @@ def test_nothing_to_do(film):
 def test_bad_options(film, options):
     done = film.run("regenstore", "gc", *options, check=False)
     assert done.returncode == 2 and b"expected" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_how_much_is_said_once(film):
+    done = film.run("regenstore", "gc", "--free", "1k", "--max-size", "1g", check=False)
+    assert done.returncode == 2 and b"--max-size" in done.stderr and b"hint: Give one" in done.stderr
+
+
+@pytest.mark.parametrize("size", ["1", "1g"])
+def test_a_dry_run_ends_as_the_real_one(proven, size):
+    tried = proven.run("regenstore", "gc", "--dry-run", "--free", size, check=False)
+    done = proven.run("regenstore", "gc", "--yes", "--free", size, check=False)
+    assert tried.returncode == done.returncode == (1 if size == "1g" else 0)
+    assert (b"less than asked for" in done.stdout) == (size == "1g")
+
+
+def test_what_lists_of_runs_count(proven):
+    """A content counts once: where it lies, or with the last run that took it."""
+
+    def listed() -> list[tuple[int, int]]:
+        runs = json.loads(proven.regenstore("undo", "--list", "--json"))["runs"]
+        return [(run["in_trash"]["contents"], len(run["deleted"])) for run in runs]
+
+    proven.regenstore("gc", "--yes", "--purge")
+    assert listed() == [(0, 1)]
+    proven.git("checkout", "-q", "HEAD~1")  # it comes back
+    proven.git("checkout", "-q", "main")
+    assert listed() == [(0, 0)]
+    proven.regenstore("gc", "--yes")
+    assert listed() == [(1, 0), (0, 0)]
+    proven.regenstore("gc", "--yes", "--purge")
+    assert listed() == [(0, 1), (0, 0)]
+
+
+def aged(film: Checkout, store: Path, days: float) -> None:
+    """Nobody used anything of a store for so long."""
+    then = time.time() - days * 86400
+    for folder in ("cache", "vault", "uses", "leases"):
+        for path in (store / folder).rglob("*"):
+            if path.is_file():
+                os.utime(path, (then, then))
+
+
+def suggestion(film: Checkout) -> dict[str, object] | None:
+    return json.loads(film.regenstore("status", "--json"))["suggestion"]
+
+
+def test_status_suggests_what_a_full_disk_can_do_without(proven, small):
+    store = small / "store"
+    shutil.move(proven.store, store)
+    proven.git("config", "regenstore.store", str(store))
+    assert suggestion(proven) is None and "space runs low" not in proven.regenstore("status")
+    left = os.statvfs(small).f_bavail * os.statvfs(small).f_frsize
+    (small / "footage").write_bytes(bytes(left - 200_000))
+    found = suggestion(proven)
+    assert found["bytes"] == 0 and found["command"] is None
+    assert "nothing that may go was unused for 7 days" in proven.regenstore("status")
+    aged(proven, store, 8)
+    found = suggestion(proven)
+    assert found["contents"] == 2 and 0 < found["bytes"] < found["lacking_bytes"] < 4 << 20
+    assert found["command"] in proven.regenstore("status")
+    before = sum(path.stat().st_size for path in store.rglob("*") if path.parent.parent.name in ("cache", "vault"))
+    proven.run(*found["command"].split(), "--yes")
+    after = sum(path.stat().st_size for path in store.rglob("*") if path.parent.parent.name in ("cache", "vault"))
+    assert before - after == found["bytes"]
+
+
+def test_status_suggests_only_what_was_not_used_for_a_week(proven):
+    total = du(proven)["contents"]["bytes"]
+    proven.git("config", "regenstore.maxSize", str(total))
+    assert suggestion(proven) is None
+    proven.git("config", "regenstore.maxSize", str(total - 1))
+    assert suggestion(proven)["bytes"] == 0
+    aged(proven, proven.store, 6)
+    assert suggestion(proven)["bytes"] == 0
+    aged(proven, proven.store, 8)
+    found = suggestion(proven)
+    assert found["contents"] == 1 and found["bytes"] >= found["lacking_bytes"] > 0
+    (gone,) = plan(proven, *found["command"].split()[2:])["evict"]
+    assert gone["standing"] == "superseded"
+
+
+def test_status_plans_nothing_while_there_is_room(proven, tmp_path):
+    def plans(**config: str) -> bool:
+        trace = tmp_path / "trace"
+        trace.write_bytes(b"")
+        proven.run("regenstore", "status", GIT_TRACE=str(trace), **config)
+        return b"rev-list --objects --missing=allow-any" in trace.read_bytes()  # the names in a plan
+
+    assert not plans()
+    assert plans(REGENSTORE_MAX_SIZE="1k")
 
 
 def test_selected(proven):

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -50,20 +50,6 @@ def has(found: list[Finding], level: str, text: str) -> bool:
     """Whether there is such a finding; every one that is not well says what to do."""
     assert all(f.remedy for f in found if f.level in (WARNING, PROBLEM))
     return any(f.level == level and text in f.message for f in found)
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB."""
-    if os.name != "posix" or os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "regenstore-test", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_all_is_well_and_nothing_changes(gallery: Gallery) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from regenstore.errors import Conflict, InvalidInput, StorageError
-from regenstore.export.known import Known
+from regenstore.export.known import FRAMES, Known
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar import deliver as delivering
 from regenstore.export.sidecar.batch import Order, refuse_collisions, render
@@ -215,19 +215,19 @@ def test_measuring_is_asked_for_by_templates_that_need_it(medium, known, film, t
     facts = Facts(str(tmp_path / "facts-store"))
     given = medium("a.mp4")
     assert not Order((XMP,), film).measures
-    render(Order((XMP,), film), [given], Known(facts, measure), quiet)
+    render(Order((XMP,), film), [given], Known(facts, {FRAMES: measure}), quiet)
     assert not measured
     library = Library(film)
     library.create("sharp", "xmp")
     with open(library.path("sharp"), "a", encoding="utf-8") as file:
         file.write('[[field]]\ntarget = "regen:blur"\nsource = "metrics.blur.max"\n')
     order = Order((library.load("sharp"),), film)
-    (file,) = render(order, [given], Known(facts, measure), quiet).files
+    (file,) = render(order, [given], Known(facts, {FRAMES: measure}), quiet).files
     assert b"<regen:blur>1.0</regen:blur>" in file.data
-    render(order, [given], Known(facts, measure), quiet)
+    render(order, [given], Known(facts, {FRAMES: measure}), quiet)
     assert len(measured) == 1  # kept
     # What was measured once is told by others, too.
-    (file,) = render(Order((XMP,), film), [given], Known(facts, measure), quiet).files
+    (file,) = render(Order((XMP,), film), [given], Known(facts, {FRAMES: measure}), quiet).files
     assert b"xmpDM:markers" in file.data
 
 

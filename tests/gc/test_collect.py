@@ -244,3 +244,27 @@ def test_undo_names_what_is_deleted(world):
     assert run.gone[0].recipe is not None
     world.make("old", standing=SUPERSEDED)
     assert undo.taken(world.store)[0].gone == []
+
+
+def test_a_content_counts_with_the_last_run_that_took_it(world):
+    def counts() -> list[tuple[int, int]]:
+        return [(len(run.trashed), len(run.gone)) for run in undo.taken(world.store)]
+
+    world.make("old", standing=SUPERSEDED)
+    world.gc(free=1)
+    assert counts() == [(0, 1)]
+    age(world, 0.1)
+    world.make("old", standing=SUPERSEDED)
+    world.gc()
+    assert counts() == [(1, 0), (0, 0)]
+    world.gc(purge=True)
+    assert counts() == [(0, 1), (0, 0)]
+
+
+def test_a_second_copy_in_the_trash_is_nothing_that_could_come_back(world):
+    plate = world.make("plate", proven=False)
+    world.store.put_bytes(Path(world.store.stored(plate)).read_bytes(), plate, tree=CACHE)
+    world.store.holds.release()
+    world.gc()
+    assert world.where(plate) == ["trash", VAULT]
+    assert [run.trashed for run in undo.taken(world.store)] == [[]]

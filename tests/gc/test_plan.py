@@ -107,6 +107,16 @@ def test_an_input_is_worth_what_depends_on_it(world):
     assert words(world, free=2001) == [shot, other, plate]
 
 
+def test_an_input_that_went_counts_through_what_is_not_here_and_not_through_what_stays(world):
+    far = world.make("far", standing=SUPERSEDED, seconds=40.0)
+    there = world.make("there", far, standing=TIP, seconds=1.0)
+    shot = world.make("shot", there, standing=SUPERSEDED, seconds=50.0)
+    other = world.make("other", standing=SUPERSEDED, seconds=70.0)
+    assert words(world) == [far, shot, other]  # what is between them stays, being at a tip
+    os.unlink(world.store.stored(there))
+    assert words(world) == [far, other, shot]
+
+
 @pytest.mark.parametrize("tree", [CACHE, "vault"])
 def test_unreachable_is_what_nobody_needs_and_nothing_brings_back(world, tree):
     variant = world.make("variant", standing=DEAD, proven=False, tree=tree)

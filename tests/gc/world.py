@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +86,7 @@ class World:
         self.before_survey: Callable[[], None] = lambda: None
         self.after_survey: Callable[[], None] = lambda: None
         self.surveys = 0
+        self.names: Mapping[Digest, Sequence[str]] = {}
 
     def copy(self, root: Path) -> World:
         """The same world once more, on a copy of the store."""
@@ -187,7 +188,7 @@ class World:
             self.survey,
             lambda: frozenset(self.film.pins),
             self.producers,  # type: ignore[arg-type]
-            dict,
+            lambda: self.names,
             lambda: self.now,
         )
 

@@ -17,7 +17,7 @@ from regenstore.export.dataset.selection import Condition, Limits, conditions
 from regenstore.export.dataset.sinks import refuse_occupied
 from regenstore.export.dataset.splits import SPLITS, Division, Rules, divide
 from regenstore.export.dataset.survey import KINDS, Drops, Survey, early
-from regenstore.export.dataset.writing import Cropped, Form, Outcome, Writer
+from regenstore.export.dataset.writing import Form, Outcome, Writer
 from regenstore.export.known import Known
 from regenstore.export.media_set import Chosen, Medium
 from regenstore.media.types import kind
@@ -160,16 +160,14 @@ def kind_of(found: Survey, previous: Manifest | None) -> str:
     return kinds[0]
 
 
-def writer_of(
-    order: Order, found: Survey, known: Known, previous: Manifest | None, cropped: Cropped | None = None
-) -> Writer:
+def writer_of(order: Order, found: Survey, known: Known, previous: Manifest | None) -> Writer:
     """What writes the dataset. Raises InvalidInput (``bad-export``)."""
     filters = tuple(condition.shown for condition in conditions(order.limits))
     form = Form(
         order.out, order.layout, kind_of(found, previous), order.name, order.license, filters, order.rules,
         order.trainers, order.revision,
     )  # fmt: skip
-    return Writer(form, found, division(order, found, previous), known, previous, cropped)
+    return Writer(form, found, division(order, found, previous), known, previous)
 
 
 def compare(order: Order, found: Survey, known: Known) -> Outcome:
@@ -178,12 +176,10 @@ def compare(order: Order, found: Survey, known: Known) -> Outcome:
     return writer_of(order, found, known, previous).compare(lambda _: True)
 
 
-def export(
-    order: Order, found: Survey, known: Known, linker: Linker, told: Told, cropped: Cropped | None = None
-) -> Outcome:
+def export(order: Order, found: Survey, known: Known, linker: Linker, told: Told) -> Outcome:
     """Write, or update, the dataset. Nothing is written where nothing differs."""
     previous = previous_of(order)
-    writer = writer_of(order, found, known, previous, cropped)
+    writer = writer_of(order, found, known, previous)
     replace = order.force and os.path.lexists(order.out)
     with open_sink(order.out, order.layout, linker, fresh=previous is None, replace=replace) as sink:
         outcome = writer.compare(sink.intact)

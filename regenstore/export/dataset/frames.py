@@ -26,8 +26,10 @@ def csv(key: str, split: str, rate: Fraction | None, metrics: FrameMetrics) -> b
     """The table: ``key,split,frame,time_s`` and the measured columns."""
     lines = [",".join(("key", "split", "frame", "time_s", *MEASURED))]
     columns = [metrics.columns.get(name) for name in MEASURED]
+    times = metrics.columns.get("time")
     for frame in range(metrics.count):
-        seconds = repr(float(frame / rate)) if rate else ""
+        at = times[frame] if times is not None else float(frame / rate) if rate else None
+        seconds = "" if at is None else repr(at)
         values = ("" if column is None or column[frame] != column[frame] else repr(column[frame]) for column in columns)
         lines.append(f"{key},{split},{frame},{seconds},{','.join(values)}")
     return ("\n".join(lines) + "\n").encode()

@@ -14,7 +14,6 @@ from typing import Any
 
 from regenstore.errors import FormatError, NotFound
 from regenstore.export.dataset.sinks import MANIFEST, Stored
-from regenstore.objects.hashing import hash_bytes
 
 FORMAT, VERSION = "regenstore.dataset", 1
 LAYOUTS = ("dir", "zip", "zip-splits", "webdataset")
@@ -147,8 +146,3 @@ def is_dataset(out: str) -> bool:
     except (FormatError, NotFound):
         return False
     return True
-
-
-def hash_of(value: object) -> str:
-    """A short hash of a JSON value."""
-    return hash_bytes(_text(value).encode(errors="surrogatepass")).hex[:24]

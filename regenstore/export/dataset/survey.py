@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from regenstore.export.dataset.frames import face_picks
-from regenstore.export.dataset.manifest import hash_of
 from regenstore.export.dataset.row import Row, row_of, sample_key
 from regenstore.export.dataset.selection import Condition
 from regenstore.export.dataset.splits import Member, tokens_of
@@ -18,6 +17,7 @@ from regenstore.export.media_set import Chosen, Medium
 from regenstore.media.media_info import MediaInfo
 from regenstore.media.types import suffix_for
 from regenstore.objects import toml
+from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 
 KINDS = ("video", "image", "audio")
@@ -100,7 +100,7 @@ class Survey:
         if not self.drops.passes(row):
             return False
         self._taken[key] = medium.path
-        text = json.dumps(row, ensure_ascii=False).encode()
+        text = json.dumps({**row, "recipe": toml.encode(medium.recipe).decode()}).encode()
         self._file.seek(0, 2)
         at = self._file.tell()
         self._file.write(text)
@@ -109,16 +109,21 @@ class Survey:
             key, tokens_of(row, medium.recipe.edited_from, self._group_by), stratum if isinstance(stratum, str) else ""
         )
         suffix = suffix_for(medium.media_type) or ".bin"
-        hashed = hash_of({**row, "recipe": toml.encode(medium.recipe).decode()})
+        hashed = hash_bytes(text).hex[:24]
         self.samples.append(Sample(key, medium, suffix, hashed, member, _wanted(row), at, len(text)))
         return True
 
     def row(self, sample: Sample, split: str, group: str) -> Row:
         """A sample's row again."""
+        return self.row_and_recipe(sample, split, group)[0]
+
+    def row_and_recipe(self, sample: Sample, split: str, group: str) -> tuple[Row, str]:
+        """The same, and the recipe's text."""
         self._file.seek(sample.at)
         row: Row = json.loads(self._file.read(sample.length))
         row["split"], row["group"] = split, group
-        return row
+        recipe = row.pop("recipe")
+        return row, recipe
 
 
 def _wanted(row: Row) -> str | None:

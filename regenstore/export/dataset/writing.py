@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,18 +17,13 @@ from regenstore.export.dataset import frames, tables
 from regenstore.export.dataset.card import FOLDERS, Summary, card
 from regenstore.export.dataset.croissant import croissant
 from regenstore.export.dataset.manifest import Entry, Manifest
-from regenstore.export.dataset.row import Row
+from regenstore.export.dataset.row import Row, json_lines
 from regenstore.export.dataset.sinks import MANIFEST, TABLE, Sink, Stored
 from regenstore.export.dataset.splits import SPLITS, Division, Rules
 from regenstore.export.dataset.survey import Sample, Survey
 from regenstore.export.dataset.trainers import Training, configurations
 from regenstore.export.known import Known
-from regenstore.export.media_set import Medium
-from regenstore.objects import toml
 from regenstore.objects.hashing import hash_bytes
-
-Cropped = Callable[[Medium, Sequence[Mapping[str, Any]]], Sequence[bytes]]
-"""Gives JPEGs of the faces of a medium: rows of the column ``faces``."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +75,12 @@ class Writer:
         division: Division,
         known: Known,
         previous: Manifest | None,
-        cropped: Cropped | None = None,
     ) -> None:
         self._form = form
         self._survey = survey
         self._division = division
         self._known = known
         self._previous = previous
-        self._cropped = cropped
         kept = [sample for sample in survey.samples if sample.key in division.split]
         self.samples = sorted(kept, key=lambda each: (SPLITS.index(division.split[each.key]), each.key))
 
@@ -152,9 +145,9 @@ class Writer:
         entries = outcome.manifest.samples
         kept, outcome.manifest.samples = entries, {}
         for sample in self.samples:
-            row = self._row(sample)
+            row, recipe = self._row_and_recipe(sample)
             if sample.key in todo:
-                stored = tuple(self._put(sample, row, sink))
+                stored = tuple(self._put(sample, row, recipe, sink))
                 entry = Entry(
                     sample.medium.path, str(sample.medium.digest), sample.row, row["split"], row["group"], stored
                 )
@@ -178,23 +171,26 @@ class Writer:
         return () if entry is None else entry.files
 
     def _row(self, sample: Sample) -> Row:
-        return self._survey.row(sample, self._division.split[sample.key], self._division.group[sample.key])
+        return self._row_and_recipe(sample)[0]
 
-    def _put(self, sample: Sample, row: Row, sink: Sink) -> Iterator[Stored]:
+    def _row_and_recipe(self, sample: Sample) -> tuple[Row, str]:
+        return self._survey.row_and_recipe(sample, self._division.split[sample.key], self._division.group[sample.key])
+
+    def _put(self, sample: Sample, row: Row, recipe: str, sink: Sink) -> Iterator[Stored]:
         base = f"{row['split']}/{FOLDERS[self._form.kind]}/{sample.key}"
         medium = sample.medium
         yield sink.put_file(base + sample.suffix, medium.file, medium.size, medium.digest)
         yield sink.put_bytes(base + ".txt", (row["text"] + "\n").encode())
         told = {name: value for name, value in row.items() if name != "group"}
-        told["recipe"] = toml.encode(medium.recipe).decode()
-        yield sink.put_bytes(base + ".json", (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode())
-        metrics = self._known.metrics(medium)
+        told["recipe"] = recipe
+        yield sink.put_bytes(base + ".json", json_lines(told))
+        metrics = self._known.metrics(medium) if self._form.kind == "video" else None
         if metrics is not None:
             rate = self._known.info(medium).video
             data = frames.csv(sample.key, row["split"], None if rate is None else rate.rate, metrics)
             yield sink.put_bytes(f"frames/{sample.key}.csv", data)
-        if row["faces"] and self._cropped is not None:
-            for face, data in zip(row["faces"], self._cropped(medium, row["faces"])):
+        if row["faces"]:
+            for face, data in zip(row["faces"], self._known.faces_of(medium, row["faces"])):
                 yield sink.put_bytes(f"faces/{face['path']}", data)
 
     # ------------------------------------------------------------------------------------- describing

