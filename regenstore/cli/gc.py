@@ -44,10 +44,11 @@ def _needing_room() -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        if error.kind != "disk-full":
-            raise
-        hint = "gc writes down what it takes and needs some 100 kB, more for many media: move one file elsewhere first."
-        raise StorageError(error.kind, error.message, hint=hint) from error
+        if error.kind == "disk-full":
+            error.hint = (
+                "gc writes down what it takes, some 100 kB, more for many media: move one file elsewhere first."
+            )
+        raise
 
 
 class _Age(click.ParamType[float]):

@@ -21,13 +21,8 @@ from regenstore.objects import durable, store_format
 
 FILE = "results.sqlite"
 _BESIDE = ("-wal", "-shm")
-_KINDS = {
-    sqlite3.SQLITE_CANTOPEN: "store-unwritable",
-    sqlite3.SQLITE_PERM: "store-unwritable",
-    sqlite3.SQLITE_READONLY: "store-unwritable",
-    sqlite3.SQLITE_IOERR: "io-error",
-    sqlite3.SQLITE_FULL: "disk-full",
-}
+_DENIED = (sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY)
+_UNSAID = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
 
 
 def refusal(error: sqlite3.Error, path: str) -> RegenstoreError | None:
@@ -36,10 +31,13 @@ def refusal(error: sqlite3.Error, path: str) -> RegenstoreError | None:
     code = _code(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Conflict("store-busy", f"{path} is in use by another process")
-    kind = _KINDS.get(code)
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
-        kind = _why_not(path) or ("io-error" if _usable(path) else kind)
-    return None if kind is None else StorageError(kind, f"{path}: {error}")
+    if code not in (sqlite3.SQLITE_FULL, *_DENIED, *_UNSAID):
+        return None
+    why = _why_not(path) if code in _UNSAID else None
+    full = code == sqlite3.SQLITE_FULL or why == "disk-full"
+    denied = code in _DENIED or why == "store-unwritable" or (why is None and not _usable(path))
+    kind = "disk-full" if full else "store-unwritable" if denied else "io-error"
+    return StorageError(kind, f"{path}: {error}")
 
 
 def _why_not(path: str) -> str | None:
