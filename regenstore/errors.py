@@ -124,6 +124,10 @@ KINDS: dict[str, str] = {
     "store-damaged": "Move the damaged file away and run 'regenstore get'.",
     "io-error": "Look at the system's log for the disk; nothing was half-written.",
     "notify-failed": "Nothing is lost: the next command tries again, 'regenstore events --deliver' does so now.",
+    "remote-unreachable": "Check the connection or the mount, then run the same command again: it goes on.",
+    "remote-refused": "Check the credentials, and what they allow; 'regenstore remote check NAME' tries them.",
+    "remote-failed": "Run 'regenstore remote check NAME' to see what the server can do.",
+    "remote-wrong-bytes": "Nothing of it was kept. Push the content again from a machine that has it.",
     # format
     "bad-recipe": "Run 'regenstore edit PATH', or take the last good one from 'git log -p PATH'.",
     "newer-recipe": "Upgrade regenstore to read this recipe; until then it is left as it is.",

@@ -1,0 +1,1 @@
+"""Remotes: shared places for contents, results and proofs."""

@@ -1,0 +1,71 @@
+"""What a remote has to be able to do: keep objects under names, and no more.
+
+Names are relative paths of lower-case words, digits, ``.``, ``-`` and ``/`` (:mod:`regenstore.remotes.layout`).
+An object is there whole or not at all, as far as the server can do that; nobody who reads relies on it, since
+everything that comes back is checked against its digest. Nothing relies on conditional writes either: most
+servers ignore the condition and say nothing.
+
+All methods may be called from several threads. They raise
+
+* StorageError ``remote-unreachable`` for what may work when it is tried again (no connection, a time-out, a
+  connection that broke off, the server's own errors 500 to 599 and 429),
+* StorageError ``remote-refused`` where credentials are missing or not enough,
+* StorageError ``remote-failed`` for anything else that the server cannot do,
+* :class:`Absent` where there is no object of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+Told = Callable[[int], None]
+"""Told how many more bytes were moved."""
+
+
+class Absent(Exception):
+    """There is no object of that name."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a remote tells of an object without giving it."""
+
+    size: int
+    tag: str
+    """Another one when the object is written again, whatever its bytes: an ETag, or times and inode. Empty where
+    the server tells nothing of the kind."""
+    modified: float | None = None
+    """When it was written, in seconds since the epoch by the remote's own clock; None where it does not say."""
+
+
+class Backend(Protocol):
+    """One place with objects."""
+
+    url: str
+    """For people, and as the place's identity; without credentials."""
+    lists: bool
+    """Whether :meth:`names` works."""
+
+    def head(self, name: str) -> Head | None:
+        """What there is under a name; None for nothing."""
+
+    def read(self, name: str, start: int = 0) -> Iterator[bytes]:
+        """The bytes from ``start`` on, in blocks; nothing when ``start`` is the size. The iterator may end too
+        early where a connection breaks off unnoticed: the reader counts. Raises :class:`Absent`."""
+
+    def write_file(self, name: str, path: str, told: Told) -> None:
+        """Put a file's bytes under a name, in the place of what was there."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a small object."""
+
+    def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
+        """All objects whose name begins with a prefix that ends in ``/``, in no order."""
+
+    def delete(self, name: str) -> None:
+        """Remove an object; nothing happens where there is none. Only a remote's own gc does this."""
+
+    def close(self) -> None:
+        """Close connections; the backend can be used again."""

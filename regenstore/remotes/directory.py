@@ -1,0 +1,158 @@
+"""A folder as a remote: a disk, or a share that the system has mounted.
+
+Objects are written beside and renamed, durable before they have their name. Nothing relies on locks or hard
+links, which many a network file system lacks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from regenstore.errors import RegenstoreError, StorageError
+from regenstore.objects import durable
+from regenstore.remotes.backend import Absent, Head, Told
+
+_CHUNK = 4 << 20
+_BESIDE = ".part-"
+_AWAY = {errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EREMOTEIO}
+"""What a share says whose server is away."""
+
+
+class Directory:
+    """See :class:`regenstore.remotes.backend.Backend`. The folder itself has to be there: an empty mount point is
+    not taken for an empty remote."""
+
+    lists = True
+
+    def __init__(self, path: str, *, create: bool = False) -> None:
+        self.path = os.path.abspath(path)
+        self.url = self.path
+        if create:
+            with self._errors():
+                os.makedirs(self.path, exist_ok=True)
+
+    def head(self, name: str) -> Head | None:
+        with self._errors():
+            try:
+                return _head(os.stat(self._place(name)))
+            except (FileNotFoundError, NotADirectoryError):
+                self._look()
+                return None
+
+    def read(self, name: str, start: int = 0) -> Iterator[bytes]:
+        with self._errors():
+            try:
+                file = open(self._place(name), "rb")
+            except (FileNotFoundError, NotADirectoryError):
+                self._look()
+                raise Absent(name) from None
+            with file:
+                file.seek(start)
+                while block := file.read(_CHUNK):
+                    yield block
+
+    def write_file(self, name: str, path: str, told: Told) -> None:
+        with self._errors(), open(path, "rb") as source:
+            size = os.fstat(source.fileno()).st_size
+            self._put(name, lambda target: _copy(source.fileno(), target, size, told))
+
+    def write(self, name: str, data: bytes) -> None:
+        with self._errors():
+            self._put(name, lambda target: _write_all(target, data))
+
+    def _put(self, name: str, fill: object) -> None:
+        self._look()
+        place = self._place(name)
+        beside = f"{os.path.dirname(place)}/{_BESIDE}{os.urandom(8).hex()}"
+        assert callable(fill)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        try:
+            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            try:
+                fill(fd)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            os.replace(beside, place)
+        except BaseException:
+            durable.unlink(beside)
+            raise
+        durable.fsync_folder(os.path.dirname(place))
+
+    def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
+        with self._errors():
+            self._look()
+            todo = [prefix.rstrip("/")]
+            while todo:
+                folder = todo.pop()
+                try:
+                    entries = list(os.scandir(self._place(folder)))
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(f"{folder}/{entry.name}")
+                    elif not entry.name.startswith(_BESIDE):
+                        try:
+                            yield f"{folder}/{entry.name}", _head(entry.stat())
+                        except FileNotFoundError:
+                            continue
+
+    def delete(self, name: str) -> None:
+        with self._errors():
+            durable.unlink(self._place(name))
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def _place(self, name: str) -> str:
+        return f"{self.path}/{name}"
+
+    def _look(self) -> None:
+        if not os.path.isdir(self.path):
+            raise StorageError("remote-unreachable", f"{self.path} is not there: is the disk or share mounted?")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except RegenstoreError:
+            raise
+        except OSError as error:
+            kind = "remote-unreachable" if error.errno in _AWAY else "remote-failed"
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                kind = "remote-refused"
+            raise StorageError(kind, f"{error.filename or self.path}: {os.strerror(error.errno or 0)}") from error
+
+
+def _head(found: os.stat_result) -> Head:
+    return Head(found.st_size, f"{found.st_ino}-{found.st_mtime_ns}", found.st_mtime)
+
+
+def _write_all(target: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]
+
+
+def _copy(source: int, target: int, size: int, told: Told) -> None:
+    """Let the system copy, which shares blocks or stays on the server where it can; else by hand."""
+    done = 0
+    try:
+        while done < size and (count := os.copy_file_range(source, target, min(_CHUNK, size - done))):
+            done += count
+            told(count)
+    except (OSError, AttributeError) as error:
+        if done or getattr(error, "errno", errno.EINVAL) in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+    with open(source, "rb", closefd=False) as rest, open(target, "wb", closefd=False) as into:
+        rest.seek(done)
+        into.seek(done)
+        before = done
+        shutil.copyfileobj(rest, into, _CHUNK)
+        into.flush()
+        told(into.tell() - before)

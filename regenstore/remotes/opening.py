@@ -1,0 +1,33 @@
+"""From an address to a backend; what a kind of server needs is imported only then."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from urllib.parse import unquote, urlsplit
+
+from regenstore.errors import InvalidInput
+from regenstore.remotes.backend import Backend
+from regenstore.remotes.directory import Directory
+
+Credentials = Callable[[str], tuple[str, str] | None]
+"""Asks for user and password of an address, where the server wants them."""
+SCHEMES = ("a folder", "file://")
+
+
+def open_backend(url: str, credentials: Credentials, *, base: str = "", create: bool = False) -> Backend:
+    """The backend of an address. ``base``: what a relative folder is relative to; ``create``: make the folder.
+    Touches no network. Raises InvalidInput (``bad-config``), NotFound (``extra-missing``)."""
+    folder = folder_of(url, base)
+    if folder is not None:
+        return Directory(folder, create=create)
+    raise InvalidInput("bad-config", f"{url}: no address of a remote (known: {', '.join(SCHEMES)})")
+
+
+def folder_of(url: str, base: str = "") -> str | None:
+    """The absolute path of a folder's address; None for an address of another kind."""
+    if url.startswith("file://"):
+        return unquote(urlsplit(url).path) or None
+    if "://" in url:
+        return None
+    return os.path.normpath(os.path.join(base, os.path.expanduser(url)))

@@ -1,0 +1,329 @@
+"""One remote: what it has, sending, bringing and confirming contents. Parallel; every byte is checked.
+
+* What is sent is hashed right before, so that damage here does not spread; afterwards the remote has to tell the
+  right size.
+* What is brought becomes a content only when its digest is right. A transfer that broke off goes on where it
+  was, also in another process; what then has the wrong digest is brought once more from the start.
+* A confirmation is an answer of this moment, of the size and of a tag (an ETag, a time). The tag stands for bytes
+  that were read back whole and hashed once; with another tag, or none, they are read again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from regenstore.errors import RegenstoreError, StorageError
+from regenstore.objects import durable
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.facts import Facts
+from regenstore.objects.hashing import hash_blocks, hash_bytes, hash_own_file
+from regenstore.objects.ids import Digest
+from regenstore.remotes import layout
+from regenstore.remotes.backend import Absent, Backend, Head
+from regenstore.remotes.patient import Throttle
+
+JOBS = 8
+MANY = 256
+"""From so many contents on, shards are listed instead of asking for each."""
+_SPEED = (20e6, 0.05)
+"""Bytes per second, and seconds per object, of a remote that was never used."""
+_ENOUGH = 1 << 20
+"""Bytes from which on a transfer tells how fast the remote is."""
+FACT_VERSION = 1
+T = TypeVar("T")
+U = TypeVar("U")
+Told = Callable[[Digest, int], None]
+"""Told how many more bytes of a content were moved; fewer than none where it begins anew."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What became of one content."""
+
+    digest: Digest
+    size: int
+    already: bool = False
+    """It was there before."""
+    error: RegenstoreError | None = None
+
+
+class Remote:
+    """A remote by the name that the user gave it, and the store whose contents go there and back."""
+
+    def __init__(
+        self, name: str, backend: Backend, store: ContentStore, *, jobs: int = JOBS, throttle: Throttle | None = None
+    ) -> None:
+        self.name = name
+        self.backend = backend
+        self.url = backend.url
+        self._store = store
+        self._jobs = jobs
+        self._throttle = throttle or Throttle(None)
+        self._facts = Facts(store.root)
+        self._times: list[tuple[int, float]] = []
+        self.id = hash_bytes(self.url.encode()).hex[:16]
+
+    @property
+    def folder(self) -> str:
+        """Where the store keeps what it knows of this remote."""
+        return f"{self._store.root}/remotes/{self.id}"
+
+    # -------------------------------------------------------------------------------- asking
+
+    def having(self, digests: Collection[Digest]) -> dict[Digest, Head]:
+        """Those of the contents that the remote has, with what it tells of them. Not a proof of their bytes."""
+        wanted = set(digests)
+        if len(wanted) > MANY and self.backend.lists:
+            prefixes = {layout.content(digest)[: len(layout.CONTENTS) + 3] for digest in wanted}
+            found: dict[Digest, Head] = {}
+            for _, listed in self._all(prefixes, lambda prefix: list(self.backend.names(prefix))):
+                for name, head in _raised(listed):
+                    digest = layout.digest_of(name)
+                    if digest in wanted:
+                        found[digest] = head
+            return found
+        answers = self._all(wanted, lambda digest: self.backend.head(layout.content(digest)))
+        heads = {digest: _raised(answer) for digest, answer in answers}
+        return {digest: head for digest, head in heads.items() if head is not None}
+
+    def confirm(self, digests: Collection[Digest]) -> dict[Digest, int]:
+        """Ask now: those of the contents whose bytes the remote has, with their sizes. What cannot be asked, or
+        has other bytes, is left out."""
+        return {
+            digest: size
+            for digest, answer in self._all(set(digests), self._confirm)
+            if not isinstance(answer, Exception) and (size := answer) is not None
+        }
+
+    def _confirm(self, digest: Digest) -> int | None:
+        name = layout.content(digest)
+        head = self.backend.head(name)
+        if head is None:
+            return None
+        if head.tag and self._facts.get(digest, f"remote_{self.id}", FACT_VERSION) == _receipt(head):
+            return head.size
+        if hash_blocks(self._blocks(name)) != (digest, head.size) or self.backend.head(name) != head:
+            return None
+        self._facts.put(digest, f"remote_{self.id}", FACT_VERSION, _receipt(head))
+        return head.size
+
+    def _blocks(self, name: str) -> Iterator[bytes]:
+        for block in self.backend.read(name):
+            self._throttle.took(len(block))
+            yield block
+
+    # -------------------------------------------------------------------------------- sending
+
+    def send(self, digests: Collection[Digest], told: Told) -> Iterator[Moved]:
+        """Send contents of the store that the remote does not have; one answer for each, as it is known."""
+        there = self.having(digests)
+        marked = set(self.tombstones()) if self.backend.lists else set()
+
+        def work(digest: Digest) -> Moved:
+            path = self._store.stored(digest)
+            if path is None:
+                raise StorageError("store-damaged", f"the store does not hold {digest} any more")
+            size = os.path.getsize(path)
+            if digest in there and there[digest].size == size and digest not in marked:
+                return Moved(digest, size, already=True)
+            self._send(digest, path, size, lambda count: told(digest, count))
+            return Moved(digest, size)
+
+        yield from self._answers(digests, work)
+
+    def _send(self, digest: Digest, path: str, size: int, told: Callable[[int], None]) -> None:
+        with durable.storage_errors(path):
+            if hash_own_file(path)[0] != digest:
+                raise StorageError("store-damaged", f"{path} does not hold the bytes of {digest}")
+
+        def moved(count: int) -> None:
+            self._throttle.took(count)
+            told(count)
+
+        name = layout.content(digest)
+        began = time.monotonic()
+        self.backend.write_file(name, path, moved)
+        head = self.backend.head(name)
+        if head is None or head.size != size:
+            kept = "nothing" if head is None else f"{head.size} bytes"
+            raise StorageError("remote-failed", f"{self.url} kept {kept} of the {size} bytes of {digest}")
+        self._times.append((size, time.monotonic() - began))
+
+    def tombstones(self) -> Iterator[Digest]:
+        """The contents that the remote's gc may delete, unless they are sent again."""
+        for name, _ in self.backend.names(layout.TOMBSTONES):
+            digest = layout.digest_of(name)
+            if digest is not None:
+                yield digest
+
+    # -------------------------------------------------------------------------------- bringing
+
+    def bring(self, contents: Iterable[tuple[Digest, int | None]], told: Told) -> Iterator[Moved]:
+        """Bring contents into the store (digest, and size where it is known); one answer for each, as it is
+        known. Errors are answers: ``content-missing`` is told as StorageError ``remote-failed``."""
+        self._store.prepare()
+        sizes = dict(contents)
+
+        def work(digest: Digest) -> Moved:
+            size = sizes[digest]
+            if (path := self._store.use(digest, size)) is not None:
+                return Moved(digest, os.path.getsize(path), already=True)
+            return Moved(digest, self._bring(digest, size, lambda count: told(digest, count)))
+
+        yield from self._answers(sizes, work)
+
+    def _bring(self, digest: Digest, size: int | None, told: Callable[[int], None]) -> int:
+        name = layout.content(digest)
+        if size is None:
+            head = self.backend.head(name)
+            if head is None:
+                raise StorageError("remote-failed", f"{self.url} does not have {digest}")
+            size = head.size
+        with durable.storage_errors(self._store.root), self._part(digest) as (path, fd):
+            have = os.fstat(fd).st_size
+            if have > size:
+                os.ftruncate(fd, have := 0)
+            for fresh in (not have, True):
+                if fresh:
+                    os.ftruncate(fd, 0)
+                began = time.monotonic()
+                self._receive(name, fd, size, told)
+                if hash_own_file(path) == (digest, size):
+                    self._times.append((size, time.monotonic() - began))
+                    self._store.put_file(path, digest)
+                    return size
+                told(-os.fstat(fd).st_size)
+                if fresh:
+                    break
+            os.ftruncate(fd, 0)
+        raise StorageError("remote-wrong-bytes", f"{self.url} has other bytes under {name}")
+
+    def _receive(self, name: str, fd: int, size: int, told: Callable[[int], None]) -> None:
+        """Append to the open part what is missing of it."""
+        done = os.lseek(fd, 0, os.SEEK_END)
+        told(done)
+        while done < size:
+            before = done
+            try:
+                for block in self.backend.read(name, done):
+                    self._throttle.took(len(block))
+                    if done + len(block) > size:
+                        raise StorageError("remote-wrong-bytes", f"{self.url} has more bytes under {name} than {size}")
+                    _write(fd, block)
+                    done += len(block)
+                    told(len(block))
+            except Absent:
+                raise StorageError("remote-failed", f"{self.url} does not have {name}") from None
+            if done == before:
+                raise StorageError("remote-wrong-bytes", f"{self.url} has {done} bytes under {name}, not {size}")
+
+    @contextmanager
+    def _part(self, digest: Digest) -> Iterator[tuple[str, int]]:
+        """The file that a content is brought into, one per content, so that another process goes on with it; of
+        our own while another process is at it."""
+        path = f"{self._store.root}/tmp/fetch-{digest.hex}"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        if not _alone(fd):
+            os.close(fd)
+            path = self._store.temp_path("fetch")
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            yield path, fd
+        finally:
+            os.close(fd)
+
+    # -------------------------------------------------------------------------------- speed
+
+    def estimate(self, sizes: Collection[int]) -> float:
+        """Seconds that bringing contents of these sizes takes, by what transfers took before."""
+        rate, latency = self._speed()
+        return sum(sizes) / rate + latency * -(-len(sizes) // self._jobs)
+
+    def _speed(self) -> tuple[float, float]:
+        try:
+            with open(f"{self.folder}/speed.json", encoding="utf-8") as file:
+                told = json.load(file)
+            return max(1.0, float(told["rate"])), max(0.0, float(told["latency"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return _SPEED
+
+    def _learn(self) -> None:
+        """Keep how fast transfers were: half of it against half of what was known."""
+        rate, latency = self._speed()
+        large = [(size, seconds) for size, seconds in self._times if size >= _ENOUGH]
+        small = [seconds for size, seconds in self._times if size < _ENOUGH]
+        self._times.clear()
+        if large:
+            # Several go on at a time and share what there is.
+            at_once = min(self._jobs, len(large))
+            rate = (rate + at_once * sum(size for size, _ in large) / max(sum(s for _, s in large), 1e-3)) / 2
+        if small:
+            latency = (latency + sum(small) / len(small)) / 2
+        if large or small:
+            try:
+                os.makedirs(self.folder, exist_ok=True)
+                durable.write_file(f"{self.folder}/speed.json", json.dumps({"rate": rate, "latency": latency}).encode())
+            except (OSError, RegenstoreError):
+                pass  # it is a guess all the same
+
+    # -------------------------------------------------------------------------------- in parallel
+
+    def _answers(self, digests: Collection[Digest], work: Callable[[Digest], Moved]) -> Iterator[Moved]:
+        for digest, answer in self._all(digests, work):
+            if isinstance(answer, RegenstoreError):
+                yield Moved(digest, 0, error=answer)
+            elif isinstance(answer, OSError):
+                yield Moved(digest, 0, error=durable.storage_error(answer, answer.filename or self.url))
+            else:
+                yield _raised(answer)
+        self._learn()
+
+    def _all(self, items: Collection[T], work: Callable[[T], U]) -> Iterator[tuple[T, U | Exception]]:
+        """Do some work for all items, several at a time; each with its answer, as it is known."""
+        if not items:
+            return
+        pool = ThreadPoolExecutor(min(self._jobs, len(items)), thread_name_prefix="remote")
+        try:
+            waiting: dict[Future[U], T] = {pool.submit(work, item): item for item in items}
+            for done in as_completed(waiting):
+                error = done.exception()
+                if error is not None and not isinstance(error, Exception):
+                    raise error
+                yield waiting[done], error if error is not None else done.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _raised(answer: T | Exception) -> T:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _receipt(head: Head) -> bytes:
+    return f"{head.size} {head.tag}".encode()
+
+
+def _alone(fd: int) -> bool:
+    try:
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _write(fd: int, block: bytes) -> None:
+    view = memoryview(block)
+    while view:
+        view = view[os.write(fd, view) :]
