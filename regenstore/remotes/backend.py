@@ -45,8 +45,10 @@ class Backend(Protocol):
 
     url: str
     """For people, and as the place's identity; without credentials."""
-    lists: bool
-    """Whether :meth:`names` works."""
+
+    @property
+    def lists(self) -> bool:
+        """Whether :meth:`names` works."""
 
     def head(self, name: str) -> Head | None:
         """What there is under a name; None for nothing."""
