@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from regenstore.errors import InvalidInput
 from regenstore.refs.git import Git
+from regenstore.remotes.setting import MOST_JOBS, NAME, RemoteSetting
 
 PLACE, FETCH, GENERATE = "place", "fetch", "generate"
 POLICIES = (PLACE, FETCH, GENERATE)
 EACH, COMMAND = "each", "command"
+WARN, REFUSE, OFF = "warn", "refuse", "off"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _WORKER_SEES = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SystemRoot")
+_REMOTE = "regenstore.remote."
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0", ""}
 
 
@@ -48,6 +51,12 @@ class Settings:
     """Whether media may share blocks with the store where the file system can."""
     trust_file: str = ""
     """The user's record of approved generator definitions; never inside a repository."""
+    netrc: str = ""
+    """The user's file of passwords for servers."""
+    remotes: Mapping[str, RemoteSetting] = field(default_factory=dict)
+    """What is set for remotes, by name: ``regenstore.remote.<name>.url``, ``.jobs``, ``.limit``."""
+    pre_push: str = WARN
+    """What happens when commits are pushed whose media no remote holds: ``warn``, ``refuse`` or ``off``."""
     durable: str = EACH
     """When new media are safe from a power cut: ``each`` before git goes on with the next one; ``command``
     before the ``git add`` ends, in one pass, which is several times faster for many small files."""
@@ -119,6 +128,9 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
     durable = text("durable", EACH)
     if durable not in (EACH, COMMAND):
         raise _bad("durable", f"{EACH} or {COMMAND}", durable)
+    pre_push = text("prepush", WARN)
+    if pre_push not in (WARN, REFUSE, OFF):
+        raise _bad("prePush", f"{WARN}, {REFUSE} or {OFF}", pre_push)
     store = values.get("regenstore.store")
     return Settings(
         store=os.path.abspath(os.path.join(top, os.path.expanduser(store))) if store else None,
@@ -133,14 +145,43 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
         reflink=_boolean("reflink", text("reflink", "true")),
         durable=durable,
         trust_file=_trust_file(environ),
+        netrc=environ.get("NETRC") or os.path.join(_home(environ), ".netrc"),
+        remotes=_remotes(values),
+        pre_push=pre_push,
         object_format=values.get("extensions.objectformat", "sha1"),
         worker_environment={name: environ[name] for name in _WORKER_SEES if name in environ},
     )
 
 
 def _trust_file(environ: Mapping[str, str]) -> str:
-    home = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
+    home = environ.get("XDG_CONFIG_HOME") or os.path.join(_home(environ), ".config")
     return os.path.join(home, "regenstore", "trusted.json")
+
+
+def _home(environ: Mapping[str, str]) -> str:
+    return environ.get("HOME") or os.path.expanduser("~")
+
+
+def _remotes(values: Mapping[str, str]) -> dict[str, RemoteSetting]:
+    found: dict[str, RemoteSetting] = {}
+    for full, value in values.items():
+        if not full.startswith(_REMOTE):
+            continue
+        name, _, key = full.removeprefix(_REMOTE).rpartition(".")
+        if not NAME.fullmatch(name):
+            raise _bad(f"remote.{name}", "a name of letters, digits, '-' and '_'", name)
+        setting, where = found.get(name, RemoteSetting()), f"remote.{name}.{key}"
+        if key == "url" and value:
+            setting = replace(setting, url=value)
+        elif key == "jobs":
+            jobs = _whole(where, value)
+            if not 1 <= jobs <= MOST_JOBS:
+                raise _bad(where, f"1 to {MOST_JOBS}", value)
+            setting = replace(setting, jobs=jobs)
+        elif key == "limit":
+            setting = replace(setting, limit=_size(where, value))
+        found[name] = setting
+    return found
 
 
 def _seconds(name: str, text: str) -> float:

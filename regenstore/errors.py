@@ -103,6 +103,7 @@ KINDS: dict[str, str] = {
     "no-such-dataset": "Give the folder or the ZIP that 'regenstore export dataset' wrote.",
     "no-such-template": "Run 'regenstore template list' for those that there are.",
     "no-such-run": "Run 'regenstore undo --list' for those that are known.",
+    "no-such-remote": "Run 'regenstore remote list' for those that there are, or 'regenstore remote add' one.",
     "not-pinned": "Run 'regenstore pins' for those that are.",
     "git-missing": "Install Git 2.39 or newer.",
     # conflict
@@ -115,6 +116,7 @@ KINDS: dict[str, str] = {
     "store-busy": "Another regenstore process is using the store; try again when it has ended.",
     # trust
     "untrusted-generator": "Read the definition, then run 'regenstore trust'.",
+    "untrusted-remote": "Look at the address, then run 'regenstore trust'.",
     "over-budget": "Run 'regenstore get' to make it now, or raise regenstore.budget.",
     "policy-forbids": "Set regenstore.smudge to 'generate', or run 'regenstore get'.",
     "not-confirmed": "Look at it with --dry-run, then say --yes.",

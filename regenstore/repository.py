@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from regenstore.realise import Realiser
     from regenstore.refs.holders import Holders
     from regenstore.refs.roots import Roots
+    from regenstore.remotes.remote import Remote
+    from regenstore.sharing.definitions import Definition, Remotes
     from regenstore.tracked.workbench import Workbench
 
 
@@ -160,6 +162,37 @@ class Repository:
         )
 
     @cached_property
+    def sharing(self) -> Remotes:
+        """All remotes that have a name here; raises FormatError (``bad-declaration``)."""
+        from regenstore.sharing.definitions import Remotes
+
+        top = os.fsdecode(self.location.top)
+        return Remotes(top, self.settings.remotes, self.settings.trust_file, self.open_remote)
+
+    @property
+    def remotes(self) -> dict[str, Remote]:
+        """The remotes that can be used, those of Git's configuration first."""
+        return self.sharing.remotes
+
+    @property
+    def untrusted_remotes(self) -> dict[str, Definition]:
+        """Those that regenstore.toml names and the user did not approve; nothing is asked of them."""
+        return self.sharing.untrusted
+
+    def open_remote(self, definition: Definition, *, create: bool = False) -> Remote:
+        """The remote of a definition, which asks nothing of it; ``create`` makes its folder."""
+        from regenstore.refs.credentials import credentials
+        from regenstore.remotes.opening import open_backend
+        from regenstore.remotes.patient import Patient, Throttle
+        from regenstore.remotes.remote import JOBS, Remote
+
+        top, setting = os.fsdecode(self.location.top), definition.setting
+        ask = credentials(top, self.settings.netrc)
+        backend = Patient(open_backend(definition.url, ask, base=top, create=create))
+        jobs, throttle = setting.jobs or JOBS, Throttle(setting.limit)
+        return Remote(definition.name, backend, self.store, jobs=jobs, throttle=throttle)
+
+    @cached_property
     def workbench(self) -> Workbench:
         from regenstore.tracked.workbench import Workbench
 
@@ -179,6 +212,9 @@ class Repository:
 
     def close(self) -> None:
         """Close what is open; the object can be used again."""
+        sharing = self.__dict__.pop("sharing", None)
+        for remote in sharing.remotes.values() if sharing is not None else ():
+            remote.backend.close()
         for name in ("blobs", "cache"):
             part = self.__dict__.pop(name, None)
             if part is not None:

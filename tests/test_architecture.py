@@ -27,7 +27,7 @@ ROWS = [
     {"watch"},
     {"repository"},
     {"config"},
-    {"gc", "export", "gitfilter", "tracked", "evolve", "doctor", "githooks"},
+    {"gc", "export", "gitfilter", "tracked", "evolve", "doctor", "githooks", "sharing"},
     {"events"},
     {"proof"},
     {"realise"},

@@ -44,6 +44,7 @@ def test_defaults(checkout):
     found = settings_of(checkout, PATH="/bin", SECRET="x")
     assert found == Settings(
         trust_file=f"{checkout.environment['HOME']}/.config/regenstore/trusted.json",
+        netrc=f"{checkout.environment['HOME']}/.netrc",
         worker_environment={"PATH": "/bin"},
     )
     assert (found.smudge, found.budget, found.timeout, found.max_output) == ("generate", 60.0, 3600.0, 64 << 30)
@@ -224,3 +225,11 @@ def test_the_users_approvals_lie_where_the_system_wants_them(checkout):
 def test_what_git_tells_its_children():
     assert GitEnvironment.read({"GIT_DIR": "/g", "GIT_INDEX_FILE": "i"}) == GitEnvironment("/g", "i")
     assert GitEnvironment.read({}) == GitEnvironment(None, None)
+
+
+def test_before_a_push(checkout):
+    assert settings_of(checkout).pre_push == "warn"
+    checkout.git("config", "regenstore.prePush", "refuse")
+    assert settings_of(checkout).pre_push == "refuse"
+    checkout.git("config", "regenstore.prePush", "perhaps")
+    assert "regenstore.prePush" in refused(checkout)

@@ -39,7 +39,7 @@ COMMANDS = {
     "template": "List, show, make and check the templates of sidecars.",
     "events": "What a pipeline is still to be told, and telling it now.",
     "generators": "List generators, or show one with its parameters.",
-    "trust": "Approve the generators that this repository declares.",
+    "trust": "Approve the generators and remotes that this repository declares.",
     "clone": "Clone a repository, media included.",
     "gc": "Free space: evict what is proven to come back.",
     "undo": "Bring back what gc took and has not deleted yet.",

@@ -22,15 +22,16 @@ from regenstore.repository import Repository
 @click.option("--yes", "-y", is_flag=True, help="Approve without asking, for scripts.")
 @click.option("--revoke", is_flag=True, help="Take the approval of NAMES back.")
 def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
-    """Approve what this repository declares in regenstore.toml: generators, and whom to notify; all, or NAMES.
+    """Approve what this repository declares in regenstore.toml: generators, remotes, whom to notify; all, or NAMES.
 
-    Shows what would run. The approval is yours, is kept in your own configuration, and ends when the
-    definition or a file that it names changes.
+    Shows what would run, and who would be asked and told. The approval is yours, is kept in your own
+    configuration, and ends when the definition or a file that it names changes.
 
     \b
     Examples:
       regenstore trust
       regenstore trust voice --yes
+      regenstore trust remotes.studio
       regenstore trust --revoke voice
     """
     repository = open_repository()
@@ -42,17 +43,17 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
     declared = _declared(repository)
     for name in names:
         if name not in declared:
-            raise NotFound("no-such-generator", f"this repository declares no generator '{name}'")
+            raise NotFound("no-such-generator", f"this repository declares no '{name}'")
     approved = record.approvals()
     asked = [declared[name] for name in names or declared if declared[name].hash not in approved]
     if not asked:
-        click.echo("Nothing to approve" if declared else "This repository declares no generators")
+        click.echo("Nothing to approve" if declared else "This repository declares nothing")
         return
     for found in asked:
         click.echo(found.title)
         for line in found.lines:
             click.echo(f"  {line}")
-    if not yes and not click.confirm("Let these run on your machine?", default=False):
+    if not yes and not click.confirm("Let these run on your machine, or be asked and told?", default=False):
         raise TrustRequired("untrusted-generator", "nothing was approved", hint="")
     for found in asked:
         record.approve(Approval(found.hash, found.name, time.time()))
@@ -69,7 +70,7 @@ class _Declared(NamedTuple):
 
 
 def _declared(repository: Repository) -> dict[str, _Declared]:
-    """The generators that the repository declares, and whom it wants told of events."""
+    """The generators and remotes that the repository declares, and whom it wants told of events."""
     found = {
         name: _Declared(name, each.hash, f"{name}, version {each.declaration.version}", describe_files(each))
         for name, each in repository.registry.declared.items()
@@ -78,4 +79,8 @@ def _declared(repository: Repository) -> dict[str, _Declared]:
     if notify is not None:
         title = f"{NOTIFY}: told of what regenstore does here"
         found[NOTIFY] = _Declared(NOTIFY, notify.hash, title, notify.describe())
+    for remote in repository.sharing.definitions.values():
+        if remote.hash is not None:
+            title = f"{remote.trust_name}: media come from there, and 'regenstore push' sends them there"
+            found[remote.trust_name] = _Declared(remote.trust_name, remote.hash, title, [f"url: {remote.url}"])
     return found

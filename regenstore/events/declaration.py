@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from regenstore.errors import FormatError, RegenstoreError
 from regenstore.events.event import KINDS
-from regenstore.generators.declared import FILE, hash_of, read_file, resolve
+from regenstore.generators.repository_file import FILE, hash_of, read_file, resolve
 
 NAME = "notify"
 """What the user trusts it by."""

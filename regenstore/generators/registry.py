@@ -56,8 +56,8 @@ class Registry:
         for name in found:
             if name in BUILTIN:
                 raise FormatError("bad-declaration", f"regenstore.toml: '{name}' is the name of a built-in generator")
-        if "notify" in found:
-            raise FormatError("bad-declaration", "regenstore.toml: 'notify' is what [notify] is trusted by")
+            if name == "notify" or name.startswith("remotes."):
+                raise FormatError("bad-declaration", f"regenstore.toml: '{name}' is what [{name}] is trusted by")
         return found
 
     @cached_property

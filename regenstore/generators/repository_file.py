@@ -1,0 +1,79 @@
+"""``regenstore.toml`` at a worktree's top: what a repository asks for, and what the user's approval of a part of it is
+bound to. Reading it runs nothing and asks nobody. Standard library and BLAKE3 only: git commands look here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from blake3 import blake3
+
+from regenstore.errors import FormatError
+from regenstore.objects import canonical
+from regenstore.objects.hashing import hash_file
+
+FILE = "regenstore.toml"
+_MAX_FILE = 1 << 20
+
+
+def read_file(top: str) -> dict[str, Any]:
+    """What the file at a worktree's top says, empty without one; raises FormatError (``bad-declaration``)."""
+    path = os.path.join(top, FILE)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MAX_FILE + 1)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return {}
+    if len(data) > _MAX_FILE:
+        raise FormatError("bad-declaration", f"{FILE} has over {_MAX_FILE} bytes")
+    import tomllib  # most repositories have no such file
+
+    try:
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise FormatError("bad-declaration", f"{FILE} is not valid TOML: {error}") from None
+
+
+def hash_of(material: Mapping[str, Any], context: str) -> str:
+    """What trust is bound to: the hash of a definition with the files that it names. Raises a RegenstoreError
+    for what has no canonical encoding."""
+    return blake3(canonical.encode_value(_plain(material)), derive_key_context=context).hexdigest()
+
+
+def _plain(value: object) -> Any:
+    """A definition as the canonical encoding takes it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def resolve(top: str, command: list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The argument list with programs and files of the worktree as absolute paths, and those files' digests.
+
+    An argument with a placeholder is never a file. A name with a slash is looked up in the worktree, the
+    program's bare name on PATH.
+    """
+    argv, files = [], []
+    for position, argument in enumerate(command):
+        found: str | None = None
+        if "{" not in argument and argument:
+            inside = os.path.join(top, argument)
+            if position == 0 and "/" not in argument:
+                found = shutil.which(argument)
+            elif os.path.isfile(inside) and not argument.startswith("-"):
+                found = inside
+            if position == 0 and found is None:
+                files.append((argument, "not found"))
+        if found is None:
+            argv.append(argument)
+            continue
+        # By the name that was found, not the file it links to: programs ask by which name they were called.
+        argv.append(os.path.abspath(found))
+        try:
+            files.append((argument, str(hash_file(found)[0])))
+        except OSError as error:
+            files.append((argument, f"not readable: {error.strerror}"))
+    return tuple(argv), tuple(files)
