@@ -135,9 +135,15 @@ class Remote:
 
     def _read_back(self, digest: Digest, head: Head | None) -> bool:
         name = layout.content(digest)
-        if head is None or hash_blocks(self._blocks(name)) != (digest, head.size) or self.backend.head(name) != head:
+        if head is None or hash_blocks(self._blocks(name)) != (digest, head.size):
             return False
-        self._facts.put(digest, f"remote_{self.id}", FACT_VERSION, _receipt(head))
+        after = self.backend.head(name)
+        if after is None or (after.size, after.modified) != (head.size, head.modified):
+            return False
+        if head.tag and after.tag != head.tag:
+            return False
+        if head.tag:  # else it is too fresh to have one, or the server has none
+            self._facts.put(digest, f"remote_{self.id}", FACT_VERSION, _receipt(head))
         return True
 
     def _blocks(self, name: str) -> Iterator[bytes]:
