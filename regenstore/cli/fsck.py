@@ -132,7 +132,8 @@ def _summary(plan: CheckPlan, done: list[Done], *, only_show: bool, quick: bool)
             f"{checked}; {len(plan.scan.bad)} bad, {len(plan.missing)} missing, {hopeless} of them for good or for now"
         )
     back = sum(one.ok and one.what in ("renamed", "restored", "made again") for one in done)
-    left = sum(not one.ok for one in done) + len(plan.needs.invalid) + len(plan.needs.problems) + len(plan.unreadable)
+    left = sum(not one.ok for one in done) + len(plan.needs.invalid) + len(plan.needs.problems)
+    left += len(plan.unreadable) + len(plan.manifests)
     return f"{checked}; {back} brought back, {left} lost or left"
 
 

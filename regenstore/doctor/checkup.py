@@ -20,6 +20,7 @@ from regenstore.doctor.store_checkup import (
     kept_aside,
     left_behind,
     linking,
+    manifests,
     repositories,
     sandbox,
     store,
@@ -255,4 +256,5 @@ CHECKS: tuple[Callable[[Patient], Found], ...] = (
     repositories,
     kept_aside,
     left_behind,
+    manifests,
 )

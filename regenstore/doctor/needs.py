@@ -7,19 +7,20 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
 from regenstore.doctor import git_recipes, sources
 from regenstore.doctor.last_seen import Place, last_seen
 from regenstore.doctor.store_scan import Scan, SoundStore, look_again
 from regenstore.errors import FormatError, StorageError
-from regenstore.objects import toml
+from regenstore.objects import evicted, toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result import BlobRecord, Proof
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.environments import Environments
 from regenstore.proof.rules import EVICTABLE, Corrected, Fingerprint, own_finding
-from regenstore.refs.blobs import RecipeBlobs, read_blobs, read_texts
+from regenstore.refs.blobs import RecipeBlobs, blob_record, read_blobs, read_texts
 from regenstore.refs.git import Git, elsewhere
 from regenstore.refs.holders import Holder
 from regenstore.worktree.attribution import with_made
@@ -141,6 +142,7 @@ class Survey:
         """The repository of a blob that is in another one than that at hand."""
         self._texts: dict[bytes, Holder] = {}
         """Pending recipes of other worktrees and repositories."""
+        self._manifests = evicted.Manifests(sound.root)
         self.needs = Needs()
 
     def run(self) -> Needs:
@@ -162,7 +164,7 @@ class Survey:
             self._pending(b"", text, takes, holder)
         absent = {digest: record for digest, record in takes.items() if self._lacks(digest, record.size)}
         needed = self._inputs(records, takes)
-        self._set_again(absent)
+        self._set_again({**absent, **self._made_of(needed, takes)})
         for digest, record in {**needed, **absent}.items():
             if digest not in self.needs.again and digest not in self.needs.missing:
                 near = record.oid in self._current
@@ -254,13 +256,34 @@ class Survey:
 
     # -------------------------------------------------------------------------------- what comes back
 
+    def _made_of(self, needed: Iterable[Digest], takes: Collection[Digest]) -> dict[Digest, BlobRecord]:
+        """Inputs that no recipe in Git makes, down to the last that is not here -> what the result database, or a
+        manifest of gc, tells of how they were made."""
+        found: dict[Digest, BlobRecord] = {}
+        todo = list(needed)
+        while todo:
+            digest = todo.pop()
+            recipe = None if digest in found or digest in takes else self.known(digest)
+            if recipe is not None:
+                found[digest] = record = blob_record(b"", recipe)
+                todo += [given for given in record.inputs if self._sound.find(given) is None]
+        return found
+
+    def _proofs(self, absent: Collection[Digest]) -> dict[tuple[RecipeKey, Digest], list[Proof]]:
+        """All proofs of these: from the database, and where it has none, from manifests."""
+        found: dict[tuple[RecipeKey, Digest], list[Proof]] = {}
+        for proof in self._cache.every_proof() if absent else ():
+            if proof.take in absent:
+                found.setdefault((proof.key, proof.take), []).append(proof)
+        for one in evicted.everything(self._sound.root) if absent else ():
+            if one.proof is not None and one.digest in absent:
+                found.setdefault((one.proof.key, one.digest), [one.proof])
+        return found
+
     def _set_again(self, absent: Mapping[Digest, BlobRecord]) -> None:
         """Those that could be evicted if they were here: a second run proved, in this environment, that they
         come back; and whose inputs can be had."""
-        proofs: dict[tuple[RecipeKey, Digest], list[Proof]] = {}
-        for proof in self._cache.every_proof() if absent else ():
-            if proof.take in absent:
-                proofs.setdefault((proof.key, proof.take), []).append(proof)
+        proofs = self._proofs(absent)
         damaged = {bad.named for bad in self._scan.bad}
         asked = {d: r for d, r in absent.items() if r.key is not None and (r.key, d) in proofs and d not in damaged}
         if not asked:
@@ -347,8 +370,8 @@ class Survey:
         return {oid: recipe for oid, text in texts if (recipe := toml.decode_or_none(text)) is not None}
 
     def known(self, digest: Digest) -> Recipe | None:
-        """The recipe that made a content, by the result database."""
-        for made in self._cache.known_outputs(digest):
+        """The recipe that made a content, by the result database or the manifests of gc."""
+        for made in chain(self._cache.known_outputs(digest), self._manifests.known_outputs(digest)):
             recipe = toml.decode_or_none(made.recipe)
             if recipe is not None:
                 return with_made(recipe, made, Take(digest, 0))

@@ -31,7 +31,7 @@ from regenstore.doctor.needs import (
 from regenstore.doctor.store_scan import DENIED, STRAY, WRONG, Bad, Scan, SoundStore, Tell, scan
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.generators.registry import Registry
-from regenstore.objects import durable, store_format
+from regenstore.objects import durable, evicted, store_format
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.result_cache import ResultCache
@@ -75,6 +75,8 @@ class CheckPlan:
     scan: Scan
     examined: database.Examined
     leftovers: leftovers.Leftovers
+    manifests: list[str] = field(default_factory=list)
+    """Lines of gc's manifests that cannot be read: they stay as they are."""
     marker: Bad | None = None
     """The store's format marker, when it cannot be read."""
     rebuild: database.RebuildPlan | None = None
@@ -106,12 +108,13 @@ class CheckPlan:
     def sound(self) -> bool:
         """Whether nothing is wrong (leftovers are not)."""
         needs = self.needs
-        return not (self.scan.bad or needs.missing or needs.invalid or needs.problems or self.rebuild or self.marker)
+        wrong = self.scan.bad or needs.missing or needs.invalid or needs.problems or self.rebuild or self.marker
+        return not (wrong or self.manifests)
 
     @property
     def curable(self) -> bool:
         """Whether all would be well when the plan is carried out."""
-        return not (self.hopeless or self.unreadable or self.needs.invalid or self.needs.problems)
+        return not (self.hopeless or self.unreadable or self.needs.invalid or self.needs.problems or self.manifests)
 
     def fields(self) -> dict[str, object]:
         needs = self.needs
@@ -133,6 +136,7 @@ class CheckPlan:
                 }
                 for i in needs.invalid
             ],
+            "manifests": self.manifests,
             "problems": needs.problems,
             "notes": needs.notes,
             "leftovers": self.leftovers.count,
@@ -151,6 +155,7 @@ class CheckPlan:
             alike = [m for m in self.missing if m.how == how]
             told += _some([f"missing: {_named(m)}: {what}{_more(m)}" for m in alike], f"more: {what}")
         told += _some([f"recipe: {_shown(i)}: {i.message}" for i in needs.invalid], "more recipes")
+        told += _some([f"manifest: {line}: cannot be read; left as it is" for line in self.manifests], "more lines")
         told += [f"problem: {problem}" for problem in needs.problems]
         told += [f"note: {note}" for note in needs.notes]
         if needs.again:
@@ -191,7 +196,9 @@ def plan_check(parts: Parts, tell: Tell, scope: Scope | None = None) -> CheckPla
     scanned = scan(parts.store, tell, quick=scope.quick)
     sound = SoundStore(parts.store.root, scanned)
     examined = database.examine(sound)
-    plan = CheckPlan(scanned, examined, leftovers.find(parts.store, parts.location, parts.clock()), marker)
+    found = leftovers.find(parts.store, parts.location, parts.clock())
+    manifests = list(evicted.damaged(parts.store.root, quick=scope.quick))
+    plan = CheckPlan(scanned, examined, found, manifests, marker)
     if examined.state == database.DAMAGED:
         plan.rebuild = database.plan_rebuild(sound, parts.roots, examined)
     cache = parts.cache()

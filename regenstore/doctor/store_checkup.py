@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from regenstore.doctor import database as databases
 from regenstore.doctor import file_system, leftovers, quarantine, salvage
 from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Found, Patient
-from regenstore.objects import durable, store_format
+from regenstore.objects import durable, evicted, store_format
 from regenstore.objects.content_store import TRASH, VAULT
 from regenstore.refs.holders import refusal
 from regenstore.refs.registration import held_file, registrations
@@ -112,6 +112,18 @@ def _sizes(folder: str) -> Iterator[int]:
                     yield os.lstat(f"{base}/{name}").st_size
                 except OSError:
                     continue
+
+
+def manifests(patient: Patient) -> Found:
+    """What gc wrote down of how to bring back what it took."""
+    root = patient.store.root
+    bad = list(evicted.damaged(root, quick=True))
+    if bad:
+        remedy = "Restore the file from a copy, if there is one; what it lost, the result database or Git may know too."
+        more = f" and {len(bad) - 1} more lines" if len(bad) > 1 else ""
+        yield WARNING, f"a manifest of gc cannot be read: {bad[0]}{more}", remedy
+    elif evicted.runs(root):
+        yield OK, f"{len(evicted.runs(root))} manifests of gc can be read", ""
 
 
 def linking(patient: Patient) -> Found:

@@ -312,6 +312,8 @@ class _Run:
                 if not is_held(self._store.root, copy.digest) and hash_own_file(path)[0] == copy.digest:
                     self._trash.prepare(self._name, CACHE, copy.digest)
                     self._trash.evict(copy.digest, self._name)
+                    if is_held(self._store.root, copy.digest):  # by who found it at this path
+                        self._trash.put_back(copy.digest, self._name, CACHE)
 
     def _move(self, survey: Survey) -> None:
         """Proven contents into ``cache/``, others out of it: what may go is a property of where it lies."""

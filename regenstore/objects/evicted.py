@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from regenstore.errors import FormatError
-from regenstore.objects import durable
+from regenstore.errors import FormatError, StorageError
+from regenstore.objects import durable, toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import KnownOutput, Proof
 
 FOLDER = "evicted"
 _SUFFIX = ".jsonl"
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, FormatError)
 
 
 @dataclass(frozen=True)
@@ -73,18 +74,42 @@ def runs(root: str) -> list[str]:
 
 def read(root: str, run: str) -> Iterator[Evicted]:
     """What a run took; nothing where it has no manifest."""
-    try:
-        with open(manifest_path(root, run), "rb") as file:
-            lines = file.read().splitlines()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise durable.storage_error(error, manifest_path(root, run)) from error
-    for line in lines:
+    for line in _lines(root, run):
         try:
             yield _record(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, FormatError):
+        except _UNREADABLE:
             continue
+
+
+def damaged(root: str, *, quick: bool = False) -> Iterator[str]:
+    """What cannot be read of manifests: 'FILE, line N', or a file and why; unless ``quick``, also recipes that are
+    not those of their keys. Other things than records, which later versions may add, are no damage."""
+    for run in runs(root):
+        path = manifest_path(root, run)
+        try:
+            lines = _lines(root, run)
+        except StorageError as error:
+            yield f"{path} ({error.message})"
+            continue
+        for number, line in enumerate(lines, 1):
+            try:
+                fields = json.loads(line)
+                if not isinstance(fields, dict) or "digest" in fields:
+                    record = _record(fields)
+                    if not quick and record.recipe is not None and toml.decode(record.recipe).key != record.key:
+                        raise ValueError
+            except _UNREADABLE:
+                yield f"{path}, line {number}"
+
+
+def _lines(root: str, run: str) -> list[bytes]:
+    try:
+        with open(manifest_path(root, run), "rb") as file:
+            return file.read().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise durable.storage_error(error, manifest_path(root, run)) from error
 
 
 def everything(root: str) -> Iterator[Evicted]:

@@ -219,7 +219,6 @@ def test_a_short_life(studio_template: Path) -> None:
     live(studio_template, 2, 10)
 
 
-@pytest.mark.xfail(strict=False, reason="known to find faults that are not settled yet")
 @pytest.mark.heavy
 @pytest.mark.timeout(3600)
 def test_long_lives(studio_template: Path) -> None:

@@ -4,21 +4,32 @@ usage: python -m tests.gc.stress ROLE FOLDER SEED
 
 The repository is a folder of recipe texts, written and removed whole: ``live/<name>``, the name telling how
 firmly it is held. Everything that a recipe records can be told from its name and parameters, so any process can
-check any content. Whatever is found missing is appended to ``lost``.
+check any content. Whatever breaks a promise of the store is appended to ``lost``: bytes that cannot be had,
+bytes that went while they were held, and what a gc took and did not give back although a root needs it.
+
+Who relies on a content dawdles before it says so, and gc in every moment in which others can come in between;
+sometimes it ends there.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import random
+import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from regenstore.gc import collect, trash
+from regenstore.gc.collect import Report
 from regenstore.gitfilter.spool import Candidate, take_in
-from regenstore.objects import toml
-from regenstore.objects.content_store import ContentStore
+from regenstore.objects import durable, toml
+from regenstore.objects.content_store import CACHE, TRASH, TREES, ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe, Take
@@ -27,8 +38,10 @@ from regenstore.proof.survey import Standing
 from regenstore.refs.blobs import blob_record
 from tests.gc.world import HERE, KIND, Told, World, grown
 
-WORDS = 15
+WORDS = 8
 """Few enough that everybody works on the same contents all the time."""
+SHARED = (0, 1)
+"""Words whose bytes have a second key, which is never proven: once it has run, gc leaves them alone."""
 
 
 class Shared(World):
@@ -43,11 +56,18 @@ class Shared(World):
 
     # -------------------------------------------------------------------------------- the repository
 
-    def write_ref(self, recipe: Recipe, standing: int) -> None:
+    def write_ref(self, recipe: Recipe, standing: int) -> Path:
         text = toml.encode(recipe)
         temp = self.live / f".{os.getpid()}-{self.random.random()}"
         temp.write_bytes(text)
-        temp.rename(self.live / f"{standing}-{hashlib.sha1(text).hexdigest()}")
+        return temp.rename(self.live / f"{standing}-{hashlib.sha1(text).hexdigest()}")
+
+    @contextmanager
+    def names_locked(self, how: int) -> Iterator[None]:
+        """Who lists the names must not miss one that is just being renamed."""
+        with (self.folder / "names.lock").open("w") as file:
+            fcntl.flock(file, how)
+            yield
 
     def refs(self) -> list[Path]:
         return sorted(path for path in self.live.iterdir() if not path.name.startswith("."))
@@ -55,37 +75,58 @@ class Shared(World):
     def told(self) -> Told:
         """What the repository holds now. Read when a survey asks, after it looked at the store."""
         film = Told()
-        for path in self.refs():
-            try:
-                text = path.read_bytes()
-            except FileNotFoundError:
-                continue
-            record = blob_record(b"", toml.decode(text))
-            film.live[hashlib.sha1(text).digest()] = record, Standing(int(path.name[0]))
+        with self.names_locked(fcntl.LOCK_SH):
+            for path in self.refs():
+                try:
+                    text = path.read_bytes()
+                except FileNotFoundError:
+                    continue
+                record = blob_record(b"", toml.decode(text))
+                film.live[hashlib.sha1(text).digest()] = record, Standing(int(path.name[0]))
         return film
+
+    @contextmanager
+    def referring(self, path: Path) -> Iterator[list[str]]:
+        """What is found wrong with a ref's bytes meanwhile is so only if the ref was there all the time."""
+        before = marks(path)
+        wrong: list[str] = []
+        yield wrong
+        if wrong and before is not None and marks(path) == before:
+            self.tell(f"{path.name} {', '.join(wrong)}\n{path.read_text()}")
+
+    def tell(self, what: str) -> None:
+        with (self.folder / "lost").open("a") as file:
+            file.write(f"{what}\n")
+
+    def dawdle(self) -> None:
+        """Git has many files to add; somebody plays a film. Longer than a gc takes from its first look to its end."""
+        if self.random.random() < 0.15:
+            time.sleep(self.random.random() * 4)
 
     # -------------------------------------------------------------------------------- contents
 
     def invent(self) -> tuple[Recipe, bytes]:
         """A recipe and its bytes: imported media, something grown, the same bytes by another key, or something
         made of something else."""
-        word = f"w{self.random.randrange(WORDS)}"
-        kind = self.random.random()
+        number = self.random.randrange(WORDS)
+        word, kind = f"w{number}", self.random.random()
         if kind < 0.2:
             data = hashlib.shake_256(f"photo {word}".encode()).digest(700)
             return Recipe.of_imported(Take(hash_bytes(data), len(data)), KIND, {}), data
-        if kind < 0.4:
-            # Drawn by hand, and by chance the very bytes that a proven recipe makes.
-            data = grown(self.recipe(word))
+        recipe = self.recipe(word)
+        if self.random.random() < 0.5:
+            recipe = self.recipe("made of " + word, hash_bytes(grown(recipe)))
+        if kind < 0.5:
+            # Drawn by hand, and by chance the very bytes that a proven recipe makes: mostly some that gc may take.
+            data = self.read(self.random.choice(self.evictable() or [hash_bytes(grown(recipe))])) or grown(recipe)
             return Recipe.of_imported(Take(hash_bytes(data), len(data)), KIND, {}), data
-        if kind < 0.6:
+        if number in SHARED and kind < 0.7:
             recipe = self.recipe("other " + word, same=word)
-        elif kind < 0.8:
-            recipe = self.recipe("made of " + word, hash_bytes(grown(self.recipe(word))))
-        else:
-            recipe = self.recipe(word)
         data = grown(recipe)
         return recipe.with_take(Take(hash_bytes(data), len(data)), 1.0), data
+
+    def evictable(self) -> list[Digest]:
+        return [digest for digest, _, tree, _ in self.store.inventory() if tree == CACHE]
 
     def add(self) -> None:
         """What 'git add' does: clean, then the index."""
@@ -102,8 +143,11 @@ class Shared(World):
         spooled.keep(wait=self.random.random() < 0.3)
         for given in recipe.inputs.values():
             self.bring(given.digest)
-        self.write_ref(recipe, self.random.choice([1, 2, 3]))
+        self.dawdle()
+        self.stays(spooled.digest)
+        self.check(self.write_ref(recipe, self.random.choice([1, 2, 3])), recipe)
         store.holds.release()
+        self.store.holds.release()
 
     def bring(self, digest: Digest) -> None:
         """An input that is about to be referred to has to be there, or be made."""
@@ -129,12 +173,15 @@ class Shared(World):
         """What 'regenstore new' does, or a try that nobody keeps."""
         recipe, data = self.invent()
         if recipe.key is None:
+            self.store.holds.release()
             return
         for given in recipe.inputs.values():
             self.bring(given.digest)
         self.record(recipe, data)
+        self.dawdle()
+        self.stays(hash_bytes(data))
         if self.random.random() < 0.7:
-            self.write_ref(recipe, 3)
+            self.check(self.write_ref(recipe, 3), recipe)
         self.store.holds.release()
 
     def check_out(self) -> None:
@@ -147,12 +194,45 @@ class Shared(World):
             recipe = toml.decode(path.read_bytes())
         except FileNotFoundError:
             return
+        self.check(path, recipe)
         take = recipe.output.take
         assert take is not None
-        if not self.has(recipe) and path.exists():
-            with (self.folder / "lost").open("a") as file:
-                file.write(f"{path.name} {take.digest}\n")
+        if self.store.use(take.digest, take.size) is not None:
+            self.dawdle()
+            self.stays(take.digest)
         self.store.holds.release()
+
+    def stays(self, digest: Digest) -> None:
+        """What was found while it was held is in a tree. gc may have it in its hands, or be killed while it has;
+        but a gc that went to its end has given it back."""
+        end = time.monotonic() + 2
+        while self.store.stored(digest) is None and time.monotonic() < end:
+            ended = set((self.folder / "ended").read_text().split()) if (self.folder / "ended").exists() else set()
+            took = {path.name for path in Path(self.store.root, TRASH).glob("*") if self.trashed(digest, path.name)}
+            if took and took <= ended and self.store.stored(digest) is None:
+                self.tell(f"{digest} was held, and gc took it")
+                return
+            time.sleep(0.01)
+        if self.store.find(digest) is None:
+            self.tell(f"{digest} was held, and is gone")
+
+    def trashed(self, digest: Digest, run: str) -> bool:
+        """Whether a content lies in a run's trash."""
+        return any(os.path.exists(self.store.object_path(digest, f"{TRASH}/{run}/{tree}")) for tree in TREES)
+
+    def rummage(self) -> None:
+        """What lies in the trash is found, and comes back by being found."""
+        trashed = [(digest, tree) for digest, _, tree, _ in self.store.inventory() if tree.startswith(TRASH)]
+        if trashed:
+            digest, tree = self.random.choice(trashed)
+            if self.store.use(digest) is None and os.path.exists(self.store.object_path(digest, tree)):
+                self.tell(f"{digest} lies in {tree}, and is not found")
+        self.store.holds.release()
+
+    def check(self, path: Path, recipe: Recipe) -> None:
+        with self.referring(path) as wrong:
+            if not self.has(recipe):
+                wrong.append("cannot be had")
 
     def has(self, recipe: Recipe) -> bool:
         """Whether what a recipe records can be had *by that recipe*: stored, or made again if it is proven itself.
@@ -161,9 +241,11 @@ class Shared(World):
         assert take is not None
         if self.read(take.digest) is not None:
             return True
-        if recipe.key is None or not self.cache.proofs(recipe.key, take.digest):
-            return False
-        return all(self.obtain(given.digest) is not None for given in recipe.inputs.values())
+        return self.proven(recipe) and all(self.obtain(given.digest) is not None for given in recipe.inputs.values())
+
+    def proven(self, recipe: Recipe) -> bool:
+        take = recipe.output.take
+        return recipe.key is not None and take is not None and bool(self.cache.proofs(recipe.key, take.digest))
 
     def read(self, digest: Digest) -> bytes | None:
         for _ in range(20):  # a path can be away for the moment in which gc looks at it again
@@ -181,13 +263,14 @@ class Shared(World):
     def drop_ref(self) -> None:
         """Commit something else, delete a branch: a name goes, or only history has it from now on."""
         refs = self.refs()
-        if len(refs) > 20:
+        if len(refs) > WORDS:
             path = self.random.choice(refs)
             try:
                 if self.random.random() < 0.5:
                     path.unlink()
                 else:
-                    path.rename(path.with_name("1" + path.name[1:]))
+                    with self.names_locked(fcntl.LOCK_EX):
+                        path.rename(path.with_name("1" + path.name[1:]))
             except FileNotFoundError:
                 pass
 
@@ -196,17 +279,18 @@ class Shared(World):
         copies = list(self.store.inventory())
         if copies:
             digest, _, tree, _ = self.random.choice(copies)
-            when = self.random.choice([0, 2**31, self.random.randrange(2**33)])
+            when = self.random.choice([0, 2**31, self.random.randrange(2**33)]) * 10**9
+            when += self.random.randrange(10**9)  # never a time that the file had before: claims would be undone
             try:
-                os.utime(self.store.object_path(digest, tree), (when, when))
+                os.utime(self.store.object_path(digest, tree), ns=(when, when))
             except FileNotFoundError:
                 pass
 
     # -------------------------------------------------------------------------------- roles
 
     def work(self) -> None:
-        acts: list[Callable[[], None]] = [self.add, self.add, self.check_out, self.check_out, self.generate]
-        acts += [self.drop_ref] * 4 + [self.skew]
+        acts: list[Callable[[], None]] = [self.add] * 4 + [self.check_out] * 2 + [self.generate]
+        acts += [self.drop_ref] * 4 + [self.skew, self.rummage]
         while True:
             self.random.choice(acts)()
             self.count()
@@ -214,24 +298,76 @@ class Shared(World):
     def collect(self) -> None:
         from regenstore.errors import Conflict
 
+        self.after_survey = lambda: time.sleep(self.random.random())
+        stretch(self.random)
         wishes: list[dict[str, object]] = [
             {},
             {"free": 20_000},
             {"cap": 5000},
             {"purge": True},
+            {"unreachable": True, "older_than": 0.0},
             {"unreachable": True, "older_than": 0.0, "purge": True},
         ]
         while True:
             self.now = self.random.choice([0.0, 1.8e9, 4e9])
             try:
-                self.gc(**self.random.choice(wishes))
+                report = self.gc(**self.random.choice(wishes))
             except Conflict:
                 continue
+            with (self.folder / "ended").open("a") as file:
+                file.write(f"{report.run}\n")
+            self.look_over(report)
             self.count()
+
+    def look_over(self, report: Report) -> None:
+        """What lies in the trash since this gc is needed by no root, but by recipes that are proven themselves: who
+        came too late for gc's survey has held it or given it another identity, or took it back afterwards."""
+        taken = {item.digest for item in [*report.evicted, *report.discarded]}
+        for path in self.refs():
+            with self.referring(path) as wrong:
+                try:
+                    recipe = toml.decode(path.read_bytes())
+                except FileNotFoundError:
+                    continue
+                take = recipe.output.take
+                if take is None or take.digest not in taken or self.proven(recipe):
+                    continue
+                if self.store.stored(take.digest) is None and self.trashed(take.digest, report.run):
+                    wrong.append("taken by gc")
 
     def count(self) -> None:
         with (self.folder / "done").open("a") as file:
             file.write(f"{sys.argv[1]}\n")
+
+
+def marks(path: Path) -> tuple[int, int] | None:
+    """What tells a ref from one of the same name that came later."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def stretch(chance: random.Random) -> None:
+    """Make the moments longer in which gc looks at something or changes it; now and then, die there."""
+
+    rename = durable.rename
+
+    def slow(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            takes = real is rename and f"/{TRASH}/" in given[1]  # between the looks before and after
+            if chance.random() < (0.6 if takes else 0.02):
+                time.sleep(chance.random() * (0.3 if takes else 0.1))
+            if chance.random() < 0.0005:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*given)
+
+        return call
+
+    looks = [(collect, "is_held"), (collect, "identity"), (trash, "identity")]
+    for module, name in (*looks, (durable, "rename"), (durable, "link"), (durable, "unlink")):
+        setattr(module, name, slow(getattr(module, name)))
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe, Take
 from tests.gc.moments import Moments
-from tests.gc.world import DAY, DEAD, KIND, SUPERSEDED, World, grown
+from tests.gc.world import CACHE, DAY, DEAD, KIND, SUPERSEDED, World, grown
 
 WORD = "old"
 
@@ -64,7 +64,10 @@ def prepared(root: Path, kind: str) -> World:
     if kind == "unreachable":
         world.make(WORD, standing=DEAD, proven=False)
     else:
-        world.make(WORD, standing=SUPERSEDED)
+        digest = world.make(WORD, standing=SUPERSEDED)
+    if kind == "twice":
+        world.store.put_bytes(bytes_of(world), digest, tree=CACHE)
+        world.store.holds.release()
     if kind == "purge":
         world.gc()
         world.now += 2 * DAY
@@ -76,6 +79,7 @@ WISHES: dict[str, dict[str, object]] = {
     "space": {"free": 5000},
     "purge": {},
     "unreachable": {"unreachable": True, "older_than": 0.0},
+    "twice": {},
 }
 
 

@@ -1,5 +1,9 @@
 """Workers and gcs on one store, killed at random: whatever a root needs can be had, at every moment and at the end.
 
+With any of these out it fails, mostly within half a minute (a busy machine needs longer: it is a matter of chance):
+holds (gc sees none), a claim's new identity, the way back from the trash, the looks before and after a content is
+moved under gc's lock, both taken together. One of the two alone is for test_races, which tries every moment.
+
 The seed is printed; REGENSTORE_STRESS_SEED runs it again, REGENSTORE_STRESS_SECONDS says for how long.
 """
 
@@ -45,11 +49,11 @@ def test_nothing_that_is_needed_is_lost(tmp_path):
     processes = [(role, start(role, tmp_path, chance.randrange(2**32))) for role in ROLES]
     kills, end = 0, time.monotonic() + lasts
     try:
-        while time.monotonic() < end:
-            time.sleep(chance.random())
+        while time.monotonic() < end and not (tmp_path / "lost").exists():
+            time.sleep(chance.random() * 3)  # a killed process takes its time to begin again
             n = chance.choice([0, 1, 2, 0, 1, 2, 3, 4])  # a gc lives long enough to take something
             role, process = processes[n]
-            assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
+            assert process.poll() in (None, -signal.SIGKILL), (tmp_path / "log").read_text()[-3000:]
             process.send_signal(signal.SIGKILL)
             process.wait()
             kills += 1
@@ -64,7 +68,7 @@ def test_nothing_that_is_needed_is_lost(tmp_path):
     done = (tmp_path / "done").read_text().split()
     print(f"{kills} kills, {done.count('work')} deeds, {done.count('collect')} gcs, {runs} that took something")
     assert not (tmp_path / "lost").exists(), (tmp_path / "lost").read_text()
-    assert kills > lasts / 2 and runs > lasts / 10
+    assert kills > lasts / 4 and runs > lasts / 30
     for _ in range(2):
         for path in refs:
             assert shared.has(toml.decode(path.read_bytes())), path.name
