@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from regenstore.errors import InvalidInput
 from regenstore.export.dataset import manifest as manifests
+from regenstore.export.dataset.kept_rows import KeptRows
 from regenstore.export.dataset.layouts import finish_interrupted, open_sink
 from regenstore.export.dataset.manifest import Manifest
 from regenstore.export.dataset.selection import Condition, Limits, conditions
@@ -94,7 +95,8 @@ def select(chosen: Sequence[Chosen], limits: Limits) -> Selected:
 def survey(order: Order, selected: Selected, media: Iterable[Medium], known: Known, told: Told) -> Survey:
     """Look at all media. The caller closes what it is given. Raises InvalidInput (``bad-export``) for a medium
     that cannot be read."""
-    found = Survey(known, selected.late, order.rules.group_by, order.rules.stratify)
+    kept = KeptRows(known.facts, order.out)
+    found = Survey(known, selected.late, order.rules.group_by, order.rules.stratify, kept)
     measuring = (lambda _: None) if order.measure else None
     try:
         for medium in media:
@@ -185,8 +187,9 @@ def export(order: Order, found: Survey, known: Known, linker: Linker, told: Told
         outcome = writer.compare(sink.intact)
         if previous is not None and not outcome.differs and _alike(previous, outcome.manifest):
             outcome.manifest = previous
-            return outcome
-        writer.write(outcome, sink, told)
+        else:
+            found.keep()
+            writer.write(outcome, sink, told)
     return outcome
 
 
