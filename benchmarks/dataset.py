@@ -43,35 +43,37 @@ def rows(bench: Bench) -> Iterator[Row]:
         yield Row(work, "", GOAL_GROWTH, [grown], unit="KiB a sample", note=f"{small:.0f} and {large:.0f} MiB")
 
 
-def _layout(bench: Bench, tree: Tree, out: str, layout: str, shape: Shape) -> Iterator[Row]:
-    work = f"export dataset --format {layout} of {shape}"
-    zipped = layout.startswith("zip")
-    peer = "zip -0 of the same files" if zipped else "cp -r of the same files"
-    full: list[Sample] = []
-    theirs: list[Sample] = []
-    update: list[Sample] = []
+def _layout(bench: Bench, tree: Tree, base: str, layout: str, shape: Shape) -> Iterator[Row]:
+    rounds = [_round(tree, f"{base}-{layout}{number}", layout, shape, number) for number in range(bench.rounds(5))]
+    full, theirs, update = ([each[at] for each in rounds] for at in range(3))
+    peer = "zip -0 of the same files" if layout.startswith("zip") else "cp -r of the same files"
+    yield Row.of_samples(f"export dataset --format {layout} of {shape}", peer, GOAL, full, theirs)
+    work = f"the same with --update, 1 % changed ({layout})"
+    yield Row.of_samples(work, "the whole export", GOAL_UPDATE, update, full)
+
+
+def _round(tree: Tree, out: str, layout: str, shape: Shape, number: int) -> tuple[Sample, Sample, Sample]:
+    """An export to a new place, the peer's copy of it, and an update."""
+    full = _settled(tree, lambda: export(tree, out, layout))
     same = f"{out}-same"
+    if layout.startswith("zip"):
+        export(tree, same, "dir")
+        theirs = _settled(tree, lambda: _run("zip", "-0", "-q", "-r", f"{out}-peer.zip", ".", cwd=same))
+    else:
+        theirs = _settled(tree, lambda: _run("cp", "-r", out, f"{out}-peer"))
+    tree.run("regenstore", "tag", *_paths(shape)[::100], f"rating={number}")
+    tree.git("add", ".")
+    update = _settled(tree, lambda: export(tree, out, layout, "--update"))
+    for path in (out, same, f"{out}-peer"):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in (f"{out}.zip", f"{out}-peer.zip"):
+        if os.path.exists(path):
+            os.unlink(path)
+    return full, theirs, update
 
-    def pack() -> None:
-        subprocess.run(["zip", "-0", "-q", "-r", f"{out}-peer.zip", "."], cwd=same, check=True)
 
-    def copy() -> None:
-        subprocess.run(["cp", "-r", out, f"{out}-peer"], check=True)
-
-    for number in range(bench.rounds(5)):
-        _clear(out)
-        full.append(_settled(tree, lambda: export(tree, out, layout)))
-        if zipped:
-            export(tree, same, "dir")
-        theirs.append(_settled(tree, pack if zipped else copy))
-        tree.run("regenstore", "tag", *_paths(shape)[::100], f"rating={number}")
-        tree.git("add", ".")
-        update.append(_settled(tree, lambda: export(tree, out, layout, "--update")))
-    _clear(out)
-    yield Row.of_samples(work, peer, GOAL, full, theirs)
-    yield Row.of_samples(
-        f"the same with --update, 1 % changed ({layout})", "the whole export", GOAL_UPDATE, update, full
-    )
+def _run(*command: str, cwd: str | None = None) -> None:
+    subprocess.run(command, cwd=cwd, check=True)
 
 
 def export(tree: Tree, out: str, layout: str, *more: str) -> None:
@@ -82,14 +84,6 @@ def export(tree: Tree, out: str, layout: str, *more: str) -> None:
 def _settled(tree: Tree, action: Callable[[], object]) -> Sample:
     tree.ground.settle()
     return timed(action)
-
-
-def _clear(out: str) -> None:
-    for path in (out, f"{out}-same", f"{out}-peer"):
-        shutil.rmtree(path, ignore_errors=True)
-    for path in (f"{out}.zip", f"{out}-peer.zip"):
-        if os.path.exists(path):
-            os.unlink(path)
 
 
 def _film(ground: Ground, path: str, shape: Shape) -> Tree:

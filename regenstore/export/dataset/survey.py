@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from regenstore.export.dataset.frames import face_picks
@@ -16,7 +17,7 @@ from regenstore.export.dataset.splits import Member, tokens_of
 from regenstore.export.known import Known
 from regenstore.export.media_set import Chosen, Medium
 from regenstore.media.media_info import MediaInfo
-from regenstore.media.types import suffix_for
+from regenstore.media.types import kind, suffix_for
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 
@@ -144,6 +145,12 @@ class Survey:
         self.samples.append(Sample(key, medium, suffix, hashed, member, _wanted(row), at, len(text)))
         return True
 
+    def of_kind(self, wanted: str) -> Survey:
+        """The samples of one kind of media; for as long as this survey is open."""
+        found = copy(self)
+        found.samples = [sample for sample in self.samples if kind(sample.medium.media_type) == wanted]
+        return found
+
     def _stamp(self, key: str, medium: Medium, measuring: bool) -> str:
         """Of everything that a row is made from, without making it."""
         recipe = medium.blob or toml.encode(medium.recipe).decode()
@@ -155,7 +162,7 @@ class Survey:
 
     def keep(self) -> None:
         """Keep the rows for the next export into the same place, where they are others than those kept."""
-        if self._kept is not None and (self._fresh or len(self.samples) != len(self._kept)):
+        if self._kept is not None and (self._fresh or len(self._taken) != len(self._kept)):
             self._kept.replace(self._file)
 
     def row(self, sample: Sample, split: str, group: str) -> Row:

@@ -167,15 +167,6 @@ def test_a_selection_of_nothing_is_refused(difficult: Studio, tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
-def test_several_kinds_of_media_are_refused(difficult: Studio, tmp_path: Path):
-    difficult.add("plates/p.png", prompt="a plate")
-    with pytest.raises(InvalidInput, match="image and video"):
-        difficult.export(tmp_path / "out")
-    outcome = difficult.export(tmp_path / "out", Limits(kind="image"))
-    assert outcome.manifest.counts == {"train": 1}
-    assert (tmp_path / "out" / "train" / "images").is_dir()
-
-
 def test_a_damaged_manifest_is_told(difficult: Studio, tmp_path: Path):
     difficult.export(tmp_path / "out")
     (tmp_path / "out" / MANIFEST).write_text("{}")
