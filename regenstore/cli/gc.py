@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
 from regenstore import config
 from regenstore.cli.announce import happened
 from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
-from regenstore.errors import Conflict, InvalidInput, NotFound, TrustRequired
+from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError, TrustRequired
 from regenstore.events.event import Manifest
 from regenstore.gc import auto
 from regenstore.gc.collect import Report
@@ -38,6 +39,19 @@ class _Size(click.ParamType[int]):
             self.fail(f"expected {error}, found {value!r}", param, ctx)
 
 
+@contextmanager
+def _needing_room() -> Iterator[None]:
+    """A full disk is what gc is called for: that it takes free space alone would be no remedy."""
+    try:
+        yield
+    except StorageError as error:
+        if error.kind == "disk-full":
+            error.hint = (
+                "gc writes down what it takes, some 100 kB, more for many media: move one file elsewhere first."
+            )
+        raise
+
+
 class _Age(click.ParamType[float]):
     name = "AGE"
 
@@ -60,6 +74,7 @@ class _Age(click.ParamType[float]):
 @click.option("--auto", "by_itself", is_flag=True, help="Quietly keep to regenstore.maxSize; for programs.")
 @click.option("--forget-repository", metavar="PATH", help="Keep nothing any more for a repository that is gone.")
 @json_option
+@_needing_room()
 def command(
     dry_run: bool,
     free: int | None,

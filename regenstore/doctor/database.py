@@ -6,17 +6,17 @@ Git tells is added to it, since it also knows what Git does not (proofs, other t
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import time
 import urllib.parse
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
 from regenstore.doctor import git_recipes, salvage
 from regenstore.doctor.salvage import Salvaged
-from regenstore.errors import Conflict, FormatError
+from regenstore.errors import FormatError
 from regenstore.objects import database_file, durable, evicted, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.database_file import FILE
@@ -30,13 +30,6 @@ from regenstore.refs.roots import Roots
 SOUND, DAMAGED, NONE = "sound", "damaged", "none"
 _SHOWN = 5
 _PATIENCE = 30.0
-_SYSTEM = {
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-}
 
 
 @dataclass(frozen=True)
@@ -66,20 +59,32 @@ def examine(store: ContentStore, *, quick: bool = False) -> Examined:
             problems = [row[0] for row in db.execute(f"PRAGMA {'quick' if quick else 'integrity'}_check({_SHOWN})")]
             if problems != ["ok"]:
                 return Examined(DAMAGED, tuple(problems))
+            mistyped = [] if quick else list(_mistyped(db))
+            if mistyped:
+                return Examined(DAMAGED, tuple(mistyped))
             rows = db.execute("SELECT DISTINCT digest, size FROM output").fetchall() if version and not quick else []
             missing = sum(store.stored(Digest(digest), size) is None for digest, size in rows)
             return Examined(SOUND, (), missing)
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise Conflict("store-busy", f"{path} is in use by another process") from error
-        if code in _SYSTEM:
-            # The disk fails, or is full, while the log is read in: a sound database must not be moved aside.
-            system = errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO
-            raise durable.storage_error(OSError(system, str(error)), path) from error
+        refused = database_file.refusal(error, path)
+        if refused is not None:
+            raise refused from error  # while the log is read in, say: a sound database must not be moved aside
         return Examined(DAMAGED, (str(error),))
     except ValueError as error:  # a digest of another length
         return Examined(DAMAGED, (f"it holds what is no digest: {error}",))
+
+
+def _mistyped(db: sqlite3.Connection) -> Iterator[str]:
+    """Values of another type than their column's: one wrong bit does that, and SQLite's own check lets it pass."""
+    columns = db.execute(
+        "SELECT m.name, c.name, lower(c.type) FROM sqlite_schema m JOIN pragma_table_info(m.name) c"
+        " WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    ).fetchall()
+    for table, column, kind in columns:
+        query = f'SELECT count(*) FROM "{table}" WHERE typeof("{column}") NOT IN (?, ?)'  # noqa: S608  its own names
+        ((wrong,),) = db.execute(query, (kind, "null"))
+        if wrong:
+            yield f"{wrong} values of {table}.{column} are no {kind}"
 
 
 def _open(path: str) -> sqlite3.Connection:
@@ -215,7 +220,7 @@ def set_aside(store: ContentStore, state: str) -> str | None:
                     db.execute("VACUUM INTO ?", (aside,))
             except sqlite3.OperationalError as error:
                 durable.unlink(aside)
-                raise durable.storage_error(OSError(28 if "full" in str(error) else 5, str(error)), path) from error
+                raise database_file.refusal(error, path) or error from error
             durable.fsync_file(aside)
             durable.fsync_folder(root)
             return aside

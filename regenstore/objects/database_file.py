@@ -11,14 +11,61 @@ takes it through a gate, a lock on the store's format marker, that who waits for
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from regenstore.errors import Conflict, RegenstoreError, StorageError
 from regenstore.objects import durable, store_format
 
 FILE = "results.sqlite"
 _BESIDE = ("-wal", "-shm")
+_DENIED = (sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY)
+_UNSAID = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
+
+
+def refusal(error: sqlite3.Error, path: str) -> RegenstoreError | None:
+    """What keeps SQLite from working with a database that may well be sound: the disk, permissions, another
+    process. None where that is not the matter."""
+    code = _code(error)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Conflict("store-busy", f"{path} is in use by another process")
+    if code not in (sqlite3.SQLITE_FULL, *_DENIED, *_UNSAID):
+        return None
+    why = _why_not(path) if code in _UNSAID else None
+    full = code == sqlite3.SQLITE_FULL or why == "disk-full"
+    denied = code in _DENIED or why == "store-unwritable" or (why is None and not _usable(path))
+    kind = "disk-full" if full else "store-unwritable" if denied else "io-error"
+    return StorageError(kind, f"{path}: {error}")
+
+
+def _why_not(path: str) -> str | None:
+    """The kind of error with which the system refuses to write beside the database, which SQLite does not tell:
+    on a full disk it cannot open its log, or fails with input and output."""
+    probe = f"{path}.{os.getpid()}.tmp"
+    try:
+        with durable.storage_errors(probe):
+            durable.write_file(probe, bytes(1 << 15))  # what it wants for the index of its log
+            durable.unlink(probe)
+    except StorageError as found:
+        return found.kind
+    return None
+
+
+def _usable(path: str) -> bool:
+    there = [path + suffix for suffix in ("", *_BESIDE) if os.path.lexists(path + suffix)]
+    return all(os.path.isfile(name) and os.access(name, os.R_OK | os.W_OK) for name in there)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether what SQLite read is no sound database. Text that is none has no code of SQLite's."""
+    garbled = isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
+    return garbled or _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from _thread import RLock
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -85,6 +85,7 @@ _STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED, _USAGE)
 _OUTPUTS_OF_KEY = (
     " FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? ORDER BY r.created DESC, r.id DESC, o.name"
 )
+_BLOB_TYPES = (bytes, bytes | None, bytes | None, int, str, bytes, str | None, str, str, float | None)
 _BATCH = 500
 _PATIENCE = 30.0
 """Seconds to wait for another process that writes."""
@@ -248,11 +249,16 @@ class ResultCache:
     # -------------------------------------------------------------------------------- Git's blobs
 
     def blobs(self, oids: Iterable[bytes]) -> dict[bytes, BlobRecord]:
-        """What is known of recipe blobs, by Git object id."""
-        return {
-            oid: BlobRecord(oid, key and RecipeKey(key), digest and Digest(digest), size, name, _digests(inputs), *more)
-            for oid, key, digest, size, name, inputs, *more in self._rows_of("blob", oids)
-        }
+        """What is known of recipe blobs, by Git object id. A row that holds something else, which damage does
+        without SQLite's notice, is not there: Git tells once more."""
+        found = {}
+        for row in self._rows_of("blob", oids):
+            if all(map(isinstance, row, _BLOB_TYPES)):
+                oid, key, digest, size, name, inputs, *more = row
+                with suppress(ValueError):
+                    ids = key and RecipeKey(key), digest and Digest(digest)
+                    found[oid] = BlobRecord(oid, *ids, size, name, _digests(inputs), *more)
+        return found
 
     def plain_blobs(self, oids: Iterable[bytes]) -> set[bytes]:
         """Those that are known to be no recipes and never to become any."""
@@ -346,14 +352,19 @@ class ResultCache:
             try:
                 return self._work(work)
             except sqlite3.DatabaseError as error:
-                if not _damaged(error):
+                if not database_file.is_damage(error):
                     raise
                 self._replace_damaged()
                 return self._work(work)
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) or _damaged(error):
-                raise self._error(error) from error
-            raise  # a bug of ours
+            if database_file.is_damage(error):
+                raise StorageError("store-damaged", f"{self.path}: {error}") from error
+            refused = database_file.refusal(error, self.path)
+            if refused is None and isinstance(error, sqlite3.OperationalError):
+                refused = StorageError("io-error", f"{self.path}: {error}")
+            if refused is None:
+                raise  # a bug of ours
+            raise refused from error
 
     def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do some work with the database that has the name now: another process may have replaced it."""
@@ -385,7 +396,7 @@ class ResultCache:
             with closing(self._connect()) as db:
                 return bool(db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
         except sqlite3.DatabaseError as error:
-            if _damaged(error):
+            if database_file.is_damage(error):
                 return False
             raise
 
@@ -418,16 +429,6 @@ class ResultCache:
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
         db.execute("COMMIT")
-
-    def _error(self, error: sqlite3.Error) -> StorageError:
-        text = str(error)
-        if _damaged(error):
-            kind = "store-damaged"
-        elif "readonly" in text or "unable to open" in text:
-            kind = "store-unwritable"
-        else:
-            kind = "disk-full" if "full" in text else "io-error"
-        return StorageError(kind, f"{self.path}: {text}")
 
 
 def _inputs(recipe: Recipe) -> bytes:
@@ -462,8 +463,3 @@ def _use_wal(db: sqlite3.Connection) -> None:
 
 def _text(fingerprint: Mapping[str, str]) -> str:
     return json.dumps(dict(fingerprint), sort_keys=True)
-
-
-def _damaged(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

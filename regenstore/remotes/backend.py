@@ -8,7 +8,7 @@ servers ignore the condition and say nothing.
 All methods may be called from several threads. They raise
 
 * StorageError ``remote-unreachable`` for what may work when it is tried again (no connection, a time-out, a
-  connection that broke off, the server's own errors 500 to 599 and 429),
+  connection that broke off, the server's own errors 500 to 599 except 501, 505 and 507, and 408, 425, 429),
 * StorageError ``remote-refused`` where credentials are missing or not enough,
 * StorageError ``remote-failed`` for anything else that the server cannot do,
 * :class:`Absent` where there is no object of that name.
@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 Told = Callable[[int], None]
-"""Told how many more bytes were moved."""
+"""Told how many more bytes were moved; fewer than none where it begins anew."""
+Credentials = Callable[[str], tuple[str, str] | None]
+"""Asks for user and password of an address, where the server wants them; None: there are none."""
 
 
 class Absent(Exception):
@@ -48,7 +50,7 @@ class Backend(Protocol):
 
     @property
     def lists(self) -> bool:
-        """Whether :meth:`names` works."""
+        """Whether :meth:`names` works. May ask the place, and raises what that raises."""
 
     def head(self, name: str) -> Head | None:
         """What there is under a name; None for nothing."""

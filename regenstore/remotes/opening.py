@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
 from regenstore.errors import InvalidInput
-from regenstore.remotes.backend import Backend
+from regenstore.remotes.backend import Backend, Credentials
 from regenstore.remotes.directory import Directory
 
-Credentials = Callable[[str], tuple[str, str] | None]
-"""Asks for user and password of an address, where the server wants them."""
-SCHEMES = ("a folder", "file://")
+SCHEMES = ("a folder", "file://", "https://", "http://")
 
 
 def open_backend(url: str, credentials: Credentials, *, base: str = "", create: bool = False) -> Backend:
@@ -21,6 +18,10 @@ def open_backend(url: str, credentials: Credentials, *, base: str = "", create: 
     folder = folder_of(url, base)
     if folder is not None:
         return Directory(folder, create=create)
+    if url.startswith(("http://", "https://")):
+        from regenstore.remotes.http import Http
+
+        return Http(url, credentials)
     raise InvalidInput("bad-config", f"{url}: no address of a remote (known: {', '.join(SCHEMES)})")
 
 

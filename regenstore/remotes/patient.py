@@ -25,7 +25,7 @@ class Patient:
 
     @property
     def lists(self) -> bool:
-        return self._backend.lists
+        return self._try(lambda: self._backend.lists)
 
     def head(self, name: str) -> Head | None:
         return self._try(lambda: self._backend.head(name))

@@ -109,7 +109,14 @@ class Remote:
             return None
         if head.tag and self._facts.get(digest, f"remote_{self.id}", FACT_VERSION) == _receipt(head):
             return head.size
-        if hash_blocks(self._blocks(name)) != (digest, head.size) or self.backend.head(name) != head:
+        if hash_blocks(self._blocks(name)) != (digest, head.size):
+            return None
+        after = self.backend.head(name)
+        if after is None or (after.size, after.modified) != (head.size, head.modified):
+            return None
+        if not head.tag:
+            return head.size  # too fresh to have one, or the server has none
+        if after.tag != head.tag:
             return None
         self._facts.put(digest, f"remote_{self.id}", FACT_VERSION, _receipt(head))
         return head.size

@@ -137,6 +137,23 @@ def test_a_newer_database_is_refused_and_left(gallery: Gallery) -> None:
     assert (gallery.store / "results.sqlite").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "change", ["result SET fingerprint = x'7b7d'", "recipe SET text = 'text'", "output SET size = 'x'"]
+)
+def test_values_of_another_type_are_damage(gallery: Gallery, change: str) -> None:
+    """SQLite's own check lets them pass."""
+    store = ContentStore(str(gallery.store))
+    assert database.examine(store).state == database.SOUND
+    before = results(gallery)
+    with closing(sqlite3.connect(gallery.store / "results.sqlite", isolation_level=None)) as db:
+        db.execute(f"UPDATE {change}")
+    found = database.examine(store)
+    assert found.state == database.DAMAGED and "values of" in found.problems[0]
+    gallery.regenstore("fsck")
+    assert database.examine(store).state == database.SOUND
+    assert results(gallery) == before
+
+
 def test_outputs_without_bytes_are_counted(gallery: Gallery) -> None:
     gallery.stored("made/01.png", "HEAD~1").unlink()
     assert database.examine(ContentStore(str(gallery.store))).incomplete == 1

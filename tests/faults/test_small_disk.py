@@ -38,4 +38,4 @@ def test_little_room(studio_template: Path, tmp_path: Path, small: Path, name: s
         shutil.rmtree(small / "store")
         studio.git("config", "--unset", "regenstore.store")
         again(operation, before, studio, said)
-    assert failed
+    assert failed or name == "undo"  # which only renames

@@ -29,7 +29,7 @@ from regenstore.gc import collect, trash
 from regenstore.gc.collect import Report
 from regenstore.gitfilter.spool import Candidate, take_in
 from regenstore.objects import durable, toml
-from regenstore.objects.content_store import TRASH, TREES, ContentStore
+from regenstore.objects.content_store import CACHE, TRASH, TREES, ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe, Take
@@ -117,13 +117,16 @@ class Shared(World):
         if self.random.random() < 0.5:
             recipe = self.recipe("made of " + word, hash_bytes(grown(recipe)))
         if kind < 0.5:
-            # Drawn by hand, and by chance the very bytes that a proven recipe makes.
-            data = grown(recipe)
+            # Drawn by hand, and by chance the very bytes that a proven recipe makes: mostly some that gc may take.
+            data = self.read(self.random.choice(self.evictable() or [hash_bytes(grown(recipe))])) or grown(recipe)
             return Recipe.of_imported(Take(hash_bytes(data), len(data)), KIND, {}), data
         if number in SHARED and kind < 0.7:
             recipe = self.recipe("other " + word, same=word)
         data = grown(recipe)
         return recipe.with_take(Take(hash_bytes(data), len(data)), 1.0), data
+
+    def evictable(self) -> list[Digest]:
+        return [digest for digest, _, tree, _ in self.store.inventory() if tree == CACHE]
 
     def add(self) -> None:
         """What 'git add' does: clean, then the index."""
@@ -170,6 +173,7 @@ class Shared(World):
         """What 'regenstore new' does, or a try that nobody keeps."""
         recipe, data = self.invent()
         if recipe.key is None:
+            self.store.holds.release()
             return
         for given in recipe.inputs.values():
             self.bring(given.digest)

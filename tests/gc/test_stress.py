@@ -1,8 +1,8 @@
 """Workers and gcs on one store, killed at random: whatever a root needs can be had, at every moment and at the end.
 
-With any of these out it fails, mostly within some ten seconds: holds (gc sees none), a claim's new identity, the way
-back from the trash, the looks before and after a content is moved under gc's lock, both taken together. One of the two
-alone is for test_races, which tries every moment.
+With any of these out it fails, mostly within half a minute (a busy machine needs longer: it is a matter of chance):
+holds (gc sees none), a claim's new identity, the way back from the trash, the looks before and after a content is
+moved under gc's lock, both taken together. One of the two alone is for test_races, which tries every moment.
 
 The seed is printed; REGENSTORE_STRESS_SEED runs it again, REGENSTORE_STRESS_SECONDS says for how long.
 """
@@ -68,7 +68,7 @@ def test_nothing_that_is_needed_is_lost(tmp_path):
     done = (tmp_path / "done").read_text().split()
     print(f"{kills} kills, {done.count('work')} deeds, {done.count('collect')} gcs, {runs} that took something")
     assert not (tmp_path / "lost").exists(), (tmp_path / "lost").read_text()
-    assert kills > lasts / 4 and runs > lasts / 10
+    assert kills > lasts / 4 and runs > lasts / 30
     for _ in range(2):
         for path in refs:
             assert shared.has(toml.decode(path.read_bytes())), path.name

@@ -150,6 +150,22 @@ def test_a_worktree_that_fills_up(film: Film, small: Path) -> None:
     assert {"recipe", "medium"} <= seen
 
 
+def test_gc_tells_what_it_needs(film: Film, small: Path) -> None:
+    """Without any room not even SQLite's log is possible, which it tells as a failing disk."""
+    film.regenstore("verify", A)
+    shutil.copytree(film.store, small / "store")
+    film.git("config", "regenstore.store", str(small / "store"))
+    for room in (0, 12 * 4096):
+        ballast = fill(small, room)
+        done = film.run("regenstore", "gc", "--free", "1g", "--yes", check=False)
+        ballast.unlink()
+        assert done.returncode == 6, room
+        assert "move one file elsewhere first" in done.stderr.decode(), room
+    film.stored()
+    assert "evict" in film.run("regenstore", "gc", "--free", "1g", "--yes", check=False).stdout.decode()
+    film.settled(MAIN)
+
+
 def test_a_full_disk_for_everything(film: Film, small: Path) -> None:
     """Repository, store and worktree on one file system that has no room left."""
     everything = film.at(small / "film")

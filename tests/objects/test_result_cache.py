@@ -6,13 +6,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from regenstore.errors import FormatError, StorageError
-from regenstore.objects import toml
+from regenstore.errors import Conflict, FormatError, StorageError
+from regenstore.objects import result_cache, toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Output, Recipe, Take
 from regenstore.objects.result import BlobRecord, Content, Result
@@ -268,6 +269,31 @@ def test_a_folder_in_the_way_is_an_error_of_ours(cache):
     with pytest.raises(StorageError) as caught:
         cache.results(recipe().key)
     assert caught.value.kind == "store-unwritable"
+
+
+@pytest.mark.parametrize("column", ["key", "digest", "output", "inputs", "generator", "version", "media_type"])
+def test_a_blob_of_wrong_types_is_not_known(cache, column):
+    """One bit makes a text bytes, or bytes a text: sound to SQLite."""
+    record = BlobRecord(b"o" * 20, recipe().key, digest(1), 9, "main", (digest(2),), "g", "1", "image/png", 0.5)
+    other = record._replace(oid=b"p" * 20)
+    cache.add_blobs([record, other])
+    assert cache.blobs([record.oid, other.oid]) == {record.oid: record, other.oid: other}
+    value = "text" if column in ("key", "digest", "inputs") else b"bytes"
+    cache.write(lambda db: db.execute(f"UPDATE blob SET {column} = ? WHERE oid = ?", (value, record.oid)))
+    assert cache.blobs([record.oid, other.oid]) == {other.oid: other}
+    cache.add_blobs([record])
+    assert cache.blobs([record.oid]) == {record.oid: record}
+
+
+def test_another_process_that_keeps_the_database_is_told_as_such(cache, monkeypatch):
+    filled(cache, 1)
+    cache.close()
+    monkeypatch.setattr(result_cache, "_PATIENCE", 0.1)
+    with closing(sqlite3.connect(cache.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Conflict) as caught:
+            cache.record(recipe(2), result(recipe(2), 2))
+    assert caught.value.kind == "store-busy"
 
 
 def test_a_missing_folder_is_an_error_of_ours(tmp_path):

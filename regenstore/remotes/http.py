@@ -1,0 +1,176 @@
+"""A web server as a remote: plain HTTP(S) with PUT, or WebDAV, which can also list."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from regenstore.errors import StorageError
+from regenstore.remotes import multistatus
+from regenstore.remotes.backend import Absent, Credentials, Head, Told
+from regenstore.remotes.exchange import BLOCK, Body, Exchange
+
+_GONE = {404, 410}
+_YOUNG = 2.0
+"""Seconds within which a server's times, and the ETags made of them, may not tell two writings apart."""
+
+
+class Http:
+    """See :class:`regenstore.remotes.backend.Backend`. Raises InvalidInput (``bad-config``) for an address with a
+    user or password in it. Tags are empty for objects that are younger than two seconds."""
+
+    def __init__(self, url: str, credentials: Credentials, *, connect: float = 15.0, idle: float = 60.0) -> None:
+        """``connect`` and ``idle``: seconds to wait for a connection, and for the next byte."""
+        self.url = url.rstrip("/")
+        self._server = Exchange(self.url, credentials, connect, idle)
+        self._lists: bool | None = None
+        self._made: set[str] | None = None
+        """Collections that were made; None as long as the server did not ask for any."""
+
+    @property
+    def lists(self) -> bool:
+        """Asked of the server, once it has something."""
+        if self._lists is None:
+            with self._server.ask("PROPFIND", "", {"Depth": "0"}, Body.of(multistatus.ASK)) as answer:
+                if answer.status in _GONE:
+                    return False  # nothing is there yet that could tell
+                error = self._server.error(answer, "PROPFIND", "")
+                if answer.status not in (207, 403) and error.kind != "remote-failed":
+                    raise error
+                self._lists = answer.status == 207
+        return self._lists
+
+    def head(self, name: str) -> Head | None:
+        with self._server.ask("HEAD", name) as answer:
+            if answer.status in _GONE:
+                return None
+            self._server.check(answer, "HEAD", name, 200)
+            get = answer.headers.get
+            return self._head(name, get("Content-Length"), get("ETag"), get("Last-Modified"), get("Date"))
+
+    def read(self, name: str, start: int = 0) -> Iterator[bytes]:
+        with self._server.ask("GET", name, {"Range": f"bytes={start}-"} if start else {}) as answer:
+            if answer.status in _GONE:
+                raise Absent(name)
+            if start and answer.status == 416:
+                return
+            self._server.check(answer, "GET", name, 200, 206)
+            if answer.headers.get("Content-Encoding", "identity") != "identity":
+                raise StorageError("remote-failed", f"{self.url} gives {name} compressed")
+            skip = start if answer.status == 200 else 0
+            if answer.status == 206 and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+                raise StorageError("remote-failed", f"{self.url} gives another range of {name} than was asked for")
+            for block in self._server.body(answer):
+                if skip < len(block):
+                    yield block[skip:]
+                skip = max(0, skip - len(block))
+
+    def write_file(self, name: str, path: str, told: Told) -> None:
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            self._put(name, Body(_Sent(file, size, path, told).blocks, size))
+
+    def write(self, name: str, data: bytes) -> None:
+        self._put(name, Body.of(data))
+
+    def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
+        todo = [prefix]
+        while todo:
+            for name, entry, date in self._listed(todo.pop()):
+                if entry.folder:
+                    todo.append(f"{name}/")
+                elif entry.size:
+                    yield name, self._head(name, entry.size, entry.etag, entry.modified, date)
+                elif (head := self.head(name)) is not None:
+                    yield name, head
+
+    def delete(self, name: str) -> None:
+        with self._server.ask("DELETE", name) as answer:
+            if answer.status not in _GONE:
+                self._server.check(answer, "DELETE", name)
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _put(self, name: str, body: Body) -> None:
+        for last in (False, True):
+            if self._made is not None:
+                self._make_folders(name, self._made)
+            with self._server.ask("PUT", name, body=body) as answer:
+                if answer.status in (404, 409) and not last:
+                    self._made = set()  # so this server wants the collections to be there first
+                    continue
+                self._server.check(answer, "PUT", name)
+                return
+
+    def _make_folders(self, name: str, made: set[str]) -> None:
+        at = 0
+        while at := name.find("/", at) + 1:
+            folder = name[:at]
+            if folder in made:
+                continue
+            with self._server.ask("MKCOL", folder) as answer:
+                if answer.status != 405:  # it is there
+                    self._server.check(answer, "MKCOL", folder)
+            made.add(folder)
+
+    def _listed(self, folder: str) -> Iterator[tuple[str, multistatus.Entry, str | None]]:
+        """What lies right in a folder, by name, and when the server said so."""
+        with self._server.ask("PROPFIND", folder, {"Depth": "1"}, Body.of(multistatus.ASK)) as answer:
+            if answer.status in _GONE:
+                return
+            self._server.check(answer, "PROPFIND", folder, 207)
+            date = answer.headers.get("Date")
+            try:
+                found = list(multistatus.entries(self._server.body(answer)))
+            except ValueError as error:
+                raise StorageError("remote-failed", f"{self.url}: {folder}: {error}") from error
+        here = self._server.base + folder
+        for entry in found:
+            place = unquote(urlsplit(entry.href).path)
+            name = place[len(here) :].rstrip("/")
+            if place.startswith(here) and name and "/" not in name and name not in (".", ".."):
+                yield folder + name, entry, date
+
+    def _head(self, name: str, size: str | None, etag: str | None, modified: str | None, date: str | None) -> Head:
+        if size is None or not size.isascii() or not size.isdigit():
+            raise StorageError("remote-failed", f"{self.url} does not tell the size of {name}")
+        written, now = _seconds(modified), _seconds(date)
+        tag = f"{etag or ''} {modified or ''}".strip()
+        if written is None:
+            tag = "" if tag.startswith("W/") else tag
+        elif now is None or now - written < _YOUNG:
+            tag = ""
+        return Head(int(size), tag, written)
+
+
+class _Sent:
+    """A file as a body, which can begin anew; tells what was handed on."""
+
+    def __init__(self, file: BinaryIO, size: int, path: str, told: Told) -> None:
+        self._file, self._size, self._path, self._told = file, size, path, told
+        self._done = 0
+
+    def blocks(self) -> Iterator[bytes]:
+        if self._done:
+            self._told(-self._done)
+        self._done = 0
+        self._file.seek(0)
+        while self._done < self._size:
+            block = self._file.read(min(BLOCK, self._size - self._done))
+            if not block:
+                raise StorageError("store-damaged", f"{self._path} became shorter while it was sent")
+            yield block
+            # Asked for the next one: this one is sent.
+            self._done += len(block)
+            self._told(len(block))
+
+
+def _seconds(date: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp() if date else None
+    except (ValueError, OverflowError):
+        return None
