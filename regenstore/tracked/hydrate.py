@@ -42,8 +42,9 @@ class Report:
     failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
 
 
-def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool) -> GetPlan:
-    """Which recipes in the worktree become media, and what has to be made for that."""
+def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool, local: bool = False) -> GetPlan:
+    """Which recipes in the worktree become media, and what has to be brought and made for that. With ``local``, no
+    remote is asked."""
     tracked = bench.tracked()
     everything = [*tracked, *bench.untracked()]
     chosen = select(everything, paths) if paths else everything
@@ -67,7 +68,7 @@ def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool) -> Get
         oid = tracked.get(path) if text == known else None
         wishes[label] = Wish(path, text, held.text if held is not None else None, oid)
         wants.append(Want(label, recipe))
-    plan = bench.realiser.plan(wants)
+    plan = bench.realiser.plan(wants, local=local)
     return GetPlan(wishes, plan if generate else plan.within(-1.0), failed)
 
 
