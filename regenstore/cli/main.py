@@ -41,6 +41,8 @@ COMMANDS = {
     "events": "What a pipeline is still to be told, and telling it now.",
     "generators": "List generators, or show one with its parameters.",
     "trust": "Approve the generators and remotes that this repository declares.",
+    "remote": "Shared places for media: add, list, check, remove.",
+    "push": "Send media to a remote, with what is known of them.",
     "clone": "Clone a repository, media included.",
     "gc": "Free space: evict what is proven to come back.",
     "undo": "Bring back what gc took and has not deleted yet.",
