@@ -171,7 +171,8 @@ def test_a_remote_that_is_not_mounted_is_not_empty(sides: tuple[Side, Side], tmp
     with pytest.raises(StorageError, match="mounted") as caught:
         one.remote.having([digest])
     assert caught.value.kind == "remote-unreachable"
-    assert one.remote.confirm([digest]) == {}
+    with pytest.raises(StorageError, match="mounted"):
+        one.remote.confirm([digest])
     (moved,) = one.remote.bring([(hash_bytes(b"y"), None)], quiet)
     assert moved.error is not None
     assert not Path(one.backend.path).exists()
