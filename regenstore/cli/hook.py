@@ -66,7 +66,7 @@ def _before_push(repository: Repository, arguments: Sequence[str]) -> int:
         if not repository.sharing.definitions:
             _tell_once(repository, found)
             return 0
-        left = unshared(repository.remotes, found)
+        left = unshared(repository.remotes.values(), found)
     except RegenstoreError as error:
         click.echo(f"regenstore: not checked whether media are shared: {error.message}", err=True)
         return 1 if mode == config.REFUSE else 0

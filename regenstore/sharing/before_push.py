@@ -5,7 +5,7 @@ was never seen to give the take again, and that no remote holds.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects.ids import Digest
@@ -13,6 +13,7 @@ from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.blobs import read_blobs
 from regenstore.refs.git import Git
 from regenstore.remotes.remote import Remote
+from regenstore.remotes.together import Elsewhere
 from regenstore.sharing import scope
 from regenstore.sharing.scope import Wanted
 
@@ -22,7 +23,7 @@ class Unshared:
     """What no remote holds, and the remotes that could not be asked."""
 
     media: list[Wanted]
-    unasked: Mapping[str, RegenstoreError] = field(default_factory=dict)
+    unasked: Mapping[str, RegenstoreError]
 
 
 def at_risk(git: Git, cache: ResultCache, lines: Iterable[str], remote: str) -> dict[Digest, Wanted]:
@@ -38,20 +39,11 @@ def at_risk(git: Git, cache: ResultCache, lines: Iterable[str], remote: str) -> 
     return {digest: each for digest, each in wanted.items() if each.imported or each.unproven}
 
 
-def unshared(remotes: Mapping[str, Remote], wanted: Mapping[Digest, Wanted]) -> Unshared:
+def unshared(remotes: Collection[Remote], wanted: Mapping[Digest, Wanted]) -> Unshared:
     """Those that none of the remotes holds, by path. One round of questions per remote at most."""
-    left = dict(wanted)
-    unasked: dict[str, RegenstoreError] = {}
-    for name, remote in remotes.items():
-        if not left:
-            break
-        try:
-            for digest, head in remote.having(left).items():
-                if left[digest].size in (None, head.size):
-                    del left[digest]
-        except RegenstoreError as error:
-            unasked[name] = error
-    return Unshared(scope.in_order(left.values()), unasked)
+    elsewhere = Elsewhere(list(remotes))
+    found = elsewhere.having(wanted.keys())
+    return Unshared(scope.in_order(wanted[digest] for digest in wanted.keys() - found), elsewhere.problems)
 
 
 def _known(git: Git, oids: Collection[str]) -> list[str]:

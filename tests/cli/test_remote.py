@@ -231,6 +231,10 @@ def test_a_cloned_declaration_asks_nobody(film, tmp_path):
         other.regenstore("trust", "--yes", "remotes.web")
         failing(other, "push", "web")
         assert listener.connections > 0
+        other.regenstore("trust", "--revoke", "remotes.web")
+        other.regenstore("trust", "--yes", "remotes.folder")
+        other.regenstore("get")
+        assert other.read(PHOTO) == film.read(PHOTO) and other.status() == ""
     finally:
         listener.close()
 
