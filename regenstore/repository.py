@@ -236,6 +236,7 @@ class Repository:
             self.registry,
             self.realiser,
             self.surveyor,
+            self.holders,
         )
 
     def close(self) -> None:
