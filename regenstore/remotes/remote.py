@@ -153,9 +153,10 @@ class Remote:
 
     # -------------------------------------------------------------------------------- sending
 
-    def send(self, digests: Collection[Digest], told: Told) -> Iterator[Moved]:
-        """Send contents of the store that the remote does not have; one answer for each, as it is known."""
-        there = self.having(digests)
+    def send(self, digests: Collection[Digest], told: Told, *, again: bool = False) -> Iterator[Moved]:
+        """Send contents of the store that the remote does not have; one answer for each, as it is known. ``again``:
+        also those that it has, in whose place it may have other bytes."""
+        there = {} if again else self.having(digests)
         marked = set(self.tombstones()) if self.backend.lists else set()
 
         def work(digest: Digest) -> Moved:
