@@ -18,11 +18,15 @@ from regenstore.objects.corrections import Corrections
 from regenstore.objects.evicted import Manifests
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Input, Recipe
-from regenstore.objects.result import Content
+from regenstore.objects.result import Content, Result
 from regenstore.objects.result_cache import ResultCache
+from regenstore.remotes.together import Elsewhere, Finder
 from regenstore.worktree.paths import check_relative
 
 FindRecipes = Callable[[Digest, str | None], Iterator[Recipe]]
+AUTO, FETCH, GENERATE = "auto", "fetch", "generate"
+PREFERENCES = (AUTO, FETCH, GENERATE)
+"""What to do where a remote has what could be made as well: what takes less time, or always the same."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,19 @@ class Step:
     """Names of the outputs that are needed: a recorded result that has not all of them is no hit."""
     takes: set[Digest] = field(default_factory=set)
     """What recipes and inputs say that it gave before: a run that gives it again is a proof."""
+    fetches: dict[Digest, int] = field(default_factory=dict)
+    """Inputs to bring from a remote first, with sizes."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A content on a remote that is what a want asks for."""
+
+    content: Content
+    seconds: float | int | None
+    """What it cost to make."""
+    result: Result | None = None
+    """What somebody recorded of the run that made it; None where the recipe itself names it as its take."""
 
 
 @dataclass
@@ -79,6 +96,19 @@ class Plan:
     steps: dict[RecipeKey, Step] = field(default_factory=dict)
     """In an order in which each comes after what it depends on."""
     waiting: dict[RecipeKey, list[Want]] = field(default_factory=dict)
+    fetches: dict[Digest, int] = field(default_factory=dict)
+    """What to bring from remotes first, with sizes: for wants, and as inputs of steps."""
+    fetched: list[tuple[Want, Source]] = field(default_factory=list)
+    """The wants that are met by that."""
+    sources: dict[str, Source] = field(default_factory=dict)
+    """Label -> where a want that is going to be made could come from instead."""
+    budget: float | None = None
+    """What making may take, where that was limited."""
+
+    def fetch(self, want: Want, source: Source) -> None:
+        """Meet a want by bringing its content."""
+        self.fetches[source.content.digest] = source.content.size
+        self.fetched.append((want, source))
 
     @property
     def seconds(self) -> float | None:
@@ -101,7 +131,9 @@ class Plan:
         """The part of the plan whose estimated work fits the budget, first come first served; what does
         not fit fails with ``over-budget``. An unknown cost counts as over any budget."""
         chosen: set[RecipeKey] = set()
-        kept = Plan(self.present, list(self.failed))
+        kept = Plan(self.present, list(self.failed), budget=budget, sources=self.sources)
+        for want, source in self.fetched:
+            kept.fetch(want, source)
         left = budget
         for key, wants in self.waiting.items():
             more = self.closure(key) - chosen
@@ -112,8 +144,14 @@ class Plan:
                 kept.waiting[key] = wants
             else:
                 why = "how long it takes is not known" if None in costs else "it takes longer than the budget leaves"
-                kept.failed += [Outcome(want, error=TrustRequired("over-budget", why)) for want in wants]
+                for want in wants:
+                    if (found := self.sources.get(want.label)) is not None:
+                        kept.fetch(want, found)
+                    else:
+                        kept.failed.append(Outcome(want, error=TrustRequired("over-budget", why)))
         kept.steps = {key: step for key, step in self.steps.items() if key in chosen}
+        for step in kept.steps.values():
+            kept.fetches |= step.fetches
         return kept
 
 
@@ -158,14 +196,24 @@ class _Frame:
 
 
 class Planner:
-    """Looks up what there is. ``find`` looks for the recipe that made a content."""
+    """Looks up what there is. ``find`` looks for the recipe that made a content; ``remotes`` gives who is asked for
+    what the store does not have, and ``prefer`` says what is done where that could be made as well."""
 
-    def __init__(self, store: ContentStore, cache: ResultCache, registry: Registry, find: FindRecipes) -> None:
+    def __init__(
+        self,
+        store: ContentStore,
+        cache: ResultCache,
+        registry: Registry,
+        find: FindRecipes,
+        remotes: Finder = lambda: None,
+    ) -> None:
         self._store = store
         self._cache = cache
         self._registry = registry
         self._find = find
         self._manifests = Manifests(store.root)
+        self._remotes = remotes
+        self.prefer = AUTO
         self._lock = threading.Lock()
 
     def lookup(self, recipe: Recipe) -> tuple[Content, float | int | None] | None:
@@ -208,30 +256,90 @@ class Planner:
     def _complete(self, outputs: Mapping[str, Content]) -> bool:
         return all(self._store.use(c.digest, c.size) is not None for c in outputs.values())
 
-    def plan(self, wants: Iterable[Want], *, again: bool = False) -> Plan:
-        """What is present, what has to be generated and in which order, and what cannot be had.
+    def plan(self, wants: Iterable[Want], *, again: bool = False, local: bool = False) -> Plan:
+        """What is present, what to bring from a remote, what has to be generated and in which order, and what
+        cannot be had.
 
-        With ``again``, every want is run, also one whose take is present.
+        With ``again``, every want is run, also one whose take is present. With ``local``, no remote is asked.
         """
         plan = Plan()
+        missing = []
         for want in wants:
             found = None if again else self.lookup(want.recipe)
             if found is not None:
                 plan.present.append(Outcome(want, *found))
+            else:
+                missing.append(want)
+        elsewhere = self._remotes() if missing and not local else None
+        sources = self._sources(missing, elsewhere) if elsewhere and not again else {}
+        for want in missing:
+            source = sources.get(want.label)
+            if source is not None and elsewhere and self._rather_fetched(want, source, elsewhere):
+                plan.fetch(want, source)
                 continue
             try:
-                key = self._add(want, plan)
+                key = self._add(want, plan, elsewhere)
             except RegenstoreError as error:
-                plan.failed.append(Outcome(want, error=error))
+                if source is not None:
+                    plan.fetch(want, source)
+                else:
+                    plan.failed.append(Outcome(want, error=error))
                 continue
+            if source is not None and elsewhere and self._dearer(plan, key, source, elsewhere):
+                plan.fetch(want, source)
+                continue
+            if source is not None:
+                plan.sources[want.label] = source
             plan.waiting.setdefault(key, []).append(want)
             plan.steps[key].again |= again
             plan.steps[key].outputs.add(want.recipe.output.name)
             if want.recipe.output.take is not None:
                 plan.steps[key].takes.add(want.recipe.output.take.digest)
+        needed: set[RecipeKey] = set().union(*(plan.closure(key) for key in plan.waiting))
+        plan.steps = {key: step for key, step in plan.steps.items() if key in needed}
+        for step in plan.steps.values():
+            plan.fetches |= step.fetches
         return plan
 
-    def _add(self, want: Want, plan: Plan) -> RecipeKey:
+    def _sources(self, wants: Iterable[Want], elsewhere: Elsewhere) -> dict[str, Source]:
+        """What of the wants some remote has: label -> source. Their inputs are asked for on the way."""
+        candidates: dict[str, list[Source]] = {}
+        asked: set[Digest] = set()
+        for want in wants:
+            output, key = want.recipe.output, want.recipe.key
+            found = candidates.setdefault(want.label, [])
+            if output.take is not None:
+                content = Content(output.take.digest, output.take.size, output.media_type)
+                found.append(Source(content, output.seconds))
+            elif key is not None:
+                elsewhere.refresh()
+                for result, _ in elsewhere.results(key):
+                    if output.name in result.outputs:
+                        found.append(Source(result.outputs[output.name], result.seconds, result))
+            asked |= {source.content.digest for source in found}
+            asked |= {given.digest for given in want.recipe.inputs.values() if self._store.use(given.digest) is None}
+        there = elsewhere.having(asked)
+        return {
+            label: next(source for source in found if there.get(source.content.digest) == source.content.size)
+            for label, found in candidates.items()
+            if any(there.get(source.content.digest) == source.content.size for source in found)
+        }
+
+    def _rather_fetched(self, want: Want, source: Source, elsewhere: Elsewhere) -> bool:
+        """Whether to bring what a want asks for without looking at how it would be made."""
+        if self.prefer != AUTO:
+            return self.prefer == FETCH
+        cost = want.recipe.output.seconds if source.seconds is None else source.seconds
+        return want.recipe.imported or cost is None or cost >= elsewhere.seconds(source.content.digest)
+
+    def _dearer(self, plan: Plan, key: RecipeKey, source: Source, elsewhere: Elsewhere) -> bool:
+        """Whether making takes longer than bringing, with all that has to be made for it."""
+        if self.prefer != AUTO:
+            return False
+        costs = [plan.steps[each].seconds for each in plan.closure(key) if each not in plan.waiting]
+        return None in costs or sum(cost or 0.0 for cost in costs) >= elsewhere.seconds(source.content.digest)
+
+    def _add(self, want: Want, plan: Plan, elsewhere: Elsewhere | None) -> RecipeKey:
         """Put a recipe and what it needs into the plan, inputs first; raises what makes it impossible, and
         then adds nothing."""
         root = want.recipe.key
@@ -244,7 +352,7 @@ class Planner:
         path = [_Frame(self._step(want.label, want.recipe, root))]
         while path:
             try:
-                deeper = self._next(path[-1], tried, {frame.step.key for frame in path})
+                deeper = self._next(path[-1], tried, {frame.step.key for frame in path}, elsewhere)
             except RegenstoreError as error:
                 path.pop()
                 if not path:
@@ -262,13 +370,16 @@ class Planner:
         plan.steps.update((key, step) for key, step in tried.steps.items() if key in needed)
         return root
 
-    def _next(self, frame: _Frame, tried: Plan, above: Set[RecipeKey]) -> _Frame | None:
+    def _next(self, frame: _Frame, tried: Plan, above: Set[RecipeKey], elsewhere: Elsewhere | None) -> _Frame | None:
         """What a recipe needs made before it and is not in the plan; None when it has all. Raises NotFound
         (``input-missing``), InvalidInput (``dependency-cycle``), or why the recipe of an input cannot run."""
         while frame.missing or frame.open:
             if not frame.missing:
                 name, given = frame.open.pop()
                 if self._store.use(given.digest) is not None:
+                    continue
+                if elsewhere and (size := elsewhere.having([given.digest]).get(given.digest)) is not None:
+                    frame.step.fetches[given.digest] = size
                     continue
                 frame.look_for(name, given, self.producers(given.digest, given.path))
             for producer in frame.producers:
@@ -303,6 +414,8 @@ class Planner:
         with self._lock:
             known = self._cache.known_outputs(digest) + self._manifests.known_outputs(digest)
             known.sort(key=lambda made: not self.expected(made.key, digest))
+        if not known and (elsewhere := self._remotes()):
+            known = elsewhere.known_outputs(digest)
         for made in known:
             recipe = toml.decode_or_none(made.recipe)
             if recipe is not None:

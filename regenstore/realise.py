@@ -1,4 +1,4 @@
-"""Making media present: hit, else generate, then record. The only place that knows this order.
+"""Making media present: hit, else fetch, else generate, then record. The only place that knows this order.
 
 :meth:`Planner.plan` looks everything up and runs nothing; :meth:`Realiser.run` does what the plan says,
 dependencies first, each key once, also across processes.
@@ -24,8 +24,9 @@ from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Content, Proof, Result
 from regenstore.objects.result_cache import ResultCache
-from regenstore.planning import FindRecipes, Outcome, Plan, Planner, Step, Want
+from regenstore.planning import FindRecipes, Outcome, Plan, Planner, Source, Step, Want
 from regenstore.refs.leases import lease
+from regenstore.remotes.together import Finder, nobody
 
 
 class Progress(Protocol):
@@ -49,8 +50,9 @@ class Realiser(Planner):
         executor: LocalExecutor,
         find: FindRecipes,
         clock: Callable[[], float] = time.time,
+        remotes: Finder = lambda: None,
     ) -> None:
-        super().__init__(store, cache, registry, find)
+        super().__init__(store, cache, registry, find, remotes)
         self.executor = executor
         self._clock = clock
         self._checked: dict[str, tuple[int, int, int]] = {}
@@ -65,6 +67,8 @@ class Realiser(Planner):
         for outcome in plan.present:
             yield self._corrected(outcome)
         yield from plan.failed
+        if plan.fetches:
+            yield from self._fetch(plan, progress, limit)
         if not plan.steps:
             return
         self._store.prepare()
@@ -101,6 +105,40 @@ class Realiser(Planner):
                 # A second run beside the take is there to show what the generator gives.
                 yield outcome if plan.steps[by_id[job.id]].again else self._corrected(outcome)
 
+    def _fetch(self, plan: Plan, progress: Progress, limit: float | None) -> Iterator[Outcome]:
+        """Bring what the plan says. A want whose content cannot be brought is made instead, if it can be."""
+        elsewhere = self._remotes()
+        assert elsewhere is not None
+        waiting: dict[Digest, list[tuple[Want, Source]]] = {digest: [] for digest in plan.fetches}
+        for want, source in plan.fetched:
+            waiting[source.content.digest].append((want, source))
+        labels = {digest: met[0][0].label if met else f"an input, {digest}" for digest, met in waiting.items()}
+        done = dict.fromkeys(plan.fetches, 0)
+
+        def told(digest: Digest, count: int) -> None:
+            done[digest] += count
+            progress.advanced(labels[digest], min(1.0, done[digest] / max(1, plan.fetches[digest])), "fetching")
+
+        for label in labels.values():
+            progress.started(label, None)
+        left: list[tuple[Want, RegenstoreError]] = []
+        for moved in elsewhere.bring(plan.fetches, told):
+            progress.finished(labels[moved.digest], moved.error)
+            for want, source in waiting[moved.digest]:
+                if moved.error is not None:
+                    left.append((want, moved.error))
+                    continue
+                if source.result is not None:
+                    with self._lock:
+                        self._cache.record(want.recipe, source.result)
+                yield Outcome(want, source.content, source.seconds)
+        if left:
+            errors = {want.label: error for want, error in left}
+            instead = self.plan([want for want, _ in left], local=True)
+            for outcome in self.run(instead if plan.budget is None else instead.within(plan.budget), progress, limit):
+                failed = outcome.error is not None
+                yield replace(outcome, error=errors[outcome.want.label]) if failed else outcome
+
     @staticmethod
     def _outcome(want: Want, result: Result | Exception) -> Outcome:
         if isinstance(result, RegenstoreError):
@@ -120,11 +158,20 @@ class Realiser(Planner):
         recipe = outcome.want.recipe
         take = recipe.output.take
         try:
-            if take is None or not outcome.drifted or self.restore(take.digest) is None:
+            if take is None or not outcome.drifted:
+                return outcome
+            if self.restore(take.digest) is None and not self._brought(take.digest):
                 return outcome
         except RegenstoreError as error:
             return Outcome(outcome.want, error=error)
         return replace(outcome, content=Content(take.digest, take.size, recipe.output.media_type))
+
+    def _brought(self, digest: Digest) -> bool:
+        """Whether a remote has a content, and it is here now."""
+        elsewhere = self._remotes()
+        if not elsewhere or digest not in elsewhere.having([digest]):
+            return False
+        return all(moved.error is None for moved in elsewhere.bring([digest], nobody))
 
     def restore(self, digest: Digest) -> str | None:
         """The path of a take's bytes, brought back by a correction where they are not in the store; None

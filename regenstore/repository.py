@@ -7,11 +7,12 @@ these for every git command.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from regenstore import config
-from regenstore.errors import NotFound, RegenstoreError
+from regenstore.errors import FormatError, NotFound, RegenstoreError
 from regenstore.objects.content_store import ContentStore
 from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.pending import Pending
@@ -24,12 +25,15 @@ from regenstore.worktree.place import Placer
 if TYPE_CHECKING:
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
+    from regenstore.objects.result import Proof
     from regenstore.objects.result_cache import ResultCache
+    from regenstore.proof.survey import Confirm
     from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
     from regenstore.refs.holders import Holders
     from regenstore.refs.roots import Roots
     from regenstore.remotes.remote import Remote
+    from regenstore.remotes.together import Elsewhere
     from regenstore.sharing.definitions import Definition, Remotes
     from regenstore.tracked.workbench import Workbench
 
@@ -111,7 +115,20 @@ class Repository:
         given = self.settings
         executor = LocalExecutor(given.workers, given.timeout, given.max_output, given.worker_environment)
         finder = RecipeFinder(self.git, self.blobs, self.index.oids)
-        return Realiser(self.store, self.cache, self.registry, executor, finder.find)
+        return Realiser(self.store, self.cache, self.registry, executor, finder.find, remotes=lambda: self.elsewhere)
+
+    @cached_property
+    def elsewhere(self) -> Elsewhere | None:
+        """All usable remotes together; None where there are none. Opening them touches no network."""
+        try:
+            remotes = self.remotes
+        except FormatError:
+            return None  # a bad declaration must not keep a checkout from what can be had; 'remote list' tells it
+        if not remotes:
+            return None
+        from regenstore.remotes.together import Elsewhere
+
+        return Elsewhere(list(remotes.values()))
 
     @cached_property
     def roots(self) -> Roots:
@@ -128,6 +145,10 @@ class Repository:
 
     @cached_property
     def surveyor(self) -> Surveyor:
+        """Judges contents by what is known here; no remote is asked."""
+        return self._surveyor(None)
+
+    def _surveyor(self, confirm: Confirm | None) -> Surveyor:
         from regenstore.generators.registry import Registry
         from regenstore.objects.holds import held
         from regenstore.proof.environments import Environments
@@ -145,7 +166,14 @@ class Repository:
             self.holders.holders,
             held=lambda: held(self.store.root),
             corrected=self.realiser.corrects,
+            confirm=confirm,
+            others=self._others_proofs,
         )
+
+    def _others_proofs(self) -> Iterable[Proof]:
+        """The proofs of others that count here; nothing is asked for them."""
+        shared = self.settings.proofs == config.SHARED
+        return self.elsewhere.proofs() if shared and self.elsewhere is not None else ()
 
     @cached_property
     def collector(self) -> Collector:
@@ -155,7 +183,7 @@ class Repository:
         return Collector(
             self.store,
             self.cache,
-            self.surveyor.survey,
+            self._surveyor(self.elsewhere.confirm if self.elsewhere else None).survey,
             self.holders.pins,
             lambda digest: self.realiser.producers(digest, None),
             lambda: names(self.git, self.cache),
@@ -208,6 +236,7 @@ class Repository:
             self.registry,
             self.realiser,
             self.surveyor,
+            self.holders,
         )
 
     def close(self) -> None:
@@ -219,7 +248,7 @@ class Repository:
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
-        for name in ("realiser", "holders", "surveyor", "collector", "workbench"):
+        for name in ("elsewhere", "realiser", "holders", "surveyor", "collector", "workbench"):
             self.__dict__.pop(name, None)
         if "store" in self.__dict__:
             self.store.holds.release()

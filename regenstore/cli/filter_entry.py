@@ -106,6 +106,7 @@ class _Filters:
                 store=given.store,
                 placer=given.placer,
                 generate=given.settings.smudge == "generate",
+                fetch=given.settings.smudge != "place",
                 budget=given.settings.budget,
                 report=self.report,
                 progress=progress,
@@ -115,10 +116,9 @@ class _Filters:
         from regenstore.gitfilter.bring import bring_one
 
         given = self.repository
-        generate = given.settings.smudge == "generate"
-        return bring_one(
-            path, text, given.realiser, given.store, given.settings.budget if generate else -1.0, self.report
-        )
+        budget = given.settings.budget if given.settings.smudge == "generate" else -1.0
+        fetch = given.settings.smudge != "place"
+        return bring_one(path, text, given.realiser, given.store, budget, self.report, fetch=fetch)
 
     def finish(self) -> None:
         """What is done when git has closed the pipe."""

@@ -83,7 +83,14 @@ def _parts(repository: Repository) -> Parts:
     finder = RecipeFinder(repository.git, repository.blobs, repository.index.oids)
 
     def realiser(store: ContentStore, cache: ResultCache) -> Realiser:
-        return Realiser(store, cache, repository.registry, repository.realiser.executor, finder.find)
+        return Realiser(
+            store,
+            cache,
+            repository.registry,
+            repository.realiser.executor,
+            finder.find,
+            remotes=lambda: repository.elsewhere,
+        )
 
     def holders(cache: ResultCache, keep: bool) -> Iterable[Holder]:
         return Holders(repository.roots, cache, repository.store.root, keep=keep).holders()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -13,37 +14,58 @@ from regenstore.cli.context import (
     open_repository,
     report_failures,
     show_path,
+    show_text,
+    size_text,
     worktree_paths,
 )
 from regenstore.cli.progress_lines import progress_for
+from regenstore.cli.remote_problems import tell_problems
+from regenstore.planning import AUTO, PREFERENCES, Plan
 from regenstore.tracked import hydrate
 
 
 @click.command()
 @click.argument("paths", nargs=-1)
 @click.option("--jobs", "-j", type=click.IntRange(1, 256), help="How many media are made at a time.")
-@click.option("--no-generate", is_flag=True, help="Only place what the store has.")
+@click.option("--prefer", type=click.Choice(PREFERENCES), default=AUTO, help="Fetch or make what can be had both ways.")
+@click.option("--no-generate", is_flag=True, help="Make nothing: only place what the store or a remote has.")
+@click.option("--local", is_flag=True, help="Ask no remote.")
 @click.option("--dry-run", "-n", is_flag=True, help="Only show what would be made.")
 @json_option
-def command(paths: tuple[str, ...], jobs: int | None, no_generate: bool, dry_run: bool, as_json: bool) -> None:
-    """Bring media into the worktree: all, or those at and below PATHS. What is missing is made again.
+def command(
+    paths: tuple[str, ...],
+    jobs: int | None,
+    prefer: str,
+    no_generate: bool,
+    local: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Bring media into the worktree: all, or those at and below PATHS.
+
+    What the store does not have is fetched from a remote, or made again: what takes less time, by what is known of
+    both. --prefer fetch or --prefer generate always does the same where there is a choice.
 
     \b
     Examples:
       regenstore get
       regenstore get shots/ -j 4
+      regenstore get --prefer fetch --no-generate
       regenstore get --dry-run
     """
     repository = open_repository()
     if jobs is not None:
         repository.settings = replace(repository.settings, jobs=jobs)
     bench = repository.workbench
-    planned = hydrate.plan_get(bench, worktree_paths(repository, paths), generate=not no_generate)
+    bench.realiser.prefer = prefer
+    planned = hydrate.plan_get(bench, worktree_paths(repository, paths), generate=not no_generate, local=local)
     if dry_run:
         _show(planned, as_json)
+        tell_problems(repository)
         return
-    with progress_for(as_json, len(planned.plan.steps)) as progress:
+    with progress_for(as_json, len(planned.plan.steps) + len(planned.plan.fetches)) as progress:
         report = hydrate.get(bench, planned, progress)
+    tell_problems(repository)
     if as_json:
         failed = [{"path": show_path(p), "kind": e.kind, "message": e.message} for p, e in report.failed]
         done = [show_path(p) for p in report.done]
@@ -51,7 +73,8 @@ def command(paths: tuple[str, ...], jobs: int | None, no_generate: bool, dry_run
         sys.exit(report.failed[-1][1].exit_code if report.failed else 0)
     for path in report.drifted:
         click.echo(f"{show_path(path)}: the generator gave other bytes than the recorded take", err=True)
-    click.echo(f"{len(report.done)} placed, {len(planned.plan.steps)} made for it")
+    brought = f", {len(planned.plan.fetches)} fetched" if planned.plan.fetches else ""
+    click.echo(f"{len(report.done)} placed{brought}, {len(planned.plan.steps)} made for it")
     sys.exit(report_failures(report.failed))
 
 
@@ -59,16 +82,27 @@ def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
     steps = list(planned.plan.steps.values())
     if as_json:
         rows = [{"path": s.label, "key": str(s.key), "seconds": s.seconds} for s in steps]
-        emit_json("get-plan", {"present": len(planned.plan.present), "make": rows, "seconds": planned.plan.seconds})
+        fetch = _fetched(planned.plan)
+        totals = {"present": len(planned.plan.present), "seconds": planned.plan.seconds}
+        emit_json("get-plan", {**totals, "make": rows, "fetch": fetch})
         return
+    for row in _fetched(planned.plan):
+        click.echo(f"would fetch {show_text(str(row['path'] or row['digest']))}  {size_text(row['size'])}")
     for step in steps:
         cost = "unknown time" if step.seconds is None else f"about {step.seconds:.3g} s"
         click.echo(f"would make {show_path(step.label.encode(errors='surrogateescape'))}  {cost}")
     total = planned.plan.seconds
     click.echo(
-        f"{len(planned.plan.present)} in the store, {len(steps)} to make"
+        f"{len(planned.plan.present)} in the store, "
+        + (f"{len(planned.plan.fetches)} to fetch, " if planned.plan.fetches else "")
+        + f"{len(steps)} to make"
         + ("" if not steps else ", unknown time" if total is None else f", about {total:.3g} s of work")
     )
     for outcome in planned.plan.failed:
         assert outcome.error is not None
         click.echo(f"cannot be had: {outcome.want.label}: {outcome.error.message}", err=True)
+
+
+def _fetched(plan: Plan) -> list[dict[str, Any]]:
+    paths = {source.content.digest: want.label for want, source in plan.fetched}
+    return [{"path": paths.get(d), "digest": str(d), "size": size} for d, size in plan.fetches.items()]

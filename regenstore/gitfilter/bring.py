@@ -28,6 +28,7 @@ def bring(
     store: ContentStore,
     placer: Placer,
     generate: bool,
+    fetch: bool,
     budget: float,
     report: FilterReport,
     progress: Progress,
@@ -43,7 +44,7 @@ def bring(
         except FormatError as error:
             if error.kind == "newer-recipe":
                 report.left(given.path, error.message)
-    plan = realiser.plan(wants).within(budget if generate else -1.0)
+    plan = realiser.plan(wants, local=not fetch).within(budget if generate else -1.0)
     batch = _Batch(placer, report)
     for outcome in realiser.run(plan, progress, limit=2 * budget + 10):
         given = by_label[outcome.want.label]
@@ -84,14 +85,21 @@ class _Batch:
 
 
 def bring_one(
-    path: bytes, text: bytes, realiser: Realiser, store: ContentStore, budget: float, report: FilterReport
+    path: bytes,
+    text: bytes,
+    realiser: Realiser,
+    store: ContentStore,
+    budget: float,
+    report: FilterReport,
+    *,
+    fetch: bool,
 ) -> str | None:
     """One medium at once, for checkouts that wait: the path of its bytes, or None with the reason told."""
     try:
         want = Want(os.fsdecode(path), toml.decode(text))
     except FormatError:
         return None
-    plan = realiser.plan([want]).within(budget)
+    plan = realiser.plan([want], local=not fetch).within(budget)
     for outcome in realiser.run(plan, _Silent(), limit=2 * budget + 10):
         if outcome.content is not None:
             return store.find(outcome.content.digest, outcome.content.size)

@@ -5,13 +5,16 @@
 * What is brought becomes a content only when its digest is right. A transfer that broke off goes on where it
   was, also in another process; what then has the wrong digest is brought once more from the start.
 * A confirmation is an answer of this moment, of the size and of a tag (an ETag, a time). The tag stands for bytes
-  that were read back whole and hashed once; with another tag, or none, they are read again.
+  that were read back whole and hashed once, or is their MD5; with another tag, or none, they are read again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -37,6 +40,8 @@ _SPEED = (20e6, 0.05)
 _ENOUGH = 1 << 20
 """Bytes from which on a transfer tells how fast the remote is."""
 FACT_VERSION = 1
+PATIENCE = 600.0
+_MD5 = re.compile("[0-9a-f]{32}")
 T = TypeVar("T")
 U = TypeVar("U")
 Told = Callable[[Digest, int], None]
@@ -54,6 +59,10 @@ class Moved:
     error: RegenstoreError | None = None
 
 
+class _Stopped(Exception):
+    """The user wants no more of it."""
+
+
 class Remote:
     """A remote by the name that the user gave it, and the store whose contents go there and back."""
 
@@ -67,6 +76,7 @@ class Remote:
         self._jobs = jobs
         self._throttle = throttle or Throttle(None)
         self._facts = Facts(store.root)
+        self._stop = threading.Event()
         self._times: list[tuple[int, float]] = []
         self.id = hash_bytes(self.url.encode()).hex[:16]
 
@@ -93,44 +103,66 @@ class Remote:
         heads = {digest: _raised(answer) for digest, answer in answers}
         return {digest: head for digest, head in heads.items() if head is not None}
 
-    def confirm(self, digests: Collection[Digest]) -> dict[Digest, int]:
+    def confirm(self, digests: Collection[Digest], patience: float = PATIENCE) -> dict[Digest, int]:
         """Ask now: those of the contents whose bytes the remote has, with their sizes. What cannot be asked, or
-        has other bytes, is left out."""
-        return {
-            digest: size
-            for digest, answer in self._all(set(digests), self._confirm)
-            if not isinstance(answer, Exception) and (size := answer) is not None
-        }
+        has other bytes, is left out; so is what would have to be read back where all of that takes longer than
+        ``patience`` seconds, the largest first. Raises StorageError where the remote cannot be reached at all."""
+        answers = self._all(set(digests), lambda digest: self.backend.head(layout.content(digest)))
+        heads = {digest: _raised(head) for digest, head in answers}
+        found, unread = {}, []
+        for digest, head in sorted(heads.items(), key=lambda each: 0 if each[1] is None else each[1].size):
+            if head is None:
+                continue
+            if self._known(digest, head):
+                found[digest] = head.size
+            elif (patience := patience - self.estimate([head.size])) >= 0:
+                unread.append(digest)
+        for digest, right in self._all(unread, lambda digest: self._read_back(digest, heads[digest])):
+            head = heads[digest]
+            if right is True and head is not None:
+                found[digest] = head.size
+        return found
 
-    def _confirm(self, digest: Digest) -> int | None:
+    def _known(self, digest: Digest, head: Head) -> bool:
+        """Whether what the remote tells of a content stands for its bytes."""
+        if not head.tag:
+            return False
+        if self._facts.get(digest, f"remote_{self.id}", FACT_VERSION) == _receipt(head):
+            return True
+        path = self._store.stored(digest, head.size)
+        if path is None or not _MD5.fullmatch(head.tag):
+            return False
+        # Object stores tell the MD5 of the bytes that they keep, of what was put in one piece.
+        with open(path, "rb") as file:
+            if hashlib.file_digest(file, "md5").hexdigest() != head.tag or hash_own_file(path)[0] != digest:
+                return False
+        self._facts.put(digest, f"remote_{self.id}", FACT_VERSION, _receipt(head))
+        return True
+
+    def _read_back(self, digest: Digest, head: Head | None) -> bool:
         name = layout.content(digest)
-        head = self.backend.head(name)
-        if head is None:
-            return None
-        if head.tag and self._facts.get(digest, f"remote_{self.id}", FACT_VERSION) == _receipt(head):
-            return head.size
-        if hash_blocks(self._blocks(name)) != (digest, head.size):
-            return None
+        if head is None or hash_blocks(self._blocks(name)) != (digest, head.size):
+            return False
         after = self.backend.head(name)
         if after is None or (after.size, after.modified) != (head.size, head.modified):
-            return None
-        if not head.tag:
-            return head.size  # too fresh to have one, or the server has none
-        if after.tag != head.tag:
-            return None
-        self._facts.put(digest, f"remote_{self.id}", FACT_VERSION, _receipt(head))
-        return head.size
+            return False
+        if head.tag and after.tag != head.tag:
+            return False
+        if head.tag:  # else it is too fresh to have one, or the server has none
+            self._facts.put(digest, f"remote_{self.id}", FACT_VERSION, _receipt(head))
+        return True
 
     def _blocks(self, name: str) -> Iterator[bytes]:
         for block in self.backend.read(name):
-            self._throttle.took(len(block))
+            self._moving(len(block))
             yield block
 
     # -------------------------------------------------------------------------------- sending
 
-    def send(self, digests: Collection[Digest], told: Told) -> Iterator[Moved]:
-        """Send contents of the store that the remote does not have; one answer for each, as it is known."""
-        there = self.having(digests)
+    def send(self, digests: Collection[Digest], told: Told, *, again: bool = False) -> Iterator[Moved]:
+        """Send contents of the store that the remote does not have; one answer for each, as it is known. ``again``:
+        also those that it has, in whose place it may have other bytes."""
+        there = {} if again else self.having(digests)
         marked = set(self.tombstones()) if self.backend.lists else set()
 
         def work(digest: Digest) -> Moved:
@@ -151,7 +183,7 @@ class Remote:
                 raise StorageError("store-damaged", f"{path} does not hold the bytes of {digest}")
 
         def moved(count: int) -> None:
-            self._throttle.took(count)
+            self._moving(count)
             told(count)
 
         name = layout.content(digest)
@@ -220,7 +252,7 @@ class Remote:
             before = done
             try:
                 for block in self.backend.read(name, done):
-                    self._throttle.took(len(block))
+                    self._moving(len(block))
                     if done + len(block) > size:
                         raise StorageError("remote-wrong-bytes", f"{self.url} has more bytes under {name} than {size}")
                     _write(fd, block)
@@ -304,8 +336,18 @@ class Remote:
                 if error is not None and not isinstance(error, Exception):
                     raise error
                 yield waiting[done], error if error is not None else done.result()
+        except BaseException:
+            self._stop.set()  # nobody waits for the rest: what runs ends with its next block
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            self._stop.clear()
+
+    def _moving(self, count: int) -> None:
+        """Called for each block. Raises :class:`_Stopped` when it is no longer wanted."""
+        if self._stop.is_set():
+            raise _Stopped
+        self._throttle.took(count)
 
 
 def _raised(answer: T | Exception) -> T:

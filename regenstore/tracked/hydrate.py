@@ -42,8 +42,9 @@ class Report:
     failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
 
 
-def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool) -> GetPlan:
-    """Which recipes in the worktree become media, and what has to be made for that."""
+def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool, local: bool = False) -> GetPlan:
+    """Which recipes in the worktree become media, and what has to be brought and made for that. With ``local``, no
+    remote is asked."""
     tracked = bench.tracked()
     everything = [*tracked, *bench.untracked()]
     chosen = select(everything, paths) if paths else everything
@@ -67,7 +68,7 @@ def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool) -> Get
         oid = tracked.get(path) if text == known else None
         wishes[label] = Wish(path, text, held.text if held is not None else None, oid)
         wants.append(Want(label, recipe))
-    plan = bench.realiser.plan(wants)
+    plan = bench.realiser.plan(wants, local=local)
     return GetPlan(wishes, plan if generate else plan.within(-1.0), failed)
 
 
@@ -137,6 +138,8 @@ def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> tuple[list[Placement]
 def drop(bench: Workbench, placements: Sequence[Placement]) -> Report:
     """Put recipe text at the paths, and tell Git's index."""
     done = bench.placer.place(placements)
+    added = {placement.path for placement in placements if placement.oid is not None}
     for path in done.placed:
-        bench.pending.clear(path)
+        if path in added:  # of what is not added yet, the pending recipe is all that keeps the medium
+            bench.pending.clear(path)
     return Report(done=done.placed, failed=[(path, refusal(reason)) for path, reason in done.skipped])

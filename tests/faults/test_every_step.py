@@ -93,7 +93,6 @@ def test_killed_before_every_step(studio_template: Path, tmp_path: Path, seed: i
     every_step(Rig(studio_template, tmp_path, BY_NAME[name]), seed, "", few=2)
 
 
-@pytest.mark.xfail(strict=False, reason="known to find faults that are not settled yet")
 @pytest.mark.heavy
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])

@@ -1,0 +1,77 @@
+"""``regenstore fetch``"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text
+from regenstore.cli.push import label, recipes_here
+from regenstore.cli.remote_problems import tell_problems
+from regenstore.cli.transfers import Transfers
+from regenstore.errors import NotFound
+from regenstore.sharing import fetch as fetching
+from regenstore.sharing import scope
+from regenstore.sharing.fetch import Fetch
+
+_SHOWN = 20
+
+
+@click.command()
+@click.argument("paths", nargs=-1)
+@click.option("--inputs", is_flag=True, help="Also what the media were made from.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only show what would be fetched.")
+@json_option
+def command(paths: tuple[str, ...], inputs: bool, dry_run: bool, as_json: bool) -> None:
+    """Bring what others pushed into the store: the media of HEAD and the index, or those at and below PATHS, and what
+    is known of results and proofs. Nothing is made, and the worktree stays as it is: 'regenstore get' places media.
+
+    \b
+    Examples:
+      regenstore fetch
+      regenstore fetch shots/ --inputs
+      regenstore fetch --dry-run
+    """
+    repository = open_repository()
+    elsewhere = repository.elsewhere
+    if elsewhere is None:
+        tell_problems(repository)
+        raise NotFound("no-such-remote", "there is no remote to fetch from")
+    said, known = recipes_here(repository, paths)
+    every = scope.wanted(said, known, repository.cache)
+    wanted = {digest: each for digest, each in every.items() if inputs or not each.is_input}
+    takeless = [(record, known[oid]) for oid, record in said.records.items() if record.digest is None]
+    plan = fetching.plan(repository.store, elsewhere, wanted, takeless)
+    if not dry_run:
+        with Transfers(as_json, "fetching", plan.bring) as progress:
+            fetching.bring(elsewhere, plan, progress.told)
+    tell_problems(repository)
+    if as_json:
+        emit_json("fetch-plan" if dry_run else "fetch", _fields(plan))
+    else:
+        _tell(plan, dry_run)
+    sys.exit(next((error.exit_code for error in plan.failed.values()), 0))
+
+
+def _fields(plan: Fetch) -> dict[str, object]:
+    def row(each: scope.Wanted) -> dict[str, object]:
+        return {"digest": str(each.digest), "path": show_path(each.path) or None, "input": each.is_input}
+
+    contents = [
+        {**row(plan.wanted[digest]), "size": size, "error": plan.failed[digest].kind if digest in plan.failed else None}
+        for digest, size in plan.bring.items()
+    ]
+    return {"there": plan.there, "contents": contents, "nowhere": [row(each) for each in plan.nowhere]}
+
+
+def _tell(plan: Fetch, dry_run: bool) -> None:
+    if dry_run:
+        for each in scope.in_order([plan.wanted[digest] for digest in plan.bring])[:_SHOWN]:
+            click.echo(f"would fetch {label(each)}  {size_text(plan.bring[each.digest])}")
+    for digest, error in list(plan.failed.items())[:_SHOWN]:
+        click.echo(f"regenstore: {label(plan.wanted[digest])}: {error.message}\n  hint: {error.hint}", err=True)
+    size = size_text(sum(plan.bring.values()))
+    moved = f"{len(plan.bring)} to fetch ({size})" if dry_run else f"{len(plan.brought)} fetched"
+    nowhere = f", {len(plan.nowhere)} on no remote" if plan.nowhere else ""
+    click.echo(f"{moved}, {plan.there} in the store{nowhere}")

@@ -1,0 +1,159 @@
+"""``regenstore push``"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text, worktree_paths
+from regenstore.cli.transfers import Transfers
+from regenstore.errors import InvalidInput, NotFound
+from regenstore.gc.naming import names
+from regenstore.objects.ids import Digest
+from regenstore.refs.blobs import RecipeBlobs, read_blobs
+from regenstore.remotes.remote import Remote
+from regenstore.repository import Repository
+from regenstore.sharing import push as pushing
+from regenstore.sharing import scope
+from regenstore.sharing.push import Pushed
+from regenstore.sharing.scope import Wanted
+from regenstore.tracked.workbench import select
+
+_SHOWN = 20
+
+
+@click.command()
+@click.argument("arguments", nargs=-1, metavar="[REMOTE] [PATH]...")
+@click.option("--all", "everything", is_flag=True, help="What all branches, tags, stashes and reflogs refer to.")
+@click.option("--again", is_flag=True, help="Also what is there, after 'remote check' found wrong bytes.")
+@click.option("--dry-run", "-n", is_flag=True, help="Show what would be sent; send nothing.")
+@json_option
+def command(arguments: tuple[str, ...], everything: bool, again: bool, dry_run: bool, as_json: bool) -> None:
+    """Send media to a remote, with what is known of them: the takes of HEAD and the index, and their inputs.
+
+    With PATHS, only those at and below them. REMOTE may be left out where there is one. What the remote has
+    already is not sent again; interrupted, the next push goes on. The exit code is 1 where something that was
+    meant is not there in the end.
+
+    \b
+    Examples:
+      regenstore push
+      regenstore push studio shots/
+      regenstore push studio --all --dry-run
+      regenstore push studio --again refs/photo.png
+    """
+    repository = open_repository()
+    name, rest = _remote_and_paths(repository, arguments)
+    if everything and rest:
+        raise InvalidInput("bad-parameter", "--all sends everything; it takes no paths", hint="Leave one of them out.")
+    remote = repository.sharing.find(name)
+    wanted = _everything(repository) if everything else wanted_here(repository, rest)
+    what = pushing.load(repository.store, wanted)
+    if dry_run:
+        done = pushing.foresee(remote, what, again=again)
+    else:
+        with Transfers(as_json, f"to {remote.name}", what.here) as progress:
+            done = pushing.push(remote, repository.cache, what, progress.told, progress.skipped, again=again)
+    if as_json:
+        emit_json("push", {"remote": remote.name, "url": remote.url, "dry_run": dry_run, **_fields(done, wanted)})
+    else:
+        _tell(remote, done, wanted, dry_run)
+    sys.exit(1 if done.missing or done.failed or done.untried else 0)
+
+
+def _remote_and_paths(repository: Repository, arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The first argument is a remote if one has that name, or if nothing else can be meant."""
+    sharing = repository.sharing
+    if arguments and arguments[0] in sharing.definitions:
+        return arguments[0], arguments[1:]
+    if arguments and not os.path.lexists(arguments[0]) and "/" not in arguments[0]:
+        sharing.find(arguments[0])
+    usable = [*sharing.remotes, *sharing.unusable] or list(sharing.untrusted)
+    if not usable:
+        raise NotFound("no-such-remote", "there is no remote yet", hint="Run 'regenstore remote add NAME URL'.")
+    if len(usable) > 1:
+        hint = f"Give one of: {', '.join(usable)}."
+        raise InvalidInput("bad-parameter", f"there are {len(usable)} remotes; which one is meant?", hint=hint)
+    return usable[0], arguments
+
+
+def wanted_here(repository: Repository, arguments: Sequence[str] = ()) -> dict[Digest, Wanted]:
+    """What HEAD and the index refer to, at and below the paths."""
+    said, paths = recipes_here(repository, arguments)
+    return scope.wanted(said, paths, repository.cache)
+
+
+def recipes_here(repository: Repository, arguments: Sequence[str]) -> tuple[RecipeBlobs, dict[bytes, bytes]]:
+    """The recipes of HEAD and the index, at and below the paths, and a path of each."""
+    repository.store.prepare()  # in a fresh clone there is none yet, and what blobs say is kept there
+    found = scope.here(repository.git, repository.index.oids())
+    chosen = select(found, worktree_paths(repository, arguments)) if arguments else list(found)
+    paths = {oid: path for path in chosen for oid in found[path]}
+    return read_blobs(repository.git, repository.cache, paths, remember=True), paths
+
+
+def _everything(repository: Repository) -> dict[Digest, Wanted]:
+    """What all roots refer to."""
+    repository.store.prepare()
+    said = repository.roots.recipes(repository.cache, remember=True)
+    known = names(repository.git, repository.cache)
+    paths = {
+        oid: os.fsencode(known[record.digest][0])
+        for oid, record in said.records.items()
+        if record.digest is not None and record.digest in known
+    }
+    return scope.wanted(said, paths, repository.cache)
+
+
+def _fields(done: Pushed, wanted: Mapping[Digest, Wanted]) -> dict[str, object]:
+    def row(each: Wanted) -> dict[str, object]:
+        return {"digest": str(each.digest), "path": show_path(each.path) or None, "input": each.is_input}
+
+    failed = [{**row(wanted[digest]), "error": e.kind, "message": e.message} for digest, e in done.failed.items()]
+    sent = scope.in_order([wanted[digest] for digest in done.sent])
+    return {
+        "sent": [{**row(each), "size": done.sent[each.digest]} for each in sent],
+        "sent_bytes": sum(done.sent.values()),
+        "there": len(done.there),
+        "missing": [row(each) for each in done.missing],
+        "failed": failed,
+        "untried": done.untried,
+        "records": done.records,
+    }
+
+
+def _tell(remote: Remote, done: Pushed, wanted: Mapping[Digest, Wanted], dry_run: bool) -> None:
+    sent = f"{len(done.sent)} contents ({size_text(sum(done.sent.values()))})"
+    there = f"; {len(done.there)} are there already" if done.there else ""
+    if dry_run:
+        click.echo(f"Would send {sent} to {remote.name}{there}")
+        for each in scope.in_order([wanted[digest] for digest in done.sent])[:_SHOWN]:
+            click.echo(f"  {size_text(done.sent[each.digest]):>8}  {label(each)}")
+        if len(done.sent) > _SHOWN:
+            click.echo(f"  and {len(done.sent) - _SHOWN} more")
+    elif done.sent or done.failed:
+        click.echo(f"Sent {sent} to {remote.name}{there}")
+    elif done.there or not done.missing:
+        click.echo(f"Everything is on {remote.name} already ({len(done.there)} contents)")
+    if done.records:
+        click.echo(f"Told it {done.records} results and proofs")
+    for each in done.missing[:_SHOWN]:
+        click.echo(f"regenstore: {label(each)}: not in the store, and not on {remote.name}", err=True)
+    if done.missing:
+        more = f" (and {len(done.missing) - _SHOWN} more)" if len(done.missing) > _SHOWN else ""
+        click.echo(f"  hint: make or bring them first: regenstore get PATH{more}", err=True)
+    for digest, error in list(done.failed.items())[:_SHOWN]:
+        click.echo(f"regenstore: {label(wanted[digest])}: {error.message}\n  hint: {error.hint}", err=True)
+    left = done.untried + max(0, len(done.failed) - _SHOWN)
+    if left:
+        click.echo(f"regenstore: {left} more contents were not sent; the same command goes on", err=True)
+
+
+def label(each: Wanted) -> str:
+    """What people know a content by."""
+    if not each.path:
+        return str(each.digest)
+    return f"an input of {show_path(each.path)}" if each.is_input else show_path(each.path)

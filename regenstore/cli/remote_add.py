@@ -1,0 +1,96 @@
+"""``regenstore remote add``"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from regenstore import config
+from regenstore.cli.context import emit_json, json_option, open_repository, show_text
+from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
+from regenstore.errors import Conflict, InvalidInput
+from regenstore.remotes.opening import folder_of
+from regenstore.remotes.setting import MOST_JOBS, NAME, RemoteSetting
+from regenstore.repository import Repository
+from regenstore.sharing.definitions import GIT_CONFIG, Definition, require_no_password
+from regenstore.sharing.probe import NEEDED_TO_READ, probe
+
+
+@click.command()
+@click.argument("name")
+@click.argument("url")
+@click.option("--create", is_flag=True, help="Make the folder.")
+@click.option("--jobs", type=click.IntRange(1, MOST_JOBS), help="Transfers at a time.")
+@click.option("--limit", metavar="SIZE", help="Bytes per second, such as 10m.")
+@click.option("--force", is_flag=True, help="Replace a remote of that name.")
+@click.option("--no-check", is_flag=True, help="Store it without asking it anything.")
+@json_option
+def command(
+    name: str,
+    url: str,
+    create: bool,
+    jobs: int | None,
+    limit: str | None,
+    force: bool,
+    no_check: bool,
+    as_json: bool,
+) -> None:
+    """Give a shared place a NAME, in this repository's own Git configuration.
+
+    URL is a folder (a mounted share too), or the address of a server. It is tried out first, with a small object
+    that is removed again: what it can do is said, and one that cannot be reached is not stored. Passwords do not
+    belong into the URL: Git's credential helpers and ~/.netrc are asked.
+
+    \b
+    Examples:
+      regenstore remote add studio /mnt/media/film --create
+      regenstore remote add studio https://media.example.org/film --limit 10m
+    """
+    if not NAME.fullmatch(name):
+        raise InvalidInput("bad-parameter", f"{name!r} is no name of a remote", hint="Use letters, digits, '-', '_'.")
+    require_no_password(url)
+    repository = open_repository()
+    if name in repository.settings.remotes and not force:
+        raise Conflict("exists", f"there is a remote '{name}' already", hint="Choose another name, or use --force.")
+    setting = RemoteSetting(_absolute(url), jobs, _limit(limit))
+    assert setting.url is not None
+    remote = repository.open_remote(Definition(name, setting.url, GIT_CONFIG, setting), create=create)
+    abilities = None
+    if not no_check:
+        abilities = probe(remote.backend)
+        if not abilities.can(*NEEDED_TO_READ) and abilities.problem is not None:
+            raise abilities.problem
+    _store(repository, name, setting, limit)
+    if as_json:
+        told = None if abilities is None else abilities_fields(abilities)
+        emit_json("remote-added", {"name": name, "url": setting.url, "can": told})
+        return
+    click.echo(f"Added {name}: {show_text(setting.url)}")
+    for line in () if abilities is None else abilities_lines(abilities):
+        click.echo(f"  {line}")
+    click.echo(f"Next: regenstore push {name}")
+
+
+def _absolute(url: str) -> str:
+    """A folder by its whole path: commands run in any folder of the worktree."""
+    folder = folder_of(url, os.getcwd())
+    return url if folder is None or url.startswith("file://") else folder
+
+
+def _limit(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return config.parse_size(text) or None
+    except ValueError as error:
+        raise InvalidInput("bad-parameter", f"--limit: expected {error}, found {text!r}", hint="") from None
+
+
+def _store(repository: Repository, name: str, setting: RemoteSetting, limit: str | None) -> None:
+    for key, value in (("url", setting.url), ("jobs", setting.jobs), ("limit", limit)):
+        full = f"regenstore.remote.{name}.{key}"
+        if value is None:
+            repository.git.run("config", "--local", "--unset-all", full, check=False)
+        else:
+            repository.git.run("config", "--local", "--replace-all", full, str(value))

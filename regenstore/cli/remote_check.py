@@ -1,0 +1,130 @@
+"""``regenstore remote check``"""
+
+from __future__ import annotations
+
+import random
+import sys
+from dataclasses import dataclass, field
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
+from regenstore.cli.push import wanted_here
+from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
+from regenstore.errors import NotFound, RegenstoreError
+from regenstore.objects.ids import Digest
+from regenstore.remotes.remote import Remote
+from regenstore.repository import Repository
+from regenstore.sharing.probe import NEEDED_TO_PUSH, Abilities, Sample, probe, sample, speed
+
+_CANDIDATES = 64
+"""Contents that are asked for, to find some that are there."""
+
+
+@dataclass
+class _Checked:
+    name: str
+    url: str
+    abilities: Abilities = field(default_factory=Abilities)
+    speed: tuple[float, float] | None = None
+    sample: Sample | None = None
+    error: RegenstoreError | None = None
+
+    @property
+    def fine(self) -> bool:
+        """Whether it can be used, if only to read from it, and nothing that it has is wrong."""
+        return self.error is None and not (self.sample and self.sample.wrong)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--sample", "count", type=click.IntRange(0, 1000), default=5, help="Contents to read back and hash.")
+@json_option
+def command(name: str | None, count: int, as_json: bool) -> None:
+    """Ask remotes, or the one of that NAME: are they there, do they let us in, what can they do, how fast?
+
+    Writes a small object and one of 8 MiB below v1/probe/ and removes them; reads some contents back and hashes
+    them. The exit code is 1 where something is wrong.
+
+    \b
+    Examples:
+      regenstore remote check
+      regenstore remote check studio --sample 50
+    """
+    repository = open_repository()
+    sharing = repository.sharing
+    if name is None and not sharing.definitions:
+        raise NotFound("no-such-remote", "there is no remote yet", hint="Run 'regenstore remote add NAME URL'.")
+    found = []
+    for each in [name] if name is not None else sharing.definitions:
+        try:
+            found.append(_check(repository, sharing.find(each), count))
+        except RegenstoreError as error:
+            if name is not None:
+                raise
+            found.append(_Checked(each, sharing.definitions[each].url, error=error))
+    if as_json:
+        emit_json("remote-check", {"remotes": [_row(each) for each in found]})
+    else:
+        for checked in found:
+            _show(checked)
+    sys.exit(0 if all(each.fine for each in found) else 1)
+
+
+def _check(repository: Repository, remote: Remote, count: int) -> _Checked:
+    checked = _Checked(remote.name, remote.url, probe(remote.backend))
+    if not checked.abilities.can("answer"):
+        checked.error = checked.abilities.problem
+        return checked
+    try:
+        if checked.abilities.can(*NEEDED_TO_PUSH):
+            checked.speed = speed(remote.backend, repository.store)
+        checked.sample = sample(remote, _candidates(repository), count)
+    except RegenstoreError as error:
+        checked.error = error
+    return checked
+
+
+def _candidates(repository: Repository) -> list[Digest]:
+    """Some of what HEAD and the index refer to."""
+    wanted = list(wanted_here(repository))
+    return random.sample(wanted, min(_CANDIDATES, len(wanted)))
+
+
+def _row(checked: _Checked) -> dict[str, object]:
+    rates, taken = checked.speed, checked.sample
+    return {
+        "name": checked.name,
+        "url": checked.url,
+        "fine": checked.fine,
+        **abilities_fields(checked.abilities),
+        "bytes_per_second": None if rates is None else {"to": round(rates[0]), "from": round(rates[1])},
+        "sample": None
+        if taken is None
+        else {
+            "asked": taken.asked,
+            "there": taken.there,
+            "sound": [str(digest) for digest in taken.sound],
+            "wrong": [str(digest) for digest in taken.wrong],
+        },
+        "error": None if checked.error is None else {"kind": checked.error.kind, "message": checked.error.message},
+    }
+
+
+def _show(checked: _Checked) -> None:
+    click.echo(f"{checked.name}  {show_text(checked.url)}")
+    for line in abilities_lines(checked.abilities) if checked.abilities.can("answer") else ():
+        click.echo(f"  {line}")
+    if checked.speed is not None:
+        there, back = map(size_text, checked.speed)
+        click.echo(f"  {there}/s there, {back}/s back; an answer takes {checked.abilities.latency * 1000:.0f} ms")
+    if checked.sample is not None and checked.sample.asked:
+        taken = checked.sample
+        read = f"; {len(taken.sound) + len(taken.wrong)} were read back, {len(taken.wrong)} of them wrong"
+        click.echo(f"  has {taken.there} of {taken.asked} contents that HEAD refers to{read if taken.there else ''}")
+        for digest in taken.wrong:
+            click.echo(
+                f"  wrong bytes: {digest}; send it anew with 'regenstore push --again' from where it is", err=True
+            )
+    if checked.error is not None:
+        click.echo(f"  {checked.error.message}\n  hint: {checked.error.hint}", err=True)

@@ -1,0 +1,54 @@
+"""``regenstore remote list``"""
+
+from __future__ import annotations
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
+from regenstore.sharing.definitions import Definition, Remotes
+
+
+@click.command()
+@json_option
+def command(as_json: bool) -> None:
+    """List remotes: where they are, who named them, whether they are trusted. Nothing is asked of them.
+
+    \b
+    Example:
+      regenstore remote list
+    """
+    sharing = open_repository().sharing
+    if as_json:
+        emit_json("remotes", {"remotes": [_row(sharing, each) for each in sharing.definitions.values()]})
+        return
+    for each in sharing.definitions.values():
+        click.echo(f"{each.name}  {show_text(each.url)}")
+        limits = [f"{each.setting.jobs} transfers at a time"] if each.setting.jobs else []
+        limits += [f"{size_text(each.setting.limit)}/s"] if each.setting.limit else []
+        click.echo("    " + ", ".join([f"from {each.source}", _state(sharing, each), *limits]))
+        if each.name in sharing.unusable:
+            error = sharing.unusable[each.name]
+            click.echo(f"    {error.message}\n    hint: {error.hint}")
+    if sharing.untrusted:
+        click.echo("Approve what regenstore.toml names with: regenstore trust")
+    if not sharing.definitions:
+        click.echo("There are no remotes. Add one: regenstore remote add NAME URL")
+
+
+def _state(sharing: Remotes, each: Definition) -> str:
+    if not each.trusted:
+        return "untrusted"
+    return "unusable" if each.name in sharing.unusable else "trusted"
+
+
+def _row(sharing: Remotes, each: Definition) -> dict[str, object]:
+    error = sharing.unusable.get(each.name)
+    return {
+        "name": each.name,
+        "url": each.url,
+        "source": each.source,
+        "state": _state(sharing, each),
+        "jobs": each.setting.jobs,
+        "limit": each.setting.limit,
+        "error": None if error is None else error.message,
+    }

@@ -1,0 +1,21 @@
+"""What a command says of remotes that could not be asked."""
+
+from __future__ import annotations
+
+import click
+
+from regenstore.cli.context import show_text
+from regenstore.repository import Repository
+
+
+def tell_problems(repository: Repository) -> None:
+    """Name the remotes that failed while a command worked, and those that it did not ask for want of trust."""
+    elsewhere = repository.__dict__.get("elsewhere")
+    if elsewhere is not None:
+        for name, error in elsewhere.problems.items():
+            click.echo(f"warning: remote {name}: {show_text(error.message)}", err=True)
+    sharing = repository.__dict__.get("sharing")
+    for name in sharing.untrusted if sharing is not None else ():
+        click.echo(
+            f"hint: remote {name} was not asked: look at 'regenstore remote list', then 'regenstore trust'", err=True
+        )

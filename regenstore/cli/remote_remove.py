@@ -1,0 +1,41 @@
+"""``regenstore remote remove``"""
+
+from __future__ import annotations
+
+import click
+
+from regenstore.cli.context import emit_json, json_option, open_repository
+from regenstore.errors import InvalidInput, NotFound
+from regenstore.sharing.definitions import GIT_CONFIG
+
+
+@click.command()
+@click.argument("name")
+@json_option
+def command(name: str, as_json: bool) -> None:
+    """Forget a remote. Nothing is deleted there, and it can be added again.
+
+    \b
+    Example:
+      regenstore remote remove studio
+    """
+    repository = open_repository()
+    found = repository.sharing.definitions.get(name)
+    if found is None:
+        raise NotFound("no-such-remote", f"there is no remote '{name}'")
+    if found.source != GIT_CONFIG:
+        hint = f"Take your approval back with 'regenstore trust --revoke {found.trust_name}', or edit the file."
+        raise InvalidInput("bad-parameter", f"{found.source} names the remote '{name}'", hint=hint)
+    done = repository.git.run("config", "--local", "--remove-section", f"regenstore.remote.{name}", check=False)
+    if done.returncode:
+        where = repository.git.line("config", "--show-origin", "--get", f"regenstore.remote.{name}.url") or "elsewhere"
+        origin = where.partition("\t")[0]
+        raise InvalidInput(
+            "bad-parameter",
+            f"the remote '{name}' is not set in this repository but in {origin}",
+            hint=f"git config --global --remove-section regenstore.remote.{name}",
+        )
+    if as_json:
+        emit_json("remote-removed", {"name": name, "url": found.url})
+    else:
+        click.echo(f"Forgot {name}; nothing was deleted at {found.url}")

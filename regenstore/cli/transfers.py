@@ -1,0 +1,75 @@
+"""How far transfers are: one bar in bytes on a terminal, after the first byte; lines for programs; else silent."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from regenstore.cli.progress_lines import ProgressLines
+from regenstore.objects.ids import Digest
+
+
+class Transfers:
+    """Told how many more bytes of which content were moved; from any thread."""
+
+    def __init__(self, as_json: bool, what: str, sizes: Mapping[Digest, int]) -> None:
+        self._what = what
+        self._sizes = sizes
+        self._total = sum(sizes.values())
+        self._moved: dict[Digest, int] = {}
+        self._lock = threading.Lock()
+        self._lines = ProgressLines(len(sizes)) if as_json else None
+        self._show = self._lines is None and sys.stderr.isatty()
+        self._bars: Any = None
+
+    def __enter__(self) -> Transfers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def told(self, digest: Digest, count: int) -> None:
+        with self._lock:
+            before = self._moved.get(digest)
+            done = self._moved[digest] = (before or 0) + count
+        size = self._sizes.get(digest, 0)
+        if self._lines is not None:
+            if before is None:
+                self._lines.started(str(digest), None)
+            if done >= size:
+                self._lines.finished(str(digest), None)
+            else:
+                self._lines.advanced(str(digest), done / size, f"{done} of {size} bytes")
+        elif self._show:
+            with self._lock:
+                self._advance(count)
+
+    def skipped(self, size: int) -> None:
+        """So many bytes need not be moved."""
+        with self._lock:
+            self._total -= size
+            if self._bars is not None:
+                self._bars.update(self._bars.task_ids[0], total=self._total)
+
+    def _advance(self, count: int) -> None:
+        if self._bars is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+            columns = (
+                "{task.description}",
+                BarColumn(),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(),
+            )
+            self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bars.add_task(self._what, total=self._total)
+            self._bars.start()
+        self._bars.advance(self._bars.task_ids[0], count)

@@ -1,0 +1,119 @@
+"""All remotes of a repository as one place to ask: who has a content, and bring it from there.
+
+A remote that fails is not asked again by this object; what it said is kept for whoever tells the user.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from regenstore.errors import RegenstoreError, StorageError
+from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.result import KnownOutput, Proof
+from regenstore.remotes.records import Records, SharedResult
+from regenstore.remotes.remote import Moved, Remote, Told
+
+
+class Elsewhere:
+    """See the module. May be used from any thread."""
+
+    def __init__(self, remotes: Sequence[Remote]) -> None:
+        self._remotes = list(remotes)
+        self._records = {remote.name: Records(remote) for remote in remotes}
+        self._places: dict[Digest, tuple[Remote, int]] = {}
+        self._asked: set[Digest] = set()
+        self._refreshed = False
+        self._lock = threading.RLock()
+        self.problems: dict[str, RegenstoreError] = {}
+        """Name of a remote -> why it is not asked any more."""
+
+    def __bool__(self) -> bool:
+        return bool(self._remotes)
+
+    @contextmanager
+    def _using(self, remote: Remote) -> Iterator[None]:
+        try:
+            yield
+        except StorageError as error:
+            self.problems[remote.name] = error
+
+    def _usable(self) -> list[Remote]:
+        return [remote for remote in self._remotes if remote.name not in self.problems]
+
+    # -------------------------------------------------------------------------------- contents
+
+    def having(self, digests: Collection[Digest]) -> dict[Digest, int]:
+        """Those of the contents that some remote has, with their sizes. Each is asked for once."""
+        with self._lock:
+            left = set(digests) - self._asked
+            self._asked |= left
+            for remote in self._usable():
+                if not left:
+                    break
+                with self._using(remote):
+                    for digest, head in remote.having(left).items():
+                        self._places[digest] = remote, head.size
+                    left -= self._places.keys()
+            return {digest: self._places[digest][1] for digest in digests if digest in self._places}
+
+    def seconds(self, digest: Digest) -> float:
+        """How long it takes to bring a content that :meth:`having` found."""
+        remote, size = self._places[digest]
+        return remote.estimate([size])
+
+    def bring(self, digests: Collection[Digest], told: Told) -> Iterator[Moved]:
+        """Bring contents that :meth:`having` found into the store; one answer for each, as it is known."""
+        by_remote: dict[str, list[Digest]] = {}
+        for digest in digests:
+            by_remote.setdefault(self._places[digest][0].name, []).append(digest)
+        for remote in self._remotes:
+            wanted = by_remote.get(remote.name, [])
+            for moved in remote.bring([(digest, self._places[digest][1]) for digest in wanted], told):
+                if moved.error is not None and moved.error.kind == "remote-unreachable":
+                    self.problems.setdefault(remote.name, moved.error)
+                yield moved
+
+    def confirm(self, digests: Sequence[Digest]) -> Mapping[Digest, int]:
+        """Ask now: those whose bytes some remote has, with their sizes."""
+        found: dict[Digest, int] = {}
+        for remote in self._remotes:
+            with self._using(remote):
+                found |= remote.confirm(set(digests) - found.keys())
+        return found
+
+    # -------------------------------------------------------------------------------- records
+
+    def refresh(self) -> None:
+        """Bring new records, once."""
+        with self._lock:
+            if not self._refreshed:
+                self._refreshed = True
+                for remote in self._usable():
+                    with self._using(remote):
+                        self._records[remote.name].fetch()
+
+    def results(self, key: RecipeKey) -> list[SharedResult]:
+        """What others recorded for a key, newest first."""
+        with self._lock:
+            found = [shared for records in self._records.values() for shared in records.results(key)]
+        return sorted(found, key=lambda shared: -shared.result.created)
+
+    def known_outputs(self, digest: Digest) -> list[KnownOutput]:
+        """The recipes that others recorded as having made a content."""
+        with self._lock:
+            return [known for records in self._records.values() for known in records.known_outputs(digest)]
+
+    def proofs(self) -> Iterator[Proof]:
+        """Others' proofs, as far as they were brought."""
+        for records in self._records.values():
+            yield from records.proofs()
+
+
+def nobody(digest: Digest, count: int) -> None:
+    """Told of what moves, tells nobody."""
+
+
+Finder = Callable[[], Elsewhere | None]
+"""Gives the remotes, opened when they are first asked for; None where there are none."""

@@ -1,0 +1,134 @@
+"""What a remote can do: tried out with a small object below ``v1/probe/`` that is removed again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from regenstore.errors import RegenstoreError, StorageError
+from regenstore.objects import durable
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.hashing import hash_blocks
+from regenstore.objects.ids import Digest
+from regenstore.remotes import layout
+from regenstore.remotes.backend import Absent, Backend
+from regenstore.remotes.remote import Remote
+
+ABILITIES = ("answer", "write", "read", "range", "overwrite", "list", "delete")
+NEEDED_TO_READ, NEEDED_TO_PUSH = ("answer",), ("answer", "write", "read")
+_SPEED_BYTES = 8 << 20
+
+
+@dataclass
+class Abilities:
+    """What was tried: for each ability, nothing where it works, else what went wrong."""
+
+    tried: dict[str, RegenstoreError | None] = field(default_factory=dict)
+    latency: float = 0.0
+    """Seconds that the answer to a question took."""
+
+    def can(self, *abilities: str) -> bool:
+        return all(name in self.tried and self.tried[name] is None for name in abilities)
+
+    @property
+    def problem(self) -> RegenstoreError | None:
+        """The first thing that went wrong."""
+        return next((error for error in self.tried.values() if error is not None), None)
+
+
+def probe(backend: Backend) -> Abilities:
+    """Try everything out. What cannot be tried, because something before it does not work, is left out."""
+    found = Abilities()
+    name = f"{layout.PROBE}{os.urandom(16).hex()}"
+    first, second = os.urandom(1000), os.urandom(1200)
+
+    def attempt(ability: str, work: Callable[[], str]) -> bool:
+        try:
+            wrong = work()
+            found.tried[ability] = StorageError("remote-failed", f"{backend.url}: {wrong}") if wrong else None
+        except Absent:
+            found.tried[ability] = StorageError("remote-failed", f"{backend.url}: what was written is not there")
+        except RegenstoreError as error:
+            found.tried[ability] = error
+        return found.can(ability)
+
+    def answer() -> str:
+        began = time.monotonic()
+        head = backend.head(name)
+        found.latency = time.monotonic() - began
+        return "" if head is None else "it has an object that nobody wrote: it answers the same to everything"
+
+    def written() -> str:
+        backend.write(name, first)
+        return ""
+
+    def same(data: bytes, start: int = 0) -> str:
+        return "" if b"".join(backend.read(name, start)) == data[start:] else "it gives other bytes than were written"
+
+    def overwritten() -> str:
+        backend.write(name, second)
+        return same(second)
+
+    def listed() -> str:
+        if not backend.lists:
+            return "it gives no listings"
+        return "" if name in {each for each, _ in backend.names(layout.PROBE)} else "its listing lacks what was written"
+
+    def deleted() -> str:
+        backend.delete(name)
+        return "" if backend.head(name) is None else "what was deleted is still there"
+
+    if not attempt("answer", answer) or not attempt("write", written):
+        return found
+    if attempt("read", lambda: same(first)):
+        attempt("range", lambda: same(first, 400))
+        attempt("overwrite", overwritten)
+    attempt("list", listed)
+    attempt("delete", deleted)
+    return found
+
+
+def speed(backend: Backend, store: ContentStore) -> tuple[float, float]:
+    """Bytes per second there and back, measured with one object of 8 MiB. Raises StorageError."""
+    store.prepare()
+    path, name = store.temp_path("probe"), f"{layout.PROBE}{os.urandom(16).hex()}"
+    try:
+        with durable.storage_errors(path), open(path, "wb") as file:
+            file.write(os.urandom(_SPEED_BYTES))
+        began = time.monotonic()
+        backend.write_file(name, path, lambda count: None)
+        sent = time.monotonic()
+        size = sum(len(block) for block in backend.read(name))
+        ended = time.monotonic()
+    finally:
+        durable.unlink(path)
+        try:
+            backend.delete(name)
+        except RegenstoreError:
+            pass  # it is small, and below a name that nobody asks for
+    return _SPEED_BYTES / max(sent - began, 1e-6), size / max(ended - sent, 1e-6)
+
+
+@dataclass
+class Sample:
+    """Contents that were read back whole."""
+
+    sound: list[Digest] = field(default_factory=list)
+    wrong: list[Digest] = field(default_factory=list)
+    asked: int = 0
+    there: int = 0
+
+
+def sample(remote: Remote, candidates: Collection[Digest], count: int) -> Sample:
+    """Ask for some contents, then read up to ``count`` of those that are there and hash them. Raises StorageError."""
+    found = remote.having(candidates)
+    done = Sample(asked=len(candidates), there=len(found))
+    for digest in sorted(found, key=lambda each: each.hex)[:count]:
+        try:
+            right = hash_blocks(remote.backend.read(layout.content(digest)))[0] == digest
+        except Absent:
+            right = False
+        (done.sound if right else done.wrong).append(digest)
+    return done

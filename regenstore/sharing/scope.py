@@ -1,0 +1,74 @@
+"""Which contents are meant: the takes and inputs of recipes, with a name for people to know each by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from regenstore.objects.ids import Digest
+from regenstore.objects.result_cache import ResultCache
+from regenstore.refs.blobs import RecipeBlobs
+from regenstore.refs.git import Git
+
+
+class Wanted(NamedTuple):
+    """A content that a recipe names."""
+
+    digest: Digest
+    size: int | None
+    """None where only an input names it, which says no size."""
+    path: bytes
+    """Of the recipe; empty where no path is known."""
+    is_input: bool
+    imported: bool = False
+    """It has no recipe."""
+    unproven: bool = False
+    """It has one, and no second run gave it again yet."""
+
+
+def here(git: Git, index: Mapping[bytes, bytes]) -> dict[bytes, set[bytes]]:
+    """Path -> the blobs that HEAD and this worktree's index have there."""
+    found = {path: {oid} for path, oid in index.items()}
+    listing = git.output("ls-tree", "-r", "-z", "--full-tree", "HEAD", check=False)  # no commit yet: nothing
+    for entry in filter(None, listing.split(b"\0")):
+        head, _, path = entry.partition(b"\t")
+        kind, oid = head.split(b" ")[1:3]
+        if kind == b"blob":
+            found.setdefault(path, set()).add(bytes.fromhex(oid.decode()))
+    return found
+
+
+def outgoing(git: Git, new: Iterable[str], old: Iterable[str], remote: str) -> dict[bytes, bytes]:
+    """Blob -> a path of it, for what a push of commits to a Git remote adds to what is known to be there. Raises
+    FormatError (``git-failed``)."""
+    revisions = "".join(f"{oid}\n" for oid in new) + "".join(f"^{oid}\n" for oid in old)
+    listing = git.output(
+        "--no-replace-objects", "rev-list", "--objects", "--filter=object:type=blob", "--filter-provided-objects",
+        "--missing=allow-any", "--not", f"--remotes={remote}", "--not", "--stdin", stdin=revisions.encode(),
+    )  # fmt: skip
+    lines = (line.partition(b" ") for line in listing.splitlines())
+    return {bytes.fromhex(oid.decode()): path for oid, _, path in lines}
+
+
+def wanted(said: RecipeBlobs, paths: Mapping[bytes, bytes], cache: ResultCache) -> dict[Digest, Wanted]:
+    """What recipe blobs name: takes, then what is only an input, then what texts mention that cannot be read."""
+    proven = {(proof.key, proof.take) for proof in cache.every_proof() if proof.proves}
+    found: dict[Digest, Wanted] = {}
+    for oid, record in said.records.items():
+        if record.digest is not None:
+            imported = record.generator is None
+            unproven = not imported and (record.key, record.digest) not in proven
+            path = paths.get(oid, b"")
+            found.setdefault(record.digest, Wanted(record.digest, record.size, path, False, imported, unproven))
+    for oid, record in said.records.items():
+        for digest in record.inputs:
+            found.setdefault(digest, Wanted(digest, None, paths.get(oid, b""), True))
+    for oid, digests in said.unreadable.items():
+        for digest in digests:
+            found.setdefault(digest, Wanted(digest, None, paths.get(oid, b""), True))
+    return found
+
+
+def in_order(found: Iterable[Wanted]) -> list[Wanted]:
+    """By path, takes before inputs."""
+    return sorted(found, key=lambda each: (not each.path, each.path, each.is_input, each.digest.hex))
