@@ -23,6 +23,7 @@ from regenstore.objects import evicted
 from regenstore.objects.hashing import hash_file
 from regenstore.proof.rules import RULES
 from regenstore.refs import holders
+from regenstore.refs.settle import settle
 from regenstore.repository import Repository
 
 _SHOWN = 20
@@ -118,6 +119,8 @@ def command(
     if free is None and max_size is None and settings.max_size is not None:
         free = bytes_to_free(content_bytes(repository.store), settings.max_size) or None
     wish = Wish(free, max_size, older_than, select, unreachable, purge, settings.grace)
+    if not dry_run:
+        settle(repository.git, repository.roots.files)
     plan = repository.collector.plan(wish)
     if not as_json:
         _show(plan)
@@ -160,6 +163,7 @@ def _by_itself(repository: Repository) -> None:
     except OSError:
         pass
     try:
+        settle(repository.git, repository.roots.files)
         auto.collect(repository.collector, cap, repository.settings.grace)
     except Conflict:
         return  # another gc is at work, which will do

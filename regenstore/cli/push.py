@@ -13,7 +13,7 @@ from regenstore.cli.transfers import Transfers
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.gc.naming import names
 from regenstore.objects.ids import Digest
-from regenstore.refs.blobs import read_blobs
+from regenstore.refs.blobs import RecipeBlobs, read_blobs
 from regenstore.remotes.remote import Remote
 from regenstore.repository import Repository
 from regenstore.sharing import push as pushing
@@ -28,9 +28,10 @@ _SHOWN = 20
 @click.command()
 @click.argument("arguments", nargs=-1, metavar="[REMOTE] [PATH]...")
 @click.option("--all", "everything", is_flag=True, help="What all branches, tags, stashes and reflogs refer to.")
+@click.option("--again", is_flag=True, help="Also what is there, after 'remote check' found wrong bytes.")
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would be sent; send nothing.")
 @json_option
-def command(arguments: tuple[str, ...], everything: bool, dry_run: bool, as_json: bool) -> None:
+def command(arguments: tuple[str, ...], everything: bool, again: bool, dry_run: bool, as_json: bool) -> None:
     """Send media to a remote, with what is known of them: the takes of HEAD and the index, and their inputs.
 
     With PATHS, only those at and below them. REMOTE may be left out where there is one. What the remote has
@@ -42,6 +43,7 @@ def command(arguments: tuple[str, ...], everything: bool, dry_run: bool, as_json
       regenstore push
       regenstore push studio shots/
       regenstore push studio --all --dry-run
+      regenstore push studio --again refs/photo.png
     """
     repository = open_repository()
     name, rest = _remote_and_paths(repository, arguments)
@@ -51,10 +53,10 @@ def command(arguments: tuple[str, ...], everything: bool, dry_run: bool, as_json
     wanted = _everything(repository) if everything else wanted_here(repository, rest)
     what = pushing.load(repository.store, wanted)
     if dry_run:
-        done = pushing.foresee(remote, what)
+        done = pushing.foresee(remote, what, again=again)
     else:
         with Transfers(as_json, f"to {remote.name}", what.here) as progress:
-            done = pushing.push(remote, repository.cache, what, progress.told, progress.skipped)
+            done = pushing.push(remote, repository.cache, what, progress.told, progress.skipped, again=again)
     if as_json:
         emit_json("push", {"remote": remote.name, "url": remote.url, "dry_run": dry_run, **_fields(done, wanted)})
     else:
@@ -80,11 +82,17 @@ def _remote_and_paths(repository: Repository, arguments: Sequence[str]) -> tuple
 
 def wanted_here(repository: Repository, arguments: Sequence[str] = ()) -> dict[Digest, Wanted]:
     """What HEAD and the index refer to, at and below the paths."""
+    said, paths = recipes_here(repository, arguments)
+    return scope.wanted(said, paths, repository.cache)
+
+
+def recipes_here(repository: Repository, arguments: Sequence[str]) -> tuple[RecipeBlobs, dict[bytes, bytes]]:
+    """The recipes of HEAD and the index, at and below the paths, and a path of each."""
     repository.store.prepare()  # in a fresh clone there is none yet, and what blobs say is kept there
     found = scope.here(repository.git, repository.index.oids())
     chosen = select(found, worktree_paths(repository, arguments)) if arguments else list(found)
     paths = {oid: path for path in chosen for oid in found[path]}
-    return scope.wanted(read_blobs(repository.git, repository.cache, paths, remember=True), paths, repository.cache)
+    return read_blobs(repository.git, repository.cache, paths, remember=True), paths
 
 
 def _everything(repository: Repository) -> dict[Digest, Wanted]:

@@ -138,6 +138,8 @@ def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> tuple[list[Placement]
 def drop(bench: Workbench, placements: Sequence[Placement]) -> Report:
     """Put recipe text at the paths, and tell Git's index."""
     done = bench.placer.place(placements)
+    added = {placement.path for placement in placements if placement.oid is not None}
     for path in done.placed:
-        bench.pending.clear(path)
+        if path in added:  # of what is not added yet, the pending recipe is all that keeps the medium
+            bench.pending.clear(path)
     return Report(done=done.placed, failed=[(path, refusal(reason)) for path, reason in done.skipped])

@@ -200,6 +200,36 @@ def test_status_plans_nothing_while_there_is_room(proven, tmp_path):
     assert plans(REGENSTORE_MAX_SIZE="1k")
 
 
+def test_a_pending_recipe_ends_with_its_commit(film, tmp_path):
+    """Also in another worktree; what is only added, or was changed since, goes on being pending."""
+    side = Checkout(tmp_path / "side", film.environment)
+    film.git("worktree", "add", "-q", "-b", "side", str(side.path))
+
+    def pending() -> list[int]:
+        folders = [film.path / ".git", film.path / ".git/worktrees/side"]
+        return [len(list(folder.glob("regenstore-pending/*"))) for folder in folders]
+
+    for each, name in ((film, "plates/new.png"), (side, "plates/ü new.png")):
+        each.regenstore("new", name, *MORE)
+        each.git("add", name)
+    film.regenstore("new", "plates/not added.png", *MORE, "-p", "seed=3")
+    film.regenstore("gc", "--yes")
+    assert pending() == [2, 1]
+    for each in (film, side):
+        each.git("commit", "-q", "-m", "a new one")
+    film.regenstore("gc", "--dry-run")
+    assert pending() == [2, 1]
+    film.regenstore("gc", "--yes")
+    assert pending() == [1, 0]
+    film.regenstore("verify", "plates/new.png")
+    film.git("rm", "-q", "plates/new.png")
+    film.git("commit", "-q", "-m", "not needed")
+    side.git("rm", "-q", "plates/ü new.png")
+    side.git("commit", "-q", "-m", "not needed")
+    (gone,) = plan(film)["evict"]
+    assert gone["standing"] == "superseded"
+
+
 def test_selected(proven):
     assert plan(proven, "--select", "shots/*")["evict"] == []
     assert plan(proven, "--select", "plates/*")["evict"]
@@ -275,8 +305,11 @@ def settled(film: Checkout, limit: int) -> int:
     """The bytes of all contents, once they are at most the limit, or after a while."""
     deadline = time.monotonic() + 60
     while True:
-        found = [path for tree in ("cache", "vault", "trash") for path in (film.store / tree).rglob("*")]
-        total = sum(path.stat().st_size for path in found if path.is_file())
+        try:
+            found = [path for tree in ("cache", "vault", "trash") for path in (film.store / tree).rglob("*")]
+            total = sum(path.stat().st_size for path in found if path.is_file())
+        except FileNotFoundError:
+            continue  # gc took something just while we looked
         if total <= limit or time.monotonic() > deadline:
             return total
         time.sleep(0.1)

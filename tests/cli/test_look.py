@@ -104,6 +104,20 @@ def test_drop_keeps_what_was_edited(film: Checkout) -> None:
     assert film.is_recipe("refs/photo.png")
 
 
+def test_drop_keeps_what_only_a_pending_recipe_needs(film: Checkout) -> None:
+    film.regenstore("set", "plates/sea.png", "seed=8")
+    sea = film.read("plates/sea.png")
+    film.regenstore("drop", "plates/sea.png")
+    assert b"seed = 8" in film.read("plates/sea.png")
+    for _ in range(2):
+        film.regenstore("gc", "--unreachable", "--older-than", "0", "--purge", "--yes")
+    film.regenstore("get", "--no-generate", "plates/sea.png")
+    assert film.read("plates/sea.png") == sea
+    film.commit("seed 8")
+    film.regenstore("drop", "plates/sea.png")
+    assert not list((film.path / ".git/regenstore-pending").iterdir())
+
+
 def test_check_finds_what_must_not_be_committed(film: Checkout) -> None:
     good = film.git("rev-parse", "HEAD")
     assert film.regenstore("check").strip() == "Nothing wrong"
