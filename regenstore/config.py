@@ -17,6 +17,7 @@ from regenstore.remotes.setting import MOST_JOBS, NAME, RemoteSetting
 PLACE, FETCH, GENERATE = "place", "fetch", "generate"
 POLICIES = (PLACE, FETCH, GENERATE)
 EACH, COMMAND = "each", "command"
+OWN, SHARED = "own", "shared"
 WARN, REFUSE, OFF = "warn", "refuse", "off"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -47,6 +48,9 @@ class Settings:
     """Bytes of contents that the store may have: above it, gc runs after what added to it. None: no limit."""
     grace: float = 86400.0
     """Seconds that what gc took stays in the trash."""
+    proofs: str = OWN
+    """Whose proofs let gc evict a medium: ``own``, or ``shared``, also those that came from a remote and were made
+    in the same environment."""
     reflink: bool = True
     """Whether media may share blocks with the store where the file system can."""
     trust_file: str = ""
@@ -110,6 +114,7 @@ def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
         "durable",
         "max_size",
         "grace",
+        "proofs",
     ):
         given = found.get(f"REGENSTORE_{name.upper()}")
         if given:  # set to nothing counts as not set
@@ -131,6 +136,9 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
     pre_push = text("prepush", WARN)
     if pre_push not in (WARN, REFUSE, OFF):
         raise _bad("prePush", f"{WARN}, {REFUSE} or {OFF}", pre_push)
+    proofs = text("proofs", OWN)
+    if proofs not in (OWN, SHARED):
+        raise _bad("proofs", f"{OWN} or {SHARED}", proofs)
     store = values.get("regenstore.store")
     return Settings(
         store=os.path.abspath(os.path.join(top, os.path.expanduser(store))) if store else None,
@@ -142,6 +150,7 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
         max_output=_size("maxoutput", text("maxoutput", "64g")),
         max_size=_size("maxsize", values["regenstore.maxsize"]) if values.get("regenstore.maxsize") else None,
         grace=_seconds("grace", text("grace", "1d")),
+        proofs=proofs,
         reflink=_boolean("reflink", text("reflink", "true")),
         durable=durable,
         trust_file=_trust_file(environ),

@@ -7,6 +7,7 @@ these for every git command.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from regenstore.worktree.place import Placer
 if TYPE_CHECKING:
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
+    from regenstore.objects.result import Proof
     from regenstore.objects.result_cache import ResultCache
     from regenstore.proof.survey import Confirm
     from regenstore.proof.surveyor import Surveyor
@@ -165,7 +167,13 @@ class Repository:
             held=lambda: held(self.store.root),
             corrected=self.realiser.corrects,
             confirm=confirm,
+            others=self._others_proofs,
         )
+
+    def _others_proofs(self) -> Iterable[Proof]:
+        """The proofs of others that count here; nothing is asked for them."""
+        shared = self.settings.proofs == config.SHARED
+        return self.elsewhere.proofs() if shared and self.elsewhere is not None else ()
 
     @cached_property
     def collector(self) -> Collector:
@@ -228,6 +236,7 @@ class Repository:
             self.registry,
             self.realiser,
             self.surveyor,
+            self.holders,
         )
 
     def close(self) -> None:

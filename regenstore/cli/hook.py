@@ -4,31 +4,109 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 
 import click
 
+from regenstore import config
 from regenstore.cli.context import show_path
 from regenstore.config import GitEnvironment
+from regenstore.errors import RegenstoreError
+from regenstore.objects import durable
+from regenstore.objects.ids import Digest
+from regenstore.refs.registration import own_store
 from regenstore.repository import Repository
+from regenstore.sharing.before_push import Unshared, at_risk, unshared
+from regenstore.sharing.scope import Wanted
 from regenstore.tracked.check import check_index
+
+_SHOWN = 10
+_TOLD = "no-remote-told"
+"""The file that says that somebody who has no remote was told so."""
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["pre-commit"]))
+@click.argument("name", type=click.Choice(["pre-commit", "pre-push"]))
 @click.argument("arguments", nargs=-1)
 def command(name: str, arguments: tuple[str, ...]) -> None:
-    """Run the check of a Git hook: pre-commit refuses raw media, bad recipes and conflict markers.
+    """Run the check of a Git hook. Nothing is repaired, placed or sent.
+
+    pre-commit refuses raw media, bad recipes and conflict markers. pre-push names imported media and unproven takes
+    that no remote holds; with regenstore.prePush set to 'refuse' it stops the push, with 'off' it says nothing.
 
     \b
-    Example (in .git/hooks/pre-commit):
+    Example (in .git/hooks/pre-commit, or pre-push):
       exec regenstore hook pre-commit "$@"
     """
-    # The index is locked now: nothing is repaired or placed here, only read.
+    # The index may be locked now: nothing is repaired or placed here, only read.
     repository = Repository.discover(os.getcwd(), GitEnvironment.read())
+    sys.exit(_before_push(repository, arguments) if name == "pre-push" else _before_commit(repository))
+
+
+def _before_commit(repository: Repository) -> int:
     bench = repository.workbench
     staged = set(repository.git.output("diff", "--cached", "--name-only", "-z", "--diff-filter=AMT").split(b"\0"))
     entries = {path: oid for path, oid in bench.tracked().items() if path in staged}
     found = list(check_index(repository.git, repository.blobs, entries))
     for f in found:
         click.echo(f"regenstore: {show_path(f.path)}: {f.message}", err=True)
-    sys.exit(1 if found else 0)
+    return 1 if found else 0
+
+
+def _before_push(repository: Repository, arguments: Sequence[str]) -> int:
+    mode = repository.settings.pre_push
+    if mode == config.OFF:
+        return 0
+    lines = sys.stdin.buffer.read().decode(errors="surrogateescape").splitlines()
+    try:
+        repository.store.prepare()
+        found = at_risk(repository.git, repository.cache, lines, arguments[0] if arguments else "origin")
+        if not found:
+            return 0
+        if not repository.sharing.definitions:
+            _tell_once(repository, found)
+            return 0
+        left = unshared(repository.remotes.values(), found)
+    except RegenstoreError as error:
+        click.echo(f"regenstore: not checked whether media are shared: {error.message}", err=True)
+        return 1 if mode == config.REFUSE else 0
+    if not left.media:
+        return 0
+    _tell(repository, left)
+    if mode == config.REFUSE:
+        click.echo("regenstore: the push was stopped (regenstore.prePush is 'refuse')", err=True)
+        return 1
+    return 0
+
+
+def _tell(repository: Repository, left: Unshared) -> None:
+    click.echo(f"regenstore: {len(left.media)} media in these commits are on no remote that could be asked:", err=True)
+    for each in left.media[:_SHOWN]:
+        click.echo(f"  {show_path(each.path)} ({'imported' if each.imported else 'unproven'})", err=True)
+    if len(left.media) > _SHOWN:
+        click.echo(f"  and {len(left.media) - _SHOWN} more", err=True)
+    for name, error in {**repository.sharing.unusable, **left.unasked}.items():
+        click.echo(f"  {name}: {error.message}", err=True)
+    names = list(repository.remotes)
+    if names:
+        hint = "Whoever clones cannot have them. Send them: regenstore push " + (
+            names[0] if len(names) == 1 else "NAME"
+        )
+    else:
+        waiting = ", ".join(repository.untrusted_remotes)
+        hint = f"regenstore.toml names {waiting}: run 'regenstore trust'" if waiting else "regenstore remote check"
+    click.echo(f"  hint: {hint}", err=True)
+
+
+def _tell_once(repository: Repository, found: Mapping[Digest, Wanted]) -> None:
+    """Who has no remote may want none: they are told once, and only of what nothing ever brings back."""
+    imported = [each for each in found.values() if each.imported]
+    folder = own_store(repository.location.common_dir)
+    if not imported or os.path.exists(f"{folder}/{_TOLD}"):
+        return
+    more = f" and {len(imported) - 1} more" if len(imported) > 1 else ""
+    shown = f"{show_path(imported[0].path)}{more}"
+    click.echo(f"regenstore: these commits name imported media that only this machine has: {shown}", err=True)
+    click.echo("  hint: a remote shares them: regenstore remote add NAME URL; regenstore push (told once)", err=True)
+    os.makedirs(folder, exist_ok=True)
+    durable.write_file(f"{folder}/{_TOLD}", b"")

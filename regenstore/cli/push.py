@@ -13,7 +13,7 @@ from regenstore.cli.transfers import Transfers
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.gc.naming import names
 from regenstore.objects.ids import Digest
-from regenstore.refs.blobs import read_blobs
+from regenstore.refs.blobs import RecipeBlobs, read_blobs
 from regenstore.remotes.remote import Remote
 from regenstore.repository import Repository
 from regenstore.sharing import push as pushing
@@ -80,11 +80,17 @@ def _remote_and_paths(repository: Repository, arguments: Sequence[str]) -> tuple
 
 def wanted_here(repository: Repository, arguments: Sequence[str] = ()) -> dict[Digest, Wanted]:
     """What HEAD and the index refer to, at and below the paths."""
+    said, paths = recipes_here(repository, arguments)
+    return scope.wanted(said, paths, repository.cache)
+
+
+def recipes_here(repository: Repository, arguments: Sequence[str]) -> tuple[RecipeBlobs, dict[bytes, bytes]]:
+    """The recipes of HEAD and the index, at and below the paths, and a path of each."""
     repository.store.prepare()  # in a fresh clone there is none yet, and what blobs say is kept there
     found = scope.here(repository.git, repository.index.oids())
     chosen = select(found, worktree_paths(repository, arguments)) if arguments else list(found)
     paths = {oid: path for path in chosen for oid in found[path]}
-    return scope.wanted(read_blobs(repository.git, repository.cache, paths, remember=True), paths, repository.cache)
+    return read_blobs(repository.git, repository.cache, paths, remember=True), paths
 
 
 def _everything(repository: Repository) -> dict[Digest, Wanted]:

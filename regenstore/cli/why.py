@@ -15,8 +15,10 @@ from regenstore.cli.context import (
     size_text,
     worktree_path,
 )
+from regenstore.config import OWN
 from regenstore.proof.rules import RULES, Finding
 from regenstore.proof.survey import STANDINGS, Entry
+from regenstore.repository import Repository
 from regenstore.tracked.why import Why, why
 
 _SHOWN = 4
@@ -47,12 +49,24 @@ def command(path: str, as_json: bool) -> None:
         here = "in the store" if found.stored else "not in the store"
         click.echo(f"  take      {take.digest.short}, {size_text(take.size)}, {here}")
     _tell_proof(finding)
+    if (others := _others(repository, found)) and repository.settings.proofs == OWN:
+        click.echo(
+            f"  others    {others} proofs by others; with regenstore.proofs=shared, those of this environment count"
+        )
     if found.entry is not None:
         _tell_entry(found.entry)
     if found.pin is not None and finding.rule != "pinned":
         click.echo("  pinned    " + (show_text(found.pin.reason) or "without a reason"))
     click.echo("  input of  " + _some([show_path(path) for path in found.dependents]))
     click.echo("  roots     " + _some([show_text(name) for name in found.roots]))
+
+
+def _others(repository: Repository, found: Why) -> int:
+    """How many proofs of the take came from remotes."""
+    take, elsewhere = found.recipe.output.take, repository.elsewhere
+    if take is None or elsewhere is None:
+        return 0
+    return sum((proof.key, proof.take) == (found.recipe.key, take.digest) for proof in elsewhere.proofs())
 
 
 def _tell_proof(finding: Finding) -> None:

@@ -59,6 +59,10 @@ class Wish:
         return self.purge or self.free is not None or self.cap is not None
 
 
+FETCH_RATE, FETCH_LATENCY = 20e6, 0.05
+"""Bytes per second, and seconds per content, that a remote is taken to give: a team's server, not a disk."""
+
+
 @dataclass(frozen=True)
 class Item:
     """One content that is to go."""
@@ -85,7 +89,7 @@ class Item:
             "key": None if self.entry.recipe_key is None else str(self.entry.recipe_key),
             "rule": finding.rule,
             "standing": self.entry.standing.name.lower(),
-            "seconds": self.entry.closure,
+            "seconds": seconds_back(self.entry),
         }
 
 
@@ -129,7 +133,7 @@ class Plan:
     @property
     def seconds(self) -> float:
         """What it would take to bring everything back that goes, each once."""
-        return sum(item.entry.own or 0.0 for item in self.evict)
+        return sum((seconds_back(item.entry, alone=True) or 0.0) for item in self.evict)
 
     @property
     def freed(self) -> int:
@@ -264,7 +268,8 @@ def _choose(
 ) -> tuple[list[Item], float]:
     candidates = []
     for entry in survey.entries.values():
-        if not entry.evictable or entry.closure is None or entry.stored.tree not in (CACHE, VAULT):
+        cost = seconds_back(entry)
+        if not entry.evictable or cost is None or entry.stored.tree not in (CACHE, VAULT):
             continue
         digest, first = entry.stored.digest, main_referrer(entry)
         if wish.select is not None and not _selected(wish.select, names.get(digest, ())):
@@ -274,9 +279,7 @@ def _choose(
         usage = uses.of(digest)
         preview = first is not None and first.output in _PREVIEWS
         candidates.append(
-            policy.Candidate(
-                digest, entry.stored.size, entry.closure, usage.frequency, usage.base, entry.standing, preview
-            )
+            policy.Candidate(digest, entry.stored.size, cost, usage.frequency, usage.base, entry.standing, preview)
         )
     if wish.free is None and wish.cap is None:
         candidates = [one for one in candidates if one.standing <= Standing.SUPERSEDED]
@@ -314,6 +317,16 @@ def _inputs(survey: Survey, candidates: Set[Digest]) -> dict[Digest, tuple[Diges
             if referrer.key is not None and referrer.key == entry.recipe_key and referrer.inputs:
                 found[digest] = referrer.inputs
     return found
+
+
+def seconds_back(entry: Entry, *, alone: bool = False) -> float | None:
+    """What it takes to bring a content back: by making it, with all that it needs (or ``alone``), or from the remote
+    that has just confirmed it, whichever is less. None where nothing tells."""
+    made = entry.own if alone else entry.closure
+    if entry.finding.rule != "confirmed":
+        return made
+    fetched = FETCH_LATENCY + entry.stored.size / FETCH_RATE
+    return fetched if made is None else min(made, fetched)
 
 
 def main_referrer(entry: Entry) -> Referrer | None:

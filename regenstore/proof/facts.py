@@ -60,16 +60,20 @@ def gather(
     cache: ResultCache,
     held: Callable[[], Set[Digest]],
     holders: Callable[[], Iterable[Holder]],
+    others: Callable[[], Iterable[Proof]] = tuple,
 ) -> Facts:
     """Look at the store, then at what running processes rely on, then at roots. Who makes a new referrer of a
     content holds it, gives it another identity, and lets go of it when a root reaches it: in this order, a
-    referrer that is missed here has changed an identity that was seen."""
+    referrer that is missed here has changed an identity that was seen. ``others``: proofs that somebody else made
+    and that count here."""
     facts = Facts(look(store))
     facts.held = held()
     known: dict[tuple[RecipeKey | None, str, Digest], Referrer] = {}
     for holder in holders():
         _ask(facts, known, holder)
     _recall(facts, known, cache)
+    for proof in others():
+        facts.proofs.setdefault((proof.key, proof.take), []).append(proof)
     for referrer in known.values():
         facts.referrers.setdefault(referrer.digest, []).append(referrer)
     for found in facts.referrers.values():

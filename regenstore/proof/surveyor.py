@@ -23,7 +23,8 @@ from regenstore.refs.holders import Holder
 
 class Surveyor:
     """Judges the contents of a store. ``environments``, ``holders`` and ``held`` (what running processes rely
-    on) are asked anew each time, after the store was looked at."""
+    on) are asked anew each time, after the store was looked at. ``others`` gives proofs made elsewhere that count
+    like those made here: for the same environment, and no other."""
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Surveyor:
         held: Callable[[], Set[Digest]] = frozenset,
         corrected: Callable[[Proof], bool] = lambda proof: False,
         confirm: Confirm | None = None,
+        others: Callable[[], Iterable[Proof]] = tuple,
     ) -> None:
         self._store = store
         self._cache = cache
@@ -42,6 +44,7 @@ class Surveyor:
         self._held = held
         self._corrected = corrected
         self._confirm = confirm
+        self._others = others
 
     def survey(self) -> Survey:
         """Every content. Nothing is deleted, moved or made; generators are only asked for fingerprints."""
@@ -83,7 +86,7 @@ class Surveyor:
             return judge.entry(stored, judge.findings([said.digest])[said.digest])
 
     def _gather(self) -> Facts:
-        return gather(self._store, self._cache, self._held, self._holders)
+        return gather(self._store, self._cache, self._held, self._holders, self._others)
 
 
 @contextmanager

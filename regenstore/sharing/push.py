@@ -40,7 +40,7 @@ class Pushed:
     """Those that neither the store nor the remote has."""
     failed: dict[Digest, RegenstoreError] = field(default_factory=dict)
     untried: int = 0
-    """Contents that were not tried any more once the remote was away."""
+    """Contents of which nothing is known, because the remote was away."""
     records: int = 0
     """Results and proofs that were sent."""
 

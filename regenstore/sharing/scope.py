@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from regenstore.objects.ids import Digest
@@ -69,6 +69,6 @@ def wanted(said: RecipeBlobs, paths: Mapping[bytes, bytes], cache: ResultCache) 
     return found
 
 
-def in_order(found: Collection[Wanted]) -> list[Wanted]:
+def in_order(found: Iterable[Wanted]) -> list[Wanted]:
     """By path, takes before inputs."""
     return sorted(found, key=lambda each: (not each.path, each.path, each.is_input, each.digest.hex))

@@ -5,7 +5,6 @@ Nothing is deleted here, and nothing is run except to ask a generator for its en
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -75,10 +74,9 @@ def _pin(bench: Workbench, recipe: Recipe) -> Pin | None:
 
 def _roots(bench: Workbench, digest: Digest) -> Iterator[str]:
     """The names of the roots that reach a recipe of this content."""
-    roots = roots_of(bench)
-    live = roots.recipes(bench.cache, remember=os.path.isdir(bench.store.root))
-    holders = [record.oid for record in live.records.values() if record.digest == digest]
-    yield from dict.fromkeys(chain.from_iterable(roots.names(holders).values()))
+    here = next(bench.holders.holders())
+    blobs = [oid for oid, record in here.records.items() if record.digest == digest]
+    yield from dict.fromkeys(chain.from_iterable(roots_of(bench).names(blobs).values()))
 
 
 def _dependents(bench: Workbench, digest: Digest) -> Iterator[bytes]:

@@ -19,6 +19,7 @@ from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.surveyor import Surveyor
 from regenstore.realise import Realiser
 from regenstore.refs.git import BlobReader, Git
+from regenstore.refs.holders import Holders
 from regenstore.refs.pending import Pending
 from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.worktree.attribution import attribute
@@ -54,6 +55,7 @@ class Workbench:
     registry: Registry
     realiser: Realiser
     surveyor: Surveyor
+    holders: Holders
 
     # -------------------------------------------------------------------------------- which paths
 

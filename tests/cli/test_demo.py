@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Checkout, hermetic_environment
 
 
+@pytest.mark.heavy
 def test_the_demo_gets_everything_back_and_touches_nothing_else(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

@@ -189,6 +189,7 @@ class Listener:
                 if connection.recv(64) == b"end":
                     return
                 self.connections += 1
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     def close(self) -> None:
         with socket.create_connection(("127.0.0.1", self.port)) as last:
@@ -227,6 +228,13 @@ def test_a_cloned_declaration_asks_nobody(film, tmp_path):
         assert listener.connections == 0
         assert other.is_recipe(PHOTO)
         assert {path.stat().st_atime_ns for path in (tmp_path / "named").rglob("*")} == {0}
+        other.regenstore("trust", "--yes", "remotes.web")
+        failing(other, "push", "web")
+        assert listener.connections > 0
+        other.regenstore("trust", "--revoke", "remotes.web")
+        other.regenstore("trust", "--yes", "remotes.folder")
+        other.regenstore("get")
+        assert other.read(PHOTO) == film.read(PHOTO) and other.status() == ""
     finally:
         listener.close()
 

@@ -31,7 +31,7 @@ def run(film: Film, rounds: int, seconds: float) -> None:
 
 
 def test_kills_at_random(film: Film) -> None:
-    run(film, 25, 30)
+    run(film, 12, 30)
 
 
 @pytest.mark.heavy

@@ -206,6 +206,7 @@ def consistent(out: Path) -> None:
                 assert (out / split / name).stat().st_size > 0
 
 
+@pytest.mark.heavy
 def test_killed_at_every_step_of_an_update_it_loads_and_is_finished_later(
     difficult: Studio, tmp_path: Path, places, monkeypatch: pytest.MonkeyPatch
 ):

@@ -1,0 +1,55 @@
+"""Before git pushes commits: which of their media nobody else can get? Those that come from no recipe, or from one that
+was never seen to give the take again, and that no remote holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from regenstore.errors import RegenstoreError
+from regenstore.objects.ids import Digest
+from regenstore.objects.result_cache import ResultCache
+from regenstore.refs.blobs import read_blobs
+from regenstore.refs.git import Git
+from regenstore.remotes.remote import Remote
+from regenstore.remotes.together import Elsewhere
+from regenstore.sharing import scope
+from regenstore.sharing.scope import Wanted
+
+
+@dataclass(frozen=True)
+class Unshared:
+    """What no remote holds, and the remotes that could not be asked."""
+
+    media: list[Wanted]
+    unasked: Mapping[str, RegenstoreError]
+
+
+def at_risk(git: Git, cache: ResultCache, lines: Iterable[str], remote: str) -> dict[Digest, Wanted]:
+    """The imported media and unproven takes that a push to a Git remote would newly name. ``lines`` are what git
+    tells its hook: local ref, its object, remote ref, its object. Raises FormatError (``git-failed``)."""
+    told = [fields for line in lines if len(fields := line.split()) == 4]
+    new = [fields[1] for fields in told if fields[1].strip("0")]  # zeros: the ref is deleted there
+    if not new:
+        return {}
+    old = _known(git, {fields[3] for fields in told if fields[3].strip("0")})
+    blobs = scope.outgoing(git, new, old, remote)
+    wanted = scope.wanted(read_blobs(git, cache, blobs, remember=True), blobs, cache)
+    return {digest: each for digest, each in wanted.items() if each.imported or each.unproven}
+
+
+def unshared(remotes: Collection[Remote], wanted: Mapping[Digest, Wanted]) -> Unshared:
+    """Those that none of the remotes holds, by path. One round of questions per remote at most."""
+    elsewhere = Elsewhere(list(remotes))
+    found = elsewhere.having(wanted.keys())
+    return Unshared(scope.in_order(wanted[digest] for digest in wanted.keys() - found), elsewhere.problems)
+
+
+def _known(git: Git, oids: Collection[str]) -> list[str]:
+    """Those of the objects that are here: what somebody else pushed meanwhile may not be."""
+    if not oids:
+        return []
+    asked = "".join(f"{oid}\n" for oid in oids).encode()
+    answers = git.output("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).decode().splitlines()
+    return [line.split(" ")[0] for line in answers if not line.endswith(" missing")]

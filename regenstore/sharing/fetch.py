@@ -1,0 +1,60 @@
+"""Bringing what others pushed into the store; nothing is made or placed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from regenstore.errors import RegenstoreError
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.ids import Digest
+from regenstore.objects.result import BlobRecord
+from regenstore.remotes.remote import Told
+from regenstore.remotes.together import Elsewhere
+from regenstore.sharing.scope import Wanted, in_order
+
+
+@dataclass
+class Fetch:
+    """What there is to bring, and what became of it."""
+
+    there: int = 0
+    """Contents that the store has."""
+    bring: dict[Digest, int] = field(default_factory=dict)
+    """With their sizes."""
+    wanted: Mapping[Digest, Wanted] = field(default_factory=dict)
+    """All that are not in the store."""
+    nowhere: list[Wanted] = field(default_factory=list)
+    """Those that no remote has."""
+    brought: list[Digest] = field(default_factory=list)
+    failed: dict[Digest, RegenstoreError] = field(default_factory=dict)
+
+
+def plan(
+    store: ContentStore,
+    elsewhere: Elsewhere,
+    wanted: Mapping[Digest, Wanted],
+    takeless: Iterable[tuple[BlobRecord, bytes]] = (),
+) -> Fetch:
+    """Look what of the wanted contents is not here, and who has it. ``takeless``: recipes without a take, with a path
+    of each: they are met by the newest that others made for them. New records are brought for that."""
+    elsewhere.refresh()
+    missing = {digest: each for digest, each in wanted.items() if store.use(digest, each.size) is None}
+    found = Fetch(there=len(wanted) - len(missing), wanted=missing)
+    for record, path in takeless:
+        shared = [s.result.outputs.get(record.output) for s in elsewhere.results(record.key)] if record.key else []
+        content = next((content for content in shared if content is not None), None)
+        if content is not None and store.use(content.digest, content.size) is None:
+            missing.setdefault(content.digest, Wanted(content.digest, content.size, path, False))
+    found.bring = elsewhere.having(missing)
+    found.nowhere = in_order([each for digest, each in missing.items() if digest not in found.bring])
+    return found
+
+
+def bring(elsewhere: Elsewhere, fetch: Fetch, told: Told) -> None:
+    """Bring what the plan says; what became of it is in the plan afterwards."""
+    for moved in elsewhere.bring(fetch.bring, told):
+        if moved.error is not None:
+            fetch.failed[moved.digest] = moved.error
+        else:
+            fetch.brought.append(moved.digest)
