@@ -111,6 +111,7 @@ def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
         "timeout",
         "max_output",
         "reflink",
+        "pre_push",
         "durable",
         "max_size",
         "grace",

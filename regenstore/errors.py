@@ -131,7 +131,7 @@ KINDS: dict[str, str] = {
     "remote-unreachable": "Check the connection or the mount, then run the same command again: it goes on.",
     "remote-refused": "Check the credentials, and what they allow; 'regenstore remote check NAME' tries them.",
     "remote-failed": "Run 'regenstore remote check NAME' to see what the server can do.",
-    "remote-wrong-bytes": "Nothing of it was kept. Push the content again from a machine that has it.",
+    "remote-wrong-bytes": "Nothing of it was kept. Where the content is, run 'regenstore push --again PATH'.",
     # format
     "bad-recipe": "Run 'regenstore edit PATH', or take the last good one from 'git log -p PATH'.",
     "newer-recipe": "Upgrade regenstore to read this recipe; until then it is left as it is.",

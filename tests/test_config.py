@@ -231,5 +231,6 @@ def test_before_a_push(checkout):
     assert settings_of(checkout).pre_push == "warn"
     checkout.git("config", "regenstore.prePush", "refuse")
     assert settings_of(checkout).pre_push == "refuse"
+    assert settings_of(checkout, REGENSTORE_PRE_PUSH="off").pre_push == "off"
     checkout.git("config", "regenstore.prePush", "perhaps")
     assert "regenstore.prePush" in refused(checkout)

@@ -28,9 +28,10 @@ _SHOWN = 20
 @click.command()
 @click.argument("arguments", nargs=-1, metavar="[REMOTE] [PATH]...")
 @click.option("--all", "everything", is_flag=True, help="What all branches, tags, stashes and reflogs refer to.")
+@click.option("--again", is_flag=True, help="Also what is there, after 'remote check' found wrong bytes.")
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would be sent; send nothing.")
 @json_option
-def command(arguments: tuple[str, ...], everything: bool, dry_run: bool, as_json: bool) -> None:
+def command(arguments: tuple[str, ...], everything: bool, again: bool, dry_run: bool, as_json: bool) -> None:
     """Send media to a remote, with what is known of them: the takes of HEAD and the index, and their inputs.
 
     With PATHS, only those at and below them. REMOTE may be left out where there is one. What the remote has
@@ -42,6 +43,7 @@ def command(arguments: tuple[str, ...], everything: bool, dry_run: bool, as_json
       regenstore push
       regenstore push studio shots/
       regenstore push studio --all --dry-run
+      regenstore push studio --again refs/photo.png
     """
     repository = open_repository()
     name, rest = _remote_and_paths(repository, arguments)
@@ -51,10 +53,10 @@ def command(arguments: tuple[str, ...], everything: bool, dry_run: bool, as_json
     wanted = _everything(repository) if everything else wanted_here(repository, rest)
     what = pushing.load(repository.store, wanted)
     if dry_run:
-        done = pushing.foresee(remote, what)
+        done = pushing.foresee(remote, what, again=again)
     else:
         with Transfers(as_json, f"to {remote.name}", what.here) as progress:
-            done = pushing.push(remote, repository.cache, what, progress.told, progress.skipped)
+            done = pushing.push(remote, repository.cache, what, progress.told, progress.skipped, again=again)
     if as_json:
         emit_json("push", {"remote": remote.name, "url": remote.url, "dry_run": dry_run, **_fields(done, wanted)})
     else:

@@ -123,6 +123,8 @@ def _show(checked: _Checked) -> None:
         read = f"; {len(taken.sound) + len(taken.wrong)} were read back, {len(taken.wrong)} of them wrong"
         click.echo(f"  has {taken.there} of {taken.asked} contents that HEAD refers to{read if taken.there else ''}")
         for digest in taken.wrong:
-            click.echo(f"  wrong bytes: {digest}; push it again from a machine that has it", err=True)
+            click.echo(
+                f"  wrong bytes: {digest}; send it anew with 'regenstore push --again' from where it is", err=True
+            )
     if checked.error is not None:
         click.echo(f"  {checked.error.message}\n  hint: {checked.error.hint}", err=True)

@@ -158,12 +158,13 @@ class Remote:
 
     # -------------------------------------------------------------------------------- sending
 
-    def send(self, digests: Collection[Digest], told: Told) -> Iterator[Moved]:
+    def send(self, digests: Collection[Digest], told: Told, *, again: bool = False) -> Iterator[Moved]:
         """Send contents of the store that the remote does not have, or may delete; one answer for each, as it is
-        known. The answers about what was there already, or marked, come last."""
+        known. The answers about what was there already, or marked, come last. ``again``: also those that it has, in
+        whose place it may have other bytes."""
         # Before asking what is there: gc removes a mark only after it has deleted what was marked.
         marked = self._marked(digests)
-        there = self.having(digests)
+        there = {} if again else self.having(digests)
 
         def work(digest: Digest) -> Moved:
             path = self._store.stored(digest)
@@ -183,10 +184,10 @@ class Remote:
                 yield moved
         there = {}
         last |= {moved.digest: moved for moved in self._answers(self._marked(last) - marked, work)}
-        again = {digest for digest, moved in last.items() if moved.error is None and not moved.already}
-        while again and (again := self._gone(again)):
-            last |= {moved.digest: moved for moved in self._answers(again, work)}
-            again = {digest for digest in again if last[digest].error is None}
+        resent = {digest for digest, moved in last.items() if moved.error is None and not moved.already}
+        while resent and (resent := self._gone(resent)):
+            last |= {moved.digest: moved for moved in self._answers(resent, work)}
+            resent = {digest for digest in resent if last[digest].error is None}
         yield from last.values()
 
     def _marked(self, digests: Collection[Digest]) -> set[Digest]:

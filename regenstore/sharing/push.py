@@ -58,26 +58,32 @@ def load(store: ContentStore, wanted: Mapping[Digest, Wanted]) -> Load:
     return Load(here, absent)
 
 
-def foresee(remote: Remote, what: Load) -> Pushed:
+def foresee(remote: Remote, what: Load, *, again: bool = False) -> Pushed:
     """What a push would do, as far as the remote tells now. Raises StorageError where it cannot be asked."""
     marked = set(remote.tombstones()) if remote.backend.lists else set()
     found = remote.having([*what.here, *(each.digest for each in what.absent)])
     done = Pushed(missing=in_order([each for each in what.absent if each.digest not in found]))
     for digest, size in what.here.items():
-        has = digest in found and found[digest].size == size and digest not in marked
+        has = digest in found and found[digest].size == size and digest not in marked and not again
         (done.there if has else done.sent)[digest] = size
     return done
 
 
 def push(
-    remote: Remote, cache: ResultCache, what: Load, told: Told, skipped: Callable[[int], None] = lambda size: None
+    remote: Remote,
+    cache: ResultCache,
+    what: Load,
+    told: Told,
+    skipped: Callable[[int], None] = lambda size: None,
+    *,
+    again: bool = False,
 ) -> Pushed:
-    """Send what the remote does not have, then results and proofs about what is there now. Contents that fail are
-    in the answer; ``skipped`` is told the sizes of those that were there. Raises StorageError where the remote
-    cannot be asked at all."""
+    """Send what the remote does not have, then results and proofs about what is there now. Contents that fail are in
+    the answer; ``skipped`` is told the sizes of those that were there. ``again`` sends those, too. Raises
+    StorageError where the remote cannot be asked at all."""
     done = Pushed()
     in_a_row = 0
-    for moved in remote.send(list(what.here), told):
+    for moved in remote.send(list(what.here), told, again=again):
         if moved.error is None:
             (done.there if moved.already else done.sent)[moved.digest] = moved.size
             in_a_row = 0

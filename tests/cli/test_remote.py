@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
+import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Checkout
+from regenstore.objects.hashing import hash_file
+from tests.conftest import Checkout, noise
 
 SEA, PHOTO = "plates/sea.png", "refs/photo.png"
 
@@ -90,7 +94,11 @@ def test_check_finds_wrong_bytes(film, tmp_path):
     victim = objects(tmp_path / "shared")[0]
     victim.write_bytes(bytes(victim.stat().st_size))
     done = film.run("regenstore", "remote", "check", check=False)
-    assert done.returncode == 1 and victim.name.encode() in done.stderr
+    assert done.returncode == 1 and victim.name.encode() in done.stderr and b"push --again" in done.stderr
+    assert "already" in film.regenstore("push")  # by name and size it is there
+    assert "Would send 2" in film.regenstore("push", "--again", "-n")
+    assert "Sent 2" in film.regenstore("push", "--again")
+    assert "0 of them wrong" in film.regenstore("remote", "check")
 
     shutil.move(tmp_path / "shared", tmp_path / "away")
     done = film.run("regenstore", "remote", "check", check=False)
@@ -167,6 +175,29 @@ def test_a_remote_that_goes_away_and_comes_back(film, tmp_path):
     victim.write_bytes(whole[:-1])
     assert len(json.loads(film.regenstore("push", "--json"))["sent"]) == 1
     assert victim.read_bytes() == whole
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_it_goes_on(film, tmp_path, how):
+    for n in range(12):
+        film.write(f"refs/{n}.png", b"\x89PNG\r\n\x1a\n" + noise(f"{n}", 200_000))
+    film.commit("many")
+    film.regenstore("remote", "add", "studio", "../shared", "--create", "--jobs", "2", "--limit", "500k")
+    pushing = subprocess.Popen(
+        ["regenstore", "push"], cwd=film.path, env=film.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 30
+    while len(objects(tmp_path / "shared")) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    pushing.send_signal(how)
+    _, said = pushing.communicate(timeout=30)
+    assert pushing.returncode == (130 if how == signal.SIGINT else -how) and b"Traceback" not in said
+    there = [path for path in objects(tmp_path / "shared") if not path.name.startswith(".part-")]
+    assert 0 < len(there) < 14 and objects(tmp_path / "shared", "v1/records") == []
+    assert all(str(hash_file(str(path))[0]) == f"blake3:{path.name}" for path in there)
+    film.git("config", "--unset", "regenstore.remote.studio.limit")
+    told = json.loads(film.regenstore("push", "--json"))
+    assert len(told["sent"]) == 14 - len(there) and told["there"] == len(there)
 
 
 # ------------------------------------------------------------------------------------------- trust
