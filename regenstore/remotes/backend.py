@@ -8,7 +8,7 @@ servers ignore the condition and say nothing.
 All methods may be called from several threads. They raise
 
 * StorageError ``remote-unreachable`` for what may work when it is tried again (no connection, a time-out, a
-  connection that broke off, the server's own errors 500 to 599 except 501, 505 and 507, and 408, 425, 429),
+  connection that broke off, the server's own errors 500 to 599 except 501, 505 and 507, and 408, 423, 425, 429),
 * StorageError ``remote-refused`` where credentials are missing or not enough,
 * StorageError ``remote-failed`` for anything else that the server cannot do,
 * :class:`Absent` where there is no object of that name.
@@ -20,10 +20,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from regenstore.errors import StorageError
+
 Told = Callable[[int], None]
 """Told how many more bytes were moved; fewer than none where it begins anew."""
 Credentials = Callable[[str], tuple[str, str] | None]
 """Asks for user and password of an address, where the server wants them; None: there are none."""
+
+
+def error_of(status: int, message: str) -> StorageError:
+    """The error that a status of HTTP is."""
+    if status in (401, 403, 407):
+        return StorageError("remote-refused", message)
+    if status in (408, 423, 425, 429) or (500 <= status < 600 and status not in (501, 505, 507)):
+        return StorageError("remote-unreachable", message)
+    return StorageError("remote-failed", message)
 
 
 class Absent(Exception):

@@ -19,14 +19,12 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from regenstore.errors import InvalidInput, StorageError
-from regenstore.remotes.backend import Credentials
+from regenstore.remotes.backend import Credentials, error_of
 
 BLOCK = 1 << 20
 _SMALL = 64 << 10
 _REDIRECTS = 5
 _MOVED = {301, 302, 303, 307, 308}
-_AGAIN = {408, 425, 429}
-_CANNOT = {501, 505, 507}
 _SAFE = "/%-._~!$&'()*+,;=:@"
 
 
@@ -106,13 +104,9 @@ class Exchange:
         status = answer.status
         known = status in set(HTTPStatus)
         message = f"{self.url}: {method} {name}: {status} {HTTPStatus(status).phrase if known else ''}".rstrip()
-        if status in (401, 403, 407):
-            return StorageError("remote-refused", message)
-        if status in _AGAIN or (500 <= status < 600 and status not in _CANNOT):
-            return StorageError("remote-unreachable", message)
         if status in _MOVED:
             message += "; only redirects of reads that stay on the server are followed"
-        return StorageError("remote-failed", message)
+        return error_of(status, message)
 
     def close(self) -> None:
         """Close the connections that are kept."""

@@ -14,6 +14,8 @@ from regenstore.remotes.backend import Absent, Credentials, Head, Told
 from regenstore.remotes.exchange import BLOCK, Body, Exchange
 
 _GONE = {404, 410}
+_NO_FOLDER = {404, 409, 500}
+"""What servers answer to PUT where a collection is missing; with 500, nginx does."""
 _YOUNG = 2.0
 """Seconds within which a server's times, and the ETags made of them, may not tell two writings apart."""
 
@@ -100,11 +102,17 @@ class Http:
             if self._made is not None:
                 self._make_folders(name, self._made)
             with self._server.ask("PUT", name, body=body) as answer:
-                if answer.status in (404, 409) and not last:
-                    self._made = set()  # so this server wants the collections to be there first
-                    continue
-                self._server.check(answer, "PUT", name)
-                return
+                if last or answer.status not in _NO_FOLDER:
+                    self._server.check(answer, "PUT", name)
+                    return
+                refusal = self._server.error(answer, "PUT", name)
+            # So this server may want the collections to be there first.
+            made: set[str] = set()
+            try:
+                self._make_folders(name, made)
+            except StorageError as error:
+                raise (error if error.kind == "remote-unreachable" else refusal) from error
+            self._made = made
 
     def _make_folders(self, name: str, made: set[str]) -> None:
         at = 0

@@ -9,7 +9,7 @@ from regenstore.errors import InvalidInput
 from regenstore.remotes.backend import Backend, Credentials
 from regenstore.remotes.directory import Directory
 
-SCHEMES = ("a folder", "file://", "https://", "http://")
+SCHEMES = ("a folder", "file://", "https://", "http://", "s3://", "gs://", "az://")
 
 
 def open_backend(url: str, credentials: Credentials, *, base: str = "", create: bool = False) -> Backend:
@@ -22,6 +22,10 @@ def open_backend(url: str, credentials: Credentials, *, base: str = "", create: 
         from regenstore.remotes.http import Http
 
         return Http(url, credentials)
+    if url.startswith(("s3://", "gs://", "az://")):
+        from regenstore.remotes.object_store import ObjectStore
+
+        return ObjectStore(url)
     raise InvalidInput("bad-config", f"{url}: no address of a remote (known: {', '.join(SCHEMES)})")
 
 

@@ -1,0 +1,190 @@
+"""Object stores as remotes: S3 and all that speaks like it, Google Cloud Storage, Azure.
+
+By obstore (``pip install 'regenstore[s3]'``), which finds endpoint, region and credentials itself, where each cloud's
+own tools say it in the environment (``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``GOOGLE_SERVICE_ACCOUNT``,
+``AZURE_STORAGE_ACCOUNT_NAME``, …). Nothing of that is seen or kept here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from regenstore.errors import InvalidInput, NotFound, StorageError
+from regenstore.remotes.backend import Absent, Head, Told, error_of
+
+_BLOCK = 1 << 20
+_PART = 8 << 20
+_MOST_PARTS = 9_000
+"""Servers take 10 000."""
+_AT_ONCE = 2
+_RETRY = {
+    "max_retries": 2,
+    "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=1), "base": 2},
+    "retry_timeout": timedelta(minutes=2),
+}
+_CLIENT = {"connect_timeout": timedelta(seconds=15), "timeout": timedelta(minutes=10), "allow_http": True}
+"""The time-out is for a whole request, which a slow line needs for a part. Plain HTTP is used only where the endpoint
+of the environment begins with it."""
+
+
+class ObjectStore:
+    """See :class:`regenstore.remotes.backend.Backend`. Raises NotFound (``extra-missing``) without obstore,
+    InvalidInput (``bad-config``) for an address that it cannot use."""
+
+    lists = True
+
+    def __init__(self, url: str) -> None:
+        self._obstore: Any
+        try:
+            import obstore
+            from obstore.store import from_url
+        except ImportError:
+            raise NotFound(
+                "extra-missing",
+                f"remotes at {url.partition('://')[0]}:// need obstore",
+                hint="Install it with: pip install 'regenstore[s3]'",
+            ) from None
+        self._obstore = obstore
+        self.url = _checked(url)
+        try:
+            open_store: Any = from_url
+            self._store: Any = open_store(self.url, retry_config=_RETRY, client_options=_CLIENT)
+        except (obstore.exceptions.BaseError, ValueError) as error:
+            raise InvalidInput("bad-config", f"{self.url}: {_said(error)}") from error
+
+    def head(self, name: str) -> Head | None:
+        try:
+            with self._errors(name):
+                return _head(self._obstore.head(self._store, name))
+        except Absent:
+            return None
+
+    def read(self, name: str, start: int = 0) -> Iterator[bytes]:
+        with self._errors(name):
+            got, skip = self._get(name, start)
+            if got is None:
+                return
+            for block in got.stream(min_chunk_size=_BLOCK):
+                if skip < len(block):
+                    yield bytes(block)[skip:]
+                skip = max(0, skip - len(block))
+
+    def _get(self, name: str, start: int) -> tuple[Any, int]:
+        """An answer and how many bytes of it were not asked for; None where there is nothing from there on."""
+        if start:
+            try:
+                return self._obstore.get(self._store, name, options={"range": {"offset": start}}), 0
+            except self._obstore.exceptions.BaseError as error:
+                if _status(error) == 416:
+                    return None, 0
+                # Some servers give all of it, which obstore refuses.
+                if "NotPartial" not in str(error):
+                    raise
+        return self._obstore.get(self._store, name), start
+
+    def write_file(self, name: str, path: str, told: Told) -> None:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            part = max(_PART, -(-size // _MOST_PARTS))
+            if size <= part:
+                self.write(name, file.read())
+                told(size)
+                return
+            # Parts are no object before all are there; what a broken upload leaves, the server keeps hidden.
+            blocks = _blocks(file, size, path, told)
+            with self._errors():
+                self._obstore.put(self._store, name, blocks, chunk_size=part, max_concurrency=_AT_ONCE)
+
+    def write(self, name: str, data: bytes) -> None:
+        with self._errors():
+            self._obstore.put(self._store, name, data, use_multipart=False)
+
+    def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
+        with self._errors():
+            for found in self._obstore.list(self._store, prefix=prefix):
+                for meta in found:
+                    yield meta["path"], _head(meta)
+
+    def delete(self, name: str) -> None:
+        try:
+            with self._errors(name):
+                self._obstore.delete(self._store, name)
+        except Absent:
+            pass
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    @contextmanager
+    def _errors(self, name: str = "") -> Iterator[None]:
+        """With a name, Absent where there is nothing of that name."""
+        wrong = self._obstore.exceptions
+        try:
+            yield
+        except FileNotFoundError as error:
+            if name:
+                raise Absent(name) from error
+            raise StorageError("remote-failed", f"{self.url}: {_said(error)}") from error
+        except (wrong.PermissionDeniedError, wrong.UnauthenticatedError) as error:
+            raise StorageError("remote-refused", f"{self.url}: {_said(error)}") from error
+        except (wrong.BaseError, TimeoutError, ConnectionError) as error:
+            status = _status(error)
+            if "169.254.169.254" in str(error):
+                # Where obstore looks last, which answers in the cloud only.
+                raise StorageError("remote-refused", f"{self.url}: no credentials were found") from error
+            if status is None and _BROKEN.search(str(error)):
+                raise StorageError("remote-unreachable", f"{self.url}: {_said(error)}") from error
+            raise error_of(status or 0, f"{self.url}: {_said(error)}") from error
+
+
+_BROKEN = re.compile(r"HTTP error|HttpError|Connect|Timeout|timed out|Interrupted|error decoding response body", re.I)
+_STATUS = re.compile(r"(?:status code|status): (\d{3})\b")
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.username is not None or parts.password is not None:
+        # Not shown: it has a password in it.
+        raise InvalidInput(
+            "bad-config",
+            "the address of an object store has a user or password in it, which Git's configuration would keep",
+            hint="Leave them out of the address; the environment of the cloud's own tools is looked at.",
+        )
+    if not parts.netloc or parts.query or parts.fragment or not url.isprintable():
+        raise InvalidInput("bad-config", f"{url!r}: no address of a bucket, such as s3://bucket/folder")
+    return url.rstrip("/")
+
+
+def _head(meta: Any) -> Head:
+    return Head(int(meta["size"]), (meta["e_tag"] or "").strip('"'), meta["last_modified"].timestamp())
+
+
+def _blocks(file: Any, size: int, path: str, told: Told) -> Iterator[bytes]:
+    done = 0
+    while done < size:
+        block = file.read(min(_BLOCK, size - done))
+        if not block:
+            raise StorageError("store-damaged", f"{path} became shorter while it was sent")
+        yield block
+        done += len(block)
+        told(len(block))
+
+
+def _status(error: Exception) -> int | None:
+    found = _STATUS.search(str(error))
+    return None if found is None else int(found[1])
+
+
+def _said(error: Exception) -> str:
+    """The error in one line, without what the library adds for its own developers."""
+    text = str(error).partition("\n\nDebug source")[0].strip()
+    return " ".join(text.split())[:300] or type(error).__name__

@@ -1,0 +1,272 @@
+"""Real servers for the heavy lane, on the loopback of a network namespace of the tests' own: nothing gets out.
+
+Each gives the address to open. What cannot be started here skips its tests, with the reason.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+Rooms = Iterator[Callable[[], str]]
+"""A server, while it runs: each call gives the address of another place on it, with nothing in it."""
+USER, PASSWORD = "ada", "s3cretwords"
+_NEW_NETWORK = 0x40000000
+_GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 0x1
+
+
+@cache
+def _namespace() -> int:
+    """A network of its own with nothing but a loopback; the calling thread stays where it is."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    if libc.unshare(_NEW_NETWORK):
+        os.close(outside)
+        raise OSError(ctypes.get_errno(), "a network namespace needs root")
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            request = struct.pack("16sh14x", b"lo", 0)
+            flags = struct.unpack("16sh14x", fcntl.ioctl(asking, _GET_FLAGS, request))[1]
+            fcntl.ioctl(asking, _SET_FLAGS, struct.pack("16sh14x", b"lo", flags | _UP))
+        return os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    finally:
+        libc.setns(outside, _NEW_NETWORK)
+        os.close(outside)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """What this thread does inside, and the processes and threads that it starts, see only that loopback."""
+    if sys.platform != "linux":
+        pytest.skip("network namespaces are Linux's")
+    try:
+        inside = _namespace()
+    except OSError as error:
+        pytest.skip(str(error))
+    libc = ctypes.CDLL(None, use_errno=True)
+    outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    assert libc.setns(inside, _NEW_NETWORK) == 0
+    try:
+        yield
+    finally:
+        assert libc.setns(outside, _NEW_NETWORK) == 0
+        os.close(outside)
+
+
+def program(name: str) -> str:
+    """A program of the system, or of the environment that the tests run in."""
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin"])
+    found = shutil.which(name, path=places)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def running(command: list[str], ports: list[int], folder: Path, seconds: float = 40) -> Iterator[None]:
+    """A server, from the moment that it takes connections until it is no longer needed."""
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        limit = time.monotonic() + seconds
+        for port in ports:
+            while not _answers(port):
+                said = (folder / "log").read_text(errors="replace")[-2000:]
+                assert process.poll() is None, f"{command[0]} ended: {said}"
+                assert time.monotonic() < limit, f"{command[0]} does not answer: {said}"
+                time.sleep(0.05)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+NGINX = """daemon off; pid {folder}/pid; worker_processes 2; user root; error_log {folder}/error.log;
+{modules}events {{}}
+http {{ access_log off; client_max_body_size 0; client_body_temp_path {folder}/body;
+proxy_temp_path {folder}/t1; fastcgi_temp_path {folder}/t2; uwsgi_temp_path {folder}/t3; scgi_temp_path {folder}/t4;
+server {{ listen 127.0.0.1:{port}; root {folder}/root;
+  location / {{ dav_methods PUT DELETE MKCOL; {options} dav_access user:rw; }} }} }}
+"""
+DAV = Path("/usr/lib/nginx/modules/ngx_http_dav_ext_module.so")
+
+
+@contextmanager
+def nginx(folder: Path, modules: str = "", options: str = "create_full_put_path on;") -> Rooms:
+    found, port = program("nginx"), free_port()
+    (folder / "root").mkdir()
+    (folder / "passwords").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
+    text = NGINX.format(folder=folder, port=port, modules=modules, options=options.format(folder=folder))
+    (folder / "conf").write_text(text)
+    with running([found, "-c", str(folder / "conf"), "-e", str(folder / "start.log")], [port], folder):
+        yield lambda: f"http://127.0.0.1:{port}/{_new(folder / 'root')}"
+
+
+def _new(folder: Path) -> str:
+    name = f"share-{len(list(folder.iterdir()))}"
+    (folder / name).mkdir()
+    return name
+
+
+@contextmanager
+def nginx_dav(folder: Path) -> Rooms:
+    """With PROPFIND, with collections that have to be made, and with a password for all but reading."""
+    if not DAV.exists():
+        pytest.skip("libnginx-mod-http-dav-ext is not installed")
+    limits = (
+        "dav_ext_methods PROPFIND OPTIONS; "
+        'limit_except GET HEAD {{ auth_basic "studio"; auth_basic_user_file {folder}/passwords; }}'
+    )
+    with nginx(folder, f"load_module {DAV};\n", limits) as rooms:
+        yield rooms
+
+
+@contextmanager
+def rclone_dav(folder: Path) -> Rooms:
+    found, port = program("rclone"), free_port()
+    (folder / "root").mkdir()
+    login = ["--user", USER, "--pass", PASSWORD]
+    command = [found, "serve", "webdav", str(folder / "root"), "--addr", f"127.0.0.1:{port}", *login]
+    with running([*command, "--config", str(folder / "none"), "--cache-dir", str(folder / "cache")], [port], folder):
+        yield lambda: f"http://127.0.0.1:{port}/{_collection(port)}"
+
+
+def _collection(port: int) -> str:
+    """Made by asking: it keeps for minutes what folders there are."""
+    name = f"share-{os.urandom(4).hex()}"
+    login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}"}
+    with urllib.request.urlopen(
+        urllib.request.Request(f"http://127.0.0.1:{port}/{name}", None, headers, method="MKCOL")
+    ):
+        return name
+
+
+def _buckets(port: int) -> Callable[[], str]:
+    count = 0
+
+    def room() -> str:
+        nonlocal count
+        count += 1
+        # Where obstore looks for all of it; the test that asks puts it back.
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            del os.environ[name]
+        os.environ |= {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": PASSWORD,
+        }  # fmt: skip
+        return f"s3://bucket/some/folder-{count}"
+
+    return room
+
+
+@contextmanager
+def rclone_s3(folder: Path) -> Rooms:
+    """It ignores conditions, and some ranges."""
+    found, port = program("rclone"), free_port()
+    (folder / "root" / "bucket").mkdir(parents=True)
+    command = [found, "serve", "s3", str(folder / "root"), "--addr", f"127.0.0.1:{port}"]
+    command += ["--auth-key", f"{USER},{PASSWORD}", "--config", str(folder / "none"), "--cache-dir", str(folder / "c")]
+    with running(command, [port], folder):
+        yield _buckets(port)
+
+
+@contextmanager
+def seaweedfs(folder: Path) -> Rooms:
+    found = program("weed")
+    master, volume, filer, s3 = (free_port() for _ in range(4))
+    identity = {
+        "name": "test",
+        "credentials": [{"accessKey": USER, "secretKey": PASSWORD}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    (folder / "data").mkdir()
+    grpc = {f"-{name}.port.grpc": free_port() for name in ("master", "volume", "filer", "s3")}
+    options = {
+        "-dir": folder / "data", "-ip": "127.0.0.1", "-ip.bind": "127.0.0.1", "-master.telemetry": "false",
+        "-master.port": master, "-volume.port": volume, "-filer.port": filer, "-s3.port": s3,
+        "-s3.config": folder / "s3.json", "-volume.max": 20, "-master.volumeSizeLimitMB": 64, **grpc,
+    }  # fmt: skip
+    command = [found, "server", "-filer", "-s3", *(f"{key}={value}" for key, value in options.items())]
+    with running(command, [master, volume, filer, s3], folder, 60):
+        _make_bucket("bucket", f"http://127.0.0.1:{filer}")
+        yield _buckets(s3)
+
+
+def _make_bucket(name: str, filer: str) -> None:
+    limit = time.monotonic() + 40
+    while True:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"{filer}/buckets/{name}/", method="POST"), timeout=5):
+                return
+        except OSError:
+            if time.monotonic() > limit:
+                raise
+            time.sleep(0.3)
+
+
+SERVERS = {
+    "nginx": nginx,
+    "nginx-dav": nginx_dav,
+    "rclone-dav": rclone_dav,
+    "rclone-s3": rclone_s3,
+    "seaweedfs": seaweedfs,
+}
+
+
+class Started:
+    """Each server is started once, when a test first asks for it."""
+
+    def __init__(self, folder: Callable[[str], Path]) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        self._rooms: dict[str, Callable[[], str]] = {}
+
+    @contextmanager
+    def room(self, name: str) -> Iterator[str]:
+        """Within the network of the servers: the address of an empty place on one of them."""
+        with alone():
+            if name not in self._rooms:
+                self._rooms[name] = self._stack.enter_context(SERVERS[name](self._folder(name)))
+            before = dict(os.environ)
+            try:
+                yield self._rooms[name]()
+            finally:
+                os.environ.clear()
+                os.environ |= before
+
+    def close(self) -> None:
+        self._stack.close()
