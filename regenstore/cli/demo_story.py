@@ -55,6 +55,7 @@ class Story:
         self._free_the_disk()
         self._clone_shared()
         self._clone_empty()
+        self._share()
         return self._end()
 
     # -------------------------------------------------------------------------------- the chapters
@@ -126,8 +127,20 @@ class Story:
         self._chapter("A clone on another machine, with an empty store: all is made again from Git alone")
         os.chdir(self.top)
         self._regenstore_program("clone", "-q", "film", "film-empty")
-        click.echo("  (The photo was never generated: it needs a copy of the store, as its recipe says.)")
+        click.echo("  (The photo was never generated: it needs a remote, or a copy of the store.)")
         self._verify("in the clone with an empty store", os.path.join(self.top, "film-empty"), imported=False)
+
+    def _share(self) -> None:
+        self._chapter("A shared folder as the team's remote: the photo comes over, and whatever is dear to make")
+        shared = os.path.join(self.top, "shared")
+        os.chdir(self.film)
+        self._regenstore("remote", "add", "studio", shared, "--create", tail=1)
+        self._regenstore("push", tail=2)
+        empty = os.path.join(self.top, "film-empty")
+        os.chdir(empty)
+        self._regenstore("remote", "add", "studio", shared, tail=1)
+        self._regenstore("get", REPAINTED)
+        self._verify("in that clone, with the photo from the remote", empty, imported=True)
 
     def _end(self) -> int:
         self._chapter("What it comes to")

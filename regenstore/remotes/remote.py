@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -58,6 +59,10 @@ class Moved:
     error: RegenstoreError | None = None
 
 
+class _Stopped(Exception):
+    """The user wants no more of it."""
+
+
 class Remote:
     """A remote by the name that the user gave it, and the store whose contents go there and back."""
 
@@ -71,6 +76,7 @@ class Remote:
         self._jobs = jobs
         self._throttle = throttle or Throttle(None)
         self._facts = Facts(store.root)
+        self._stop = threading.Event()
         self._times: list[tuple[int, float]] = []
         self.id = hash_bytes(self.url.encode()).hex[:16]
 
@@ -148,7 +154,7 @@ class Remote:
 
     def _blocks(self, name: str) -> Iterator[bytes]:
         for block in self.backend.read(name):
-            self._throttle.took(len(block))
+            self._moving(len(block))
             yield block
 
     # -------------------------------------------------------------------------------- sending
@@ -177,7 +183,7 @@ class Remote:
                 raise StorageError("store-damaged", f"{path} does not hold the bytes of {digest}")
 
         def moved(count: int) -> None:
-            self._throttle.took(count)
+            self._moving(count)
             told(count)
 
         name = layout.content(digest)
@@ -246,7 +252,7 @@ class Remote:
             before = done
             try:
                 for block in self.backend.read(name, done):
-                    self._throttle.took(len(block))
+                    self._moving(len(block))
                     if done + len(block) > size:
                         raise StorageError("remote-wrong-bytes", f"{self.url} has more bytes under {name} than {size}")
                     _write(fd, block)
@@ -330,8 +336,18 @@ class Remote:
                 if error is not None and not isinstance(error, Exception):
                     raise error
                 yield waiting[done], error if error is not None else done.result()
+        except BaseException:
+            self._stop.set()  # nobody waits for the rest: what runs ends with its next block
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            self._stop.clear()
+
+    def _moving(self, count: int) -> None:
+        """Called for each block. Raises :class:`_Stopped` when it is no longer wanted."""
+        if self._stop.is_set():
+            raise _Stopped
+        self._throttle.took(count)
 
 
 def _raised(answer: T | Exception) -> T:

@@ -20,6 +20,7 @@ def test_the_demo_gets_everything_back_and_touches_nothing_else(tmp_path: Path) 
     assert "every digest came back after the loss (33 of 33), git status is clean" in said
     assert "every digest came back in the clone on the shared store (33 of 33), git status is clean" in said
     assert "every digest came back in the clone with an empty store (32 of 32), git status is clean" in said
+    assert "every digest came back in that clone, with the photo from the remote (33 of 33)" in said
     assert "NO " not in said
     assert "+seed = 8" in said and "+prompt = " in said
     assert "What to try next" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,6 +117,28 @@ def test_what_broke_off_goes_on(sides: tuple[Side, Side], monkeypatch: pytest.Mo
     (moved,) = other.remote.bring([(digest, len(data))], quiet)
     assert moved.error is None and other.read(digest) == data
     assert starts == sorted(set(starts)) and len(starts) >= 3
+
+
+def test_who_leaves_early_does_not_wait_for_the_rest(sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = sides
+    small, large = one.put(b"small"), one.put(noise("large", 40_000_000))
+    list(one.remote.send([small, large], quiet))
+    read, blocks = other.backend.read, []
+
+    def slow(name: str, start: int = 0) -> Iterator[bytes]:
+        for block in read(name, start):
+            for at in range(0, len(block), 100_000):
+                blocks.append(at)
+                time.sleep(0.01 if len(block) > 100 else 0)
+                yield block[at : at + 100_000]
+
+    monkeypatch.setattr(other.backend, "read", slow)
+    answers = other.remote.bring([(small, None), (large, None)], quiet)
+    assert next(answers).digest == small
+    answers.close()  # type: ignore[attr-defined]
+    assert len(blocks) < 300
+    monkeypatch.setattr(other.backend, "read", read)
+    assert not [moved for moved in other.remote.bring([(large, None)], quiet) if moved.error]
 
 
 def test_an_old_part_with_wrong_bytes_is_no_obstacle(sides: tuple[Side, Side]) -> None:
