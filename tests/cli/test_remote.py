@@ -73,6 +73,8 @@ def test_add_list_check_remove(film, tmp_path):
         ("a", "https://me:secret@host/x", 2),
         ("a", "https://token@host/x", 2),
         ("a", "gopher://host/x", 2),
+        ("a", "/tmp/\x1b[2J", 2),
+        ("a", "", 2),
     ],
 )
 def test_what_is_not_added(film, name, url, code):
