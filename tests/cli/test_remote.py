@@ -165,6 +165,14 @@ def test_paths_all_and_what_is_missing(film, tmp_path):
     assert "regenstore get" in done.stderr.decode()
 
 
+def test_nothing_to_push(film, tmp_path):
+    empty = Checkout(tmp_path / "empty", film.environment)
+    film.git("init", "-q", str(empty.path))
+    assert "no remote yet" in failing(empty, "push")[1]
+    empty.regenstore("remote", "add", "studio", "../shared", "--create")
+    assert "Nothing to send" in empty.regenstore("push") and "Nothing to send" in empty.regenstore("push", "--all")
+
+
 def test_a_remote_that_goes_away_and_comes_back(film, tmp_path):
     film.regenstore("remote", "add", "studio", "../shared", "--create")
     shutil.move(tmp_path / "shared", tmp_path / "away")
