@@ -15,7 +15,7 @@ from benchmarks import ground, machine
 from benchmarks.bench import Bench
 from benchmarks.measure import Row, table
 
-SUBJECTS = ("checkout", "add", "status", "start", "memory", "packed", "roots", "survey", "eviction")
+SUBJECTS = ("checkout", "add", "status", "start", "memory", "packed", "roots", "survey", "dataset", "eviction")
 SIMULATED = {"eviction"}
 """Subjects that touch no file system."""
 

@@ -13,6 +13,7 @@ PROGRAMS = {
     "git-lfs": "Debian package git-lfs",
     "mkfs.ext4": "Debian package e2fsprogs",
     "mkfs.xfs": "Debian package xfsprogs",
+    "zip": "Debian package zip",
     "regenstore": "pip install -e . in the environment that runs the benchmarks",
     "regenstore-filter": "pip install -e . in the environment that runs the benchmarks",
 }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
@@ -21,12 +21,13 @@ from regenstore.cli.context import (
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import InvalidInput
-from regenstore.export.dataset import exporting, splits, trainers
+from regenstore.export.dataset import exporting, roots, splits, trainers
 from regenstore.export.dataset.exporting import Order, Selected
 from regenstore.export.dataset.manifest import LAYOUTS
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.survey import Drops, Survey
 from regenstore.export.dataset.writing import Outcome
+from regenstore.export.known import Known
 from regenstore.export.media_set import MediaSet, Tree
 from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.leases import lease
@@ -38,7 +39,11 @@ from regenstore.worktree.link import Linker
 @click.argument("out", type=click.Path())
 @click.argument("paths", nargs=-1)
 @click.option("--rev", help="Media as of this revision, instead of now.")
-@click.option("--kind", type=click.Choice(["video", "image", "audio"]), help="Only these media.")
+@click.option(
+    "--kind",
+    type=click.Choice(["video", "image", "audio"]),
+    help="Only these media. Several kinds become a dataset each.",
+)
 @click.option("--scene", multiple=True, help="Only these scenes; may be repeated, as all below.")
 @click.option("--scene-type", multiple=True, help="Only these scene types.")
 @click.option("--character", multiple=True, help="Only with one of these characters.")
@@ -91,7 +96,7 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
     media_set = MediaSet(repository.store, repository.cache, repository.realiser)
     plan = media_set.plan(selected.chosen, repository.settings.budget)
     if dry_run and plan.steps:
-        _tell_dry(selected, selected.drops, len(plan.steps), None, as_json)
+        _tell_dry(selected, selected.drops, len(plan.steps), [], as_json)
         return
     with progress_for(as_json, len(plan.steps) + 2 * len(selected.chosen)) as progress:
         media = media_set.realise(selected.chosen, plan, progress)
@@ -102,13 +107,32 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
         known = known_of(repository, measure=order.measure)
         with exporting.survey(order, selected, media, known, told) as found:
             if dry_run:
-                planned = exporting.compare(order, found, known) if found.samples else None
+                parts = roots.parts(order, found) if found.samples else []
+                planned = [(part.out, exporting.compare(part, samples, known)) for part, samples in parts]
                 _tell_dry(selected, found.drops, 0, planned, as_json)
                 return
-            linker = Linker(reflink=repository.settings.reflink)
-            with _alone(repository, order.out), announcing_dataset(repository, order.out):
-                outcome = exporting.export(order, found, known, linker, told)
-            _tell(order, selected, found, outcome, as_json)
+            done = _write(repository, roots.parts(order, found), known, told)
+            _tell(order, selected, found, done, as_json)
+
+
+Done = list[tuple[str, Outcome]]
+"""What was done at which place."""
+
+
+def _write(
+    repository: Repository, parts: list[tuple[Order, Survey]], known: Known, told: Callable[[str], None]
+) -> Done:
+    """All datasets, when none is refused."""
+    linker = Linker(reflink=repository.settings.reflink)
+    with ExitStack() as stack:
+        for order, _ in parts:
+            stack.enter_context(_alone(repository, order.out))
+        planned = [exporting.plan(order, samples, known) for order, samples in parts]
+        done: Done = []
+        for each in planned:
+            with announcing_dataset(repository, each.order.out):
+                done.append((each.order.out, exporting.export(each, linker, told)))
+    return done
 
 
 @contextmanager
@@ -197,7 +221,7 @@ def _dropped(*counted: Drops) -> dict[str, int]:
     return {shown: count for drops in counted for shown, count in drops.counts.items()}
 
 
-def _tell_dry(selected: Selected, drops: Drops, missing: int, outcome: Outcome | None, as_json: bool) -> None:
+def _tell_dry(selected: Selected, drops: Drops, missing: int, planned: Done, as_json: bool) -> None:
     dropped = _dropped(selected.drops) if drops is selected.drops else _dropped(selected.drops, drops)
     record: dict[str, Any] = {
         "considered": selected.drops.seen,
@@ -206,10 +230,9 @@ def _tell_dry(selected: Selected, drops: Drops, missing: int, outcome: Outcome |
         "kept": drops.kept,
         "missing": missing,
     }
-    if outcome is not None:
-        record |= {**_record(outcome), "left_out": len(outcome.left_out)}
     if as_json:
-        emit_json("export-dataset-plan", record)
+        told = [{"out": out, **_record(outcome), "left_out": len(outcome.left_out)} for out, outcome in planned]
+        emit_json("export-dataset-plan", record | (told[0] if len(told) == 1 else {"datasets": told} if told else {}))
         return
     click.echo(
         f"{selected.drops.seen} media" + (f" ({selected.other} of other kinds passed over)" if selected.other else "")
@@ -219,8 +242,17 @@ def _tell_dry(selected: Selected, drops: Drops, missing: int, outcome: Outcome |
     click.echo(f"{drops.kept:>8}  left")
     if missing:
         click.echo(f"{missing} are to be made first; what other conditions drop is known then", err=True)
-    if outcome is not None:
+    _tell_several(planned)
+    for out, outcome in planned:
+        if len(planned) > 1:
+            click.echo(f"{show_text(os.path.relpath(out))}:")
         _tell_counts(outcome)
+
+
+def _tell_several(done: Done) -> None:
+    if len(done) > 1:
+        kinds = " and ".join(outcome.manifest.kind for _, outcome in done)
+        click.echo(f"these are {kinds}: a dataset each, as loaders read one kind (--kind chooses one)", err=True)
 
 
 def _record(outcome: Outcome) -> dict[str, Any]:
@@ -251,21 +283,24 @@ def _counts(outcome: Outcome) -> list[tuple[str, int]]:
     return [(split, counted[split]) for split in splits.SPLITS if counted[split]]
 
 
-def _tell(order: Order, selected: Selected, found: Survey, outcome: Outcome, as_json: bool) -> None:
+def _tell(order: Order, selected: Selected, found: Survey, done: Done, as_json: bool) -> None:
     if as_json:
         dropped = _dropped(selected.drops, found.drops)
-        emit_json(
-            "export-dataset",
+        told = [
             {
-                "out": order.out,
+                "out": out,
                 "format": order.layout,
                 "version": outcome.manifest.version,
                 "dropped": dropped,
                 **_record(outcome),
                 "left_out": outcome.left_out,
                 "manifest": {"digest": outcome.digest},
-            },
-        )
+            }
+            for out, outcome in done
+        ]
+        emit_json("export-dataset", told[0] if len(told) == 1 else {"out": order.out, "datasets": told})
         return
-    _tell_counts(outcome)
-    click.echo(show_text(os.path.relpath(order.out)))
+    _tell_several(done)
+    for out, outcome in done:
+        _tell_counts(outcome)
+        click.echo(show_text(os.path.relpath(out)))

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
-from regenstore.errors import NotFound
-from regenstore.export.dataset import read_back
+from regenstore.errors import InvalidInput, NotFound
+from regenstore.export.dataset import read_back, roots
 from regenstore.export.dataset.contact_sheet import page
 from regenstore.export.dataset.layouts import finish_interrupted
 from regenstore.export.dataset.read_back import Drift, Shown
@@ -37,7 +37,17 @@ def command(out: str, sheet: str | None, limit: int, check: bool, as_json: bool)
       regenstore export show ../clips.zip --html sheet.html
       regenstore export show ../clips --check --json
     """
-    place = os.path.abspath(out)
+    places = roots.places(os.path.abspath(out))
+    if sheet and len(places) > 1:
+        raise InvalidInput("bad-export", f"there are several datasets: name one of {', '.join(places)}")
+    problems = False
+    for place in places:
+        problems |= _show(place, sheet, limit, check=check, as_json=as_json)
+    sys.exit(1 if problems else 0)
+
+
+def _show(place: str, sheet: str | None, limit: int, *, check: bool, as_json: bool) -> bool:
+    """One dataset; whether it has problems."""
     finish_interrupted(place)
     shown = read_back.read(place)
     drift = _drift(shown, place)
@@ -51,7 +61,7 @@ def command(out: str, sheet: str | None, limit: int, check: bool, as_json: bool)
         emit_json("export-show", _record(shown, drift))
     else:
         _tell(shown, drift)
-    sys.exit(1 if shown.problems else 0)
+    return bool(shown.problems)
 
 
 def _drift(shown: Shown, place: str) -> Drift | None:

@@ -55,7 +55,7 @@ def command(arguments: tuple[str, ...], everything: bool, again: bool, dry_run: 
     if dry_run:
         done = pushing.foresee(remote, what, again=again)
     else:
-        with Transfers(as_json, f"to {remote.name}", what.here) as progress:
+        with Transfers(as_json, f"to {remote.name}", what.here, lambda digest: label(wanted[digest])) as progress:
             done = pushing.push(remote, repository.cache, what, progress.told, progress.skipped, again=again)
     if as_json:
         emit_json("push", {"remote": remote.name, "url": remote.url, "dry_run": dry_run, **_fields(done, wanted)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -47,12 +48,12 @@ class Known:
     without it only what is kept already is known."""
 
     def __init__(self, facts: Facts, measures: Mapping[str, Measure] | None = None) -> None:
-        self._facts = facts
+        self.facts = facts
         self._measures = {} if measures is None else measures
 
     def info(self, medium: Medium) -> MediaInfo:
         """What the medium technically is. Raises InvalidInput (``bad-export``) for one that cannot be read."""
-        kept = self._facts.get(medium.digest, FACT, VERSION)
+        kept = self.facts.get(medium.digest, FACT, VERSION)
         if kept is not None:
             try:
                 return MediaInfo.from_bytes(kept)
@@ -64,8 +65,19 @@ class Known:
             found = probe(medium.file, medium.media_type)
         except ValueError as error:
             raise InvalidInput("bad-export", f"{medium.path}: {error}") from None
-        self._facts.put(medium.digest, FACT, VERSION, found.to_bytes())
+        self.facts.put(medium.digest, FACT, VERSION, found.to_bytes())
         return found
+
+    def stamp(self, medium: Medium, measuring: bool) -> tuple[object, ...]:
+        """Changes whenever :meth:`info` or :meth:`metrics` (with ``told``: ``measuring``) may say something else."""
+        kept: list[object] = [VERSION, sorted(self._measures) if measuring else None]
+        for what in _MEASURED.get(kind(medium.media_type), ()):
+            try:
+                found = os.stat(self.facts.path(medium.digest, what, _VERSION_OF[what]))
+                kept += [what, _VERSION_OF[what], found.st_size, found.st_mtime_ns]
+            except OSError:
+                pass
+        return tuple(kept)
 
     def metrics(self, medium: Medium, told: Told | None = None) -> FrameMetrics | None:
         """What is measured of each frame of a video, or of a picture: kept, else (with ``told``) measured now; None
@@ -80,7 +92,7 @@ class Known:
         return FrameMetrics(count, columns)
 
     def _table(self, medium: Medium, what: str, told: Told | None) -> FrameMetrics | None:
-        kept = self._facts.get(medium.digest, what, _VERSION_OF[what])
+        kept = self.facts.get(medium.digest, what, _VERSION_OF[what])
         if kept is not None:
             try:
                 return FrameMetrics.from_bytes(kept)
@@ -93,7 +105,7 @@ class Known:
             found = measure(medium.file, medium.media_type, told)
         except ValueError as error:
             raise InvalidInput("bad-export", f"{medium.path}: {error}") from None
-        self._facts.put(medium.digest, what, _VERSION_OF[what], found.to_bytes())
+        self.facts.put(medium.digest, what, _VERSION_OF[what], found.to_bytes())
         return found
 
     def faces_of(self, medium: Medium, faces: Sequence[Mapping[str, Any]]) -> list[bytes]:

@@ -33,6 +33,8 @@ class Summary:
     scenes: Counter[str] = field(default_factory=Counter)
     suffixes: dict[str, set[str]] = field(default_factory=dict)
     """Split -> endings of its media, with the dot."""
+    rates: dict[str, set[float | None]] = field(default_factory=dict)
+    """Split -> frames per second of its media."""
     faces: int = 0
     seconds: float = 0.0
     bytes: int = 0
@@ -43,6 +45,7 @@ class Summary:
         self.loras.update(lora["name"] for lora in row["loras"])
         self.scenes[row["scene_type"] or "none given"] += 1
         self.suffixes.setdefault(row["split"], set()).add(suffix)
+        self.rates.setdefault(row["split"], set()).add(row["fps"])
         self.faces += len(row["faces"])
         self.seconds += row["duration"] or 0.0
         self.bytes += row["size"]

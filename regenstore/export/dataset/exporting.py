@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from regenstore.errors import InvalidInput
 from regenstore.export.dataset import manifest as manifests
+from regenstore.export.dataset.kept_rows import KeptRows
 from regenstore.export.dataset.layouts import finish_interrupted, open_sink
 from regenstore.export.dataset.manifest import Manifest
 from regenstore.export.dataset.selection import Condition, Limits, conditions
@@ -94,7 +95,8 @@ def select(chosen: Sequence[Chosen], limits: Limits) -> Selected:
 def survey(order: Order, selected: Selected, media: Iterable[Medium], known: Known, told: Told) -> Survey:
     """Look at all media. The caller closes what it is given. Raises InvalidInput (``bad-export``) for a medium
     that cannot be read."""
-    found = Survey(known, selected.late, order.rules.group_by, order.rules.stratify)
+    kept = KeptRows(known.facts, order.out)
+    found = Survey(known, selected.late, order.rules.group_by, order.rules.stratify, kept)
     measuring = (lambda _: None) if order.measure else None
     try:
         for medium in media:
@@ -144,17 +146,14 @@ def previous_of(order: Order) -> Manifest | None:
 
 
 def kind_of(found: Survey, previous: Manifest | None) -> str:
-    """The one kind of media of the samples. Raises InvalidInput (``bad-export``) for several, and for none."""
+    """The one kind of media of the samples. Raises InvalidInput (``bad-export``) where there is none."""
     kinds = sorted({kind(sample.medium.media_type) for sample in found.samples})
     if not kinds:
         raise InvalidInput(
             "bad-export", "no sample is left to export", hint="--dry-run says what each condition dropped."
         )
     if len(kinds) > 1:
-        raise InvalidInput(
-            "bad-export", f"loaders read one kind of media per dataset, and these are {' and '.join(kinds)}",
-            hint="Choose one with --kind, and export the other one into a dataset of its own.",
-        )  # fmt: skip
+        raise ValueError(f"one dataset holds one kind of media: {kinds}")
     if previous is not None and previous.kind != kinds[0]:
         raise InvalidInput("bad-export", f"the dataset holds {previous.kind} samples, and these are {kinds[0]}")
     return kinds[0]
@@ -176,17 +175,33 @@ def compare(order: Order, found: Survey, known: Known) -> Outcome:
     return writer_of(order, found, known, previous).compare(lambda _: True)
 
 
-def export(order: Order, found: Survey, known: Known, linker: Linker, told: Told) -> Outcome:
-    """Write, or update, the dataset. Nothing is written where nothing differs."""
+@dataclass
+class Planned:
+    """An export that can be carried out."""
+
+    order: Order
+    previous: Manifest | None
+    writer: Writer
+    found: Survey
+
+
+def plan(order: Order, found: Survey, known: Known) -> Planned:
+    """Everything that could refuse the export; nothing is written, but a change that was interrupted is finished."""
     previous = previous_of(order)
-    writer = writer_of(order, found, known, previous)
+    return Planned(order, previous, writer_of(order, found, known, previous), found)
+
+
+def export(planned: Planned, linker: Linker, told: Told) -> Outcome:
+    """Write, or update, the dataset. Nothing is written where nothing differs."""
+    order, previous = planned.order, planned.previous
     replace = order.force and os.path.lexists(order.out)
     with open_sink(order.out, order.layout, linker, fresh=previous is None, replace=replace) as sink:
-        outcome = writer.compare(sink.intact)
+        outcome = planned.writer.compare(sink.intact)
         if previous is not None and not outcome.differs and _alike(previous, outcome.manifest):
             outcome.manifest = previous
-            return outcome
-        writer.write(outcome, sink, told)
+        else:
+            planned.found.keep()
+            planned.writer.write(outcome, sink, told)
     return outcome
 
 

@@ -191,10 +191,14 @@ def json_text(table: object) -> str:
     return whole_text(json.dumps(table, ensure_ascii=False, sort_keys=True, default=str))
 
 
+def json_line(value: object) -> bytes:
+    """JSON on one line, without tabs and line ends."""
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
 def json_lines(row: Row) -> bytes:
-    """JSON with one field per line, written by the fast encoder, which cannot indent."""
-    fields = (f" {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in row.items())
-    return ("{\n" + ",\n".join(fields) + "\n}\n").encode()
+    """JSON with a line per value, written by the fast encoder, which cannot indent."""
+    return ("{\n " + json.dumps(row, ensure_ascii=False, separators=(",\n ", ": "))[1:-1] + "\n}\n").encode()
 
 
 def caption(known: Mapping[str, Value], medium: Medium) -> str:

@@ -25,6 +25,7 @@ from regenstore.worktree.link import Linker
 HIDDEN = ".regenstore"
 """Folder inside a dataset, during a change only."""
 _NEW, _JOURNAL = "new", "journal.json"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 MANIFEST = "manifest.json"
 TABLE = "metadata.parquet"
 
@@ -114,21 +115,30 @@ class FolderSink:
 
     def put_bytes(self, name: str, data: bytes) -> Stored:
         path = self.path(name)
-        with durable.storage_errors(path), open(path, "wb", buffering=0) as file:
-            view = memoryview(data)
-            while view:
-                view = view[file.write(view) :]
+        with durable.storage_errors(path):
+            file = os.open(path, _NEW_FILE, 0o666)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(file, view) :]
+            finally:
+                os.close(file)
         return Stored(name, len(data), str(hash_bytes(data)))
 
     def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
         path = self.path(name)
-        with (
-            durable.storage_errors(path),
-            open(source, "rb", buffering=0) as given,
-            open(path, "wb", buffering=0) as file,
-        ):
-            self._linker.fill(given.fileno(), file.fileno())
-            if os.fstat(file.fileno()).st_size != size:
+        with durable.storage_errors(path):
+            given = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                file = os.open(path, _NEW_FILE, 0o666)
+                try:
+                    self._linker.fill(given, file)
+                    found = os.fstat(file).st_size
+                finally:
+                    os.close(file)
+            finally:
+                os.close(given)
+            if found != size:
                 raise FormatError("bad-dataset", f"{source} has another size than recorded: run 'regenstore fsck'")
         return Stored(name, size, str(digest))
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from types import TracebackType
+from typing import IO, Any
 
 from regenstore.errors import FormatError, NotFound
-from regenstore.export.dataset.row import COLUMNS, STRUCTS, Row
+from regenstore.export.dataset.row import COLUMNS, STRUCTS, Row, json_line
+from regenstore.export.dataset.sinks import TABLE
 
-BATCH = 1000
+BATCH = 500
 
 
 def arrow() -> Any:
     """pyarrow; raises NotFound (``extra-missing``) where it is not installed."""
     try:
         import pyarrow
+        import pyarrow.json
         import pyarrow.parquet
     except ImportError:
         raise NotFound(
@@ -42,19 +47,94 @@ def write(path: str, rows: Iterable[Row], given: Any) -> int:
     """Write rows as Parquet; gives their number. The same rows give the same bytes."""
     pa = arrow()
     count = 0
-    with pa.parquet.ParquetWriter(path, given, compression="zstd", store_schema=True) as writer:
+    with _writer(path, given) as writer:
         for batch in _batches(rows):
             writer.write_table(pa.Table.from_pylist(batch, schema=given))
             count += len(batch)
     return count
 
 
-def read(path: str) -> Iterator[Row]:
-    """The rows of a Parquet file, a batch at a time; raises FormatError (``bad-dataset``) for anything else."""
+class SampleTables:
+    """The tables of all samples, made in one pass over rows as JSON, which no Python object is made of: Parquet and
+    lines of all, and Parquet of each split. They lie in a temporary folder for the time of the block."""
+
+    ALL, LINES = "samples.parquet", "samples.jsonl"
+
+    def __init__(self, *, by_split: bool) -> None:
+        self._by_split = by_split
+        self._folder = tempfile.TemporaryDirectory(prefix="regenstore-tables-")
+        self._schema = schema([("file_name", "string"), ("path", "string")])
+        self._batch: list[bytes] = []
+        self._split = ""
+        self._writers: dict[str, Any] = {}
+        self._lines: IO[bytes] = open(os.path.join(self._folder.name, self.LINES), "wb")
+
+    def __enter__(self) -> SampleTables:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lines.close()
+        for writer in self._writers.values():
+            writer.close()
+        self._folder.cleanup()
+
+    def add(self, split: str, file_name: str, path: str, row: bytes) -> None:
+        """A sample; all those of a split follow each other. ``path``: from the dataset's root; ``file_name``: from
+        the split's table; ``row``: its row as JSON."""
+        if len(self._batch) == BATCH or split != self._split:
+            self._flush()
+            self._split = split
+        told = b'"path": ' + json_line(path) + b", " + row[1:]
+        self._lines.write(b"{" + told + b"\n")
+        self._batch.append(b'{"file_name": ' + json_line(file_name) + b", " + told)
+
+    def done(self) -> Iterator[tuple[str, str]]:
+        """Name in the dataset and file of each table, when all samples were added; those of all come last."""
+        self._flush()
+        self._lines.close()
+        names = [*sorted(self._writers.keys() - {self.ALL}), *(self._writers.keys() & {self.ALL})]
+        for name in names:
+            self._writers[name].close()
+        for name in [*names, self.LINES]:
+            yield name, self._place(name)
+
+    def _place(self, name: str) -> str:
+        return os.path.join(self._folder.name, name.replace("/", "-"))
+
+    def _flush(self) -> None:
+        if not self._batch:
+            return
+        pa = arrow()
+        data = b"\n".join(self._batch)
+        self._batch = []
+        table = pa.json.read_json(
+            pa.BufferReader(data),
+            read_options=pa.json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+            parse_options=pa.json.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior="error"),
+        ).select(self._schema.names)
+        self._write(self.ALL, table.drop_columns(["file_name"]))
+        if self._by_split:
+            self._write(f"{self._split}/{TABLE}", table.drop_columns(["path"]))
+
+    def _write(self, name: str, table: Any) -> None:
+        if name not in self._writers:
+            self._writers[name] = _writer(self._place(name), table.schema)
+        self._writers[name].write_table(table)
+
+
+def _writer(path: str, given: Any) -> Any:
+    return arrow().parquet.ParquetWriter(path, given, compression="zstd", store_schema=True)
+
+
+def read(path: str, columns: Sequence[str] | None = None) -> Iterator[Row]:
+    """The rows of a Parquet file (of these columns only), a batch at a time. Raises FormatError
+    (``bad-dataset``) for anything else."""
     pa = arrow()
     try:
         with pa.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH):
+            for batch in file.iter_batches(BATCH, columns=columns):
                 yield from batch.to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise FormatError("bad-dataset", f"{path} is no table of samples: {error}") from None

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
 from regenstore.export.context import iso_time
 from regenstore.export.dataset import frames, tables
@@ -139,15 +140,26 @@ class Writer:
 
     def write(self, outcome: Outcome, sink: Sink, told: Callable[[str], None]) -> None:
         """Do what an outcome says; the manifest in it is then complete, and committed."""
+        with tables.SampleTables(by_split=self._form.layout != "webdataset") as made:
+            summary = self._put_samples(outcome, sink, made, told)
+            self._remove_old(outcome, sink)
+            self._describe(outcome, sink, summary, made)
+        sink.put_bytes(MANIFEST, outcome.manifest.to_bytes())
+        sink.commit()
+
+    def _put_samples(
+        self, outcome: Outcome, sink: Sink, made: tables.SampleTables, told: Callable[[str], None]
+    ) -> Summary:
         todo = {*outcome.added, *outcome.changed}
-        old = {} if self._previous is None else self._previous.samples
         summary = Summary()
-        entries = outcome.manifest.samples
-        kept, outcome.manifest.samples = entries, {}
+        kept, outcome.manifest.samples = outcome.manifest.samples, {}
         for sample in self.samples:
-            row, recipe = self._row_and_recipe(sample)
+            text, recipe = self._survey.texts(
+                sample, self._division.split[sample.key], self._division.group[sample.key]
+            )
+            row: Row = json.loads(text)
             if sample.key in todo:
-                stored = tuple(self._put(sample, row, recipe, sink))
+                stored = tuple(self._put(sample, row, json.loads(recipe), sink))
                 entry = Entry(
                     sample.medium.path, str(sample.medium.digest), sample.row, row["split"], row["group"], stored
                 )
@@ -155,15 +167,20 @@ class Writer:
             else:
                 entry = kept[sample.key]
             outcome.manifest.samples[sample.key] = entry
+            medium = entry.files[0]
+            path = f"{medium.inside}/{medium.path}" if medium.inside else medium.path
+            made.add(row["split"], f"{FOLDERS[self._form.kind]}/{sample.key}{sample.suffix}", path, text)
             summary.add(row, sample.suffix)
+        return summary
+
+    def _remove_old(self, outcome: Outcome, sink: Sink) -> None:
+        """What samples that changed or left had, and have no more."""
+        old = {} if self._previous is None else self._previous.samples
         for key in (*outcome.changed, *outcome.removed):
             fresh = {(file.inside, file.path) for file in self._files_of(outcome, key)}
-            for file in old[key].files:
-                if (file.inside, file.path) not in fresh:
-                    sink.remove(file)
-        self._describe(outcome, sink, summary)
-        sink.put_bytes(MANIFEST, outcome.manifest.to_bytes())
-        sink.commit()
+            for stored in old[key].files:
+                if (stored.inside, stored.path) not in fresh:
+                    sink.remove(stored)
 
     @staticmethod
     def _files_of(outcome: Outcome, key: str) -> tuple[Stored, ...]:
@@ -171,10 +188,7 @@ class Writer:
         return () if entry is None else entry.files
 
     def _row(self, sample: Sample) -> Row:
-        return self._row_and_recipe(sample)[0]
-
-    def _row_and_recipe(self, sample: Sample) -> tuple[Row, str]:
-        return self._survey.row_and_recipe(sample, self._division.split[sample.key], self._division.group[sample.key])
+        return self._survey.row(sample, self._division.split[sample.key], self._division.group[sample.key])
 
     def _put(self, sample: Sample, row: Row, recipe: str, sink: Sink) -> Iterator[Stored]:
         base = f"{row['split']}/{FOLDERS[self._form.kind]}/{sample.key}"
@@ -195,49 +209,29 @@ class Writer:
 
     # ------------------------------------------------------------------------------------- describing
 
-    def _describe(self, outcome: Outcome, sink: Sink, summary: Summary) -> None:
+    def _describe(self, outcome: Outcome, sink: Sink, summary: Summary, made: tables.SampleTables) -> None:
         manifest, form = outcome.manifest, self._form
         shards = self._shards(manifest)
         files = manifest.files
-        files += self._tables(manifest, sink)
-        sha256 = hashlib.sha256()
-
-        def table(path: str) -> None:
-            tables.write(path, self._with_path(manifest), tables.schema([("path", "string")]))
-            with open(path, "rb") as file:
-                sha256.update(file.read())
-
-        files.append(sink.put_made("samples.parquet", table))
-        files.append(sink.put_made("samples.jsonl", lambda path: self._lines(path, manifest)))
-        types = sorted({sample.medium.media_type for sample in self.samples})
+        finished = dict(made.done())
+        table = finished[made.ALL]
+        with open(table, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if form.layout == "dir" and manifest.counts.get("train"):
-            for name, data in configurations(self._training(), form.trainers).items():
+            for name, data in configurations(self._training(table, summary), form.trainers).items():
                 files.append(sink.put_bytes(f"trainers/{name}", data))
-        described = croissant(manifest, form.name, form.license, sha256.hexdigest(), types, shards)
+        if summary.faces:
+            files.append(sink.put_made(f"faces/{TABLE}", self._faces))
+        files += [sink.put_made(name, partial(shutil.move, path)) for name, path in finished.items()]
+        types = sorted({sample.medium.media_type for sample in self.samples})
+        described = croissant(manifest, form.name, form.license, sha256, types, shards)
         files.append(sink.put_bytes("croissant.json", described))
         files.append(sink.put_bytes("README.md", card(manifest, summary, shards, form.name, form.license)))
         if self._previous is not None:
-            now = {(file.inside, file.path) for file in files}
-            for file in self._previous.files:
-                if (file.inside, file.path) not in now:
-                    sink.remove(file)
-
-    def _tables(self, manifest: Manifest, sink: Sink) -> Iterator[Stored]:
-        """The table of each split, as folder builders want it; of the faces; none inside of tar shards."""
-        for split in SPLITS:
-            here = [sample for sample in self.samples if self._division.split[sample.key] == split]
-            if here and self._form.layout != "webdataset":
-                given = tables.schema([("file_name", "string")])
-
-                def write(path: str, here: Sequence[Sample] = here, given: Any = given) -> None:
-                    tables.write(path, (self._named(sample) for sample in here), given)
-
-                yield sink.put_made(f"{split}/{TABLE}", write)
-        if any(file.path.startswith("faces/crops/") for entry in manifest.samples.values() for file in entry.files):
-            yield sink.put_made(f"faces/{TABLE}", self._faces)
-
-    def _named(self, sample: Sample) -> Row:
-        return {"file_name": f"{FOLDERS[self._form.kind]}/{sample.key}{sample.suffix}", **self._row(sample)}
+            now = {(stored.inside, stored.path) for stored in files}
+            for old in self._previous.files:
+                if (old.inside, old.path) not in now:
+                    sink.remove(old)
 
     def _faces(self, path: str) -> None:
         names = ["key", "split", "character"]
@@ -254,17 +248,6 @@ class Writer:
 
         tables.write(path, rows(), tables.schema_of(columns))
 
-    def _with_path(self, manifest: Manifest) -> Iterator[Row]:
-        for sample in self.samples:
-            medium = manifest.samples[sample.key].files[0]
-            path = f"{medium.inside}/{medium.path}" if medium.inside else medium.path
-            yield {"path": path, **self._row(sample)}
-
-    def _lines(self, path: str, manifest: Manifest) -> None:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            for row in self._with_path(manifest):
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
     def _shards(self, manifest: Manifest) -> dict[str, list[str]]:
         found: dict[str, set[str]] = {}
         for entry in manifest.samples.values():
@@ -272,13 +255,14 @@ class Writer:
                 found.setdefault(entry.split, set()).add(entry.files[0].inside)
         return {split: sorted(names) for split, names in sorted(found.items())}
 
-    def _training(self) -> Training:
-        here = [sample for sample in self.samples if self._division.split[sample.key] == "train"]
-        rates = {self._row(sample)["fps"] for sample in here} if self._form.kind == "video" else set()
+    def _training(self, table: str, summary: Summary) -> Training:
+        """``table``: that of all samples, of which captions are read where they are needed."""
 
         def samples() -> Iterator[tuple[str, str]]:
-            for sample in here:
-                yield sample.key + sample.suffix, self._row(sample)["text"]
+            for row in tables.read(table, ["path", "split", "text"]):
+                if row["split"] == "train":
+                    yield os.path.basename(row["path"]), row["text"]
 
-        fps = rates.pop() if len(rates) == 1 else None
+        rates = summary.rates.get("train", set())
+        fps = next(iter(rates)) if len(rates) == 1 and self._form.kind == "video" else None
         return Training(os.path.abspath(self._form.out), self._form.kind, samples, fps)

@@ -14,7 +14,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from regenstore.export.dataset import exporting, splits
+from regenstore.export.dataset import exporting, roots, splits
 from regenstore.export.dataset.exporting import Order, Selected
 from regenstore.export.dataset.selection import Limits, conditions
 from regenstore.export.dataset.survey import Drops
@@ -97,9 +97,17 @@ class Studio:
     def export(
         self, out: Path, limits: Limits | None = None, *, media: Sequence[Medium] | None = None, **given: Any
     ) -> Outcome:
+        (outcome,) = self.export_all(out, limits, media=media, **given).values()
+        return outcome
+
+    def export_all(
+        self, out: Path, limits: Limits | None = None, *, media: Sequence[Medium] | None = None, **given: Any
+    ) -> dict[str, Outcome]:
+        """The same, where several kinds become several datasets: place -> outcome."""
         order = self.order(out, limits, **given)
         known = Known(Facts(str(self.folder / "store")))
         selected = Selected([], Drops([]), conditions(order.limits))
         chosen = list(self.media.values()) if media is None else media
         with exporting.survey(order, selected, chosen, known, lambda _: None) as found:
-            return exporting.export(order, found, known, Linker(), lambda _: None)
+            plans = [exporting.plan(*part, known) for part in roots.parts(order, found)]
+            return {plan.order.out: exporting.export(plan, Linker(), lambda _: None) for plan in plans}

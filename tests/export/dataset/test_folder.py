@@ -167,15 +167,6 @@ def test_a_selection_of_nothing_is_refused(difficult: Studio, tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
-def test_several_kinds_of_media_are_refused(difficult: Studio, tmp_path: Path):
-    difficult.add("plates/p.png", prompt="a plate")
-    with pytest.raises(InvalidInput, match="image and video"):
-        difficult.export(tmp_path / "out")
-    outcome = difficult.export(tmp_path / "out", Limits(kind="image"))
-    assert outcome.manifest.counts == {"train": 1}
-    assert (tmp_path / "out" / "train" / "images").is_dir()
-
-
 def test_a_damaged_manifest_is_told(difficult: Studio, tmp_path: Path):
     difficult.export(tmp_path / "out")
     (tmp_path / "out" / MANIFEST).write_text("{}")
@@ -246,9 +237,8 @@ def test_killed_at_every_step_of_an_update_it_loads_and_is_finished_later(
         total = steps["done"]
         assert total > 20
         for left in range(total):
-            out = tmp_path / "now"
+            out = tmp_path / f"now-{left}"  # a place of which no rows are kept
             steps.update(left=10**9, done=0)
-            shutil.rmtree(out, ignore_errors=True)
             shutil.copytree(start, out)
             steps.update(left=left, done=0)
             with pytest.raises(Killed):
@@ -257,3 +247,4 @@ def test_killed_at_every_step_of_an_update_it_loads_and_is_finished_later(
             consistent(out)
             update(out)
             assert files(out) == files(expected), left
+            shutil.rmtree(out)

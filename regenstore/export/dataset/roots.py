@@ -1,0 +1,60 @@
+"""Where the samples of an export go: loaders read one kind of media per dataset, so that several kinds become a
+dataset each, ``OUT/video``, ``OUT/image`` and ``OUT/audio`` (of ``OUT.zip``: ``OUT-video.zip`` and so on)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from regenstore.errors import Conflict, InvalidInput
+from regenstore.export.dataset import manifest as manifests
+from regenstore.export.dataset.exporting import Order
+from regenstore.export.dataset.survey import KINDS, Survey
+from regenstore.media.types import kind
+
+
+def place_of(out: str, each: str) -> str:
+    """Where the dataset of one kind lies, of several at a place."""
+    return f"{out.removesuffix('.zip')}-{each}.zip" if out.endswith(".zip") else os.path.join(out, each)
+
+
+def places(out: str) -> list[str]:
+    """The datasets of the kinds at a place, if it has no dataset itself; else the place."""
+    found = [place for each in KINDS if os.path.lexists(place := place_of(out, each))]
+    alone = os.path.lexists(out) and (not os.path.isdir(out) or manifests.is_dataset(out))
+    found = [] if alone else [place for place in found if manifests.is_dataset(place)]
+    return found or [out]
+
+
+def parts(order: Order, found: Survey) -> list[tuple[Order, Survey]]:
+    """The datasets that an order comes to, each with its samples. Raises InvalidInput (``bad-export``) and
+    Conflict (``exists``) where the place holds something else."""
+    there = [each for each in KINDS if place_of(order.out, each) in places(order.out)]
+    kinds = [each for each in KINDS if any(kind(sample.medium.media_type) == each for sample in found.samples)]
+    if len(kinds) < 2 and not (order.update and there):
+        return [(order, found)]
+    if not there:
+        _refuse(order, kinds)
+    gone = [each for each in there if each not in kinds and order.limits.kind in (None, each)]
+    if order.update and gone:
+        raise InvalidInput(
+            "bad-export", f"no sample is left for {place_of(order.out, gone[0])}",
+            hint="Remove that dataset, or say with --kind which ones to update.",
+        )  # fmt: skip
+    name = f"{order.name} {{}}"
+    return [
+        (replace(order, out=place_of(order.out, each), name=name.format(each)), found.of_kind(each)) for each in kinds
+    ]
+
+
+def _refuse(order: Order, kinds: Sequence[str]) -> None:
+    """What is at the place must not become the surroundings of datasets."""
+    told = " and ".join(kinds)
+    if manifests.is_dataset(order.out):
+        raise InvalidInput(
+            "bad-export", f"{order.out} is a dataset of one kind of media, and these are {told}",
+            hint="Say with --kind which ones belong there, or choose another place.",
+        )  # fmt: skip
+    if os.path.isdir(order.out) and os.listdir(order.out):
+        raise Conflict("exists", f"{order.out} is there, and is no dataset of regenstore", hint="Choose another place.")
