@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,13 @@ class Checkout:
     def store(self) -> Path:
         configured = self.git("config", "--get", "regenstore.store", check=False)
         return Path(configured) if configured else self.path / ".git" / "regenstore"
+
+
+def fresh_seed() -> int:
+    """Where a test's chance begins: REGENSTORE_SEED replays one, in CI it is always the same. Whoever takes it
+    prints it."""
+    given = os.environ.get("REGENSTORE_SEED") or ("1" if os.environ.get("CI") else "")
+    return int(given) if given else secrets.randbelow(1 << 32)
 
 
 def noise(name: str, size: int) -> bytes:

@@ -44,7 +44,7 @@ def command(paths: tuple[str, ...], inputs: bool, dry_run: bool, as_json: bool) 
     takeless = [(record, known[oid]) for oid, record in said.records.items() if record.digest is None]
     plan = fetching.plan(repository.store, elsewhere, wanted, takeless)
     if not dry_run:
-        with Transfers(as_json, "fetching", plan.bring) as progress:
+        with Transfers(as_json, "fetching", plan.bring, lambda digest: label(plan.wanted[digest])) as progress:
             fetching.bring(elsewhere, plan, progress.told)
     tell_problems(repository)
     if as_json:

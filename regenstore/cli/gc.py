@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import click
 
 from regenstore import config
+from regenstore.cli.age import Age
 from regenstore.cli.announce import happened
 from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError, TrustRequired
@@ -52,21 +53,11 @@ def _needing_room() -> Iterator[None]:
         raise
 
 
-class _Age(click.ParamType[float]):
-    name = "AGE"
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            return config.parse_duration(str(value))
-        except ValueError as error:
-            self.fail(f"expected {error}, found {value!r}", param, ctx)
-
-
 @click.command()
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would go, why, and what it costs; change nothing.")
 @click.option("--free", type=_Size(), help="Free this much, such as 2g, beginning with what is missed least.")
 @click.option("--max-size", type=_Size(), help="Free as much as leaves no more than this.")
-@click.option("--older-than", type=_Age(), help="Only what was not used for so long, such as 30d.")
+@click.option("--older-than", type=Age(), help="Only what was not used for so long, such as 30d.")
 @click.option("--select", metavar="GLOB", help="Only media at paths like this, such as 'shots/*.mp4'.")
 @click.option("--unreachable", is_flag=True, help="Also what no root needs and nothing brings back (discarded tries).")
 @click.option("--purge", is_flag=True, help="Delete at once what goes, and what lies in the trash.")

@@ -55,7 +55,7 @@ def command(arguments: tuple[str, ...], everything: bool, again: bool, dry_run: 
     if dry_run:
         done = pushing.foresee(remote, what, again=again)
     else:
-        with Transfers(as_json, f"to {remote.name}", what.here) as progress:
+        with Transfers(as_json, f"to {remote.name}", what.here, lambda digest: label(wanted[digest])) as progress:
             done = pushing.push(remote, repository.cache, what, progress.told, progress.skipped, again=again)
     if as_json:
         emit_json("push", {"remote": remote.name, "url": remote.url, "dry_run": dry_run, **_fields(done, wanted)})
@@ -136,6 +136,8 @@ def _tell(remote: Remote, done: Pushed, wanted: Mapping[Digest, Wanted], dry_run
             click.echo(f"  and {len(done.sent) - _SHOWN} more")
     elif done.sent or done.failed:
         click.echo(f"Sent {sent} to {remote.name}{there}")
+    elif not wanted:
+        click.echo("Nothing to send: no recipe is committed or staged")
     elif done.there or not done.missing:
         click.echo(f"Everything is on {remote.name} already ({len(done.there)} contents)")
     if done.records:

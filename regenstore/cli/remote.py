@@ -10,6 +10,7 @@ COMMANDS = {
     "add": "Give a shared place a name, after trying out what it can do.",
     "list": "List remotes: where they are, who named them, whether they are trusted.",
     "check": "Ask remotes: are they there, what can they do, how fast, are their contents sound?",
+    "gc": "Delete there what nothing has needed for long; for one designated job.",
     "remove": "Forget a remote; nothing is deleted there.",
 }
 
@@ -28,5 +29,6 @@ def command() -> None:
       regenstore remote add studio /mnt/media/film --create
       regenstore remote list
       regenstore remote check studio
+      regenstore remote gc studio --dry-run
       regenstore remote remove studio
     """

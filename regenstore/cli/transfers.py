@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -15,8 +15,9 @@ from regenstore.objects.ids import Digest
 class Transfers:
     """Told how many more bytes of which content were moved; from any thread."""
 
-    def __init__(self, as_json: bool, what: str, sizes: Mapping[Digest, int]) -> None:
+    def __init__(self, as_json: bool, what: str, sizes: Mapping[Digest, int], labels: Callable[[Digest], str]) -> None:
         self._what = what
+        self._labels = labels
         self._sizes = sizes
         self._total = sum(sizes.values())
         self._moved: dict[Digest, int] = {}
@@ -35,17 +36,19 @@ class Transfers:
             self._bars.stop()
 
     def told(self, digest: Digest, count: int) -> None:
+        if not count:
+            return
         with self._lock:
             before = self._moved.get(digest)
             done = self._moved[digest] = (before or 0) + count
-        size = self._sizes.get(digest, 0)
         if self._lines is not None:
+            size, item = self._sizes.get(digest, 0), self._labels(digest)
             if before is None:
-                self._lines.started(str(digest), None)
-            if done >= size:
-                self._lines.finished(str(digest), None)
+                self._lines.started(item, None)
+            if done < size:
+                self._lines.advanced(item, done / size, f"{done} of {size} bytes")
             else:
-                self._lines.advanced(str(digest), done / size, f"{done} of {size} bytes")
+                self._lines.finished(item, None)
         elif self._show:
             with self._lock:
                 self._advance(count)

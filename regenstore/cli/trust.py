@@ -14,6 +14,7 @@ from regenstore.events.declaration import NAME as NOTIFY
 from regenstore.events.declaration import read_notify
 from regenstore.generators.registry import describe_files
 from regenstore.generators.trust import Approval
+from regenstore.remotes.opening import folder_of
 from regenstore.repository import Repository
 
 
@@ -82,5 +83,7 @@ def _declared(repository: Repository) -> dict[str, _Declared]:
     for remote in repository.sharing.definitions.values():
         if remote.hash is not None:
             title = f"{remote.trust_name}: media come from there, and 'regenstore push' sends them there"
-            found[remote.trust_name] = _Declared(remote.trust_name, remote.hash, title, [f"url: {remote.url}"])
+            folder = folder_of(remote.url, os.fsdecode(repository.location.top))
+            lines = [f"url:    {remote.url}"] + ([f"folder: {folder}"] if folder is not None else [])
+            found[remote.trust_name] = _Declared(remote.trust_name, remote.hash, title, lines)
     return found

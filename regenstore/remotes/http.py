@@ -24,7 +24,7 @@ class Http:
     """See :class:`regenstore.remotes.backend.Backend`. Raises InvalidInput (``bad-config``) for an address with a
     user or password in it. Tags are empty for objects that are younger than two seconds."""
 
-    def __init__(self, url: str, credentials: Credentials, *, connect: float = 15.0, idle: float = 60.0) -> None:
+    def __init__(self, url: str, credentials: Credentials, *, connect: float = 8.0, idle: float = 60.0) -> None:
         """``connect`` and ``idle``: seconds to wait for a connection, and for the next byte."""
         self.url = url.rstrip("/")
         self._server = Exchange(self.url, credentials, connect, idle)

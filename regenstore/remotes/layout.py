@@ -6,7 +6,8 @@
     v1/records/<64 hex>.jsonl     results and proofs, a line each; named by the digest of the file
     v1/records/index.txt          the names of the record files, for servers that cannot list
     v1/tombstones/ab/<64 hex>     a content that the remote's gc may delete later; holds the time of the mark
-    v1/probe/<hex>                written and removed by ``remote check``
+    v1/probe/<hex>                written and removed by ``remote check``, and to ask what time it is there
+    v1/gc.json                    while the remote's gc is at work: whose turn it is
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from regenstore.objects.ids import Digest
 
 CONTENTS, RECORDS, TOMBSTONES, PROBE = "v1/cas/", "v1/records/", "v1/tombstones/", "v1/probe/"
 INDEX = RECORDS + "index.txt"
+TURN = "v1/gc.json"
 _RECORD = re.compile(r"v1/records/([0-9a-f]{64})\.jsonl")
 
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Patient:
-    """Tries again what failed with ``remote-unreachable``. A read goes on where it broke off."""
+    """Tries again what failed with ``remote-unreachable``, except to delete. A read goes on where it broke off."""
 
     def __init__(self, backend: Backend, pauses: tuple[float, ...] = PAUSES) -> None:
         self._backend = backend
@@ -68,7 +68,8 @@ class Patient:
         return iter(self._try(lambda: list(self._backend.names(prefix))))
 
     def delete(self, name: str) -> None:
-        self._try(lambda: self._backend.delete(name))
+        # Not tried again: whoever deletes has looked right before, and would have to look again.
+        self._backend.delete(name)
 
     def close(self) -> None:
         self._backend.close()

@@ -6,14 +6,17 @@ to ask for, and only bytes with that digest become a content; proofs stay others
 
 A line is a result (``"kind": "result"`` with ``key``, ``recipe``, ``outputs``, ``seconds``, ``created``,
 ``fingerprint``) or a proof (``"kind": "proof"`` with ``key`` and the fields of a proof). Readers pass over lines of
-other kinds and damaged ones.
+other kinds and damaged ones. Where the remote's gc has put several files together, a line (``"kind": "compacted"``)
+says how old the newest of them was (``as_of``, by the remote's clock).
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -24,12 +27,14 @@ from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Content, KnownOutput, Proof, Result
 from regenstore.objects.result_cache import ResultCache
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent
+from regenstore.remotes.backend import Absent, Head
 from regenstore.remotes.remote import Remote
 
 LARGEST = 64 << 20
 """Bytes that a file of records may have."""
 _LINES = 50_000
+_MENTIONED = re.compile(rb"blake3:([0-9a-f]{64})")
+_COMPACTED = "compacted"
 
 
 class SharedResult(NamedTuple):
@@ -49,8 +54,13 @@ class Records:
     # -------------------------------------------------------------------------------- exchanging
 
     def fetch(self) -> int:
-        """Bring the files of records that are new; how many. Raises StorageError."""
-        new = [digest for digest in self._listed() if not os.path.exists(self._path(digest))]
+        """Bring the files of records that are new, and forget those that are gone; how many are new. Raises
+        StorageError."""
+        listed = self._listed()
+        for name in _names(self._folder):
+            if layout.record_digest(layout.RECORDS + name) not in listed:
+                durable.unlink(f"{self._folder}/{name}")
+        new = [digest for digest in sorted(listed, key=lambda d: d.hex) if not os.path.exists(self._path(digest))]
         for digest in new:
             name = layout.record(digest)
             data = bytearray()
@@ -82,12 +92,13 @@ class Records:
         self.__dict__.pop("_read", None)
         return len(new)
 
-    def _listed(self) -> list[Digest]:
+    def _listed(self) -> dict[Digest, Head | None]:
+        names: dict[str, Head | None]
         if self._remote.backend.lists:
-            names = [name for name, _ in self._remote.backend.names(layout.RECORDS)]
+            names = dict(self._remote.backend.names(layout.RECORDS))
         else:
-            names = [layout.RECORDS + line + ".jsonl" for line in self._index()]
-        return sorted({d for name in names if (d := layout.record_digest(name)) is not None}, key=lambda d: d.hex)
+            names = {layout.RECORDS + line + ".jsonl": None for line in self._index()}
+        return {d: head for name, head in names.items() if (d := layout.record_digest(name)) is not None}
 
     def _index(self) -> list[str]:
         try:
@@ -100,6 +111,55 @@ class Records:
         known = {name.removesuffix(".jsonl") for name in _names(self._folder)}
         lines = sorted({*self._index(), *known, digest.hex})
         self._remote.backend.write(layout.INDEX, ("\n".join(lines) + "\n").encode())
+
+    # -------------------------------------------------------------------------------- clearing up
+
+    def mentioned_since(self, then: float) -> set[Digest]:
+        """The contents that records speak of which were sent since then, by the remote's clock, in the files that
+        were brought last. Raises StorageError."""
+        found = set[Digest]()
+        for digest, head in self._listed().items():
+            lines = self._raw(digest)
+            if _age(lines, head) >= then:
+                found.update(Digest(bytes.fromhex(told.decode())) for told in _MENTIONED.findall(b"".join(lines)))
+        return found
+
+    def compact(self, before: float, *, dry_run: bool = False) -> int:
+        """Let go of the lines whose contents are all gone, in the files that were sent before then; how many such
+        lines there are. The new files are there before the old ones go. Raises StorageError."""
+        old = {}
+        for digest, head in self._listed().items():
+            lines = self._raw(digest)
+            if lines and (age := _age(lines, head)) < before:
+                old[digest] = lines, age
+        about = {line: _about(line) for lines, _ in old.values() for line in lines}
+        there = self._remote.having(set().union(*about.values())).keys()
+        gone = {line for line, digests in about.items() if digests and not digests & there}
+        changed = {digest: each for digest, each in old.items() if not gone.isdisjoint(each[0])}
+        kept = sorted({line for lines, _ in changed.values() for line in lines if _kind(line) != _COMPACTED} - gone)
+        if dry_run or not changed:
+            return len(gone)
+        as_of = _line({"kind": _COMPACTED, "as_of": max(age for _, age in changed.values())})
+        written = set()
+        for start in range(0, len(kept), _LINES):
+            data = b"".join([as_of, *kept[start : start + _LINES]])
+            digest = hash_bytes(data)
+            self._remote.backend.write(layout.record(digest), data)
+            self._keep(digest, data)
+            written.add(digest)
+        for digest in changed.keys() - written:
+            self._remote.backend.delete(layout.record(digest))
+            durable.unlink(self._path(digest))
+        self.__dict__.pop("_read", None)
+        return len(gone)
+
+    def _raw(self, digest: Digest) -> list[bytes]:
+        """The lines of a file that was brought; nothing for one that was not."""
+        try:
+            with open(self._path(digest), "rb") as file:
+                return file.read(LARGEST).splitlines(keepends=True)
+        except OSError:
+            return []
 
     # -------------------------------------------------------------------------------- what they say
 
@@ -145,13 +205,7 @@ class Records:
                     data = file.read(LARGEST)
             except OSError:
                 continue
-            for line in data.splitlines():
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(record, dict):
-                    yield record
+            yield from filter(None, map(_record, data.splitlines()))
 
     def _path(self, digest: Digest) -> str:
         return f"{self._folder}/{digest.hex}.jsonl"
@@ -193,6 +247,36 @@ def _line(record: Mapping[str, Any]) -> bytes:
 def _identity(record: Mapping[str, Any]) -> bytes:
     """What stays the same when a run is repeated: cost and date do not."""
     return hash_bytes(_line({**record, "seconds": 0, "created": 0})).raw
+
+
+def _age(lines: Sequence[bytes], head: Head | None) -> float:
+    """When the newest of a file's records was sent; for ever young where the remote does not tell."""
+    modified = math.inf if head is None or head.modified is None else head.modified
+    told = [record["as_of"] for line in lines[:1] if (record := _record(line)).get("kind") == _COMPACTED]
+    return min([modified, *(float(given) for given in told if isinstance(given, (int, float)))])
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _kind(line: bytes) -> object:
+    return _record(line).get("kind")
+
+
+def _about(line: bytes) -> set[Digest]:
+    """The contents without which a line is of no use; none where that cannot be said."""
+    record = _record(line)
+    try:
+        if record.get("kind") == "proof":
+            return {_proof(record).take}
+        return set(_result(record).result.digests) if record.get("kind") == "result" else set()
+    except (FormatError, KeyError, TypeError, ValueError, AttributeError):
+        return set()
 
 
 def _result(record: Mapping[str, Any]) -> SharedResult:

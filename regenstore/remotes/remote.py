@@ -1,7 +1,7 @@
 """One remote: what it has, sending, bringing and confirming contents. Parallel; every byte is checked.
 
 * What is sent is hashed right before, so that damage here does not spread; afterwards the remote has to tell the
-  right size.
+  right size. What the remote's gc has marked is sent again, and looked at once more in the end.
 * What is brought becomes a content only when its digest is right. A transfer that broke off goes on where it
   was, also in another process; what then has the wrong digest is brought once more from the start.
 * A confirmation is an answer of this moment, of the size and of a tag (an ETag, a time). The tag stands for bytes
@@ -41,6 +41,9 @@ _ENOUGH = 1 << 20
 """Bytes from which on a transfer tells how fast the remote is."""
 FACT_VERSION = 1
 PATIENCE = 600.0
+SETTLED = 60.0
+"""Seconds after which no gc still deletes what it looked at before; it keeps to far fewer."""
+_PAUSE = 0.5
 _MD5 = re.compile("[0-9a-f]{32}")
 T = TypeVar("T")
 U = TypeVar("U")
@@ -78,6 +81,8 @@ class Remote:
         self._facts = Facts(store.root)
         self._stop = threading.Event()
         self._times: list[tuple[int, float]] = []
+        self.settled = SETTLED
+        """See :data:`SETTLED`."""
         self.id = hash_bytes(self.url.encode()).hex[:16]
 
     @property
@@ -160,10 +165,12 @@ class Remote:
     # -------------------------------------------------------------------------------- sending
 
     def send(self, digests: Collection[Digest], told: Told, *, again: bool = False) -> Iterator[Moved]:
-        """Send contents of the store that the remote does not have; one answer for each, as it is known. ``again``:
-        also those that it has, in whose place it may have other bytes."""
+        """Send contents of the store that the remote does not have, or may delete; one answer for each, as it is
+        known. The answers about what was there already, or marked, come last. ``again``: also those that it has, in
+        whose place it may have other bytes."""
+        # Before asking what is there: gc removes a mark only after it has deleted what was marked.
+        marked = self._marked(digests)
         there = {} if again else self.having(digests)
-        marked = set(self.tombstones()) if self.backend.lists else set()
 
         def work(digest: Digest) -> Moved:
             path = self._store.stored(digest)
@@ -175,7 +182,33 @@ class Remote:
             self._send(digest, path, size, lambda count: told(digest, count))
             return Moved(digest, size)
 
-        yield from self._answers(digests, work)
+        last: dict[Digest, Moved] = {}
+        for moved in self._answers(digests, work):
+            if moved.error is None and (moved.already or moved.digest in marked):
+                last[moved.digest] = moved
+            else:
+                yield moved
+        there = {}
+        last |= {moved.digest: moved for moved in self._answers(self._marked(last) - marked, work)}
+        resent = {digest for digest, moved in last.items() if moved.error is None and not moved.already}
+        while resent and (resent := self._gone(resent)):
+            last |= {moved.digest: moved for moved in self._answers(resent, work)}
+            resent = {digest for digest in resent if last[digest].error is None}
+        yield from last.values()
+
+    def _marked(self, digests: Collection[Digest]) -> set[Digest]:
+        """Those of the contents that the remote's gc may delete."""
+        return set(digests).intersection(self.tombstones()) if digests and self.backend.lists else set()
+
+    def _gone(self, digests: set[Digest]) -> set[Digest]:
+        """Of contents that were sent although they had a mark: those that a gc deleted after that, as it had looked
+        before. Waits until none can do so any more: none is at work, or it has come to the mark, or time is up."""
+        began = time.monotonic()
+        left = digests
+        while left and self.backend.head(layout.TURN) is not None and time.monotonic() < began + self.settled:
+            time.sleep(min(_PAUSE, self.settled))
+            left = self._marked(left)
+        return digests - self.having(digests).keys()
 
     def _send(self, digest: Digest, path: str, size: int, told: Callable[[int], None]) -> None:
         with durable.storage_errors(path):
@@ -190,6 +223,10 @@ class Remote:
         began = time.monotonic()
         self.backend.write_file(name, path, moved)
         head = self.backend.head(name)
+        if head is None:  # a gc that had looked before we wrote may have deleted it
+            told(-size)
+            self.backend.write_file(name, path, moved)
+            head = self.backend.head(name)
         if head is None or head.size != size:
             kept = "nothing" if head is None else f"{head.size} bytes"
             raise StorageError("remote-failed", f"{self.url} kept {kept} of the {size} bytes of {digest}")

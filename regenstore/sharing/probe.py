@@ -90,6 +90,20 @@ def probe(backend: Backend) -> Abilities:
     return found
 
 
+def clock(backend: Backend) -> float:
+    """What time it is there, in seconds since the epoch. Raises StorageError (``remote-failed``) where it does not
+    tell when objects were written."""
+    name = f"{layout.PROBE}{os.urandom(16).hex()}"
+    backend.write(name, b"")
+    try:
+        head = backend.head(name)
+    finally:
+        backend.delete(name)
+    if head is None or head.modified is None:
+        raise StorageError("remote-failed", f"{backend.url} does not tell when an object was written")
+    return head.modified
+
+
 def speed(backend: Backend, store: ContentStore) -> tuple[float, float]:
     """Bytes per second there and back, measured with one object of 8 MiB. Raises StorageError."""
     store.prepare()

@@ -60,8 +60,8 @@ def load(store: ContentStore, wanted: Mapping[Digest, Wanted]) -> Load:
 
 def foresee(remote: Remote, what: Load, *, again: bool = False) -> Pushed:
     """What a push would do, as far as the remote tells now. Raises StorageError where it cannot be asked."""
-    found = remote.having([*what.here, *(each.digest for each in what.absent)])
     marked = set(remote.tombstones()) if remote.backend.lists else set()
+    found = remote.having([*what.here, *(each.digest for each in what.absent)])
     done = Pushed(missing=in_order([each for each in what.absent if each.digest not in found]))
     for digest, size in what.here.items():
         has = digest in found and found[digest].size == size and digest not in marked and not again

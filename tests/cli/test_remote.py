@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -72,6 +73,8 @@ def test_add_list_check_remove(film, tmp_path):
         ("a", "https://me:secret@host/x", 2),
         ("a", "https://token@host/x", 2),
         ("a", "gopher://host/x", 2),
+        ("a", "/tmp/\x1b[2J", 2),
+        ("a", "", 2),
     ],
 )
 def test_what_is_not_added(film, name, url, code):
@@ -162,6 +165,14 @@ def test_paths_all_and_what_is_missing(film, tmp_path):
     assert "regenstore get" in done.stderr.decode()
 
 
+def test_nothing_to_push(film, tmp_path):
+    empty = Checkout(tmp_path / "empty", film.environment)
+    film.git("init", "-q", str(empty.path))
+    assert "no remote yet" in failing(empty, "push")[1]
+    empty.regenstore("remote", "add", "studio", "../shared", "--create")
+    assert "Nothing to send" in empty.regenstore("push") and "Nothing to send" in empty.regenstore("push", "--all")
+
+
 def test_a_remote_that_goes_away_and_comes_back(film, tmp_path):
     film.regenstore("remote", "add", "studio", "../shared", "--create")
     shutil.move(tmp_path / "shared", tmp_path / "away")
@@ -175,6 +186,28 @@ def test_a_remote_that_goes_away_and_comes_back(film, tmp_path):
     victim.write_bytes(whole[:-1])
     assert len(json.loads(film.regenstore("push", "--json"))["sent"]) == 1
     assert victim.read_bytes() == whole
+
+
+def test_progress_in_bytes(film, tmp_path):
+    film.write("refs/large.png", b"\x89PNG\r\n\x1a\n" + noise("large", 1_000_000))
+    film.commit("large")
+    film.regenstore("remote", "add", "studio", "../shared", "--create")
+    told = film.run("regenstore", "push", "--json").stderr.decode().splitlines()
+    ends = [row["item"] for row in map(json.loads, told) if row["what"] == "finished"]
+    assert sorted(ends) == [SEA, "refs/large.png", PHOTO]
+    master, slave = pty.openpty()
+    pushing = subprocess.Popen(
+        ["regenstore", "push", "--again"], cwd=film.path, env=film.environment, stdout=slave, stderr=slave, stdin=slave
+    )
+    os.close(slave)
+    said = b""
+    try:
+        while block := os.read(master, 65536):
+            said += block
+    except OSError:  # the other end was closed
+        pass
+    os.close(master)
+    assert pushing.wait() == 0 and b"1.0 MB" in said and b"to studio" in said
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -276,7 +309,7 @@ def test_trusting_a_declared_one(film, tmp_path):
     code, said = failing(film, "push")
     assert code == 5 and "regenstore trust" in said
     said = film.regenstore("trust", "--yes")
-    assert "../shared" in said and "Trusted remotes.studio" in said
+    assert "../shared" in said and f"folder: {tmp_path / 'shared'}\n" in said and "Trusted remotes.studio" in said
     assert "Sent 2 contents" in film.regenstore("push")
     assert listed(film)[0]["source"] == "regenstore.toml"
     assert "--revoke" in failing(film, "remote", "remove", "studio")[1]

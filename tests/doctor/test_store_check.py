@@ -13,6 +13,7 @@ import pytest
 from regenstore.doctor import quarantine, store_scan
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
+from tests.conftest import fresh_seed
 from tests.doctor.gallery import OLD_PHOTO, PHOTO, Gallery, cut, digest_of, flip, snapshot
 
 COPY = """
@@ -42,7 +43,7 @@ def test_a_sound_store_is_left_alone(gallery: Gallery) -> None:
 
 
 def test_damaged_generated_media_come_back(gallery: Gallery) -> None:
-    seed = random.SystemRandom().randrange(1 << 30)
+    seed = fresh_seed()
     print(f"seed {seed}")
     rng = random.Random(seed)
     names = ["proxy.png", "made/00.png", *rng.sample(gallery.made[1:], 4)]  # the first needs the second
@@ -136,7 +137,7 @@ def test_what_only_history_records_is_found(gallery: Gallery) -> None:
 
 
 def test_a_tenth_of_the_store_is_gone(gallery: Gallery) -> None:
-    seed = random.SystemRandom().randrange(1 << 30)
+    seed = fresh_seed()
     print(f"seed {seed}")
     rng = random.Random(seed)
     gallery.regenstore("drop")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import built_once
+from tests.conftest import built_once, fresh_seed
 from tests.faults import studio as project
 from tests.faults.studio import Studio
 from tests.git.conftest import small  # noqa: F401  a fixture
@@ -31,6 +30,6 @@ def studio(studio_template: Path, tmp_path: Path) -> Studio:
 @pytest.fixture
 def seed() -> int:
     """Where a test's chance begins. REGENSTORE_SEED replays one."""
-    chosen = int(os.environ.get("REGENSTORE_SEED") or secrets.randbelow(1 << 32))
+    chosen = fresh_seed()
     print(f"REGENSTORE_SEED={chosen}")
     return chosen

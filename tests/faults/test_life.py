@@ -222,4 +222,4 @@ def test_a_short_life(studio_template: Path) -> None:
 @pytest.mark.heavy
 @pytest.mark.timeout(3600)
 def test_long_lives(studio_template: Path) -> None:
-    live(studio_template, 200 if THOROUGH else 10, 30)
+    live(studio_template, 200 if THOROUGH else 5, 30)

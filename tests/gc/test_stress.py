@@ -4,7 +4,7 @@ With any of these out it fails, mostly within half a minute (a busy machine need
 holds (gc sees none), a claim's new identity, the way back from the trash, the looks before and after a content is
 moved under gc's lock, both taken together. One of the two alone is for test_races, which tries every moment.
 
-The seed is printed; REGENSTORE_STRESS_SEED runs it again, REGENSTORE_STRESS_SECONDS says for how long.
+The seed is printed; REGENSTORE_SEED runs it again, REGENSTORE_STRESS_SECONDS says for how long.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from regenstore.objects import toml
+from tests.conftest import fresh_seed
 from tests.gc.stress import Shared
 
 ROOT = Path(__file__).parent.parent.parent
@@ -41,7 +42,7 @@ def start(role: str, folder: Path, seed: int) -> subprocess.Popen[bytes]:
 @pytest.mark.heavy
 @pytest.mark.timeout(1200)
 def test_nothing_that_is_needed_is_lost(tmp_path):
-    seed = int(os.environ.get("REGENSTORE_STRESS_SEED", random.randrange(2**32)))
+    seed = fresh_seed()
     lasts = float(os.environ.get("REGENSTORE_STRESS_SECONDS", "60"))
     print(f"seed {seed}")
     chance = random.Random(seed)

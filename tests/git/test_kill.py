@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import sys
 import time
 
 import pytest
 
+from tests.conftest import fresh_seed
 from tests.git.film import Film
 from tests.git.stress import Stress
 
@@ -16,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes
 
 
 def run(film: Film, rounds: int, seconds: float) -> None:
-    seed = int(os.environ.get("REGENSTORE_SEED") or secrets.randbelow(1 << 32))
+    seed = fresh_seed()
     print(f"REGENSTORE_SEED={seed}")
     stress = Stress(film, seed)
     begun = time.monotonic()

@@ -16,6 +16,7 @@ import pytest
 from regenstore.objects import store_format
 from regenstore.objects.database_file import move_aside, replacing
 from regenstore.objects.result_cache import ResultCache
+from tests.conftest import fresh_seed
 from tests.objects.test_result_cache import digest, recipe, result
 
 
@@ -109,7 +110,7 @@ print(seed, flush=True)
 
 
 def test_what_many_write_after_the_last_damage_is_all_there(cache):
-    seed = random.SystemRandom().randrange(1 << 30)
+    seed = fresh_seed()
     print(f"seed {seed}")
     rng = random.Random(seed)
     folder = os.path.dirname(cache.path)

@@ -22,6 +22,7 @@ from regenstore.refs.held import REACHED, TIP, WORKING, Basis, Held
 from regenstore.refs.holders import Holder, Holders
 from regenstore.refs.registration import register
 from regenstore.refs.roots import Roots
+from tests.conftest import fresh_seed
 from tests.refs.film import Film, History, reachable_by_name, recipe, standing_by_name
 
 
@@ -357,7 +358,7 @@ def test_a_damaged_or_foreign_file_is_not_there(kept: Kept) -> None:
 @pytest.mark.parametrize("round", [0, *(pytest.param(more, marks=pytest.mark.heavy) for more in (1, 2))])
 def test_histories_enumerated_at_every_step(film: Film, tmp_path: Path, round: int) -> None:
     """Two repositories share a store; after every step of either, what each holds is what a full walk finds."""
-    seed = random.SystemRandom().randrange(1 << 32)
+    seed = fresh_seed()
     print(f"seed {seed}")
     chance = random.Random(seed)
     second = Film(tmp_path / "second" / "film", film.environment)

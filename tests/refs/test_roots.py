@@ -15,6 +15,7 @@ from regenstore.objects.recipe import Input
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.blobs import read_blobs
 from regenstore.refs.git import Git
+from tests.conftest import fresh_seed
 from tests.refs.film import Film, History, reachable_by_name, recipe
 
 # ------------------------------------------------------------------------------------------- one root at a time
@@ -275,7 +276,7 @@ def test_a_repository_without_a_commit(tmp_path: Path, film: Film) -> None:
 
 @pytest.mark.parametrize("round", range(4))
 def test_everything_that_git_can_reach_by_name_is_live(film: Film, round: int) -> None:
-    seed = random.SystemRandom().randrange(1 << 32)
+    seed = fresh_seed()
     print(f"seed {seed}")
     history = History(film, random.Random(seed))
     for _ in range(80):

@@ -1,0 +1,281 @@
+"""Clearing up a remote, by one designated job: what nothing needs is marked, and deleted at a later run.
+
+1. A content that nothing needs, and that was written longer ago than the retention, gets a *tombstone*: the time of
+   the mark, and what the remote told of the object.
+2. At a run that comes at least the wait after the mark, everything is looked at again. What is still not needed, and
+   is the very object that was marked, is deleted, then its tombstone.
+
+What is needed: whatever the roots of all repositories that rely on the store reach, and what records speak of that
+were sent within the retention. A repository that cannot say all that it holds stops the whole: then nothing is known
+not to be needed.
+
+Who sends a content that has a tombstone writes it anew, so that it is another object; and, while a gc is at work,
+looks again once no gc can still delete what it looked at before (:meth:`regenstore.remotes.remote.Remote.send`).
+So there is never more than :data:`AT_ONCE` seconds between a gc's look and its deleting. All times are the remote's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from regenstore.errors import Conflict, StorageError
+from regenstore.objects.ids import Digest
+from regenstore.refs.blobs import mentioned
+from regenstore.refs.holders import Holder
+from regenstore.remotes import layout
+from regenstore.remotes.backend import Absent, Backend, Head
+from regenstore.remotes.records import Records
+from regenstore.remotes.remote import Remote
+from regenstore.sharing.probe import clock
+from regenstore.sharing.turn import Turn
+
+RETENTION = 30 * 86400.0
+WAIT = 7 * 86400.0
+AT_ONCE = 5.0
+_UNSETTLED = 5
+"""Deleting is given up after so many looks that took too long."""
+
+
+class Item(NamedTuple):
+    """A content on the remote."""
+
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How long what nothing needs stays."""
+
+    retention: float = RETENTION
+    wait: float = WAIT
+
+
+@dataclass(frozen=True)
+class RemoteGcPlan:
+    """What would be done. A value."""
+
+    rules: Rules
+    repositories: tuple[str, ...]
+    """Those whose needs were asked."""
+    now: float
+    """By the remote's clock."""
+    mark: tuple[Item, ...] = ()
+    delete: tuple[Item, ...] = ()
+    waiting: tuple[Item, ...] = ()
+    """Marked, and not yet due."""
+    young: tuple[Item, ...] = ()
+    """Not needed, and not old enough to be marked."""
+    unmark: tuple[Digest, ...] = ()
+    """Needed again, sent again, or gone: their tombstones go."""
+    needed: tuple[int, int] = (0, 0)
+    """How many contents there are needed, and their bytes."""
+    lines: int = 0
+    """Records about contents that are gone."""
+
+    @property
+    def empty(self) -> bool:
+        return not (self.mark or self.delete or self.unmark or self.lines)
+
+    def fields(self) -> dict[str, object]:
+        """For programs."""
+        lists = {name: getattr(self, name) for name in ("mark", "delete", "waiting", "young")}
+        rows = {name: [{"digest": str(i.digest), "size": i.size} for i in items] for name, items in lists.items()}
+        return {
+            "retention": self.rules.retention,
+            "wait": self.rules.wait,
+            "repositories": list(self.repositories),
+            "now": self.now,
+            "needed": {"contents": self.needed[0], "bytes": self.needed[1]},
+            **rows,
+            "unmark": [str(digest) for digest in self.unmark],
+            "record_lines": self.lines,
+        }
+
+
+@dataclass
+class RemoteGcReport:
+    """What was done."""
+
+    marked: list[Item] = field(default_factory=list)
+    deleted: list[Item] = field(default_factory=list)
+    unmarked: int = 0
+    stayed: int = 0
+    """Planned to go, and sent or needed again since."""
+    lines: int = 0
+
+    def fields(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "marked": len(self.marked),
+            "deleted": len(self.deleted),
+            "deleted_bytes": sum(item.size for item in self.deleted),
+            "unmarked": self.unmarked,
+            "stayed": self.stayed,
+            "record_lines": self.lines,
+        }
+
+
+class _Mark(NamedTuple):
+    """What a tombstone says."""
+
+    marked: float
+    head: Head
+
+
+class RemoteGc:
+    """The gc of one remote. ``holders`` gives everybody who relies on the store, asked anew each time; ``ask_time``
+    tells what time it is on the remote; ``pause`` is how long taking the turn waits for somebody else."""
+
+    def __init__(
+        self,
+        remote: Remote,
+        holders: Callable[[], Iterable[Holder]],
+        *,
+        ask_time: Callable[[Backend], float] = clock,
+        pause: float = 1.0,
+    ) -> None:
+        self._remote = remote
+        self._backend = remote.backend
+        self._holders = holders
+        self._ask_time = ask_time
+        self._pause = pause
+
+    # -------------------------------------------------------------------------------- planning
+
+    def plan(self, rules: Rules) -> RemoteGcPlan:
+        """What there is to do. Changes nothing that stays. Raises Conflict (``needs-unknown``), StorageError."""
+        if not self._backend.lists:
+            raise StorageError("remote-failed", f"{self._remote.url} gives no listings, so nothing can be cleared up")
+        names, needed = _needed(self._holders())
+        now = self._ask_time(self._backend)
+        records = Records(self._remote)
+        records.fetch()
+        needed |= records.mentioned_since(now - rules.retention)
+        marks = {digest: self._read_mark(digest) for digest in self._remote.tombstones()}
+        listed = self._backend.names(layout.CONTENTS)
+        there = {digest: head for name, head in listed if (digest := layout.digest_of(name)) is not None}
+        found: dict[str, list[Item]] = {name: [] for name in ("needed", "mark", "delete", "waiting", "young")}
+        kept = set()
+        for digest, head in sorted(there.items(), key=lambda each: each[0].hex):
+            mark = marks.get(digest)
+            if digest in needed:
+                what = "needed"
+            elif head.modified is None or head.modified > now - rules.retention:
+                what = "young"
+            elif mark is None or not self._is_marked(digest, mark, head):
+                what = "mark"
+            else:
+                what = "delete" if mark.marked <= now - rules.wait else "waiting"
+                kept.add(digest)
+            found[what].append(Item(digest, head.size))
+        counted = found.pop("needed")
+        return RemoteGcPlan(
+            rules,
+            names,
+            now,
+            **{name: tuple(items) for name, items in found.items()},
+            unmark=tuple(sorted(marks.keys() - kept, key=lambda digest: digest.hex)),
+            needed=(len(counted), sum(item.size for item in counted)),
+            lines=records.compact(now - rules.retention, dry_run=True),
+        )
+
+    def _is_marked(self, digest: Digest, mark: _Mark, listed: Head) -> bool:
+        """Whether it is the object that was marked; asked for itself where a listing tells another tag or time."""
+        if _same(mark.head, listed):
+            return True
+        head = self._backend.head(layout.content(digest))
+        return head is not None and _same(mark.head, head)
+
+    def _read_mark(self, digest: Digest) -> _Mark | None:
+        """What a tombstone says; None where there is none any more, or nothing that can be read."""
+        try:
+            told = json.loads(b"".join(self._backend.read(layout.tombstone(digest))))
+            head = Head(int(told["size"]), str(told["tag"]), float(told["modified"]))
+            return _Mark(float(told["marked"]), head)
+        except (Absent, ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    # -------------------------------------------------------------------------------- carrying it out
+
+    def execute(self, plan: RemoteGcPlan) -> RemoteGcReport:
+        """Carry out what of a plan still holds. Raises Conflict (``remote-busy``, ``needs-unknown``), StorageError:
+        whatever was not done then is left to the next run."""
+        report = RemoteGcReport()
+        with Turn(self._backend, self._pause) as turn:
+            again = self.plan(plan.rules)
+            for digest in again.unmark:
+                turn.keep()
+                self._backend.delete(layout.tombstone(digest))
+                report.unmarked += 1
+            shown = set(plan.mark)
+            for item in again.mark:
+                turn.keep()
+                if item in shown and self._put_mark(item.digest, again):
+                    report.marked.append(item)
+            shown = set(plan.delete)
+            for item in again.delete:
+                turn.keep()
+                if item in shown and self._delete(item.digest, again):
+                    report.deleted.append(item)
+            report.stayed = len({*plan.mark, *plan.delete} - {*report.marked, *report.deleted})
+            records = Records(self._remote)
+            records.fetch()
+            report.lines = records.compact(again.now - plan.rules.retention)
+        return report
+
+    def _put_mark(self, digest: Digest, plan: RemoteGcPlan) -> bool:
+        head = self._backend.head(layout.content(digest))
+        if head is None or head.modified is None or head.modified > plan.now - plan.rules.retention:
+            return False
+        told = {"marked": plan.now, "size": head.size, "tag": head.tag, "modified": head.modified}
+        self._backend.write(layout.tombstone(digest), json.dumps(told).encode())
+        return True
+
+    def _delete(self, digest: Digest, plan: RemoteGcPlan) -> bool:
+        """Look once more and delete, unless the object is another one since, or its mark is gone or newer."""
+        name = layout.content(digest)
+        for _ in range(_UNSETTLED):
+            mark = self._read_mark(digest)
+            if mark is None or mark.marked > plan.now - plan.rules.wait:
+                return False
+            began = time.monotonic()
+            head = self._backend.head(name)
+            if head is not None and not _same(mark.head, head):
+                return False
+            if time.monotonic() - began < AT_ONCE:
+                if head is not None:
+                    self._backend.delete(name)
+                self._backend.delete(layout.tombstone(digest))
+                return head is not None
+        raise StorageError("remote-unreachable", f"{self._remote.url} answers too slowly for deleting to be safe")
+
+
+def _same(marked: Head, now: Head) -> bool:
+    """Whether an object was not written since it was marked. Where one of the two was told without a tag, time and
+    size have to do."""
+    tags = {marked.tag, now.tag} - {""}
+    return (marked.size, marked.modified) == (now.size, now.modified) and len(tags) <= 1
+
+
+def _needed(holders: Iterable[Holder]) -> tuple[tuple[str, ...], set[Digest]]:
+    """Who was asked, and everything that they hold. Raises Conflict (``needs-unknown``)."""
+    names, found = [], set[Digest]()
+    for holder in holders:
+        why = "" if holder.reachable else f"it cannot be reached ({holder.reason})"
+        if not why and not holder.complete:
+            why = "it is a partial clone, which lacks objects"
+        if not why and os.path.exists(f"{holder.path}/shallow"):
+            why = "it is a shallow clone, which lacks history"
+        if why:
+            raise Conflict("needs-unknown", f"nobody knows all that {holder.name} needs: {why}")
+        names.append(holder.name)
+        for record in holder.records.values():
+            found.update(record.inputs if record.digest is None else (record.digest, *record.inputs))
+        found.update(*holder.unreadable.values(), *map(mentioned, holder.pending))
+    return tuple(names), found
