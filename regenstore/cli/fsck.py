@@ -41,8 +41,8 @@ def command(dry_run: bool, no_repair: bool, quick: bool, worktree_only: bool, re
     machine (the trash, a worktree, the store of a repository this one was cloned from) or by running their
     recipe; what cannot be made is fetched from a remote that has it. Missing takes of Git's index and HEAD come back
     the same way; those of other branches and of history only from elsewhere or a remote, unless --regenerate is
-    given. What cannot come back is named with the last place that records it. A take that is not in the store and can be made again, by its proof, is no error. Exit code 1 if
-    something is lost or left.
+    given. What cannot come back is named with the last place that records it. A take that is not in the store and
+    can be made again, by its proof, is no error. Exit code 1 if something is lost or left.
 
     \b
     Examples:

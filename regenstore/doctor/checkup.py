@@ -15,6 +15,7 @@ from importlib import metadata
 from regenstore import __version__
 from regenstore.doctor import git_recipes
 from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Finding, Found, Patient
+from regenstore.doctor.remotes_checkup import remotes
 from regenstore.doctor.store_checkup import (
     database,
     kept_aside,
@@ -257,4 +258,5 @@ CHECKS: tuple[Callable[[Patient], Found], ...] = (
     kept_aside,
     left_behind,
     manifests,
+    remotes,
 )
