@@ -80,12 +80,14 @@ def _before_push(repository: Repository, arguments: Sequence[str]) -> int:
 
 
 def _tell(repository: Repository, left: Unshared) -> None:
-    click.echo(f"regenstore: {len(left.media)} media in these commits are on no remote that could be asked:", err=True)
+    problems = {**repository.sharing.unusable, **left.unasked}
+    where = "on no remote that could be asked" if problems else "on no remote"
+    click.echo(f"regenstore: media in these commits that are {where}: {len(left.media)}", err=True)
     for each in left.media[:_SHOWN]:
         click.echo(f"  {show_path(each.path)} ({'imported' if each.imported else 'unproven'})", err=True)
     if len(left.media) > _SHOWN:
         click.echo(f"  and {len(left.media) - _SHOWN} more", err=True)
-    for name, error in {**repository.sharing.unusable, **left.unasked}.items():
+    for name, error in problems.items():
         click.echo(f"  {name}: {error.message}", err=True)
     names = list(repository.remotes)
     if names:

@@ -136,6 +136,8 @@ def _tell(remote: Remote, done: Pushed, wanted: Mapping[Digest, Wanted], dry_run
             click.echo(f"  and {len(done.sent) - _SHOWN} more")
     elif done.sent or done.failed:
         click.echo(f"Sent {sent} to {remote.name}{there}")
+    elif not wanted:
+        click.echo("Nothing to send: no recipe is committed or staged")
     elif done.there or not done.missing:
         click.echo(f"Everything is on {remote.name} already ({len(done.there)} contents)")
     if done.records:

@@ -5,8 +5,9 @@
     [remotes.studio]
     url = "https://media.example.org/film"   # or a folder, relative to the worktree's top
 
-A declared remote is used only after the user approved its name with its address; until then nothing is asked of it,
-not even whether it is there. Git's configuration is the user's own, and wins where both name the same one.
+A declared remote is used only after the user approved its name with its address, or the folder that it leads to;
+until then nothing is asked of it, not even whether it is there. Git's configuration is the user's own, and wins where
+both name the same one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 from regenstore.errors import FormatError, InvalidInput, NotFound, RegenstoreError, TrustRequired
 from regenstore.generators.repository_file import FILE, hash_of, read_file
 from regenstore.generators.trust import TrustRecord
+from regenstore.remotes.opening import folder_of
 from regenstore.remotes.setting import NAME, RemoteSetting
 
 if TYPE_CHECKING:
@@ -120,7 +122,9 @@ def _definitions(top: str, settings: Mapping[str, RemoteSetting], trust_file: st
     approved = TrustRecord(trust_file).approvals() if declared else {}
     for name, url in declared.items():
         if name not in found:
-            hashed = hash_of({"name": name, "url": url}, _HASH_CONTEXT)
+            # The same relative folder leads elsewhere in another worktree: an approval there is none here.
+            material = {"name": name, "url": url, "folder": folder_of(url, top) or ""}
+            hashed = hash_of(material, _HASH_CONTEXT)
             setting = settings.get(name, RemoteSetting())
             found[name] = Definition(name, url, FILE, setting, hashed, hashed in approved)
     return found

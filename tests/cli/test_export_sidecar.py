@@ -199,3 +199,23 @@ def test_the_life_of_a_template(gallery: Checkout) -> None:
     template(gallery, "show", "studio", code=3)
     template(gallery, "delete", "xmp", code=3)
     assert "built in" in template(gallery, "edit", "xmp", code=2)
+
+
+def test_force_appends_to_an_asc_mhl(gallery: Checkout) -> None:
+    def seal(*paths: str, code: int = 0) -> str:
+        return export(gallery, *paths, "-t", "ascmhl", "--to", "out", "--copy", code=code)
+
+    def generations() -> list[str]:
+        return sorted(path.name[:4] for path in (gallery.path / "out/ascmhl").glob("*.mhl"))
+
+    seal("plates")
+    assert "0 written" in seal("plates")
+    assert "ascmhl_chain.xml" in seal("shots", code=4) and generations() == ["0001"]
+    seal("shots", "--force")
+    assert generations() == ["0001", "0002"]
+    chain = gallery.read("out/ascmhl/ascmhl_chain.xml")
+    assert chain.count(b"<hashlist ") == 2
+    gallery.regenstore("set", "plates/sea.png", "seed=43")
+    said = export(gallery, "plates", "-t", "ascmhl", "--to", "out", "--copy", "--force", code=2)
+    assert "seals sea.png with other contents" in said
+    assert gallery.read("out/ascmhl/ascmhl_chain.xml") == chain

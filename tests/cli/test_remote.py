@@ -48,6 +48,11 @@ def test_add_list_check_remove(film, tmp_path):
     assert (row["jobs"], row["limit"]) == (3, 100 << 20)
     assert film.git("config", "--local", "regenstore.remote.studio.url") == str(tmp_path / "shared")
 
+    film.git("config", "regenstore.remote.studio.speed", "10")
+    findings = json.loads(film.run("regenstore", "doctor", "--json", check=False).stdout)["findings"]
+    (wrong,) = [each["message"] for each in findings if each["check"] == "settings"]
+    assert "remote.studio.speed is set, and means nothing" in wrong
+
     code, said = failing(film, "remote", "add", "studio", "../other", "--create")
     assert code == 4 and "--force" in said and not (tmp_path / "other").exists()
     film.regenstore("remote", "add", "studio", "../other", "--create", "--force")
@@ -73,6 +78,8 @@ def test_add_list_check_remove(film, tmp_path):
         ("a", "https://me:secret@host/x", 2),
         ("a", "https://token@host/x", 2),
         ("a", "gopher://host/x", 2),
+        ("a", "/tmp/\x1b[2J", 2),
+        ("a", "", 2),
     ],
 )
 def test_what_is_not_added(film, name, url, code):
@@ -161,6 +168,14 @@ def test_paths_all_and_what_is_missing(film, tmp_path):
     done = film.run("regenstore", "push", "third", check=False)
     assert done.returncode == 1 and PHOTO.encode() in done.stderr and b"Sent 1 contents" in done.stdout
     assert "regenstore get" in done.stderr.decode()
+
+
+def test_nothing_to_push(film, tmp_path):
+    empty = Checkout(tmp_path / "empty", film.environment)
+    film.git("init", "-q", str(empty.path))
+    assert "no remote yet" in failing(empty, "push")[1]
+    empty.regenstore("remote", "add", "studio", "../shared", "--create")
+    assert "Nothing to send" in empty.regenstore("push") and "Nothing to send" in empty.regenstore("push", "--all")
 
 
 def test_a_remote_that_goes_away_and_comes_back(film, tmp_path):

@@ -20,6 +20,7 @@ def rendered(
     settings: Mapping[str, Any] | None = None,
     siblings: tuple[Sibling, ...] = (),
     csv_safe: bool = False,
+    there: Mapping[str, bytes] | None = None,
 ) -> list[Rendered]:
     """What the outputs of a built-in template (or the one of a writer) come to. Each file has to please the
     writer's own checker, and to come out the same a second time."""
@@ -29,7 +30,9 @@ def rendered(
         if writer not in (None, output.writer):
             continue
         found = writers.find(output.writer)
-        options = Options(output.file, settings=settings or output.settings, siblings=siblings, csv_safe=csv_safe)
+        options = Options(
+            output.file, settings=settings or output.settings, siblings=siblings, csv_safe=csv_safe, there=there or {}
+        )
         assert not any(found.refuses(clip, options) for clip in clips)
         batches = [[clip] for clip in clips] if found.scope == "clip" else [list(clips)]
         for batch in batches:

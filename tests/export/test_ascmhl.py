@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -32,11 +32,12 @@ def sibling(name: str, data: bytes) -> Sibling:
     return Sibling(name, blocks)
 
 
-def sealed(folder: Path | None = None):
-    """The manifest and the chain of FILES; written into a folder with them."""
-    made = rendered("ascmhl", clip(), siblings=tuple(sibling(*each) for each in FILES.items()))
+def sealed(folder: Path | None = None, files: Mapping[str, bytes] = FILES):
+    """The manifest and the chain of files; written into a folder with them, where a chain may be already."""
+    lie = {} if folder is None else {f"ascmhl/{file.name}": file.read_bytes() for file in folder.glob("ascmhl/*")}
+    made = rendered("ascmhl", clip(), siblings=tuple(sibling(*each) for each in files.items()), there=lie)
     if folder is not None:
-        for name, data in [*FILES.items(), *((each.name, each.data) for each in made)]:
+        for name, data in [*files.items(), *((each.name, each.data) for each in made)]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
     return made
@@ -133,6 +134,70 @@ def test_ascmhl_finds_a_changed_manifest(tmp_path):
     file = tmp_path / manifest.name
     file.write_bytes(file.read_bytes().replace(b"a.xmp", b"b.xmp"))
     assert ascmhl("diff", str(tmp_path)).returncode != 0
+
+
+MORE = {**FILES, "d.mp4": b"new"}
+
+
+def actions(manifest: bytes) -> dict[str, set[str]]:
+    root = ElementTree.fromstring(manifest)
+    return {
+        entry.findtext("m:path", "", SPACE): {each.get("action", "") for each in entry if each.get("action")}
+        for entry in root.iterfind(".//m:hash", SPACE)
+    }
+
+
+def test_a_chain_is_gone_on_with(tmp_path):
+    first, _ = sealed(tmp_path)
+    second, chain = sealed(tmp_path, MORE)
+    assert second.name == first.name.replace("0001", "0002")
+    assert (tmp_path / first.name).read_bytes() == first.data
+    assert actions(second.data) == {**{name: {"verified"} for name in FILES}, "d.mp4": {"original"}}
+    root = ElementTree.fromstring(chain.data)
+    told = [(each.get("sequencenr"), each.findtext("d:path", None, SPACE)) for each in root]
+    assert told == [("1", first.name[7:]), ("2", second.name[7:])]
+
+
+def test_what_is_sealed_already_is_left_as_it_is(tmp_path):
+    first = sealed(tmp_path)
+    assert sealed(tmp_path) == first
+    second = sealed(tmp_path, MORE)
+    assert sealed(tmp_path) == second
+
+
+def test_a_sealed_file_never_changes(tmp_path):
+    sealed(tmp_path)
+    with pytest.raises(InvalidInput, match=r"seals a\.mp4 with other contents"):
+        sealed(tmp_path, {**FILES, "a.mp4": b"other"})
+
+
+@pytest.mark.parametrize("damage", ["manifest", "chain", "no manifest", "no chain"])
+def test_a_damaged_chain_is_not_gone_on_with(tmp_path, damage):
+    manifest, chain = sealed(tmp_path)
+    file = tmp_path / (manifest if "manifest" in damage else chain).name
+    if damage.startswith("no"):
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes().replace(b"c4", b"c5"))
+    with pytest.raises(InvalidInput, match="cannot be gone on with"):
+        sealed(tmp_path, MORE)
+
+
+@pytest.mark.heavy
+def test_ascmhl_agrees_with_later_generations(tmp_path):
+    sealed(tmp_path)
+    sealed(tmp_path, MORE)
+    done = ascmhl("diff", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = ascmhl("create", "-v", "-h", "xxh128", str(tmp_path))  # a third one, by the program itself
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("verified") >= len(MORE), done.stdout
+    fourth, _ = sealed(tmp_path, {**MORE, "e.mp4": b"newer"})
+    assert fourth.name.startswith("ascmhl/0004_")
+    done = ascmhl("diff", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "d.mp4").write_bytes(b"bad")
+    assert ascmhl("create", str(tmp_path)).returncode == 11
 
 
 XSD = os.environ.get("REGENSTORE_ASCMHL_XSD")

@@ -79,6 +79,11 @@ def test_a_declared_one_needs_approval_of_name_and_address(top):
     assert repository.remotes["studio"].url == os.path.normpath(top / "../shared")  # relative to the top
     assert not repository.untrusted_remotes
 
+    elsewhere = top.parent / "deeper" / "clone"  # the same words lead to another folder there
+    subprocess.run(["git", "clone", "-q", str(top), str(elsewhere)], check=True, stderr=subprocess.DEVNULL)
+    (elsewhere / FILE).write_bytes((top / FILE).read_bytes())
+    assert opened(elsewhere).remotes == {}
+
     for text in ('[remotes.studio]\nurl = "../other"\n', '[remotes.atelier]\nurl = "../shared"\n'):
         (top / FILE).write_text(text)
         assert opened(top).remotes == {}

@@ -22,15 +22,16 @@ def place_of(out: str, each: str) -> str:
 def places(out: str) -> list[str]:
     """The datasets of the kinds at a place, if it has no dataset itself; else the place."""
     found = [place for each in KINDS if os.path.lexists(place := place_of(out, each))]
-    alone = os.path.lexists(out) and (not os.path.isdir(out) or manifests.is_dataset(out))
-    found = [] if alone else [place for place in found if manifests.is_dataset(place)]
-    return found or [out]
+    if found and os.path.lexists(out) and (not os.path.isdir(out) or manifests.is_dataset(out)):
+        found = []
+    return [place for place in found if manifests.is_dataset(place)] or [out]
 
 
 def parts(order: Order, found: Survey) -> list[tuple[Order, Survey]]:
     """The datasets that an order comes to, each with its samples. Raises InvalidInput (``bad-export``) and
     Conflict (``exists``) where the place holds something else."""
-    there = [each for each in KINDS if place_of(order.out, each) in places(order.out)]
+    now = places(order.out)
+    there = [each for each in KINDS if place_of(order.out, each) in now]
     kinds = [each for each in KINDS if any(kind(sample.medium.media_type) == each for sample in found.samples)]
     if len(kinds) < 2 and not (order.update and there):
         return [(order, found)]

@@ -20,6 +20,8 @@ from regenstore.media.embed import EMBEDDABLE, embedded
 from regenstore.media.types import kind
 
 _BLOCK = 1 << 20
+LARGEST = 256 << 20
+"""Bytes of a file at most that a new generation of sidecars goes on from."""
 Told = Callable[[str, float], None]
 """Told a medium's path and how much of its measuring is done."""
 
@@ -256,7 +258,8 @@ def _files(
         return
     folder = order.to or os.path.commonpath([order.folder(each.clip.medium.path) for each in filled])
     if writer.scope == "folder":
-        options = replace(options, siblings=tuple(_siblings(folder, batch)))
+        there = dict(_there(folder, os.path.dirname(options.name_for())))
+        options = replace(options, siblings=tuple(_siblings(folder, batch)), there=there)
     yield from _planned(folder, writer.render(filled, options), writer, template, filled)
 
 
@@ -280,6 +283,16 @@ def _siblings(folder: str, batch: Batch) -> Iterator[Sibling]:
     for file in batch.files:
         name = os.path.relpath(file.target, folder).replace(os.sep, "/")
         yield Sibling(name, file.blocks)
+
+
+def _there(folder: str, below: str) -> Iterator[tuple[str, bytes]]:
+    """The files that lie in a folder below another one already; not those of its folders."""
+    place = os.path.join(folder, below)
+    for name in sorted(os.listdir(place)) if below and os.path.isdir(place) else ():
+        path = os.path.join(place, name)
+        if os.path.isfile(path) and os.path.getsize(path) <= LARGEST:
+            with open(path, "rb") as file:
+                yield f"{below}/{name}", file.read()
 
 
 def _refuse_double(batch: Batch) -> None:

@@ -1,9 +1,14 @@
 """Writing a batch: everything is staged beside its place first, then renamed into it; what fails on the way
 leaves the folders as they were. Nothing is overwritten unless that is asked for, and a medium never.
+
+Before the renames a journal is written into the stage. A process killed before it has changed nothing; one killed
+later is finished by the next export into that folder (:func:`recover`), but for what somebody wrote there since.
 """
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import shutil
 import time
@@ -15,9 +20,11 @@ from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.sidecar.batch import Batch, PlannedFile
 from regenstore.objects import durable
 from regenstore.worktree.link import Linker
+from regenstore.worktree.paths import check_relative
 
 STAGE = ".regenstore-export-"
 """What the names of staging folders begin with."""
+_JOURNAL = "journal.json"
 _STALE = 24 * 3600.0
 
 
@@ -63,6 +70,8 @@ def deliver(
     problems = [f"{file.target}: {problem}" for file in batch.files for problem in file.problems]
     if problems:
         raise InvalidInput("bad-export", "what was made is not right:\n  " + "\n  ".join(problems))
+    with durable.storage_errors(base):
+        recover(base, protected)
     same, other = existing(batch)
     for file in batch.files:
         if protected(file.target):
@@ -98,6 +107,8 @@ def _write(due: Sequence[PlannedFile], base: str, linker: Linker) -> None:
     stage = os.path.join(above if fresh else base, f"{STAGE}{os.getpid()}-{os.urandom(4).hex()}")
     _sweep(os.path.dirname(stage))
     os.mkdir(stage)
+    lock = os.open(stage, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # who recovers sees that this process lives
     try:
         if fresh:  # one rename brings all of it
             for file in due:
@@ -107,9 +118,30 @@ def _write(due: Sequence[PlannedFile], base: str, linker: Linker) -> None:
             staged = [(os.path.join(stage, str(number)), file) for number, file in enumerate(due)]
             for temp, file in staged:
                 _fill(file, temp, linker)
-            _move([(temp, file.target) for temp, file in staged], stage)
+            moves = [_Move(temp, file.target, _identity(file.target)) for temp, file in staged]
+            told = [{"target": os.path.relpath(move.target, base), "was": move.was} for move in moves]
+            durable.write_file(os.path.join(stage, _JOURNAL), json.dumps(told).encode())
+            _move(moves, stage)
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        try:
+            _remove(stage)
+        finally:
+            os.close(lock)
+
+
+def _remove(stage: str) -> None:
+    """A stage that is done with: first what would be finished otherwise."""
+    durable.unlink(os.path.join(stage, _JOURNAL))
+    shutil.rmtree(stage, ignore_errors=True)
+
+
+def _identity(path: str) -> list[int] | None:
+    """What tells a file from one that was written later; None where there is none."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return [found.st_ino, found.st_size, found.st_mtime_ns]
 
 
 def _fill(file: PlannedFile, temp: str, linker: Linker) -> None:
@@ -132,26 +164,71 @@ def _fill(file: PlannedFile, temp: str, linker: Linker) -> None:
         os.close(target)
 
 
-def _move(pairs: Sequence[tuple[str, str]], stage: str) -> None:
+@dataclass(frozen=True)
+class _Move:
+    temp: str
+    target: str
+    was: list[int] | None
+    """Identity of the file that it replaces."""
+
+
+def _move(moves: Sequence[_Move], stage: str) -> None:
     """Rename everything into place; if one fails, undo those before it."""
     undo: list[Callable[[], object]] = []
     made: list[str] = []
     try:
-        for number, (temp, target) in enumerate(pairs):
-            _make_folders(os.path.dirname(target), made)
-            kept = os.path.join(stage, f"old-{number}")
-            if os.path.lexists(target):
-                os.rename(target, kept)
-                undo.append(partial(os.replace, kept, target))
-            else:
-                undo.append(partial(durable.unlink, target))
-            os.rename(temp, target)
+        for move in moves:
+            _make_folders(os.path.dirname(move.target), made)
+            kept = f"{move.temp}-old"
+            if os.path.lexists(move.target):
+                os.rename(move.target, kept)
+                undo.append(partial(os.rename, kept, move.target))
+            os.rename(move.temp, move.target)
+            undo.append(partial(os.rename, move.target, move.temp))
     except BaseException:
         for step in reversed(undo):
             step()
         for folder in reversed(made):
             os.rmdir(folder)
         raise
+
+
+def recover(base: str, protected: Callable[[str], bool]) -> None:
+    """Finish batches whose processes were killed while they renamed."""
+    for name in os.listdir(base) if os.path.isdir(base) else ():
+        stage = os.path.join(base, name)
+        if name.startswith(STAGE) and os.path.isfile(os.path.join(stage, _JOURNAL)):
+            lock = os.open(stage, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _finish(stage, base, protected)
+                _remove(stage)
+            except BlockingIOError:
+                pass  # its process lives
+            finally:
+                os.close(lock)
+
+
+def _finish(stage: str, base: str, protected: Callable[[str], bool]) -> None:
+    try:
+        with open(os.path.join(stage, _JOURNAL), "rb") as file:
+            told = json.load(file)
+        moves = []
+        for number, each in enumerate(told):
+            check_relative(os.fsencode(each["target"]))
+            moves.append(_Move(os.path.join(stage, str(number)), os.path.join(base, each["target"]), each["was"]))
+    except (ValueError, KeyError, TypeError, InvalidInput):
+        return  # nothing that this program wrote
+    for move in moves:
+        now = _identity(move.target)
+        if not os.path.isfile(move.temp) or protected(move.target) or now not in (None, move.was):
+            continue
+        try:
+            _refuse_links(base, move.target)
+        except InvalidInput:
+            continue
+        os.makedirs(os.path.dirname(move.target), exist_ok=True)
+        os.replace(move.temp, move.target)
 
 
 def _make_folders(folder: str, made: list[str]) -> None:

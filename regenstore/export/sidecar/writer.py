@@ -134,6 +134,8 @@ class Options:
     """Put an apostrophe before cells that a spreadsheet would take for a formula."""
     siblings: tuple[Sibling, ...] = ()
     """For writers of scope ``folder``: everything else that the export puts there."""
+    there: Mapping[str, bytes] = field(default_factory=dict)
+    """For writers of scope ``folder``: files that lie already where the output goes, by name relative to the folder."""
 
     def name_for(self, clip: Clip | None = None) -> str:
         """The output's name for a clip (None: for the batch)."""

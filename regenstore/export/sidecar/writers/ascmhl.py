@@ -11,6 +11,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from regenstore.errors import InvalidInput
@@ -54,13 +55,22 @@ class AscmhlWriter:
             raise InvalidInput("bad-export", "an ASC MHL lists the files that are exported beside it: there are none")
         date = iso_time(max((each.clip.medium.created or 0.0 for each in filled), default=0.0))
         above = posixpath.dirname(folder)
-        manifest = to_bytes(_manifest(options, date, above))
+        chain, earlier = _earlier(folder, options.there)
+        files = _files(options, above)
+        sealed = {path: _sealed(path, each, earlier) for path, each in files.items()}
+        if chain is not None and all(sealed.values()):
+            # Nothing new: the newest manifest and the chain stay as they are.
+            newest = f"{folder}/{chain[-1].findtext(_D + 'path')}"
+            return [Rendered(each, options.there[each]) for each in (newest, f"{folder}/{CHAIN}")]
         number, _, rest = name.removesuffix(".mhl").partition("_")
+        if chain is None:
+            chain = Element("ascmhldirectory", {"xmlns": DIRECTORY})
+        else:
+            number = f"{max(int(each.get('sequencenr', 0)) for each in chain) + 1:04d}"
+            chain = _renewed(chain)
+        manifest = to_bytes(_manifest(options, date, files, sealed))
         stamped = f"{number}_{rest}_{date.replace(':', '').replace('T', '_')}.mhl"
-        chain = Element("ascmhldirectory", {"xmlns": DIRECTORY})
-        entry = child(chain, "hashlist", sequencenr=str(int(number)))
-        child(entry, "path", stamped)
-        child(entry, "c4", c4(hashlib.sha512(manifest).digest()))
+        _link(chain, int(number), stamped, c4(hashlib.sha512(manifest).digest()))
         return [Rendered(f"{folder}/{stamped}", manifest), Rendered(f"{folder}/{CHAIN}", to_bytes(chain))]
 
     def check(self, data: bytes, name: str) -> list[str]:
@@ -79,7 +89,90 @@ def c4(sha512: bytes) -> str:
     return "c4" + digits.rjust(88, _BASE58[0])
 
 
-def _manifest(options: Options, date: str, above: str) -> Element:
+class Hashes(NamedTuple):
+    """What is told of a file."""
+
+    size: int
+    c4: str
+    xxh128: str
+    blake3: str
+
+
+def _link(chain: Element, number: int, name: str, sealed: str) -> None:
+    entry = child(chain, "hashlist", sequencenr=str(number))
+    child(entry, "path", name)
+    child(entry, "c4", sealed)
+
+
+def _renewed(chain: Element) -> Element:
+    """The same chain, to be gone on with."""
+    made = Element("ascmhldirectory", {"xmlns": DIRECTORY})
+    for each in chain:
+        _link(made, int(each.get("sequencenr", 0)), each.findtext(_D + "path") or "", each.findtext(_D + "c4") or "")
+    return made
+
+
+def _earlier(folder: str, there: Mapping[str, bytes]) -> tuple[Element | None, dict[str, dict[str, str]]]:
+    """The chain that lies there, and the hashes that its generations gave each path first. Raises InvalidInput
+    (``bad-export``) for one that is not whole: nothing may be appended to it."""
+    found = there.get(f"{folder}/{CHAIN}")
+    if found is None:
+        if there:
+            raise _broken(folder, f"it has no {CHAIN}")
+        return None, {}
+    if problems := check(found):
+        raise _broken(folder, problems[0])
+    chain, known = parse(found), dict[str, dict[str, str]]()
+    for entry in chain:
+        name = entry.findtext(_D + "path") or ""
+        data = there.get(f"{folder}/{name}")
+        if data is None or c4(hashlib.sha512(data).digest()) != entry.findtext(_D + "c4"):
+            raise _broken(folder, f"{name} is not the one that the chain names")
+        try:
+            hashes = parse(data).iter(_M + "hash")
+        except ValueError as error:
+            raise _broken(folder, f"{name}: {error}") from None
+        for each in hashes:
+            told = known.setdefault(each.findtext(_M + "path") or "", {})
+            for value in each:
+                told.setdefault(value.tag.removeprefix(_M), (value.text or "").strip())
+    return chain, known
+
+
+def _broken(folder: str, why: str) -> InvalidInput:
+    return InvalidInput(
+        "bad-export", f"the {folder}/ that is there cannot be gone on with: {why}", hint="Export into another folder."
+    )
+
+
+def _files(options: Options, above: str) -> dict[str, Hashes]:
+    """The files that are sealed, by path; none of those beside the folder."""
+    paths = {posixpath.relpath(each.name, above or "."): each for each in options.siblings}
+    return {path: _digests(each) for path, each in sorted(paths.items()) if not path.startswith("../")}
+
+
+def _sealed(path: str, found: Hashes, earlier: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    """The hashes by which an earlier generation knows these very bytes; none for a path that it does not know.
+    Raises InvalidInput (``bad-export``) where it knows others: a sealed file never changes."""
+    known = earlier.get(path)
+    if known is None:
+        return ()
+    formats = tuple(name for name in ("c4", "xxh128") if name in known)
+    if not formats:
+        raise InvalidInput(
+            "bad-export", f"{path} is sealed by hashes that are not made here ({', '.join(sorted({*known} - _OTHER))})"
+        )
+    if any(known[name] != getattr(found, name) for name in formats):
+        raise InvalidInput(
+            "bad-export", f"the ASC MHL that is there seals {path} with other contents",
+            hint="Export into another folder: a sealed file never changes.",
+        )  # fmt: skip
+    return formats
+
+
+def _manifest(
+    options: Options, date: str, files: Mapping[str, Hashes], sealed: Mapping[str, tuple[str, ...]]
+) -> Element:
     root = Element("hashlist", {"version": "2.0", "xmlns": MHL, "xmlns:regen": REGEN})
     creator = child(root, "creatorinfo")
     child(creator, "creationdate", date)
@@ -94,25 +187,17 @@ def _manifest(options: Options, date: str, above: str) -> Element:
     for pattern in IGNORED:
         child(ignore, "pattern", pattern)
     hashes = child(root, "hashes")
-    for sibling in sorted(options.siblings, key=lambda each: each.name):
-        path = posixpath.relpath(sibling.name, above or ".")
-        if path.startswith("../"):
-            continue  # beside the folder that is sealed
-        _hash(hashes, path, sibling, date)
+    for path, found in files.items():
+        entry = child(hashes, "hash")
+        child(entry, "path", path, size=str(found.size))
+        action = "verified" if sealed[path] else "original"
+        for name in sealed[path] or ("c4", "xxh128"):
+            child(entry, name, getattr(found, name), action=action, hashdate=date)
+        child(child(entry, "metadata"), "regen:blake3", found.blake3)
     return root
 
 
-def _hash(hashes: Element, path: str, sibling: Sibling, date: str) -> None:
-    size, sha512, xxh128, digest = _digests(sibling)
-    entry = child(hashes, "hash")
-    child(entry, "path", path, size=str(size))
-    child(entry, "c4", c4(sha512), action="original", hashdate=date)
-    child(entry, "xxh128", xxh128, action="original", hashdate=date)
-    child(child(entry, "metadata"), "regen:blake3", digest)
-
-
-def _digests(sibling: Sibling) -> tuple[int, bytes, str, str]:
-    """Size, SHA-512, xxh128 and BLAKE3 of a file."""
+def _digests(sibling: Sibling) -> Hashes:
     import xxhash  # here, so that a list of templates needs nothing
 
     slow, fast = hashlib.sha512(), xxhash.xxh3_128()
@@ -124,11 +209,12 @@ def _digests(sibling: Sibling) -> tuple[int, bytes, str, str]:
             yield block
 
     digest, size = hash_blocks(passing())
-    return size, slow.digest(), fast.hexdigest(), digest.hex
+    return Hashes(size, c4(slow.digest()), fast.hexdigest(), digest.hex)
 
 
 # ------------------------------------------------------------------------------------------- checking
 
+_OTHER = frozenset({"path", "metadata"})
 _M, _D = f"{{{MHL}}}", f"{{{DIRECTORY}}}"
 _DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)"
 _C4 = rf"c4[{_BASE58}]{{88}}"
