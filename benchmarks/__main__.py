@@ -15,7 +15,19 @@ from benchmarks import ground, machine
 from benchmarks.bench import Bench
 from benchmarks.measure import Row, table
 
-SUBJECTS = ("checkout", "add", "status", "start", "memory", "packed", "roots", "survey", "dataset", "eviction")
+SUBJECTS = (
+    "checkout",
+    "add",
+    "status",
+    "start",
+    "memory",
+    "packed",
+    "roots",
+    "survey",
+    "dataset",
+    "transfer",
+    "eviction",
+)
 SIMULATED = {"eviction"}
 """Subjects that touch no file system."""
 

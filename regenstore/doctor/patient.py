@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from regenstore.doctor import file_system
+from regenstore.errors import RegenstoreError
 from regenstore.generators.registry import Registry
 from regenstore.objects.content_store import ContentStore
 from regenstore.refs.git import Git
+from regenstore.remotes.remote import Remote
 from regenstore.worktree.location import Location
 
 OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
@@ -24,6 +27,17 @@ class Finding:
     level: str
     message: str
     remedy: str = ""
+
+
+class NamedRemote(NamedTuple):
+    """A remote that has a name here."""
+
+    name: str
+    url: str
+    remote: Remote | None
+    """None where it cannot be used, or was not approved."""
+    error: RegenstoreError | None
+    """Why it cannot be used; None where it only lacks the approval."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,10 @@ class Patient:
     """The names of all settings below ``regenstore.`` in Git's configuration."""
     bubblewrap: str | None = None
     """Where the program is, if it is installed."""
+    remotes: Callable[[], Sequence[NamedRemote]] = tuple
+    """Raises FormatError (``bad-declaration``)."""
+    ask_remotes: bool = False
+    """Whether remotes may be asked; else only what is kept of them here is looked at."""
     low_space: int = 2 << 30
     kind_of: Callable[[str], str] = file_system.kind
     clock: Callable[[], float] = time.time

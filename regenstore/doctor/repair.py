@@ -1,5 +1,5 @@
-"""Carrying out what fsck planned: into the quarantine, back from elsewhere, made again. What fails is told, and the
-rest is done all the same."""
+"""Carrying out what fsck planned: into the quarantine, back from elsewhere, fetched, made again. What fails is told,
+and the rest is done all the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from regenstore.doctor import database, leftovers, quarantine
-from regenstore.doctor.needs import BLOCKED, COPY, GENERATE, LOST, RENAME, Missing
+from regenstore.doctor.needs import BLOCKED, COPY, FETCH, GENERATE, LOST, RENAME, Missing
 from regenstore.doctor.store_check import CheckPlan, Parts
 from regenstore.doctor.store_scan import Bad
 from regenstore.errors import NotFound, RegenstoreError
@@ -18,6 +18,7 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_file
 from regenstore.planning import Plan
 from regenstore.realise import Progress
+from regenstore.remotes.together import nobody
 from regenstore.worktree.link import Linker
 
 
@@ -57,9 +58,10 @@ def execute(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]
         yield _attempt("database", "made again from Git's recipes", lambda: _rebuild(parts, plan.examined))
     if stuck:
         # Good bytes under their names would end what could not be moved away: bad bytes are never deleted.
-        for missing in (m for m in plan.missing if m.how in (COPY, GENERATE)):
+        for missing in (m for m in plan.missing if m.how in (COPY, FETCH, GENERATE)):
             yield Done(BLOCKED, missing.label, False, _last(missing, "bad bytes could not be moved away first"))
     else:
+        yield from _fetch(parts, plan)
         yield from _generate(parts, plan, progress)
     for missing in plan.hopeless:
         if store.stored(missing.digest, missing.size) is None:
@@ -128,6 +130,15 @@ def _restore(store: ContentStore, missing: Missing) -> str:
     finally:
         durable.unlink(temp)
     return f"its bytes were in {missing.source}"
+
+
+def _fetch(parts: Parts, plan: CheckPlan) -> Iterator[Done]:
+    missing = {m.digest: m for m in plan.missing if m.how == FETCH}
+    elsewhere = parts.elsewhere() if missing else None
+    for moved in elsewhere.bring(list(missing), nobody) if elsewhere is not None else ():
+        one, error = missing[moved.digest], moved.error
+        what = "" if error is None else _last(one, f"{error.message}. {error.hint}")
+        yield Done("fetched" if error is None else LOST, one.label, error is None, what)
 
 
 def _generate(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:

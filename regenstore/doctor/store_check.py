@@ -2,7 +2,8 @@
 be done about it. :func:`plan_check` reads everything and changes nothing; ``repair`` carries the plan out.
 
 Bad bytes go to the quarantine. What is missing then comes from a file of the store that has the wrong name, from
-elsewhere on this machine, or from running the recipe. Good bytes are never touched, and nothing is deleted.
+elsewhere on this machine, from a remote, or from running the recipe. Good bytes are never touched, and
+nothing is deleted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from regenstore.doctor import database, leftovers
 from regenstore.doctor.needs import (
     BLOCKED,
     COPY,
+    FETCH,
     GENERATE,
     LOST,
     RENAME,
@@ -38,12 +40,14 @@ from regenstore.objects.result_cache import ResultCache
 from regenstore.planning import Plan, Want
 from regenstore.realise import Realiser
 from regenstore.refs.roots import Roots
+from regenstore.remotes.together import Elsewhere
 from regenstore.worktree.location import Location
 from regenstore.worktree.place import identity
 
 _HOW = {
     RENAME: "put under its right name",
     COPY: "take the bytes from",
+    FETCH: "fetch it from a remote",
     GENERATE: "make it again",
     UNTRIED: "not tried",
     BLOCKED: "cannot be made now",
@@ -65,6 +69,8 @@ class Parts:
     cache: Callable[[], ResultCache]
     """The result database; asked only when it is sound."""
     realiser: Callable[[ContentStore, ResultCache], Realiser]
+    elsewhere: Callable[[], Elsewhere | None] = lambda: None
+    """The remotes, asked for what is missing and cannot be made."""
     clock: Callable[[], float] = time.time
 
 
@@ -211,7 +217,7 @@ def plan_check(parts: Parts, tell: Tell, scope: Scope | None = None) -> CheckPla
     survey.describe()
     _find_misnamed(plan, survey, sound)
     find_elsewhere(plan.missing, sound, scanned, parts.asked.git)
-    _choose(parts, plan, parts.realiser(sound, cache), scope)
+    _choose(parts, plan, sound, cache, scope)
     return plan
 
 
@@ -263,8 +269,9 @@ def _find_misnamed(plan: CheckPlan, survey: Survey, sound: SoundStore) -> None:
             sound.coming.add(bad.found)
 
 
-def _choose(parts: Parts, plan: CheckPlan, realiser: Realiser, scope: Scope) -> None:
-    """Decide for each missing content how it comes back."""
+def _choose(parts: Parts, plan: CheckPlan, sound: SoundStore, cache: ResultCache, scope: Scope) -> None:
+    """Decide for each missing content how it comes back. Remotes are asked for what cannot be made, first of all for
+    that from which others are made."""
     asked: dict[str, Missing] = {}
     for missing in plan.missing:
         recipe = missing.recipe
@@ -278,8 +285,9 @@ def _choose(parts: Parts, plan: CheckPlan, realiser: Realiser, scope: Scope) -> 
             asked[str(missing.digest)] = missing
         else:
             missing.how, missing.reason = _untried(parts.registry, missing)
+    _ask_remotes(parts, [m for m in plan.hopeless if str(m.digest) not in asked], plan, sound)
     wants = [Want(label, m.recipe) for label, m in asked.items() if m.recipe is not None]
-    plan.generate = realiser.plan(wants, again=True)
+    plan.generate = parts.realiser(sound, cache).plan(wants, again=True)
     for want in (want for wants in plan.generate.waiting.values() for want in wants):
         asked[want.label].how = GENERATE
     for step in plan.generate.steps.values():
@@ -289,6 +297,22 @@ def _choose(parts: Parts, plan: CheckPlan, realiser: Realiser, scope: Scope) -> 
         missing = asked[outcome.want.label]
         assert outcome.error is not None
         missing.how, missing.reason = BLOCKED, f"{outcome.error.message}. {outcome.error.hint}"
+    _ask_remotes(parts, plan.hopeless, plan, sound)
+
+
+def _ask_remotes(parts: Parts, hopeless: list[Missing], plan: CheckPlan, sound: SoundStore) -> None:
+    elsewhere = parts.elsewhere() if hopeless else None
+    if elsewhere is None:
+        return
+    found = elsewhere.having([missing.digest for missing in hopeless])
+    for missing in hopeless:
+        if missing.digest in found and missing.size in (None, found[missing.digest]):
+            missing.how, missing.reason = FETCH, ""
+            sound.coming.add(missing.digest)
+    for name, error in elsewhere.problems.items():
+        note = f"the remote {name} could not be asked: {error.message}"
+        if note not in plan.needs.notes:
+            plan.needs.notes.append(note)
 
 
 def _untried(registry: Registry, missing: Missing) -> tuple[str, str]:

@@ -231,8 +231,11 @@ class Exchange:
         scheme = "https" if self._secure else "http"
         host = f"[{self._host}]" if ":" in self._host else self._host
         here = f"{scheme}://{host}:{self._port}{request.path}"
+        location = answer.headers.get("Location")
+        if not location:
+            return ""
         try:
-            there = urlsplit(urljoin(here, answer.headers.get("Location", "")))
+            there = urlsplit(urljoin(here, location))
             port = there.port or (443 if there.scheme == "https" else 80)
         except ValueError:
             return ""

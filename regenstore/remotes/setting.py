@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What a remote may be called."""
@@ -20,3 +20,7 @@ class RemoteSetting:
     """Transfers at a time; None: as many as is usual."""
     limit: int | None = None
     """Bytes per second, all transfers together; None: no limit."""
+
+
+KEYS = tuple(field.name for field in fields(RemoteSetting))
+"""What stands after the name in Git's configuration."""

@@ -48,6 +48,11 @@ def test_add_list_check_remove(film, tmp_path):
     assert (row["jobs"], row["limit"]) == (3, 100 << 20)
     assert film.git("config", "--local", "regenstore.remote.studio.url") == str(tmp_path / "shared")
 
+    film.git("config", "regenstore.remote.studio.speed", "10")
+    findings = json.loads(film.run("regenstore", "doctor", "--json", check=False).stdout)["findings"]
+    (wrong,) = [each["message"] for each in findings if each["check"] == "settings"]
+    assert "remote.studio.speed is set, and means nothing" in wrong
+
     code, said = failing(film, "remote", "add", "studio", "../other", "--create")
     assert code == 4 and "--force" in said and not (tmp_path / "other").exists()
     film.regenstore("remote", "add", "studio", "../other", "--create", "--force")

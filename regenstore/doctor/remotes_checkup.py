@@ -1,0 +1,62 @@
+"""doctor's look at remotes: those that cannot be used, and imported media that nobody else may have."""
+
+from __future__ import annotations
+
+from regenstore.doctor import git_recipes
+from regenstore.doctor.patient import NOTE, OK, WARNING, Found, Patient
+from regenstore.errors import RegenstoreError
+from regenstore.objects import toml
+from regenstore.objects.ids import Digest
+from regenstore.refs.blobs import read_texts
+
+LATELY = 30 * 86400.0
+
+
+def remotes(patient: Patient) -> Found:
+    """Nothing is asked of a remote, unless the user wants that."""
+    named = patient.remotes()
+    for each in named:
+        if each.error is not None:
+            yield WARNING, f"the remote {each.name} ({each.url}) cannot be used: {each.error.message}", each.error.hint
+        elif each.remote is None:
+            untrusted = f"the repository names the remote {each.name} ({each.url}), which is not asked: no approval"
+            yield WARNING, untrusted, "Look at the address, then run 'regenstore trust'."
+    imported = _imported(patient)
+    if not named:
+        if imported:
+            remedy = "Run 'regenstore remote add NAME URL', then 'regenstore push'."
+            yield NOTE, f"{len(imported)} imported media are on no remote: there is none", remedy
+    elif patient.ask_remotes:
+        yield from _asked(patient, imported)
+    else:
+        since = patient.clock() - LATELY
+        usable = [each.remote for each in named if each.remote is not None]
+        left = [d for d in imported if not any((r.last_confirmed(d) or 0.0) >= since for r in usable)]
+        if left:
+            what = f"{len(left)} of {len(imported)} imported media were not read back from a remote lately"
+            yield NOTE, what, "'regenstore doctor --remotes' asks whether they are there, 'regenstore push' sends them."
+        yield OK, f"{len(usable)} of {len(named)} remotes can be used; none was asked", ""
+
+
+def _asked(patient: Patient, imported: set[Digest]) -> Found:
+    left = set(imported)
+    for each in patient.remotes():
+        if each.remote is None:
+            continue
+        try:
+            found = each.remote.having(imported)
+        except RegenstoreError as error:
+            yield WARNING, f"the remote {each.name} cannot be asked: {error.message}", error.hint
+            continue
+        left -= found.keys()
+        yield OK, f"the remote {each.name} has {len(found)} of {len(imported)} imported media", ""
+    if left:
+        yield WARNING, f"{len(left)} imported media are on no remote that could be asked", "Run 'regenstore push'."
+
+
+def _imported(patient: Patient) -> set[Digest]:
+    """The imported media that HEAD and the index refer to. Asks Git alone: the database may be damaged."""
+    oids = {bytes.fromhex(seen.oid.decode("ascii")) for seen in git_recipes.current(patient.git)}
+    recipes = (toml.decode_or_none(text) for _, text in read_texts(patient.git, list(oids)) if text is not None)
+    takes = (recipe.output.take for recipe in recipes if recipe is not None and recipe.imported)
+    return {take.digest for take in takes if take is not None}
