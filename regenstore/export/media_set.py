@@ -107,12 +107,14 @@ class Tree:
         fresh = {path for path in self.pending.paths() if path not in oids and os.path.lexists(os.path.join(top, path))}
         paths = matching(sorted({*oids, *fresh}), arguments)
         edited = set(filter(None, self.git.output("diff-files", "-z", "--name-only").split(b"\0"))) if paths else set()
+        kept = [path for path in paths if path not in edited and path not in fresh]
+        texts = self.blobs.read_many((oids[path].hex().encode() for path in kept), toml.MAX_BYTES)
         for path in paths:
             if path in edited or path in fresh:
                 # What lies there is meant, not what was added last.
                 yield Chosen(path, self.current(path))
                 continue
-            recipe = self._recipe(oids[path].hex().encode(), path)
+            recipe = self._recipe(next(texts), path)
             if recipe is not None:
                 yield Chosen(path, recipe, oids[path].hex())
             elif path in arguments:
@@ -131,17 +133,19 @@ class Tree:
             if kind == b"blob" and mode != b"120000" and size.isdigit() and int(size) <= toml.MAX_BYTES:
                 entries[path] = oid
         found = False
-        for path in matching(sorted(entries), arguments):
-            recipe = self._recipe(entries[path], path)
+        paths = matching(sorted(entries), arguments)
+        texts = self.blobs.read_many((entries[path] for path in paths), toml.MAX_BYTES)
+        for path, text in zip(paths, texts):
+            recipe = self._recipe(text, path)
             if recipe is not None:
                 found = True
                 yield Chosen(path, recipe, entries[path].decode(), commit)
         if arguments and not found:
             raise NotFound("no-such-path", f"there is no recipe at these paths in {revision}")
 
-    def _recipe(self, name: bytes, path: bytes) -> Recipe | None:
+    @staticmethod
+    def _recipe(text: bytes | None, path: bytes) -> Recipe | None:
         """The recipe of a blob; None for other text and for raw media."""
-        text = self.blobs.read(name, toml.MAX_BYTES)
         if text is None or not toml.looks_like_recipe(text):
             return None
         try:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from types import TracebackType
 
 from regenstore.errors import FormatError, NotFound
@@ -56,6 +57,10 @@ def elsewhere(folder: str, git_dir: str | None = None, *, forget: Sequence[str] 
     return Git(folder, program="env", options=(*unset, "git", *chosen))
 
 
+_AT_ONCE = 100
+"""Names that are written before the first answer is read: they fit into a pipe."""
+
+
 class BlobReader:
     """Reads blobs by object name, in one git process that starts at the first use."""
 
@@ -74,16 +79,30 @@ class BlobReader:
     def read(self, name: bytes, limit: int) -> bytes | None:
         """The blob's bytes; None when there is no such blob. One longer than ``limit`` gives its first
         ``limit + 1`` bytes."""
-        if b"\n" in name:
-            return None
+        return next(self.read_many((name,), limit))
+
+    def read_many(self, names: Iterable[bytes], limit: int) -> Iterator[bytes | None]:
+        """The same for each of many object ids, a few asked for at a time: nobody waits between them."""
+        waiting = iter(names)
+        while some := list(islice(waiting, _AT_ONCE)):
+            # All answers are read before the first is given: who gets one may ask for other blobs.
+            yield from self._read(some, limit)
+
+    def _read(self, names: Sequence[bytes], limit: int) -> list[bytes | None]:
         process = self._start()
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        asked = [b"\n" not in name for name in names]
         try:
-            process.stdin.write(name + b"\n")
+            process.stdin.write(b"".join(name + b"\n" for name, is_one in zip(names, asked) if is_one))
             process.stdin.flush()
         except BrokenPipeError:
             self._process = None
-            return None
+            return [None] * len(names)
+        return [self._answer(process, limit) if is_one else None for is_one in asked]
+
+    @staticmethod
+    def _answer(process: subprocess.Popen[bytes], limit: int) -> bytes | None:
+        assert process.stdout is not None
         answer = process.stdout.readline().split(b" ")
         if len(answer) != 3 or not answer[2].strip().isdigit():
             return None
