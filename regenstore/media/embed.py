@@ -2,8 +2,9 @@
 
 Where XMP belongs in which format: XMP Specification part 3. MP4: a ``uuid`` box at the file's end. QuickTime:
 ``moov/udta/XMP_``; the movie box is copied to the end and the old one becomes free space, so that no chunk
-moves and no offset changes. PNG: an iTXt chunk before the pixels. JPEG: an APP1 segment. A packet that is
-there already is replaced. Samples, tracks and timecode are not touched.
+moves and no offset changes. PNG: an iTXt chunk before the pixels. JPEG: an APP1 segment. WebP: an ``XMP `` chunk,
+announced in the extended header. TIFF: tag 700 in a copy of the first directory at the file's end. A packet that
+is there already is replaced. Samples, tracks and timecode are not touched.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_KEYWORD = b"XML:com.adobe.xmp"
 JPEG_MARK = b"http://ns.adobe.com/xap/1.0/\0"
+_WEBP_XMP, _WEBP_ALPHA = 0x04, 0x10
+_TIFF_XMP = 700
 LARGEST_MOVIE_BOX = 512 << 20
 """Bytes of a movie box at most; it is held in memory."""
 _BLOCK = 1 << 20
@@ -265,12 +268,88 @@ def _jpeg(data: _Bytes, xmp: bytes) -> list[Piece]:
         at = end
 
 
+def _webp(data: _Bytes, xmp: bytes) -> list[Piece]:
+    """Chunks as in RFC 9649: what is no XMP stays as it is, behind a header that says that there is some."""
+    riff, length, form = struct.unpack("<4sI4s", data.at(0, 12))
+    stop = 8 + length
+    if riff != b"RIFF" or form != b"WEBP" or stop > data.size:
+        raise ValueError("it is no WebP")
+    pieces: list[Piece] = []
+    header = b""
+    at = 12
+    while at + 8 <= stop:
+        kind, size = struct.unpack("<4sI", data.at(at, 8))
+        end = at + 8 + size + (size & 1)
+        if at + 8 + size > data.size:
+            raise ValueError("the WebP ends within a chunk")
+        if kind == b"VP8X" and size >= 10:
+            flags = data.at(at + 8, 10)
+            header = bytes([flags[0] | _WEBP_XMP]) + flags[1:]
+        elif kind != b"XMP ":
+            if not header:
+                header = _webp_header(kind, data.at(at + 8, min(size, 10)))
+            pieces.append(range(at, min(end, data.size)))
+            if end > data.size:
+                pieces.append(b"\0")  # the filling that the last chunk lacks
+        at = end
+    if not header:
+        raise ValueError("the WebP has no pixels")
+    chunks = _chunk(b"VP8X", header), _chunk(b"XMP ", xmp)
+    total = 4 + sum(map(len, (*chunks, *pieces)))
+    if total > 0xFFFFFFFE:
+        raise ValueError("the WebP is too large for more")
+    return [struct.pack("<4sI4s", b"RIFF", total, b"WEBP"), chunks[0], *pieces, chunks[1]]
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack("<4sI", kind, len(body)) + body + b"\0" * (len(body) & 1)
+
+
+def _webp_header(kind: bytes, head: bytes) -> bytes:
+    """The extended header of a picture that has none, from the beginning of its pixels."""
+    if kind == b"VP8 " and head[3:6] == b"\x9d\x01\x2a":
+        width, height = (size & 0x3FFF for size in struct.unpack("<HH", head[6:10]))
+        flags = _WEBP_XMP
+    elif kind == b"VP8L" and head[:1] == b"\x2f":
+        (bits,) = struct.unpack("<I", head[1:5])
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        flags = _WEBP_XMP | (_WEBP_ALPHA if bits >> 28 & 1 else 0)
+    else:
+        raise ValueError("the WebP does not begin with its pixels")
+    extended: bytes = struct.pack("<I", flags) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return extended
+
+
+def _tiff(data: _Bytes, xmp: bytes) -> list[Piece]:
+    """TIFF 6.0: offsets count from the file's beginning, so that nothing but the first directory may move."""
+    order = {b"II": "<", b"MM": ">"}.get(data.at(0, 2))
+    magic, first = struct.unpack(f"{order or '<'}HI", data.at(2, 6))
+    if order is None or magic not in (42, 43):
+        raise ValueError("it is no TIFF")
+    if magic == 43:
+        raise ValueError("BigTIFF files are not written to")
+    (count,) = struct.unpack(f"{order}H", data.at(first, 2))
+    entries = [data.at(first + 2 + 12 * number, 12) for number in range(count)]
+    kept = [entry for entry in entries if struct.unpack(f"{order}H", entry[:2])[0] != _TIFF_XMP]
+    at = data.size + (data.size & 1)
+    if at + len(xmp) + 12 * count + 32 > 0xFFFFFFFF:
+        raise ValueError("the TIFF is too large for more")
+    kept.append(struct.pack(f"{order}HHII", _TIFF_XMP, 1, len(xmp), at))  # type 1: bytes
+    kept.sort(key=lambda entry: struct.unpack(f"{order}H", entry[:2])[0])
+    directory = at + len(xmp) + (len(xmp) & 1)
+    rest = data.at(first + 2 + 12 * count, 4)  # where the next directory lies
+    tail = xmp + b"\0" * (len(xmp) & 1) + struct.pack(f"{order}H", len(kept)) + b"".join(kept) + rest
+    return [range(4), struct.pack(f"{order}I", directory), range(8, data.size), b"\0" * (data.size & 1), tail]
+
+
 _MAKERS: Mapping[str, Callable[[_Bytes, bytes], list[Piece]]] = {
     "video/mp4": _mp4,
     "audio/mp4": _mp4,
     "video/quicktime": _quicktime,
     "image/png": _png,
     "image/jpeg": _jpeg,
+    "image/webp": _webp,
+    "image/tiff": _tiff,
 }
 EMBEDDABLE = tuple(_MAKERS)
 """Media types that XMP can be put into."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import struct
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import av
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, ImageSequence
 
 from regenstore.export.sidecar.batch import Order, xmp_packet
 from regenstore.media.embed import UUID, embedded, packet
@@ -20,7 +21,8 @@ from tests.export.conftest import GOLDEN
 from tests.export.golden import png
 
 WRITABLE = [name for name in GOLDEN if name.endswith((".mp4", ".mov"))]
-TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".png": "image/png", ".jpg": "image/jpeg"}
+TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".png": "image/png", ".jpg": "image/jpeg",
+         ".webp": "image/webp", ".tif": "image/tiff"}  # fmt: skip
 
 
 def document(prompt: str = "a lighthouse") -> bytes:
@@ -101,6 +103,86 @@ def test_png_and_jpeg(prompt, tmp_path):
             assert b"regen:prompt" in after.info["xmp"]
         again = put(target, tmp_path / f"again{source.suffix}", document(prompt))
         assert again.read_bytes() == target.read_bytes()
+
+
+def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (37, 21), **how) -> Path:
+    """Chance, so that a shifted byte shows."""
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    data = random.Random(str(path)).randbytes(size[0] * size[1] * channels)
+    made = Image.frombytes(mode, size, data)
+    more = [made.rotate(180)] if how.get("save_all") else []
+    made.save(path, **how, **({"append_images": more} if more else {}))
+    return path
+
+
+MADE = {
+    "lossy.webp": {},
+    "lossless.webp": {"lossless": True},
+    "alpha.webp": {"mode": "RGBA", "lossless": True},
+    "lossy alpha.webp": {"mode": "RGBA"},
+    "moving.webp": {"save_all": True, "lossless": True},
+    "profiled.webp": {"icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()},
+    "with xmp.webp": {"xmp": b"<x:xmpmeta>old</x:xmpmeta>"},
+    "plain.tif": {},
+    "packed.tif": {"compression": "tiff_lzw", "mode": "L"},
+    "pages.tif": {"save_all": True},
+    "big-endian.tif": {"mode": "I;16B"},
+    "odd.tif": {"mode": "L", "size": (7, 9)},
+}
+
+
+def frames_of(path: Path) -> list[bytes]:
+    with Image.open(path) as opened:
+        return [frame.tobytes() for frame in ImageSequence.Iterator(opened)]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_webp_and_tiff(name, tmp_path):
+    how = dict(MADE[name])
+    if how.get("mode") == "I;16B":
+        source = tmp_path / name
+        pixels = random.Random(1).randbytes(2 * 6 * 4)
+        tags = [(256, 6), (257, 4), (258, 16), (259, 1), (262, 1), (273, 8), (277, 1), (278, 4), (279, len(pixels))]
+        entries = b"".join(struct.pack(">HHII", tag, 4, 1, value) for tag, value in tags)
+        head = b"MM\0*" + struct.pack(">I", 8 + len(pixels))
+        source.write_bytes(head + pixels + struct.pack(">H", len(tags)) + entries + bytes(4))
+    else:
+        source = picture(tmp_path / name, **how)
+    xmp = document()
+    target = put(source, tmp_path / f"out{source.suffix}", xmp)
+    assert frames_of(target) == frames_of(source)
+    with Image.open(target) as after, Image.open(source) as before:
+        assert after.info.get("icc_profile") == before.info.get("icc_profile")
+        told = after.info["xmp"] if source.suffix == ".webp" else after.tag_v2[700]
+        assert b"regen:prompt" in told and b"old" not in told.partition(b"</x:xmpmeta")[0][:200]
+    again = put(target, tmp_path / f"again{source.suffix}", document("other words"))
+    assert frames_of(again) == frames_of(source)
+    assert again.read_bytes().count(b"XMP ") <= 1 or source.suffix != ".webp"
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", [name for name in MADE if name != "big-endian.tif"])
+def test_exiftool_reads_webp_and_tiff(name, tmp_path):
+    source = picture(tmp_path / name, **MADE[name])
+    target = put(source, tmp_path / f"out{source.suffix}", document("first words"))
+    for path, words in ((target, "first words"), (put(target, tmp_path / f"b{source.suffix}", document("two")), "two")):
+        found = exiftool(path)
+        assert found["XMP-regen:Prompt"] == words
+        assert "Warning" not in found and "ExifTool:Warning" not in found and "Error" not in found
+
+
+@pytest.mark.parametrize("name", ["lossy.webp", "alpha.webp", "plain.tif"])
+def test_damaged_stills_are_refused_or_pass_untouched(name, tmp_path):
+    whole = picture(tmp_path / name, **MADE[name]).read_bytes()
+    media_type = TYPES[Path(name).suffix]
+    for length in (0, 3, 11, 20, 29, len(whole) // 2):
+        (tmp_path / "cut").write_bytes(whole[:length])
+        if name.endswith(".webp") or length < 8:
+            with pytest.raises(ValueError, match=r"no WebP|ends|no TIFF"):
+                embedded(str(tmp_path / "cut"), media_type, document())
+    (tmp_path / "cut").write_bytes(b"II+\0" + whole[4:])
+    with pytest.raises(ValueError, match=r"no WebP|BigTIFF"):
+        embedded(str(tmp_path / "cut"), media_type, document())
 
 
 def test_a_jpeg_has_room_for_64_kib(tmp_path):

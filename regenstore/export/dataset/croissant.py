@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from regenstore.export.dataset import frames
 from regenstore.export.dataset.card import FOLDERS
 from regenstore.export.dataset.manifest import Manifest
 from regenstore.export.dataset.row import COLUMNS
@@ -56,6 +57,16 @@ _CONTEXT: dict[str, Any] = {
     "transform": "cr:transform",
 }
 _TYPES = {"string": "sc:Text", "int": "sc:Integer", "float": "sc:Float"}
+FACES = "faces/metadata.parquet"
+FACE_COLUMNS = (
+    ("file_name", "string", "the crop, from the folder faces"),
+    ("key", "string", "the sample"),
+    ("split", "string", "the sample's split"),
+    ("character", "string", "the sample's character, where it has one only"),
+    ("frame", "int", "which frame, from 0"),
+    ("confidence", "float", "that it is a face"),
+    *((side, "float", "its box, in pixels") for side in "xywh"),
+)
 _USES = {"train": "cr:TrainingSplit", "validation": "cr:ValidationSplit", "test": "cr:TestSplit"}
 
 
@@ -66,8 +77,22 @@ def croissant(
     table_sha256: str,
     media_types: Sequence[str],
     shards: Mapping[str, Sequence[str]],
+    faces_sha256: str | None = None,
 ) -> bytes:
-    """The description. ``table_sha256``: of ``samples.parquet``."""
+    """The description. ``table_sha256``: of ``samples.parquet``; ``faces_sha256``: of the table of faces, if there is
+    one."""
+    parts = [_table("samples.parquet", "All samples of all splits.", table_sha256)]
+    parts += _media(manifest, media_types, shards)
+    records = [_splits(manifest), _samples()]
+    if faces_sha256 is not None:
+        parts += [
+            _table(FACES, "All crops of faces.", faces_sha256),
+            _files("crops", "faces/crops/*.jpg", "image/jpeg"),
+        ]
+        records += [_records("faces", FACE_COLUMNS, {"fileObject": {"@id": FACES}}), _crops()]
+    if any(file.path.startswith("frames/") for entry in manifest.samples.values() for file in entry.files):
+        parts.append(_files("frame-tables", "frames/*.csv", "text/csv"))
+        records.append(_records("frames", frames.COLUMNS, {"fileSet": {"@id": "frame-tables"}}))
     described = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -80,22 +105,26 @@ def croissant(
         "url": "https://schema.org/Dataset",
         "citeAs": name,
         "isLiveDataset": False,
-        "distribution": [_table(table_sha256), *_media(manifest, media_types, shards)],
-        "recordSet": [_splits(manifest), _samples()],
+        "distribution": parts,
+        "recordSet": records,
     }
     return (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _table(sha256: str) -> dict[str, Any]:
+def _table(name: str, about: str, sha256: str) -> dict[str, Any]:
     return {
         "@type": "cr:FileObject",
-        "@id": "samples.parquet",
-        "name": "samples.parquet",
-        "description": "All samples of all splits.",
-        "contentUrl": "samples.parquet",
+        "@id": name,
+        "name": name,
+        "description": about,
+        "contentUrl": name,
         "encodingFormat": "application/x-parquet",
         "sha256": sha256,
     }
+
+
+def _files(name: str, includes: str | list[str], types: str | list[str]) -> dict[str, Any]:
+    return {"@type": "cr:FileSet", "@id": name, "name": name, "encodingFormat": types, "includes": includes}
 
 
 def _media(manifest: Manifest, media_types: Sequence[str], shards: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
@@ -106,15 +135,7 @@ def _media(manifest: Manifest, media_types: Sequence[str], shards: Mapping[str, 
     else:
         folder = FOLDERS[manifest.kind]
         includes, types = sorted(f"{split}/{folder}/*" for split in manifest.counts), sorted(media_types)
-    return [
-        {
-            "@type": "cr:FileSet",
-            "@id": "media",
-            "name": "media",
-            "encodingFormat": types if len(types) > 1 else types[0],
-            "includes": includes,
-        }
-    ]
+    return [_files("media", includes, types if len(types) > 1 else types[0])]
 
 
 def _splits(manifest: Manifest) -> dict[str, Any]:
@@ -134,25 +155,45 @@ def _splits(manifest: Manifest) -> dict[str, Any]:
 
 
 def _samples() -> dict[str, Any]:
+    columns = [("path", "string", "the medium's file"), *COLUMNS]
+    # Lists of structures are in the table all the same.
+    plain = [(name, type_, meaning) for name, type_, meaning in columns if type_ in _TYPES]
+    found = _records("samples", plain, {"fileObject": {"@id": "samples.parquet"}})
+    return {**found, "key": {"@id": "samples/key"}}
+
+
+def _records(name: str, columns: Sequence[tuple[str, str, str]], source: Mapping[str, Any]) -> dict[str, Any]:
+    """Records of a table, or of many of the same form."""
     fields = []
-    for name, type_, meaning in [("path", "string", "the medium's file"), *COLUMNS]:
-        if type_ not in _TYPES:
-            continue  # lists of structures are in the table all the same
+    for column, type_, meaning in columns:
         entry: dict[str, Any] = {
             "@type": "cr:Field",
-            "@id": f"samples/{name}",
-            "name": name,
+            "@id": f"{name}/{column}",
+            "name": column,
             "description": meaning,
             "dataType": _TYPES[type_],
-            "source": {"fileObject": {"@id": "samples.parquet"}, "extract": {"column": name}},
+            "source": {**source, "extract": {"column": column}},
         }
-        if name == "split":
+        if column == "split":
             entry["references"] = {"field": {"@id": "splits/name"}}
         fields.append(entry)
-    return {
-        "@type": "cr:RecordSet",
-        "@id": "samples",
-        "name": "samples",
-        "key": {"@id": "samples/key"},
-        "field": fields,
-    }
+    return {"@type": "cr:RecordSet", "@id": name, "name": name, "field": fields}
+
+
+def _crops() -> dict[str, Any]:
+    """The pictures of faces; ``faces/file_name`` says whose they are."""
+    found = [
+        {
+            "@type": "cr:Field",
+            "@id": f"face-crops/{name}",
+            "name": name,
+            "description": meaning,
+            "dataType": type_,
+            "source": {"fileSet": {"@id": "crops"}, "extract": {"fileProperty": part}},
+        }
+        for name, meaning, type_, part in (
+            ("name", "its file's name", "sc:Text", "filename"),
+            ("image", "the crop", "sc:ImageObject", "content"),
+        )
+    ]
+    return {"@type": "cr:RecordSet", "@id": "face-crops", "name": "face-crops", "field": found}

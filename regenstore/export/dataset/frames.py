@@ -16,6 +16,14 @@ MEASURED = (
     "motion", "scene_score", "luma_avg", "luma_diff", "saturation", "blur", "blockiness", "entropy", "si", "ti",
     "black", "frozen", "face_count", "face_confidence", "face_x", "face_y", "face_w", "face_h",
 )  # fmt: skip
+COLUMNS = (
+    ("key", "string", "the sample"),
+    ("split", "string", "the sample's split"),
+    ("frame", "int", "which frame, from 0"),
+    ("time_s", "float", "when it begins, in seconds"),
+    *((name, "float", "measured; docs/export.md says how") for name in MEASURED),
+)
+"""Columns of the tables: name, type and meaning."""
 CROPS = 3
 """Crops of faces per sample at most."""
 SURE = 0.9
@@ -23,8 +31,8 @@ SURE = 0.9
 
 
 def csv(key: str, split: str, rate: Fraction | None, metrics: FrameMetrics) -> bytes:
-    """The table: ``key,split,frame,time_s`` and the measured columns."""
-    lines = [",".join(("key", "split", "frame", "time_s", *MEASURED))]
+    """The table of a sample."""
+    lines = [",".join(name for name, *_ in COLUMNS)]
     columns = [metrics.columns.get(name) for name in MEASURED]
     times = metrics.columns.get("time")
     for frame in range(metrics.count):

@@ -16,10 +16,10 @@ from functools import partial
 from regenstore.export.context import iso_time
 from regenstore.export.dataset import frames, tables
 from regenstore.export.dataset.card import FOLDERS, Summary, card
-from regenstore.export.dataset.croissant import croissant
+from regenstore.export.dataset.croissant import FACE_COLUMNS, FACES, croissant
 from regenstore.export.dataset.manifest import Entry, Manifest
 from regenstore.export.dataset.row import Row, json_lines
-from regenstore.export.dataset.sinks import MANIFEST, TABLE, Sink, Stored
+from regenstore.export.dataset.sinks import MANIFEST, Sink, Stored
 from regenstore.export.dataset.splits import SPLITS, Division, Rules
 from regenstore.export.dataset.survey import Sample, Survey
 from regenstore.export.dataset.trainers import Training, configurations
@@ -215,16 +215,19 @@ class Writer:
         files = manifest.files
         finished = dict(made.done())
         table = finished[made.ALL]
-        with open(table, "rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if form.layout == "dir" and manifest.counts.get("train"):
             for name, data in configurations(self._training(table, summary), form.trainers).items():
                 files.append(sink.put_bytes(f"trainers/{name}", data))
+        faces_sha256 = None
         if summary.faces:
-            files.append(sink.put_made(f"faces/{TABLE}", self._faces))
+            faces = f"{table}-faces"
+            self._faces(faces)
+            faces_sha256 = _sha256(faces)
+            files.append(sink.put_made(FACES, partial(shutil.move, faces)))
+        sha256 = _sha256(table)
         files += [sink.put_made(name, partial(shutil.move, path)) for name, path in finished.items()]
         types = sorted({sample.medium.media_type for sample in self.samples})
-        described = croissant(manifest, form.name, form.license, sha256, types, shards)
+        described = croissant(manifest, form.name, form.license, sha256, types, shards, faces_sha256)
         files.append(sink.put_bytes("croissant.json", described))
         files.append(sink.put_bytes("README.md", card(manifest, summary, shards, form.name, form.license)))
         if self._previous is not None:
@@ -234,19 +237,15 @@ class Writer:
                     sink.remove(old)
 
     def _faces(self, path: str) -> None:
-        names = ["key", "split", "character"]
-        columns = [("file_name", "string"), *((name, "string") for name in names), ("frame", "int")]
-        columns += [(name, "float") for name in ("confidence", "x", "y", "w", "h")]
-
         def rows() -> Iterator[Row]:
             for sample in self.samples:
                 row = self._row(sample)
                 character = row["characters"][0] if len(row["characters"]) == 1 else None
                 for face in row["faces"]:
                     told = {"file_name": face["path"], "key": row["key"], "split": row["split"], "character": character}
-                    yield {**told, **{name: face[name] for name, _ in columns[4:]}}
+                    yield {**told, **{name: face[name] for name, *_ in FACE_COLUMNS[4:]}}
 
-        tables.write(path, rows(), tables.schema_of(columns))
+        tables.write(path, rows(), tables.schema_of([(name, type_) for name, type_, _ in FACE_COLUMNS]))
 
     def _shards(self, manifest: Manifest) -> dict[str, list[str]]:
         found: dict[str, set[str]] = {}
@@ -266,3 +265,8 @@ class Writer:
         rates = summary.rates.get("train", set())
         fps = next(iter(rates)) if len(rates) == 1 and self._form.kind == "video" else None
         return Training(os.path.abspath(self._form.out), self._form.kind, samples, fps)
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from array import array
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,9 @@ import pytest
 
 from regenstore.export.dataset.row import COLUMNS, sample_key
 from regenstore.export.dataset.selection import Limits
+from regenstore.export.known import FACES, FRAMES
+from regenstore.media.frame_table import FrameMetrics
+from regenstore.objects.facts import Facts
 from tests.export.dataset.conftest import HUGE_SEED
 from tests.export.dataset.studio import Studio
 
@@ -41,10 +45,12 @@ def load(tmp_path: Path):
             "PYTHONWARNINGS": "ignore",
             "HOME": str(tmp_path / "home"),
         }
-        head = "import json, sys\nargs = sys.argv[1:]\n"
+        head = "import json, os, sys\nargs = sys.argv[1:]\n"
+        # Without the interpreter's own end, at which threads of streaming readers sometimes abort the process.
+        tail = "\nsys.stdout.flush()\nos._exit(0)\n"
         done = subprocess.run(
-            [sys.executable, "-c", head + script, *map(str, args)], env=environment, cwd=tmp_path, capture_output=True,
-            text=True, check=False,
+            [sys.executable, "-c", head + script + tail, *map(str, args)], env=environment, cwd=tmp_path,
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-4000:]
         return json.loads(done.stdout.strip().splitlines()[-1])
@@ -178,6 +184,35 @@ print(json.dumps(sorted(keys)))
     )
 
 
+@pytest.mark.skipif(find_spec("torch") is None, reason="'torch' is not installed")
+def test_a_torch_data_loader_of_frames(difficult: Studio, tmp_path: Path, places, load):
+    """Batches of decoded videos, from two worker processes."""
+    difficult.export(tmp_path / "set", explicit=places)
+    (tmp_path / "clips.py").write_text("""
+import av, numpy, torch, pyarrow.parquet as pq
+class Clips(torch.utils.data.Dataset):
+    def __init__(self, split):
+        self.split, self.rows = split, pq.read_table(split + "/metadata.parquet").to_pylist()
+    def __len__(self):
+        return len(self.rows)
+    def __getitem__(self, at):
+        row = self.rows[at]
+        with av.open(self.split + "/" + row["file_name"]) as file:
+            frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+        return {"key": row["key"], "text": row["text"], "pixels": torch.from_numpy(numpy.stack(frames))}
+""")
+    script = """
+sys.path.insert(0, "")
+from clips import Clips
+from torch.utils.data import DataLoader
+batches = list(DataLoader(Clips(args[0] + "/train"), batch_size=3, num_workers=2, shuffle=True))
+print(json.dumps([sorted(batches[0]["key"]), list(batches[0]["pixels"].shape), str(batches[0]["pixels"].dtype)]))
+"""
+    keys, shape, dtype = load(script, tmp_path / "set")
+    assert keys == sorted(sample_key(path) for path, split in places.items() if split == "train")
+    assert (shape, dtype) == ([3, 4, 24, 32, 3], "torch.uint8")
+
+
 @pytest.mark.skipif(find_spec("mlcroissant") is None, reason="'mlcroissant' is not installed")
 @pytest.mark.parametrize("layout", ["dir", "zip-splits", "webdataset"])
 def test_croissant(difficult: Studio, tmp_path: Path, places, load, layout):
@@ -212,6 +247,66 @@ print(json.dumps([len(frame), seed, table.num_rows, table.schema.names, len(line
     rows, seed, train, names, lines = load(script, tmp_path / "set")
     assert (rows, seed, train, lines) == (7, str(HUGE_SEED), 3, 7)
     assert names == ["file_name", *(column.name for column in COLUMNS)]
+
+
+@pytest.fixture
+def measured(difficult: Studio) -> Studio:
+    """Frames of some videos measured, and in one of them faces found."""
+    facts = Facts(str(difficult.folder / "store"))
+    unknown = float("nan")
+    for name, motion in (("a", [unknown, 0.5, 1.0, 2.0]), ("d", [unknown] * 4)):
+        table = FrameMetrics(4, {"motion": array("d", motion), "black": array("d", [0.0] * 4)})
+        facts.put(difficult.media[f"shots/{name}.mp4"].digest, FRAMES, 1, table.to_bytes())
+    columns = {"face_count": [1.0, unknown, 1.0, 0.0], "face_confidence": [0.99, unknown, 0.95, unknown]}
+    columns |= {f"face_{side}": [4.0, unknown, 8.0, unknown] for side in "xywh"}
+    table = FrameMetrics(4, {name: array("d", values) for name, values in columns.items()})
+    facts.put(difficult.media["shots/a.mp4"].digest, FACES, 1, table.to_bytes())
+    return difficult
+
+
+@pytest.mark.parametrize("layout", ["dir", "webdataset", "zip-splits"])
+def test_frame_tables_and_crops_of_faces(measured: Studio, tmp_path: Path, places, load, layout):
+    measured.export(tmp_path / "set", layout=layout, explicit=places)
+    script = """
+import pandas
+from datasets import load_dataset
+tables = load_dataset("csv", data_files=args[0] + "/frames/*.csv")["train"]
+frame = pandas.read_csv(args[0] + "/frames/" + args[1] + ".csv")
+faces = load_dataset("imagefolder", data_dir=args[0] + "/faces")["train"]
+print(json.dumps([
+    [len(tables), str(tables.features["motion"]), str(tables.features["si"]), sorted(set(tables["split"]))],
+    [len(frame), float(frame.motion.sum()), int(frame.blur.isna().sum()), list(frame.frame)],
+    [[row["key"], row["character"], row["frame"], row["confidence"], row["image"].size] for row in faces],
+]))
+"""
+    key = sample_key("shots/a.mp4")
+    tables, frame, faces = load(script, tmp_path / "set", key)
+    assert tables == [8, "Value('float64')", "Value('float64')", ["train", "validation"]]
+    assert frame == [4, 3.5, 4, [0, 1, 2, 3]]
+    assert faces == [[key, "val", 0, 0.99, [256, 256]], [key, "val", 2, 0.95, [256, 256]]]
+
+
+@pytest.mark.skipif(find_spec("mlcroissant") is None, reason="'mlcroissant' is not installed")
+@pytest.mark.parametrize("layout", ["dir", "zip-splits", "webdataset"])
+def test_croissant_of_frames_and_faces(measured: Studio, tmp_path: Path, places, load, layout):
+    measured.export(tmp_path / "set", layout=layout, explicit=places)
+    script = """
+import logging
+logging.disable(logging.CRITICAL)
+import mlcroissant as mlc
+found = mlc.Dataset(args[0] + "/croissant.json")
+text = lambda value: value.decode() if isinstance(value, bytes) else value
+faces = [[text(row["faces/key"]), row["faces/frame"], row["faces/confidence"]] for row in found.records("faces")]
+crops = [[text(row["face-crops/name"]), row["face-crops/image"].size] for row in found.records("face-crops")]
+frames = [[text(row["frames/key"]), row["frames/frame"], row["frames/black"]] for row in found.records("frames")]
+print(json.dumps([list(found.metadata.ctx.issues.errors), sorted(faces), sorted(crops), sorted(frames)], default=str))
+"""
+    errors, faces, crops, frames = load(script, tmp_path / "set")
+    key, other = sample_key("shots/a.mp4"), sample_key("shots/d.mp4")
+    assert errors == []
+    assert faces == [[key, 0, 0.99], [key, 2, 0.95]]
+    assert crops == [[f"{key}-000000-0.jpg", [256, 256]], [f"{key}-000002-0.jpg", [256, 256]]]
+    assert frames == sorted([sample, frame, 0.0] for sample in (key, other) for frame in range(4))
 
 
 def listing(folder: Path) -> Iterator[str]:

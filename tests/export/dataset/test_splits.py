@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regenstore.errors import InvalidInput
@@ -33,6 +33,7 @@ def test_a_split_of_no_share_gets_nothing():
     assert counts(done) == {"train": 45, "test": 5}
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
 @given(st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=3), min_size=1, max_size=30), st.integers(0, 9))
 def test_no_group_is_divided_and_the_order_does_not_matter(shared, seed):
     members = [Member(f"k{n}", (f"own{n}", *(f"shared{t}" for t in tokens))) for n, tokens in enumerate(shared)]
