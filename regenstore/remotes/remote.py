@@ -33,6 +33,8 @@ from regenstore.remotes.backend import Absent, Backend, Head
 from regenstore.remotes.patient import Throttle
 
 JOBS = 8
+FOLDER_JOBS = 32
+"""Of a folder: what waits for the disk at the same time gets there together, in one commit of the file system's log."""
 MANY = 256
 """From so many contents on, shards are listed instead of asking for each."""
 _SPEED = (20e6, 0.05)
