@@ -252,7 +252,8 @@ class Remote:
 
     def bring(self, contents: Iterable[tuple[Digest, int | None]], told: Told) -> Iterator[Moved]:
         """Bring contents into the store (digest, and size where it is known); one answer for each, as it is
-        known. Errors are answers: ``content-missing`` is told as StorageError ``remote-failed``."""
+        known; durable when all were given. Errors are answers: what is not there is a StorageError
+        (``remote-failed``)."""
         self._store.prepare()
         sizes = dict(contents)
 
@@ -262,7 +263,10 @@ class Remote:
                 return Moved(digest, os.path.getsize(path), already=True)
             return Moved(digest, self._bring(digest, size, lambda count: told(digest, count)))
 
-        yield from self._answers(sizes, work)
+        try:
+            yield from self._answers(sizes, work)
+        finally:
+            self._store.settle()  # one wait for all; what a power cut takes before is still on the remote
 
     def _bring(self, digest: Digest, size: int | None, told: Callable[[int], None]) -> int:
         name = layout.content(digest)
@@ -282,7 +286,7 @@ class Remote:
                 self._receive(name, fd, size, told)
                 if hash_own_file(path) == (digest, size):
                     self._times.append((size, time.monotonic() - began))
-                    self._store.put_file(path, digest)
+                    self._store.put_file(path, digest, wait=False)
                     return size
                 told(-os.fstat(fd).st_size)
                 if fresh:
