@@ -74,7 +74,11 @@ class Backend(Protocol):
         """Put a file's bytes under a name, in the place of what was there."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Put a small object."""
+        """Put a small object; durable on return."""
+
+    def settle(self, *, everything: bool = False) -> None:
+        """Make durable what :meth:`write_file` put, where a server does not do so by itself: only then may anybody be
+        told that it is there. ``everything``: also what others put."""
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
         """All objects whose name begins with a prefix that ends in ``/``, in no order."""

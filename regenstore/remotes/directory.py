@@ -1,7 +1,7 @@
 """A folder as a remote: a disk, or a share that the system has mounted.
 
-Objects are written beside and renamed, durable before they have their name. Nothing relies on locks or hard
-links, which many a network file system lacks.
+Objects are written beside and renamed. Many wait for the disk together, before anybody is told that they are there.
+Nothing relies on locks or hard links, which many a network file system lacks.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from regenstore.errors import RegenstoreError, StorageError
@@ -18,6 +18,8 @@ from regenstore.remotes.backend import Absent, Head, Told
 
 _CHUNK = 4 << 20
 _BESIDE = ".part-"
+_SYNC_WHOLE = 16
+"""From so many objects on, one pass over the file system is cheaper than waiting for each."""
 _AWAY = {errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EREMOTEIO}
 """What a share says whose server is away."""
 
@@ -31,6 +33,7 @@ class Directory:
     def __init__(self, path: str, *, create: bool = False) -> None:
         self.path = os.path.abspath(path)
         self.url = self.path
+        self._unsettled: list[str] = []
         if create:
             with self._errors():
                 os.makedirs(self.path, exist_ok=True)
@@ -59,29 +62,45 @@ class Directory:
         with self._errors(), open(path, "rb") as source:
             size = os.fstat(source.fileno()).st_size
             self._put(name, lambda target: _copy(source.fileno(), target, size, told))
+            self._unsettled.append(self._place(name))
 
     def write(self, name: str, data: bytes) -> None:
         with self._errors():
             self._put(name, lambda target: _write_all(target, data))
+            durable.fsync_file(self._place(name))
+            durable.fsync_folder(os.path.dirname(self._place(name)))
 
-    def _put(self, name: str, fill: object) -> None:
+    def settle(self, *, everything: bool = False) -> None:
+        places, self._unsettled = self._unsettled, []
+        if not places and not everything:
+            return
+        with self._errors():
+            if (everything or len(places) >= _SYNC_WHOLE) and durable.sync_file_system(self.path):
+                return
+            for place in places:
+                try:
+                    durable.fsync_file(place)
+                except FileNotFoundError:
+                    continue  # a gc deleted it since, which who sends looks for
+            folders = {os.path.dirname(place) for place in places}
+            for folder in folders | {os.path.dirname(folder) for folder in folders}:
+                durable.fsync_folder(folder)
+
+    def _put(self, name: str, fill: Callable[[int], None]) -> None:
         self._look()
         place = self._place(name)
         beside = f"{os.path.dirname(place)}/{_BESIDE}{os.urandom(8).hex()}"
-        assert callable(fill)
         os.makedirs(os.path.dirname(place), exist_ok=True)
         try:
             fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             try:
                 fill(fd)
-                os.fsync(fd)
             finally:
                 os.close(fd)
             os.replace(beside, place)
         except BaseException:
             durable.unlink(beside)
             raise
-        durable.fsync_folder(os.path.dirname(place))
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
         with self._errors():

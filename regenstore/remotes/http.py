@@ -78,6 +78,9 @@ class Http:
     def write(self, name: str, data: bytes) -> None:
         self._put(name, Body.of(data))
 
+    def settle(self, *, everything: bool = False) -> None:
+        """A server that has answered has it."""
+
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
         todo = [prefix]
         while todo:

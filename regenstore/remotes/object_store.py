@@ -105,6 +105,9 @@ class ObjectStore:
         with self._errors():
             self._obstore.put(self._store, name, data, use_multipart=False)
 
+    def settle(self, *, everything: bool = False) -> None:
+        """A server that has answered has it."""
+
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
         with self._errors():
             for found in self._obstore.list(self._store, prefix=prefix):

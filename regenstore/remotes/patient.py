@@ -63,6 +63,9 @@ class Patient:
     def write(self, name: str, data: bytes) -> None:
         self._try(lambda: self._backend.write(name, data))
 
+    def settle(self, *, everything: bool = False) -> None:
+        self._try(lambda: self._backend.settle(everything=everything))
+
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
         # A listing that breaks off begins anew: nothing of it is given before it is whole.
         return iter(self._try(lambda: list(self._backend.names(prefix))))

@@ -16,7 +16,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +35,8 @@ from regenstore.remotes.patient import Throttle
 JOBS = 8
 FOLDER_JOBS = 32
 """Of a folder: what waits for the disk at the same time gets there together, in one commit of the file system's log."""
+_TOGETHER = 1000
+"""Contents whose senders wait for the remote's disk together."""
 MANY = 256
 """From so many contents on, shards are listed instead of asking for each."""
 _SPEED = (20e6, 0.05)
@@ -81,7 +83,8 @@ class Remote:
         self._jobs = jobs
         self._throttle = throttle or Throttle(None)
         self._facts = Facts(store.root)
-        self._stop = threading.Event()
+        self._thread = threading.local()
+        """What the work of this thread belongs to: ``stop`` says that nobody wants it any more."""
         self._times: list[tuple[int, float]] = []
         self.settled = SETTLED
         """See :data:`SETTLED`."""
@@ -128,6 +131,8 @@ class Remote:
             head = heads[digest]
             if right is True and head is not None:
                 found[digest] = head.size
+        if found:
+            self.backend.settle(everything=True)
         return found
 
     def last_confirmed(self, digest: Digest) -> float | None:
@@ -173,7 +178,7 @@ class Remote:
 
     # -------------------------------------------------------------------------------- sending
 
-    def send(self, digests: Collection[Digest], told: Told, *, again: bool = False) -> Iterator[Moved]:
+    def send(self, digests: Collection[Digest], told: Told, *, again: bool = False) -> Generator[Moved, None, None]:
         """Send contents of the store that the remote does not have, or may delete; one answer for each, as it is
         known. The answers about what was there already, or marked, come last. ``again``: also those that it has, in
         whose place it may have other bytes."""
@@ -192,18 +197,31 @@ class Remote:
             return Moved(digest, size)
 
         last: dict[Digest, Moved] = {}
-        for moved in self._answers(digests, work):
+        for moved in self._settled(self._answers(digests, work)):
             if moved.error is None and (moved.already or moved.digest in marked):
                 last[moved.digest] = moved
             else:
                 yield moved
         there = {}
-        last |= {moved.digest: moved for moved in self._answers(self._marked(last) - marked, work)}
+        last |= {moved.digest: moved for moved in self._settled(self._answers(self._marked(last) - marked, work))}
         resent = {digest for digest, moved in last.items() if moved.error is None and not moved.already}
         while resent and (resent := self._gone(resent)):
-            last |= {moved.digest: moved for moved in self._answers(resent, work)}
+            last |= {moved.digest: moved for moved in self._settled(self._answers(resent, work))}
             resent = {digest for digest in resent if last[digest].error is None}
         yield from last.values()
+
+    def _settled(self, answers: Iterator[Moved]) -> Iterator[Moved]:
+        """The same answers in the same order; nobody is told of a content that it is there before it is durable."""
+        waiting: list[Moved] = []
+        for moved in answers:
+            waiting.append(moved)
+            if moved.error is not None or len(waiting) >= _TOGETHER:
+                self.backend.settle()
+                yield from waiting
+                waiting.clear()
+        if waiting:
+            self.backend.settle()
+            yield from waiting
 
     def _marked(self, digests: Collection[Digest]) -> set[Digest]:
         """Those of the contents that the remote's gc may delete."""
@@ -379,23 +397,32 @@ class Remote:
         if not items:
             return
         pool = ThreadPoolExecutor(min(self._jobs, len(items)), thread_name_prefix="remote")
+        stop = threading.Event()
+
+        def run(item: T) -> U:
+            self._thread.stop = stop
+            return work(item)
+
         try:
-            waiting: dict[Future[U], T] = {pool.submit(work, item): item for item in items}
+            waiting: dict[Future[U], T] = {pool.submit(run, item): item for item in items}
             for done in as_completed(waiting):
                 error = done.exception()
                 if error is not None and not isinstance(error, Exception):
                     raise error
                 yield waiting[done], error if error is not None else done.result()
         except BaseException:
-            self._stop.set()  # nobody waits for the rest: what runs ends with its next block
+            stop.set()  # nobody waits for the rest: what runs ends with its next block
             raise
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            self._stop.clear()
+            try:
+                pool.shutdown(wait=True, cancel_futures=True)
+            except RuntimeError:
+                pass  # left behind by its user, and found as garbage by one of its own threads
 
     def _moving(self, count: int) -> None:
         """Called for each block. Raises :class:`_Stopped` when it is no longer wanted."""
-        if self._stop.is_set():
+        stop = getattr(self._thread, "stop", None)
+        if stop is not None and stop.is_set():
             raise _Stopped
         self._throttle.took(count)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from regenstore.errors import RegenstoreError
@@ -83,17 +84,18 @@ def push(
     StorageError where the remote cannot be asked at all."""
     done = Pushed()
     in_a_row = 0
-    for moved in remote.send(list(what.here), told, again=again):
-        if moved.error is None:
-            (done.there if moved.already else done.sent)[moved.digest] = moved.size
-            in_a_row = 0
-            if moved.already:
-                skipped(moved.size)
-            continue
-        done.failed[moved.digest] = moved.error
-        in_a_row = in_a_row + 1 if moved.error.kind == "remote-unreachable" else 0
-        if in_a_row >= _HOPELESS:
-            break
+    with closing(remote.send(list(what.here), told, again=again)) as answers:
+        for moved in answers:
+            if moved.error is None:
+                (done.there if moved.already else done.sent)[moved.digest] = moved.size
+                in_a_row = 0
+                if moved.already:
+                    skipped(moved.size)
+                continue
+            done.failed[moved.digest] = moved.error
+            in_a_row = in_a_row + 1 if moved.error.kind == "remote-unreachable" else 0
+            if in_a_row >= _HOPELESS:
+                break
     done.untried = len(what.here) - len(done.there) - len(done.sent) - len(done.failed)
     if in_a_row >= _HOPELESS:
         done.missing = in_order(what.absent)  # as far as can be said
