@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 FICLONE = 0x40049409
@@ -48,8 +49,12 @@ def mount(kind: str, image: Path, folder: Path) -> None:
 
 
 def unmount(folder: Path) -> None:
-    if os.path.ismount(folder):
-        subprocess.run(["umount", str(folder)], check=True)
+    """What was killed may keep it busy for a moment."""
+    limit = time.monotonic() + 10
+    while os.path.ismount(folder):
+        lazily = ["-l"] if time.monotonic() > limit else []
+        if subprocess.run(["umount", *lazily, str(folder)], capture_output=True, check=False).returncode:
+            time.sleep(0.1)
 
 
 class Disk:
