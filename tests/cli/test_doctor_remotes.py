@@ -6,7 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Checkout
+
+pytestmark = pytest.mark.heavy
 
 
 def findings(film: Checkout, *args: str) -> list[tuple[str, str]]:

@@ -6,9 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.cli.test_fsck import stored
 from tests.conftest import Checkout, noise
 from tests.doctor.gallery import flip, snapshot
+
+pytestmark = pytest.mark.heavy
 
 PHOTO = "refs/photo.png"
 

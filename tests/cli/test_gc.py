@@ -39,6 +39,7 @@ def du(film: Checkout, *options: str) -> dict[str, object]:
     return json.loads(film.regenstore("du", "--json", *options))
 
 
+@pytest.mark.heavy
 def test_order_space_and_return(proven):
     shown = plan(proven)
     (old,) = shown["evict"]
@@ -123,6 +124,7 @@ def test_a_dry_run_ends_as_the_real_one(proven, size):
     assert (b"less than asked for" in done.stdout) == (size == "1g")
 
 
+@pytest.mark.heavy
 def test_what_lists_of_runs_count(proven):
     """A content counts once: where it lies, or with the last run that took it."""
 
@@ -154,6 +156,7 @@ def suggestion(film: Checkout) -> dict[str, object] | None:
     return json.loads(film.regenstore("status", "--json"))["suggestion"]
 
 
+@pytest.mark.heavy
 def test_status_suggests_what_a_full_disk_can_do_without(proven, small):
     store = small / "store"
     shutil.move(proven.store, store)
@@ -174,6 +177,7 @@ def test_status_suggests_what_a_full_disk_can_do_without(proven, small):
     assert before - after == found["bytes"]
 
 
+@pytest.mark.heavy
 def test_status_suggests_only_what_was_not_used_for_a_week(proven):
     total = du(proven)["contents"]["bytes"]
     proven.git("config", "regenstore.maxSize", str(total))
@@ -200,6 +204,7 @@ def test_status_plans_nothing_while_there_is_room(proven, tmp_path):
     assert plans(REGENSTORE_MAX_SIZE="1k")
 
 
+@pytest.mark.heavy
 def test_a_pending_recipe_ends_with_its_commit(film, tmp_path):
     """Also in another worktree; what is only added, or was changed since, goes on being pending."""
     side = Checkout(tmp_path / "side", film.environment)
@@ -236,6 +241,7 @@ def test_selected(proven):
     assert plan(proven, "--older-than", "1d")["evict"] == []
 
 
+@pytest.mark.heavy
 def test_unreachable(film):
     film.regenstore("set", SEA, "seed=5")
     film.regenstore("set", SEA, "seed=6")
@@ -359,6 +365,7 @@ def test_what_cannot_be_freed_is_not_tried_again_and_again(film, tmp_path):
     assert asks_git()
 
 
+@pytest.mark.heavy
 def test_a_repository_that_is_gone_can_be_forgotten(film, tmp_path):
     shared = tmp_path / "shared"
     other = Checkout(tmp_path / "other", film.environment)
@@ -388,6 +395,7 @@ def test_a_repository_that_is_gone_can_be_forgotten(film, tmp_path):
     assert found["complete"] and {row["standing"] for row in found["evict"]} == {"dead", "working"}
 
 
+@pytest.mark.heavy
 def test_what_gc_took_comes_back_without_database_and_branch(proven):
     """Eviction survives both: the manifest has the recipe, and the proof."""
     proven.git("checkout", "-q", "-b", "side")

@@ -63,6 +63,7 @@ def test_what_is_on_a_remote_is_not_named(film, origin):
     assert push(film) == (0, "")
 
 
+@pytest.mark.heavy
 def test_refuse_and_off(film, origin, tmp_path):
     film.regenstore("remote", "add", "studio", "../shared", "--create")
     film.git("config", "regenstore.prePush", "refuse")

@@ -9,6 +9,8 @@ import pytest
 
 from tests.doctor.gallery import Gallery
 
+pytestmark = pytest.mark.heavy
+
 MADE_OF = ("-g", "derive.image", "-i", "source=made/03.png", "-p", "width=16")
 
 

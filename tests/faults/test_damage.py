@@ -130,6 +130,7 @@ def suffer(worn: Studio, folder: Path, kind: str, damage: str, chance: random.Ra
 
 
 @pytest.mark.parametrize("one", range(4))
+@pytest.mark.heavy
 def test_one_damage(worn: Studio, tmp_path: Path, seed: int, one: int) -> None:
     chance = random.Random(seed + one)
     suffer(worn, tmp_path / "now", chance.choice(KINDS), chance.choice(sorted(DAMAGES)), chance)

@@ -9,9 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+import pytest
+
 from tests.faults.operations import take_of
 from tests.faults.studio import DICE, FOLD, Studio, folded
 from tests.git.film import ALPHA, FIRST, MAIN, PLATE, A, B, C, D
+
+pytestmark = pytest.mark.heavy
 
 UPGRADED = '#!/bin/sh\nyes "$2 2.0" | head -c "$3" > "$1"\n'
 

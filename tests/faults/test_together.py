@@ -136,6 +136,7 @@ def together(studio: Studio, seed: int, seconds: float) -> None:
         studio.at(place).obtain()
 
 
+@pytest.mark.heavy
 def test_eight_at_once(studio: Studio, seed: int) -> None:
     together(studio, seed, BUSY)
 

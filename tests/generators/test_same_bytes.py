@@ -77,6 +77,7 @@ def digests_of(jobs, folder, **environment):
     return json.loads(done.stdout)
 
 
+@pytest.mark.heavy
 def test_the_same_bytes_in_every_process_and_order(jobs, tmp_path):
     """Nothing counts but the item: not what memory held before, threads, hashing, folder, or earlier items."""
     first = digests_of(jobs, tmp_path, MALLOC_PERTURB_="0", PYTHONHASHSEED="0")

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import noise
 from tests.git.film import MAIN, PLATE, SIDE, A, B, C, Film, words
 
@@ -115,6 +117,7 @@ def test_a_full_store(film: Film, small: Path) -> None:
     film.expect_blob(C, data)
 
 
+@pytest.mark.heavy
 def test_a_worktree_that_fills_up(film: Film, small: Path) -> None:
     """Placing with ever less room, page by page: media or recipe, never less than that, and always clean."""
     film.git("checkout", "-q", "-b", "grown")

@@ -29,6 +29,7 @@ def run(film: Film, rounds: int, seconds: float) -> None:
     assert stress.kills
 
 
+@pytest.mark.heavy
 def test_kills_at_random(film: Film) -> None:
     run(film, 12, 30)
 
