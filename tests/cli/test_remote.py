@@ -18,6 +18,8 @@ import pytest
 from regenstore.objects.hashing import hash_file
 from tests.conftest import Checkout, noise
 
+pytestmark = pytest.mark.heavy
+
 SEA, PHOTO = "plates/sea.png", "refs/photo.png"
 
 
@@ -94,7 +96,6 @@ def test_one_that_can_only_be_read(film, tmp_path):
     assert "nothing can be pushed" in film.regenstore("remote", "add", "studio", "../shared")
 
 
-@pytest.mark.heavy
 def test_check_finds_wrong_bytes(film, tmp_path):
     film.regenstore("remote", "add", "studio", "../shared", "--create")
     film.regenstore("push")
@@ -179,7 +180,6 @@ def test_nothing_to_push(film, tmp_path):
     assert "Nothing to send" in empty.regenstore("push") and "Nothing to send" in empty.regenstore("push", "--all")
 
 
-@pytest.mark.heavy
 def test_a_remote_that_goes_away_and_comes_back(film, tmp_path):
     film.regenstore("remote", "add", "studio", "../shared", "--create")
     shutil.move(tmp_path / "shared", tmp_path / "away")

@@ -8,7 +8,11 @@ import shutil
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Checkout, noise
+
+pytestmark = pytest.mark.heavy
 
 DAY = 86400.0
 

@@ -12,6 +12,8 @@ import pytest
 from tests.cli.conftest import SMALL
 from tests.conftest import Checkout, hermetic_environment, noise
 
+pytestmark = pytest.mark.heavy
+
 SEA, PHOTO, PROXY = "plates/sea.png", "refs/photo.png", "shots/sea_small.png"
 EVERYTHING = (SEA, PHOTO, PROXY)
 

@@ -16,6 +16,8 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.result_cache import ResultCache
 from tests.doctor.gallery import Gallery, snapshot
 
+pytestmark = pytest.mark.heavy
+
 
 def rebuild(gallery: Gallery, *arguments: str) -> dict:  # type: ignore[type-arg]
     return json.loads(gallery.regenstore("doctor", "--rebuild", "--json", *arguments))

@@ -14,6 +14,8 @@ from regenstore.objects.ids import Digest
 from tests.conftest import Checkout, noise
 from tests.doctor.gallery import OLD_PHOTO, PHOTO, Gallery, cut, digest_of, flip, snapshot
 
+pytestmark = pytest.mark.heavy
+
 
 def missing(told: dict) -> dict[str, str]:  # type: ignore[type-arg]
     return {m["path"]: m["repair"] for m in told["missing"]}
