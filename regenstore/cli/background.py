@@ -35,4 +35,4 @@ def _start() -> None:
         actions += [(os.POSIX_SPAWN_DUP2, 0, fd) for fd in (1, 2)]
         os.posix_spawn(program, [program, "gc", "--auto"], environment, file_actions=actions, setsid=True)
     except (OSError, AttributeError, NotImplementedError):
-        return  # the next command tries again
+        return  # no process, or a system without posix_spawn: the next command tries, and 'regenstore gc' is there

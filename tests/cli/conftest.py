@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout, hermetic_environment, noise
+from tests.git.conftest import small  # noqa: F401  a fixture
 
 SMALL = ("-p", "width=64", "-p", "height=48")
 

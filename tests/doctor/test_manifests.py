@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def test_without_a_proof_that_holds_here_its_recipe_is_run(evicted: Gallery) -> 
         ),
     ],
 )
-def test_damaged_lines_are_told_and_left(evicted: Gallery, damage, quickly) -> None:  # type: ignore[no-untyped-def]
+def test_damaged_lines_are_told_and_left(evicted: Gallery, damage: Callable[[bytes], bytes], quickly: bool) -> None:
     path = manifest(evicted)
     lines = path.read_bytes().splitlines()
     at = next(n for n, line in enumerate(lines) if b"derive.image" in line)

@@ -120,4 +120,7 @@ def test_well_formedness_is_checked_by_the_name():
     assert checker.check(b"<a>", "a.xml")
     assert checker.check(b"{", "a.json")
     assert not checker.check(b"{", "a.txt")
+    bomb = b'<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;">]><a>&y;</a>'
+    assert "declares entities" in checker.check(bomb, "a.xml")[0]
+    assert not checker.check(b"<!DOCTYPE a><a/>", "a.xml")
     assert not os.path.exists("/tmp/owned")

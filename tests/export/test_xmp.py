@@ -204,6 +204,11 @@ def test_the_checker_finds_what_is_wrong(xml, problem):
     assert WRITER.check(document(""), "a.xmp") == []
 
 
+def test_a_document_that_declares_entities_is_not_even_read():
+    bomb = b'<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;">]><a>&y;</a'  # cut short: reading it would say so
+    assert WRITER.check(bomb, "a.xmp") == ["a document type declaration has no place in XMP"]
+
+
 def test_a_name_that_is_no_xml_name_is_left_out():
     row = Row("regen:a b/>", "", "x")
     (file,) = WRITER.render([filled(clip(), row)], Options("{stem}.xmp"))

@@ -16,12 +16,12 @@ from array import array
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
-from xml.etree import ElementTree
 
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.export.context import Value, text_of
 from regenstore.export.sidecar.legal_text import xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
+from regenstore.export.sidecar.xml_document import parse
 
 CHILD = "regenstore.export.sidecar.jinja_child"
 PATIENCE = 20.0
@@ -66,10 +66,10 @@ class TextWriter:
         """Well-formedness, where the name tells the format."""
         try:
             if name.endswith((".xml", ".xmp", ".fcpxml")):
-                ElementTree.fromstring(data)  # noqa: S314  our own process's text; nothing is fetched
+                parse(data)
             elif name.endswith((".json", ".otio")):
                 json.loads(data)
-        except (ElementTree.ParseError, ValueError) as error:
+        except ValueError as error:
             return [f"not well-formed: {error}"]
         return []
 

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 from regenstore.export.context import Value, text_of
 from regenstore.export.sidecar.legal_text import xml_escape, xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
+from regenstore.export.sidecar.xml_document import parse
 from regenstore.export.timebase import Timebase, decimal_rate
 
 NAMESPACES = {
@@ -377,12 +378,12 @@ _SPECIAL: Mapping[str, Callable[[Value, Clip], tuple[str, str]]] = {
 
 def check(data: bytes) -> list[str]:
     """Problems of an XMP document: form, closed vocabularies, timecode, identifiers."""
-    try:
-        root = ElementTree.fromstring(data)  # noqa: S314  entities are refused below, before anything is expanded
-    except ElementTree.ParseError as error:
-        return [f"no XML: {error}"]
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         return ["a document type declaration has no place in XMP"]
+    try:
+        root = parse(data)
+    except ValueError as error:
+        return [str(error)]
     found = root.find(f"{{{RDF}}}RDF/{{{RDF}}}Description")
     if root.tag != "{adobe:ns:meta/}xmpmeta" or found is None:
         return ["no x:xmpmeta with rdf:RDF and rdf:Description"]
