@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from regenstore.errors import InvalidInput
-from regenstore.export.media_set import Medium
+from regenstore.export.media_set import Located
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.media.media_info import FACT, VERSION, MediaInfo
 from regenstore.media.types import kind
@@ -15,7 +15,7 @@ from regenstore.objects.facts import Facts
 
 FRAMES, FACES = "frames", "faces"
 """Kinds of fact: per-frame measurements, and what a detector of faces found."""
-_VERSION_OF = {FRAMES: 1, FACES: 1}
+_VERSION_OF = {FRAMES: 1, FACES: 2}
 _MEASURED = {"video": (FRAMES, FACES), "image": (FACES,)}
 NO_FACES = "faces are not looked for: pip install 'regenstore[faces]'"
 
@@ -51,7 +51,7 @@ class Known:
         self.facts = facts
         self._measures = {} if measures is None else measures
 
-    def info(self, medium: Medium) -> MediaInfo:
+    def info(self, medium: Located) -> MediaInfo:
         """What the medium technically is. Raises InvalidInput (``bad-export``) for one that cannot be read."""
         kept = self.facts.get(medium.digest, FACT, VERSION)
         if kept is not None:
@@ -68,18 +68,20 @@ class Known:
         self.facts.put(medium.digest, FACT, VERSION, found.to_bytes())
         return found
 
-    def stamp(self, medium: Medium, measuring: bool) -> tuple[object, ...]:
-        """Changes whenever :meth:`info` or :meth:`metrics` (with ``told``: ``measuring``) may say something else."""
-        kept: list[object] = [VERSION, sorted(self._measures) if measuring else None]
+    def stamp(self, medium: Located, measuring: bool) -> tuple[object, ...] | None:
+        """Changes whenever :meth:`info` or :meth:`metrics` may say something else; None where ``metrics`` with
+        ``told`` (``measuring``) would measure."""
+        kept: list[object] = [VERSION]
         for what in _MEASURED.get(kind(medium.media_type), ()):
             try:
                 found = os.stat(self.facts.path(medium.digest, what, _VERSION_OF[what]))
                 kept += [what, _VERSION_OF[what], found.st_size, found.st_mtime_ns]
             except OSError:
-                pass
+                if measuring and what in self._measures:
+                    return None
         return tuple(kept)
 
-    def metrics(self, medium: Medium, told: Told | None = None) -> FrameMetrics | None:
+    def metrics(self, medium: Located, told: Told | None = None) -> FrameMetrics | None:
         """What is measured of each frame of a video, or of a picture: kept, else (with ``told``) measured now; None
         for what has none. Raises InvalidInput (``bad-export``)."""
         tables = [self._table(medium, each, told) for each in _MEASURED.get(kind(medium.media_type), ())]
@@ -91,7 +93,7 @@ class Known:
         columns = {name: values[:count] for table in known for name, values in table.columns.items()}
         return FrameMetrics(count, columns)
 
-    def _table(self, medium: Medium, what: str, told: Told | None) -> FrameMetrics | None:
+    def _table(self, medium: Located, what: str, told: Told | None) -> FrameMetrics | None:
         kept = self.facts.get(medium.digest, what, _VERSION_OF[what])
         if kept is not None:
             try:
@@ -108,7 +110,7 @@ class Known:
         self.facts.put(medium.digest, what, _VERSION_OF[what], found.to_bytes())
         return found
 
-    def faces_of(self, medium: Medium, faces: Sequence[Mapping[str, Any]]) -> list[bytes]:
+    def faces_of(self, medium: Located, faces: Sequence[Mapping[str, Any]]) -> list[bytes]:
         """JPEGs of faces that were found in a medium, as :func:`regenstore.media.faces.crops` takes them."""
         from regenstore.media.faces import crops
 

@@ -31,7 +31,8 @@ _WIDTH = 640
 _MARGIN = 0.3
 """What a crop has around the face, of the longer side of its box."""
 _SIDE = 256
-_COLUMNS = ("face_count", "face_confidence", "face_x", "face_y", "face_w", "face_h")
+MOST = 32
+"""Faces of a frame whose boxes are kept."""
 
 
 @dataclass(frozen=True)
@@ -78,26 +79,34 @@ class Detector:
 
 
 def measure(path: str, media_type: str, told: Callable[[float], None]) -> FrameMetrics:
-    """Look for faces: ``face_count``, and confidence and box of the most certain one. One row per frame of a
-    video, not known where it was not looked at; one row for a picture. Raises ValueError when it cannot be read."""
+    """Look for faces: :func:`columns_of` those of each frame. One row per frame of a video, not known where it was
+    not looked at; one row for a picture. Raises ValueError when it cannot be read."""
     detector = Detector()
-    columns = {name: array("d") for name in _COLUMNS}
+    found: list[Sequence[Face] | None] = []
     if kind(media_type) == "image":
-        _add(columns, detector.find(read_still(path, media_type)))
+        found.append(detector.find(read_still(path, media_type)))
     else:
         for number, (frame, done) in enumerate(stored_frames(path, media_type)):
-            _add(columns, detector.find(frame.to_ndarray(format="rgb24")) if number % EVERY == 0 else None)
+            found.append(detector.find(frame.to_ndarray(format="rgb24")) if number % EVERY == 0 else None)
             told(done)
     told(1.0)
-    return FrameMetrics(len(columns["face_count"]), columns)
+    return FrameMetrics(len(found), columns_of(found))
 
 
-def _add(columns: Mapping[str, array[float]], faces: Sequence[Face] | None) -> None:
+def columns_of(frames: Sequence[Sequence[Face] | None]) -> dict[str, array[float]]:
+    """The faces of each frame (None: not looked for) as columns: how many there are, then confidence and box of
+    each, the most certain first: ``face_confidence``, ``face_x`` …, ``face2_confidence``, ``face2_x`` … up to the
+    most faces of a frame, at most :data:`MOST`. At least one face has columns."""
     nan = float("nan")
-    columns["face_count"].append(nan if faces is None else len(faces))
-    best = faces[0] if faces else Face(nan, nan, nan, nan, nan)
-    for name, value in zip(_COLUMNS[1:], (best.confidence, best.x, best.y, best.w, best.h)):
-        columns[name].append(value)
+    most = min(MOST, max((len(faces) for faces in frames if faces is not None), default=0))
+    columns = {"face_count": array("d", (nan if faces is None else len(faces) for faces in frames))}
+    for number in range(max(1, most)):
+        prefix = f"face{number + 1}" if number else "face"
+        of_each = [faces[number] if faces is not None and number < len(faces) else None for faces in frames]
+        for side in ("confidence", "x", "y", "w", "h"):
+            values = (nan if face is None else float(getattr(face, side)) for face in of_each)
+            columns[f"{prefix}_{side}"] = array("d", values)
+    return columns
 
 
 def crops(path: str, media_type: str, faces: Sequence[Mapping[str, Any]]) -> list[bytes]:

@@ -83,6 +83,19 @@ def test_a_clip_is_looked_at_now_and_then_and_boxes_move(portrait: np.ndarray, t
     assert 100 < x[8] - x[0] < 156
 
 
+def test_every_face_of_a_frame_has_its_box(portrait: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.concatenate([portrait, portrait[:, ::-1]], axis=1)).save(path)
+    found = faces.measure(str(path), "image/png", quiet)
+    assert found.columns["face_count"][0] == 2
+    centres = {
+        round((found.columns[f"{face}_x"][0] + found.columns[f"{face}_w"][0] / 2) / 1024, 1)
+        for face in ("face", "face2")
+    }
+    assert centres == {0.2, 0.8}
+    assert found.columns["face2_confidence"][0] > 0.95
+
+
 def test_crops_show_the_face(portrait: np.ndarray, tmp_path: Path) -> None:
     path = clip(portrait, tmp_path / "a.mp4")
     found = faces.measure(path, "video/mp4", quiet)

@@ -12,9 +12,12 @@ from typing import Any
 
 from regenstore.media.frame_table import FrameMetrics
 
+BOXES = 4
+"""Faces of a frame that have columns: every table has the same columns, so their number is fixed."""
 MEASURED = (
     "motion", "scene_score", "luma_avg", "luma_diff", "saturation", "blur", "blockiness", "entropy", "si", "ti",
-    "black", "frozen", "face_count", "face_confidence", "face_x", "face_y", "face_w", "face_h",
+    "black", "frozen", "face_count",
+    *(f"face{number or ''}_{side}" for number in (0, *range(2, BOXES + 1)) for side in ("confidence", *"xywh")),
 )  # fmt: skip
 COLUMNS = (
     ("key", "string", "the sample"),
