@@ -54,6 +54,7 @@ CONFINED = {
     "xxhash": ("export/sidecar/writers/ascmhl.py",),
     "jinja2": ("export/sidecar/jinja_child.py",),
     "markupsafe": ("export/sidecar/jinja_child.py",),
+    "orjson": ("export/dataset/fast_json.py",),
     "pyarrow": ("export/dataset/tables.py",),
     "cel": ("export/dataset/selection.py",),
     "obstore": ("remotes/object_store.py",),

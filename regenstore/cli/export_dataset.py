@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import InvalidInput
 from regenstore.export.dataset import exporting, roots, splits, trainers
-from regenstore.export.dataset.exporting import Order, Selected
+from regenstore.export.dataset.exporting import Order
 from regenstore.export.dataset.manifest import LAYOUTS
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.survey import Drops, Survey
@@ -33,6 +34,9 @@ from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.leases import lease
 from regenstore.repository import Repository
 from regenstore.worktree.link import Linker
+
+_OBJECTS = 200_000
+"""New objects before Python looks for cycles among all: thousands of samples stay, and have none."""
 
 
 @click.command()
@@ -89,30 +93,31 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
       regenstore export dataset ../clips.zip --format zip --scene-type interior --dry-run
       regenstore export dataset ../clips --select 'duration >= 2.0 && "ann" in characters'
     """
+    gc.set_threshold(_OBJECTS)
     repository = open_repository()
     order = _order(repository, out, rev, given)
     tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
-    selected = exporting.select(tree.chosen(worktree_paths(repository, paths), rev), order.limits)
-    media_set = MediaSet(repository.store, repository.cache, repository.realiser)
-    plan = media_set.plan(selected.chosen, repository.settings.budget)
-    if dry_run and plan.steps:
-        _tell_dry(selected, selected.drops, len(plan.steps), [], as_json)
-        return
-    with progress_for(as_json, len(plan.steps) + 2 * len(selected.chosen)) as progress:
-        media = media_set.realise(selected.chosen, plan, progress)
-
-        def told(path: str) -> None:
-            progress.finished(path, None)
-
-        known = known_of(repository, measure=order.measure)
-        with exporting.survey(order, selected, media, known, told) as found:
+    known = known_of(repository, measure=order.measure)
+    with exporting.survey(order, known, os.fsdecode(repository.location.top)) as found:
+        media_set = MediaSet(repository.store, repository.cache, repository.realiser)
+        where = worktree_paths(repository, paths)
+        left = list(found.recall(tree.entries(where, rev), media_set.locate))
+        chosen, other = exporting.select(tree.read(left, where), found)
+        plan = media_set.plan(chosen, repository.settings.budget)
+        if dry_run and plan.steps:
+            _tell_dry(found, other, [], as_json, missing=len(plan.steps))
+            return
+        with progress_for(as_json, len(plan.steps) + len(chosen) + found.early.kept) as progress:
+            for medium in media_set.realise(chosen, plan, progress):
+                found.add(medium)
+                progress.finished(medium.path, None)
             if dry_run:
                 parts = roots.parts(order, found) if found.samples else []
                 planned = [(part.out, exporting.compare(part, samples, known)) for part, samples in parts]
-                _tell_dry(selected, found.drops, 0, planned, as_json)
+                _tell_dry(found, other, planned, as_json)
                 return
-            done = _write(repository, roots.parts(order, found), known, told)
-            _tell(order, selected, found, done, as_json)
+            done = _write(repository, roots.parts(order, found), known, lambda path: progress.finished(path, None))
+            _tell(order, found, done, as_json)
 
 
 Done = list[tuple[str, Outcome]]
@@ -221,25 +226,24 @@ def _dropped(*counted: Drops) -> dict[str, int]:
     return {shown: count for drops in counted for shown, count in drops.counts.items()}
 
 
-def _tell_dry(selected: Selected, drops: Drops, missing: int, planned: Done, as_json: bool) -> None:
-    dropped = _dropped(selected.drops) if drops is selected.drops else _dropped(selected.drops, drops)
+def _tell_dry(found: Survey, other: int, planned: Done, as_json: bool, missing: int = 0) -> None:
+    dropped = _dropped(found.early) if missing else _dropped(found.early, found.drops)
+    kept = found.early.kept if missing else found.drops.kept
     record: dict[str, Any] = {
-        "considered": selected.drops.seen,
-        "other": selected.other,
+        "considered": found.early.seen,
+        "other": other,
         "dropped": dropped,
-        "kept": drops.kept,
+        "kept": kept,
         "missing": missing,
     }
     if as_json:
         told = [{"out": out, **_record(outcome), "left_out": len(outcome.left_out)} for out, outcome in planned]
         emit_json("export-dataset-plan", record | (told[0] if len(told) == 1 else {"datasets": told} if told else {}))
         return
-    click.echo(
-        f"{selected.drops.seen} media" + (f" ({selected.other} of other kinds passed over)" if selected.other else "")
-    )
+    click.echo(f"{found.early.seen} media" + (f" ({other} of other kinds passed over)" if other else ""))
     for shown, count in dropped.items():
         click.echo(f"{-count:>8}  {show_text(shown)}")
-    click.echo(f"{drops.kept:>8}  left")
+    click.echo(f"{kept:>8}  left")
     if missing:
         click.echo(f"{missing} are to be made first; what other conditions drop is known then", err=True)
     _tell_several(planned)
@@ -283,9 +287,9 @@ def _counts(outcome: Outcome) -> list[tuple[str, int]]:
     return [(split, counted[split]) for split in splits.SPLITS if counted[split]]
 
 
-def _tell(order: Order, selected: Selected, found: Survey, done: Done, as_json: bool) -> None:
+def _tell(order: Order, found: Survey, done: Done, as_json: bool) -> None:
     if as_json:
-        dropped = _dropped(selected.drops, found.drops)
+        dropped = _dropped(found.early, found.drops)
         told = [
             {
                 "out": out,

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from regenstore.errors import FormatError, InvalidInput, NotFound, RegenstoreError
 from regenstore.objects import toml
@@ -23,6 +24,44 @@ from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.pending import Pending
 from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.worktree.index_view import IndexView
+
+
+class Located(Protocol):
+    """Bytes on this machine, as far as measuring and writing them is concerned."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def digest(self) -> Digest: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def media_type(self) -> str: ...
+
+    @property
+    def file(self) -> str: ...
+
+    @property
+    def proof(self) -> str: ...
+
+    @property
+    def created(self) -> float | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What is :class:`Located`, without its recipe: all of it means what it does in :class:`Medium`."""
+
+    path: str
+    digest: Digest
+    size: int
+    media_type: str
+    file: str
+    proof: str
+    created: float | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +103,16 @@ class Medium:
         return os.path.dirname(self.path)
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A path that may have a recipe, at the index or a revision. ``blob``: None where what lies in the worktree is
+    meant, which Git does not have yet."""
+
+    path: bytes
+    blob: str | None = None
+    revision: str | None = None
+
+
 @dataclass(frozen=True)
 class Chosen:
     """A recipe at a path, at the index or a revision."""
@@ -95,11 +144,34 @@ class Tree:
         Raises NotFound (``no-such-path``) for an argument that leads to none, (``no-such-revision``), and
         FormatError for a recipe that cannot be read.
         """
-        if revision is None:
-            return list(self._at_index(arguments))
-        return list(self._at_revision(arguments, revision))
+        found = list(self.read(self.entries(arguments, revision), arguments))
+        if arguments and not found:
+            raise NotFound(
+                "no-such-path", "there is no recipe at these paths" + (f" in {revision}" if revision else "")
+            )
+        return found
 
-    def _at_index(self, arguments: Sequence[bytes]) -> Iterator[Chosen]:
+    def entries(self, arguments: Sequence[bytes], revision: str | None = None) -> list[Entry]:
+        """Where those recipes may be; no text is read. Raises NotFound as :meth:`chosen`."""
+        return self._in_index(arguments) if revision is None else self._in_revision(arguments, revision)
+
+    def read(self, entries: Sequence[Entry], arguments: Sequence[bytes]) -> Iterator[Chosen]:
+        """The recipes of entries. Raises NotFound for arguments that lead to none, FormatError for a recipe that
+        cannot be read."""
+        oids = (entry.blob.encode() for entry in entries if entry.blob is not None)
+        texts = self.blobs.read_many(oids, toml.MAX_BYTES)
+        for entry in entries:
+            if entry.blob is None:
+                yield Chosen(entry.path, self.current(entry.path))
+                continue
+            recipe = self._recipe(next(texts), entry.path)
+            if recipe is not None:
+                yield Chosen(entry.path, recipe, entry.blob, entry.revision)
+            elif entry.path in arguments:
+                where = entry.revision or "Git's index"
+                raise NotFound("not-a-recipe", f"{os.fsdecode(entry.path)}: {where} holds no recipe there")
+
+    def _in_index(self, arguments: Sequence[bytes]) -> list[Entry]:
         filtered = set(filter(None, self.git.output("ls-files", "-z", "--", ATTRIBUTE).split(b"\0")))
         oids = {path: oid for path, oid in self.index.oids().items() if path in filtered}
         # New ones that were not added yet; what is pending for a path that is gone is nothing.
@@ -107,20 +179,11 @@ class Tree:
         fresh = {path for path in self.pending.paths() if path not in oids and os.path.lexists(os.path.join(top, path))}
         paths = matching(sorted({*oids, *fresh}), arguments)
         edited = set(filter(None, self.git.output("diff-files", "-z", "--name-only").split(b"\0"))) if paths else set()
-        kept = [path for path in paths if path not in edited and path not in fresh]
-        texts = self.blobs.read_many((oids[path].hex().encode() for path in kept), toml.MAX_BYTES)
-        for path in paths:
-            if path in edited or path in fresh:
-                # What lies there is meant, not what was added last.
-                yield Chosen(path, self.current(path))
-                continue
-            recipe = self._recipe(next(texts), path)
-            if recipe is not None:
-                yield Chosen(path, recipe, oids[path].hex())
-            elif path in arguments:
-                raise NotFound("not-a-recipe", f"{os.fsdecode(path)}: Git's index holds no recipe there")
+        # Where it was edited, what lies there is meant, not what was added last.
+        here = edited | fresh
+        return [Entry(path, None if path in here else oids[path].hex()) for path in paths]
 
-    def _at_revision(self, arguments: Sequence[bytes], revision: str) -> Iterator[Chosen]:
+    def _in_revision(self, arguments: Sequence[bytes], revision: str) -> list[Entry]:
         commit = self.git.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         if commit is None:
             raise NotFound("no-such-revision", f"'{revision}' is no commit that Git knows")
@@ -132,16 +195,7 @@ class Tree:
             # Attributes may have been others then: a recipe is known by its text.
             if kind == b"blob" and mode != b"120000" and size.isdigit() and int(size) <= toml.MAX_BYTES:
                 entries[path] = oid
-        found = False
-        paths = matching(sorted(entries), arguments)
-        texts = self.blobs.read_many((entries[path] for path in paths), toml.MAX_BYTES)
-        for path, text in zip(paths, texts):
-            recipe = self._recipe(text, path)
-            if recipe is not None:
-                found = True
-                yield Chosen(path, recipe, entries[path].decode(), commit)
-        if arguments and not found:
-            raise NotFound("no-such-path", f"there is no recipe at these paths in {revision}")
+        return [Entry(path, entries[path].decode(), commit) for path in matching(sorted(entries), arguments)]
 
     @staticmethod
     def _recipe(text: bytes | None, path: bytes) -> Recipe | None:
@@ -260,21 +314,29 @@ class MediaSet:
             recipe.output.media_type,
             os.path.abspath(file),
             recipe.key,
-            self._proof(recipe, digest),
+            self._proof(recipe.key, digest),
             each.blob,
-            self._created(recipe, digest),
+            self._created(recipe.key, digest),
             each.revision,
         )
 
-    def _proof(self, recipe: Recipe, digest: Digest) -> str:
-        if recipe.key is None:
+    def locate(self, entry: Entry, digest: Digest, size: int, media_type: str, key: RecipeKey | None) -> Present | None:
+        """A medium by what an earlier export knew of it; None where the store does not have its bytes."""
+        file = self._store.use(digest, size)
+        if file is None:
+            return None
+        path = os.fsdecode(entry.path)
+        return Present(path, digest, size, media_type, file, self._proof(key, digest), self._created(key, digest))
+
+    def _proof(self, key: RecipeKey | None, digest: Digest) -> str:
+        if key is None:
             return "imported"
-        proofs = [proof for proof in self._cache.proofs(recipe.key, digest) if proof.proves]
+        proofs = [proof for proof in self._cache.proofs(key, digest) if proof.proves]
         return "exact" if any(proof.exact for proof in proofs) else "equivalent" if proofs else "unproven"
 
-    def _created(self, recipe: Recipe, digest: Digest) -> float | None:
+    def _created(self, key: RecipeKey | None, digest: Digest) -> float | None:
         """When a run first gave these bytes."""
-        if recipe.key is None:
+        if key is None:
             return None
-        times = [result.created for result in self._cache.results(recipe.key) if digest in result.digests]
+        times = [result.created for result in self._cache.results(key) if digest in result.digests]
         return min(times, default=None)

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from regenstore.errors import InvalidInput
@@ -14,13 +14,13 @@ from regenstore.export.dataset import manifest as manifests
 from regenstore.export.dataset.kept_rows import KeptRows
 from regenstore.export.dataset.layouts import finish_interrupted, open_sink
 from regenstore.export.dataset.manifest import Manifest
-from regenstore.export.dataset.selection import Condition, Limits, conditions
+from regenstore.export.dataset.selection import Limits, conditions
 from regenstore.export.dataset.sinks import refuse_occupied
 from regenstore.export.dataset.splits import SPLITS, Division, Rules, divide
-from regenstore.export.dataset.survey import KINDS, Drops, Survey, early
+from regenstore.export.dataset.survey import KINDS, Survey, early
 from regenstore.export.dataset.writing import Form, Outcome, Writer
 from regenstore.export.known import Known
-from regenstore.export.media_set import Chosen, Medium
+from regenstore.export.media_set import Chosen
 from regenstore.media.types import kind
 from regenstore.worktree.link import Linker
 
@@ -72,40 +72,22 @@ def explicit_splits(text: str, what: str) -> dict[str, str]:
     return found
 
 
-@dataclass
-class Selected:
-    """What the paths and the conditions on recipes give, before anything is made."""
-
-    chosen: list[Chosen]
-    drops: Drops
-    late: list[Condition]
-    other: int = 0
-    """Paths that hold no picture, film or sound."""
-
-
-def select(chosen: Sequence[Chosen], limits: Limits) -> Selected:
-    """The recipes that a dataset wants: nothing is made, and no medium is read."""
-    found = conditions(limits)
-    media = [each for each in chosen if kind(each.recipe.output.media_type) in KINDS]
-    drops = Drops([condition for condition in found if condition.early])
-    late = [condition for condition in found if not condition.early]
-    return Selected(list(early(media, drops)), drops, late, len(chosen) - len(media))
+def survey(order: Order, known: Known, worktree: str) -> Survey:
+    """A survey for an order, of media from a worktree. Close it. Raises InvalidInput (``bad-export``) for
+    conditions that are none."""
+    rules = order.rules
+    found = conditions(order.limits)
+    return Survey(
+        known, found, rules.group_by, rules.stratify, KeptRows(known.facts, worktree), measuring=order.measure
+    )
 
 
-def survey(order: Order, selected: Selected, media: Iterable[Medium], known: Known, told: Told) -> Survey:
-    """Look at all media. The caller closes what it is given. Raises InvalidInput (``bad-export``) for a medium
-    that cannot be read."""
-    kept = KeptRows(known.facts, order.out)
-    found = Survey(known, selected.late, order.rules.group_by, order.rules.stratify, kept)
-    measuring = (lambda _: None) if order.measure else None
-    try:
-        for medium in media:
-            found.add(medium, measuring)
-            told(medium.path)
-    except BaseException:
-        found.__exit__()
-        raise
-    return found
+def select(chosen: Iterable[Chosen], found: Survey) -> tuple[list[Chosen], int]:
+    """The recipes that a dataset wants, before anything is made and without looking at a medium; and how many paths
+    hold no picture, film or sound."""
+    every = list(chosen)
+    media = [each for each in every if kind(each.recipe.output.media_type) in KINDS]
+    return list(early(media, found.early)), len(every) - len(media)
 
 
 def division(order: Order, found: Survey, previous: Manifest | None) -> Division:

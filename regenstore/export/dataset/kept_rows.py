@@ -1,8 +1,10 @@
-"""The rows of the last export into a place, kept with the store, so that an update does not make them again.
+"""The rows of earlier exports from a worktree, kept with the store, so that nothing is made again for a sample
+that has not changed.
 
-A row is found by a stamp over everything that it was made from: the sample, its bytes, its recipe, what is
-measured, this program's version. A file of lines: stamp, hash of what follows, row and recipe as JSON. It is
-never needed, and a line that does not fit its hash is none.
+A row is found by the path of its sample and believed by a stamp over everything that it was made from: its bytes,
+its recipe, what is measured, this program's version. A file of lines: path (hashed), stamp, hash of what follows,
+and that. New lines are appended, and of one path the last counts. Nothing of it is ever needed, and a line that
+does not fit its hash is none.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import IO
 
 from regenstore import __version__
@@ -18,10 +21,12 @@ from regenstore.objects import durable
 from regenstore.objects.facts import Facts
 from regenstore.objects.hashing import hash_bytes
 
-KIND, VERSION = "rows", 1
+KIND, VERSION = "rows", 2
 _DIGITS = 24
-_HEAD = 2 * _DIGITS + 2
+_HEAD = 3 * (_DIGITS + 1)
 _PROGRAM = hash_bytes(repr((__version__, VERSION, COLUMNS)).encode()).hex
+_SPARE = 1000
+"""Lines that no longer count are removed when they are more than those that do, and this many."""
 
 
 def stamp_of(parts: Sequence[object]) -> str:
@@ -29,59 +34,88 @@ def stamp_of(parts: Sequence[object]) -> str:
     return hash_bytes(repr((_PROGRAM, *parts)).encode(errors="surrogateescape")).hex[:_DIGITS]
 
 
-def line_head(stamp: str, text: bytes) -> tuple[bytes, str]:
+def line_of(path: str, stamp: str, text: bytes) -> tuple[bytes, str]:
     """What stands before a text in its line, and the text's hash in it."""
     hashed = hash_bytes(text).hex[:_DIGITS]
-    return f"{stamp} {hashed} ".encode(), hashed
+    return b"%b %b " % (_path_id(path), stamp.encode()) + hashed.encode() + b" ", hashed
+
+
+def _path_id(path: str) -> bytes:
+    return hash_bytes(path.encode(errors="surrogateescape")).hex[:_DIGITS].encode()
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    """A row that was kept. ``at``: where its text begins in the file."""
+
+    stamp: str
+    hashed: str
+    text: bytes
+    at: int
 
 
 class KeptRows:
-    """The rows that were kept for one place; in memory are only the stamps."""
+    """The rows that were kept for one worktree; in memory is only where they are."""
 
-    def __init__(self, facts: Facts, out: str) -> None:
-        self._path = facts.path(hash_bytes(os.fsencode(os.path.realpath(out))), KIND, VERSION)
+    def __init__(self, facts: Facts, worktree: str) -> None:
+        self._path = facts.path(hash_bytes(os.fsencode(os.path.realpath(worktree))), KIND, VERSION)
         self._temp = f"{facts.root}/tmp/rows-{os.getpid()}-{os.urandom(6).hex()}"
-        self._at: dict[str, tuple[int, int]] = {}
-        self._file: IO[bytes] | None = None
+        self._at: dict[bytes, tuple[int, int]] = {}
+        self._lines = 0
+        self.file: IO[bytes] | None = None
+        """Where the texts lie, as they were when this was opened, whatever is kept later."""
         try:
-            self._file = open(self._path, "rb")
+            self.file = open(self._path, "rb")
         except OSError:
             return
         at = 0
-        for line in self._file:
-            self._at[line[:_DIGITS].decode(errors="replace")] = (at, len(line))
+        for line in self.file:
+            self._at[line[:_DIGITS]] = (at, len(line))
             at += len(line)
+            self._lines += 1
 
-    def __len__(self) -> int:
-        return len(self._at)
-
-    def get(self, stamp: str) -> bytes | None:
-        """The row and the recipe that were kept under a stamp; None for what is damaged."""
-        place = self._at.get(stamp)
-        if place is None or self._file is None:
+    def get(self, path: str) -> KeptRow | None:
+        """What was kept for a path; None for what is damaged."""
+        place = self._at.get(_path_id(path))
+        if place is None or self.file is None:
             return None
-        self._file.seek(place[0])
-        line = self._file.read(place[1])
+        self.file.seek(place[0])
+        line = self.file.read(place[1])
         head, text = line[:_HEAD], line[_HEAD:-1]
-        return text if head == line_head(stamp, text)[0] else None
+        stamp = head[_DIGITS + 1 : 2 * _DIGITS + 1].decode(errors="replace")
+        expected, hashed = line_of(path, stamp, text)
+        return KeptRow(stamp, hashed, text, place[0] + _HEAD) if head == expected else None
 
-    def replace(self, lines: IO[bytes]) -> bool:
-        """Keep these lines instead; False where the store cannot be written to."""
+    def keep(self, lines: IO[bytes]) -> bool:
+        """Keep these lines, too; False where the store cannot be written to."""
+        lines.seek(0)
         try:
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            os.makedirs(os.path.dirname(self._temp), exist_ok=True)
-            lines.seek(0)
-            with open(self._temp, "wb") as file:
+            with open(self._path, "ab") as file:
                 shutil.copyfileobj(lines, file, 1 << 20)
-            durable.rename(self._temp, self._path)
+            if self._lines > 2 * len(self._at) + _SPARE:
+                self._compact()
         except OSError:
-            try:
-                durable.unlink(self._temp)
-            except OSError:
-                pass
             return False
         return True
 
+    def _compact(self) -> None:
+        """Leave out the lines that no longer count. What another process appends meanwhile may be left out, too."""
+        last: dict[bytes, tuple[int, int]] = {}
+        try:
+            os.makedirs(os.path.dirname(self._temp), exist_ok=True)
+            with open(self._path, "rb") as old, open(self._temp, "wb") as new:
+                at = 0
+                for line in old:
+                    last[line[:_DIGITS]] = (at, len(line))
+                    at += len(line)
+                for at, length in last.values():
+                    old.seek(at)
+                    new.write(old.read(length))
+            durable.rename(self._temp, self._path)
+        finally:
+            durable.unlink(self._temp)
+
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self.file is not None:
+            self.file.close()

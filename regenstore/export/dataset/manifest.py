@@ -5,7 +5,6 @@ Written last: a dataset is what its manifest says.
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from regenstore.errors import FormatError, NotFound
+from regenstore.export.dataset import fast_json
 from regenstore.export.dataset.sinks import MANIFEST, Stored
 
 FORMAT, VERSION = "regenstore.dataset", 1
@@ -82,16 +82,16 @@ class Manifest:
             "settings": self.settings, "counts": dict(sorted(self.counts.items())), "removed": self.removed,
             "files": [file.to_json() for file in self.files],
         }  # fmt: skip
-        lines = [f" {json.dumps(name)}: {_text(value)}" for name, value in head.items()]
+        lines = [b' "%b": %b' % (name.encode(), fast_json.sorted_line(value)) for name, value in head.items()]
         lines.append(_block("ledger", dict(sorted(self.ledger.items()))))
         lines.append(_block("samples", {key: entry.to_json() for key, entry in self.samples.items()}))
-        return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+        return b"{\n" + b",\n".join(lines) + b"\n}\n"
 
     @classmethod
     def from_bytes(cls, data: bytes, what: str) -> Manifest:
         """Inverse of :meth:`to_bytes`; raises FormatError (``bad-dataset``)."""
         try:
-            given = json.loads(data)
+            given = fast_json.loads(data)
             if given["format"] != FORMAT or given["layout"] not in LAYOUTS:
                 raise ValueError("it is of another program")
             if given["version"] != VERSION:
@@ -107,13 +107,10 @@ class Manifest:
             raise FormatError("bad-dataset", f"{what}: its manifest cannot be read ({error})") from None
 
 
-def _text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
-
-
-def _block(name: str, table: Mapping[str, object]) -> str:
-    lines = ",\n".join(f"  {json.dumps(key)}: {_text(value)}" for key, value in table.items())
-    return f" {json.dumps(name)}: {{" + (f"\n{lines}\n }}" if lines else "}")
+def _block(name: str, table: Mapping[str, object]) -> bytes:
+    line = fast_json.sorted_line
+    lines = b",\n".join([b"  %b: %b" % (line(key), line(value)) for key, value in table.items()])
+    return b' "%b": {%b}' % (name.encode(), b"\n%b\n " % lines if lines else b"")
 
 
 def load(out: str) -> Manifest:

@@ -191,16 +191,6 @@ def json_text(table: object) -> str:
     return whole_text(json.dumps(table, ensure_ascii=False, sort_keys=True, default=str))
 
 
-def json_line(value: object) -> bytes:
-    """JSON on one line, without tabs and line ends."""
-    return json.dumps(value, ensure_ascii=False).encode()
-
-
-def json_lines(row: Row) -> bytes:
-    """JSON with a line per value, written by the fast encoder, which cannot indent."""
-    return ("{\n " + json.dumps(row, ensure_ascii=False, separators=(",\n ", ": "))[1:-1] + "\n}\n").encode()
-
-
 def caption(known: Mapping[str, Value], medium: Medium) -> str:
     """One line, never empty: trainers read the first line only, or take each for a caption of its own, and
     stop at an empty file."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from regenstore.errors import Conflict, FormatError
+from regenstore.export.dataset.file_writing import FileWriter
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
@@ -25,7 +26,6 @@ from regenstore.worktree.link import Linker
 HIDDEN = ".regenstore"
 """Folder inside a dataset, during a change only."""
 _NEW, _JOURNAL = "new", "journal.json"
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 MANIFEST = "manifest.json"
 TABLE = "metadata.parquet"
 
@@ -84,7 +84,7 @@ class FolderSink:
     def __init__(self, out: str, linker: Linker, *, fresh: bool, replace: bool = False) -> None:
         """``fresh``: nothing is at ``out``, or an empty folder, or with ``replace`` a dataset to be replaced."""
         self.out = out
-        self._linker = linker
+        self._writer = FileWriter(linker)
         self._fresh = fresh
         self._replace = replace
         self._names: dict[str, None] = {}
@@ -114,32 +114,11 @@ class FolderSink:
         return path
 
     def put_bytes(self, name: str, data: bytes) -> Stored:
-        path = self.path(name)
-        with durable.storage_errors(path):
-            file = os.open(path, _NEW_FILE, 0o666)
-            try:
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(file, view) :]
-            finally:
-                os.close(file)
+        self._writer.write(self.path(name), data)
         return Stored(name, len(data), str(hash_bytes(data)))
 
     def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
-        path = self.path(name)
-        with durable.storage_errors(path):
-            given = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                file = os.open(path, _NEW_FILE, 0o666)
-                try:
-                    self._linker.fill(given, file)
-                    found = os.fstat(file).st_size
-                finally:
-                    os.close(file)
-            finally:
-                os.close(given)
-            if found != size:
-                raise FormatError("bad-dataset", f"{source} has another size than recorded: run 'regenstore fsck'")
+        self._writer.copy(self.path(name), source, size)
         return Stored(name, size, str(digest))
 
     def put_made(self, name: str, make: Callable[[str], object]) -> Stored:
@@ -159,6 +138,7 @@ class FolderSink:
             return False
 
     def commit(self) -> None:
+        self._writer.settle()
         with durable.storage_errors(self.out):
             self._put_in_place() if self._fresh else self._change()
 
@@ -186,6 +166,7 @@ class FolderSink:
         _finish(self.out)
 
     def abandon(self) -> None:
+        self._writer.stop()
         hidden = os.path.join(self.out, HIDDEN)
         if self._fresh:
             shutil.rmtree(self.stage, ignore_errors=True)

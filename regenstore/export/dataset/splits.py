@@ -230,24 +230,22 @@ def _balance(
             have[done.split[member.key], None] += 1
             have[done.split[member.key], member.stratum] += 1
 
-    def cost(split: str, group: Sequence[Member]) -> float:
+    def cost(split: str, parts: Iterable[tuple[str | None, int, int]]) -> float:
         """How much the error grows, as (have + n - goal)² - (have - goal)², relative to all."""
         share = rules.shares[split]
         grown = 0.0
-        for stratum, n, size in (
-            (None, len(group), total),
-            *((s, n, strata[s]) for s, n in sorted(Counter(each.stratum for each in group).items())),
-        ):
+        for stratum, n, size in parts:
             grown += n * (n + 2 * (have[split, stratum] - share * size)) / size**2
         return grown
 
     order = sorted(waiting, key=lambda item: (-len(item[1]), _short(f"{rules.salt}\0{item[0]}")))
     for _, group in order:
-        chosen = min(splits, key=lambda split: (cost(split, group), SPLITS.index(split)))
+        counted = Counter(each.stratum for each in group) if len(group) > 1 else {group[0].stratum: 1}
+        parts = [(None, len(group), total), *((s, n, strata[s]) for s, n in sorted(counted.items()))]
+        chosen = min(splits, key=lambda split: cost(split, parts))  # of equal ones the first
         _put(done, group, chosen)
-        have[chosen, None] += len(group)
-        for member in group:
-            have[chosen, member.stratum] += 1
+        for stratum, n, _ in parts:
+            have[chosen, stratum] += n
 
 
 def _by_hash(done: Division, waiting: Sequence[tuple[str, list[Member]]], rules: Rules) -> None:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import IO
 
+from regenstore.export.dataset import fast_json
 from regenstore.export.dataset.frames import face_picks
-from regenstore.export.dataset.kept_rows import KeptRows, line_head, stamp_of
-from regenstore.export.dataset.row import Row, json_line, row_of, sample_key
+from regenstore.export.dataset.kept_rows import KeptRows, line_of, stamp_of
+from regenstore.export.dataset.row import Row, row_of, sample_key
 from regenstore.export.dataset.selection import Condition
 from regenstore.export.dataset.splits import Member, tokens_of
 from regenstore.export.known import Known
-from regenstore.export.media_set import Chosen, Medium
+from regenstore.export.media_set import Chosen, Entry, Located, Medium
 from regenstore.media.media_info import MediaInfo
 from regenstore.media.types import kind, suffix_for
 from regenstore.objects import toml
-from regenstore.objects.ids import Digest
+from regenstore.objects.ids import Digest, RecipeKey
 
 KINDS = ("video", "image", "audio")
 """Media that loaders read."""
@@ -28,16 +29,19 @@ _NOTHING = Digest(bytes(32))
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample; its row is in the survey's file."""
+    """One sample; its row is in a file of the survey."""
 
     key: str
-    medium: Medium
+    medium: Located
     suffix: str
     row: str
     """Hash of the row."""
     member: Member
     wanted: str | None
     """The split that its labels ask for."""
+    measured: bool
+    """Whether anything is known of its frames."""
+    file: IO[bytes]
     at: int
     length: int
 
@@ -83,28 +87,35 @@ def early(chosen: Iterable[Chosen], drops: Drops) -> Iterator[Chosen]:
             yield each
 
 
+Locate = Callable[[Entry, Digest, int, str, RecipeKey | None], Located | None]
+"""Gives the medium of an entry by what a kept row says of it; None where the store does not have it."""
+
+
 class Survey:
     """Goes through media once. Close it, or use it in a ``with`` block."""
 
     def __init__(
         self,
         known: Known,
-        conditions: Sequence[Condition],
+        found: Sequence[Condition],
         group_by: Sequence[str],
         stratify: str,
-        kept: KeptRows | None = None,
+        kept: KeptRows,
+        *,
+        measuring: bool = False,
     ) -> None:
-        """``kept``: rows of the last export into the same place, which are believed where nothing that they were
-        made from has changed."""
+        """``kept``: rows of earlier exports, which are believed where nothing that they were made from has changed.
+        ``measuring``: measure the frames that were not measured yet."""
         self._known = known
         self._group_by = group_by
         self._stratify = stratify
         self._kept = kept
+        self._measuring: Callable[[float], None] | None = (lambda _: None) if measuring else None
         self._file = tempfile.TemporaryFile()
         self._end = 0
         self._taken: dict[str, str] = {}
-        self._fresh = 0
-        self.drops = Drops(conditions)
+        self.early = Drops([condition for condition in found if condition.early])
+        self.drops = Drops([condition for condition in found if not condition.early])
         self.samples: list[Sample] = []
 
     def __enter__(self) -> Survey:
@@ -112,38 +123,76 @@ class Survey:
 
     def __exit__(self, *exc: object) -> None:
         self._file.close()
-        if self._kept is not None:
-            self._kept.close()
+        self._kept.close()
 
-    def add(self, medium: Medium, told: Callable[[float], None] | None = None) -> bool:
-        """Take a medium in; False where a condition drops it. ``told``: measure its frames if they were not."""
+    def recall(self, entries: Iterable[Entry], locate: Locate) -> Iterator[Entry]:
+        """Take in what kept rows tell of; gives the entries of which the recipe has to be read."""
+        for entry in entries:
+            if entry.blob is None or not self._recall(entry, entry.blob, locate):
+                yield entry
+
+    def _recall(self, entry: Entry, blob: str, locate: Locate) -> bool:
+        path = entry.path.decode(errors="surrogateescape")
+        kept = self._kept.get(path)
+        if kept is None or self._kept.file is None:
+            return False
+        row_text, _, more = kept.text.split(b"\t")
+        row, origin = fast_json.loads(row_text), fast_json.loads(more)
+        if not origin["taken"]:
+            return False  # another content may be its result by now
+        key = None if row["recipe_key"] is None else RecipeKey.parse(row["recipe_key"])
+        medium = locate(entry, Digest.parse(row["digest"]), row["size"], row["media_type"], key)
+        if medium is None or self._stamp(row["key"], medium, blob) != kept.stamp:
+            return False
+        if self.early.passes(row) and self.drops.passes(row):
+            self._take(row, origin, medium, kept.hashed, (self._kept.file, kept.at, len(kept.text)))
+        return True
+
+    def add(self, medium: Medium) -> bool:
+        """Take a medium in, of which :meth:`recall` knew nothing; False where a condition drops it."""
         key = sample_key(medium.path, self._taken)
-        stamp = self._stamp(key, medium, told is not None)
-        text = self._kept.get(stamp) if self._kept is not None else None
-        if text is not None:
-            row: Row = json.loads(text.partition(b"\t")[0])
+        recipe = medium.blob or toml.encode(medium.recipe).decode()
+        stamp = self._stamp(key, medium, recipe)
+        kept = self._kept.get(medium.path)
+        if kept is not None and kept.stamp == stamp and self._kept.file is not None:
+            text, hashed, place = kept.text, kept.hashed, (self._kept.file, kept.at, len(kept.text))
         else:
-            metrics = self._known.metrics(medium, told)
-            row = row_of(key, medium, self._known.info(medium), metrics)
-            row["faces"] = list(face_picks(key, metrics))
-            text = json_line(row) + b"\t" + json_line(toml.encode(medium.recipe).decode())
-            stamp = self._stamp(key, medium, told is not None)  # with what was measured now
-            self._fresh += 1
+            text = self._made(key, medium)
+            stamp = self._stamp(key, medium, recipe)  # with what was measured now
+            head, hashed = line_of(medium.path, stamp or "", text)
+            self._file.seek(self._end)
+            self._file.write(head + text + b"\n")
+            place = (self._file, self._end + len(head), len(text))
+            self._end += len(head) + len(text) + 1
+        row_text, _, origin = text.split(b"\t")
+        row = fast_json.loads(row_text)
         if not self.drops.passes(row):
             return False
+        self._take(row, fast_json.loads(origin), medium, hashed, place)
+        return True
+
+    def _made(self, key: str, medium: Medium) -> bytes:
+        """What is kept of a medium: its row, its recipe, and what else this module has to know of it."""
+        metrics = self._known.metrics(medium, self._measuring)
+        row = row_of(key, medium, self._known.info(medium), metrics)
+        row["faces"] = list(face_picks(key, metrics))
+        recipe = medium.recipe
+        origin = {
+            "taken": recipe.output.take is not None,
+            "edited_from": recipe.edited_from,
+            "measured": metrics is not None,
+        }
+        return b"\t".join(map(fast_json.line, (row, toml.encode(recipe).decode(), origin)))
+
+    def _take(self, row: Row, origin: Row, medium: Located, hashed: str, place: tuple[IO[bytes], int, int]) -> None:
+        key = row["key"]
         self._taken[key] = medium.path
-        head, hashed = line_head(stamp, text)
-        self._file.seek(self._end)
-        self._file.write(head + text + b"\n")
-        at = self._end + len(head)
-        self._end = at + len(text) + 1
         stratum = row.get(self._stratify)
         member = Member(
-            key, tokens_of(row, medium.recipe.edited_from, self._group_by), stratum if isinstance(stratum, str) else ""
+            key, tokens_of(row, origin["edited_from"], self._group_by), stratum if isinstance(stratum, str) else ""
         )
         suffix = suffix_for(medium.media_type) or ".bin"
-        self.samples.append(Sample(key, medium, suffix, hashed, member, _wanted(row), at, len(text)))
-        return True
+        self.samples.append(Sample(key, medium, suffix, hashed, member, _wanted(row), origin["measured"], *place))
 
     def of_kind(self, wanted: str) -> Survey:
         """The samples of one kind of media; for as long as this survey is open."""
@@ -151,19 +200,20 @@ class Survey:
         found.samples = [sample for sample in self.samples if kind(sample.medium.media_type) == wanted]
         return found
 
-    def _stamp(self, key: str, medium: Medium, measuring: bool) -> str:
-        """Of everything that a row is made from, without making it."""
-        recipe = medium.blob or toml.encode(medium.recipe).decode()
-        parts = (
-            key, medium.path, str(medium.digest), medium.size, medium.media_type, medium.proof, medium.created, recipe,
-            self._known.stamp(medium, measuring),
+    def _stamp(self, key: str, medium: Located, recipe: str) -> str | None:
+        """Of everything that a row is made from, without making it; None where something is to be measured."""
+        facts = self._known.stamp(medium, self._measuring is not None)
+        if facts is None:
+            return None
+        return stamp_of(
+            (key, medium.path, str(medium.digest), medium.size, medium.media_type, medium.proof, medium.created,
+             recipe, facts)
         )  # fmt: skip
-        return stamp_of(parts)
 
     def keep(self) -> None:
-        """Keep the rows for the next export into the same place, where they are others than those kept."""
-        if self._kept is not None and (self._fresh or len(self._taken) != len(self._kept)):
-            self._kept.replace(self._file)
+        """Keep the rows that were made for the next export from this worktree."""
+        if self._end:
+            self._kept.keep(self._file)
 
     def row(self, sample: Sample, split: str, group: str) -> Row:
         """A sample's row again."""
@@ -172,22 +222,22 @@ class Survey:
     def row_and_recipe(self, sample: Sample, split: str, group: str) -> tuple[Row, str]:
         """The same, and the recipe's text."""
         row_text, recipe = self.texts(sample, split, group)
-        row: Row = json.loads(row_text)
-        text: str = json.loads(recipe)
+        row: Row = fast_json.loads(row_text)
+        text: str = fast_json.loads(recipe)
         return row, text
 
     def texts(self, sample: Sample, split: str, group: str) -> tuple[bytes, bytes]:
         """A sample's row and its recipe's text, as JSON on one line."""
-        self._file.seek(sample.at)
-        row, _, recipe = self._file.read(sample.length).partition(b"\t")
+        sample.file.seek(sample.at)
+        row, recipe, _ = sample.file.read(sample.length).split(b"\t")
         # Within a JSON text every quotation mark is escaped: these can only be the columns.
-        row = row.replace(b'"split": null', b'"split": "%s"' % split.encode(), 1)
-        return row.replace(b'"group": null', b'"group": "%s"' % group.encode(), 1), recipe
+        row = row.replace(b'"split":null', b'"split":"%s"' % split.encode(), 1)
+        return row.replace(b'"group":null', b'"group":"%s"' % group.encode(), 1), recipe
 
 
 def _wanted(row: Row) -> str | None:
     """``split`` in [about], or a tag such as ``split:test``."""
-    told = json.loads(row["about"]).get("split")
+    told = fast_json.loads(row["about"]).get("split")
     found = (
         [told] if isinstance(told, str) else [tag.partition(":")[2] for tag in row["tags"] if tag.startswith("split:")]
     )

@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import IO, Any
 
 from regenstore.errors import FormatError, NotFound
-from regenstore.export.dataset.row import COLUMNS, STRUCTS, Row, json_line
+from regenstore.export.dataset import fast_json
+from regenstore.export.dataset.row import COLUMNS, STRUCTS, Row
 from regenstore.export.dataset.sinks import TABLE
 
 BATCH = 500
@@ -86,9 +87,9 @@ class SampleTables:
         if len(self._batch) == BATCH or split != self._split:
             self._flush()
             self._split = split
-        told = b'"path": ' + json_line(path) + b", " + row[1:]
+        told = b'"path":' + fast_json.line(path) + b"," + row[1:]
         self._lines.write(b"{" + told + b"\n")
-        self._batch.append(b'{"file_name": ' + json_line(file_name) + b", " + told)
+        self._batch.append(b'{"file_name":' + fast_json.line(file_name) + b"," + told)
 
     def done(self) -> Iterator[tuple[str, str]]:
         """Name in the dataset and file of each table, when all samples were added; those of all come last."""

@@ -6,7 +6,6 @@ The same samples and the same order give the same bytes.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from regenstore.export.context import iso_time
-from regenstore.export.dataset import frames, tables
+from regenstore.export.dataset import fast_json, frames, tables
 from regenstore.export.dataset.card import FOLDERS, Summary, card
 from regenstore.export.dataset.croissant import FACE_COLUMNS, FACES, croissant
 from regenstore.export.dataset.manifest import Entry, Manifest
-from regenstore.export.dataset.row import Row, json_lines
+from regenstore.export.dataset.row import Row
 from regenstore.export.dataset.sinks import MANIFEST, Sink, Stored
 from regenstore.export.dataset.splits import SPLITS, Division, Rules
 from regenstore.export.dataset.survey import Sample, Survey
@@ -157,9 +156,9 @@ class Writer:
             text, recipe = self._survey.texts(
                 sample, self._division.split[sample.key], self._division.group[sample.key]
             )
-            row: Row = json.loads(text)
+            row: Row = fast_json.loads(text)
             if sample.key in todo:
-                stored = tuple(self._put(sample, row, json.loads(recipe), sink))
+                stored = tuple(self._put(sample, row, fast_json.loads(recipe), sink))
                 entry = Entry(
                     sample.medium.path, str(sample.medium.digest), sample.row, row["split"], row["group"], stored
                 )
@@ -197,8 +196,8 @@ class Writer:
         yield sink.put_bytes(base + ".txt", (row["text"] + "\n").encode())
         told = {name: value for name, value in row.items() if name != "group"}
         told["recipe"] = recipe
-        yield sink.put_bytes(base + ".json", json_lines(told))
-        metrics = self._known.metrics(medium) if self._form.kind == "video" else None
+        yield sink.put_bytes(base + ".json", fast_json.lines(told))
+        metrics = self._known.metrics(medium) if sample.measured and self._form.kind == "video" else None
         if metrics is not None:
             rate = self._known.info(medium).video
             data = frames.csv(sample.key, row["split"], None if rate is None else rate.rate, metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,12 +16,11 @@ import numpy as np
 from PIL import Image
 
 from regenstore.export.dataset import exporting, roots, splits
-from regenstore.export.dataset.exporting import Order, Selected
-from regenstore.export.dataset.selection import Limits, conditions
-from regenstore.export.dataset.survey import Drops
+from regenstore.export.dataset.exporting import Order
+from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.writing import Outcome
 from regenstore.export.known import Known
-from regenstore.export.media_set import Medium
+from regenstore.export.media_set import Chosen, Medium
 from regenstore.objects.facts import Facts
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.recipe import Input, Output, Recipe, Take
@@ -106,8 +106,11 @@ class Studio:
         """The same, where several kinds become several datasets: place -> outcome."""
         order = self.order(out, limits, **given)
         known = Known(Facts(str(self.folder / "store")))
-        selected = Selected([], Drops([]), conditions(order.limits))
         chosen = list(self.media.values()) if media is None else media
-        with exporting.survey(order, selected, chosen, known, lambda _: None) as found:
+        with exporting.survey(order, known, str(self.folder)) as found:
+            by_path = {os.fsencode(medium.path): medium for medium in chosen}
+            wanted, _ = exporting.select([Chosen(path, medium.recipe) for path, medium in by_path.items()], found)
+            for each in wanted:
+                found.add(by_path[each.path])
             plans = [exporting.plan(*part, known) for part in roots.parts(order, found)]
             return {plan.order.out: exporting.export(plan, Linker(), lambda _: None) for plan in plans}

@@ -1,0 +1,171 @@
+"""Writing many files while their caller goes on making the next: processes of their own create and fill them,
+because of thousands of small files most of the time is spent in the system.
+
+Each reads jobs from its standard input and answers once: when it is told that there are no more, or as soon as one
+fails. It ends when its input does, or when it finds that nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from typing import IO, Any
+
+from regenstore.errors import FormatError, StorageError
+from regenstore.objects import durable
+from regenstore.worktree.link import Linker
+
+_MODULE = "regenstore.export.dataset.file_writing"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+ALONE = 100
+"""So many files are written without processes for it, which take a moment to start."""
+_PROCESSES = 2
+Job = tuple[str, str, bytes, int]
+"""Path of the new file, the file that it is a copy of (or an empty text), else its bytes; and its size."""
+
+
+class FileWriter:
+    """Writes files into folders that are there. They are complete when :meth:`settle` has returned; what went wrong
+    is told by any later call, or by that one: StorageError, or FormatError (``bad-dataset``) for a source of another
+    size than expected. Afterwards it may be used again."""
+
+    def __init__(self, linker: Linker, alone: int = ALONE) -> None:
+        self._linker = linker
+        self._left = alone
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def write(self, path: str, data: bytes) -> None:
+        self._do((path, "", data, len(data)))
+
+    def copy(self, path: str, source: str, size: int) -> None:
+        self._do((path, source, b"", size))
+
+    def _do(self, job: Job) -> None:
+        self._left -= 1
+        if self._left >= 0:
+            perform(job, self._linker)
+            return
+        if not self._processes:
+            self._processes = [self._start() for _ in range(_PROCESSES)]
+        process = self._processes[self._left % _PROCESSES]
+        if not _send(process, job):
+            self._processes.remove(process)
+            self.stop()
+            _answer(process)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # -P -s: nothing is imported from the folder or the user's.
+        command = [sys.executable, "-P", "-s", "-m", _MODULE, *["--reflink"] * self._linker.reflinks]
+        with durable.storage_errors(sys.executable):
+            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def settle(self) -> None:
+        """Wait until everything is written."""
+        for process in self._processes:
+            _send(process, None)
+        while self._processes:
+            process = self._processes.pop()
+            try:
+                _answer(process)
+            except BaseException:
+                self.stop()
+                raise
+
+    def stop(self) -> None:
+        """Write no more; what was begun may be there in part."""
+        while self._processes:
+            process = self._processes.pop()
+            process.kill()
+            _close(process)
+            process.wait()
+
+
+def _send(process: subprocess.Popen[bytes], job: Job | None) -> bool:
+    """Give a process a job, or tell it that there are no more; False where it takes none, as it has failed."""
+    assert process.stdin is not None
+    try:
+        pickle.dump(job, process.stdin)
+        if job is None:
+            process.stdin.flush()
+    except BrokenPipeError:
+        return False
+    return True
+
+
+def _answer(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a process; raises what went wrong in it."""
+    assert process.stdout is not None
+    answer = process.stdout.read()
+    _close(process)
+    if process.wait() or not answer:
+        raise StorageError("io-error", "a process that writes the files of the dataset ended before its time")
+    told = pickle.loads(answer)  # noqa: S301  our own process
+    if told is not None:
+        made, *given = told
+        raise made(*given)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for end in (process.stdin, process.stdout):
+        try:
+            if end is not None:
+                end.close()
+        except BrokenPipeError:
+            pass  # what was not written yet is not wanted any more
+
+
+def perform(job: Job, linker: Linker) -> None:
+    """Do a job. Raises StorageError and FormatError."""
+    path, source, data, size = job
+    with durable.storage_errors(path):
+        file = os.open(path, _NEW_FILE, 0o666)
+        try:
+            if source:
+                _copy(source, file, size, linker)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(file, view) :]
+        finally:
+            os.close(file)
+
+
+def _copy(source: str, file: int, size: int, linker: Linker) -> None:
+    given = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        linker.fill(given, file)
+        if os.fstat(file).st_size != size:
+            raise FormatError("bad-dataset", f"{source} has another size than recorded: run 'regenstore fsck'")
+    finally:
+        os.close(given)
+
+
+def serve(jobs: IO[bytes], linker: Linker) -> tuple[object, ...] | None:
+    """Do jobs until there are no more, or one fails; gives the class of its error and what that is made of. Raises
+    EOFError when nobody wants the files any more."""
+    parent = os.getppid()
+    while True:
+        job: Any = pickle.load(jobs)  # noqa: S301  of the process that started this one
+        if job is None:
+            return None
+        if os.getppid() != parent:
+            raise EOFError  # what it left in the pipe could come in the way of the next export
+        try:
+            perform(job, linker)
+        except (StorageError, FormatError) as error:
+            return type(error), error.kind, error.message
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this decides
+    try:
+        answer = serve(sys.stdin.buffer, Linker(reflink="--reflink" in sys.argv))
+    except EOFError:
+        return
+    sys.stdout.buffer.write(pickle.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Datasets from a repository: what an earlier export knew is believed only as long as nothing has changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regenstore.export.dataset.manifest import load
+from tests.conftest import Checkout
+
+SMALL = ("-p", "width=32", "-p", "height=24")
+
+
+@pytest.fixture
+def plates(film: Checkout) -> Checkout:
+    film.git("rm", "-q", "-f", "refs/photo.png")
+    film.regenstore("new", "plates/sky.png", "-g", "procedural.image", "-p", "prompt=blue", "-p", "seed=7", *SMALL)
+    film.regenstore("tag", "plates/sky.png", "scene=sky", "rating=3")
+    film.commit("Two plates")
+    return film
+
+
+def export(film: Checkout, name: str, *more: str) -> Any:
+    return json.loads(film.regenstore("export", "dataset", f"../{name}", "--json", *more))
+
+
+def rows(film: Checkout, name: str) -> dict[str, dict[str, Any]]:
+    lines = (film.path.parent / name / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+    return {row["source"]: row for row in map(json.loads, lines)}
+
+
+def kept(film: Checkout) -> bytes:
+    (file,) = film.store.glob("facts/rows-*/*/*")
+    return file.read_bytes()
+
+
+def counts(told: dict[str, Any]) -> tuple[int, int, int, int]:
+    return told["added"], told["changed"], told["removed"], told["unchanged"]
+
+
+def test_what_nothing_changed_is_not_looked_at_again(plates: Checkout) -> None:
+    export(plates, "one")
+    before = kept(plates)
+    export(plates, "two")
+    assert kept(plates) == before
+    assert load(str(plates.path / "../one")).samples == load(str(plates.path / "../two")).samples
+    assert counts(export(plates, "one", "--update")) == (0, 0, 0, 2)
+    file = next(plates.store.glob("facts/rows-*/*/*"))
+    file.write_bytes(before.replace(b"storm", b"steam"))
+    assert counts(export(plates, "two", "--update")) == (0, 0, 0, 2)
+    assert b"steam" not in (plates.path / "../two/samples.jsonl").read_bytes()
+
+
+def changed_label(film: Checkout) -> None:
+    film.regenstore("tag", "plates/sky.png", "rating=5")
+
+
+def changed_and_added(film: Checkout) -> None:
+    changed_label(film)
+    film.git("add", ".")
+
+
+def another_take(film: Checkout) -> None:
+    film.regenstore("set", "plates/sky.png", "seed=8")
+
+
+def proven(film: Checkout) -> None:
+    film.regenstore("verify", "plates/sky.png")
+
+
+@pytest.mark.parametrize("change", [changed_label, changed_and_added, another_take, proven])
+def test_what_changed_is_told(plates: Checkout, change: Callable[[Checkout], None]) -> None:
+    export(plates, "one")
+    before = rows(plates, "one")
+    change(plates)
+    assert counts(export(plates, "one", "--update")) == (0, 1, 0, 1)
+    after = rows(plates, "one")
+    assert [path for path in before if before[path] != after[path]] == ["plates/sky.png"]
+    export(plates, "fresh")
+    assert rows(plates, "fresh") == after
+
+
+def test_another_revision_has_rows_of_its_own(plates: Checkout) -> None:
+    export(plates, "one")
+    changed_and_added(plates)
+    plates.commit("a label")
+    export(plates, "now")
+    assert rows(plates, "now")["plates/sky.png"]["rating"] == 5
+    for _ in range(2):
+        export(plates, "then", "--rev", "HEAD~1", "--force")
+        assert rows(plates, "then") == rows(plates, "one")
+    with_nothing = plates.run(
+        "regenstore", "export", "dataset", "../x", "--rev", "HEAD~1", ".gitattributes", check=False
+    )
+    assert with_nothing.returncode == 3 and b".gitattributes" in with_nothing.stderr
+
+
+def test_media_that_left_are_made_again(plates: Checkout) -> None:
+    first = export(plates, "one")
+    (content,) = [path for path in plates.store.glob("*/??/*") if path.name.endswith(sky(plates))]
+    content.unlink()
+    plan = export(plates, "two", "--dry-run")
+    assert (plan["considered"], plan["missing"]) == (2, 1)
+    assert export(plates, "two")["splits"] == first["splits"]
+    assert content.exists()
+    assert rows(plates, "two").keys() == rows(plates, "one").keys()
+
+
+def sky(film: Checkout) -> str:
+    """The name of the content in its folder of the store."""
+    digest: str = rows(film, "one")["plates/sky.png"]["digest"]
+    return digest.partition(":")[2][2:]
+
+
+def test_conditions_drop_the_same_of_what_is_known(plates: Checkout) -> None:
+    limits = ("--min-rating", "2", "--min-size", "30x20", "--select", "width == 32", "--dry-run")
+    first = export(plates, "one", *limits)
+    export(plates, "all")
+    assert export(plates, "one", *limits) == first
+    assert first["dropped"] == {"--min-rating 2": 1, "--min-size 30x20": 0, "--select width == 32": 0}
+    assert (first["considered"], first["kept"]) == (2, 1)
+    assert not (plates.path / "../one").exists()
+
+
+def test_a_recipe_without_a_take_is_asked_for_again(plates: Checkout) -> None:
+    text = plates.blob("plates/sky.png").decode()
+    lines = [line for line in text.splitlines() if not line.startswith(("digest =", "size ="))]
+    Path(plates.path / "plates/sky.png").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    plates.git("add", ".")
+    for name in ("one", "two"):
+        assert counts(export(plates, name)) == (2, 0, 0, 0)
+        assert rows(plates, name)["plates/sky.png"]["rating"] == 3
