@@ -260,7 +260,7 @@ def measured(difficult: Studio) -> Studio:
     columns = {"face_count": [1.0, unknown, 1.0, 0.0], "face_confidence": [0.99, unknown, 0.95, unknown]}
     columns |= {f"face_{side}": [4.0, unknown, 8.0, unknown] for side in "xywh"}
     table = FrameMetrics(4, {name: array("d", values) for name, values in columns.items()})
-    facts.put(difficult.media["shots/a.mp4"].digest, FACES, 1, table.to_bytes())
+    facts.put(difficult.media["shots/a.mp4"].digest, FACES, 2, table.to_bytes())
     return difficult
 
 
