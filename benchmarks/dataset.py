@@ -1,4 +1,4 @@
-"""Exporting a dataset of small videos: against copying the exported files, and what an update of a few costs."""
+"""Exporting a dataset of small videos: against copying or packing its files, and what an update of a few costs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from benchmarks.trees import REGENSTORE, Shape, Tree
 
 SIZE = 40_000
 GOAL, GOAL_UPDATE, GOAL_GROWTH = 1.5, 0.05, 10.0
-LAYOUTS = ("dir", "zip", "zip-splits", "webdataset")
+_PEERS = {"dir": "cp -r -t", "zip": "zip -0 -q -r", "zip-splits": "zip -0 -q -r", "webdataset": "tar -cf"}
+LAYOUTS = tuple(_PEERS)
 
 
 def rows(bench: Bench) -> Iterator[Row]:
@@ -46,7 +47,7 @@ def rows(bench: Bench) -> Iterator[Row]:
 def _layout(bench: Bench, tree: Tree, base: str, layout: str, shape: Shape) -> Iterator[Row]:
     rounds = [_round(tree, f"{base}-{layout}{number}", layout, shape, number) for number in range(bench.rounds(5))]
     full, theirs, update = ([each[at] for each in rounds] for at in range(3))
-    peer = "zip -0 of the same files" if layout.startswith("zip") else "cp -r of the same files"
+    peer = " ".join(_PEERS[layout].split()[:2]) + " of the same files"
     yield Row.of_samples(f"export dataset --format {layout} of {shape}", peer, GOAL, full, theirs)
     work = f"the same with --update, 1 % changed ({layout})"
     yield Row.of_samples(work, "the whole export", GOAL_UPDATE, update, full)
@@ -55,19 +56,20 @@ def _layout(bench: Bench, tree: Tree, base: str, layout: str, shape: Shape) -> I
 def _round(tree: Tree, out: str, layout: str, shape: Shape, number: int) -> tuple[Sample, Sample, Sample]:
     """An export to a new place, the peer's copy of it, and an update."""
     full = _settled(tree, lambda: export(tree, out, layout))
-    same = f"{out}-same"
-    if layout.startswith("zip"):
+    same, peer = out, f"{out}-peer"
+    if layout != "dir":
+        same = f"{out}-same"
         export(tree, same, "dir")
-        theirs = _settled(tree, lambda: _run("zip", "-0", "-q", "-r", f"{out}-peer.zip", ".", cwd=same))
-    else:
-        theirs = _settled(tree, lambda: _run("cp", "-r", out, f"{out}-peer"))
+    if layout == "dir":
+        os.mkdir(peer)
+    theirs = _settled(tree, lambda: _run(*_PEERS[layout].split(), peer, ".", cwd=same))
     tree.run("regenstore", "tag", *_paths(shape)[::100], f"rating={number}")
     tree.git("add", ".")
     update = _settled(tree, lambda: export(tree, out, layout, "--update"))
-    for path in (out, same, f"{out}-peer"):
+    for path in (out, same, peer):
         shutil.rmtree(path, ignore_errors=True)
-    for path in (f"{out}.zip", f"{out}-peer.zip"):
-        if os.path.exists(path):
+    for path in (f"{out}.zip", f"{peer}.zip", peer):
+        if os.path.isfile(path):
             os.unlink(path)
     return full, theirs, update
 

@@ -54,10 +54,12 @@ class Archive:
         if changing:
             archive.start_dir = archive.fp.seek(0, 2)  # behind the old directory, not over it
 
+    def sizes(self) -> dict[str, int]:
+        """Its members with their sizes."""
+        return {info.filename: info.file_size for info in self._zip.filelist}
+
     def remove(self, name: str) -> None:
-        info = self._zip.NameToInfo.pop(name, None)
-        if info is not None:
-            self._zip.filelist.remove(info)
+        if self._zip.NameToInfo.pop(name, None) is not None:
             self._zip._didModify = True
 
     def _info(self, name: str, size: int) -> zipfile.ZipInfo:
@@ -79,6 +81,8 @@ class Archive:
 
     def close(self) -> None:
         """Write the directory of members; then drop what is dead, if that is much."""
+        named = self._zip.NameToInfo
+        self._zip.filelist[:] = [info for info in self._zip.filelist if named.get(info.filename) is info]
         live = sum(info.compress_size + 30 + len(info.filename) * 2 + 46 for info in self._zip.filelist)
         self._zip.close()
         if os.path.getsize(self._path) * (1 - DEAD) > live + 4096:
@@ -139,12 +143,9 @@ class ZipSink:
         self.out = out
         self._in_place = False
         self._done = False
-        self._sizes: dict[str, int] = {}
         with durable.storage_errors(out):
             if not fresh:
                 roll_back(out)
-                with zipfile.ZipFile(out) as old:
-                    self._sizes = {info.filename: info.file_size for info in old.filelist}
                 self._in_place = os.path.getsize(out) >= IN_PLACE
             self.stage = out if self._in_place else partial(out)
             if self._in_place:
@@ -153,6 +154,7 @@ class ZipSink:
             elif not fresh:
                 copy(out, self.stage, linker)
         self._archive = Archive(self.stage)
+        self._sizes = self._archive.sizes()
 
     def put_bytes(self, name: str, data: bytes) -> Stored:
         with durable.storage_errors(self.stage):
