@@ -58,6 +58,9 @@ class Exchange:
         self._base = quote(parts[2].rstrip("/"), safe=_SAFE) + "/"
         self.base = unquote(self._base)
         """The path of the address, decoded, with a slash at its end."""
+        names = self._base.strip("/").split("/") if self._base != "/" else []
+        self.folders = [f"/{'/'.join(names[:count])}/" for count in range(len(names), 0, -1)]
+        """The path of the address and those above it, as they are sent."""
         self._credentials = credentials
         self._connect, self._idle = connect, idle
         self._lock, self._asking = threading.Lock(), threading.Lock()
@@ -68,10 +71,17 @@ class Exchange:
 
     @contextmanager
     def ask(
-        self, method: str, name: str, headers: Mapping[str, str] | None = None, body: Body | None = None
+        self,
+        method: str,
+        name: str,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        *,
+        base: str | None = None,
     ) -> Iterator[HTTPResponse]:
-        """Ask, and give the answer; the connection is kept if all of the answer was read."""
-        connection, answer = self._answer(_Request(method, self._base + name, headers or {}, body))
+        """Ask, and give the answer; the connection is kept if all of the answer was read. ``base``: one of
+        :attr:`folders`, in the place of the whole path."""
+        connection, answer = self._answer(_Request(method, (base or self._base) + name, headers or {}, body))
         try:
             yield answer
         finally:

@@ -13,15 +13,16 @@ SCHEMES = ("a folder", "file://", "https://", "http://", "s3://", "gs://", "az:/
 
 
 def open_backend(url: str, credentials: Credentials, *, base: str = "", create: bool = False) -> Backend:
-    """The backend of an address. ``base``: what a relative folder is relative to; ``create``: make the folder.
-    Touches no network. Raises InvalidInput (``bad-config``), NotFound (``extra-missing``)."""
+    """The backend of an address. ``base``: what a relative folder is relative to; ``create``: make the folder,
+    and raise what that raises; else this touches no network. Raises InvalidInput (``bad-config``), NotFound
+    (``extra-missing``)."""
     folder = folder_of(url, base)
     if folder is not None:
         return Directory(folder, create=create)
     if url.startswith(("http://", "https://")):
         from regenstore.remotes.http import Http
 
-        return Http(url, credentials)
+        return Http(url, credentials, create=create)
     if url.startswith(("s3://", "gs://", "az://")):
         from regenstore.remotes.object_store import ObjectStore
 

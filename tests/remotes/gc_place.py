@@ -45,8 +45,8 @@ def quiet(digest: Digest, count: int) -> None:
     """Nobody is told."""
 
 
-def open_at(url: str) -> Patient:
-    return Patient(open_backend(url, lambda url: (USER, PASSWORD)))
+def open_at(url: str, *, create: bool = False) -> Patient:
+    return Patient(open_backend(url, lambda url: (USER, PASSWORD), create=create))
 
 
 class Watched:
@@ -136,8 +136,14 @@ class Gc(RemoteGc):
         self.execute(self.plan(Rules()))
 
 
-def gc_of(remote: Remote, needed: Collection[Digest], later: float) -> Gc:
-    return Gc(remote, lambda: [holder(needed)], ask_time=lambda there: clock(there) + later, pause=0.05)
+def gc_of(remote: Remote, needed: Collection[Digest], later: float, at_once: float = 0.5) -> Gc:
+    return Gc(
+        remote,
+        lambda: [holder(needed)],
+        ask_time=lambda there: clock(there) + later,
+        pause=0.05,
+        at_once=at_once,
+    )
 
 
 class GcPlace:
@@ -147,7 +153,8 @@ class GcPlace:
         self.folder, self.url = folder, url
         self.store = ContentStore(str(folder / "store"))
         self.store.prepare()
-        self.remote = Remote("studio", open_at(url), self.store)
+        self._opened: list[Backend] = []
+        self.remote = Remote("studio", self._open(create=True), self.store)
         self.backend = self.remote.backend
         self.needed: set[Digest] = set()
         self.later = 0.0
@@ -175,13 +182,22 @@ class GcPlace:
         assert Records(self.remote).push(cache, {digest for _, digest in named}) == len(named)
         cache.close()
 
-    def gc(self, before: Before | None = None) -> Gc:
+    def gc(self, before: Before | None = None, at_once: float = 0.5) -> Gc:
         remote = self.remote if before is None else self.beside(before)
-        return gc_of(remote, self.needed, self.later)
+        return gc_of(remote, self.needed, self.later, at_once)
 
     def beside(self, before: Before) -> Remote:
         """Another client of the same store."""
-        return Remote("studio", Watched(open_at(self.url), before), self.store)
+        return Remote("studio", Watched(self._open(), before), self.store)
+
+    def _open(self, *, create: bool = False) -> Backend:
+        self._opened.append(open_at(self.url, create=create))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        for backend in self._opened:
+            backend.close()
+        self.store.holds.release()
 
     def job(self, **more: object) -> Job:
         return Job(self.url, self.store.root, [digest.hex for digest in self.needed], self.later, **more)  # type: ignore[arg-type]
@@ -194,7 +210,7 @@ class GcPlace:
 
     def elsewhere(self) -> Remote:
         """As another machine sees it, that has nothing yet."""
-        return Remote("studio", open_at(self.url), ContentStore(f"{self.folder}/other-{os.urandom(4).hex()}"))
+        return Remote("studio", self._open(), ContentStore(f"{self.folder}/other-{os.urandom(4).hex()}"))
 
     def fetch(self, digests: Collection[Digest]) -> None:
         """What another machine gets that knows nothing yet: all of it, with the right bytes."""

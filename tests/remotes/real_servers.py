@@ -235,6 +235,7 @@ def _weed(folder: Path) -> Iterator[tuple[str, int]]:
     options = {
         "-dir": folder / "data", "-ip": "127.0.0.1", "-ip.bind": "127.0.0.1", "-master.telemetry": "false",
         "-master.port": master, "-volume.port": volume, "-filer.port": filer, "-s3.port": s3,
+        "-s3.port.lance": 0, "-s3.port.iceberg": 0,
         "-s3.config": folder / "s3.json", "-volume.max": 20, "-master.volumeSizeLimitMB": 64, **grpc,
     }  # fmt: skip
     command = [found, "server", "-filer", "-s3", *(f"{key}={value}" for key, value in options.items())]

@@ -12,12 +12,14 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from regenstore.errors import StorageError
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent, Backend
+from regenstore.remotes.backend import Absent, Backend, NoPlace
 from regenstore.remotes.directory import Directory
 from regenstore.remotes.opening import open_backend
 from regenstore.remotes.patient import Patient
@@ -219,3 +221,26 @@ def test_a_large_file_does_not_fill_the_memory(backend: Backend, tmp_path: Path)
     finally:
         tracemalloc.stop()
     assert sum(told) == size and (len(told) > 4 or isinstance(backend, Directory))
+
+
+def test_a_folder_that_is_not_there(backend: Backend, request: pytest.FixtureRequest) -> None:
+    """It is made with those above it, where the server has folders; else there is no need."""
+
+    def opened_at(where: str, *, create: bool = False) -> Iterator[Backend]:
+        with closing(open_backend(where, lambda url: (USER, PASSWORD), create=create)) as found:
+            yield found
+
+    where = f"{backend.url}/not/made yet/%C3%A9"
+    for nested in opened_at(where):
+        try:
+            nested.write(name_of(1), b"x")
+        except StorageError as error:
+            assert "folder]" in request.node.name or ("-dav]" in request.node.name and isinstance(error, NoPlace))
+            assert "--create" in error.hint or "mounted" in error.message
+    for _ in range(2):
+        for made in opened_at(where, create=True):
+            made.write(name_of(2), b"xy")
+            assert taken(made, name_of(2)) == b"xy"
+    for nested in opened_at(where):
+        nested.write(name_of(1), b"x")
+    assert backend.head(name_of(1)) is None

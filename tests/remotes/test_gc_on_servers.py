@@ -42,8 +42,7 @@ def rooms(request: pytest.FixtureRequest, tmp_path: Path, servers: Started) -> I
 
         yield room
         for place in made:
-            place.backend.close()
-            place.store.holds.release()
+            place.close()
 
 
 @pytest.fixture
@@ -128,6 +127,7 @@ def test_a_server_that_cannot_list(servers: Started, tmp_path: Path) -> None:
             place.gc().plan(Rules())
         assert caught.value.kind == "remote-failed"
         assert place.backend.head(layout.TURN) is None
+        place.close()
 
 
 # ---------------------------------------------------------------------------------- killed
@@ -269,7 +269,46 @@ def test_two_at_once(place: GcPlace) -> None:
     assert place.there() == {of["kept"]} and place.backend.head(layout.TURN) is None
 
 
-def test_two_begin_at_the_same_moment(rooms: Callable[[], GcPlace], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_that_both_have_the_turn(place: GcPlace) -> None:
+    """Both looked; one deletes, a push sends it anew, and the other one deletes that: the push sends it once more."""
+    (of,) = due([place])
+    doomed = layout.content(of["doomed"])
+    looked, both, written = threading.Event(), threading.Event(), threading.Event()
+
+    def first(method: str, name: str) -> None:
+        if (method, name) == ("write", layout.TURN) and not looked.is_set():
+            looked.set()
+            assert both.wait(30)
+
+    def second(method: str, name: str) -> None:
+        if (method, name) == ("delete", doomed):
+            both.set()
+            assert written.wait(30)
+
+    sent: list[str] = []
+
+    def push(method: str, name: str) -> None:
+        if method == "write":
+            sent.append(name)
+            threading.Timer(0.5, written.set).start()  # after it was looked at
+
+    threads = [threading.Thread(target=place.gc(hook, 3.0).execute_all) for hook in (first, second)]
+    threads[0].start()
+    assert looked.wait(30)
+    threads[1].start()
+    assert both.wait(30)
+    while place.backend.head(doomed) is not None:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    pusher = place.beside(push)
+    pusher.settled = SETTLED
+    place.send([of["doomed"]], pusher)
+    for thread in threads:
+        thread.join(60)
+    assert of["doomed"] in place.there() and sent.count(doomed) > 1
+
+
+def test_two_begin_at_the_same_moment(rooms: Callable[[], GcPlace]) -> None:
     """Many times: together they do what one does."""
     places = [rooms() for _ in range(4)]
     for place, of in zip(places, due(places), strict=True):
