@@ -216,7 +216,7 @@ class Repository:
 
         top, setting = os.fsdecode(self.location.top), definition.setting
         ask = credentials(top, self.settings.netrc)
-        backend = Patient(open_backend(definition.url, ask, base=top, create=create))
+        backend = Patient(open_backend(definition.url, ask, base=top, create=create, proxies=self.settings.proxies))
         return Remote(definition.name, backend, self.store, jobs=setting.jobs or JOBS, throttle=Throttle(setting.limit))
 
     @cached_property

@@ -12,6 +12,7 @@ from regenstore.errors import StorageError
 from regenstore.remotes import multistatus
 from regenstore.remotes.backend import Absent, Credentials, Head, NoPlace, Told
 from regenstore.remotes.exchange import BLOCK, Body, Exchange
+from regenstore.remotes.setting import Proxies
 
 _GONE = {404, 410}
 _NO_FOLDER = {404, 409, 500}
@@ -28,13 +29,20 @@ class Http:
     user or password in it. Tags are empty for objects that are younger than two seconds."""
 
     def __init__(
-        self, url: str, credentials: Credentials, *, create: bool = False, connect: float = 8.0, idle: float = 60.0
+        self,
+        url: str,
+        credentials: Credentials,
+        *,
+        create: bool = False,
+        proxies: Proxies | None = None,
+        connect: float = 8.0,
+        idle: float = 60.0,
     ) -> None:
         """``create``: make the folder of the address and those above it, where the server has folders and they are
         not there; raises what that raises. ``connect`` and ``idle``: seconds to wait for a connection, and for the
         next byte."""
         self.url = url.rstrip("/")
-        self._server = Exchange(self.url, credentials, connect, idle)
+        self._server = Exchange(self.url, credentials, connect, idle, proxies or Proxies())
         self._lists: bool | None = None
         self._made: set[str] | None = None
         """Collections that were made; None as long as the server did not ask for any."""

@@ -8,11 +8,15 @@ from urllib.parse import unquote, urlsplit
 from regenstore.errors import InvalidInput
 from regenstore.remotes.backend import Backend, Credentials
 from regenstore.remotes.directory import Directory
+from regenstore.remotes.setting import Proxies
 
 SCHEMES = ("a folder", "file://", "https://", "http://", "s3://", "gs://", "az://")
+NONE = Proxies()
 
 
-def open_backend(url: str, credentials: Credentials, *, base: str = "", create: bool = False) -> Backend:
+def open_backend(
+    url: str, credentials: Credentials, *, base: str = "", create: bool = False, proxies: Proxies = NONE
+) -> Backend:
     """The backend of an address. ``base``: what a relative folder is relative to; ``create``: make the folder,
     and raise what that raises; else this touches no network. Raises InvalidInput (``bad-config``), NotFound
     (``extra-missing``)."""
@@ -22,7 +26,7 @@ def open_backend(url: str, credentials: Credentials, *, base: str = "", create: 
     if url.startswith(("http://", "https://")):
         from regenstore.remotes.http import Http
 
-        return Http(url, credentials, create=create)
+        return Http(url, credentials, create=create, proxies=proxies)
     if url.startswith(("s3://", "gs://", "az://")):
         from regenstore.remotes.object_store import ObjectStore
 
