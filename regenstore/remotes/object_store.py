@@ -70,7 +70,8 @@ class ObjectStore:
             got, skip = self._get(name, start)
             if got is None:
                 return
-            for block in got.stream(min_chunk_size=_BLOCK):
+            small = got.meta["size"] <= _BLOCK  # then one piece is faster than a stream of them
+            for block in (got.bytes(),) if small else got.stream(min_chunk_size=_BLOCK):
                 if skip < len(block):
                     yield bytes(block)[skip:]
                 skip = max(0, skip - len(block))
