@@ -50,7 +50,7 @@ def object_store(folder: str) -> Iterator[Store]:
     ports = {f"-{part}.port{more}": _free_port() for part in parts for more in ("", ".grpc")}
     options = {
         "-dir": f"{folder}/data", "-ip": "127.0.0.1", "-ip.bind": "127.0.0.1", "-master.telemetry": "false",
-        "-s3.config": f"{folder}/s3.json", "-volume.max": "60", "-master.volumeSizeLimitMB": "256",
+        "-s3.config": f"{folder}/s3.json", "-volume.max": "0", "-master.volumeSizeLimitMB": "1024",
         **{name: str(port) for name, port in ports.items()},
     }  # fmt: skip
     weed = shutil.which("weed", path=machine.search_path())
