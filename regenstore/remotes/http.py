@@ -222,6 +222,7 @@ class _Sent:
 
 def _seconds(date: str | None) -> float | None:
     try:
-        return parsedate_to_datetime(date).timestamp() if date else None
+        # 1970 is what servers say that do not know.
+        return (parsedate_to_datetime(date).timestamp() or None) if date else None
     except (ValueError, OverflowError):
         return None
