@@ -37,6 +37,8 @@ from regenstore.sharing.turn import Turn
 RETENTION = 30 * 86400.0
 WAIT = 7 * 86400.0
 AT_ONCE = 5.0
+_LEFT = 86400.0
+"""Seconds after which nobody works any more with what lies below ``v1/probe/``: who did was killed."""
 _UNSETTLED = 5
 """Deleting is given up after so many looks that took too long."""
 
@@ -238,6 +240,9 @@ class RemoteGc:
             records = Records(self._remote)
             records.fetch()
             report.lines = records.compact(again.now - plan.rules.retention)
+            for name, head in self._backend.names(layout.PROBE):
+                if head.modified is not None and head.modified < again.now - _LEFT:
+                    self._backend.delete(name)
         return report
 
     def _put_mark(self, digest: Digest, plan: RemoteGcPlan) -> bool:

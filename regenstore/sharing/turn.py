@@ -1,7 +1,8 @@
 """Whose turn it is to clear up a remote: one object that says so, taken over once it is old.
 
 It keeps two jobs from doing the work twice. Nothing rests on it being exclusive, which needs conditional writes that
-most servers do not have; that it is there while somebody deletes tells clients to look again at what they sent.
+most servers do not have (where two have it, tombstones outlive what both may delete); that it is there while somebody
+deletes tells clients to look again at what they sent.
 """
 
 from __future__ import annotations

@@ -234,6 +234,15 @@ def test_one_at_a_time(place: Place) -> None:
     assert place.marked() and not (place.shared / layout.TURN).exists()
 
 
+def test_what_killed_ones_left_is_removed(place: Place) -> None:
+    place.backend.write(f"{layout.PROBE}old", b"x")
+    place.send(place.put("one"))
+    place.age(RETENTION + 60)
+    place.backend.write(f"{layout.PROBE}new", b"x")
+    place.run()
+    assert [name for name, _ in place.backend.names(layout.PROBE)] == [f"{layout.PROBE}new"]
+
+
 def record(place: Place, name: str, digest: Digest) -> None:
     recipe = Recipe("procedural.image", "1", params={"prompt": name}, output=Output("image/png"))
     place.cache.record(recipe, Result(recipe.key, {"main": Content(digest, 2000, "image/png")}, 1.0, time.time(), {}))
