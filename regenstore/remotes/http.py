@@ -145,7 +145,7 @@ class Http:
             if folder in made:
                 continue
             with self._server.ask("MKCOL", folder) as answer:
-                if answer.status in _NO_PARENT and folder.count("/") == 1:
+                if answer.status == 409 and folder.count("/") == 1:
                     raise NoPlace(f"{self.url}: there is no such folder")
                 if answer.status != 405:  # it is there
                     self._server.check(answer, "MKCOL", folder)

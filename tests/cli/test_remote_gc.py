@@ -6,11 +6,14 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Checkout, noise
+from tests.remotes.conftest import servers  # noqa: F401  a fixture
+from tests.remotes.real_servers import PASSWORD, USER
 
 pytestmark = pytest.mark.heavy
 
@@ -48,16 +51,29 @@ def photo(film: Checkout, name: str, bytes_of: str) -> None:
     film.regenstore("push")
 
 
-def test_two_clones(film, tmp_path, environment):
-    shared = tmp_path / "shared"
-    film.regenstore("remote", "add", "studio", str(shared), "--create")
+@pytest.fixture(params=["folder", "nginx-dav"])
+def place(request, film, tmp_path, servers) -> Iterator[tuple[str, Path]]:  # noqa: F811
+    """An address, and the folder that it stands for; on a web server, too."""
+    if request.param == "folder":
+        yield str(tmp_path / "shared"), tmp_path / "shared"
+        return
+    netrc = Path(film.environment["HOME"]) / ".netrc"
+    netrc.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
+    netrc.chmod(0o600)
+    with servers.room(request.param) as url:
+        yield f"{url}/film", servers.folders[request.param] / "root" / url.rpartition("/")[2] / "film"
+
+
+def test_two_clones(film, tmp_path, environment, place):
+    url, shared = place
+    film.regenstore("remote", "add", "studio", url, "--create")
     film.regenstore("push")
     film.git("clone", "-q", "--bare", str(film.path), str(tmp_path / "origin.git"))
     film.git("remote", "add", "origin", str(tmp_path / "origin.git"))
     other = Checkout(tmp_path / "other", environment)
     film.git("clone", "-q", str(tmp_path / "origin.git"), str(other.path))
     other.regenstore("init")
-    other.regenstore("remote", "add", "studio", str(shared))
+    other.regenstore("remote", "add", "studio", url)
     needed = contents(shared)
 
     # One clone makes a photo that is never shared through Git, and one that is.
@@ -90,6 +106,19 @@ def test_two_clones(film, tmp_path, environment):
     film.git("switch", "-q", "try")
     film.regenstore("push")
     assert contents(shared) == needed | second | discarded
+
+
+def test_a_server_that_cannot_list(film, servers):  # noqa: F811
+    with servers.room("nginx") as url:
+        film.regenstore("remote", "add", "studio", url)
+        film.regenstore("push")
+        for args in (["--dry-run"], ["--yes"]):
+            refused = film.run("regenstore", "remote", "gc", "studio", *args, check=False)
+            assert refused.returncode == 6 and b"gives no listings" in refused.stderr, refused.stderr
+            assert b"Traceback" not in refused.stderr and b"hint" in refused.stderr
+        # Nothing was begun there either.
+        folder = servers.folders["nginx"] / "root" / url.rpartition("/")[2]
+        assert not (folder / "v1/gc.json").exists() and not (folder / "v1/tombstones").exists()
 
 
 def test_marked_and_sent_again(film, tmp_path):

@@ -317,19 +317,25 @@ class Started:
         self._folder = folder
         self._stack = ExitStack()
         self._rooms: dict[str, Callable[[], str]] = {}
+        self.folders: dict[str, Path] = {}
+        """Where those that are started keep what they have."""
 
     @contextmanager
     def room(self, name: str) -> Iterator[str]:
         """Within the network of the servers: the address of an empty place on one of them."""
         with alone():
             if name not in self._rooms:
-                self._rooms[name] = self._stack.enter_context(SERVERS[name](self._folder(name)))
+                self._rooms[name] = self._stack.enter_context(SERVERS[name](self._made(name)))
             before = dict(os.environ)
             try:
                 yield self._rooms[name]()
             finally:
                 os.environ.clear()
                 os.environ |= before
+
+    def _made(self, name: str) -> Path:
+        self.folders[name] = self._folder(name)
+        return self.folders[name]
 
     def close(self) -> None:
         self._stack.close()

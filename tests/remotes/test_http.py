@@ -9,13 +9,14 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from regenstore.errors import InvalidInput, StorageError
 from regenstore.remotes import multistatus
-from regenstore.remotes.backend import Absent
+from regenstore.remotes.backend import Absent, NoPlace
 from regenstore.remotes.http import Http
 from regenstore.remotes.opening import open_backend
 from tests.conftest import noise
@@ -453,3 +454,36 @@ def test_whether_it_lists_is_asked_for_once_it_can_be_known(server: WebServer, b
         else:
             assert backend.lists is expected
         answers.pop(0)
+
+
+# ------------------------------------------------------------------------------------------- folders
+
+
+def test_a_server_that_takes_nothing_is_not_one_that_lacks_a_folder(server: WebServer) -> None:
+    """Whoever answers 404 to what he does not know can still be read from."""
+
+    def fault(handler: Handler) -> bool:
+        if handler.command not in ("PUT", "MKCOL"):
+            return False
+        list(handler.take(handler.length))
+        handler.answer(404)
+        return True
+
+    server.fault = fault
+    with closing(Http(f"{server.url}/a/b", nobody)) as backend, pytest.raises(StorageError, match="PUT") as caught:
+        backend.write(NAME, b"x")
+    assert not isinstance(caught.value, NoPlace)
+
+
+@pytest.mark.parametrize("status", [403, 404, 409, 507])
+def test_a_folder_that_cannot_be_made(server: WebServer, status: int) -> None:
+    """It ends, from whatever level on the server refuses."""
+
+    def fault(handler: Handler) -> bool:
+        handler.answer(status)
+        return True
+
+    server.fault = fault
+    with pytest.raises(StorageError, match=str(status)):
+        Http(f"{server.url}/a/b/c", nobody, create=True)
+    assert len(server.asked) == (4 if status in (404, 409) else 1)
