@@ -247,9 +247,16 @@ def test_a_push_beside_it(rooms: Callable[[], GcPlace]) -> None:
     seed = random.randrange(1 << 30)
     print("seed", seed)
     chance = random.Random(seed)
-    places = [rooms() for _ in range(25)]
-    for place, of in zip(places, due(places), strict=True):
-        at, steps = chance.randrange(1, 45), chance.randrange(1, 16)
+    asked: list[tuple[str, str]] = []
+    first = rooms()
+    (of,) = due([first])
+    first.gc(lambda method, name: asked.append((method, name))).execute_all()
+    deleting = asked.index(("delete", layout.content(of["doomed"]))) + 1
+    places = [rooms() for _ in range(30)]
+    for number, (place, of) in enumerate(zip(places, due(places), strict=True)):
+        at, steps = chance.randrange(1, len(asked) + 2), chance.randrange(1, 16)
+        if number < 12:  # while it looks and deletes, after each step of the push
+            at, steps = deleting - number % 2, 2 + number
         told = interleaved(place, of, at, steps)
         assert told | {of["kept"]} <= place.there(), (at, steps)
         place.gc().execute_all()
