@@ -216,7 +216,8 @@ class Repository:
 
         top, setting = os.fsdecode(self.location.top), definition.setting
         ask = credentials(top, self.settings.netrc)
-        backend = Patient(open_backend(definition.url, ask, base=top, create=create))
+        opened = open_backend(definition.url, ask, base=top, create=create, ssh=self.settings.ssh)
+        backend = Patient(opened)
         usual = JOBS if folder_of(definition.url, top) is None else FOLDER_JOBS
         jobs, throttle = setting.jobs or usual, Throttle(setting.limit)
         return Remote(definition.name, backend, self.store, jobs=jobs, throttle=throttle)

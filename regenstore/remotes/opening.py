@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 from urllib.parse import unquote, urlsplit
 
-from regenstore.errors import InvalidInput
+from regenstore.errors import InvalidInput, NotFound
 from regenstore.remotes.backend import Backend, Credentials
 from regenstore.remotes.directory import Directory
+from regenstore.remotes.setting import SshSetting
 
-SCHEMES = ("a folder", "file://", "https://", "http://", "s3://", "gs://", "az://")
+_NO_SSH = SshSetting()
+SCHEMES = ("a folder", "file://", "https://", "http://", "s3://", "gs://", "az://", "sftp://")
 
 
-def open_backend(url: str, credentials: Credentials, *, base: str = "", create: bool = False) -> Backend:
-    """The backend of an address. ``base``: what a relative folder is relative to; ``create``: make the folder.
-    Touches no network. Raises InvalidInput (``bad-config``), NotFound (``extra-missing``)."""
+def open_backend(
+    url: str, credentials: Credentials, *, base: str = "", create: bool = False, ssh: SshSetting = _NO_SSH
+) -> Backend:
+    """The backend of an address. ``base``: what a relative folder is relative to; ``create``: make the folder, which
+    alone may touch the network. Raises InvalidInput (``bad-config``), NotFound (``extra-missing``), and what making
+    the folder raises."""
     folder = folder_of(url, base)
     if folder is not None:
         return Directory(folder, create=create)
@@ -26,6 +31,18 @@ def open_backend(url: str, credentials: Credentials, *, base: str = "", create: 
         from regenstore.remotes.object_store import ObjectStore
 
         return ObjectStore(url)
+    if url.startswith("sftp://"):
+        try:
+            from regenstore.remotes.sftp import Sftp
+        except ModuleNotFoundError:
+            raise NotFound(
+                "extra-missing",
+                "remotes at sftp:// need asyncssh",
+                hint="Install it with: pip install 'regenstore[sftp]'",
+            ) from None
+        return Sftp(url, credentials, ssh, create=create)
+    if url.startswith(("ssh://", "scp://")):
+        raise InvalidInput("bad-config", f"{url}: files come by SFTP", hint=f"Write sftp://{url[6:]}")
     raise InvalidInput("bad-config", f"{url}: no address of a remote (known: {', '.join(SCHEMES)})")
 
 

@@ -10,6 +10,7 @@ import ctypes
 import fcntl
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -19,7 +20,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -238,12 +239,63 @@ def _make_bucket(name: str, filer: str) -> None:
             time.sleep(0.3)
 
 
+SFTP_SERVER = Path("/usr/lib/openssh/sftp-server")
+SSHD = """ListenAddress 127.0.0.1:{port}
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/key.pub
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PasswordAuthentication no
+PidFile none
+MaxStartups 100
+Subsystem sftp {sftp_server}
+"""
+
+
+@contextmanager
+def sshd(folder: Path, options: str = "") -> Rooms:
+    """OpenSSH's own, with a key and a host key that only the tests' home knows. Rooms have that home."""
+    found, keygen, port = program("sshd"), program("ssh-keygen"), free_port()
+    if not SFTP_SERVER.exists():
+        pytest.skip("openssh-sftp-server is not installed")
+    home = folder / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (folder / "root").mkdir()
+    for place in (folder / "host", folder / "key"):
+        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(place)], check=True)
+    (home / ".ssh" / "id_ed25519").write_bytes((folder / "key").read_bytes())
+    (home / ".ssh" / "id_ed25519").chmod(0o600)
+    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+    (folder / "conf").write_text(SSHD.format(folder=folder, port=port, sftp_server=f"{SFTP_SERVER} {options}"))
+    command = [found, "-D", "-e", "-f", str(folder / "conf")]
+    if os.geteuid() == 0:
+        # For root it wants a folder below /run, which only a system that runs it has: a /run of its own.
+        script = 'mount -t tmpfs none /run && mkdir /run/sshd && exec "$@"'
+        command = [program("unshare"), "-m", "sh", "-c", script, "sh", *command]
+    user = pwd.getpwuid(os.geteuid()).pw_name
+
+    def room() -> str:
+        os.environ["HOME"] = str(home)
+        return f"sftp://{user}@127.0.0.1:{port}{folder / 'root'}/{_new(folder / 'root')}"
+
+    with running(command, [port], folder):
+        yield room
+
+
+def sshd_plain(folder: Path) -> AbstractContextManager[Callable[[], str]]:
+    """Without what is OpenSSH's own: renaming over something, making durable, and blocks larger than 32 KiB."""
+    return sshd(folder, "-P posix-rename,fsync,limits")
+
+
 SERVERS = {
     "nginx": nginx,
     "nginx-dav": nginx_dav,
     "rclone-dav": rclone_dav,
     "rclone-s3": rclone_s3,
     "seaweedfs": seaweedfs,
+    "sshd": sshd,
+    "sshd-plain": sshd_plain,
 }
 
 

