@@ -58,6 +58,7 @@ class Settings:
     netrc: str = ""
     """The user's file of passwords for servers."""
     ssh: SshSetting = field(default_factory=SshSetting)
+    """Where the user keeps what SSH needs."""
     remotes: Mapping[str, RemoteSetting] = field(default_factory=dict)
     """What is set for remotes, by name: ``regenstore.remote.<name>.url``, ``.jobs``, ``.limit``."""
     pre_push: str = WARN

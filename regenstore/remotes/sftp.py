@@ -339,10 +339,10 @@ class _Upload:
             await self._waiting.popleft()
         with suppress(asyncssh.SFTPOpUnsupported):
             await self._file.fsync()
-        found = await self._file.stat()
         await self._file.close()
         await _rename(self._client, self._beside, self._place)
-        self._sftp.written(found.mtime)
+        with suppress(*MISSING):  # removed again, or just being replaced
+            self._sftp.written((await self._client.stat(self._place)).mtime)
         self._sftp.unsettled.add(posixpath.dirname(self._place))
         await self._stack.aclose()
 
