@@ -1,31 +1,99 @@
-"""Push and fetch with a folder as the remote: against rclone, which copies the same bytes to such a place, and against
-git-lfs with a folder as its server.
+"""Push and fetch: with an object store, against rclone and against the library that ours uses, bare, on the same
+server; with a folder as the remote, against rclone, and against git-lfs with a folder as its server.
 
-Ours hashes each content before it is sent and after it came, and every object is on the disk before it has its name.
-rclone is asked for no checksums and leaves the writing to the system; with ``sync`` after it, it has the same in the
-end. git-lfs hashes, and is not synced. What arrives is compared at the end.
+Ours hashes each content before it is sent and after it came, and every object is on the disk before anybody is told
+that it is there. rclone is asked for no checksums where it copies folders, and leaves the writing to the system; with
+``sync`` after it, it has the same in the end, as the peers have that fetch from an object store. git-lfs hashes, and is
+not synced. What arrives is compared at the end.
 """
 
 from __future__ import annotations
 
 import filecmp
+import itertools
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 
+from benchmarks import bare_obstore, servers
 from benchmarks.bench import Bench
 from benchmarks.measure import Row, Sample, interleave, timed
 from benchmarks.trees import LFS, REGENSTORE, Shape, Tree
 
-RCLONE, SYNCED = "rclone", "rclone, then sync"
+RCLONE, SYNCED, BARE = "rclone", "rclone, then sync", "obstore, bare"
 _GOAL = 1.3
 _AT_ONCE = 8
 
 
 def rows(bench: Bench) -> Iterator[Row]:
     for shape in (bench.many, Shape(2, (64 << 20) if bench.quick else (1 << 30))):
+        yield from _with_store(bench, shape)
         yield from _rows(bench, shape)
+
+
+def _with_store(bench: Bench, shape: Shape) -> Iterator[Row]:
+    ground, peers = bench.plain, (BARE, RCLONE)
+    why = servers.why_not() or bench.unavailable.get(RCLONE)
+    if why:
+        for work, peer in itertools.product(("push", "fetch"), peers):
+            yield Row(f"{work} of {shape}, SeaweedFS's S3", peer, _GOAL, skipped=why)
+        return
+    with bench.media(ground, f"store-{shape.count}", shape) as (folder, _), servers.object_store(folder) as store:
+        ours = bench.committed(ground, REGENSTORE, folder, shape)
+        ours.environment |= store.environment
+        source = f"{ours.path}/.git/regenstore/vault"
+        places = (f"{servers.BUCKET}/place-{number}" for number in itertools.count())
+        ours.run("regenstore", "remote", "add", "studio", f"s3://{next(places)}")
+
+        def push(program: str) -> Sample:
+            place = next(places)
+            if program == REGENSTORE:
+                ours.run("regenstore", "remote", "remove", "studio")
+                ours.run("regenstore", "remote", "add", "studio", f"s3://{place}")
+                return _settled(ours, "regenstore", "push", "studio")
+            return _settled(ours, *_peer(program, store, source, place, "push"))
+
+        rounds = bench.rounds(3 if shape.count > 2 else 1)  # what is deleted in it takes room for long
+        pushed = interleave(rounds, {name: lambda name=name: push(name) for name in (REGENSTORE, *peers)})
+        copied = {}
+        for name in peers:
+            copied[name] = next(places)
+            ours.run(*_peer(name, store, source, copied[name], "push"))
+
+        def fetch(program: str) -> Sample:
+            if program == REGENSTORE:
+                return _fetch(ours, source)
+            shutil.rmtree(f"{folder}/back", ignore_errors=True)
+            command = _peer(program, store, f"{folder}/back", copied[program], "fetch")
+            ours.ground.settle()
+
+            def work() -> None:
+                ours.run(*command)
+                ours.ground.settle()
+
+            return timed(work)
+
+        fetched = interleave(rounds, {name: lambda name=name: fetch(name) for name in (REGENSTORE, *peers)})
+        _same(source, f"{folder}/back")
+    for work, taken in (("push", pushed), ("fetch", fetched)):
+        for peer in peers:
+            yield Row.of_samples(f"{work} of {shape}, SeaweedFS's S3", peer, _GOAL, taken[REGENSTORE], taken[peer])
+
+
+def _settled(tree: Tree, *command: str) -> Sample:
+    tree.ground.settle()
+    return timed(lambda: tree.run(*command))
+
+
+def _peer(program: str, store: servers.Store, folder: str, where: str, work: str) -> list[str]:
+    """What copies a folder to a place in the object store, or back."""
+    if program == BARE:
+        return [sys.executable, bare_obstore.__file__, work, f"s3://{where}", folder]
+    place = f":s3,provider=Other,env_auth=true,no_check_bucket=true,endpoint='{store.endpoint}':{where}"
+    ends = (folder, place) if work == "push" else (place, folder)
+    return [RCLONE, "copy", "--config", "", "--transfers", str(_AT_ONCE), *ends]
 
 
 def _rows(bench: Bench, shape: Shape) -> Iterator[Row]:

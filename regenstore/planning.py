@@ -8,10 +8,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError, TrustRequired
-from regenstore.generators.api import Declaration
-from regenstore.generators.registry import Registry
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.corrections import Corrections
@@ -22,6 +21,10 @@ from regenstore.objects.result import Content, Result
 from regenstore.objects.result_cache import ResultCache
 from regenstore.remotes.together import Elsewhere, Finder
 from regenstore.worktree.paths import check_relative
+
+if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
+    from regenstore.generators.api import Declaration
+    from regenstore.generators.registry import Registry
 
 FindRecipes = Callable[[Digest, str | None], Iterator[Recipe]]
 AUTO, FETCH, GENERATE = "auto", "fetch", "generate"

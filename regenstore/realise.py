@@ -11,11 +11,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from regenstore.errors import GenerationError, InternalError, NotFound, RegenstoreError, StorageError
-from regenstore.generators.api import Declaration, Item
-from regenstore.generators.registry import Registry
 from regenstore.jobs.local import Job, LocalExecutor, Slot
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
@@ -27,6 +25,10 @@ from regenstore.objects.result_cache import ResultCache
 from regenstore.planning import FindRecipes, Outcome, Plan, Planner, Source, Step, Want
 from regenstore.refs.leases import lease
 from regenstore.remotes.together import Finder, nobody
+
+if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
+    from regenstore.generators.api import Declaration
+    from regenstore.generators.registry import Registry
 
 
 class Progress(Protocol):
@@ -248,6 +250,8 @@ class Realiser(Planner):
     ) -> Result:
         recipe = step.recipe
         params = declaration.params.check(recipe.params)
+        from regenstore.generators.api import Item
+
         item = Item(step.key.hex, params, inputs, recipe.output.media_type, outdir, dict(recipe.model))
 
         def tell(done: float, total: float, note: str) -> None:

@@ -210,17 +210,15 @@ class Repository:
     def open_remote(self, definition: Definition, *, create: bool = False) -> Remote:
         """The remote of a definition, which asks nothing of it; ``create`` makes its folder."""
         from regenstore.refs.credentials import credentials
-        from regenstore.remotes.opening import folder_of, open_backend
+        from regenstore.remotes.opening import open_backend
         from regenstore.remotes.patient import Patient, Throttle
-        from regenstore.remotes.remote import FOLDER_JOBS, JOBS, Remote
+        from regenstore.remotes.remote import JOBS, Remote
 
         top, setting = os.fsdecode(self.location.top), definition.setting
         ask = credentials(top, self.settings.netrc)
         opened = open_backend(definition.url, ask, base=top, create=create, ssh=self.settings.ssh)
-        backend = Patient(opened)
-        usual = JOBS if folder_of(definition.url, top) is None else FOLDER_JOBS
-        jobs, throttle = setting.jobs or usual, Throttle(setting.limit)
-        return Remote(definition.name, backend, self.store, jobs=jobs, throttle=throttle)
+        jobs, throttle = setting.jobs or JOBS, Throttle(setting.limit)
+        return Remote(definition.name, Patient(opened), self.store, jobs=jobs, throttle=throttle)
 
     @cached_property
     def workbench(self) -> Workbench:

@@ -111,6 +111,7 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
             for medium in media_set.realise(chosen, plan, progress):
                 found.add(medium)
                 progress.finished(medium.path, None)
+            found.keep()
             if dry_run:
                 parts = roots.parts(order, found) if found.samples else []
                 planned = [(part.out, exporting.compare(part, samples, known)) for part, samples in parts]

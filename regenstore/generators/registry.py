@@ -9,19 +9,27 @@ from __future__ import annotations
 import difflib
 import os
 from dataclasses import dataclass
-from functools import cached_property
-from importlib import metadata
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 from regenstore.errors import FormatError, GenerationError, NotFound, TrustRequired
-from regenstore.generators import builtin
-from regenstore.generators.api import Declaration
-from regenstore.generators.declared import DeclaredGenerator, read_declared
 from regenstore.generators.trust import TrustRecord
 
+if TYPE_CHECKING:  # slow to import, and many a command asks for no generator
+    from importlib.metadata import EntryPoint
+
+    from regenstore.generators.api import Declaration
+    from regenstore.generators.declared import DeclaredGenerator
+
 GROUP = "regenstore.generators"
-BUILTIN = {
-    declaration.name: declaration
-    for declaration in (
+
+
+@cache
+def built_in() -> dict[str, Declaration]:
+    """The generators that regenstore brings."""
+    from regenstore.generators import builtin
+
+    found = (
         builtin.PROCEDURAL_IMAGE,
         builtin.PROCEDURAL_VIDEO,
         builtin.PROCEDURAL_AUDIO,
@@ -29,7 +37,7 @@ BUILTIN = {
         builtin.DERIVE_VIDEO,
         builtin.DERIVE_AUDIO,
     )
-}
+    return {declaration.name: declaration for declaration in found}
 
 
 @dataclass(frozen=True)
@@ -52,33 +60,37 @@ class Registry:
     @cached_property
     def declared(self) -> dict[str, DeclaredGenerator]:
         """The repository's own; raises FormatError (``bad-declaration``)."""
+        from regenstore.generators.declared import read_declared
+
         found = read_declared(self._top)
         for name in found:
-            if name in BUILTIN:
+            if name in built_in():
                 raise FormatError("bad-declaration", f"regenstore.toml: '{name}' is the name of a built-in generator")
             if name == "notify" or name.startswith("remotes."):
                 raise FormatError("bad-declaration", f"regenstore.toml: '{name}' is what [{name}] is trusted by")
         return found
 
     @cached_property
-    def _plugins(self) -> dict[str, metadata.EntryPoint]:
-        return {e.name: e for e in metadata.entry_points(group=GROUP) if e.name not in BUILTIN}
+    def _plugins(self) -> dict[str, EntryPoint]:
+        from importlib import metadata
+
+        return {e.name: e for e in metadata.entry_points(group=GROUP) if e.name not in built_in()}
 
     def all(self) -> list[Known]:
         """Every generator, by name."""
-        names = {*BUILTIN, *self._plugins, *self.declared}
+        names = {*built_in(), *self._plugins, *self.declared}
         return [self.find(name) for name in sorted(names)]
 
     def find(self, name: str) -> Known:
         """The generator of that name, trusted or not; raises NotFound naming the nearest one."""
-        if name in BUILTIN:
-            return Known(BUILTIN[name], "built-in", True)
+        if name in built_in():
+            return Known(built_in()[name], "built-in", True)
         if name in self.declared:
             declared = self.declared[name]
             return Known(declared.declaration, "regenstore.toml", declared.hash in self.trust.approvals(), declared)
         if name in self._plugins:
             return Known(self._load(self._plugins[name]), "plug-in", True)
-        names = [*BUILTIN, *self._plugins, *self.declared]
+        names = [*built_in(), *self._plugins, *self.declared]
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         also = f"; did you mean '{near[0]}'?" if near else ""
         raise NotFound("no-such-generator", f"there is no generator '{name}'{also} (known: {', '.join(sorted(names))})")
@@ -99,7 +111,9 @@ class Registry:
         return known.declaration
 
     @staticmethod
-    def _load(entry: metadata.EntryPoint) -> Declaration:
+    def _load(entry: EntryPoint) -> Declaration:
+        from regenstore.generators.api import Declaration
+
         try:
             loaded = entry.load()
         except Exception as error:

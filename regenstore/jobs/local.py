@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from regenstore.errors import GenerationError
-from regenstore.generators.api import Declaration, Item, Probe
-from regenstore.generators.worker_host import Progress, Run, WorkerHost
+
+if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
+    from regenstore.generators.api import Declaration, Item, Probe
+    from regenstore.generators.worker_host import Progress, Run, WorkerHost
 
 R = TypeVar("R")
 
@@ -69,6 +71,8 @@ class Slot:
                 self._host.close()
                 self._host = None
             if self._host is None:
+                from regenstore.generators.worker_host import WorkerHost
+
                 self._host = WorkerHost(self._max_output, self._environment, self.cancelled)
                 self._family = family
             return self._host

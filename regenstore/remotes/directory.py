@@ -10,13 +10,15 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.objects import durable
 from regenstore.remotes.backend import Absent, Head, Told
 
 _CHUNK = 4 << 20
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC
 _BESIDE = ".part-"
 _SYNC_WHOLE = 16
 """From so many objects on, one pass over the file system is cheaper than waiting for each."""
@@ -34,6 +36,7 @@ class Directory:
         self.path = os.path.abspath(path)
         self.url = self.path
         self._unsettled: list[str] = []
+        self._made: set[str] = set()
         if create:
             with self._errors():
                 os.makedirs(self.path, exist_ok=True)
@@ -49,19 +52,27 @@ class Directory:
     def read(self, name: str, start: int = 0) -> Iterator[bytes]:
         with self._errors():
             try:
-                file = open(self._place(name), "rb")
+                file = os.open(self._place(name), os.O_RDONLY | _CLOEXEC)
             except (FileNotFoundError, NotADirectoryError):
                 self._look()
                 raise Absent(name) from None
-            with file:
-                file.seek(start)
-                while block := file.read(_CHUNK):
+            try:
+                chunk = min(_CHUNK, os.fstat(file).st_size + 1)
+                if start:
+                    os.lseek(file, start, os.SEEK_SET)
+                while block := os.read(file, chunk):
                     yield block
+            finally:
+                os.close(file)
 
     def write_file(self, name: str, path: str, told: Told) -> None:
-        with self._errors(), open(path, "rb") as source:
-            size = os.fstat(source.fileno()).st_size
-            self._put(name, lambda target: _copy(source.fileno(), target, size, told))
+        with self._errors():
+            source = os.open(path, os.O_RDONLY | _CLOEXEC)
+            try:
+                size = os.fstat(source).st_size
+                self._put(name, lambda target: _copy(source, target, size, told))
+            finally:
+                os.close(source)
             self._unsettled.append(self._place(name))
 
     def write(self, name: str, data: bytes) -> None:
@@ -87,19 +98,28 @@ class Directory:
                 durable.fsync_folder(folder)
 
     def _put(self, name: str, fill: Callable[[int], None]) -> None:
-        self._look()
         place = self._place(name)
-        beside = f"{os.path.dirname(place)}/{_BESIDE}{os.urandom(8).hex()}"
-        os.makedirs(os.path.dirname(place), exist_ok=True)
+        folder = os.path.dirname(place)
+        beside = f"{folder}/{_BESIDE}{os.urandom(8).hex()}"
+        if folder not in self._made:
+            self._look()
+            os.makedirs(folder, exist_ok=True)
+            self._made.add(folder)
         try:
-            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            try:
+                fd = os.open(beside, _NEW, 0o644)
+            except FileNotFoundError:  # a gc removed the empty folder, or the share went away
+                self._look()
+                os.makedirs(folder, exist_ok=True)
+                fd = os.open(beside, _NEW, 0o644)
             try:
                 fill(fd)
             finally:
                 os.close(fd)
             os.replace(beside, place)
         except BaseException:
-            durable.unlink(beside)
+            with suppress(OSError):
+                durable.unlink(beside)
             raise
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
@@ -165,6 +185,8 @@ def _copy(source: int, target: int, size: int, told: Told) -> None:
         while done < size and (count := os.copy_file_range(source, target, min(_CHUNK, size - done))):
             done += count
             told(count)
+        if done == size:
+            return
     except (OSError, AttributeError) as error:
         if done or getattr(error, "errno", errno.EINVAL) in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise

@@ -16,10 +16,11 @@ import os
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TypeVar
 
 from regenstore.errors import RegenstoreError, StorageError
@@ -33,8 +34,6 @@ from regenstore.remotes.backend import Absent, Backend, Head
 from regenstore.remotes.patient import Throttle
 
 JOBS = 8
-FOLDER_JOBS = 32
-"""Of a folder: what waits for the disk at the same time gets there together, in one commit of the file system's log."""
 _TOGETHER = 1000
 """Contents whose senders wait for the remote's disk together."""
 MANY = 256
@@ -301,8 +300,14 @@ class Remote:
                 if fresh:
                     os.ftruncate(fd, 0)
                 began = time.monotonic()
-                self._receive(name, fd, size, told)
-                if hash_own_file(path) == (digest, size):
+                whole = not os.lseek(fd, 0, os.SEEK_END)
+                blocks = self._receive(name, fd, size, told)
+                if whole:
+                    found = hash_blocks(blocks)
+                else:
+                    deque(blocks, 0)
+                    found = hash_own_file(path)
+                if found == (digest, size):
                     self._times.append((size, time.monotonic() - began))
                     self._store.put_file(path, digest, wait=False)
                     return size
@@ -312,8 +317,8 @@ class Remote:
             os.ftruncate(fd, 0)
         raise StorageError("remote-wrong-bytes", f"{self.url} has other bytes under {name}")
 
-    def _receive(self, name: str, fd: int, size: int, told: Callable[[int], None]) -> None:
-        """Append to the open part what is missing of it."""
+    def _receive(self, name: str, fd: int, size: int, told: Callable[[int], None]) -> Iterator[bytes]:
+        """Append to the open part what is missing of it; gives what it appends."""
         done = os.lseek(fd, 0, os.SEEK_END)
         told(done)
         while done < size:
@@ -326,6 +331,7 @@ class Remote:
                     _write(fd, block)
                     done += len(block)
                     told(len(block))
+                    yield block
             except Absent:
                 raise StorageError("remote-failed", f"{self.url} does not have {name}") from None
             if done == before:
@@ -394,30 +400,40 @@ class Remote:
 
     def _all(self, items: Collection[T], work: Callable[[T], U]) -> Iterator[tuple[T, U | Exception]]:
         """Do some work for all items, several at a time; each with its answer, as it is known."""
-        if not items:
-            return
-        pool = ThreadPoolExecutor(min(self._jobs, len(items)), thread_name_prefix="remote")
+        left = deque(items)
+        answers: SimpleQueue[tuple[T, U | BaseException]] = SimpleQueue()
         stop = threading.Event()
 
-        def run(item: T) -> U:
+        def run() -> None:
             self._thread.stop = stop
-            return work(item)
+            while not stop.is_set():
+                try:
+                    item = left.popleft()
+                except IndexError:
+                    return
+                try:
+                    answers.put((item, work(item)))
+                except BaseException as error:
+                    answers.put((item, error))
 
+        count = len(left)
+        threads = [
+            threading.Thread(target=run, name=f"remote-{number}", daemon=True)
+            for number in range(min(self._jobs, count))
+        ]
         try:
-            waiting: dict[Future[U], T] = {pool.submit(run, item): item for item in items}
-            for done in as_completed(waiting):
-                error = done.exception()
-                if error is not None and not isinstance(error, Exception):
-                    raise error
-                yield waiting[done], error if error is not None else done.result()
-        except BaseException:
-            stop.set()  # nobody waits for the rest: what runs ends with its next block
-            raise
+            for thread in threads:
+                thread.start()
+            for _ in range(count):
+                item, answer = answers.get()
+                if isinstance(answer, BaseException) and not isinstance(answer, Exception):
+                    raise answer
+                yield item, answer
         finally:
-            try:
-                pool.shutdown(wait=True, cancel_futures=True)
-            except RuntimeError:
-                pass  # left behind by its user, and found as garbage by one of its own threads
+            stop.set()  # where nobody waits for the rest, what runs ends with its next block
+            for thread in threads:
+                if thread.ident is not None and thread is not threading.current_thread():
+                    thread.join()
 
     def _moving(self, count: int) -> None:
         """Called for each block. Raises :class:`_Stopped` when it is no longer wanted."""

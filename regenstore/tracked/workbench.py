@@ -6,9 +6,9 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from regenstore.errors import Conflict, InvalidInput, NotFound
-from regenstore.generators.registry import Registry
 from regenstore.media.types import HEAD
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
@@ -27,6 +27,9 @@ from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
 from regenstore.worktree.place import Identity, Placer, identity
+
+if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
+    from regenstore.generators.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from regenstore.errors import FormatError, GenerationError, NotFound, StorageError, TrustRequired
-from regenstore.generators.registry import BUILTIN, Registry
+from regenstore.generators.registry import Registry, built_in
 from regenstore.generators.trust import Approval, TrustRecord
 
 VOICE = """
@@ -40,7 +40,7 @@ def test_built_in_generators_are_trusted(registry):
 
 
 def test_no_plug_in_replaces_a_built_in_one(registry):
-    assert registry.find("procedural.image").declaration is BUILTIN["procedural.image"]
+    assert registry.find("procedural.image").declaration is built_in()["procedural.image"]
 
 
 def test_installed_generators_are_found(registry):

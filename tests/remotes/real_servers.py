@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import email.utils
 import fcntl
+import hashlib
+import hmac
 import json
 import os
 import pwd
@@ -310,6 +313,46 @@ def rclone_sftp(folder: Path) -> Rooms:
         yield room
 
 
+AZURE_ACCOUNT = "devstoreaccount1"
+# Everybody's: it is documented with the emulator, which knows no other.
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+_AZURE_VERSION = "2021-08-06"
+
+
+@contextmanager
+def azurite(folder: Path) -> Rooms:
+    """Azure's Blob Storage, as the emulator of its maker serves it: a program for Node.js."""
+    found, port = program("azurite-blob"), free_port()
+    command = [found, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder / "data")]
+    with running([*command, "--silent", "--disableTelemetry", "--skipApiVersionCheck"], [port], folder):
+        _make_container("bucket", f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}")
+        count = 0
+
+        def room() -> str:
+            nonlocal count
+            count += 1
+            os.environ |= {
+                "AZURE_STORAGE_AZURE_ACCOUNT_NAME": AZURE_ACCOUNT, "AZURE_STORAGE_AZURE_ACCOUNT_KEY": AZURE_KEY,
+                "AZURE_STORAGE_USE_EMULATOR": "true", "AZURITE_BLOB_STORAGE_URL": f"http://127.0.0.1:{port}",
+            }  # fmt: skip
+            return f"az://bucket/some/folder-{count}"
+
+        yield room
+
+
+def _make_container(name: str, account: str) -> None:
+    """By a request signed as Microsoft's "Authorize with Shared Key" has it, which obstore cannot make."""
+    headers = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": _AZURE_VERSION}
+    told = [f"{key}:{value}" for key, value in headers.items()]
+    signed = "\n".join(["PUT", *[""] * 11, *told, f"/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{name}", "restype:container"])
+    hashed = hmac.new(base64.b64decode(AZURE_KEY), signed.encode(), hashlib.sha256).digest()
+    signature = base64.b64encode(hashed).decode()
+    headers |= {"Authorization": f"SharedKey {AZURE_ACCOUNT}:{signature}", "Content-Length": "0"}
+    asked = urllib.request.Request(f"{account}/{name}?restype=container", None, headers, method="PUT")
+    with urllib.request.urlopen(asked, timeout=20):
+        pass
+
+
 SERVERS = {
     "nginx": nginx,
     "nginx-dav": nginx_dav,
@@ -319,6 +362,7 @@ SERVERS = {
     "seaweedfs": seaweedfs,
     "sshd": sshd,
     "sshd-plain": sshd_plain,
+    "azurite": azurite,
 }
 
 

@@ -164,13 +164,12 @@ class Planned:
     order: Order
     previous: Manifest | None
     writer: Writer
-    found: Survey
 
 
 def plan(order: Order, found: Survey, known: Known) -> Planned:
     """Everything that could refuse the export; nothing is written, but a change that was interrupted is finished."""
     previous = previous_of(order)
-    return Planned(order, previous, writer_of(order, found, known, previous), found)
+    return Planned(order, previous, writer_of(order, found, known, previous))
 
 
 def export(planned: Planned, linker: Linker, told: Told) -> Outcome:
@@ -182,7 +181,6 @@ def export(planned: Planned, linker: Linker, told: Told) -> Outcome:
         if previous is not None and not outcome.differs and _alike(previous, outcome.manifest):
             outcome.manifest = previous
         else:
-            planned.found.keep()
             planned.writer.write(outcome, sink, told)
     return outcome
 

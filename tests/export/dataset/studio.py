@@ -112,5 +112,6 @@ class Studio:
             wanted, _ = exporting.select([Chosen(path, medium.recipe) for path, medium in by_path.items()], found)
             for each in wanted:
                 found.add(by_path[each.path])
+            found.keep()
             plans = [exporting.plan(*part, known) for part in roots.parts(order, found)]
             return {plan.order.out: exporting.export(plan, Linker(), lambda _: None) for plan in plans}
