@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from regenstore.errors import InvalidInput
 from regenstore.refs.git import Git
-from regenstore.remotes.setting import MOST_JOBS, NAME, RemoteSetting, SshSetting
+from regenstore.remotes.setting import MOST_JOBS, NAME, Proxies, RemoteSetting, SshSetting
 
 PLACE, FETCH, GENERATE = "place", "fetch", "generate"
 POLICIES = (PLACE, FETCH, GENERATE)
@@ -61,6 +61,8 @@ class Settings:
     """Where the user keeps what SSH needs."""
     remotes: Mapping[str, RemoteSetting] = field(default_factory=dict)
     """What is set for remotes, by name: ``regenstore.remote.<name>.url``, ``.jobs``, ``.limit``."""
+    proxies: Proxies = field(default_factory=Proxies)
+    """Through which web servers are asked: ``http_proxy``, ``https_proxy``, ``no_proxy`` of the environment."""
     pre_push: str = WARN
     """What happens when commits are pushed whose media no remote holds: ``warn``, ``refuse`` or ``off``."""
     durable: str = EACH
@@ -160,10 +162,20 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
         netrc=environ.get("NETRC") or os.path.join(_home(environ), ".netrc"),
         ssh=SshSetting(os.path.join(_home(environ), ".ssh"), environ.get("SSH_AUTH_SOCK", "")),
         remotes=_remotes(values),
+        proxies=_proxies(environ),
         pre_push=pre_push,
         object_format=values.get("extensions.objectformat", "sha1"),
         worker_environment={name: environ[name] for name in _WORKER_SEES if name in environ},
     )
+
+
+def _proxies(environ: Mapping[str, str]) -> Proxies:
+    """As curl, and so Git, reads them: ``HTTP_PROXY`` is what a web server would tell its scripts of a visitor."""
+
+    def told(name: str) -> str:
+        return environ.get(name) or environ.get(name.upper()) or ""
+
+    return Proxies(environ.get("http_proxy", ""), told("https_proxy"), told("no_proxy"))
 
 
 def _trust_file(environ: Mapping[str, str]) -> str:

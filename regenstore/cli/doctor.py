@@ -17,7 +17,7 @@ from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.gitfilter.install import git_values
 from regenstore.repository import Repository
 
-_NOT_GITS = {"trustfile", "objectformat", "workerenvironment", "remotes", "netrc"}
+_NOT_GITS = {"trustfile", "objectformat", "workerenvironment", "remotes", "netrc", "proxies"}
 
 
 @click.command()

@@ -10,6 +10,7 @@ from regenstore import config
 from regenstore.cli.context import emit_json, json_option, open_repository, show_text
 from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
 from regenstore.errors import Conflict, InvalidInput
+from regenstore.remotes.backend import NoPlace
 from regenstore.remotes.opening import folder_of
 from regenstore.remotes.setting import MOST_JOBS, NAME, RemoteSetting
 from regenstore.repository import Repository
@@ -20,7 +21,7 @@ from regenstore.sharing.probe import NEEDED_TO_READ, probe
 @click.command()
 @click.argument("name")
 @click.argument("url")
-@click.option("--create", is_flag=True, help="Make the folder.")
+@click.option("--create", is_flag=True, help="Make the folder, and those above it.")
 @click.option("--jobs", type=click.IntRange(1, MOST_JOBS), help="Transfers at a time.")
 @click.option("--limit", metavar="SIZE", help="Bytes per second, such as 10m.")
 @click.option("--force", is_flag=True, help="Replace a remote of that name.")
@@ -45,7 +46,7 @@ def command(
     \b
     Examples:
       regenstore remote add studio /mnt/media/film --create
-      regenstore remote add studio https://media.example.org/film --limit 10m
+      regenstore remote add studio https://media.example.org/film --create --limit 10m
       regenstore remote add studio sftp://ada@media.example.org/srv/film --create
     """
     if not NAME.fullmatch(name):
@@ -64,6 +65,8 @@ def command(
         abilities = probe(remote.backend)
         if not abilities.can(*NEEDED_TO_READ) and abilities.problem is not None:
             raise abilities.problem
+        if isinstance(missing := abilities.tried.get("write"), NoPlace):
+            raise missing
     _store(repository, name, setting, limit)
     if as_json:
         told = None if abilities is None else abilities_fields(abilities)

@@ -43,8 +43,8 @@ class _Checked:
 def command(name: str | None, count: int, as_json: bool) -> None:
     """Ask remotes, or the one of that NAME: are they there, do they let us in, what can they do, how fast?
 
-    Writes a small object and one of 8 MiB below v1/probe/ and removes them; reads some contents back and hashes
-    them. The exit code is 1 where something is wrong.
+    Writes a small object and one of up to 8 MiB below v1/probe/ and removes them; reads some contents back and
+    hashes them. Keeps to the remote's limit. The exit code is 1 where something is wrong.
 
     \b
     Examples:
@@ -78,7 +78,7 @@ def _check(repository: Repository, remote: Remote, count: int) -> _Checked:
         return checked
     try:
         if checked.abilities.can(*NEEDED_TO_PUSH):
-            checked.speed = speed(remote.backend, repository.store)
+            checked.speed = speed(remote, repository.store)
         checked.sample = sample(remote, _candidates(repository), count)
     except RegenstoreError as error:
         checked.error = error

@@ -37,6 +37,13 @@ def error_of(status: int, message: str) -> StorageError:
     return StorageError("remote-failed", message)
 
 
+class NoPlace(StorageError):
+    """The folder of the address itself is not there."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("remote-failed", message, hint="Make it there, or add the remote with --create.")
+
+
 class Absent(Exception):
     """There is no object of that name."""
 

@@ -8,6 +8,7 @@ that the address names, only after it asked for them, and appear in no message.
 from __future__ import annotations
 
 import base64
+import re
 import select
 import ssl
 import threading
@@ -20,11 +21,14 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from regenstore.errors import InvalidInput, StorageError
 from regenstore.remotes.backend import Credentials, error_of
+from regenstore.remotes.proxy import proxy_for
+from regenstore.remotes.setting import Proxies
 
 BLOCK = 1 << 20
 _SMALL = 64 << 10
 _REDIRECTS = 5
 _MOVED = {301, 302, 303, 307, 308}
+_NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
 _SAFE = "/%-._~!$&'()*+,;=:@"
 
 
@@ -50,14 +54,18 @@ class _Request(NamedTuple):
 class Exchange:
     """One server and a path on it, below which all requests are. Errors are those of a backend."""
 
-    def __init__(self, url: str, credentials: Credentials, connect: float, idle: float) -> None:
+    def __init__(self, url: str, credentials: Credentials, connect: float, idle: float, proxies: Proxies) -> None:
         self.url = url
         parts, self._port = _parsed(url)
         self._secure = parts[0] == "https"
         self._host = parts[1]
+        self._proxy = proxy_for(proxies, parts[0], self._host, self._port)
         self._base = quote(parts[2].rstrip("/"), safe=_SAFE) + "/"
         self.base = unquote(self._base)
         """The path of the address, decoded, with a slash at its end."""
+        names = self._base.strip("/").split("/") if self._base != "/" else []
+        self.folders = [f"/{'/'.join(names[:count])}/" for count in range(len(names), 0, -1)]
+        """The path of the address and those above it, as they are sent."""
         self._credentials = credentials
         self._connect, self._idle = connect, idle
         self._lock, self._asking = threading.Lock(), threading.Lock()
@@ -68,10 +76,17 @@ class Exchange:
 
     @contextmanager
     def ask(
-        self, method: str, name: str, headers: Mapping[str, str] | None = None, body: Body | None = None
+        self,
+        method: str,
+        name: str,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        *,
+        base: str | None = None,
     ) -> Iterator[HTTPResponse]:
-        """Ask, and give the answer; the connection is kept if all of the answer was read."""
-        connection, answer = self._answer(_Request(method, self._base + name, headers or {}, body))
+        """Ask, and give the answer; the connection is kept if all of the answer was read. ``base``: one of
+        :attr:`folders`, in the place of the whole path."""
+        connection, answer = self._answer(_Request(method, (base or self._base) + name, headers or {}, body))
         try:
             yield answer
         finally:
@@ -104,6 +119,8 @@ class Exchange:
         status = answer.status
         known = status in set(HTTPStatus)
         message = f"{self.url}: {method} {name}: {status} {HTTPStatus(status).phrase if known else ''}".rstrip()
+        if self._proxy is not None:
+            message += f" (through the proxy {self._proxy.shown})"
         if status in _MOVED:
             message += "; only redirects of reads that stay on the server are followed"
         return error_of(status, message)
@@ -145,8 +162,13 @@ class Exchange:
         with self._errors():
             if connection.sock is None:
                 self._open(connection)
-            connection.putrequest(request.method, request.path, skip_accept_encoding=True)
             headers = {"Accept-Encoding": "identity", "User-Agent": "regenstore", **request.headers}
+            target = request.path
+            if self._proxy is not None and not self._secure:
+                target = self._origin + target
+                if self._proxy.authorization is not None:
+                    headers["Proxy-Authorization"] = self._proxy.authorization
+            connection.putrequest(request.method, target, skip_accept_encoding=True)
             if request.authorization is not None:
                 headers["Authorization"] = request.authorization
             if body is not None:
@@ -195,11 +217,19 @@ class Exchange:
             if not _readable(connection):
                 return connection, True
             connection.close()  # the server closed it, or says what nobody asked for
+        return self._new_connection(), False
+
+    def _new_connection(self) -> HTTPConnection:
+        host, port = (self._host, self._port) if self._proxy is None else self._proxy[:2]
         if not self._secure:
-            return HTTPConnection(self._host, self._port, timeout=self._connect), False
+            return HTTPConnection(host, port, timeout=self._connect)
         with self._lock:
             self._tls = self._tls or ssl.create_default_context()
-        return HTTPSConnection(self._host, self._port, timeout=self._connect, context=self._tls), False
+        connection = HTTPSConnection(host, port, timeout=self._connect, context=self._tls)
+        if self._proxy is not None:
+            login = self._proxy.authorization
+            connection.set_tunnel(self._host, self._port, {} if login is None else {"Proxy-Authorization": login})
+        return connection
 
     def _let_go(self, connection: HTTPConnection, answer: HTTPResponse) -> None:
         """Keep the connection, if what is left of the answer is short."""
@@ -228,9 +258,7 @@ class Exchange:
 
     def _same_server(self, request: _Request, answer: HTTPResponse) -> str:
         """The path of a redirect that stays on this server; empty for any other."""
-        scheme = "https" if self._secure else "http"
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        here = f"{scheme}://{host}:{self._port}{request.path}"
+        here = self._origin + request.path
         location = answer.headers.get("Location")
         if not location:
             return ""
@@ -239,10 +267,17 @@ class Exchange:
             port = there.port or (443 if there.scheme == "https" else 80)
         except ValueError:
             return ""
+        scheme = "https" if self._secure else "http"
         if (there.scheme, there.hostname, port) != (scheme, self._host, self._port):
             return ""
         query = f"?{quote(there.query, safe=_SAFE + '?')}" if there.query else ""
         return quote(there.path or "/", safe=_SAFE) + query
+
+    @property
+    def _origin(self) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        scheme, usual = ("https", 443) if self._secure else ("http", 80)
+        return f"{scheme}://{host}" + ("" if self._port == usual else f":{self._port}")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -256,7 +291,11 @@ class Exchange:
 
     def _unreachable(self, error: Exception) -> StorageError:
         said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return StorageError("remote-unreachable", f"{self.url}: {said}")
+        if self._proxy is None:
+            return StorageError("remote-unreachable", f"{self.url}: {said}")
+        message = f"{self.url}: through the proxy {self._proxy.shown}: {said}"
+        refused = _NO_TUNNEL.match(said)
+        return error_of(int(refused[1]), message) if refused else StorageError("remote-unreachable", message)
 
 
 def _parsed(url: str) -> tuple[tuple[str, str, str], int]:

@@ -10,12 +10,16 @@ from urllib.parse import unquote, urlsplit
 
 from regenstore.errors import StorageError
 from regenstore.remotes import multistatus
-from regenstore.remotes.backend import Absent, Credentials, Head, Told
+from regenstore.remotes.backend import Absent, Credentials, Head, NoPlace, Told
 from regenstore.remotes.exchange import BLOCK, Body, Exchange
+from regenstore.remotes.setting import Proxies
 
 _GONE = {404, 410}
 _NO_FOLDER = {404, 409, 500}
 """What servers answer to PUT where a collection is missing; with 500, nginx does."""
+_NO_PARENT = (404, 409)
+_IS_THERE = (405, 501)
+"""What is answered to MKCOL where there is something already, and by servers that have no folders."""
 _YOUNG = 2.0
 """Seconds within which a server's times, and the ETags made of them, may not tell two writings apart."""
 
@@ -24,13 +28,29 @@ class Http:
     """See :class:`regenstore.remotes.backend.Backend`. Raises InvalidInput (``bad-config``) for an address with a
     user or password in it. Tags are empty for objects that are younger than two seconds."""
 
-    def __init__(self, url: str, credentials: Credentials, *, connect: float = 8.0, idle: float = 60.0) -> None:
-        """``connect`` and ``idle``: seconds to wait for a connection, and for the next byte."""
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        *,
+        create: bool = False,
+        proxies: Proxies | None = None,
+        connect: float = 8.0,
+        idle: float = 60.0,
+    ) -> None:
+        """``create``: make the folder of the address and those above it, where the server has folders and they are
+        not there; raises what that raises. ``connect`` and ``idle``: seconds to wait for a connection, and for the
+        next byte."""
         self.url = url.rstrip("/")
-        self._server = Exchange(self.url, credentials, connect, idle)
+        self._server = Exchange(self.url, credentials, connect, idle, proxies or Proxies())
         self._lists: bool | None = None
         self._made: set[str] | None = None
         """Collections that were made; None as long as the server did not ask for any."""
+        if create:
+            try:
+                self._make_place()
+            finally:
+                self.close()
 
     @property
     def lists(self) -> bool:
@@ -114,7 +134,8 @@ class Http:
             try:
                 self._make_folders(name, made)
             except StorageError as error:
-                raise (error if error.kind == "remote-unreachable" else refusal) from error
+                known = error.kind == "remote-unreachable" or isinstance(error, NoPlace)
+                raise (error if known else refusal) from error
             self._made = made
 
     def _make_folders(self, name: str, made: set[str]) -> None:
@@ -124,9 +145,28 @@ class Http:
             if folder in made:
                 continue
             with self._server.ask("MKCOL", folder) as answer:
+                if answer.status in _NO_PARENT and folder.count("/") == 1:
+                    raise NoPlace(f"{self.url}: there is no such folder")
                 if answer.status != 405:  # it is there
                     self._server.check(answer, "MKCOL", folder)
             made.add(folder)
+
+    def _make_place(self) -> None:
+        """From the bottom up: what is above may be out of our reach."""
+        missing = []
+        for folder in self._server.folders:
+            if self._made_at(folder, *_NO_PARENT):
+                break
+            missing.append(folder)
+        for folder in reversed(missing):
+            self._made_at(folder)
+
+    def _made_at(self, folder: str, *no: int) -> bool:
+        """Whether a folder is there now; False for the answers that are given."""
+        with self._server.ask("MKCOL", "", base=folder) as answer:
+            if answer.status not in (*_IS_THERE, *no):
+                self._server.check(answer, "MKCOL", "")
+            return answer.status not in no
 
     def _listed(self, folder: str) -> Iterator[tuple[str, multistatus.Entry, str | None]]:
         """What lies right in a folder, by name, and when the server said so."""
@@ -182,6 +222,7 @@ class _Sent:
 
 def _seconds(date: str | None) -> float | None:
     try:
-        return parsedate_to_datetime(date).timestamp() if date else None
+        # 1970 is what servers say that do not know.
+        return (parsedate_to_datetime(date).timestamp() or None) if date else None
     except (ValueError, OverflowError):
         return None

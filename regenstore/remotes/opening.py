@@ -8,25 +8,32 @@ from urllib.parse import unquote, urlsplit
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.remotes.backend import Backend, Credentials
 from regenstore.remotes.directory import Directory
-from regenstore.remotes.setting import SshSetting
+from regenstore.remotes.setting import Proxies, SshSetting
 
-_NO_SSH = SshSetting()
 SCHEMES = ("a folder", "file://", "https://", "http://", "s3://", "gs://", "az://", "sftp://")
+NONE = Proxies()
+NO_SSH = SshSetting()
 
 
 def open_backend(
-    url: str, credentials: Credentials, *, base: str = "", create: bool = False, ssh: SshSetting = _NO_SSH
+    url: str,
+    credentials: Credentials,
+    *,
+    base: str = "",
+    create: bool = False,
+    proxies: Proxies = NONE,
+    ssh: SshSetting = NO_SSH,
 ) -> Backend:
-    """The backend of an address. ``base``: what a relative folder is relative to; ``create``: make the folder, which
-    alone may touch the network. Raises InvalidInput (``bad-config``), NotFound (``extra-missing``), and what making
-    the folder raises."""
+    """The backend of an address. ``base``: what a relative folder is relative to; ``create``: make the folder,
+    and raise what that raises; else this touches no network. Raises InvalidInput (``bad-config``), NotFound
+    (``extra-missing``)."""
     folder = folder_of(url, base)
     if folder is not None:
         return Directory(folder, create=create)
     if url.startswith(("http://", "https://")):
         from regenstore.remotes.http import Http
 
-        return Http(url, credentials)
+        return Http(url, credentials, create=create, proxies=proxies)
     if url.startswith(("s3://", "gs://", "az://")):
         from regenstore.remotes.object_store import ObjectStore
 

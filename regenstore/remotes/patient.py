@@ -96,18 +96,18 @@ class Throttle:
     """Holds several threads together to a number of bytes per second; None: no limit."""
 
     def __init__(self, rate: float | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate = rate
+        self.rate = rate
         self._clock = clock
         self._lock = threading.Lock()
         self._free = 0.0
 
     def took(self, count: int) -> None:
         """Wait until that many more bytes were allowed."""
-        if self._rate is None or count <= 0:
+        if self.rate is None or count <= 0:
             return
         with self._lock:
             now = self._clock()
-            self._free = max(self._free, now) + count / self._rate
+            self._free = max(self._free, now) + count / self.rate
             wait = self._free - now
         if wait > 0:
             time.sleep(wait)

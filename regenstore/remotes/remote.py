@@ -80,7 +80,7 @@ class Remote:
         self.url = backend.url
         self._store = store
         self._jobs = jobs
-        self._throttle = throttle or Throttle(None)
+        self.throttle = throttle or Throttle(None)
         self._facts = Facts(store.root)
         self._thread = threading.local()
         """What the work of this thread belongs to: ``stop`` says that nobody wants it any more."""
@@ -159,7 +159,7 @@ class Remote:
 
     def _read_back(self, digest: Digest, head: Head | None) -> bool:
         name = layout.content(digest)
-        if head is None or hash_blocks(self._blocks(name)) != (digest, head.size):
+        if head is None or hash_blocks(self.blocks(name)) != (digest, head.size):
             return False
         after = self.backend.head(name)
         if after is None or (after.size, after.modified) != (head.size, head.modified):
@@ -170,7 +170,8 @@ class Remote:
             self._facts.put(digest, f"remote_{self.id}", FACT_VERSION, _receipt(head))
         return True
 
-    def _blocks(self, name: str) -> Iterator[bytes]:
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """The bytes of an object, no faster than is allowed. Raises :class:`Absent`."""
         for block in self.backend.read(name):
             self._moving(len(block))
             yield block
@@ -440,7 +441,7 @@ class Remote:
         stop = getattr(self._thread, "stop", None)
         if stop is not None and stop.is_set():
             raise _Stopped
-        self._throttle.took(count)
+        self.throttle.took(count)
 
 
 def _raised(answer: T | Exception) -> T:

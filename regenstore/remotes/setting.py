@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What a remote may be called."""
@@ -32,5 +32,16 @@ class SshSetting:
     """The socket of the agent; empty where there is none."""
 
 
-KEYS = tuple(field.name for field in fields(RemoteSetting))
+KEYS = tuple(each.name for each in fields(RemoteSetting))
 """What stands after the name in Git's configuration."""
+
+
+@dataclass(frozen=True)
+class Proxies:
+    """What the environment says of proxies; :mod:`regenstore.remotes.proxy` reads it. Not shown: there may be passwords
+    in it."""
+
+    http: str = field(default="", repr=False)
+    https: str = field(default="", repr=False)
+    none: str = ""
+    """The servers that are asked directly."""

@@ -18,7 +18,9 @@ from regenstore.remotes.remote import Remote
 
 ABILITIES = ("answer", "write", "read", "range", "overwrite", "list", "delete")
 NEEDED_TO_READ, NEEDED_TO_PUSH = ("answer",), ("answer", "write", "read")
-_SPEED_BYTES = 8 << 20
+_SPEED_BYTES, _LEAST = 8 << 20, 64 << 10
+_SPEED_SECONDS = 2.0
+"""What a limit lets through in that time is enough to measure with."""
 
 
 @dataclass
@@ -94,7 +96,7 @@ def clock(backend: Backend) -> float:
     """What time it is there, in seconds since the epoch. Raises StorageError (``remote-failed``) where it does not
     tell when objects were written."""
     name = f"{layout.PROBE}{os.urandom(16).hex()}"
-    backend.write(name, b"")
+    backend.write(name, b"?")  # of an empty one, some servers do not know the time
     try:
         head = backend.head(name)
     finally:
@@ -104,17 +106,20 @@ def clock(backend: Backend) -> float:
     return head.modified
 
 
-def speed(backend: Backend, store: ContentStore) -> tuple[float, float]:
-    """Bytes per second there and back, measured with one object of 8 MiB. Raises StorageError."""
+def speed(remote: Remote, store: ContentStore) -> tuple[float, float]:
+    """Bytes per second there and back, measured with one object of 8 MiB, or of what the remote's limit lets through
+    in two seconds. Raises StorageError."""
     store.prepare()
+    rate, backend = remote.throttle.rate, remote.backend
+    size = _SPEED_BYTES if rate is None else min(_SPEED_BYTES, max(_LEAST, int(rate * _SPEED_SECONDS)))
     path, name = store.temp_path("probe"), f"{layout.PROBE}{os.urandom(16).hex()}"
     try:
         with durable.storage_errors(path), open(path, "wb") as file:
-            file.write(os.urandom(_SPEED_BYTES))
+            file.write(os.urandom(size))
         began = time.monotonic()
-        backend.write_file(name, path, lambda count: None)
+        backend.write_file(name, path, remote.throttle.took)
         sent = time.monotonic()
-        size = sum(len(block) for block in backend.read(name))
+        came = sum(len(block) for block in remote.blocks(name))
         ended = time.monotonic()
     finally:
         durable.unlink(path)
@@ -122,7 +127,7 @@ def speed(backend: Backend, store: ContentStore) -> tuple[float, float]:
             backend.delete(name)
         except RegenstoreError:
             pass  # it is small, and below a name that nobody asks for
-    return _SPEED_BYTES / max(sent - began, 1e-6), size / max(ended - sent, 1e-6)
+    return size / max(sent - began, 1e-6), came / max(ended - sent, 1e-6)
 
 
 @dataclass
@@ -136,12 +141,13 @@ class Sample:
 
 
 def sample(remote: Remote, candidates: Collection[Digest], count: int) -> Sample:
-    """Ask for some contents, then read up to ``count`` of those that are there and hash them. Raises StorageError."""
+    """Ask for some contents, then read up to ``count`` of those that are there and hash them, no faster than the
+    remote's limit. Raises StorageError."""
     found = remote.having(candidates)
     done = Sample(asked=len(candidates), there=len(found))
     for digest in sorted(found, key=lambda each: each.hex)[:count]:
         try:
-            right = hash_blocks(remote.backend.read(layout.content(digest)))[0] == digest
+            right = hash_blocks(remote.blocks(layout.content(digest)))[0] == digest
         except Absent:
             right = False
         (done.sound if right else done.wrong).append(digest)

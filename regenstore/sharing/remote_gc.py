@@ -3,7 +3,7 @@
 1. A content that nothing needs, and that was written longer ago than the retention, gets a *tombstone*: the time of
    the mark, and what the remote told of the object.
 2. At a run that comes at least the wait after the mark, everything is looked at again. What is still not needed, and
-   is the very object that was marked, is deleted, then its tombstone.
+   is the very object that was marked, is deleted; its tombstone goes once nobody else who looked before deletes it.
 
 What is needed: whatever the roots of all repositories that rely on the store reach, and what records speak of that
 were sent within the retention. A repository that cannot say all that it holds stops the whole: then nothing is known
@@ -130,7 +130,8 @@ class _Mark(NamedTuple):
 
 class RemoteGc:
     """The gc of one remote. ``holders`` gives everybody who relies on the store, asked anew each time; ``ask_time``
-    tells what time it is on the remote; ``pause`` is how long taking the turn waits for somebody else."""
+    tells what time it is on the remote; ``pause`` is how long taking the turn waits for somebody else; ``at_once``:
+    see :data:`AT_ONCE`."""
 
     def __init__(
         self,
@@ -139,19 +140,22 @@ class RemoteGc:
         *,
         ask_time: Callable[[Backend], float] = clock,
         pause: float = 1.0,
+        at_once: float = AT_ONCE,
     ) -> None:
         self._remote = remote
         self._backend = remote.backend
         self._holders = holders
         self._ask_time = ask_time
         self._pause = pause
+        self._at_once = at_once
 
     # -------------------------------------------------------------------------------- planning
 
     def plan(self, rules: Rules) -> RemoteGcPlan:
         """What there is to do. Changes nothing that stays. Raises Conflict (``needs-unknown``), StorageError."""
         if not self._backend.lists:
-            raise StorageError("remote-failed", f"{self._remote.url} gives no listings, so nothing can be cleared up")
+            why = "gives no listings, or nothing was pushed there yet: nothing can be cleared up"
+            raise StorageError("remote-failed", f"{self._remote.url} {why}")
         names, needed = _needed(self._holders())
         now = self._ask_time(self._backend)
         records = Records(self._remote)
@@ -223,6 +227,13 @@ class RemoteGc:
                 turn.keep()
                 if item in shown and self._delete(item.digest, again):
                     report.deleted.append(item)
+            if report.deleted:
+                # Two may have the turn, and the other one be about to delete the same: who sends it meanwhile has to
+                # see the tombstone.
+                time.sleep(self._at_once)
+            for item in report.deleted:
+                turn.keep()
+                self._backend.delete(layout.tombstone(item.digest))
             report.stayed = len({*plan.mark, *plan.delete} - {*report.marked, *report.deleted})
             records = Records(self._remote)
             records.fetch()
@@ -246,13 +257,11 @@ class RemoteGc:
                 return False
             began = time.monotonic()
             head = self._backend.head(name)
-            if head is not None and not _same(mark.head, head):
+            if head is None or not _same(mark.head, head):
                 return False
-            if time.monotonic() - began < AT_ONCE:
-                if head is not None:
-                    self._backend.delete(name)
-                self._backend.delete(layout.tombstone(digest))
-                return head is not None
+            if time.monotonic() - began < self._at_once:
+                self._backend.delete(name)
+                return True
         raise StorageError("remote-unreachable", f"{self._remote.url} answers too slowly for deleting to be safe")
 
 

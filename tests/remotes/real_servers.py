@@ -209,6 +209,23 @@ def rclone_s3(folder: Path) -> Rooms:
 
 @contextmanager
 def seaweedfs(folder: Path) -> Rooms:
+    with _weed(folder) as (_, s3):
+        yield _buckets(s3)
+
+
+@contextmanager
+def seaweedfs_dav(folder: Path) -> Rooms:
+    with _weed(folder) as (filer, _):
+        (folder / "dav").mkdir()
+        port = free_port()
+        options = [f"-port={port}", f"-filer={filer}", f"-cacheDir={folder / 'dav'}", "-ip.bind=127.0.0.1"]
+        with running([program("weed"), "webdav", *options], [port], folder / "dav"):
+            yield lambda: f"http://127.0.0.1:{port}/{_collection(port)}"
+
+
+@contextmanager
+def _weed(folder: Path) -> Iterator[tuple[str, int]]:
+    """The address of a filer, as SeaweedFS's own programs want it, and the port of S3."""
     found = program("weed")
     master, volume, filer, s3 = (free_port() for _ in range(4))
     identity = {
@@ -222,12 +239,13 @@ def seaweedfs(folder: Path) -> Rooms:
     options = {
         "-dir": folder / "data", "-ip": "127.0.0.1", "-ip.bind": "127.0.0.1", "-master.telemetry": "false",
         "-master.port": master, "-volume.port": volume, "-filer.port": filer, "-s3.port": s3,
+        "-s3.port.lance": 0, "-s3.port.iceberg": 0,
         "-s3.config": folder / "s3.json", "-volume.max": 20, "-master.volumeSizeLimitMB": 64, **grpc,
     }  # fmt: skip
     command = [found, "server", "-filer", "-s3", *(f"{key}={value}" for key, value in options.items())]
     with running(command, [master, volume, filer, s3], folder, 60):
         _make_bucket("bucket", f"http://127.0.0.1:{filer}")
-        yield _buckets(s3)
+        yield f"127.0.0.1:{filer}.{grpc['-filer.port.grpc']}", s3
 
 
 def _make_bucket(name: str, filer: str) -> None:
@@ -360,6 +378,7 @@ SERVERS = {
     "rclone-s3": rclone_s3,
     "rclone-sftp": rclone_sftp,
     "seaweedfs": seaweedfs,
+    "seaweedfs-dav": seaweedfs_dav,
     "sshd": sshd,
     "sshd-plain": sshd_plain,
     "azurite": azurite,

@@ -129,7 +129,7 @@ def test_a_folder_can_do_everything(backend, store):
     found = probe(backend)
     assert all(error is None for error in found.tried.values()) and len(found.tried) == 7
     assert found.can(*NEEDED_TO_PUSH) and found.problem is None
-    there, back = speed(backend, store)
+    there, back = speed(Remote("studio", backend, store), store)
     assert there > 0 and back > 0
     assert list(backend.names("v1/")) == [] and not os.listdir(f"{store.root}/tmp")
 

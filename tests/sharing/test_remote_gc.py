@@ -77,7 +77,11 @@ class Place:
     def gc(self, backend: Backend | None = None) -> RemoteGc:
         remote = self.remote if backend is None else Remote("studio", backend, self.store)
         return RemoteGc(
-            remote, lambda: [holder(self.needed)], ask_time=lambda there: clock(there) + self.later, pause=0.01
+            remote,
+            lambda: [holder(self.needed)],
+            ask_time=lambda there: clock(there) + self.later,
+            pause=0.01,
+            at_once=0.1,
         )
 
     def run(self, backend: Backend | None = None) -> tuple[RemoteGcPlan, RemoteGcReport]:

@@ -1,0 +1,88 @@
+"""Which proxy a request goes through: what the settings say, for one server."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from regenstore.errors import InvalidInput
+from regenstore.remotes.setting import Proxies
+
+_PORT = 3128
+
+
+class Proxy(NamedTuple):
+    """A proxy that speaks HTTP."""
+
+    host: str
+    port: int
+    authorization: str | None
+    """What to send as Proxy-Authorization; never shown."""
+
+    @property
+    def shown(self) -> str:
+        """For people."""
+        return f"{self.host}:{self.port}"
+
+
+def proxy_for(proxies: Proxies, scheme: str, host: str, port: int) -> Proxy | None:
+    """The proxy for a server; None: it is asked directly. Raises InvalidInput (``bad-config``)."""
+    name, url = ("https_proxy", proxies.https) if scheme == "https" else ("http_proxy", proxies.http)
+    if not url or _direct(proxies.none, host, port):
+        return None
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        at, given = parts.hostname, parts.port
+    except ValueError:
+        at, given = None, None
+    if not at or parts.scheme != "http":
+        # Not shown: there may be a password in it.
+        raise InvalidInput(
+            "bad-config",
+            f"the environment's {name} is no address of a proxy that can be used",
+            hint="Use the form http://host:port, or name the server in no_proxy.",
+        )
+    login = None
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        login = "Basic " + base64.b64encode(pair.encode()).decode()
+    return Proxy(at, given or _PORT, login)
+
+
+def _direct(none: str, host: str, port: int) -> bool:
+    """Whether a server is among those that no proxy is for: by name with all below it, address, or network; with a
+    port, only there."""
+    for entry in re.split(r"[,\s]+", none.strip()):
+        if entry == "*":
+            return True
+        if (network := _network(entry)) is not None:
+            address = _address(host)
+            if address is not None and address.version == network.version and address in network:
+                return True
+            continue
+        name, colon, only = entry.rpartition(":")
+        if colon and only.isdigit():
+            if int(only) != port:
+                continue
+            entry = name
+        entry = entry.strip("[]").strip(".").lower()
+        if entry and (host == entry or host.endswith(f".{entry}")):
+            return True
+    return False
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text.strip("[]"), strict=False) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,235 @@
+"""A place on a server for gc: contents there, a gc whose clock goes before the server's, pushes and fetches beside it.
+
+As a program it is one gc, or one push, that kills itself before its n-th request::
+
+    python -m tests.remotes.gc_place '{"url": …, "store": …, "needed": […], "later": …, "kill": …}'
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Output, Recipe
+from regenstore.objects.result import BlobRecord, Content, Result
+from regenstore.objects.result_cache import ResultCache
+from regenstore.refs.held import Held
+from regenstore.refs.holders import Holder
+from regenstore.remotes import layout
+from regenstore.remotes.backend import Backend, Head, Told
+from regenstore.remotes.opening import open_backend
+from regenstore.remotes.patient import Patient
+from regenstore.remotes.records import Records
+from regenstore.remotes.remote import Remote
+from regenstore.sharing import turn
+from regenstore.sharing.probe import clock
+from regenstore.sharing.remote_gc import RemoteGc, Rules
+from tests.conftest import noise
+from tests.remotes.real_servers import PASSWORD, USER
+
+Before = Callable[[str, str], None]
+"""Called with the method and the name right before each request."""
+
+
+def quiet(digest: Digest, count: int) -> None:
+    """Nobody is told."""
+
+
+def open_at(url: str, *, create: bool = False) -> Patient:
+    return Patient(open_backend(url, lambda url: (USER, PASSWORD), create=create))
+
+
+class Watched:
+    """A backend; somebody may act before each request."""
+
+    def __init__(self, backend: Backend, before: Before) -> None:
+        self._backend, self._before = backend, before
+        self.url = backend.url
+
+    @property
+    def lists(self) -> bool:
+        return self._backend.lists
+
+    def head(self, name: str) -> Head | None:
+        self._before("head", name)
+        return self._backend.head(name)
+
+    def read(self, name: str, start: int = 0) -> Iterator[bytes]:
+        self._before("read", name)
+        return self._backend.read(name, start)
+
+    def write_file(self, name: str, path: str, told: Told) -> None:
+        self._before("write", name)
+        self._backend.write_file(name, path, told)
+
+    def write(self, name: str, data: bytes) -> None:
+        self._before("write", name)
+        self._backend.write(name, data)
+
+    def settle(self, *, everything: bool = False) -> None:
+        self._backend.settle(everything=everything)
+
+    def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
+        self._before("names", prefix)
+        return self._backend.names(prefix)
+
+    def delete(self, name: str) -> None:
+        self._before("delete", name)
+        self._backend.delete(name)
+
+    def close(self) -> None:
+        self._backend.close()
+
+
+def holder(needed: Collection[Digest]) -> Holder:
+    records = {
+        number.to_bytes(4, "big"): BlobRecord(number.to_bytes(4, "big"), None, digest, 1, "", (), None, "", "", None)
+        for number, digest in enumerate(sorted(needed, key=lambda digest: digest.hex))
+    }
+    return Holder("/nowhere", "/nowhere", True, "", Held(records), time.time())
+
+
+@dataclass
+class Job:
+    """What a process is to do: a gc, or a push of these contents."""
+
+    url: str
+    store: str
+    needed: list[str]
+    later: float
+    kill: int = 0
+    """Before which request it kills itself; 0: never."""
+    stale: float = turn.STALE
+    push: bool = False
+
+    def digests(self) -> list[Digest]:
+        return [Digest(bytes.fromhex(each)) for each in self.needed]
+
+    def run(self, before: Before) -> None:
+        turn.STALE = self.stale
+        remote = Remote("studio", Watched(open_at(self.url), before), ContentStore(self.store))
+        if self.push:
+            remote.settled = 1.0
+            assert all(moved.error is None for moved in remote.send(self.digests(), quiet))
+            return
+        gc_of(remote, self.digests(), self.later).execute_all()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.remotes.gc_place", json.dumps(asdict(self))]
+        return subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE)
+
+
+class Gc(RemoteGc):
+    """A gc that plans and does it, as the command does with ``--yes``."""
+
+    def execute_all(self) -> None:
+        self.execute(self.plan(Rules()))
+
+
+def gc_of(remote: Remote, needed: Collection[Digest], later: float, at_once: float = 0.5) -> Gc:
+    return Gc(
+        remote,
+        lambda: [holder(needed)],
+        ask_time=lambda there: clock(there) + later,
+        pause=0.05,
+        at_once=at_once,
+    )
+
+
+class GcPlace:
+    """A place on a server, a store that sends there, and what is needed of it."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url = folder, url
+        self.store = ContentStore(str(folder / "store"))
+        self.store.prepare()
+        self._opened: list[Backend] = []
+        self.remote = Remote("studio", self._open(create=True), self.store)
+        self.backend = self.remote.backend
+        self.needed: set[Digest] = set()
+        self.later = 0.0
+
+    def put(self, *names: str) -> list[Digest]:
+        found = []
+        for name in names:
+            data = noise(name, 2000)
+            found.append(hash_bytes(data))
+            self.store.put_bytes(data, found[-1])
+        return found
+
+    def send(self, digests: Collection[Digest], remote: Remote | None = None) -> dict[Digest, bool]:
+        moved = list((remote or self.remote).send(digests, quiet))
+        assert not any(each.error for each in moved) and {each.digest for each in moved} == set(digests)
+        return {each.digest: each.already for each in moved}
+
+    def tell(self, *named: tuple[str, Digest]) -> None:
+        """Send results about contents."""
+        cache = ResultCache(self.store.root)
+        for name, digest in named:
+            recipe = Recipe("procedural.image", "1", params={"prompt": name}, output=Output("image/png"))
+            outputs = {"main": Content(digest, 2000, "image/png")}
+            cache.record(recipe, Result(recipe.key, outputs, 1.0, time.time(), {}))
+        assert Records(self.remote).push(cache, {digest for _, digest in named}) == len(named)
+        cache.close()
+
+    def gc(self, before: Before | None = None, at_once: float = 0.5) -> Gc:
+        remote = self.remote if before is None else self.beside(before)
+        return gc_of(remote, self.needed, self.later, at_once)
+
+    def beside(self, before: Before) -> Remote:
+        """Another client of the same store."""
+        return Remote("studio", Watched(self._open(), before), self.store)
+
+    def _open(self, *, create: bool = False) -> Backend:
+        self._opened.append(open_at(self.url, create=create))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        for backend in self._opened:
+            backend.close()
+        self.store.holds.release()
+
+    def job(self, **more: object) -> Job:
+        return Job(self.url, self.store.root, [digest.hex for digest in self.needed], self.later, **more)  # type: ignore[arg-type]
+
+    def there(self) -> set[Digest]:
+        return {d for name, _ in self.backend.names(layout.CONTENTS) if (d := layout.digest_of(name)) is not None}
+
+    def marked(self) -> set[Digest]:
+        return set(self.remote.tombstones())
+
+    def elsewhere(self) -> Remote:
+        """As another machine sees it, that has nothing yet."""
+        return Remote("studio", self._open(), ContentStore(f"{self.folder}/other-{os.urandom(4).hex()}"))
+
+    def fetch(self, digests: Collection[Digest]) -> None:
+        """What another machine gets that knows nothing yet: all of it, with the right bytes."""
+        moved = list(self.elsewhere().bring([(digest, 2000) for digest in digests], quiet))
+        assert {each.digest for each in moved if each.error is None} == set(digests), moved
+
+
+def _main() -> None:
+    job = Job(**json.loads(sys.argv[1]))
+    left = job.kill
+
+    def before(method: str, name: str) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    job.run(before)
+
+
+if __name__ == "__main__":
+    _main()
