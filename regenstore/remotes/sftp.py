@@ -20,7 +20,7 @@ import asyncssh
 
 from regenstore.errors import StorageError
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent, Credentials, Head, Told
+from regenstore.remotes.backend import Absent, Credentials, Head, NoPlace, Told
 from regenstore.remotes.setting import SshSetting
 from regenstore.remotes.ssh import BROKEN, FAILURES, MISSING, Login, Loop, error_of, parsed
 
@@ -154,7 +154,7 @@ class Sftp:
     async def make(self, client: Any, folder: str) -> None:
         """Make a folder and those above it, but not the remote's own."""
         if folder == self._base:
-            raise self._no_folder()
+            raise NoPlace(f"{self.url}: there is no such folder")
         try:
             await client.mkdir(folder)
         except MISSING:
@@ -165,13 +165,6 @@ class Sftp:
                 raise
         else:
             self.unsettled.add(posixpath.dirname(folder))
-
-    def _no_folder(self) -> StorageError:
-        return StorageError(
-            "remote-failed",
-            f"{self.url}: there is no such folder",
-            hint="Make it there, or add the remote with --create; a disk may not be mounted there.",
-        )
 
     async def _settle(self, everything: bool) -> None:
         folders, self.unsettled = self.unsettled, set()
@@ -289,7 +282,7 @@ class Sftp:
             self._create = False
         elif not await client.isdir(self._base):
             await self._close()
-            raise self._no_folder()
+            raise NoPlace(f"{self.url}: there is no such folder")
         while self.left:
             with suppress(*MISSING):
                 await client.remove(self.left.pop())

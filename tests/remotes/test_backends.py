@@ -36,6 +36,10 @@ def nobody(url: str) -> tuple[str, str] | None:
     raise AssertionError("no credentials are needed here")
 
 
+def user_ssh() -> SshSetting:
+    return SshSetting(f"{os.environ['HOME']}/.ssh")
+
+
 @pytest.fixture(
     params=["folder", "web", *(pytest.param(name, marks=pytest.mark.heavy) for name in SERVERS)],
 )
@@ -50,8 +54,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, servers: Started) -> 
         if request.param in NEED_ASYNCSSH:
             pytest.importorskip("asyncssh")
         with servers.room(request.param) as url:
-            ssh = SshSetting(f"{os.environ['HOME']}/.ssh")
-            yield lambda: open_backend(url, lambda url: (USER, PASSWORD), ssh=ssh)
+            yield lambda: open_backend(url, lambda url: (USER, PASSWORD), ssh=user_ssh())
 
 
 @pytest.fixture
@@ -232,7 +235,7 @@ def test_a_folder_that_is_not_there(backend: Backend, request: pytest.FixtureReq
     """It is made with those above it, where the server has folders; else there is no need."""
 
     def opened_at(where: str, *, create: bool = False) -> Iterator[Backend]:
-        with closing(open_backend(where, lambda url: (USER, PASSWORD), create=create)) as found:
+        with closing(open_backend(where, lambda url: (USER, PASSWORD), create=create, ssh=user_ssh())) as found:
             yield found
 
     where = f"{backend.url}/not/made yet/%C3%A9"
@@ -240,7 +243,9 @@ def test_a_folder_that_is_not_there(backend: Backend, request: pytest.FixtureReq
         try:
             nested.write(name_of(1), b"x")
         except StorageError as error:
-            assert "folder]" in request.node.name or ("-dav]" in request.node.name and isinstance(error, NoPlace))
+            kind = request.node.callspec.params["opened"]
+            assert kind in ("folder", "sshd", "sshd-plain") or kind.endswith(("-dav", "-sftp"))
+            assert isinstance(error, NoPlace) or kind == "folder"
             assert "--create" in error.hint or "mounted" in error.message
     for _ in range(2):
         for made in opened_at(where, create=True):
