@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from regenstore.errors import InvalidInput
 from regenstore.refs.git import Git
-from regenstore.remotes.setting import MOST_JOBS, NAME, Proxies, RemoteSetting
+from regenstore.remotes.setting import MOST_JOBS, NAME, Proxies, RemoteSetting, SshSetting
 
 PLACE, FETCH, GENERATE = "place", "fetch", "generate"
 POLICIES = (PLACE, FETCH, GENERATE)
@@ -57,6 +57,8 @@ class Settings:
     """The user's record of approved generator definitions; never inside a repository."""
     netrc: str = ""
     """The user's file of passwords for servers."""
+    ssh: SshSetting = field(default_factory=SshSetting)
+    """Where the user keeps what SSH needs."""
     remotes: Mapping[str, RemoteSetting] = field(default_factory=dict)
     """What is set for remotes, by name: ``regenstore.remote.<name>.url``, ``.jobs``, ``.limit``."""
     proxies: Proxies = field(default_factory=Proxies)
@@ -158,6 +160,7 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
         durable=durable,
         trust_file=_trust_file(environ),
         netrc=environ.get("NETRC") or os.path.join(_home(environ), ".netrc"),
+        ssh=SshSetting(os.path.join(_home(environ), ".ssh"), environ.get("SSH_AUTH_SOCK", "")),
         remotes=_remotes(values),
         proxies=_proxies(environ),
         pre_push=pre_push,

@@ -215,9 +215,10 @@ class Repository:
         from regenstore.remotes.remote import JOBS, Remote
 
         top, setting = os.fsdecode(self.location.top), definition.setting
-        ask = credentials(top, self.settings.netrc)
-        backend = Patient(open_backend(definition.url, ask, base=top, create=create, proxies=self.settings.proxies))
-        return Remote(definition.name, backend, self.store, jobs=setting.jobs or JOBS, throttle=Throttle(setting.limit))
+        settings, ask = self.settings, credentials(top, self.settings.netrc)
+        opened = open_backend(definition.url, ask, base=top, create=create, proxies=settings.proxies, ssh=settings.ssh)
+        jobs, throttle = setting.jobs or JOBS, Throttle(setting.limit)
+        return Remote(definition.name, Patient(opened), self.store, jobs=jobs, throttle=throttle)
 
     @cached_property
     def workbench(self) -> Workbench:

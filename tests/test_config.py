@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from regenstore.config import GitEnvironment, Settings, load
 from regenstore.errors import InvalidInput
 from regenstore.refs.git import Git
+from regenstore.remotes.setting import SshSetting
 from tests.conftest import Checkout
 
 
@@ -45,6 +46,7 @@ def test_defaults(checkout):
     assert found == Settings(
         trust_file=f"{checkout.environment['HOME']}/.config/regenstore/trusted.json",
         netrc=f"{checkout.environment['HOME']}/.netrc",
+        ssh=SshSetting(f"{checkout.environment['HOME']}/.ssh"),
         worker_environment={"PATH": "/bin"},
     )
     assert (found.smudge, found.budget, found.timeout, found.max_output) == ("generate", 60.0, 3600.0, 64 << 30)

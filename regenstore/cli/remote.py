@@ -22,7 +22,7 @@ class _Remotes(LazyGroup):
 
 @click.group(cls=_Remotes)
 def command() -> None:
-    """Shared places for media: a folder or share, a web server, an object store.
+    """Shared places for media: a folder or share, a web server, a server with SSH, an object store.
 
     \b
     Examples:

@@ -47,6 +47,7 @@ def command(
     Examples:
       regenstore remote add studio /mnt/media/film --create
       regenstore remote add studio https://media.example.org/film --create --limit 10m
+      regenstore remote add studio sftp://ada@media.example.org/srv/film --create
     """
     if not NAME.fullmatch(name):
         raise InvalidInput("bad-parameter", f"{name!r} is no name of a remote", hint="Use letters, digits, '-', '_'.")

@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 from urllib.parse import unquote, urlsplit
 
-from regenstore.errors import InvalidInput
+from regenstore.errors import InvalidInput, NotFound
 from regenstore.remotes.backend import Backend, Credentials
 from regenstore.remotes.directory import Directory
-from regenstore.remotes.setting import Proxies
+from regenstore.remotes.setting import Proxies, SshSetting
 
-SCHEMES = ("a folder", "file://", "https://", "http://", "s3://", "gs://", "az://")
+SCHEMES = ("a folder", "file://", "https://", "http://", "s3://", "gs://", "az://", "sftp://")
 NONE = Proxies()
+NO_SSH = SshSetting()
 
 
 def open_backend(
-    url: str, credentials: Credentials, *, base: str = "", create: bool = False, proxies: Proxies = NONE
+    url: str,
+    credentials: Credentials,
+    *,
+    base: str = "",
+    create: bool = False,
+    proxies: Proxies = NONE,
+    ssh: SshSetting = NO_SSH,
 ) -> Backend:
     """The backend of an address. ``base``: what a relative folder is relative to; ``create``: make the folder,
     and raise what that raises; else this touches no network. Raises InvalidInput (``bad-config``), NotFound
@@ -31,6 +38,18 @@ def open_backend(
         from regenstore.remotes.object_store import ObjectStore
 
         return ObjectStore(url)
+    if url.startswith("sftp://"):
+        try:
+            from regenstore.remotes.sftp import Sftp
+        except ModuleNotFoundError:
+            raise NotFound(
+                "extra-missing",
+                "remotes at sftp:// need asyncssh",
+                hint="Install it with: pip install 'regenstore[sftp]'",
+            ) from None
+        return Sftp(url, credentials, ssh, create=create)
+    if url.startswith(("ssh://", "scp://")):
+        raise InvalidInput("bad-config", f"{url}: files come by SFTP", hint=f"Write sftp://{url[6:]}")
     raise InvalidInput("bad-config", f"{url}: no address of a remote (known: {', '.join(SCHEMES)})")
 
 

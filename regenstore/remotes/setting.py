@@ -22,6 +22,16 @@ class RemoteSetting:
     """Bytes per second, all transfers together; None: no limit."""
 
 
+@dataclass(frozen=True)
+class SshSetting:
+    """Where the user keeps what SSH needs."""
+
+    folder: str = ""
+    """``~/.ssh``."""
+    agent: str = ""
+    """The socket of the agent; empty where there is none."""
+
+
 KEYS = tuple(each.name for each in fields(RemoteSetting))
 """What stands after the name in Git's configuration."""
 

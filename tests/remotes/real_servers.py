@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -22,7 +23,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -259,6 +260,77 @@ def _make_bucket(name: str, filer: str) -> None:
             time.sleep(0.3)
 
 
+SSHD = """ListenAddress 127.0.0.1:{port}
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/key.pub
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PasswordAuthentication no
+PidFile none
+MaxStartups 100
+Subsystem sftp internal-sftp {options}
+"""
+
+
+@contextmanager
+def sshd(folder: Path, options: str = "") -> Rooms:
+    """OpenSSH's own, with a key and a host key that only the tests' home knows. Rooms have that home."""
+    found, keygen, port = program("sshd"), program("ssh-keygen"), free_port()
+    (folder / "root").mkdir()
+    for place in (folder / "host", folder / "key"):
+        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(place)], check=True)
+    home = _home(folder, port)
+    (home / ".ssh" / "id_ed25519").write_bytes((folder / "key").read_bytes())
+    (home / ".ssh" / "id_ed25519").chmod(0o600)
+    (folder / "conf").write_text(SSHD.format(folder=folder, port=port, options=options))
+    command = [found, "-D", "-e", "-f", str(folder / "conf")]
+    if os.geteuid() == 0:
+        # For root it wants a folder below /run, which only a system that runs it has: a /run of its own.
+        script = 'mount -t tmpfs none /run && mkdir /run/sshd && exec "$@"'
+        command = [program("unshare"), "-m", "sh", "-c", script, "sh", *command]
+    user = pwd.getpwuid(os.geteuid()).pw_name
+
+    def room() -> str:
+        os.environ["HOME"] = str(home)
+        return f"sftp://{user}@127.0.0.1:{port}{folder / 'root'}/{_new(folder / 'root')}"
+
+    with running(command, [port], folder):
+        yield room
+
+
+def _home(folder: Path, port: int) -> Path:
+    """A home that knows the server's key."""
+    made = folder / "home" / ".ssh"
+    made.mkdir(parents=True)
+    (made / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+    return made.parent
+
+
+def sshd_plain(folder: Path) -> AbstractContextManager[Callable[[], str]]:
+    """Without what is OpenSSH's own: renaming over something, making durable, and blocks larger than 32 KiB."""
+    return sshd(folder, "-P posix-rename,fsync,limits")
+
+
+@contextmanager
+def rclone_sftp(folder: Path) -> Rooms:
+    """It wants a password, and has nothing of OpenSSH's own. It keeps for minutes what folders there are."""
+    found, keygen, port = program("rclone"), program("ssh-keygen"), free_port()
+    (folder / "root").mkdir()
+    free = [_new(folder / "root") for _ in range(100)]
+    subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "host")], check=True)
+    home = _home(folder, port)
+    command = [found, "serve", "sftp", str(folder / "root"), "--addr", f"127.0.0.1:{port}", "--key", "host"]
+    command += ["--user", USER, "--pass", PASSWORD, "--config", "none", "--cache-dir", "cache"]
+
+    def room() -> str:
+        os.environ["HOME"] = str(home)
+        return f"sftp://{USER}@127.0.0.1:{port}/{free.pop()}"
+
+    with running(command, [port], folder):
+        yield room
+
+
 AZURE_ACCOUNT = "devstoreaccount1"
 # Everybody's: it is documented with the emulator, which knows no other.
 AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -304,8 +376,11 @@ SERVERS = {
     "nginx-dav": nginx_dav,
     "rclone-dav": rclone_dav,
     "rclone-s3": rclone_s3,
+    "rclone-sftp": rclone_sftp,
     "seaweedfs": seaweedfs,
     "seaweedfs-dav": seaweedfs_dav,
+    "sshd": sshd,
+    "sshd-plain": sshd_plain,
     "azurite": azurite,
 }
 

@@ -1,7 +1,7 @@
 """What every backend does alike: the contract of regenstore.remotes.backend, against real servers.
 
-The folder and a small server of the tests are in the fast lane; nginx, rclone and SeaweedFS in the heavy one, on a
-loopback of their own.
+The folder and a small server of the tests are in the fast lane; nginx, rclone, SeaweedFS and OpenSSH in the heavy one,
+on a loopback of their own.
 """
 
 from __future__ import annotations
@@ -23,15 +23,21 @@ from regenstore.remotes.backend import Absent, Backend, NoPlace
 from regenstore.remotes.directory import Directory
 from regenstore.remotes.opening import open_backend
 from regenstore.remotes.patient import Patient
+from regenstore.remotes.setting import SshSetting
 from tests.conftest import noise
 from tests.remotes.real_servers import PASSWORD, SERVERS, USER, Started
 from tests.remotes.web_server import serving
 
+NEED_ASYNCSSH = {"rclone-sftp", "sshd", "sshd-plain"}
 SIZES = [0, 1, 2, 511, 65_535, 65_536, 65_537, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5_242_881]
 
 
 def nobody(url: str) -> tuple[str, str] | None:
     raise AssertionError("no credentials are needed here")
+
+
+def user_ssh() -> SshSetting:
+    return SshSetting(f"{os.environ['HOME']}/.ssh")
 
 
 @pytest.fixture(
@@ -45,8 +51,10 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, servers: Started) -> 
         with serving(tmp_path / "served") as server:
             yield lambda: open_backend(f"{server.url}/some/where/", nobody)
     else:
+        if request.param in NEED_ASYNCSSH:
+            pytest.importorskip("asyncssh")
         with servers.room(request.param) as url:
-            yield lambda: open_backend(url, lambda url: (USER, PASSWORD))
+            yield lambda: open_backend(url, lambda url: (USER, PASSWORD), ssh=user_ssh())
 
 
 @pytest.fixture
@@ -173,7 +181,7 @@ def test_deleting(backend: Backend) -> None:
 
 def test_many_threads_at_once(backend: Backend, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Among them those that write the same, and that make the same folders."""
-    if "seaweedfs-dav" in request.node.name:
+    if request.node.callspec.params["opened"] in ("seaweedfs-dav", "rclone-sftp", "sshd-plain"):
         pytest.skip("it removes an object before it writes it again, which who asks in between sees")
     data = {name_of(number): noise(f"t{number}", 1000 * number) for number in range(16)}
     data |= {name_of(number + 1024): noise(f"u{number}", 200_000) for number in range(4)}
@@ -227,7 +235,7 @@ def test_a_folder_that_is_not_there(backend: Backend, request: pytest.FixtureReq
     """It is made with those above it, where the server has folders; else there is no need."""
 
     def opened_at(where: str, *, create: bool = False) -> Iterator[Backend]:
-        with closing(open_backend(where, lambda url: (USER, PASSWORD), create=create)) as found:
+        with closing(open_backend(where, lambda url: (USER, PASSWORD), create=create, ssh=user_ssh())) as found:
             yield found
 
     where = f"{backend.url}/not/made yet/%C3%A9"
@@ -235,7 +243,9 @@ def test_a_folder_that_is_not_there(backend: Backend, request: pytest.FixtureReq
         try:
             nested.write(name_of(1), b"x")
         except StorageError as error:
-            assert "folder]" in request.node.name or ("-dav]" in request.node.name and isinstance(error, NoPlace))
+            kind = request.node.callspec.params["opened"]
+            assert kind in ("folder", "sshd", "sshd-plain") or kind.endswith(("-dav", "-sftp"))
+            assert isinstance(error, NoPlace) or kind == "folder"
             assert "--create" in error.hint or "mounted" in error.message
     for _ in range(2):
         for made in opened_at(where, create=True):

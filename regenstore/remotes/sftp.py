@@ -1,0 +1,396 @@
+"""SFTP as a remote, by asyncssh (``pip install 'regenstore[sftp]'``): ``sftp://user@host:port/folder``.
+
+Objects are written beside, made durable and renamed: what is there under its name is whole. One connection carries
+several sessions, each a process of the server, so that transfers do not wait for each other's disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import posixpath
+import stat
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Any, TypeVar
+
+import asyncssh
+
+from regenstore.errors import StorageError
+from regenstore.remotes import layout
+from regenstore.remotes.backend import Absent, Credentials, Head, NoPlace, Told
+from regenstore.remotes.setting import SshSetting
+from regenstore.remotes.ssh import BROKEN, FAILURES, MISSING, Login, Loop, error_of, parsed
+
+T = TypeVar("T")
+_BLOCK, _AHEAD = 512 << 10, 4
+"""Bytes that are moved together, and how many of these at a time: 2 MiB per transfer, as servers' own windows."""
+_SESSIONS = 8
+"""Servers allow ten in one connection unless told otherwise."""
+_FOLDERS = 64
+_BESIDE = ".part-"
+_RENAMES = 20
+"""So often somebody else may be quicker to write the same name."""
+_YOUNG = 2.0
+"""Seconds within which a time of whole seconds may not tell two writings apart."""
+_SKEW = 3600.0
+"""Seconds by which clocks may differ, where nothing was written that tells by how much they do."""
+
+
+class _Session:
+    """One SFTP session, and how many transfers use it."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.uses = 0
+
+
+class Sftp:
+    """See :class:`regenstore.remotes.backend.Backend`. The folder itself has to be there. Raises InvalidInput
+    (``bad-config``) for an address that it cannot use; with ``create``, what making the folder raises."""
+
+    lists = True
+
+    def __init__(self, url: str, credentials: Credentials, setting: SshSetting, *, create: bool = False) -> None:
+        self.url = url.rstrip("/")
+        address = parsed(self.url)
+        self._base = address.folder
+        self._login = Login(self.url, address, credentials, setting)
+        self._loop = Loop()
+        # Only coroutines touch what follows: one thread runs them all.
+        self._opening = asyncio.Lock()
+        self._connection: Any = None
+        self._sessions: list[_Session] = []
+        self._most = _SESSIONS
+        self._create = create
+        self.unsettled: set[str] = set()
+        """Folders with names that are not durable yet."""
+        self.left: set[str] = set()
+        """What broken connections left beside."""
+        self._clock: float | None = None
+        """What is to be added to this machine's monotonic clock; the server's own is not behind that."""
+        if create:
+            self._run(self._ready())
+
+    def head(self, name: str) -> Head | None:
+        try:
+            return self._run(self._stat(name), name)
+        except Absent:
+            return None
+
+    def read(self, name: str, start: int = 0) -> Iterator[bytes]:
+        blocks = self._blocks(name, start)
+        try:
+            while (block := self._run(_next(blocks), name)) is not None:
+                yield block
+        finally:
+            self._loop.begin(_closed(blocks))
+
+    def write_file(self, name: str, path: str, told: Told) -> None:
+        with open(path, "rb", buffering=0) as source:
+            self._put(name, iter(lambda: source.read(_BLOCK), b""), told)
+
+    def write(self, name: str, data: bytes) -> None:
+        self._put(name, (data[at : at + _BLOCK] for at in range(0, len(data), _BLOCK)), lambda count: None)
+        self._run(self._sync([posixpath.dirname(self._place(name))]))
+
+    def settle(self, *, everything: bool = False) -> None:
+        self._run(self._settle(everything))
+
+    def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
+        todo = [prefix.rstrip("/")]
+        while todo:
+            now, todo = todo[:_FOLDERS], todo[_FOLDERS:]
+            for folder, entries in zip(now, self._run(_all(map(self._entries, now))), strict=True):
+                for entry in entries:
+                    if stat.S_ISDIR(entry.attrs.permissions or 0):
+                        todo.append(f"{folder}/{entry.filename}")
+                    elif not entry.filename.startswith(_BESIDE):
+                        yield f"{folder}/{entry.filename}", self._head(entry.attrs)
+
+    def delete(self, name: str) -> None:
+        with suppress(Absent):
+            self._run(self._remove(name), name)
+
+    def close(self) -> None:
+        self._run(self._close())
+
+    def _run(self, work: Coroutine[Any, Any, T], name: str = "") -> T:
+        """Have the other thread do it. With a name, Absent where there is nothing of that name."""
+        with self._errors(name):
+            return self._loop.run(work)
+
+    @contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except MISSING as error:
+            if name:
+                raise Absent(name) from error
+            raise error_of(error, lambda said: f"{self.url}: {said}") from error
+        except FAILURES as error:
+            raise error_of(error, lambda said: f"{self.url}: {said}") from error
+
+    def _place(self, name: str) -> str:
+        return f"{self._base}/{name}"
+
+    # -------------------------------------------------------------------------------- sending
+
+    def _put(self, name: str, blocks: Iterable[bytes], told: Told) -> None:
+        upload = _Upload(self, self._place(name))
+        try:
+            self._run(upload.begin())
+            for block in blocks:
+                self._run(upload.add(block))
+                told(len(block))
+            self._run(upload.finish())
+        except BaseException:
+            with suppress(StorageError):
+                self._run(upload.abandon())
+            raise
+
+    async def make(self, client: Any, folder: str) -> None:
+        """Make a folder and those above it, but not the remote's own."""
+        if folder == self._base:
+            raise NoPlace(f"{self.url}: there is no such folder")
+        try:
+            await client.mkdir(folder)
+        except MISSING:
+            await self.make(client, posixpath.dirname(folder))
+            await self.make(client, folder)
+        except asyncssh.SFTPError as error:
+            if isinstance(error, BROKEN) or not await client.isdir(folder):
+                raise
+        else:
+            self.unsettled.add(posixpath.dirname(folder))
+
+    async def _settle(self, everything: bool) -> None:
+        folders, self.unsettled = self.unsettled, set()
+        try:
+            if everything:
+                # Bytes are durable before they get their name; so it is about names.
+                top = self._place(layout.CONTENTS.rstrip("/"))
+                entries = await self._entries(layout.CONTENTS.rstrip("/"))
+                shards = {f"{top}/{entry.filename}" for entry in entries if stat.S_ISDIR(entry.attrs.permissions or 0)}
+                folders = folders | shards | {self._base, posixpath.dirname(top), top}
+            await self._sync(folders)
+        except BaseException:
+            self.unsettled |= folders
+            raise
+
+    async def _sync(self, folders: Collection[str]) -> None:
+        await _all(map(self._sync_one, folders))
+
+    async def _sync_one(self, folder: str) -> None:
+        async with self.session() as client:
+            try:
+                async with client.open(folder, "rb") as file:
+                    await file.fsync()
+            except BROKEN:
+                raise
+            except asyncssh.SFTPError:
+                pass  # the server cannot, or a gc removed it: as durable as it gets there
+
+    # -------------------------------------------------------------------------------- asking
+
+    async def _stat(self, name: str) -> Head:
+        async with self.session() as client:
+            return self._head(await client.stat(self._place(name)))
+
+    async def _blocks(self, name: str, start: int) -> AsyncGenerator[bytes, None]:
+        place = self._place(name)
+        async with self.session() as client, client.open(place, "rb") as file:
+            size = (await file.stat()).size or 0
+            waiting: deque[tuple[int, asyncio.Future[bytes]]] = deque()
+            places = iter(range(start, size, _BLOCK))
+            try:
+                while True:
+                    while len(waiting) < _AHEAD and (at := next(places, None)) is not None:
+                        length = min(_BLOCK, size - at)
+                        waiting.append((length, asyncio.ensure_future(file.read(length, at))))
+                    if not waiting:
+                        return
+                    length, reading = waiting.popleft()
+                    block = await reading
+                    yield block
+                    if len(block) < length:
+                        return  # it became shorter: the reader counts
+            finally:
+                for _, reading in waiting:
+                    reading.cancel()
+
+    async def _entries(self, folder: str) -> list[Any]:
+        async with self.session() as client:
+            try:
+                found = [entry async for entry in client.scandir(self._place(folder))]
+            except MISSING:
+                return []
+        return [entry for entry in found if entry.filename not in (".", "..")]
+
+    async def _remove(self, name: str) -> None:
+        async with self.session() as client:
+            await client.remove(self._place(name))
+
+    def _head(self, found: Any) -> Head:
+        size, modified = found.size or 0, found.mtime
+        if modified is None:
+            return Head(size, "")
+        age = time.time() - _SKEW - modified
+        if self._clock is not None:
+            age = max(age, time.monotonic() + self._clock - modified)
+        return Head(size, f"{modified}-{size}" if age >= _YOUNG else "", float(modified))
+
+    def written(self, modified: int | None) -> None:
+        """Learn from what was just written what the server's clock says at least."""
+        if modified is not None:
+            clock = modified - time.monotonic()
+            self._clock = clock if self._clock is None else max(clock, self._clock)
+
+    # -------------------------------------------------------------------------------- sessions
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """The session with the least to do, or another one. One whose connection broke is not used again."""
+        async with self._opening:
+            await self._ready()
+            session = min(self._sessions, key=lambda each: each.uses)
+            if session.uses and len(self._sessions) < self._most:
+                try:
+                    session = await self._another()
+                except asyncssh.ChannelOpenError:
+                    self._most = len(self._sessions)
+        session.uses += 1
+        try:
+            yield session.client
+        except BROKEN:
+            if session in self._sessions:
+                self._sessions.remove(session)
+            raise
+        finally:
+            session.uses -= 1
+
+    async def _ready(self) -> None:
+        if self._sessions and not self._connection.is_closed():
+            return
+        await self._close()
+        self._connection = await self._login.connect()
+        client = (await self._another()).client
+        if self._create:
+            await client.makedirs(self._base, exist_ok=True)
+            self._create = False
+        elif not await client.isdir(self._base):
+            await self._close()
+            raise NoPlace(f"{self.url}: there is no such folder")
+        while self.left:
+            with suppress(*MISSING):
+                await client.remove(self.left.pop())
+
+    async def _another(self) -> _Session:
+        made = _Session(await self._connection.start_sftp_client(path_errors="surrogateescape"))
+        self._sessions.append(made)
+        return made
+
+    async def _close(self) -> None:
+        connection, self._connection, self._sessions = self._connection, None, []
+        if connection is not None:
+            connection.close()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(connection.wait_closed(), 5)
+
+
+class _Upload:
+    """A file on its way to its place, below another name beside it."""
+
+    def __init__(self, sftp: Sftp, place: str) -> None:
+        self._sftp, self._place = sftp, place
+        self._beside = _beside(place)
+        self._stack = AsyncExitStack()
+        self._client: Any = None
+        self._file: Any = None
+        self._size = 0
+        self._waiting: deque[asyncio.Future[int]] = deque()
+
+    async def begin(self) -> None:
+        self._client = await self._stack.enter_async_context(self._sftp.session())
+        try:
+            self._file = await self._client.open(self._beside, "xb")
+        except MISSING:
+            await self._sftp.make(self._client, posixpath.dirname(self._place))
+            self._file = await self._client.open(self._beside, "xb")
+
+    async def add(self, block: bytes) -> None:
+        """Send it; waits only for what was sent before."""
+        self._waiting.append(asyncio.ensure_future(self._file.write(block, self._size)))
+        self._size += len(block)
+        if len(self._waiting) >= _AHEAD:
+            await self._waiting.popleft()
+
+    async def finish(self) -> None:
+        while self._waiting:
+            await self._waiting.popleft()
+        with suppress(asyncssh.SFTPOpUnsupported):
+            await self._file.fsync()
+        await self._file.close()
+        await _rename(self._client, self._beside, self._place)
+        with suppress(*MISSING):  # removed again, or just being replaced
+            self._sftp.written((await self._client.stat(self._place)).mtime)
+        self._sftp.unsettled.add(posixpath.dirname(self._place))
+        await self._stack.aclose()
+
+    async def abandon(self) -> None:
+        for writing in self._waiting:
+            writing.cancel()
+        if self._client is None:
+            return
+        self._sftp.left.add(self._beside)
+        async with self._stack:
+            with suppress(*MISSING):
+                if self._file is not None:
+                    await self._file.close()
+                await self._client.remove(self._beside)
+        self._sftp.left.discard(self._beside)
+
+
+def _beside(place: str) -> str:
+    return f"{posixpath.dirname(place)}/{_BESIDE}{os.urandom(8).hex()}"
+
+
+async def _rename(client: Any, beside: str, place: str) -> None:
+    """Over what is there. Where a server cannot do that, what is there goes aside first; it comes back when the new
+    one does not get there, unless the connection breaks off right then."""
+    try:
+        await client.posix_rename(beside, place)
+        return
+    except asyncssh.SFTPOpUnsupported:
+        pass
+    aside: list[str] = []
+    for tries in range(_RENAMES):
+        try:
+            await client.rename(beside, place)
+            break
+        except asyncssh.SFTPError as error:
+            if isinstance(error, BROKEN) or tries + 1 == _RENAMES:
+                if aside:
+                    await client.rename(aside[-1], place)
+                raise
+        with suppress(*MISSING):  # somebody else replaces it at this moment
+            former = _beside(place)
+            await client.rename(place, former)
+            aside.append(former)
+    for former in aside:
+        await client.remove(former)
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    return await asyncio.gather(*works)
+
+
+async def _next(blocks: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(blocks, None)
+
+
+async def _closed(blocks: AsyncGenerator[bytes, None]) -> None:
+    with suppress(*FAILURES):
+        await blocks.aclose()
