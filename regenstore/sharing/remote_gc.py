@@ -40,7 +40,8 @@ AT_ONCE = 5.0
 _LEFT = 86400.0
 """Seconds after which nobody works any more with what lies below ``v1/probe/``: who did was killed."""
 _UNSETTLED = 5
-"""Deleting is given up after so many looks that took too long."""
+"""Deleting is given up after so many looks that took too long, or tries that the server did not answer."""
+_AGAIN = 1.0
 
 
 class Item(NamedTuple):
@@ -256,6 +257,7 @@ class RemoteGc:
     def _delete(self, digest: Digest, plan: RemoteGcPlan) -> bool:
         """Look once more and delete, unless the object is another one since, or its mark is gone or newer."""
         name = layout.content(digest)
+        failed: StorageError | None = None
         for _ in range(_UNSETTLED):
             mark = self._read_mark(digest)
             if mark is None or mark.marked > plan.now - plan.rules.wait:
@@ -263,11 +265,18 @@ class RemoteGc:
             began = time.monotonic()
             head = self._backend.head(name)
             if head is None or not _same(mark.head, head):
-                return False
+                return head is None and failed is not None
             if time.monotonic() - began < self._at_once:
-                self._backend.delete(name)
-                return True
-        raise StorageError("remote-unreachable", f"{self._remote.url} answers too slowly for deleting to be safe")
+                try:
+                    self._backend.delete(name)
+                    return True
+                except StorageError as error:
+                    if error.kind != "remote-unreachable":
+                        raise
+                    failed = error  # some servers lock what somebody is writing
+                    time.sleep(_AGAIN)
+        slow = "answers too slowly for deleting to be safe"
+        raise failed or StorageError("remote-unreachable", f"{self._remote.url} {slow}")
 
 
 def _same(marked: Head, now: Head) -> bool:

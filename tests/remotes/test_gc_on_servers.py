@@ -233,11 +233,14 @@ def interleaved(place: GcPlace, of: dict[str, Digest], at: int, steps: int) -> s
             thread.start()
             assert stepped.wait(30)
 
-    place.gc(before).execute_all()
-    if count < at:
-        thread.start()
-    go_on.set()
-    thread.join(60)
+    try:
+        place.gc(before).execute_all()
+        if count < at:
+            thread.start()
+    finally:
+        go_on.set()
+        if thread.ident is not None:
+            thread.join(60)
     assert not thread.is_alive()
     return told
 

@@ -234,6 +234,29 @@ def test_one_at_a_time(place: Place) -> None:
     assert place.marked() and not (place.shared / layout.TURN).exists()
 
 
+def test_a_content_that_is_locked_for_a_moment(place: Place) -> None:
+    """It is looked at again before each try; what somebody sent meanwhile stays."""
+    one, two = place.put("one", "two")
+    place.send([one, two])
+    place.age(RETENTION + 60)
+    place.run()
+    place.age(WAIT + 60)
+    refused: list[str] = []
+
+    class Locked(Directory):
+        def delete(self, name: str) -> None:
+            if name.startswith(layout.CONTENTS) and name not in refused:
+                refused.append(name)
+                if name == layout.content(two):
+                    place.backend.write(name, noise("two", 2000))
+                raise StorageError("remote-unreachable", "423 Locked")
+            super().delete(name)
+
+    _, report = place.run(Locked(str(place.shared)))
+    assert {item.digest for item in report.deleted} == {one} and report.stayed == 1
+    assert place.there() == {two} and len(refused) == 2
+
+
 def test_what_killed_ones_left_is_removed(place: Place) -> None:
     place.backend.write(f"{layout.PROBE}old", b"x")
     place.send(place.put("one"))
