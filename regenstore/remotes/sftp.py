@@ -53,11 +53,14 @@ class Sftp:
 
     lists = True
 
-    def __init__(self, url: str, credentials: Credentials, setting: SshSetting, *, create: bool = False) -> None:
+    def __init__(
+        self, url: str, credentials: Credentials, setting: SshSetting, *, create: bool = False, alive: float = 15
+    ) -> None:
+        """``alive``: seconds without a sign of the server until it is asked for one; it is gone after three."""
         self.url = url.rstrip("/")
         address = parsed(self.url)
         self._base = address.folder
-        self._login = Login(self.url, address, credentials, setting)
+        self._login = Login(self.url, address, credentials, setting, alive)
         self._loop = Loop()
         # Only coroutines touch what follows: one thread runs them all.
         self._opening = asyncio.Lock()
@@ -129,9 +132,10 @@ class Sftp:
         except MISSING as error:
             if name:
                 raise Absent(name) from error
-            raise error_of(error, lambda said: f"{self.url}: {said}") from error
+            raise error_of(error, self.url) from None
         except FAILURES as error:
-            raise error_of(error, lambda said: f"{self.url}: {said}") from error
+            # Where a connection breaks, all that wait get the same exception, with the traceback of each.
+            raise error_of(error, self.url) from None
 
     def _place(self, name: str) -> str:
         return f"{self._base}/{name}"
