@@ -144,8 +144,10 @@ class Login:
             )
             message = f"{self._url}: its host key is another one than known_hosts has"
             raise StorageError("remote-refused", message, hint=hint) from error
-        address = f"sftp://{told.username}@{_bracketed(told.host)}:{told.port}/"
-        found = await asyncio.to_thread(self._credentials, address)
+        # As people write it, for it is they who told a helper or ~/.netrc.
+        port = f":{self._address.port}" if self._address.port else ""
+        asked = f"sftp://{told.username}@{_bracketed(self._address.host)}{port}"
+        found = await asyncio.to_thread(self._credentials, asked)
         if found is None or found[0] != told.username:
             raise StorageError("remote-refused", f"{self._url}: it takes none of the keys, and no password is known")
         self._password = found[1]
@@ -216,7 +218,13 @@ BROKEN = (asyncssh.ConnectionLost, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoC
 MISSING = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 FAILURES = (asyncssh.Error, asyncssh.KeyImportError, asyncssh.ConfigParseError, OSError, TimeoutError, ValueError)
 """What :func:`error_of` has a name for."""
-_FINAL = (asyncssh.KeyExchangeFailed, asyncssh.ProtocolNotSupported, asyncssh.ServiceNotAvailable)
+_REFUSED = (
+    asyncssh.PermissionDenied, asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect, asyncssh.KeyImportError,
+    asyncssh.ConfigParseError, PermissionError,
+)  # fmt: skip
+_FINAL = (
+    asyncssh.KeyExchangeFailed, asyncssh.ProtocolNotSupported, asyncssh.ServiceNotAvailable, asyncssh.ProtocolError,
+)  # fmt: skip
 
 
 def error_of(error: Exception, url: str) -> RegenstoreError:
@@ -226,9 +234,7 @@ def error_of(error: Exception, url: str) -> RegenstoreError:
     )
     if isinstance(error, RegenstoreError):
         return error
-    if isinstance(error, (asyncssh.PermissionDenied, asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect)):
-        return StorageError("remote-refused", said)
-    if isinstance(error, (asyncssh.KeyImportError, asyncssh.ConfigParseError)):
+    if isinstance(error, _REFUSED):
         return StorageError("remote-refused", said)
     away = isinstance(error, (*BROKEN, asyncssh.DisconnectError, OSError, TimeoutError))
     kind = "remote-unreachable" if away and not isinstance(error, _FINAL) else "remote-failed"

@@ -17,11 +17,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from regenstore.errors import InvalidInput, NotFound, StorageError
+from regenstore.refs.credentials import credentials
 from regenstore.remotes import layout
+from regenstore.remotes.backend import Head
 from regenstore.remotes.opening import open_backend
 from regenstore.remotes.setting import SshSetting
 from tests.conftest import noise
-from tests.remotes.real_servers import Started, alone, program, sshd
+from tests.remotes.real_servers import PASSWORD, USER, Started, alone, program, sshd
 from tests.remotes.test_faults import Side, kind
 
 SIZE = 24_000_000
@@ -297,6 +299,33 @@ def test_a_wrong_key_is_refused(place: Place) -> None:
     place.refused()
     key.write_text("no key at all")
     place.refused()
+
+
+@pytest.mark.heavy
+def test_a_password_that_git_knows(servers: Started, tmp_path: Path, environment: dict[str, str]) -> None:
+    pytest.importorskip("asyncssh")
+    with servers.room("rclone-sftp") as url:
+        ssh = SshSetting(f"{os.environ['HOME']}/.ssh")
+        os.environ |= environment
+        subprocess.run(["git", "config", "--global", "credential.helper", "store"], check=True)
+        find = credentials(str(tmp_path), "")
+
+        def asked() -> Head | None:
+            with closing(open_backend(url, find, ssh=ssh)) as backend:
+                return backend.head(NAME)
+
+        at = f"{USER}@{urlsplit(url).hostname}:{urlsplit(url).port}"
+        for password, right in ((None, False), ("wrong", False), (PASSWORD, True)):
+            if password is not None:
+                (Path(os.environ["HOME"]) / ".git-credentials").write_text(
+                    f"sftp://{at.replace('@', f':{password}@')}\n"
+                )
+            if right:
+                assert asked() is None
+            else:
+                with pytest.raises(StorageError) as caught:
+                    asked()
+                assert caught.value.kind == "remote-refused" and "wrong" not in str(caught.value)
 
 
 @pytest.mark.heavy
