@@ -126,7 +126,8 @@ def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
 
 
 class ConsoleProgress:
-    """Progress bars on a terminal, after half a second; silent elsewhere. May be told from any thread."""
+    """Progress bars on a terminal; silent elsewhere. May be told from any thread. What is printed meanwhile, by
+    ``print`` and not by click, stands above them."""
 
     def __init__(self, total: int = 1) -> None:
         self._total = total
@@ -144,7 +145,13 @@ class ConsoleProgress:
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f} %"),
             )
-            self._bars = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+            self._bars = Progress(
+                *columns,
+                TimeElapsedColumn(),
+                console=Console(stderr=True),
+                transient=True,
+                redirect_stdout=sys.stdout.isatty(),
+            )
             self._bars.start()
             if self._total > 1:
                 self._tasks[""] = self._bars.add_task("all", total=self._total)

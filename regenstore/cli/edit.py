@@ -40,4 +40,5 @@ def command(path: str, no_generate: bool) -> None:
                 raise
             text = edited
     with ConsoleProgress() as progress:
-        tell(author.write(bench, target, recipe, generate=not no_generate, progress=progress))
+        written = author.write(bench, target, recipe, generate=not no_generate, progress=progress)
+    tell(written)

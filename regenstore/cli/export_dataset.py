@@ -112,12 +112,14 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
                 found.add(medium)
                 progress.finished(medium.path, None)
             found.keep()
+            parts = roots.parts(order, found) if found.samples or not dry_run else []
             if dry_run:
-                parts = roots.parts(order, found) if found.samples else []
-                planned = [(part.out, exporting.compare(part, samples, known)) for part, samples in parts]
-                _tell_dry(found, other, planned, as_json)
-                return
-            done = _write(repository, roots.parts(order, found), known, lambda path: progress.finished(path, None))
+                done = [(part.out, exporting.compare(part, samples, known)) for part, samples in parts]
+            else:
+                done = _write(repository, parts, known, lambda path: progress.finished(path, None))
+        if dry_run:
+            _tell_dry(found, other, done, as_json)
+        else:
             _tell(order, found, done, as_json)
 
 

@@ -77,9 +77,10 @@ def command(
     refuse_collisions(order, [os.fsdecode(each.path) for each in chosen])
     media_set = MediaSet(repository.store, repository.cache, repository.realiser)
     plan = media_set.plan(chosen, repository.settings.budget)
+    known = known_of(repository, measure=order.measures)
     with progress_for(as_json, len(plan.steps) + len(chosen)) as progress:
         media = media_set.realise(chosen, plan, progress)
-        batch = _render(order, media, known_of(repository, measure=order.measures), progress)
+        batch = _render(order, media, known, progress)
     if preview:
         _show(batch, diff, as_json)
         return

@@ -126,7 +126,7 @@ def _parts(repository: Repository) -> Parts:
 
 def _tell(one: Done) -> None:
     more = f": {one.message}" if one.message else ""
-    click.echo(_printable(f"{one.what}: {one.subject}{more}"), err=not one.ok)
+    print(_printable(f"{one.what}: {one.subject}{more}"), file=sys.stdout if one.ok else sys.stderr)
 
 
 def _summary(plan: CheckPlan, done: list[Done], *, only_show: bool, quick: bool) -> str:

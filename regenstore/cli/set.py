@@ -33,4 +33,5 @@ def command(path: str, params: tuple[str, ...], inputs: tuple[str, ...], no_gene
         recipe = author.changed(
             bench, before, assignments(params, "a parameter"), input_paths(repository, inputs), (), progress
         )
-        tell(author.write(bench, target, recipe, generate=not no_generate, progress=progress))
+        written = author.write(bench, target, recipe, generate=not no_generate, progress=progress)
+    tell(written)

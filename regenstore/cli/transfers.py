@@ -72,7 +72,7 @@ class Transfers:
                 TransferSpeedColumn(),
                 TimeRemainingColumn(),
             )
-            self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bars = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
             self._bars.add_task(self._what, total=self._total)
             self._bars.start()
         self._bars.advance(self._bars.task_ids[0], count)

@@ -25,4 +25,5 @@ def command(path: str, names: tuple[str, ...], no_generate: bool) -> None:
     target = worktree_path(repository, path)
     with ConsoleProgress() as progress:
         recipe = author.changed(bench, bench.editable(target), {}, {}, names, progress)
-        tell(author.write(bench, target, recipe, generate=not no_generate, progress=progress))
+        written = author.write(bench, target, recipe, generate=not no_generate, progress=progress)
+    tell(written)

@@ -76,25 +76,23 @@ def command(
 def _tell(verdict: Verdict) -> None:
     shown = show_path(verdict.path)
     if verdict.error is not None:
-        click.echo(f"{shown}: not verified: {verdict.error.message}\n  hint: {verdict.error.hint}", err=True)
+        print(f"{shown}: not verified: {verdict.error.message}\n  hint: {verdict.error.hint}", file=sys.stderr)
         return
     assert verdict.proof is not None and verdict.likeness is not None
     given = verdict.proof
     score = "" if given.score is None else f", {given.metric} {given.score:g} (at least {given.threshold:g})"
     more = f": {verdict.likeness.difference}" if verdict.likeness.difference else ""
-    click.echo(f"{given.tier:<10} {shown}{score}{more}")
+    print(f"{given.tier:<10} {shown}{score}{more}")
     if given.second != given.take:
-        click.echo(f"           both are kept; the second run gave {given.second.short} ('regenstore takes {shown}')")
+        print(f"           both are kept; the second run gave {given.second.short} ('regenstore takes {shown}')")
     if len(verdict.gave) > 1:
-        click.echo(f"           it varies: its runs in this environment gave {len(verdict.gave)} different contents")
+        print(f"           it varies: its runs in this environment gave {len(verdict.gave)} different contents")
     correction = verdict.correction
     if correction is not None and correction.kept:
         size = f"{correction.size:,} bytes, {correction.share:.2%} of it"
-        click.echo(
-            f"corrected  {shown}: the third run agrees with the second, and a correction ({size}) gives the take"
-        )
+        print(f"corrected  {shown}: the third run agrees with the second, and a correction ({size}) gives the take")
     elif correction is not None:
-        click.echo(f"           not corrected: {correction.reason}")
+        print(f"           not corrected: {correction.reason}")
 
 
 def _fields(verdict: Verdict) -> dict[str, object]:

@@ -12,7 +12,7 @@ import posixpath
 import stat
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -53,14 +53,17 @@ class Sftp:
 
     lists = True
 
-    def __init__(self, url: str, credentials: Credentials, setting: SshSetting, *, create: bool = False) -> None:
+    def __init__(
+        self, url: str, credentials: Credentials, setting: SshSetting, *, create: bool = False, alive: float = 15
+    ) -> None:
+        """``alive``: seconds without a sign of the server until it is asked for one; it is gone after three."""
         self.url = url.rstrip("/")
         address = parsed(self.url)
         self._base = address.folder
-        self._login = Login(self.url, address, credentials, setting)
+        self._login = Login(self.url, address, credentials, setting, alive)
         self._loop = Loop()
         # Only coroutines touch what follows: one thread runs them all.
-        self._opening = asyncio.Lock()
+        self._opening, self._settling = asyncio.Lock(), asyncio.Lock()
         self._connection: Any = None
         self._sessions: list[_Session] = []
         self._most = _SESSIONS
@@ -94,7 +97,7 @@ class Sftp:
 
     def write(self, name: str, data: bytes) -> None:
         self._put(name, (data[at : at + _BLOCK] for at in range(0, len(data), _BLOCK)), lambda count: None)
-        self._run(self._sync([posixpath.dirname(self._place(name))]))
+        self.settle()
 
     def settle(self, *, everything: bool = False) -> None:
         self._run(self._settle(everything))
@@ -105,7 +108,7 @@ class Sftp:
             now, todo = todo[:_FOLDERS], todo[_FOLDERS:]
             for folder, entries in zip(now, self._run(_all(map(self._entries, now))), strict=True):
                 for entry in entries:
-                    if stat.S_ISDIR(entry.attrs.permissions or 0):
+                    if _is_folder(entry):
                         todo.append(f"{folder}/{entry.filename}")
                     elif not entry.filename.startswith(_BESIDE):
                         yield f"{folder}/{entry.filename}", self._head(entry.attrs)
@@ -129,9 +132,10 @@ class Sftp:
         except MISSING as error:
             if name:
                 raise Absent(name) from error
-            raise error_of(error, lambda said: f"{self.url}: {said}") from error
+            raise error_of(error, self.url) from None
         except FAILURES as error:
-            raise error_of(error, lambda said: f"{self.url}: {said}") from error
+            # Where a connection breaks, all that wait get the same exception, with the traceback of each.
+            raise error_of(error, self.url) from None
 
     def _place(self, name: str) -> str:
         return f"{self._base}/{name}"
@@ -167,23 +171,22 @@ class Sftp:
             self.unsettled.add(posixpath.dirname(folder))
 
     async def _settle(self, everything: bool) -> None:
-        folders, self.unsettled = self.unsettled, set()
-        try:
-            if everything:
-                # Bytes are durable before they get their name; so it is about names.
-                top = self._place(layout.CONTENTS.rstrip("/"))
-                entries = await self._entries(layout.CONTENTS.rstrip("/"))
-                shards = {f"{top}/{entry.filename}" for entry in entries if stat.S_ISDIR(entry.attrs.permissions or 0)}
-                folders = folders | shards | {self._base, posixpath.dirname(top), top}
-            await self._sync(folders)
-        except BaseException:
-            self.unsettled |= folders
-            raise
+        # One after the other: nobody is told of what somebody else still waits for.
+        async with self._settling:
+            folders, self.unsettled = self.unsettled, set()
+            try:
+                if everything:
+                    # Bytes are durable before they get their name; so it is about names.
+                    top = layout.CONTENTS.rstrip("/")
+                    found = [entry for entry in await self._entries(top) if _is_folder(entry)]
+                    above = (self._base, self._place(posixpath.dirname(top)), self._place(top))
+                    folders |= {*above, *(self._place(f"{top}/{entry.filename}") for entry in found)}
+                await _all(map(self._sync, folders))
+            except BaseException:
+                self.unsettled |= folders
+                raise
 
-    async def _sync(self, folders: Collection[str]) -> None:
-        await _all(map(self._sync_one, folders))
-
-    async def _sync_one(self, folder: str) -> None:
+    async def _sync(self, folder: str) -> None:
         async with self.session() as client:
             try:
                 async with client.open(folder, "rb") as file:
@@ -351,6 +354,10 @@ class _Upload:
                     await self._file.close()
                 await self._client.remove(self._beside)
         self._sftp.left.discard(self._beside)
+
+
+def _is_folder(entry: Any) -> bool:
+    return stat.S_ISDIR(entry.attrs.permissions or 0)
 
 
 def _beside(place: str) -> str:

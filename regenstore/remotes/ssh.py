@@ -9,11 +9,12 @@ StrictHostKeyChecking says.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -24,11 +25,12 @@ from regenstore.errors import InvalidInput, RegenstoreError, StorageError
 from regenstore.remotes.backend import Credentials
 from regenstore.remotes.setting import SshSetting
 
+for _name in ("asyncio", "asyncssh"):
+    # What they log of broken connections is raised here too; where nobody set up logging, it would be printed.
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 T = TypeVar("T")
 _CONNECT, _ANSWER = 20.0, 300.0
 """Seconds to wait for a connection with its login, and for the answer to a few requests on a slow line."""
-_ALIVE = 15
-"""Seconds without a sign of the server until it is asked for one; it is gone after three of them."""
 _KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 _FASTEST = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+")
@@ -99,14 +101,16 @@ class Loop:
 
 def _run_all(loop: asyncio.AbstractEventLoop) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        # What goes wrong is told to whoever waits for it, and not printed once more for what nobody waits for.
+        runner.get_loop().set_exception_handler(lambda loop, context: None)
         runner.get_loop().run_forever()
 
 
 class Login:
     """Connects to one server as often as needed. Errors of asyncssh are for :func:`error_of` to name."""
 
-    def __init__(self, url: str, address: Address, credentials: Credentials, setting: SshSetting) -> None:
-        self._url, self._address = url, address
+    def __init__(self, url: str, address: Address, credentials: Credentials, setting: SshSetting, alive: float) -> None:
+        self._url, self._address, self._alive = url, address, alive
         self._credentials, self._setting = credentials, setting
         self._password: str | None = None
 
@@ -140,8 +144,10 @@ class Login:
             )
             message = f"{self._url}: its host key is another one than known_hosts has"
             raise StorageError("remote-refused", message, hint=hint) from error
-        address = f"sftp://{told.username}@{_bracketed(told.host)}:{told.port}/"
-        found = await asyncio.to_thread(self._credentials, address)
+        # As people write it, for it is they who told a helper or ~/.netrc.
+        port = f":{self._address.port}" if self._address.port else ""
+        asked = f"sftp://{told.username}@{_bracketed(self._address.host)}{port}"
+        found = await asyncio.to_thread(self._credentials, asked)
         if found is None or found[0] != told.username:
             raise StorageError("remote-refused", f"{self._url}: it takes none of the keys, and no password is known")
         self._password = found[1]
@@ -176,7 +182,7 @@ class Login:
         ciphers = () if told.config.get("Ciphers") else _FASTEST
         return await asyncssh.SSHClientConnectionOptions.construct(
             told, client_keys=keys, ignore_encrypted=True, agent_path=agent, encryption_algs=ciphers,
-            connect_timeout=_CONNECT, login_timeout=_CONNECT, keepalive_interval=_ALIVE, **more,
+            connect_timeout=_CONNECT, login_timeout=_CONNECT, keepalive_interval=self._alive, **more,
         )  # fmt: skip
 
     def _ssh(self, told: Any) -> str:
@@ -212,18 +218,24 @@ BROKEN = (asyncssh.ConnectionLost, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoC
 MISSING = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 FAILURES = (asyncssh.Error, asyncssh.KeyImportError, asyncssh.ConfigParseError, OSError, TimeoutError, ValueError)
 """What :func:`error_of` has a name for."""
-_FINAL = (asyncssh.KeyExchangeFailed, asyncssh.ProtocolNotSupported, asyncssh.ServiceNotAvailable)
+_REFUSED = (
+    asyncssh.PermissionDenied, asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect, asyncssh.KeyImportError,
+    asyncssh.ConfigParseError, PermissionError,
+)  # fmt: skip
+_FINAL = (
+    asyncssh.KeyExchangeFailed, asyncssh.ProtocolNotSupported, asyncssh.ServiceNotAvailable, asyncssh.ProtocolError,
+)  # fmt: skip
 
 
-def error_of(error: Exception, message: Callable[[str], str]) -> RegenstoreError:
+def error_of(error: Exception, url: str) -> RegenstoreError:
     """What went wrong, as a backend says it."""
-    said = str(getattr(error, "reason", "") or getattr(error, "strerror", "") or error or "it does not answer")
+    said = f"{url}: " + str(
+        getattr(error, "reason", "") or getattr(error, "strerror", "") or error or "it does not answer"
+    )
     if isinstance(error, RegenstoreError):
         return error
-    if isinstance(error, (asyncssh.PermissionDenied, asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect)):
-        return StorageError("remote-refused", message(said))
-    if isinstance(error, (asyncssh.KeyImportError, asyncssh.ConfigParseError)):
-        return StorageError("remote-refused", message(said))
+    if isinstance(error, _REFUSED):
+        return StorageError("remote-refused", said)
     away = isinstance(error, (*BROKEN, asyncssh.DisconnectError, OSError, TimeoutError))
     kind = "remote-unreachable" if away and not isinstance(error, _FINAL) else "remote-failed"
-    return StorageError(kind, message(said))
+    return StorageError(kind, said)

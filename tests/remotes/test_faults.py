@@ -19,6 +19,7 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 from regenstore.remotes import layout
+from regenstore.remotes.backend import Backend
 from regenstore.remotes.http import Http
 from regenstore.remotes.patient import Patient
 from regenstore.remotes.remote import Moved, Remote
@@ -30,13 +31,12 @@ PIECE = 700_000
 
 
 class Side:
-    """A machine with a store, and the server as its remote."""
+    """A machine with a store, and a server as its remote."""
 
-    def __init__(self, folder: Path, url: str, retries: int, idle: float = 5) -> None:
+    def __init__(self, folder: Path, backend: Backend, retries: int) -> None:
         self.store = ContentStore(str(folder))
         self.store.prepare()
-        self.http = Http(url, lambda url: None, connect=5, idle=idle)
-        self.remote = Remote("studio", Patient(self.http, (0.0,) * retries), self.store)
+        self.remote = Remote("studio", Patient(backend, (0.0,) * retries), self.store)
         self.told = 0
         self._lock = threading.Lock()
 
@@ -57,6 +57,10 @@ class Side:
         (moved,) = self.remote.bring([(digest, size)], self.count)
         return moved
 
+    def close(self) -> None:
+        self.remote.backend.close()
+        self.store.holds.release()
+
     def holds(self, digest: Digest, data: bytes) -> bool:
         path = self.store.stored(digest)
         return path is not None and Path(path).read_bytes() == data
@@ -73,13 +77,12 @@ def side(server: WebServer, tmp_path: Path) -> Iterator[Callable[..., Side]]:
     sides = []
 
     def make(name: str = "here", retries: int = 0, idle: float = 5) -> Side:
-        sides.append(Side(tmp_path / name, server.url, retries, idle))
+        sides.append(Side(tmp_path / name, Http(server.url, lambda url: None, connect=5, idle=idle), retries))
         return sides[-1]
 
     yield make
     for each in sides:
-        each.http.close()
-        each.store.holds.release()
+        each.close()
 
 
 def served(server: WebServer, data: bytes) -> Digest:
