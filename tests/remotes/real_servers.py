@@ -14,6 +14,7 @@ import hmac
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -84,9 +85,15 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """None of those that the system gives to whoever connects: a server's own connections would take it."""
+    while True:
+        with socket.socket() as found:
+            port = random.randrange(12_000, 32_000)
+            try:
+                found.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def _answers(port: int) -> bool:
