@@ -35,7 +35,7 @@ from regenstore.sharing import turn
 from regenstore.sharing.probe import clock
 from regenstore.sharing.remote_gc import RemoteGc, Rules
 from tests.conftest import noise
-from tests.remotes.real_servers import PASSWORD, USER
+from tests.remotes.real_servers import PASSWORD, USER, user_ssh
 
 Before = Callable[[str, str], None]
 """Called with the method and the name right before each request."""
@@ -46,7 +46,7 @@ def quiet(digest: Digest, count: int) -> None:
 
 
 def open_at(url: str, *, create: bool = False) -> Patient:
-    return Patient(open_backend(url, lambda url: (USER, PASSWORD), create=create))
+    return Patient(open_backend(url, lambda url: (USER, PASSWORD), create=create, ssh=user_ssh()))
 
 
 class Watched:

@@ -30,6 +30,8 @@ from pathlib import Path
 
 import pytest
 
+from regenstore.remotes.setting import SshSetting
+
 Rooms = Iterator[Callable[[], str]]
 """A server, while it runs: each call gives the address of another place on it, with nothing in it."""
 USER, PASSWORD = "ada", "s3cretwords"
@@ -376,6 +378,11 @@ def _make_container(name: str, account: str) -> None:
     asked = urllib.request.Request(f"{account}/{name}?restype=container", None, headers, method="PUT")
     with urllib.request.urlopen(asked, timeout=20):
         pass
+
+
+def user_ssh() -> SshSetting:
+    """Of the home that a room has set."""
+    return SshSetting(f"{os.environ['HOME']}/.ssh")
 
 
 SERVERS = {

@@ -23,9 +23,8 @@ from regenstore.remotes.backend import Absent, Backend, NoPlace
 from regenstore.remotes.directory import Directory
 from regenstore.remotes.opening import open_backend
 from regenstore.remotes.patient import Patient
-from regenstore.remotes.setting import SshSetting
 from tests.conftest import noise
-from tests.remotes.real_servers import PASSWORD, SERVERS, USER, Started
+from tests.remotes.real_servers import PASSWORD, SERVERS, USER, Started, user_ssh
 from tests.remotes.web_server import serving
 
 NEED_ASYNCSSH = {"rclone-sftp", "sshd", "sshd-plain"}
@@ -34,10 +33,6 @@ SIZES = [0, 1, 2, 511, 65_535, 65_536, 65_537, (1 << 20) - 1, 1 << 20, (1 << 20)
 
 def nobody(url: str) -> tuple[str, str] | None:
     raise AssertionError("no credentials are needed here")
-
-
-def user_ssh() -> SshSetting:
-    return SshSetting(f"{os.environ['HOME']}/.ssh")
 
 
 @pytest.fixture(

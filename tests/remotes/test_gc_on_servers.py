@@ -20,7 +20,7 @@ from regenstore.sharing.remote_gc import RETENTION, WAIT, Rules
 from tests.remotes.gc_place import GcPlace, Job
 from tests.remotes.real_servers import Started
 
-LISTING = ("nginx-dav", "rclone-dav", "rclone-s3", "seaweedfs", "seaweedfs-dav")
+LISTING = ("nginx-dav", "rclone-dav", "rclone-s3", "seaweedfs", "seaweedfs-dav", "sshd")
 """Those that give listings; rclone's S3 ignores conditions, and tells an ETag that is no MD5."""
 WHOLE = ("nginx-dav", "seaweedfs")
 """Those on which it is killed before each request; on the others, before some."""
@@ -34,6 +34,8 @@ def rooms(request: pytest.FixtureRequest, tmp_path: Path, servers: Started) -> I
     """Opens places on one server, each below a folder of its own that is not there yet."""
     if request.param in ("rclone-s3", "seaweedfs"):
         pytest.importorskip("obstore")
+    if request.param == "sshd":
+        pytest.importorskip("asyncssh")
     made: list[GcPlace] = []
 
     with servers.room(request.param) as url:
