@@ -47,6 +47,8 @@ PATIENCE = 600.0
 SETTLED = 60.0
 """Seconds after which no gc still deletes what it looked at before; it keeps to far fewer."""
 _PAUSE = 0.5
+_AHEAD = 4
+"""Items that each thread may begin before the answers are taken."""
 _MD5 = re.compile("[0-9a-f]{32}")
 T = TypeVar("T")
 U = TypeVar("U")
@@ -403,11 +405,15 @@ class Remote:
         """Do some work for all items, several at a time; each with its answer, as it is known."""
         left = deque(items)
         answers: SimpleQueue[tuple[T, U | BaseException]] = SimpleQueue()
+        leave: SimpleQueue[None] = SimpleQueue()  # to begin one: who asks for no more finds little that was begun
         stop = threading.Event()
 
         def run() -> None:
             self._thread.stop = stop
-            while not stop.is_set():
+            while True:
+                leave.get()
+                if stop.is_set():
+                    return
                 try:
                     item = left.popleft()
                 except IndexError:
@@ -423,6 +429,8 @@ class Remote:
             for number in range(min(self._jobs, count))
         ]
         try:
+            for _ in range(_AHEAD * len(threads)):
+                leave.put(None)
             for thread in threads:
                 thread.start()
             for _ in range(count):
@@ -430,8 +438,11 @@ class Remote:
                 if isinstance(answer, BaseException) and not isinstance(answer, Exception):
                     raise answer
                 yield item, answer
+                leave.put(None)
         finally:
             stop.set()  # where nobody waits for the rest, what runs ends with its next block
+            for thread in threads:
+                leave.put(None)
             for thread in threads:
                 if thread.ident is not None and thread is not threading.current_thread():
                     thread.join()
