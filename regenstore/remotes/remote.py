@@ -441,7 +441,7 @@ class Remote:
                 leave.put(None)
         finally:
             stop.set()  # where nobody waits for the rest, what runs ends with its next block
-            for thread in threads:
+            for _ in threads:
                 leave.put(None)
             for thread in threads:
                 if thread.ident is not None and thread is not threading.current_thread():
