@@ -32,6 +32,7 @@ def test_every_value_comes_back_at_every_rate(rate):
     assert table["blur"] == pytest.approx(VALUES, rel=0, abs=0, nan_ok=True)
 
 
+@pytest.mark.heavy  # the lane that installs what it needs
 def test_pandas_sees_the_same_types_whatever_the_values():
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     for values in ([1.0, 2.0], [NAN, NAN], [0.5, NAN]):

@@ -30,6 +30,7 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch, scheme: 
     assert caught.value.kind == "extra-missing" and "pip install 'regenstore[s3]'" in caught.value.hint
 
 
+@pytest.mark.heavy  # the lane that installs what it needs
 @pytest.mark.parametrize(
     "url", ["s3://", "s3:///folder", "s3://ada:s3cret@bucket/x", "s3://bucket?x=1", "s3://bucket#x", "s3://b\nx",
             "az://no-account-is-named/x"],

@@ -368,6 +368,7 @@ def test_a_key_with_a_passphrase_works_through_the_agent(place: Place, tmp_path:
 # ------------------------------------------------------------------------------------------- addresses
 
 
+@pytest.mark.heavy  # the lane that installs what it needs
 @pytest.mark.parametrize(
     "url",
     [
@@ -384,6 +385,7 @@ def test_addresses_that_are_refused(url: str) -> None:
     assert caught.value.kind == "bad-config" and "pw@" not in str(caught.value)
 
 
+@pytest.mark.heavy  # the lane that installs what it needs
 @pytest.mark.parametrize(
     ("url", "host", "port", "user", "folder"),
     [
