@@ -73,7 +73,7 @@ def explicit_splits(text: str, what: str) -> dict[str, str]:
 
 
 def survey(order: Order, known: Known, worktree: str) -> Survey:
-    """A survey for an order, of media from a worktree. Close it. Raises InvalidInput (``bad-export``) for
+    """A survey for an order, of media from a worktree. Raises InvalidInput (``bad-export``) for
     conditions that are none."""
     rules = order.rules
     found = conditions(order.limits)

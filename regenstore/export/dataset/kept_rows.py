@@ -64,6 +64,9 @@ class KeptRows:
         self._lines = 0
         self.file: IO[bytes] | None = None
         """Where the texts lie, as they were when this was opened, whatever is kept later."""
+
+    def open(self) -> None:
+        """Look what there is; to be closed."""
         try:
             self.file = open(self._path, "rb")
         except OSError:

@@ -92,7 +92,7 @@ Locate = Callable[[Entry, Digest, int, str, RecipeKey | None], Located | None]
 
 
 class Survey:
-    """Goes through media once. Close it, or use it in a ``with`` block."""
+    """Goes through media once, in a ``with`` block."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Survey:
         self._stratify = stratify
         self._kept = kept
         self._measuring: Callable[[float], None] | None = (lambda _: None) if measuring else None
-        self._file = tempfile.TemporaryFile()
+        self._file: IO[bytes]
         self._end = 0
         self._taken: dict[str, str] = {}
         self.early = Drops([condition for condition in found if condition.early])
@@ -119,6 +119,8 @@ class Survey:
         self.samples: list[Sample] = []
 
     def __enter__(self) -> Survey:
+        self._file = tempfile.TemporaryFile()
+        self._kept.open()
         return self
 
     def __exit__(self, *exc: object) -> None:
