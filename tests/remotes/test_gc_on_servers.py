@@ -17,13 +17,14 @@ from regenstore.remotes import layout
 from regenstore.remotes.records import Records
 from regenstore.sharing import turn
 from regenstore.sharing.remote_gc import RETENTION, WAIT, Rules
+from tests.conftest import fresh_seed
 from tests.remotes.gc_place import GcPlace, Job
 from tests.remotes.real_servers import Started
 
 LISTING = ("nginx-dav", "rclone-dav", "rclone-s3", "seaweedfs", "seaweedfs-dav", "sshd")
 """Those that give listings; rclone's S3 ignores conditions, and tells an ETag that is no MD5."""
-WHOLE = ("nginx-dav", "seaweedfs")
-"""Those on which it is killed before each request; on the others, before some."""
+WHOLE = ("nginx-dav",)
+"""That on which it is killed before each request; on the others, before some."""
 NEW = 2.1
 """Seconds until a server's times tell two writings apart; what gc marks is an hour old and more."""
 SETTLED = 20.0
@@ -144,8 +145,8 @@ def test_killed_before_every_request(rooms: Callable[[], GcPlace], request: pyte
     first = rooms()
     due([first])
     first.gc(lambda method, name: asked.append(method)).execute_all()
-    step = 1 if request.node.callspec.params["rooms"] in WHOLE else 4
-    points = range(random.randrange(step) + 1, len(asked) + 1, step)
+    step = 1 if request.node.callspec.params["rooms"] in WHOLE else 8
+    points = range(fresh_seed() % step + 1, len(asked) + 1, step)
     places = [rooms() for _ in points]
     for at, place, of in zip(points, places, due(places), strict=True):
         process = place.job(kill=at).start()
@@ -168,7 +169,7 @@ def test_killed_before_every_request(rooms: Callable[[], GcPlace], request: pyte
 
 def test_killed_at_any_time(rooms: Callable[[], GcPlace]) -> None:
     """Within requests too: one gc after the other is killed, and pushes go on."""
-    seed = random.randrange(1 << 30)
+    seed = fresh_seed()
     print("seed", seed)
     chance = random.Random(seed)
     place = rooms()
@@ -249,7 +250,7 @@ def interleaved(place: GcPlace, of: dict[str, Digest], at: int, steps: int) -> s
 
 def test_a_push_beside_it(rooms: Callable[[], GcPlace]) -> None:
     """gc stops somewhere, a push goes on to somewhere: what the push was told stays, now and after the next run."""
-    seed = random.randrange(1 << 30)
+    seed = fresh_seed()
     print("seed", seed)
     chance = random.Random(seed)
     asked: list[tuple[str, str]] = []
@@ -257,7 +258,7 @@ def test_a_push_beside_it(rooms: Callable[[], GcPlace]) -> None:
     (of,) = due([first])
     first.gc(lambda method, name: asked.append((method, name))).execute_all()
     deleting = asked.index(("delete", layout.content(of["doomed"]))) + 1
-    places = [rooms() for _ in range(30)]
+    places = [rooms() for _ in range(20)]
     for number, (place, of) in enumerate(zip(places, due(places), strict=True)):
         at, steps = chance.randrange(1, len(asked) + 2), chance.randrange(1, 16)
         if number < 12:  # while it looks and deletes, after each step of the push

@@ -29,7 +29,7 @@ from regenstore.remotes.remote import Remote
 from regenstore.sharing.probe import clock
 from regenstore.sharing.remote_gc import RETENTION, WAIT, RemoteGc, RemoteGcPlan, RemoteGcReport, Rules
 from regenstore.sharing.turn import Turn
-from tests.conftest import noise
+from tests.conftest import fresh_seed, noise
 
 DAY = 86400.0
 
@@ -448,7 +448,7 @@ def pushing(place: Place, digests: list[Digest], log: Path, seed: int) -> None:
 
 @pytest.mark.heavy
 def test_pushes_beside_a_gc_that_is_killed(tmp_path: Path) -> None:
-    seed = random.randrange(1 << 30)
+    seed = fresh_seed()
     print("seed", seed)
     chance = random.Random(seed)
     sent_again = deleted = 0
