@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import Checkout, hermetic_environment, noise
 from tests.git.conftest import small  # noqa: F401  a fixture
+from tests.remotes.conftest import servers  # noqa: F401  a fixture
 
 SMALL = ("-p", "width=64", "-p", "height=48")
 

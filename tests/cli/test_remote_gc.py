@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout, noise
-from tests.remotes.conftest import servers  # noqa: F401  a fixture
 from tests.remotes.real_servers import PASSWORD, USER
 
 pytestmark = pytest.mark.heavy
@@ -52,7 +51,7 @@ def photo(film: Checkout, name: str, bytes_of: str) -> None:
 
 
 @pytest.fixture(params=["folder", "nginx-dav"])
-def place(request, film, tmp_path, servers) -> Iterator[tuple[str, Path]]:  # noqa: F811
+def place(request, film, tmp_path, servers) -> Iterator[tuple[str, Path]]:
     """An address, and the folder that it stands for; on a web server, too."""
     if request.param == "folder":
         yield str(tmp_path / "shared"), tmp_path / "shared"
@@ -108,7 +107,7 @@ def test_two_clones(film, tmp_path, environment, place):
     assert contents(shared) == needed | second | discarded
 
 
-def test_a_server_that_cannot_list(film, servers):  # noqa: F811
+def test_a_server_that_cannot_list(film, servers):
     with servers.room("nginx") as url:
         film.regenstore("remote", "add", "studio", url)
         film.regenstore("push")

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout
-from tests.remotes.conftest import servers  # noqa: F401  a fixture
 from tests.remotes.forward_proxy import forwarding
 from tests.remotes.real_servers import PASSWORD, USER, Started
 from tests.remotes.web_server import Handler, WebServer, serving
@@ -59,7 +58,7 @@ def test_from_adding_to_a_clone(film: Checkout, tmp_path: Path, server: WebServe
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("server_name", ["nginx-dav", "seaweedfs-dav"])
-def test_a_folder_that_is_not_there_and_a_proxy(film: Checkout, servers: Started, server_name: str):  # noqa: F811
+def test_a_folder_that_is_not_there_and_a_proxy(film: Checkout, servers: Started, server_name: str):
     """WebDAV behind a proxy with a login: without --create it says what is missing, with it all is made."""
     netrc = Path(film.environment["HOME"]) / ".netrc"
     netrc.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
@@ -146,18 +147,11 @@ def gc_of(remote: Remote, needed: Collection[Digest], later: float, at_once: flo
     )
 
 
-class GcPlace:
-    """A place on a server, a store that sends there, and what is needed of it."""
+class Sender:
+    """A store and a remote of it."""
 
-    def __init__(self, folder: Path, url: str) -> None:
-        self.folder, self.url = folder, url
-        self.store = ContentStore(str(folder / "store"))
-        self.store.prepare()
-        self._opened: list[Backend] = []
-        self.remote = Remote("studio", self._open(create=True), self.store)
-        self.backend = self.remote.backend
-        self.needed: set[Digest] = set()
-        self.later = 0.0
+    store: ContentStore
+    remote: Remote
 
     def put(self, *names: str) -> list[Digest]:
         found = []
@@ -171,6 +165,20 @@ class GcPlace:
         moved = list((remote or self.remote).send(digests, quiet))
         assert not any(each.error for each in moved) and {each.digest for each in moved} == set(digests)
         return {each.digest: each.already for each in moved}
+
+
+class GcPlace(Sender):
+    """A place on a server, a store that sends there, and what is needed of it."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url = folder, url
+        self.store = ContentStore(str(folder / "store"))
+        self.store.prepare()
+        self._opened: list[Backend] = []
+        self.remote = Remote("studio", self._open(create=True), self.store)
+        self.backend = self.remote.backend
+        self.needed: set[Digest] = set()
+        self.later = 0.0
 
     def tell(self, *named: tuple[str, Digest]) -> None:
         """Send results about contents."""
@@ -199,8 +207,8 @@ class GcPlace:
             backend.close()
         self.store.holds.release()
 
-    def job(self, **more: object) -> Job:
-        return Job(self.url, self.store.root, [digest.hex for digest in self.needed], self.later, **more)  # type: ignore[arg-type]
+    def job(self, **more: Any) -> Job:
+        return Job(self.url, self.store.root, [digest.hex for digest in self.needed], self.later, **more)
 
     def there(self) -> set[Digest]:
         return {d for name, _ in self.backend.names(layout.CONTENTS) if (d := layout.digest_of(name)) is not None}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
-import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -332,22 +329,6 @@ def test_nobody_there() -> None:
     with pytest.raises(StorageError) as caught:
         Http("http://127.0.0.1:1/", nobody, connect=5).head(NAME)
     assert kind_of(caught) == "remote-unreachable" and "http://127.0.0.1:1" in caught.value.message
-
-
-@pytest.fixture
-def secure(server: WebServer, tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl to make a certificate with")
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    yield f"https://localhost:{server.server_port}", certificate
 
 
 def test_certificates_are_checked(

@@ -19,7 +19,7 @@ from regenstore.remotes.setting import Proxies
 from tests.conftest import noise
 from tests.remotes.forward_proxy import ForwardProxy, forwarding
 from tests.remotes.real_servers import Started, free_port
-from tests.remotes.test_http import nobody, secure  # noqa: F401  a fixture
+from tests.remotes.test_http import nobody
 from tests.remotes.web_server import WebServer, serving
 
 NAME = f"v1/cas/ab/{'ab' * 32}"
@@ -65,7 +65,7 @@ def test_http_through_a_proxy(server: WebServer, proxy: ForwardProxy, tmp_path: 
 
 
 def test_https_through_a_tunnel(
-    secure: tuple[str, Path],  # noqa: F811
+    secure: tuple[str, Path],
     server: WebServer, proxy: ForwardProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     url, certificate = secure

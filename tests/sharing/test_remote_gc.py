@@ -14,7 +14,6 @@ import pytest
 
 from regenstore.errors import Conflict, StorageError
 from regenstore.objects.content_store import ContentStore
-from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Output, Recipe
 from regenstore.objects.result import BlobRecord, Content, Result
@@ -30,6 +29,7 @@ from regenstore.sharing.probe import clock
 from regenstore.sharing.remote_gc import RETENTION, WAIT, RemoteGc, RemoteGcPlan, RemoteGcReport, Rules
 from regenstore.sharing.turn import Turn
 from tests.conftest import fresh_seed, noise
+from tests.remotes.gc_place import Sender
 
 DAY = 86400.0
 
@@ -47,7 +47,7 @@ def holder(needed: set[Digest], path: str = "/nowhere", **changed: object) -> Ho
     return replace(whole, **changed)  # type: ignore[arg-type]
 
 
-class Place:
+class Place(Sender):
     """A store, a folder that it shares, and a gc whose clock goes before the folder's."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,18 +61,14 @@ class Place:
         self.needed: set[Digest] = set()
         self.later = 0.0
 
-    def put(self, *names: str) -> list[Digest]:
-        found = []
-        for name in names:
-            data = noise(name, 2000)
-            found.append(hash_bytes(data))
-            self.store.put_bytes(data, found[-1])
-        return found
-
-    def send(self, digests: list[Digest]) -> dict[Digest, bool]:
-        moved = list(self.remote.send(digests, quiet))
-        assert not any(each.error for each in moved) and {each.digest for each in moved} == set(digests)
-        return {each.digest: each.already for each in moved}
+    def due(self, *names: str) -> list[Digest]:
+        """Contents that nothing needs, marked long enough ago to be deleted."""
+        digests = self.put(*names)
+        self.send(digests)
+        self.age(RETENTION + 60)
+        self.run()
+        self.age(WAIT + 60)
+        return digests
 
     def gc(self, backend: Backend | None = None) -> RemoteGc:
         remote = self.remote if backend is None else Remote("studio", backend, self.store)
@@ -169,11 +165,7 @@ def test_what_is_needed_or_sent_again_is_kept(place: Place) -> None:
 
 
 def test_what_is_sent_after_the_plan_is_kept(place: Place) -> None:
-    one, two = place.put("one", "two")
-    place.send([one, two])
-    place.age(RETENTION + 60)
-    place.run()
-    place.age(WAIT + 60)
+    one, two = place.due("one", "two")
     gc = place.gc()
     plan = gc.plan(Rules())
     place.send([one])
@@ -236,11 +228,7 @@ def test_one_at_a_time(place: Place) -> None:
 
 def test_a_content_that_is_locked_for_a_moment(place: Place) -> None:
     """It is looked at again before each try; what somebody sent meanwhile stays."""
-    one, two = place.put("one", "two")
-    place.send([one, two])
-    place.age(RETENTION + 60)
-    place.run()
-    place.age(WAIT + 60)
+    one, two = place.due("one", "two")
     refused: list[str] = []
 
     class Locked(Directory):

@@ -7,12 +7,12 @@ fails. It ends when its input does, or when it finds that nobody waits for it an
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
-from typing import IO, Any
+from typing import IO
 
 from regenstore.errors import FormatError, StorageError
 from regenstore.objects import durable
@@ -23,6 +23,7 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 ALONE = 100
 """So many files are written without processes for it, which take a moment to start."""
 _PROCESSES = 2
+_ERRORS = {made.__name__: made for made in (StorageError, FormatError)}
 Job = tuple[str, str, bytes, int]
 """Path of the new file, the file that it is a copy of (or an empty text), else its bytes; and its size."""
 
@@ -87,9 +88,11 @@ def _send(process: subprocess.Popen[bytes], job: Job | None) -> bool:
     """Give a process a job, or tell it that there are no more; False where it takes none, as it has failed."""
     assert process.stdin is not None
     try:
-        pickle.dump(job, process.stdin)
+        process.stdin.write(json.dumps(None if job is None else [*job[:2], job[3], len(job[2])]).encode() + b"\n")
         if job is None:
             process.stdin.flush()
+        else:
+            process.stdin.write(job[2])
     except BrokenPipeError:
         return False
     return True
@@ -102,10 +105,10 @@ def _answer(process: subprocess.Popen[bytes]) -> None:
     _close(process)
     if process.wait() or not answer:
         raise StorageError("io-error", "a process that writes the files of the dataset ended before its time")
-    told = pickle.loads(answer)  # noqa: S301  our own process
+    told = json.loads(answer)
     if told is not None:
-        made, *given = told
-        raise made(*given)
+        name, kind, message = told
+        raise _ERRORS[name](kind, message)
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
@@ -142,20 +145,25 @@ def _copy(source: str, file: int, size: int, linker: Linker) -> None:
         os.close(given)
 
 
-def serve(jobs: IO[bytes], linker: Linker) -> tuple[object, ...] | None:
+def serve(jobs: IO[bytes], linker: Linker) -> tuple[str, str, str] | None:
     """Do jobs until there are no more, or one fails; gives the class of its error and what that is made of. Raises
     EOFError when nobody wants the files any more."""
     parent = os.getppid()
     while True:
-        job: Any = pickle.load(jobs)  # noqa: S301  of the process that started this one
-        if job is None:
+        line = jobs.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        order = json.loads(line)
+        if order is None:
             return None
-        if os.getppid() != parent:
+        path, source, size, length = order
+        data = jobs.read(length)
+        if len(data) != length or os.getppid() != parent:
             raise EOFError  # what it left in the pipe could come in the way of the next export
         try:
-            perform(job, linker)
+            perform((path, source, data, size), linker)
         except (StorageError, FormatError) as error:
-            return type(error), error.kind, error.message
+            return type(error).__name__, error.kind, error.message
 
 
 def main() -> None:
@@ -164,7 +172,7 @@ def main() -> None:
         answer = serve(sys.stdin.buffer, Linker(reflink="--reflink" in sys.argv))
     except EOFError:
         return
-    sys.stdout.buffer.write(pickle.dumps(answer))
+    sys.stdout.buffer.write(json.dumps(answer).encode())
 
 
 if __name__ == "__main__":
