@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from regenstore.errors import FormatError, InvalidInput, NotFound, RegenstoreError
 from regenstore.objects import toml
@@ -26,34 +25,9 @@ from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.worktree.index_view import IndexView
 
 
-class Located(Protocol):
-    """Bytes on this machine, as far as measuring and writing them is concerned."""
-
-    @property
-    def path(self) -> str: ...
-
-    @property
-    def digest(self) -> Digest: ...
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def media_type(self) -> str: ...
-
-    @property
-    def file(self) -> str: ...
-
-    @property
-    def proof(self) -> str: ...
-
-    @property
-    def created(self) -> float | None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Present:
-    """What is :class:`Located`, without its recipe: all of it means what it does in :class:`Medium`."""
+    """Bytes on this machine without their recipe; all of it means what it does in :class:`Medium`."""
 
     path: str
     digest: Digest
@@ -101,6 +75,10 @@ class Medium:
     def folder(self) -> str:
         """The folder in the worktree, empty for its top."""
         return os.path.dirname(self.path)
+
+
+Located = Present | Medium
+"""Bytes on this machine, as far as measuring and writing them is concerned."""
 
 
 @dataclass(frozen=True, slots=True)
