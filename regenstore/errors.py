@@ -127,6 +127,7 @@ KINDS: dict[str, str] = {
     "store-unwritable": "Check owner and permissions of the store.",
     "store-damaged": "Move the damaged file away and run 'regenstore get'.",
     "io-error": "Look at the system's log for the disk; nothing was half-written.",
+    "unreadable": "Make it readable, then run the same command again: nothing that depends on it was done.",
     "notify-failed": "Nothing is lost: the next command tries again, 'regenstore events --deliver' does so now.",
     "remote-unreachable": "Check the connection or the mount, then run the same command again: it goes on.",
     "remote-refused": "Check the credentials, and what they allow; 'regenstore remote check NAME' tries them.",

@@ -36,6 +36,7 @@ ROWS = [
     {"refs", "worktree", "remotes", "generators", "capture"},
     {"media"},
     {"objects"},
+    {"fs"},
     {"errors"},
 ]
 ROW_OF = {name: position for position, row in enumerate(ROWS) for name in row}
