@@ -32,6 +32,12 @@ class RegenstoreError(Exception):
         self.message = message
         self.hint = KINDS[kind] if hint is None else hint
 
+    def at(self, shown: str) -> RegenstoreError:
+        """The same error, naming first what it is about, unless it does so already."""
+        if self.message.startswith(shown):
+            return self
+        return type(self)(self.kind, f"{shown}: {self.message}", hint=self.hint)
+
 
 class InvalidInput(RegenstoreError):
     category = "invalid-input"
@@ -87,6 +93,7 @@ KINDS: dict[str, str] = {
     "no-change": "Nothing to do.",
     "no-such-take": "Run 'regenstore takes PATH' for those that are known, then give its digest with --take.",
     "imported-media": "Make a recipe with 'regenstore new'; imported media have none to change or record.",
+    "excluded": "Run 'git sparse-checkout add FOLDER' to have it in the worktree.",
     "dependency-cycle": "Give one of the recipes another input.",
     "bad-export": "Ask again differently; 'regenstore export COMMAND --help' shows what there is.",
     "bad-template": "Correct the template; 'regenstore template check NAME' shows what is wrong with it.",
@@ -111,6 +118,7 @@ KINDS: dict[str, str] = {
     "index-locked": "Another Git process is running in this repository; try again when it has ended.",
     "foreign-config": "Look at the present value with 'git config'; --force replaces it.",
     "edited": "Commit or copy the edited medium first, or use --force.",
+    "not-a-file": "Look at what lies there, and move it away; nothing was read from it or written to it.",
     "unmerged": "Edit the recipe to resolve the conflict, then 'git add' it.",
     "interrupted": "Nothing was lost; run the same command again.",
     "store-busy": "Another regenstore process is using the store; try again when it has ended.",

@@ -19,7 +19,7 @@ from regenstore.refs.pending import Pending
 from regenstore.refs.registration import own_store, register
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.link import Linker
-from regenstore.worktree.location import Location, locate
+from regenstore.worktree.location import Location, locate, refuse_unreadable
 from regenstore.worktree.place import Placer
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Repository:
         answer = git.run("rev-parse", "--show-toplevel", "--absolute-git-dir", check=False)
         lines = answer.stdout.decode(errors="surrogateescape").split("\n")
         if answer.returncode or len(lines) < 2 or not lines[0]:
+            refuse_unreadable(cwd)
             raise NotFound("not-a-repository", f"{cwd} is not inside a Git worktree")
         top, git_dir = lines[0], lines[1]
         located = locate(top, git_dir, environment.index and os.path.abspath(environment.index))

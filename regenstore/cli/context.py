@@ -21,7 +21,7 @@ from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.refs.registration import own_store
 from regenstore.repository import Repository
 from regenstore.worktree.paths import from_user
-from regenstore.worktree.place import recover
+from regenstore.worktree.recovery import Recovered, recover
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
@@ -29,13 +29,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 def open_repository() -> Repository:
     """The repository around the current folder, after finishing what a killed process began there."""
     repository = Repository.discover(os.getcwd(), GitEnvironment.read())
-    recover(repository.location, repository.settings.oid_size)
+    tell_recovery(recover(repository.location, repository.settings.oid_size))
     running = click.get_current_context(silent=True)
     if running is not None:
         running.call_on_close(lambda: end(repository))
         if running.info_name not in ("hook", "events"):  # Git waits for its hooks; the other one delivers by itself
             running.call_on_close(lambda: _deliver_events(repository))
     return repository
+
+
+def tell_recovery(done: Recovered) -> None:
+    """Name what a killed process left and could not be finished now; nothing else depends on it."""
+    for error in done.problems:
+        print(f"regenstore: left by a killed process: {error.message}\n  hint: {error.hint}", file=sys.stderr)
 
 
 def _deliver_events(repository: Repository) -> None:
@@ -120,7 +126,7 @@ def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
     """Print what failed, and give the exit code: 0 for nothing."""
     code = 0
     for path, error in failed:
-        print(f"regenstore: {show_path(path)}: {error.message}\n  hint: {error.hint}", file=sys.stderr)
+        print(f"regenstore: {error.at(show_path(path)).message}\n  hint: {error.hint}", file=sys.stderr)
         code = error.exit_code
     return code
 

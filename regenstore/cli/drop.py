@@ -25,13 +25,13 @@ def command(paths: tuple[str, ...], dry_run: bool) -> None:
     """
     repository = open_repository()
     bench = repository.workbench
-    placements, kept = hydrate.plan_drop(bench, worktree_paths(repository, paths))
-    for path, reason in kept:
+    planned = hydrate.plan_drop(bench, worktree_paths(repository, paths))
+    for path, reason in planned.kept:
         click.echo(f"kept {show_path(path)}: {reason}", err=True)
     if dry_run:
-        for placement in placements:
+        for placement in planned.placements:
             click.echo(f"would drop {show_path(placement.path)}")
-        return
-    report = hydrate.drop(bench, placements)
-    click.echo(f"{len(report.done)} dropped, {len(kept)} kept")
+        sys.exit(report_failures(planned.failed))
+    report = hydrate.drop(bench, planned)
+    click.echo(f"{len(report.done)} dropped, {len(planned.kept)} kept")
     sys.exit(report_failures(report.failed))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
 from regenstore.cli.context import ConsoleProgress, open_repository, worktree_path
 from regenstore.cli.written import tell
-from regenstore.errors import RegenstoreError
-from regenstore.objects import toml
+from regenstore.errors import Conflict, RegenstoreError
+from regenstore.objects import durable, toml
 from regenstore.tracked import author
 
 
@@ -24,6 +27,7 @@ def command(path: str, no_generate: bool) -> None:
     repository = open_repository()
     bench = repository.workbench
     target = worktree_path(repository, path)
+    was = bench.seen(target)
     before = bench.editable(target)
     text = toml.encode(before).decode()
     while True:
@@ -39,6 +43,17 @@ def command(path: str, no_generate: bool) -> None:
             if not click.confirm("Edit it again?", default=True, err=True):
                 raise
             text = edited
-    with ConsoleProgress() as progress:
-        written = author.write(bench, target, recipe, generate=not no_generate, progress=progress)
+    with ConsoleProgress() as progress, _kept(f"{repository.location.git_dir}/regenstore-edited.toml", edited):
+        written = author.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
     tell(written)
+
+
+@contextmanager
+def _kept(file: str, text: str) -> Iterator[None]:
+    """What was typed is not lost when the path was written to meanwhile."""
+    try:
+        yield
+    except Conflict as error:
+        durable.write_file(file, text.encode())
+        hint = f"Your text is in {file}. Look at both, then edit again."
+        raise Conflict("edited", error.message, hint=hint) from None

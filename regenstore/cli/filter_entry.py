@@ -15,6 +15,7 @@ TYPE_CHECKING = False  # importing typing would take a third of the time until g
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from regenstore.errors import RegenstoreError
     from regenstore.gitfilter.process import Payload, Request
     from regenstore.gitfilter.smudge import Missing
 
@@ -74,6 +75,7 @@ class _Filters:
         self.report = Report()
         self.repository = repository = Repository.at_top(os.getcwd(), GitEnvironment.read())
         size = repository.settings.oid_size
+        self._recover(0.0)  # git may wait for the index itself, and with its own lock held nothing of ours is stale
         self.clean = CleanFilter(
             repository.location.top,
             size,
@@ -120,17 +122,24 @@ class _Filters:
         fetch = given.settings.smudge != "place"
         return bring_one(path, text, given.realiser, given.store, budget, self.report, fetch=fetch)
 
+    def _recover(self, lock_wait: float) -> list[RegenstoreError]:
+        """Finish what killed processes began; gives what could not be."""
+        from regenstore.errors import RegenstoreError
+        from regenstore.worktree.recovery import recover
+
+        try:
+            return recover(self.repository.location, self.repository.settings.oid_size, lock_wait).problems
+        except RegenstoreError as error:
+            return [error]
+
     def finish(self) -> None:
         """What is done when git has closed the pipe."""
         from regenstore.cli.background import end
-        from regenstore.errors import RegenstoreError
-        from regenstore.worktree.place import recover
+        from regenstore.worktree.recovery import LOCK_WAIT
 
         self.clean.finish()
-        try:
-            recover(self.repository.location, self.repository.settings.oid_size)
-        except (RegenstoreError, OSError) as error:
-            _say(f"what a killed process left could not be repaired: {error}")
+        for problem in self._recover(LOCK_WAIT):
+            _say(f"left by a killed process: {problem}")
         try:
             self.smudge.finish()
         finally:

@@ -62,19 +62,24 @@ def command(
     if dry_run:
         _show(planned, as_json)
         tell_problems(repository)
-        return
+        sys.exit(report_failures(planned.failed))
     with progress_for(as_json, len(planned.plan.steps) + len(planned.plan.fetches)) as progress:
         report = hydrate.get(bench, planned, progress)
     tell_problems(repository)
+    excluded = len(planned.excluded)
     if as_json:
         failed = [{"path": show_path(p), "kind": e.kind, "message": e.message} for p, e in report.failed]
         done = [show_path(p) for p in report.done]
-        emit_json("get", {"placed": done, "drifted": [show_path(p) for p in report.drifted], "failed": failed})
+        emit_json(
+            "get",
+            {"placed": done, "drifted": [show_path(p) for p in report.drifted], "failed": failed, "excluded": excluded},
+        )
         sys.exit(report.failed[-1][1].exit_code if report.failed else 0)
     for path in report.drifted:
         click.echo(f"{show_path(path)}: the generator gave other bytes than the recorded take", err=True)
     brought = f", {len(planned.plan.fetches)} fetched" if planned.plan.fetches else ""
-    click.echo(f"{len(report.done)} placed{brought}, {len(planned.plan.steps)} made for it")
+    kept_out = f"; {excluded} excluded by the sparse checkout" if excluded else ""
+    click.echo(f"{len(report.done)} placed{brought}, {len(planned.plan.steps)} made for it{kept_out}")
     sys.exit(report_failures(report.failed))
 
 

@@ -20,7 +20,7 @@ from regenstore.gc import auto
 from regenstore.repository import Repository
 from regenstore.tracked.status import STATES, Status, status
 
-_QUIET = ("placed", "imported")
+_QUIET = ("placed", "imported", "excluded")
 _SHOWN = 40
 
 
@@ -56,6 +56,7 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
                 "stored": p.stored,
                 "eviction": None if p.entry is None else p.entry.finding.state,
                 "rule": None if p.entry is None else p.entry.finding.rule,
+                "problem": None if p.problem is None else p.problem.message,
             }
             for p in found.paths
         ]
@@ -72,6 +73,8 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
         size = "" if p.size is None else size_text(p.size)
         whether = "" if p.entry is None else p.entry.finding.state
         click.echo(f"{p.state:<11} {size:>9}  {whether:<9}  {show_path(p.path)}")
+        if p.problem is not None:
+            click.echo(f"{'':<11} {show_text(p.problem.message)}")
     if len(listed) > _SHOWN and not show_all:
         click.echo(f"and {len(listed) - _SHOWN} more; --all lists them")
     if listed:

@@ -11,10 +11,10 @@ from regenstore.objects.content_store import STALE_TEMP, ContentStore
 from regenstore.objects.holds import PREFIX as USE
 from regenstore.refs.leases import lease
 from regenstore.worktree.location import Location
-from regenstore.worktree.place import STAGE_PREFIX, recover
+from regenstore.worktree.recovery import abandoned_lock, recover
+from regenstore.worktree.stage import OWNER, stages
 
 _YOUNG = 60.0
-_LOCK_AGE = 600.0
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Leftovers:
     temps: tuple[str, ...]
     leases: tuple[str, ...]
     stages: tuple[str, ...]
+    """Also the lock of one on Git's index."""
 
     @property
     def count(self) -> int:
@@ -38,7 +39,10 @@ def find(store: ContentStore, location: Location, now: float) -> Leftovers:
     return Leftovers(
         tuple(path for path in temps if _age(path, now) > STALE_TEMP),
         tuple(path for path in leases if _age(path, now) > _YOUNG and not held(path)),
-        tuple(path for path in _stages(location) if _age(path, now) > _YOUNG and not held(f"{path}/owner")),
+        (
+            *(path for path in stages(location) if _age(path, now) > _YOUNG and not held(f"{path}/{OWNER}")),
+            *filter(None, [abandoned_lock(location)]),
+        ),
     )
 
 
@@ -54,12 +58,6 @@ def clear(found: Leftovers, store: ContentStore, location: Location, oid_size: i
             continue
     if found.stages:
         recover(location, oid_size)
-
-
-def stale_index_lock(location: Location, now: float) -> str | None:
-    """A lock on Git's index that is older than git commands usually take."""
-    path = f"{location.index}.lock"
-    return path if _age(path, now) > _LOCK_AGE else None
 
 
 def held(path: str) -> bool:
@@ -83,12 +81,6 @@ def held(path: str) -> bool:
 
 def _give_up() -> None:
     raise Conflict("store-busy", "another process holds it")
-
-
-def _stages(location: Location) -> list[str]:
-    homes = dict.fromkeys((location.git_dir, os.fsdecode(location.top)))
-    paths = [path for home in homes for path in _paths(home)]
-    return [path for path in paths if os.path.basename(path).removeprefix(".").startswith(STAGE_PREFIX)]
 
 
 def _paths(folder: str) -> list[str]:

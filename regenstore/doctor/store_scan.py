@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from regenstore.errors import FormatError
+from regenstore.fs.swap import Identity, identity
 from regenstore.objects.content_store import TRASH, TREES, ContentStore
 from regenstore.objects.corrections import FOLDER as CORRECTIONS
 from regenstore.objects.corrections import Corrections, is_whole
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.ids import Digest
-from regenstore.worktree.place import Identity, identity
 
 WRONG, UNREADABLE, STRAY, DENIED = "wrong bytes", "unreadable", "stray", "no permission"
 _LOOKS = 5

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from regenstore.errors import FormatError
+from regenstore.fs import presence
 from regenstore.gitfilter.process import Payload, Request, Stored
 from regenstore.gitfilter.spool import Candidate, Spooled, take_in
 from regenstore.objects.content_store import ContentStore
@@ -126,11 +128,16 @@ class CleanFilter:
         return blob
 
     def _known_texts(self, path: bytes) -> list[bytes]:
-        """The blob that the index has at the path, if it may be a recipe; the sides of one in conflict."""
+        """The blob that the index has at the path, if it may be a recipe; the sides of one in conflict. Raises
+        StorageError and FormatError where that cannot be read: without it, a recipe would become imported media."""
         oid = self._index.oid(path)
-        oids = self._index.sides(path) if oid is None else [oid]
-        found = [self._blobs.read(oid.hex().encode(), TEXT_LIMIT) for oid in oids]
-        return [text for text in found if text is not None]
+        found = []
+        for each in self._index.sides(path) if oid is None else [oid]:
+            text = self._blobs.read(each.hex().encode(), TEXT_LIMIT)
+            if text is None:
+                raise FormatError("git-failed", f"Git cannot read the blob {each.hex()} that its index has here")
+            found.append(text)
+        return found
 
     def _candidate(self, path: bytes, known: bytes | None) -> Candidate | None:
         """A file that probably holds the stream's bytes: the recorded take, or a clone of the worktree file."""
@@ -150,7 +157,7 @@ class CleanFilter:
     def _clone(self, path: bytes) -> Candidate | None:
         temp = self._store.temp_path("clone")
         try:
-            source = os.open(os.path.join(self._top, path), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            source = presence.open_file(os.path.join(self._top, path), follow=False)
             try:
                 target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 try:
@@ -161,7 +168,7 @@ class CleanFilter:
                 os.close(source)
             if cloned:
                 return Candidate(temp, temp=True)
-        except OSError:
+        except (OSError, presence.NotRegular):
             pass  # the stream itself is taken in, and reports a full disk
         try:
             os.unlink(temp)

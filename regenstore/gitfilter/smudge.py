@@ -177,8 +177,8 @@ def place(placer: Placer, placements: Sequence[Placement], report: FilterReport)
             report.left(left.path, error.message)
         return False
     report.placed(len(done.placed))
-    for path, reason in done.skipped:
-        report.left(path, reason)
+    for path, why in done.skipped:
+        report.left(path, why.message)
     return True
 
 
