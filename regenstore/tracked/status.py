@@ -28,7 +28,7 @@ STATES = {
     "imported": "imported media, as recorded",
     "missing": "the worktree file is gone",
     "conflict": "the recipe has a merge conflict",
-    "raw": "Git holds the medium itself, not a recipe",
+    "raw": "Git holds the medium itself; 'git add --renormalize PATH' makes it a recipe",
 }
 
 
