@@ -19,7 +19,8 @@ from __future__ import annotations
 
 
 class RegenstoreError(Exception):
-    """Base class. ``message`` names what failed, ``hint`` what to do next, ``exit_code`` is the CLI's."""
+    """Base class. ``message`` names what failed, ``hint`` what to do next, ``exit_code`` is the CLI's. Addresses in
+    either are without passwords, tokens and signatures, whatever was given."""
 
     category = "internal"
     exit_code = 70
@@ -27,10 +28,16 @@ class RegenstoreError(Exception):
     def __init__(self, kind: str, message: str, *, hint: str | None = None) -> None:
         if kind not in KINDS:
             raise ValueError(f"unregistered error kind {kind!r}")
+        if hint is None:
+            hint = KINDS[kind]
+        if "://" in message or "://" in hint:
+            from regenstore.addresses import without_secrets
+
+            message, hint = without_secrets(message), without_secrets(hint)
         super().__init__(message)
         self.kind = kind
         self.message = message
-        self.hint = KINDS[kind] if hint is None else hint
+        self.hint = hint
 
     def at(self, shown: str) -> RegenstoreError:
         """The same error, naming first what it is about, unless it does so already."""

@@ -217,9 +217,10 @@ class Repository:
 
         top, setting = os.fsdecode(self.location.top), definition.setting
         settings, ask = self.settings, credentials(top, self.settings.netrc)
-        opened = open_backend(definition.url, ask, base=top, create=create, proxies=settings.proxies, ssh=settings.ssh)
+        proxies, ssh, pace = settings.proxies, settings.ssh, setting.pace
+        opened = open_backend(definition.url, ask, base=top, create=create, proxies=proxies, ssh=ssh, pace=pace)
         jobs, throttle = setting.jobs or JOBS, Throttle(setting.limit)
-        return Remote(definition.name, Patient(opened), self.store, jobs=jobs, throttle=throttle)
+        return Remote(definition.name, Patient(opened, pace=pace), self.store, jobs=jobs, throttle=throttle)
 
     @cached_property
     def workbench(self) -> Workbench:

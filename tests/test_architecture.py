@@ -38,6 +38,7 @@ ROWS = [
     {"objects"},
     {"fs"},
     {"errors"},
+    {"addresses"},
 ]
 ROW_OF = {name: position for position, row in enumerate(ROWS) for name in row}
 MAY_OPEN_A_REPOSITORY = {"cli", "web", "watch"}

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from regenstore.cli.background import end
+from regenstore.cli.hints import hint_for
 from regenstore.config import GitEnvironment
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError
 from regenstore.events.outbox import Outbox
@@ -126,7 +127,7 @@ def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
     """Print what failed, and give the exit code: 0 for nothing."""
     code = 0
     for path, error in failed:
-        print(f"regenstore: {error.at(show_path(path)).message}\n  hint: {error.hint}", file=sys.stderr)
+        print(f"regenstore: {error.at(show_path(path)).message}\n  hint: {hint_for(error)}", file=sys.stderr)
         code = error.exit_code
     return code
 

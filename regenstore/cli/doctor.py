@@ -10,6 +10,7 @@ from dataclasses import fields
 import click
 
 from regenstore.cli.context import emit_json, filter_program, json_option
+from regenstore.cli.hints import hint_for
 from regenstore.config import GitEnvironment, Settings
 from regenstore.doctor import checkup, database
 from regenstore.doctor.patient import OK, PROBLEM, WARNING, Finding, NamedRemote, Patient
@@ -48,7 +49,7 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, as_json: bool) -> N
     except InvalidInput as error:
         if rebuild:
             raise
-        _report([Finding("settings", PROBLEM, error.message, error.hint)], as_json)
+        _report([Finding("settings", PROBLEM, error.message, hint_for(error))], as_json)
         sys.exit(1)
     if rebuild:
         _rebuild(repository, dry_run, as_json)
@@ -81,7 +82,7 @@ def _patient(repository: Repository, ask_remotes: bool = False) -> Patient:
 def _remotes(repository: Repository) -> list[NamedRemote]:
     sharing = repository.sharing
     return [
-        NamedRemote(name, each.url, sharing.remotes.get(name), sharing.unusable.get(name))
+        NamedRemote(name, each.shown, sharing.remotes.get(name), sharing.unusable.get(name))
         for name, each in sharing.definitions.items()
     ]
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import click
 
 from regenstore.cli.context import ConsoleProgress, open_repository, worktree_path
+from regenstore.cli.hints import hint_for
 from regenstore.cli.written import tell
 from regenstore.errors import Conflict, RegenstoreError
 from regenstore.objects import durable, toml
@@ -39,7 +40,7 @@ def command(path: str, no_generate: bool) -> None:
             recipe = author.checked(bench, before, toml.decode(edited.encode()))
             break
         except RegenstoreError as error:
-            click.echo(f"{path}: {error.message}\n  hint: {error.hint}", err=True)
+            click.echo(f"{path}: {error.message}\n  hint: {hint_for(error)}", err=True)
             if not click.confirm("Edit it again?", default=True, err=True):
                 raise
             text = edited

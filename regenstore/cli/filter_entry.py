@@ -63,9 +63,11 @@ class _Filters:
     """Clean and smudge for this worktree, made at the first request."""
 
     def __init__(self) -> None:
+        from functools import cache
+
         from regenstore.cli.filter_report import Report
         from regenstore.config import COMMAND, GitEnvironment
-        from regenstore.gitfilter.asking import only_reads_worktree
+        from regenstore.gitfilter.asking import only_reads_worktree, renormalizes
         from regenstore.gitfilter.clean import CleanFilter
         from regenstore.gitfilter.smudge import SmudgeFilter
         from regenstore.refs.git import blob_id
@@ -85,6 +87,7 @@ class _Filters:
             repository.blobs,
             repository.pending,
             durable_at_end=repository.settings.durable == COMMAND and only_reads_worktree(),
+            adopts_raw=cache(renormalizes),
         )
         self.smudge = SmudgeFilter(
             repository.store,
@@ -249,4 +252,8 @@ def _widen_pipes() -> None:
 
 
 def _say(text: str) -> None:
+    if "://" in text:
+        from regenstore.addresses import without_secrets
+
+        text = without_secrets(text)
     print(f"regenstore: {text}", file=sys.stderr)

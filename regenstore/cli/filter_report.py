@@ -12,6 +12,8 @@ from types import TracebackType
 from regenstore.errors import RegenstoreError
 
 SHOWN = 3
+LEFT_FILE = "REGENSTORE_LEFT_FILE"
+"""In the environment of the filter: a file that it makes where media stay recipes, for who started git."""
 
 
 class Report:
@@ -31,6 +33,7 @@ class Report:
         """Say which paths stay recipes, and how to get them; nothing when all is well."""
         if not self._left:
             return
+        self._tell_starter()
         reasons = Counter(self._left.values())
         count = len(self._left)
         kept, them = ("1 medium stays a recipe", "it") if count == 1 else (f"{count} media stay recipes", "them")
@@ -39,6 +42,15 @@ class Report:
             first = next(path for path, why in self._left.items() if why == reason)
             more = f" and {number - 1} more" if number > 1 else ""
             print(f"regenstore:   {os.fsdecode(first)!r}{more}: {reason}", file=sys.stderr)
+
+    def _tell_starter(self) -> None:
+        """Whoever started git cannot see it by git's exit code."""
+        path = os.environ.get(LEFT_FILE)
+        if path:
+            try:
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+            except OSError:
+                pass  # nobody waits for it any more
 
 
 class FilterProgress:

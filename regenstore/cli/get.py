@@ -46,6 +46,8 @@ def command(
     What the store does not have is fetched from a remote, or made again: what takes less time, by what is known of
     both. --prefer fetch or --prefer generate always does the same where there is a choice.
 
+    The exit code is 0 only if all of it is in the worktree in the end; else it is that of an error which was told.
+
     \b
     Examples:
       regenstore get

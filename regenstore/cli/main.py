@@ -8,6 +8,7 @@ import sys
 import click
 
 from regenstore import __version__
+from regenstore.cli.hints import hint_for
 from regenstore.cli.lazy import LazyGroup
 from regenstore.errors import KINDS, InternalError, RegenstoreError
 from regenstore.objects.durable import storage_error
@@ -107,6 +108,6 @@ def main() -> None:
 
 def _tell(error: RegenstoreError) -> int:
     print(f"regenstore: error: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"  hint: {error.hint}", file=sys.stderr)
+    if hint := hint_for(error):
+        print(f"  hint: {hint}", file=sys.stderr)
     return error.exit_code

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text, worktree_paths
+from regenstore.cli.hints import hint_for
 from regenstore.cli.transfers import Transfers
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.gc.naming import names
@@ -148,7 +149,7 @@ def _tell(remote: Remote, done: Pushed, wanted: Mapping[Digest, Wanted], dry_run
         more = f" (and {len(done.missing) - _SHOWN} more)" if len(done.missing) > _SHOWN else ""
         click.echo(f"  hint: make or bring them first: regenstore get PATH{more}", err=True)
     for digest, error in list(done.failed.items())[:_SHOWN]:
-        click.echo(f"regenstore: {label(wanted[digest])}: {error.message}\n  hint: {error.hint}", err=True)
+        click.echo(f"regenstore: {label(wanted[digest])}: {error.message}\n  hint: {hint_for(error)}", err=True)
     left = done.untried + max(0, len(done.failed) - _SHOWN)
     if left:
         click.echo(f"regenstore: {left} more contents were not sent; the same command goes on", err=True)

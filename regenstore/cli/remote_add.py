@@ -7,6 +7,7 @@ import os
 import click
 
 from regenstore import config
+from regenstore.addresses import shown
 from regenstore.cli.context import emit_json, json_option, open_repository, show_text
 from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
 from regenstore.errors import Conflict, InvalidInput
@@ -52,7 +53,9 @@ def command(
     if not NAME.fullmatch(name):
         raise InvalidInput("bad-parameter", f"{name!r} is no name of a remote", hint="Use letters, digits, '-', '_'.")
     if not url or not url.isprintable():
-        raise InvalidInput("bad-parameter", f"{url!r} is no address", hint="Give a folder, or the address of a server.")
+        raise InvalidInput(
+            "bad-parameter", f"{shown(url)!r} is no address", hint="Give a folder, or a server's address."
+        )
     require_no_password(url)
     repository = open_repository()
     if name in repository.settings.remotes and not force:

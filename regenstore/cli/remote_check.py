@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import click
 
 from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
+from regenstore.cli.hints import hint_for
 from regenstore.cli.push import wanted_here
 from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
 from regenstore.errors import NotFound, RegenstoreError
@@ -62,7 +63,7 @@ def command(name: str | None, count: int, as_json: bool) -> None:
         except RegenstoreError as error:
             if name is not None:
                 raise
-            found.append(_Checked(each, sharing.definitions[each].url, error=error))
+            found.append(_Checked(each, sharing.definitions[each].shown, error=error))
     if as_json:
         emit_json("remote-check", {"remotes": [_row(each) for each in found]})
     else:
@@ -127,4 +128,4 @@ def _show(checked: _Checked) -> None:
                 f"  wrong bytes: {digest}; send it anew with 'regenstore push --again' from where it is", err=True
             )
     if checked.error is not None:
-        click.echo(f"  {checked.error.message}\n  hint: {checked.error.hint}", err=True)
+        click.echo(f"  {checked.error.message}\n  hint: {hint_for(checked.error)}", err=True)

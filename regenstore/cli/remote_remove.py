@@ -36,6 +36,6 @@ def command(name: str, as_json: bool) -> None:
             hint=f"git config --global --remove-section regenstore.remote.{name}",
         )
     if as_json:
-        emit_json("remote-removed", {"name": name, "url": found.url})
+        emit_json("remote-removed", {"name": name, "url": found.shown})
     else:
-        click.echo(f"Forgot {name}; nothing was deleted at {found.url}")
+        click.echo(f"Forgot {name}; nothing was deleted at {found.shown}")

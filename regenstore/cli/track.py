@@ -16,11 +16,13 @@ from regenstore.gitfilter import attributes
 def command(patterns: tuple[str, ...], dry_run: bool) -> None:
     """Let Git store recipes for file name PATTERNS (in .gitattributes); without any, list them.
 
-    Files that Git holds already are converted the next time they are added: 'git add --renormalize .'
+    Media that Git holds already stay as they are until you convert them, all at once or by path, with
+    'git add --renormalize'; then commit. What is committed already stays in Git's history.
 
     \b
-    Example:
+    Examples:
       regenstore track '*.png' '*.mp4' 'audio/**/*.wav'
+      git add --renormalize .
     """
     top = os.fsdecode(open_repository().location.top)
     text = attributes.read(top)

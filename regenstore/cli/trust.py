@@ -84,6 +84,6 @@ def _declared(repository: Repository) -> dict[str, _Declared]:
         if remote.hash is not None:
             title = f"{remote.trust_name}: media come from there, and 'regenstore push' sends them there"
             folder = folder_of(remote.url, os.fsdecode(repository.location.top))
-            lines = [f"url:    {remote.url}"] + ([f"folder: {folder}"] if folder is not None else [])
+            lines = [f"url:    {remote.shown}"] + ([f"folder: {folder}"] if folder is not None else [])
             found[remote.trust_name] = _Declared(remote.trust_name, remote.hash, title, lines)
     return found

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 import click
 
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, worktree_paths
+from regenstore.cli.hints import hint_for
 from regenstore.cli.progress_lines import progress_for
 from regenstore.tracked import proof
 from regenstore.tracked.proof import Verdict
@@ -76,7 +77,7 @@ def command(
 def _tell(verdict: Verdict) -> None:
     shown = show_path(verdict.path)
     if verdict.error is not None:
-        print(f"{shown}: not verified: {verdict.error.message}\n  hint: {verdict.error.hint}", file=sys.stderr)
+        print(f"{shown}: not verified: {verdict.error.message}\n  hint: {hint_for(verdict.error)}", file=sys.stderr)
         return
     assert verdict.proof is not None and verdict.likeness is not None
     given = verdict.proof

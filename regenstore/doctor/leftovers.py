@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 
 from regenstore.errors import Conflict, RegenstoreError
-from regenstore.objects.content_store import STALE_TEMP, ContentStore
+from regenstore.fs import living
+from regenstore.objects.content_store import ContentStore
 from regenstore.objects.holds import PREFIX as USE
 from regenstore.refs.leases import lease
 from regenstore.worktree.location import Location
@@ -32,12 +33,11 @@ class Leftovers:
 
 
 def find(store: ContentStore, location: Location, now: float) -> Leftovers:
-    """Temp files untouched for a day, leases that nobody holds, stages whose process has ended."""
-    temps = _paths(f"{store.root}/tmp")
+    """Temp files of ended processes, untouched for a day; leases that nobody holds, stages whose process has ended."""
     # What ended processes relied on is gc's: it counts how often contents are used.
     leases = [path for path in _paths(f"{store.root}/leases") if not os.path.basename(path).startswith(USE)]
     return Leftovers(
-        tuple(path for path in temps if _age(path, now) > STALE_TEMP),
+        tuple(store.stale_temp(now)),
         tuple(path for path in leases if _age(path, now) > _YOUNG and not held(path)),
         (
             *(path for path in stages(location) if _age(path, now) > _YOUNG and not held(f"{path}/{OWNER}")),
@@ -61,22 +61,8 @@ def clear(found: Leftovers, store: ContentStore, location: Location, oid_size: i
 
 
 def held(path: str) -> bool:
-    """Whether a living process holds a file by flock; False where the file is not there."""
-    try:
-        fd = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    try:
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except (ImportError, OSError):
-        return True
-    finally:
-        os.close(fd)
-    return False
+    """Whether a living process holds a file by flock, or may do so; False where the file is not there."""
+    return living.in_use(path) is not False
 
 
 def _give_up() -> None:

@@ -49,9 +49,11 @@ class CleanFilter:
         pending: Pending,
         *,
         durable_at_end: bool = False,
+        adopts_raw: Callable[[], bool] = lambda: False,
     ) -> None:
         """``durable_at_end``: one pass at the end, in :meth:`finish`, is enough; only for a git command that
-        leaves the worktree's files alone until this filter has ended."""
+        leaves the worktree's files alone until this filter has ended. ``adopts_raw``: whether raw media that Git
+        holds become imported media, instead of staying as they are."""
         self._top = top
         self._oid_size = oid_size
         self._store = store
@@ -62,6 +64,7 @@ class CleanFilter:
         self._linker = Linker()
         self._prepared = False
         self._durable_at_end = durable_at_end
+        self._adopts_raw = adopts_raw
         self._raw: list[str] = []
 
     def clean(self, request: Request, content: Iterator[memoryview]) -> Payload:
@@ -183,7 +186,8 @@ class CleanFilter:
             if text is not None and scan_take(text) == (digest.raw, size):
                 return text
         first = known[0] if known else None
-        if first is not None and not first.removeprefix(_BOM).startswith(_RECIPE) and self._same_raw(path, spooled):
+        raw = first is not None and not first.removeprefix(_BOM).startswith(_RECIPE)
+        if raw and not self._adopts_raw() and self._same_raw(path, spooled):
             return self._raw_reply(spooled)
         from regenstore.worktree import attribution  # parses recipes: the lean path above does not
 

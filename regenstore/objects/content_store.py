@@ -21,9 +21,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from regenstore.errors import FormatError, StorageError
+from regenstore.fs import living
 from regenstore.objects import durable, store_format
 from regenstore.objects.hashing import hash_own_file
-from regenstore.objects.holds import Holds
+from regenstore.objects.holds import Holds, lives
 from regenstore.objects.ids import Digest
 
 CACHE, VAULT, TRASH = "cache", "vault", "trash"
@@ -157,9 +158,11 @@ class ContentStore:
             self._prepared()
 
     def temp_path(self, prefix: str = "put") -> str:
-        """A fresh name in ``tmp/``, on the contents' file system; nothing is created."""
+        """A fresh name in ``tmp/``, on the contents' file system; nothing is created. What gets it is left alone,
+        however old, until this process ends or releases its holds."""
         self._make(f"{self.root}/tmp")
-        return f"{self.root}/tmp/{prefix}-{os.getpid()}-{os.urandom(6).hex()}"
+        mark = self.holds.mark() or str(os.getpid())
+        return f"{self.root}/tmp/{prefix}-{os.urandom(6).hex()}-{mark}"
 
     def put_file(self, path: str, digest: Digest, *, tree: str = VAULT, wait: bool = True) -> None:
         """Move a finished, already hashed file of the store's own file system into the store.
@@ -232,16 +235,23 @@ class ContentStore:
         self.put_file(path, digest, tree=tree)
         return digest, size
 
-    def clean_temp(self, now: float | None = None) -> int:
-        """Remove temp files and run folders that nothing touched for over a day: a killed process left
-        them behind. Gives how many. Never raises."""
+    def stale_temp(self, now: float | None = None) -> Iterator[str]:
+        """Temp files and run folders that a killed process left behind: no living one holds them, by its mark or by a
+        lock on the file itself, and nothing touched them for over a day."""
         horizon = (time.time() if now is None else now) - STALE_TEMP
-        removed = 0
-        for name in _names(f"{self.root}/tmp"):
+        for name in sorted(_names(f"{self.root}/tmp")):
             path = f"{self.root}/tmp/{name}"
             try:
-                if _last_change(path) >= horizon:
-                    continue
+                if _last_change(path) < horizon and not living.in_use(path) and not lives(self.root, _mark(name)):
+                    yield path
+            except OSError:
+                continue
+
+    def clean_temp(self, now: float | None = None) -> int:
+        """Remove those. Gives how many. Never raises."""
+        removed = 0
+        for path in self.stale_temp(now):
+            try:
                 if os.path.isdir(path) and not os.path.islink(path):
                     shutil.rmtree(path)
                     removed += 1
@@ -290,6 +300,11 @@ def _is_content(path: str, size: int | None) -> bool:
     except OSError as error:
         raise durable.storage_error(error, path) from error
     return stat.S_ISREG(found.st_mode) and (size is None or found.st_size == size)
+
+
+def _mark(name: str) -> str:
+    """The mark of the process that made a temp file, as its name tells."""
+    return name.split("-", 2)[-1]
 
 
 def _last_change(path: str) -> float:

@@ -24,6 +24,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from regenstore.errors import RegenstoreError, StorageError
+from regenstore.fs import living
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.facts import Facts
@@ -40,6 +41,10 @@ MANY = 256
 """From so many contents on, shards are listed instead of asking for each."""
 _SPEED = (20e6, 0.05)
 """Bytes per second, and seconds per object, of a remote that was never used."""
+_WORTH = 1 << 18
+"""Bytes from which on what was brought is kept, when the rest does not come, for another attempt."""
+_GOODBYE = 2.0
+"""Seconds that a transfer which nobody wants any more may take to notice. It ends with the process in any case."""
 _ENOUGH = 1 << 20
 """Bytes from which on a transfer tells how fast the remote is."""
 FACT_VERSION = 1
@@ -161,7 +166,9 @@ class Remote:
 
     def _read_back(self, digest: Digest, head: Head | None) -> bool:
         name = layout.content(digest)
-        if head is None or hash_blocks(self.blocks(name)) != (digest, head.size):
+        if head is None or self._store.size(digest) not in (None, head.size):
+            return False  # by their number alone they are other bytes
+        if hash_blocks(self.blocks(name, head.size)) != (digest, head.size):
             return False
         after = self.backend.head(name)
         if after is None or (after.size, after.modified) != (head.size, head.modified):
@@ -172,11 +179,16 @@ class Remote:
             self._facts.put(digest, f"remote_{self.id}", FACT_VERSION, _receipt(head))
         return True
 
-    def blocks(self, name: str) -> Iterator[bytes]:
-        """The bytes of an object, no faster than is allowed. Raises :class:`Absent`."""
+    def blocks(self, name: str, size: int) -> Iterator[bytes]:
+        """The bytes of an object, no faster than is allowed, and hardly more than its size. Raises
+        :class:`Absent`."""
+        came = 0
         for block in self.backend.read(name):
             self._moving(len(block))
             yield block
+            came += len(block)
+            if came > size:
+                return
 
     # -------------------------------------------------------------------------------- sending
 
@@ -270,7 +282,7 @@ class Remote:
 
     # -------------------------------------------------------------------------------- bringing
 
-    def bring(self, contents: Iterable[tuple[Digest, int | None]], told: Told) -> Iterator[Moved]:
+    def bring(self, contents: Iterable[tuple[Digest, int | None]], told: Told) -> Generator[Moved, None, None]:
         """Bring contents into the store (digest, and size where it is known); one answer for each, as it is
         known; durable when all were given. Errors are answers: what is not there is a StorageError
         (``remote-failed``)."""
@@ -299,6 +311,7 @@ class Remote:
             have = os.fstat(fd).st_size
             if have > size:
                 os.ftruncate(fd, have := 0)
+            self._require_room(fd, digest, size - have)
             for fresh in (not have, True):
                 if fresh:
                     os.ftruncate(fd, 0)
@@ -319,6 +332,19 @@ class Remote:
                     break
             os.ftruncate(fd, 0)
         raise StorageError("remote-wrong-bytes", f"{self.url} has other bytes under {name}")
+
+    def _require_room(self, fd: int, digest: Digest, more: int) -> None:
+        """Raise StorageError (``disk-full``) before the disk is filled with what cannot be finished: of some contents
+        only the remote itself says how large they are."""
+        if more < _ENOUGH or not hasattr(os, "fstatvfs"):
+            return
+        found = os.fstatvfs(fd)
+        room = found.f_bavail * found.f_frsize
+        if more > room:
+            raise StorageError(
+                "disk-full",
+                f"{self.url} says that {digest} has {more} bytes more, and {self._store.root} has room for {room}",
+            )
 
     def _receive(self, name: str, fd: int, size: int, told: Callable[[int], None]) -> Iterator[bytes]:
         """Append to the open part what is missing of it; gives what it appends."""
@@ -344,15 +370,19 @@ class Remote:
     def _part(self, digest: Digest) -> Iterator[tuple[str, int]]:
         """The file that a content is brought into, one per content, so that another process goes on with it; of
         our own while another process is at it."""
-        path = f"{self._store.root}/tmp/fetch-{digest.hex}"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        if not _alone(fd):
+        path, shared = f"{self._store.root}/tmp/fetch-{digest.hex}", True
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+        fd = os.open(path, flags, 0o600)
+        if not living.hold(fd) or not _leads_to(path, fd):
             os.close(fd)
-            path = self._store.temp_path("fetch")
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+            path, shared = self._store.temp_path("fetch"), False
+            fd = os.open(path, flags | os.O_EXCL, 0o600)
         try:
             yield path, fd
         finally:
+            # Not worth going on with; while it is locked, nobody else does.
+            if (not shared or os.fstat(fd).st_size < _WORTH) and _leads_to(path, fd):
+                durable.unlink(path)
             os.close(fd)
 
     # -------------------------------------------------------------------------------- speed
@@ -443,9 +473,10 @@ class Remote:
             stop.set()  # where nobody waits for the rest, what runs ends with its next block
             for _ in threads:
                 leave.put(None)
+            goodbye = time.monotonic() + _GOODBYE
             for thread in threads:
                 if thread.ident is not None and thread is not threading.current_thread():
-                    thread.join()
+                    thread.join(max(0.0, goodbye - time.monotonic()))
 
     def _moving(self, count: int) -> None:
         """Called for each block. Raises :class:`_Stopped` when it is no longer wanted."""
@@ -465,16 +496,12 @@ def _receipt(head: Head) -> bytes:
     return f"{head.size} {head.tag}".encode()
 
 
-def _alone(fd: int) -> bool:
+def _leads_to(path: str, fd: int) -> bool:
+    """Whether a name is still that of an open file."""
     try:
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        return True
+        return os.path.samestat(os.lstat(path), os.fstat(fd))
     except OSError:
         return False
-    return True
 
 
 def _write(fd: int, block: bytes) -> None:

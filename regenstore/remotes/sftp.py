@@ -21,15 +21,21 @@ import asyncssh
 from regenstore.errors import StorageError
 from regenstore.remotes import layout
 from regenstore.remotes.backend import Absent, Credentials, Head, NoPlace, Told
-from regenstore.remotes.setting import SshSetting
-from regenstore.remotes.ssh import BROKEN, FAILURES, MISSING, Login, Loop, error_of, parsed
+from regenstore.remotes.listing import MOST, Descent, endless
+from regenstore.remotes.pace import TooSlow
+from regenstore.remotes.setting import Pace, SshSetting
+from regenstore.remotes.ssh import BROKEN, CONNECT, FAILURES, MISSING, Login, Loop, error_of, parsed
 
 T = TypeVar("T")
-_BLOCK, _AHEAD = 512 << 10, 4
-"""Bytes that are moved together, and how many of these at a time: 2 MiB per transfer, as servers' own windows."""
+USUAL = Pace()
+_BLOCK, _AHEAD = 32 << 10, 64
+"""Bytes that are moved together, which come in time also at the lowest rate, and how many of these at a time: 2 MiB
+per transfer, as servers' own windows."""
+_MANY = 4
+"""So many times as long as one answer may take what many folders are asked for at a time."""
 _SESSIONS = 8
 """Servers allow ten in one connection unless told otherwise."""
-_FOLDERS = 64
+_FOLDERS = 16
 _BESIDE = ".part-"
 _RENAMES = 20
 """So often somebody else may be quicker to write the same name."""
@@ -54,9 +60,18 @@ class Sftp:
     lists = True
 
     def __init__(
-        self, url: str, credentials: Credentials, setting: SshSetting, *, create: bool = False, alive: float = 15
+        self,
+        url: str,
+        credentials: Credentials,
+        setting: SshSetting,
+        *,
+        create: bool = False,
+        alive: float = 15,
+        pace: Pace = USUAL,
     ) -> None:
-        """``alive``: seconds without a sign of the server until it is asked for one; it is gone after three."""
+        """``alive``: seconds without a sign of the server until it is asked for one; it is gone after three. ``pace``:
+        how slow it may be."""
+        self._pace = pace
         self.url = url.rstrip("/")
         address = parsed(self.url)
         self._base = address.folder
@@ -103,13 +118,13 @@ class Sftp:
         self._run(self._settle(everything))
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
-        todo = [prefix.rstrip("/")]
-        while todo:
-            now, todo = todo[:_FOLDERS], todo[_FOLDERS:]
-            for folder, entries in zip(now, self._run(_all(map(self._entries, now))), strict=True):
+        descent = Descent(self.url, prefix)
+        while now := descent.take(_FOLDERS):
+            listed = self._run(_all(map(self._entries, now)), times=_MANY)
+            for folder, entries in zip(now, listed, strict=True):
                 for entry in entries:
                     if _is_folder(entry):
-                        todo.append(f"{folder}/{entry.filename}")
+                        descent.add(f"{folder}/{entry.filename}")
                     elif not entry.filename.startswith(_BESIDE):
                         yield f"{folder}/{entry.filename}", self._head(entry.attrs)
 
@@ -120,10 +135,21 @@ class Sftp:
     def close(self) -> None:
         self._run(self._close())
 
-    def _run(self, work: Coroutine[Any, Any, T], name: str = "") -> T:
+    def _run(self, work: Coroutine[Any, Any, T], name: str = "", times: int = 1) -> T:
         """Have the other thread do it. With a name, Absent where there is nothing of that name."""
+        seconds = times * self._pace.seconds(_BLOCK) + (0 if self._sessions else 2 * CONNECT)
         with self._errors(name):
-            return self._loop.run(work)
+            try:
+                return self._loop.run(work, seconds)
+            except TimeoutError:
+                self._loop.begin(self._abort())
+                raise TooSlow(self.url, self._pace) from None
+
+    async def _abort(self) -> None:
+        """What does not answer is not used again."""
+        connection, self._connection, self._sessions = self._connection, None, []
+        if connection is not None:
+            connection.abort()
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
@@ -227,7 +253,11 @@ class Sftp:
     async def _entries(self, folder: str) -> list[Any]:
         async with self.session() as client:
             try:
-                found = [entry async for entry in client.scandir(self._place(folder))]
+                found = []
+                async for entry in client.scandir(self._place(folder)):
+                    found.append(entry)
+                    if len(found) > MOST:
+                        raise endless(self.url, folder)
             except MISSING:
                 return []
         return [entry for entry in found if entry.filename not in (".", "..")]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from regenstore import addresses
 from regenstore.errors import FormatError, InvalidInput, NotFound, RegenstoreError, TrustRequired
 from regenstore.generators.repository_file import FILE, hash_of, read_file
 from regenstore.generators.trust import TrustRecord
@@ -43,6 +44,11 @@ class Definition:
     hash: str | None = None
     """What the user's approval is bound to; None where none is needed."""
     trusted: bool = True
+
+    @property
+    def shown(self) -> str:
+        """Its address for people."""
+        return addresses.shown(self.url)
 
     @property
     def trust_name(self) -> str:
@@ -87,7 +93,7 @@ class Remotes:
         if name in self.remotes:
             return self.remotes[name]
         if name in self.definitions:
-            url = self.definitions[name].url
+            url = self.definitions[name].shown
             raise TrustRequired("untrusted-remote", f"{FILE} names the remote '{name}' ({url}); you did not approve it")
         known = ", ".join(sorted(self.definitions)) or "none"
         raise NotFound("no-such-remote", f"there is no remote '{name}' (known: {known})")

@@ -31,7 +31,7 @@ STATES = {
     "unreadable": "what lies there cannot be read, so nothing is known of it",
     "not-a-file": "no regular file lies there, but a folder, link, FIFO, socket or device",
     "conflict": "the recipe has a merge conflict",
-    "raw": "Git holds the medium itself, not a recipe",
+    "raw": "Git holds the medium itself; 'git add --renormalize PATH' makes it a recipe",
 }
 
 

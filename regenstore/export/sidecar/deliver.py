@@ -18,6 +18,7 @@ from functools import partial
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.sidecar.batch import Batch, PlannedFile
+from regenstore.fs import living
 from regenstore.objects import durable
 from regenstore.worktree.link import Linker
 from regenstore.worktree.paths import check_relative
@@ -239,12 +240,12 @@ def _make_folders(folder: str, made: list[str]) -> None:
 
 
 def _sweep(folder: str) -> None:
-    """Remove staging folders that killed processes left a day ago or earlier."""
+    """Remove staging folders that killed processes left a day ago or earlier; never one that its process holds."""
     for name in os.listdir(folder):
         if name.startswith(STAGE):
             path = os.path.join(folder, name)
             try:
-                if time.time() - os.stat(path).st_mtime > _STALE:
+                if time.time() - os.stat(path).st_mtime > _STALE and not living.in_use(path):
                     shutil.rmtree(path, ignore_errors=True)
             except OSError:
                 pass
