@@ -19,7 +19,8 @@ from __future__ import annotations
 
 
 class RegenstoreError(Exception):
-    """Base class. ``message`` names what failed, ``hint`` what to do next, ``exit_code`` is the CLI's."""
+    """Base class. ``message`` names what failed, ``hint`` what to do next, ``exit_code`` is the CLI's. Both are UTF-8:
+    a path's byte that is not, which text holds as a lone surrogate, is spelled out."""
 
     category = "internal"
     exit_code = 70
@@ -27,10 +28,19 @@ class RegenstoreError(Exception):
     def __init__(self, kind: str, message: str, *, hint: str | None = None) -> None:
         if kind not in KINDS:
             raise ValueError(f"unregistered error kind {kind!r}")
-        super().__init__(message)
         self.kind = kind
-        self.message = message
-        self.hint = KINDS[kind] if hint is None else hint
+        self.message = _utf8(message)
+        self.hint = KINDS[kind] if hint is None else _utf8(hint)
+        super().__init__(self.message)
+
+
+def _utf8(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        bytes_spelled = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}
+        return text.translate(bytes_spelled).encode(errors="backslashreplace").decode()
+    return text
 
 
 class InvalidInput(RegenstoreError):

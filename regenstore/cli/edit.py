@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from regenstore.cli.console import ask, say, say_error
 from regenstore.cli.context import ConsoleProgress, open_repository, worktree_path
 from regenstore.cli.written import tell
 from regenstore.errors import RegenstoreError
@@ -29,14 +30,14 @@ def command(path: str, no_generate: bool) -> None:
     while True:
         edited = click.edit(text, extension=".toml", require_save=False)
         if edited is None or edited == toml.encode(before).decode():
-            click.echo("Nothing was changed")
+            say("Nothing was changed")
             return
         try:
             recipe = author.checked(bench, before, toml.decode(edited.encode()))
             break
         except RegenstoreError as error:
-            click.echo(f"{path}: {error.message}\n  hint: {error.hint}", err=True)
-            if not click.confirm("Edit it again?", default=True, err=True):
+            say_error(path, error)
+            if not ask("Edit it again?", default=True, err=True):
                 raise
             text = edited
     with ConsoleProgress() as progress:

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text
 from regenstore.cli.push import label, recipes_here
 from regenstore.cli.remote_problems import tell_problems
@@ -68,10 +69,10 @@ def _fields(plan: Fetch) -> dict[str, object]:
 def _tell(plan: Fetch, dry_run: bool) -> None:
     if dry_run:
         for each in scope.in_order([plan.wanted[digest] for digest in plan.bring])[:_SHOWN]:
-            click.echo(f"would fetch {label(each)}  {size_text(plan.bring[each.digest])}")
+            say(f"would fetch {label(each)}  {size_text(plan.bring[each.digest])}")
     for digest, error in list(plan.failed.items())[:_SHOWN]:
-        click.echo(f"regenstore: {label(plan.wanted[digest])}: {error.message}\n  hint: {error.hint}", err=True)
+        say_error(f"regenstore: {label(plan.wanted[digest])}", error)
     size = size_text(sum(plan.bring.values()))
     moved = f"{len(plan.bring)} to fetch ({size})" if dry_run else f"{len(plan.brought)} fetched"
     nowhere = f", {len(plan.nowhere)} on no remote" if plan.nowhere else ""
-    click.echo(f"{moved}, {plan.there} in the store{nowhere}")
+    say(f"{moved}, {plan.there} in the store{nowhere}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import open_repository, show_path, worktree_paths
 from regenstore.cli.written import tell
 from regenstore.tracked import author
@@ -25,6 +26,6 @@ def command(paths: tuple[str, ...]) -> None:
     for path in bench.tracked(worktree_paths(repository, paths)):
         written = author.record(bench, path)
         if written is None:
-            click.echo(f"{show_path(path)}: its take is recorded already")
+            say(f"{show_path(path)}: its take is recorded already")
         else:
             tell(written)
