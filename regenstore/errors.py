@@ -19,8 +19,9 @@ from __future__ import annotations
 
 
 class RegenstoreError(Exception):
-    """Base class. ``message`` names what failed, ``hint`` what to do next, ``exit_code`` is the CLI's. Addresses in
-    either are without passwords, tokens and signatures, whatever was given."""
+    """Base class. ``message`` names what failed, ``hint`` what to do next, ``exit_code`` is the CLI's. Both are UTF-8:
+    a path's byte that is not, which text holds as a lone surrogate, is spelled out. Addresses in either are without
+    passwords, tokens and signatures, whatever was given."""
 
     category = "internal"
     exit_code = 70
@@ -28,22 +29,29 @@ class RegenstoreError(Exception):
     def __init__(self, kind: str, message: str, *, hint: str | None = None) -> None:
         if kind not in KINDS:
             raise ValueError(f"unregistered error kind {kind!r}")
-        if hint is None:
-            hint = KINDS[kind]
-        if "://" in message or "://" in hint:
-            from regenstore.addresses import without_secrets
-
-            message, hint = without_secrets(message), without_secrets(hint)
-        super().__init__(message)
         self.kind = kind
-        self.message = message
-        self.hint = hint
+        self.message = _presentable(message)
+        self.hint = KINDS[kind] if hint is None else _presentable(hint)
+        super().__init__(self.message)
 
     def at(self, shown: str) -> RegenstoreError:
         """The same error, naming first what it is about, unless it does so already."""
         if self.message.startswith(shown):
             return self
         return type(self)(self.kind, f"{shown}: {self.message}", hint=self.hint)
+
+
+def _presentable(text: str) -> str:
+    if "://" in text:
+        from regenstore.addresses import without_secrets
+
+        text = without_secrets(text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        bytes_spelled = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}
+        return text.translate(bytes_spelled).encode(errors="backslashreplace").decode()
+    return text
 
 
 class InvalidInput(RegenstoreError):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from regenstore.cli.console import say
 from regenstore.errors import RegenstoreError
 from regenstore.events.courier import Courier, Told
 from regenstore.events.declaration import Notify, read_notify
@@ -31,9 +31,9 @@ def trusted_notify(repository: Repository) -> Notify | None:
     """Whom to tell, as far as the user approved it; a line says where that is missing."""
     notify = read_notify(os.fsdecode(repository.location.top))
     if notify is not None and notify.hash not in repository.registry.trust.approvals():
-        print(
+        say(
             "regenstore: nobody is told: [notify] in regenstore.toml is not trusted ('regenstore trust' shows it)",
-            file=sys.stderr,
+            err=True,
         )
         return None
     return notify
@@ -106,12 +106,12 @@ def deliver_at_end(repository: Repository) -> None:
         _tell_generation(repository)
         told = deliver(repository)
     except RegenstoreError as error:
-        print(f"regenstore: events: {error.message}", file=sys.stderr)
+        say(f"regenstore: events: {error.message}", err=True)
         return
     if told is not None and told.error is not None:
-        print(
+        say(
             f"regenstore: {told.waiting} event{'s' * (told.waiting != 1)} not delivered yet: {told.error.message}",
-            file=sys.stderr,
+            err=True,
         )
 
 

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, show_path
 from regenstore.refs.git import BlobReader, Git
 from regenstore.tracked.check import check_commits, check_tree
@@ -38,7 +39,7 @@ def command(revisions: tuple[str, ...], tree: bool, as_json: bool) -> None:
         emit_json("check", {"findings": rows})
     else:
         for f in found:
-            click.echo(f"{f.commit[:12]} {show_path(f.path)}: {f.kind}: {f.message}")
+            say(f"{f.commit[:12]} {show_path(f.path)}: {f.kind}: {f.message}")
         if not found:
-            click.echo("Nothing wrong")
+            say("Nothing wrong")
     sys.exit(1 if found else 0)

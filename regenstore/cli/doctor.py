@@ -9,6 +9,7 @@ from dataclasses import fields
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, filter_program, json_option
 from regenstore.cli.hints import hint_for
 from regenstore.config import GitEnvironment, Settings
@@ -91,30 +92,23 @@ def _rebuild(repository: Repository, dry_run: bool, as_json: bool) -> None:
     plan = database.plan_rebuild(repository.store, repository.roots)
     if not as_json:
         for line in plan.lines():
-            click.echo(line)
+            say(line)
     aside = None if dry_run else database.rebuild(repository.store, plan)
     repository.close()
     if as_json:
         emit_json("doctor-rebuild", {**plan.fields(), "done": not dry_run, "old": aside})
     elif aside is not None:
-        click.echo(f"the old database is {aside}")
+        say(f"the old database is {aside}")
 
 
 def _report(findings: list[Finding], as_json: bool) -> None:
     if as_json:
-        rows = [
-            {"check": f.check, "level": f.level, "message": _plain(f.message), "remedy": f.remedy} for f in findings
-        ]
+        rows = [{"check": f.check, "level": f.level, "message": f.message, "remedy": f.remedy} for f in findings]
         emit_json("doctor", {"findings": rows})
         return
     for found in findings:
-        click.echo(f"{found.level:<8} {found.check.replace('_', ' ')}: {_plain(found.message)}")
+        say(f"{found.level:<8} {found.check.replace('_', ' ')}: {found.message}")
         if found.remedy and found.level != OK:
-            click.echo(f"           {found.remedy}")
+            say(f"           {found.remedy}")
     bad = [found for found in findings if found.level in (WARNING, PROBLEM)]
-    click.echo("all is well" if not bad else f"{len(bad)} of {len(findings)} findings need a look")
-
-
-def _plain(text: str) -> str:
-    shown = text.encode(errors="replace").decode()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
+    say("all is well" if not bad else f"{len(bad)} of {len(findings)} findings need a look")

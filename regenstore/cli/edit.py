@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import click
 
+from regenstore.cli.console import ask, say, say_error
 from regenstore.cli.context import ConsoleProgress, open_repository, worktree_path
-from regenstore.cli.hints import hint_for
 from regenstore.cli.written import tell
 from regenstore.errors import Conflict, RegenstoreError
 from regenstore.objects import durable, toml
@@ -34,14 +34,14 @@ def command(path: str, no_generate: bool) -> None:
     while True:
         edited = click.edit(text, extension=".toml", require_save=False)
         if edited is None or edited == toml.encode(before).decode():
-            click.echo("Nothing was changed")
+            say("Nothing was changed")
             return
         try:
             recipe = author.checked(bench, before, toml.decode(edited.encode()))
             break
         except RegenstoreError as error:
-            click.echo(f"{path}: {error.message}\n  hint: {hint_for(error)}", err=True)
-            if not click.confirm("Edit it again?", default=True, err=True):
+            say_error(path, error)
+            if not ask("Edit it again?", default=True, err=True):
                 raise
             text = edited
     with ConsoleProgress() as progress, _kept(f"{repository.location.git_dir}/regenstore-edited.toml", edited):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import click
 
+from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text
-from regenstore.cli.hints import hint_for
 from regenstore.cli.push import label, recipes_here
 from regenstore.cli.remote_problems import tell_problems
 from regenstore.cli.transfers import Transfers
@@ -83,15 +83,15 @@ def _fields(plan: Fetch) -> dict[str, object]:
 def _tell(plan: Fetch, dry_run: bool) -> None:
     if dry_run:
         for each in scope.in_order([plan.wanted[digest] for digest in plan.bring])[:_SHOWN]:
-            click.echo(f"would fetch {label(each)}  {size_text(plan.bring[each.digest])}")
+            say(f"would fetch {label(each)}  {size_text(plan.bring[each.digest])}")
     for digest, error in list(plan.failed.items())[:_SHOWN]:
-        click.echo(f"regenstore: {label(plan.wanted[digest])}: {error.message}\n  hint: {hint_for(error)}", err=True)
+        say_error(f"regenstore: {label(plan.wanted[digest])}", error)
     for each in plan.nowhere[:_SHOWN]:
-        click.echo(f"regenstore: {label(each)}: not in the store, and no remote that answered has it", err=True)
+        say(f"regenstore: {label(each)}: not in the store, and no remote that answered has it", err=True)
     more = max(0, len(plan.failed) - _SHOWN) + max(0, len(plan.nowhere) - _SHOWN)
     if more:
-        click.echo(f"regenstore: and {more} more", err=True)
+        say(f"regenstore: and {more} more", err=True)
     size = size_text(sum(plan.bring.values()))
     moved = f"{len(plan.bring)} to fetch ({size})" if dry_run else f"{len(plan.brought)} fetched"
     nowhere = f", {len(plan.nowhere)} on no remote" if plan.nowhere else ""
-    click.echo(f"{moved}, {plan.there} in the store{nowhere}")
+    say(f"{moved}, {plan.there} in the store{nowhere}")

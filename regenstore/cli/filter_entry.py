@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import sys
 
+from regenstore.cli.console import say
+
 TYPE_CHECKING = False  # importing typing would take a third of the time until git's handshake is answered
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +36,8 @@ def main() -> None:
         elif command == "merge-driver" and len(arguments) >= 5:
             code = _merge(arguments)
         else:
-            print(__doc__, file=sys.stderr)
+            for line in (__doc__ or "").split("\n"):
+                say(line, err=True)
             code = 2
     except (KeyboardInterrupt, BrokenPipeError):
         code = 130
@@ -44,7 +47,6 @@ def main() -> None:
     except Exception as error:  # git goes on with what was answered; people get a line, not a traceback
         _say(f"internal error: {type(error).__name__}: {error}. Please report it.")
         code = 70
-    sys.stderr.flush()
     os._exit(code)  # nothing is left to do, and the interpreter takes its time to find that out
 
 
@@ -256,4 +258,4 @@ def _say(text: str) -> None:
         from regenstore.addresses import without_secrets
 
         text = without_secrets(text)
-    print(f"regenstore: {text}", file=sys.stderr)
+    say(f"regenstore: {text}", err=True)

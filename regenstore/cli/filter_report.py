@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from types import TracebackType
 
+from regenstore.cli.console import rewrite, say, visible
 from regenstore.errors import RegenstoreError
 
 SHOWN = 3
@@ -37,11 +38,11 @@ class Report:
         reasons = Counter(self._left.values())
         count = len(self._left)
         kept, them = ("1 medium stays a recipe", "it") if count == 1 else (f"{count} media stay recipes", "them")
-        print(f"regenstore: {kept}; 'regenstore get' brings {them}", file=sys.stderr)
+        say(f"regenstore: {kept}; 'regenstore get' brings {them}", err=True)
         for reason, number in reasons.most_common(SHOWN):
             first = next(path for path, why in self._left.items() if why == reason)
             more = f" and {number - 1} more" if number > 1 else ""
-            print(f"regenstore:   {os.fsdecode(first)!r}{more}: {reason}", file=sys.stderr)
+            say(f"regenstore:   '{os.fsdecode(first)}'{more}: {reason}", err=True)
 
     def _tell_starter(self) -> None:
         """Whoever started git cannot see it by git's exit code."""
@@ -62,7 +63,7 @@ class FilterProgress:
         self._running: dict[str, float] = {}
         self._begun = time.monotonic()
         self._last = self._begun
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._shown = False
         self._lock = threading.Lock()
 
@@ -73,7 +74,7 @@ class FilterProgress:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._shown and self._terminal:
-            print("\r\x1b[K", end="", file=sys.stderr)
+            rewrite("")
 
     def started(self, label: str, seconds: float | None) -> None:
         with self._lock:
@@ -99,6 +100,6 @@ class FilterProgress:
         running = ", ".join(f"{label} {fraction:.0%}" for label, fraction in list(self._running.items())[:2])
         line = f"regenstore: regenerating, {self._done} done of about {self._total}; {running}"
         if self._terminal:
-            print("\r\x1b[K" + line[:110], end="", file=sys.stderr, flush=True)
+            rewrite(visible(line)[:110])
         else:
-            print(line, file=sys.stderr, flush=True)
+            say(line, err=True)

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import (
     emit_json,
     json_option,
     open_repository,
     report_failures,
     show_path,
-    show_text,
     size_text,
     worktree_paths,
 )
@@ -78,10 +78,10 @@ def command(
         )
         sys.exit(report.failed[-1][1].exit_code if report.failed else 0)
     for path in report.drifted:
-        click.echo(f"{show_path(path)}: the generator gave other bytes than the recorded take", err=True)
+        say(f"{show_path(path)}: the generator gave other bytes than the recorded take", err=True)
     brought = f", {len(planned.plan.fetches)} fetched" if planned.plan.fetches else ""
     kept_out = f"; {excluded} excluded by the sparse checkout" if excluded else ""
-    click.echo(f"{len(report.done)} placed{brought}, {len(planned.plan.steps)} made for it{kept_out}")
+    say(f"{len(report.done)} placed{brought}, {len(planned.plan.steps)} made for it{kept_out}")
     sys.exit(report_failures(report.failed))
 
 
@@ -94,12 +94,12 @@ def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
         emit_json("get-plan", {**totals, "make": rows, "fetch": fetch})
         return
     for row in _fetched(planned.plan):
-        click.echo(f"would fetch {show_text(str(row['path'] or row['digest']))}  {size_text(row['size'])}")
+        say(f"would fetch {row['path'] or row['digest']!s}  {size_text(row['size'])}")
     for step in steps:
         cost = "unknown time" if step.seconds is None else f"about {step.seconds:.3g} s"
-        click.echo(f"would make {show_path(step.label.encode(errors='surrogateescape'))}  {cost}")
+        say(f"would make {show_path(step.label.encode(errors='surrogateescape'))}  {cost}")
     total = planned.plan.seconds
-    click.echo(
+    say(
         f"{len(planned.plan.present)} in the store, "
         + (f"{len(planned.plan.fetches)} to fetch, " if planned.plan.fetches else "")
         + f"{len(steps)} to make"
@@ -107,7 +107,7 @@ def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
     )
     for outcome in planned.plan.failed:
         assert outcome.error is not None
-        click.echo(f"cannot be had: {outcome.want.label}: {outcome.error.message}", err=True)
+        say(f"cannot be had: {outcome.want.label}: {outcome.error.message}", err=True)
 
 
 def _fetched(plan: Plan) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import os
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import filter_program, open_repository
 from regenstore.gitfilter import install
 
@@ -30,8 +31,8 @@ def command(store: str | None, force: bool) -> None:
         repository.git.run("config", "--local", "regenstore.store", os.path.abspath(store))
         repository = open_repository()
     repository.store.prepare()
-    click.echo(f"Set up {os.fsdecode(repository.location.top)}; the store is {repository.store.root}")
+    say(f"Set up {os.fsdecode(repository.location.top)}; the store is {repository.store.root}")
     if not os.path.exists(os.path.join(os.fsdecode(repository.location.top), ".gitattributes")):
-        click.echo("Next: regenstore track '*.png' '*.mp4' '*.wav'")
+        say("Next: regenstore track '*.png' '*.mp4' '*.wav'")
     elif repository.workbench.tracked():
-        click.echo("Next: regenstore get")
+        say("Next: regenstore get")

@@ -6,6 +6,7 @@ import os
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import filter_program
 from regenstore.gitfilter import install
 from regenstore.refs.git import Git
@@ -29,14 +30,12 @@ def command(scope: str, force: bool, dry_run: bool) -> None:
     git = Git(os.getcwd())
     changes = install.plan_install(git, scope, filter_program(), force=force)
     for change in changes:
-        click.echo(f"{'would set' if dry_run else 'set'} {change.name} = {change.after}")
+        say(f"{'would set' if dry_run else 'set'} {change.name} = {change.after}")
     if not dry_run:
         install.apply(git, scope, changes)
     if not changes:
-        click.echo(f"Already installed in the {scope} configuration")
+        say(f"Already installed in the {scope} configuration")
     for name in ("merge.renormalize", "diff.regenstore.textconv"):
         value = git.line("config", "--get", name)
         if value not in (None, "", "false"):
-            click.echo(
-                f"Warning: {name} is {value}; it makes git bring back media for old versions. Unset it.", err=True
-            )
+            say(f"Warning: {name} is {value}; it makes git bring back media for old versions. Unset it.", err=True)

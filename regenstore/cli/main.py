@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from regenstore import __version__
-from regenstore.cli.hints import hint_for
+from regenstore.cli.console import say, say_error
 from regenstore.cli.lazy import LazyGroup
 from regenstore.errors import KINDS, InternalError, RegenstoreError
 from regenstore.objects.durable import storage_error
@@ -80,17 +82,17 @@ def cli() -> None:
 def main() -> None:
     """Entry point: the one place where errors become messages and exit codes."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="regenstore", standalone_mode=False)
         code = 0
     except click.exceptions.Exit as leave:
         code = leave.exit_code
     except click.ClickException as error:
-        error.show()
+        _tell_usage(error)
         code = error.exit_code
     except RegenstoreError as error:
         code = _tell(error)
     except (KeyboardInterrupt, click.Abort):
-        print("regenstore: interrupted; nothing was lost", file=sys.stderr)
+        say("regenstore: interrupted; nothing was lost", err=True)
         code = 130
     except BrokenPipeError:
         # Whoever read our output has left; say nothing, also not when the interpreter flushes.
@@ -100,14 +102,28 @@ def main() -> None:
         code = _tell(storage_error(error, error.filename or "a file"))
     except Exception as error:
         if "REGENSTORE_DEBUG" in os.environ:
-            raise
+            for line in traceback.format_exc().splitlines():
+                say(line, err=True)
         text = f"{type(error).__name__}: {error}"
         code = _tell(InternalError("bug", text, hint=KINDS["bug"] + " REGENSTORE_DEBUG=1 shows where it was."))
     sys.exit(code)
 
 
 def _tell(error: RegenstoreError) -> int:
-    print(f"regenstore: error: {error.message}", file=sys.stderr)
-    if hint := hint_for(error):
-        print(f"  hint: {hint}", file=sys.stderr)
+    say_error("regenstore: error", error)
     return error.exit_code
+
+
+def _tell_usage(error: click.ClickException) -> None:
+    """What click says of arguments that it cannot take, which it repeats as they were typed."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if isinstance(error, NoArgsIsHelpError) and context is not None:
+        for line in context.get_help().split("\n"):
+            say(line, err=True)
+        return
+    if context is not None:
+        for line in context.get_usage().split("\n"):
+            say(line, err=True)
+        say(f"Try '{context.command_path} --help' for help.", err=True)
+        say(err=True)
+    say(f"Error: {error.format_message()}", err=True)

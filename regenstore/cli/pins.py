@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from regenstore.cli.context import emit_json, json_option, open_repository, show_path, show_text
+from regenstore.cli.console import say
+from regenstore.cli.context import emit_json, json_option, open_repository, show_path
 from regenstore.tracked import pinning
 
 
@@ -32,9 +33,9 @@ def command(as_json: bool) -> None:
         emit_json("pins", {"pins": rows})
         return
     for pin, paths in found:
-        click.echo(pin.subject)
-        click.echo("    " + (", ".join(show_path(path) for path in paths) or "at no path of Git's index"))
+        say(pin.subject)
+        say("    " + (", ".join(show_path(path) for path in paths) or "at no path of Git's index"))
         if pin.reason:
-            click.echo("    " + show_text(pin.reason))
+            say("    " + pin.reason)
     if not found:
-        click.echo("Nothing is pinned.")
+        say("Nothing is pinned.")

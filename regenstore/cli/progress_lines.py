@@ -3,10 +3,9 @@ standard output."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 
+from regenstore.cli.console import print_json
 from regenstore.cli.context import ConsoleProgress
 from regenstore.errors import RegenstoreError
 
@@ -46,7 +45,7 @@ class ProgressLines(ConsoleProgress):
     def _tell(self, what: str, label: str, **more: object) -> None:
         fields = {"type": "regenstore.progress", "version": 1, "what": what, "item": label}
         counts = {"done": self._done, "total": max(self._total, self._done)}
-        print(json.dumps({**fields, **counts, **more}, ensure_ascii=True), file=sys.stderr, flush=True)
+        print_json({**fields, **counts, **more}, err=True)
 
 
 def progress_for(as_json: bool, total: int) -> ConsoleProgress:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text, worktree_paths
-from regenstore.cli.hints import hint_for
 from regenstore.cli.transfers import Transfers
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.gc.naming import names
@@ -130,29 +130,29 @@ def _tell(remote: Remote, done: Pushed, wanted: Mapping[Digest, Wanted], dry_run
     sent = f"{len(done.sent)} contents ({size_text(sum(done.sent.values()))})"
     there = f"; {len(done.there)} are there already" if done.there else ""
     if dry_run:
-        click.echo(f"Would send {sent} to {remote.name}{there}")
+        say(f"Would send {sent} to {remote.name}{there}")
         for each in scope.in_order([wanted[digest] for digest in done.sent])[:_SHOWN]:
-            click.echo(f"  {size_text(done.sent[each.digest]):>8}  {label(each)}")
+            say(f"  {size_text(done.sent[each.digest]):>8}  {label(each)}")
         if len(done.sent) > _SHOWN:
-            click.echo(f"  and {len(done.sent) - _SHOWN} more")
+            say(f"  and {len(done.sent) - _SHOWN} more")
     elif done.sent or done.failed:
-        click.echo(f"Sent {sent} to {remote.name}{there}")
+        say(f"Sent {sent} to {remote.name}{there}")
     elif not wanted:
-        click.echo("Nothing to send: no recipe is committed or staged")
+        say("Nothing to send: no recipe is committed or staged")
     elif done.there or not done.missing:
-        click.echo(f"Everything is on {remote.name} already ({len(done.there)} contents)")
+        say(f"Everything is on {remote.name} already ({len(done.there)} contents)")
     if done.records:
-        click.echo(f"Told it {done.records} results and proofs")
+        say(f"Told it {done.records} results and proofs")
     for each in done.missing[:_SHOWN]:
-        click.echo(f"regenstore: {label(each)}: not in the store, and not on {remote.name}", err=True)
+        say(f"regenstore: {label(each)}: not in the store, and not on {remote.name}", err=True)
     if done.missing:
         more = f" (and {len(done.missing) - _SHOWN} more)" if len(done.missing) > _SHOWN else ""
-        click.echo(f"  hint: make or bring them first: regenstore get PATH{more}", err=True)
+        say(f"  hint: make or bring them first: regenstore get PATH{more}", err=True)
     for digest, error in list(done.failed.items())[:_SHOWN]:
-        click.echo(f"regenstore: {label(wanted[digest])}: {error.message}\n  hint: {hint_for(error)}", err=True)
+        say_error(f"regenstore: {label(wanted[digest])}", error)
     left = done.untried + max(0, len(done.failed) - _SHOWN)
     if left:
-        click.echo(f"regenstore: {left} more contents were not sent; the same command goes on", err=True)
+        say(f"regenstore: {left} more contents were not sent; the same command goes on", err=True)
 
 
 def label(each: Wanted) -> str:

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import open_repository, report_failures, show_path, worktree_paths
 from regenstore.cli.written import tell
 from regenstore.errors import RegenstoreError
@@ -33,7 +34,7 @@ def command(paths: tuple[str, ...]) -> None:
             failed.append((path, error))
             continue
         if written is None:
-            click.echo(f"{show_path(path)}: its take is recorded already")
+            say(f"{show_path(path)}: its take is recorded already")
         else:
             tell(written)
     sys.exit(report_failures(failed))

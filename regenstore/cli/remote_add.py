@@ -8,7 +8,8 @@ import click
 
 from regenstore import config
 from regenstore.addresses import shown
-from regenstore.cli.context import emit_json, json_option, open_repository, show_text
+from regenstore.cli.console import say
+from regenstore.cli.context import emit_json, json_option, open_repository
 from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.remotes.backend import NoPlace
@@ -75,10 +76,10 @@ def command(
         told = None if abilities is None else abilities_fields(abilities)
         emit_json("remote-added", {"name": name, "url": setting.url, "can": told})
         return
-    click.echo(f"Added {name}: {show_text(setting.url)}")
+    say(f"Added {name}: {setting.url}")
     for line in () if abilities is None else abilities_lines(abilities):
-        click.echo(f"  {line}")
-    click.echo(f"Next: regenstore push {name}")
+        say(f"  {line}")
+    say(f"Next: regenstore push {name}")
 
 
 def _absolute(url: str) -> str:

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from regenstore.cli.context import emit_json, json_option, open_repository, show_path, show_text, worktree_path
+from regenstore.cli.console import say
+from regenstore.cli.context import emit_json, json_option, open_repository, show_path, worktree_path
 from regenstore.errors import InvalidInput
 from regenstore.tracked import labels
 
@@ -42,9 +43,9 @@ def command(path: str, rest: tuple[str, ...], remove: tuple[str, ...], as_json: 
             emit_json("tag", {"changed": [show_path(each) for each in changed]})
             return
         for each in changed:
-            click.echo(f"{show_path(each)}: labelled; 'git add' it when you like")
+            say(f"{show_path(each)}: labelled; 'git add' it when you like")
         if not changed:
-            click.echo("nothing to change")
+            say("nothing to change")
         return
     found = {show_path(each): dict(bench.current(each).about) for each in targets}
     if as_json:
@@ -53,4 +54,4 @@ def command(path: str, rest: tuple[str, ...], remove: tuple[str, ...], as_json: 
     for shown, about in found.items():
         for name, value in about.items():
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            click.echo(f"{shown}: {name} = {show_text(text)}")
+            say(f"{shown}: {name} = {text}")

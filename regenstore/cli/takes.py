@@ -6,6 +6,7 @@ import time
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text, worktree_path
 from regenstore.tracked import proof
 
@@ -45,4 +46,4 @@ def command(path: str, as_json: bool) -> None:
         words = [w for w, true in (("the take", t.recorded), ("not in the store", not t.stored)) if true]
         if t.digest in proofs:
             words.append(f"second run: {proofs[t.digest]}")
-        click.echo(f"{t.digest.short}  {size_text(t.size):>9}  {made:<16}  {', '.join(words)}")
+        say(f"{t.digest.short}  {size_text(t.size):>9}  {made:<16}  {', '.join(words)}")

@@ -6,6 +6,7 @@ import os
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import open_repository
 from regenstore.gitfilter import attributes
 
@@ -28,12 +29,12 @@ def command(patterns: tuple[str, ...], dry_run: bool) -> None:
     text = attributes.read(top)
     if not patterns:
         for pattern in attributes.tracked_patterns(text):
-            click.echo(pattern)
+            say(pattern)
         return
     after, added = attributes.track(text, patterns)
     if added and not dry_run:
         attributes.write(top, after)
     for pattern in added:
-        click.echo(f"{'Would track' if dry_run else 'Tracking'} {pattern}")
+        say(f"{'Would track' if dry_run else 'Tracking'} {pattern}")
     if not added:
-        click.echo("Already tracked")
+        say("Already tracked")
