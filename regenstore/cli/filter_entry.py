@@ -137,6 +137,9 @@ class _Filters:
         try:
             self.smudge.finish()
         finally:
+            elsewhere = self.repository.__dict__.get("elsewhere")
+            for name, error in elsewhere.problems.items() if elsewhere is not None else ():
+                self.report.remote_failed(name, error.message)
             self.report.summary()
             end(self.repository)
 

@@ -10,7 +10,7 @@ from typing import Any
 from regenstore.errors import Conflict, InvalidInput, NotFound, RegenstoreError
 from regenstore.generators.api import Declaration
 from regenstore.media import types
-from regenstore.objects import toml
+from regenstore.objects import durable, toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe
 from regenstore.objects.result import Content
@@ -93,9 +93,16 @@ def store_medium(bench: Workbench, path: bytes, digest: Digest, size: int) -> No
         return
     bench.store.prepare()
     temp = bench.store.temp_path("input")
-    with open(os.path.join(bench.location.top, path), "rb") as source, open(temp, "xb") as target:
-        bench.placer.linker.fill(source.fileno(), target.fileno())
-    found = bench.store.adopt(temp)
+    try:
+        with (
+            durable.storage_errors(temp),
+            open(os.path.join(bench.location.top, path), "rb") as source,
+            open(temp, "xb") as target,
+        ):
+            bench.placer.linker.fill(source.fileno(), target.fileno())
+        found = bench.store.adopt(temp)
+    finally:
+        durable.unlink(temp)
     if found != (digest, size):
         raise Conflict(
             "edited", f"{os.fsdecode(path)}: it was changed while it was read", hint="Run the same command again."
