@@ -138,8 +138,8 @@ class _Filters:
             self.smudge.finish()
         finally:
             elsewhere = self.repository.__dict__.get("elsewhere")
-            for name, error in elsewhere.problems.items() if elsewhere is not None else ():
-                self.report.remote_failed(name, error.message)
+            for name, problem in elsewhere.problems.items() if elsewhere is not None else ():
+                self.report.remote_failed(name, problem.message)
             self.report.summary()
             end(self.repository)
 
