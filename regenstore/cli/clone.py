@@ -23,7 +23,7 @@ def command(store: str | None, git_arguments: tuple[str, ...]) -> None:
     """Clone a repository with its media: 'git clone', set up for regenstore before the first checkout.
 
     Everything but --store, which comes first, goes to 'git clone', whose exit code this is; it is 1 where the
-    clone is there and some media stayed recipes.
+    clone is there and some media stayed recipes because a remote or a generator failed.
 
     \b
     Examples:

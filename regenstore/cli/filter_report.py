@@ -14,7 +14,8 @@ from regenstore.errors import RegenstoreError
 
 SHOWN = 3
 LEFT_FILE = "REGENSTORE_LEFT_FILE"
-"""In the environment of the filter: a file that it makes where media stay recipes, for who started git."""
+"""In the environment of the filter: a file that it makes where media stay recipes because something failed, for who
+started git."""
 
 
 class Report:
@@ -23,6 +24,8 @@ class Report:
     def __init__(self) -> None:
         self._placed = 0
         self._left: dict[bytes, str] = {}
+        self._problems: dict[str, str] = {}
+        self._failed = False
 
     def placed(self, count: int) -> None:
         self._placed += count
@@ -30,11 +33,20 @@ class Report:
     def left(self, path: bytes, reason: str) -> None:
         self._left[path] = reason
 
+    def failed(self) -> None:
+        """Something that was tried did not work: it is not only that nobody may be asked, or nothing be made."""
+        self._failed = True
+
+    def remote_failed(self, name: str, message: str) -> None:
+        self._problems[name] = message
+        self._failed = True
+
     def summary(self) -> None:
         """Say which paths stay recipes, and how to get them; nothing when all is well."""
         if not self._left:
             return
-        self._tell_starter()
+        if self._failed:
+            self._tell_starter()
         reasons = Counter(self._left.values())
         count = len(self._left)
         kept, them = ("1 medium stays a recipe", "it") if count == 1 else (f"{count} media stay recipes", "them")
@@ -43,6 +55,8 @@ class Report:
             first = next(path for path, why in self._left.items() if why == reason)
             more = f" and {number - 1} more" if number > 1 else ""
             say(f"regenstore:   '{os.fsdecode(first)}'{more}: {reason}", err=True)
+        for name, message in self._problems.items():
+            say(f"regenstore:   remote {name}: {message}", err=True)
 
     def _tell_starter(self) -> None:
         """Whoever started git cannot see it by git's exit code."""

@@ -219,8 +219,9 @@ def set_aside(store: ContentStore, state: str) -> str | None:
                 with closing(_open(path)) as db:
                     db.execute("VACUUM INTO ?", (aside,))
             except sqlite3.OperationalError as error:
-                durable.unlink(aside)
-                raise database_file.refusal(error, path) or error from error
+                for suffix in ("", "-journal"):
+                    durable.unlink(aside + suffix)
+                raise database_file.failure(error, aside) or error from error
             durable.fsync_file(aside)
             durable.fsync_folder(root)
             return aside

@@ -39,6 +39,8 @@ class FilterReport(Protocol):
 
     def placed(self, count: int) -> None: ...
 
+    def failed(self) -> None: ...
+
 
 Bring = Callable[[Sequence[Missing]], None]
 """Makes missing media present and places them: the heavy half, imported only when it is needed."""

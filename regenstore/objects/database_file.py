@@ -36,8 +36,19 @@ def refusal(error: sqlite3.Error, path: str) -> RegenstoreError | None:
     why = _why_not(path) if code in _UNSAID else None
     full = code == sqlite3.SQLITE_FULL or why == "disk-full"
     denied = code in _DENIED or why == "store-unwritable" or (why is None and not _usable(path))
-    kind = "disk-full" if full else "store-unwritable" if denied else "io-error"
-    return StorageError(kind, f"{path}: {error}")
+    if full:
+        return StorageError("disk-full", f"no space left while writing {path}")
+    if denied:
+        return StorageError("store-unwritable", f"cannot write {path}: no permission, or a read-only file system")
+    return StorageError("io-error", f"{path}: the system could not read or write it, and does not tell why")
+
+
+def failure(error: sqlite3.Error, path: str) -> RegenstoreError | None:
+    """The same, and ``io-error`` for whatever else the system may have done to SQLite. None for a bug of ours."""
+    refused = refusal(error, path)
+    if refused is None and isinstance(error, sqlite3.OperationalError):
+        return StorageError("io-error", f"{path} could not be worked with (SQLite says: {error})")
+    return refused
 
 
 def _why_not(path: str) -> str | None:

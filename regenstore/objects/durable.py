@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from regenstore.errors import RegenstoreError, StorageError
 
@@ -149,6 +149,9 @@ def write_file(path: str, data: bytes, *, temp: str | None = None) -> None:
             os.close(fd)
         rename(scratch, path)
         fsync_folder(os.path.dirname(path) or ".")
-    except OSError as error:
-        unlink(scratch)
-        raise storage_error(error, path) from error
+    except BaseException as error:
+        with suppress(OSError):
+            unlink(scratch)
+        if isinstance(error, OSError):
+            raise storage_error(error, path) from error
+        raise

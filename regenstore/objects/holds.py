@@ -111,6 +111,11 @@ class Holds:
             durable.rename(new, self._path)
         except BaseException:
             os.close(fd)
+            for left in (new, self._path):
+                try:
+                    durable.unlink(left)
+                except OSError:
+                    pass  # nobody holds it: fsck clears it away
             raise
         self._fd = fd
         return True

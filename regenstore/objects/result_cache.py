@@ -359,9 +359,7 @@ class ResultCache:
         except sqlite3.DatabaseError as error:
             if database_file.is_damage(error):
                 raise StorageError("store-damaged", f"{self.path}: {error}") from error
-            refused = database_file.refusal(error, self.path)
-            if refused is None and isinstance(error, sqlite3.OperationalError):
-                refused = StorageError("io-error", f"{self.path}: {error}")
+            refused = database_file.failure(error, self.path)
             if refused is None:
                 raise  # a bug of ours
             raise refused from error
@@ -406,6 +404,7 @@ class ResultCache:
             _use_wal(db)
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA mmap_size = 268435456")
+            db.execute("PRAGMA temp_store = MEMORY")  # no files elsewhere, on a disk that no message would name
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version < SCHEMA_VERSION:
                 self._upgrade(db)

@@ -12,7 +12,7 @@ ASK = (
 )
 """What is asked for of each entry."""
 _LONGEST = 1 << 16
-_BETWEEN = 4 << 20
+_BETWEEN = 1 << 20
 """Bytes from one entry to the next."""
 
 

@@ -20,7 +20,7 @@ from regenstore.remotes.backend import Absent, Head, Told, error_of
 from regenstore.remotes.pace import TooSlow, within
 from regenstore.remotes.setting import Pace
 
-_BLOCK, _CHUNK = 1 << 20, 64 << 10
+_BLOCK, _CHUNK, _LEAST_CHUNK = 1 << 20, 64 << 10, 4 << 10
 """What is sent and received at a time: received in pieces that come in time also at the lowest rate."""
 _PART = 8 << 20
 _MOST_PARTS = 9_000
@@ -46,6 +46,7 @@ class ObjectStore:
 
     def __init__(self, url: str, pace: Pace = USUAL) -> None:
         self._pace = pace
+        self._chunk = int(min(_CHUNK, max(_LEAST_CHUNK, pace.lowest * pace.patience)))
         self._obstore: Any
         try:
             import obstore
@@ -77,9 +78,9 @@ class ObjectStore:
             if got is None:
                 return
             # One small piece is faster than a stream of them.
-            small = got.meta["size"] <= _CHUNK
-            blocks = iter([self._answer(got.bytes)]) if small else iter(got.stream(min_chunk_size=_CHUNK))
-            while (block := self._answer(lambda: next(blocks, None), _CHUNK)) is not None:
+            small = got.meta["size"] <= self._chunk
+            blocks = iter([self._answer(got.bytes)]) if small else iter(got.stream(min_chunk_size=self._chunk))
+            while (block := self._answer(lambda: next(blocks, None), self._chunk)) is not None:
                 if skip < len(block):
                     yield bytes(block)[skip:]
                 skip = max(0, skip - len(block))

@@ -18,13 +18,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeVar
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.fs import living
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.facts import Facts
@@ -32,6 +30,7 @@ from regenstore.objects.hashing import hash_blocks, hash_bytes, hash_own_file
 from regenstore.objects.ids import Digest
 from regenstore.remotes import layout
 from regenstore.remotes.backend import Absent, Backend, Head
+from regenstore.remotes.part import part_of, require_room
 from regenstore.remotes.patient import Throttle
 
 JOBS = 8
@@ -41,8 +40,6 @@ MANY = 256
 """From so many contents on, shards are listed instead of asking for each."""
 _SPEED = (20e6, 0.05)
 """Bytes per second, and seconds per object, of a remote that was never used."""
-_WORTH = 1 << 18
-"""Bytes from which on what was brought is kept, when the rest does not come, for another attempt."""
 _GOODBYE = 2.0
 """Seconds that a transfer which nobody wants any more may take to notice. It ends with the process in any case."""
 _ENOUGH = 1 << 20
@@ -307,11 +304,11 @@ class Remote:
             if head is None:
                 raise StorageError("remote-failed", f"{self.url} does not have {digest}")
             size = head.size
-        with durable.storage_errors(self._store.root), self._part(digest) as (path, fd):
+        with durable.storage_errors(self._store.root), part_of(self._store, digest) as (path, fd):
             have = os.fstat(fd).st_size
             if have > size:
                 os.ftruncate(fd, have := 0)
-            self._require_room(fd, digest, size - have)
+            require_room(fd, size - have, f"{self.url} says that {digest}")
             for fresh in (not have, True):
                 if fresh:
                     os.ftruncate(fd, 0)
@@ -333,19 +330,6 @@ class Remote:
             os.ftruncate(fd, 0)
         raise StorageError("remote-wrong-bytes", f"{self.url} has other bytes under {name}")
 
-    def _require_room(self, fd: int, digest: Digest, more: int) -> None:
-        """Raise StorageError (``disk-full``) before the disk is filled with what cannot be finished: of some contents
-        only the remote itself says how large they are."""
-        if more < _ENOUGH or not hasattr(os, "fstatvfs"):
-            return
-        found = os.fstatvfs(fd)
-        room = found.f_bavail * found.f_frsize
-        if more > room:
-            raise StorageError(
-                "disk-full",
-                f"{self.url} says that {digest} has {more} bytes more, and {self._store.root} has room for {room}",
-            )
-
     def _receive(self, name: str, fd: int, size: int, told: Callable[[int], None]) -> Iterator[bytes]:
         """Append to the open part what is missing of it; gives what it appends."""
         done = os.lseek(fd, 0, os.SEEK_END)
@@ -365,25 +349,6 @@ class Remote:
                 raise StorageError("remote-failed", f"{self.url} does not have {name}") from None
             if done == before:
                 raise StorageError("remote-wrong-bytes", f"{self.url} has {done} bytes under {name}, not {size}")
-
-    @contextmanager
-    def _part(self, digest: Digest) -> Iterator[tuple[str, int]]:
-        """The file that a content is brought into, one per content, so that another process goes on with it; of
-        our own while another process is at it."""
-        path, shared = f"{self._store.root}/tmp/fetch-{digest.hex}", True
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-        fd = os.open(path, flags, 0o600)
-        if not living.hold(fd) or not _leads_to(path, fd):
-            os.close(fd)
-            path, shared = self._store.temp_path("fetch"), False
-            fd = os.open(path, flags | os.O_EXCL, 0o600)
-        try:
-            yield path, fd
-        finally:
-            # Not worth going on with; while it is locked, nobody else does.
-            if (not shared or os.fstat(fd).st_size < _WORTH) and _leads_to(path, fd):
-                durable.unlink(path)
-            os.close(fd)
 
     # -------------------------------------------------------------------------------- speed
 
@@ -494,14 +459,6 @@ def _raised(answer: T | Exception) -> T:
 
 def _receipt(head: Head) -> bytes:
     return f"{head.size} {head.tag}".encode()
-
-
-def _leads_to(path: str, fd: int) -> bool:
-    """Whether a name is still that of an open file."""
-    try:
-        return os.path.samestat(os.lstat(path), os.fstat(fd))
-    except OSError:
-        return False
 
 
 def _write(fd: int, block: bytes) -> None:

@@ -28,11 +28,10 @@ from regenstore.remotes.ssh import BROKEN, CONNECT, FAILURES, MISSING, Login, Lo
 
 T = TypeVar("T")
 USUAL = Pace()
-_BLOCK, _AHEAD = 32 << 10, 64
-"""Bytes that are moved together, which come in time also at the lowest rate, and how many of these at a time: 2 MiB
-per transfer, as servers' own windows."""
+_BLOCK, _AHEAD = 512 << 10, 4
+"""Bytes that are moved together, and how many of these at a time: 2 MiB per transfer, as servers' own windows."""
 _MANY = 4
-"""So many times as long as one answer may take what many folders are asked for at a time."""
+"""So many times as long as one answer may take what a server has more to do for: to list many folders, to store."""
 _SESSIONS = 8
 """Servers allow ten in one connection unless told otherwise."""
 _FOLDERS = 16
@@ -83,6 +82,7 @@ class Sftp:
         self._sessions: list[_Session] = []
         self._most = _SESSIONS
         self._create = create
+        self._received = 0
         self.unsettled: set[str] = set()
         """Folders with names that are not durable yet."""
         self.left: set[str] = set()
@@ -136,11 +136,20 @@ class Sftp:
         self._run(self._close())
 
     def _run(self, work: Coroutine[Any, Any, T], name: str = "", times: int = 1) -> T:
-        """Have the other thread do it. With a name, Absent where there is nothing of that name."""
-        seconds = times * self._pace.seconds(_BLOCK) + (0 if self._sessions else 2 * CONNECT)
+        """Have the other thread do it, as long as enough comes from the server meanwhile. With a name, Absent where
+        there is nothing of that name."""
+        seconds = times * self._pace.patience + (0 if self._sessions else 2 * CONNECT)
+        enough, most = self._pace.lowest * seconds, self._pace.seconds(_BLOCK)
+        before, began = self._received, time.monotonic()
+
+        def goes_on() -> bool:
+            nonlocal before
+            came, before = self._received - before, self._received
+            return came >= enough and time.monotonic() - began < most
+
         with self._errors(name):
             try:
-                return self._loop.run(work, seconds)
+                return self._loop.run(work, seconds, goes_on)
             except TimeoutError:
                 self._loop.begin(self._abort())
                 raise TooSlow(self.url, self._pace) from None
@@ -173,9 +182,9 @@ class Sftp:
         try:
             self._run(upload.begin())
             for block in blocks:
-                self._run(upload.add(block))
+                self._run(upload.add(block), times=_MANY)
                 told(len(block))
-            self._run(upload.finish())
+            self._run(upload.finish(), times=_MANY)
         except BaseException:
             with suppress(StorageError):
                 self._run(upload.abandon())
@@ -309,6 +318,7 @@ class Sftp:
             return
         await self._close()
         self._connection = await self._login.connect()
+        self._count(self._connection)
         client = (await self._another()).client
         if self._create:
             await client.makedirs(self._base, exist_ok=True)
@@ -319,6 +329,16 @@ class Sftp:
         while self.left:
             with suppress(*MISSING):
                 await client.remove(self.left.pop())
+
+    def _count(self, connection: Any) -> None:
+        """Count what comes, by which one tells a slow server from one that does not answer."""
+        handle = connection.data_received
+
+        def counted(data: bytes, *more: Any) -> None:
+            self._received += len(data)
+            handle(data, *more)
+
+        connection.data_received = counted
 
     async def _another(self) -> _Session:
         made = _Session(await self._connection.start_sftp_client(path_errors="surrogateescape"))

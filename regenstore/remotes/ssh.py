@@ -14,7 +14,7 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -85,11 +85,16 @@ class Loop:
         threading.Thread(target=_run_all, args=(self._loop,), name="sftp", daemon=True).start()
         weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
 
-    def run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
-        """Wait for it. Raises TimeoutError when it takes longer."""
+    def run(self, work: Coroutine[Any, Any, T], seconds: float, goes_on: Callable[[], bool]) -> T:
+        """Wait for it. Raises TimeoutError when so many seconds pass and it does not go on."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            return future.result(seconds)
+            while True:
+                try:
+                    return future.result(seconds)
+                except TimeoutError:
+                    if future.done() or not goes_on():
+                        raise
         except BaseException:
             future.cancel()
             raise

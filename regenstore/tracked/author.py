@@ -12,7 +12,7 @@ from regenstore.fs import presence
 from regenstore.fs.swap import NOTHING, Seen
 from regenstore.generators.api import Declaration
 from regenstore.media import types
-from regenstore.objects import toml
+from regenstore.objects import durable, toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe
 from regenstore.objects.result import Content
@@ -97,11 +97,12 @@ def store_medium(bench: Workbench, path: bytes, digest: Digest, size: int) -> No
     temp = bench.store.temp_path("input")
     source = _open(bench, path)
     try:
-        with open(temp, "xb") as target:
+        with durable.storage_errors(temp), open(temp, "xb") as target:
             bench.placer.linker.fill(source, target.fileno())
+        found = bench.store.adopt(temp)
     finally:
         os.close(source)
-    found = bench.store.adopt(temp)
+        durable.unlink(temp)
     if found != (digest, size):
         raise Conflict(
             "edited", f"{os.fsdecode(path)}: it was changed while it was read", hint="Run the same command again."

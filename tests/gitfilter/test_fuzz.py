@@ -80,6 +80,9 @@ class Filter:
             @staticmethod
             def placed(count: int) -> None: ...
 
+            @staticmethod
+            def failed() -> None: ...
+
         def missing(found: object) -> None:
             assert all(isinstance(each, Missing) for each in found)  # type: ignore[attr-defined]
 

@@ -268,7 +268,7 @@ def test_a_listing_without_end_is_given_up(server: WebServer, how: str, monkeypa
             return True
         for number in range(100_000):
             text = {
-                "nothing": "<x/>" * 100,
+                "nothing": f"<x a='{'y' * 900}'/>" * 9,
                 "the same": response(f"{at}same"),
                 "other names": response(f"{at}{number}"),
                 "folders": response(f"{at}{number}/", folder=True),
@@ -376,3 +376,93 @@ def test_records_that_are_huge_or_deep_do_no_harm(
     shared(share, b"x" * 2000)
     with pytest.raises(StorageError):
         Records(remote_at(Directory(str(share)), store)).fetch()
+
+
+# ------------------------------------------------------------------------------------------- S3 and SFTP
+
+
+def s3(url: str, monkeypatch: pytest.MonkeyPatch) -> Backend:
+    pytest.importorskip("obstore")
+    from regenstore.remotes.object_store import ObjectStore
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": url, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    return ObjectStore("s3://bucket/film", PACE)
+
+
+S3_HEAD = OK + b'ETag: "x"\r\nLast-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\nContent-Length: %d\r\n\r\n' % len(DATA)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [silent, trickle(OK, b"X: y\r\n"), trickle(S3_HEAD, b"x"), trickle(S3_HEAD.replace(b"50000", b"5000000"), b"x")],
+)
+def test_an_object_store_that_is_too_slow_is_given_up(
+    store: ContentStore, monkeypatch: pytest.MonkeyPatch, answer: Callable[[socket.socket, threading.Event], None]
+) -> None:
+    with raw_server(answer) as url:
+        error = brought(remote_at(s3(url, monkeypatch), store), len(DATA))
+        assert error is not None and error.kind in ("remote-unreachable", "remote-wrong-bytes")
+
+
+def test_pages_that_repeat_their_token_are_given_up(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "_REPEATS", 50)
+    entry = "".join(
+        f"<Contents><Key>film/v1/cas/ab/{number}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+        f"<ETag>&quot;x&quot;</ETag><Size>5</Size></Contents>"
+        for number in range(40)
+    )
+    body = (
+        '<?xml version="1.0"?><ListBucketResult><Name>bucket</Name><Prefix>film/v1/cas/</Prefix><KeyCount>40</KeyCount>'
+        f"<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>{entry}</ListBucketResult>"
+    )
+
+    def fault(handler: Handler) -> bool:
+        handler.answer(200, body.encode(), Content_Type="application/xml")
+        return True
+
+    server.fault = fault
+    with pytest.raises(StorageError, match="does not come to an end"):
+        Patient(s3(server.url, monkeypatch), ()).names(layout.CONTENTS)
+
+
+@pytest.mark.parametrize(
+    "says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n" + bytes(5000), b"\xff" * 9000]
+)
+def test_an_ssh_server_that_is_none_is_given_up(
+    store: ContentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: bytes
+) -> None:
+    pytest.importorskip("asyncssh")
+    from regenstore.remotes import sftp, ssh
+    from regenstore.remotes.setting import SshSetting
+
+    monkeypatch.setattr(ssh, "CONNECT", 0.5)
+    monkeypatch.setattr(sftp, "CONNECT", 0.5)
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    taken: list[socket.socket] = []
+
+    def take() -> None:
+        while True:
+            try:
+                taken.append(listening.accept()[0])
+                taken[-1].sendall(says)
+            except OSError:
+                return
+
+    threading.Thread(target=take, daemon=True).start()
+    (tmp_path / ".ssh").mkdir()
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ"
+    (tmp_path / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {key}\n")
+    backend = sftp.Sftp(
+        f"sftp://ada@127.0.0.1:{port}/srv", lambda url: None, SshSetting(str(tmp_path / ".ssh")), pace=PACE
+    )
+    error = brought(remote_at(backend, store), len(DATA))
+    assert error is not None and error.kind in ("remote-unreachable", "remote-failed", "remote-refused")
+    backend.close()
+    listening.close()
+    for each in taken:
+        each.close()

@@ -99,6 +99,14 @@ class Archive:
 def repack(path: str) -> None:
     """Write an archive anew without what no member uses, and put it in its place."""
     temp = f"{path}.{os.getpid()}.tmp"
+    try:
+        _repack(path, temp)
+        os.replace(temp, path)
+    finally:
+        durable.unlink(temp)
+
+
+def _repack(path: str, temp: str) -> None:
     with zipfile.ZipFile(path) as old, open(path, "rb") as raw:
         new: Any = zipfile.ZipFile(temp, "w")
         for info in old.filelist:
@@ -118,7 +126,6 @@ def repack(path: str) -> None:
         new.start_dir = new.fp.tell()
         new._didModify = True
         new.close()
-    os.replace(temp, path)
 
 
 def roll_back(out: str) -> bool:
