@@ -27,6 +27,7 @@ from regenstore.export.sidecar import preview as previewing
 from regenstore.export.sidecar.batch import Batch, Order, refuse_collisions, render
 from regenstore.export.sidecar.deliver import deliver, existing
 from regenstore.export.sidecar.library import Library
+from regenstore.fs.path_text import path_text
 from regenstore.repository import Repository
 from regenstore.worktree.link import Linker
 
@@ -145,8 +146,8 @@ def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], as_j
         fresh = set(written)
         rows = [
             {
-                "path": file.target,
-                "media": list(file.media),
+                "path": path_text(file.target),
+                "media": [path_text(each) for each in file.media],
                 "template": file.template or None,
                 "writer": file.writer or None,
                 "written": file.target in fresh,

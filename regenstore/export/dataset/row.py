@@ -201,4 +201,4 @@ def caption(known: Mapping[str, Value], medium: Medium) -> str:
         text = " ".join("".join(c if c.isprintable() or c in "\u200c\u200d" else " " for c in shown).split())
         if text:
             return text
-    return " ".join(os.path.splitext(medium.name)[0].replace("_", " ").split()) or "untitled"
+    return " ".join(whole_text(os.path.splitext(medium.name)[0]).replace("_", " ").split()) or "untitled"

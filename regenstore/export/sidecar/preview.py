@@ -10,6 +10,7 @@ from typing import Any
 from regenstore.export.context import text_of
 from regenstore.export.sidecar.batch import Batch, PlannedFile
 from regenstore.export.sidecar.writer import Row
+from regenstore.fs.path_text import path_text
 
 LINES = 40
 """How many lines of a rendered file are shown."""
@@ -21,10 +22,10 @@ def as_json(batch: Batch, same: set[str], other: set[str]) -> dict[str, Any]:
     return {
         "files": [
             {
-                "path": file.target,
+                "path": path_text(file.target),
                 "template": file.template or None,
                 "writer": file.writer or None,
-                "media": list(file.media),
+                "media": [path_text(each) for each in file.media],
                 "size": size_of(file),
                 "state": state(file, same, other),
                 "fields": [_row(row) for row in file.rows],
