@@ -52,8 +52,9 @@ def command(
     """
     if not NAME.fullmatch(name):
         raise InvalidInput("bad-parameter", f"{name!r} is no name of a remote", hint="Use letters, digits, '-', '_'.")
-    if not url or not url.isprintable():
-        raise InvalidInput("bad-parameter", f"{url!r} is no address", hint="Give a folder, or the address of a server.")
+    shown = url if "://" in url else os.fsencode(url).decode(errors="replace")  # a folder's name need not be UTF-8
+    if not url or not shown.isprintable():
+        raise InvalidInput("bad-parameter", f"'{url}' is no address", hint="Give a folder, or the address of a server.")
     require_no_password(url)
     repository = open_repository()
     if name in repository.settings.remotes and not force:

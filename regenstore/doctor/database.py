@@ -216,7 +216,7 @@ def set_aside(store: ContentStore, state: str) -> str | None:
             aside = f"{path}.before-{time.time_ns()}"
             try:
                 with closing(_open(path)) as db:
-                    db.execute("VACUUM INTO ?", (aside,))
+                    db.execute("VACUUM INTO ?", (database_file.uri(aside, "mode=rwc"),))
             except sqlite3.OperationalError as error:
                 durable.unlink(aside)
                 raise database_file.refusal(error, path) or error from error

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -120,6 +121,7 @@ _FROM_CONTEXT = {
 }  # fmt: skip
 """Column -> name in the export context."""
 _KEY_DIGITS = 15
+_NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
 
 def sample_key(path: str, taken: Mapping[str, str] | None = None) -> str:
@@ -179,11 +181,7 @@ def _typed(value: Value, kind: str) -> Any:
 def whole_text(text: str) -> str:
     """Text that every encoder takes: what is no Unicode character (half of a pair) becomes U+FFFD, and NUL,
     which ends a text in many programs, too."""
-    return (
-        text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-        if not text.isascii()
-        else text.replace("\0", "\ufffd")
-    )
+    return _NO_CHARACTER.sub("\ufffd", text)
 
 
 def json_text(table: object) -> str:
