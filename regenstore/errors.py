@@ -29,12 +29,13 @@ class RegenstoreError(Exception):
         if kind not in KINDS:
             raise ValueError(f"unregistered error kind {kind!r}")
         self.kind = kind
-        self.message = _utf8(message)
-        self.hint = KINDS[kind] if hint is None else _utf8(hint)
+        self.message = utf8_text(message)
+        self.hint = KINDS[kind] if hint is None else utf8_text(hint)
         super().__init__(self.message)
 
 
-def _utf8(text: str) -> str:
+def utf8_text(text: str) -> str:
+    """A text for people in which every byte that is not UTF-8, and every other lone surrogate, is spelled out."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -21,6 +21,7 @@ from regenstore.cli.context import (
 )
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
+from regenstore.errors import utf8_text
 from regenstore.export.known import Known
 from regenstore.export.media_set import MediaSet, Medium, Tree
 from regenstore.export.sidecar import preview as previewing
@@ -142,6 +143,7 @@ def _protected(repository: Repository) -> Callable[[str], bool]:
 
 def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], as_json: bool) -> None:
     warnings = [*batch.warnings, *(f"{f.target}: {w}" for f in batch.files for w in f.warnings)]
+    warnings = [utf8_text(each) for each in warnings]
     if as_json:
         fresh = set(written)
         rows = [

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from regenstore.errors import utf8_text
 from regenstore.export.context import text_of
 from regenstore.export.sidecar.batch import Batch, PlannedFile
 from regenstore.export.sidecar.writer import Row
@@ -31,11 +32,11 @@ def as_json(batch: Batch, same: set[str], other: set[str]) -> dict[str, Any]:
                 "fields": [_row(row) for row in file.rows],
                 "text": text(file),
                 "problems": list(file.problems),
-                "warnings": list(file.warnings),
+                "warnings": [utf8_text(each) for each in file.warnings],
             }
             for file in batch.files
         ],
-        "warnings": batch.warnings,
+        "warnings": [utf8_text(each) for each in batch.warnings],
     }
 
 
