@@ -46,6 +46,11 @@ def _presentable(text: str) -> str:
         from regenstore.addresses import without_secrets
 
         text = without_secrets(text)
+    return utf8_text(text)
+
+
+def utf8_text(text: str) -> str:
+    """A text for people in which every byte that is not UTF-8, and every other lone surrogate, is spelled out."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -14,6 +14,7 @@ from regenstore.events.courier import Courier, Told
 from regenstore.events.declaration import Notify, read_notify
 from regenstore.events.event import Event, Manifest
 from regenstore.events.outbox import Outbox
+from regenstore.fs.path_text import path_text
 from regenstore.objects.hashing import hash_blocks
 from regenstore.refs.registration import own_store
 from regenstore.repository import Repository
@@ -68,7 +69,7 @@ def announcing_sidecars(repository: Repository, batch: Batch) -> Iterator[None]:
     files = [(file, *hash_blocks(file.blocks())) for file in batch.files]
     rows = [
         {
-            "path": file.target,
+            "path": path_text(file.target),
             "digest": str(digest),
             "size": size,
             "media": list(file.media),
@@ -122,7 +123,7 @@ def _tell_generation(repository: Repository) -> None:
         return
     rows = [
         {
-            "path": label,
+            "path": path_text(label),
             "key": str(result.key),
             "seconds": result.seconds,
             "outputs": {name: str(content.digest) for name, content in sorted(result.outputs.items())},

@@ -9,6 +9,7 @@ import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, show_path
+from regenstore.fs.path_text import path_text
 from regenstore.refs.git import BlobReader, Git
 from regenstore.tracked.check import check_commits, check_tree
 
@@ -35,7 +36,7 @@ def command(revisions: tuple[str, ...], tree: bool, as_json: bool) -> None:
         else:
             found = list(check_commits(git, blobs, revisions))
     if as_json:
-        rows = [{"commit": f.commit, "path": show_path(f.path), "kind": f.kind, "message": f.message} for f in found]
+        rows = [{"commit": f.commit, "path": path_text(f.path), "kind": f.kind, "message": f.message} for f in found]
         emit_json("check", {"findings": rows})
     else:
         for f in found:

@@ -25,6 +25,7 @@ from regenstore.errors import InvalidInput
 from regenstore.export.dataset import exporting, roots, splits, trainers
 from regenstore.export.dataset.exporting import Order
 from regenstore.export.dataset.manifest import LAYOUTS
+from regenstore.export.dataset.row import whole_text
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.survey import Drops, Survey
 from regenstore.export.dataset.writing import Outcome
@@ -181,8 +182,8 @@ def _order(repository: Repository, out: str, rev: str | None, given: dict[str, A
         given["update"],
         given["force"],
         given["frames"],
-        trainers.check(given["trainer"]),
-        given["name"] or os.path.splitext(os.path.basename(place))[0] or "dataset",
+        trainers.check(given["trainer"], place),
+        whole_text(given["name"] or os.path.splitext(os.path.basename(place))[0]) or "dataset",
         given["license"],
         commit,
     )

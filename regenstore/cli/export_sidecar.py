@@ -21,12 +21,14 @@ from regenstore.cli.context import (
 )
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
+from regenstore.errors import utf8_text
 from regenstore.export.known import Known
 from regenstore.export.media_set import MediaSet, Medium, Tree
 from regenstore.export.sidecar import preview as previewing
 from regenstore.export.sidecar.batch import Batch, Order, refuse_collisions, render
 from regenstore.export.sidecar.deliver import deliver, existing
 from regenstore.export.sidecar.library import Library
+from regenstore.fs.path_text import path_text
 from regenstore.repository import Repository
 from regenstore.worktree.link import Linker
 
@@ -141,12 +143,13 @@ def _protected(repository: Repository) -> Callable[[str], bool]:
 
 def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], as_json: bool) -> None:
     warnings = [*batch.warnings, *(f"{f.target}: {w}" for f in batch.files for w in f.warnings)]
+    warnings = [utf8_text(each) for each in warnings]
     if as_json:
         fresh = set(written)
         rows = [
             {
-                "path": file.target,
-                "media": list(file.media),
+                "path": path_text(file.target),
+                "media": [path_text(each) for each in file.media],
                 "template": file.template or None,
                 "writer": file.writer or None,
                 "written": file.target in fresh,

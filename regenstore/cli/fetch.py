@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import click
 
 from regenstore.cli.console import say, say_error
-from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text
+from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.cli.push import label, recipes_here
 from regenstore.cli.remote_problems import tell_problems
 from regenstore.cli.transfers import Transfers
 from regenstore.errors import NotFound, RegenstoreError
+from regenstore.fs.path_text import path_text
 from regenstore.sharing import fetch as fetching
 from regenstore.sharing import scope
 from regenstore.sharing.fetch import Fetch
@@ -71,7 +72,7 @@ def _exit_code(plan: Fetch, problems: Sequence[RegenstoreError], dry_run: bool) 
 
 def _fields(plan: Fetch) -> dict[str, object]:
     def row(each: scope.Wanted) -> dict[str, object]:
-        return {"digest": str(each.digest), "path": show_path(each.path) or None, "input": each.is_input}
+        return {"digest": str(each.digest), "path": path_text(each.path) or None, "input": each.is_input}
 
     contents = [
         {**row(plan.wanted[digest]), "size": size, "error": plan.failed[digest].kind if digest in plan.failed else None}

@@ -20,6 +20,7 @@ from regenstore.cli.context import (
 )
 from regenstore.cli.progress_lines import progress_for
 from regenstore.cli.remote_problems import tell_problems
+from regenstore.fs.path_text import path_text
 from regenstore.planning import AUTO, PREFERENCES, Plan
 from regenstore.tracked import hydrate
 
@@ -70,11 +71,11 @@ def command(
     tell_problems(repository)
     excluded = len(planned.excluded)
     if as_json:
-        failed = [{"path": show_path(p), "kind": e.kind, "message": e.message} for p, e in report.failed]
-        done = [show_path(p) for p in report.done]
+        failed = [{"path": path_text(p), "kind": e.kind, "message": e.message} for p, e in report.failed]
+        done = [path_text(p) for p in report.done]
         emit_json(
             "get",
-            {"placed": done, "drifted": [show_path(p) for p in report.drifted], "failed": failed, "excluded": excluded},
+            {"placed": done, "drifted": [path_text(p) for p in report.drifted], "failed": failed, "excluded": excluded},
         )
         sys.exit(report.failed[-1][1].exit_code if report.failed else 0)
     for path in report.drifted:
@@ -88,7 +89,7 @@ def command(
 def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
     steps = list(planned.plan.steps.values())
     if as_json:
-        rows = [{"path": s.label, "key": str(s.key), "seconds": s.seconds} for s in steps]
+        rows = [{"path": path_text(s.label), "key": str(s.key), "seconds": s.seconds} for s in steps]
         fetch = _fetched(planned.plan)
         totals = {"present": len(planned.plan.present), "seconds": planned.plan.seconds}
         emit_json("get-plan", {**totals, "make": rows, "fetch": fetch})
@@ -97,7 +98,7 @@ def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
         say(f"would fetch {row['path'] or row['digest']!s}  {size_text(row['size'])}")
     for step in steps:
         cost = "unknown time" if step.seconds is None else f"about {step.seconds:.3g} s"
-        say(f"would make {show_path(step.label.encode(errors='surrogateescape'))}  {cost}")
+        say(f"would make {step.label}  {cost}")
     total = planned.plan.seconds
     say(
         f"{len(planned.plan.present)} in the store, "
@@ -111,5 +112,5 @@ def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
 
 
 def _fetched(plan: Plan) -> list[dict[str, Any]]:
-    paths = {source.content.digest: want.label for want, source in plan.fetched}
+    paths = {source.content.digest: path_text(want.label) for want, source in plan.fetched}
     return [{"path": paths.get(d), "digest": str(d), "size": size} for d, size in plan.fetches.items()]

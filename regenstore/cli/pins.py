@@ -6,6 +6,7 @@ import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path
+from regenstore.fs.path_text import path_text
 from regenstore.tracked import pinning
 
 
@@ -26,7 +27,7 @@ def command(as_json: bool) -> None:
                 "blob": pin.blob.hex(),
                 "reason": pin.reason or None,
                 "created": pin.created,
-                "paths": [show_path(path) for path in paths],
+                "paths": [path_text(path) for path in paths],
             }
             for pin, paths in found
         ]

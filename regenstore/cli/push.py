@@ -12,6 +12,7 @@ from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text, worktree_paths
 from regenstore.cli.transfers import Transfers
 from regenstore.errors import InvalidInput, NotFound
+from regenstore.fs.path_text import path_text
 from regenstore.gc.naming import names
 from regenstore.objects.ids import Digest
 from regenstore.refs.blobs import RecipeBlobs, read_blobs
@@ -111,7 +112,7 @@ def _everything(repository: Repository) -> dict[Digest, Wanted]:
 
 def _fields(done: Pushed, wanted: Mapping[Digest, Wanted]) -> dict[str, object]:
     def row(each: Wanted) -> dict[str, object]:
-        return {"digest": str(each.digest), "path": show_path(each.path) or None, "input": each.is_input}
+        return {"digest": str(each.digest), "path": path_text(each.path) or None, "input": each.is_input}
 
     failed = [{**row(wanted[digest]), "error": e.kind, "message": e.message} for digest, e in done.failed.items()]
     sent = scope.in_order([wanted[digest] for digest in done.sent])

@@ -53,9 +53,10 @@ def command(
     """
     if not NAME.fullmatch(name):
         raise InvalidInput("bad-parameter", f"{name!r} is no name of a remote", hint="Use letters, digits, '-', '_'.")
-    if not url or not url.isprintable():
+    named = url if "://" in url else os.fsencode(url).decode(errors="replace")  # a folder's name need not be UTF-8
+    if not url or not named.isprintable():
         raise InvalidInput(
-            "bad-parameter", f"{shown(url)!r} is no address", hint="Give a folder, or a server's address."
+            "bad-parameter", f"'{shown(url)}' is no address", hint="Give a folder, or a server's address."
         )
     require_no_password(url)
     repository = open_repository()

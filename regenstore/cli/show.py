@@ -9,6 +9,7 @@ import click
 from regenstore.cli.console import say, write
 from regenstore.cli.context import emit_json, json_option, open_repository, worktree_path
 from regenstore.errors import NotFound
+from regenstore.fs.path_text import path_text
 from regenstore.objects import canonical, toml
 from regenstore.objects.recipe import Recipe
 from regenstore.refs.recipes import read_text
@@ -39,7 +40,7 @@ def command(name: str, key: bool, as_canonical: bool, as_json: bool) -> None:
         else:
             write(canonical.key_material(recipe) + b"\n")
     elif as_json:
-        emit_json("recipe", {"path": name, **recipe_fields(recipe)})
+        emit_json("recipe", {"path": path_text(name), **recipe_fields(recipe)})
     else:
         write(toml.encode(recipe))
 

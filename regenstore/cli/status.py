@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from regenstore.cli.console import say
@@ -16,6 +14,7 @@ from regenstore.cli.context import (
     worktree_paths,
 )
 from regenstore.errors import RegenstoreError
+from regenstore.fs.path_text import path_text
 from regenstore.gc import auto
 from regenstore.repository import Repository
 from regenstore.tracked.status import STATES, Status, status
@@ -49,7 +48,7 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
     if as_json:
         rows = [
             {
-                "path": os.fsdecode(p.path).encode(errors="replace").decode(),
+                "path": path_text(p.path),
                 "state": p.state,
                 "size": p.size,
                 "digest": None if p.digest is None else str(p.digest),

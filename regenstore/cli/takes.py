@@ -8,6 +8,7 @@ import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text, worktree_path
+from regenstore.fs.path_text import path_text
 from regenstore.tracked import proof
 
 
@@ -39,7 +40,7 @@ def command(path: str, as_json: bool) -> None:
             }
             for t in found
         ]
-        emit_json("takes", {"path": path, "takes": rows})
+        emit_json("takes", {"path": path_text(path), "takes": rows})
         return
     for t in found:
         made = "-" if t.made is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(t.made))

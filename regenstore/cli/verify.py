@@ -10,6 +10,7 @@ import click
 from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, worktree_paths
 from regenstore.cli.progress_lines import progress_for
+from regenstore.fs.path_text import path_text
 from regenstore.tracked import proof
 from regenstore.tracked.proof import Verdict
 
@@ -98,11 +99,11 @@ def _tell(verdict: Verdict) -> None:
 
 def _fields(verdict: Verdict) -> dict[str, object]:
     if verdict.error is not None:
-        return {"path": show_path(verdict.path), "kind": verdict.error.kind, "message": verdict.error.message}
+        return {"path": path_text(verdict.path), "kind": verdict.error.kind, "message": verdict.error.message}
     assert verdict.proof is not None and verdict.likeness is not None
     given = verdict.proof
     return {
-        "path": show_path(verdict.path),
+        "path": path_text(verdict.path),
         "tier": given.tier,
         "take": str(given.take),
         "second": str(given.second),

@@ -17,6 +17,7 @@ from regenstore.cli.context import (
     worktree_path,
 )
 from regenstore.config import OWN
+from regenstore.fs.path_text import path_text
 from regenstore.proof.rules import RULES, Finding
 from regenstore.proof.survey import STANDINGS, Entry
 from regenstore.repository import Repository
@@ -108,7 +109,7 @@ def _fields(found: Why) -> dict[str, object]:
     finding, take = found.finding, found.recipe.output.take
     proof, entry = finding.proof, found.entry
     return {
-        "path": show_path(found.path),
+        "path": path_text(found.path),
         "state": finding.state,
         "rule": finding.rule,
         "meaning": RULES[finding.rule],
@@ -139,7 +140,7 @@ def _fields(found: Why) -> dict[str, object]:
             {"key": None if r.key is None else str(r.key), "standing": r.standing.name.lower(), "where": r.where}
             for r in entry.referrers
         ],
-        "input_of": [show_path(path) for path in found.dependents],
-        "roots": [visible(name) for name in found.roots],
+        "input_of": [path_text(path) for path in found.dependents],
+        "roots": list(found.roots),
         "pin": None if found.pin is None else {"reason": found.pin.reason or None, "created": found.pin.created},
     }

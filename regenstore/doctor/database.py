@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-import urllib.parse
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -88,8 +87,8 @@ def _mistyped(db: sqlite3.Connection) -> Iterator[str]:
 
 
 def _open(path: str) -> sqlite3.Connection:
-    uri = f"file:{urllib.parse.quote(path)}?mode=rw"  # creates nothing
-    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_PATIENCE)
+    only_open = database_file.uri(path, "mode=rw")  # creates nothing
+    return sqlite3.connect(only_open, uri=True, isolation_level=None, timeout=_PATIENCE)
 
 
 # ------------------------------------------------------------------------------------------- rebuilding
@@ -217,7 +216,7 @@ def set_aside(store: ContentStore, state: str) -> str | None:
             aside = f"{path}.before-{time.time_ns()}"
             try:
                 with closing(_open(path)) as db:
-                    db.execute("VACUUM INTO ?", (aside,))
+                    db.execute("VACUUM INTO ?", (database_file.uri(aside, "mode=rwc"),))
             except sqlite3.OperationalError as error:
                 for suffix in ("", "-journal"):
                     durable.unlink(aside + suffix)

@@ -32,6 +32,7 @@ from regenstore.doctor.needs import (
 )
 from regenstore.doctor.store_scan import DENIED, STRAY, WRONG, Bad, Scan, SoundStore, Tell, scan
 from regenstore.errors import RegenstoreError, StorageError
+from regenstore.fs.path_text import path_text
 from regenstore.fs.swap import identity
 from regenstore.generators.registry import Registry
 from regenstore.objects import durable, evicted, store_format
@@ -135,7 +136,7 @@ class CheckPlan:
             "in_trash": needs.trashed,
             "invalid": [
                 {
-                    "path": os.fsdecode(i.path).encode(errors="replace").decode(),
+                    "path": path_text(i.path),
                     "kind": i.kind,
                     "message": i.message,
                     "last_seen": i.where,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from regenstore.errors import FormatError
+from regenstore.fs.path_text import path_text
 from regenstore.fs.swap import Identity, identity
 from regenstore.objects.content_store import TRASH, TREES, ContentStore
 from regenstore.objects.corrections import FOLDER as CORRECTIONS
@@ -41,7 +42,7 @@ class Bad:
 
     def fields(self) -> dict[str, object]:
         return {
-            "path": self.path,
+            "path": path_text(self.path),
             "why": self.why,
             "named": self.named and str(self.named),
             "found": self.found and str(self.found),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -23,6 +24,11 @@ FILE = "results.sqlite"
 _BESIDE = ("-wal", "-shm")
 _DENIED = (sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY)
 _UNSAID = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
+
+
+def uri(path: str, how: str) -> str:
+    """The URI by which SQLite opens the file at an absolute path, whatever bytes the path has; ``how``: its query."""
+    return f"file://{urllib.parse.quote(os.fsencode(path))}?{how}"
 
 
 def refusal(error: sqlite3.Error, path: str) -> RegenstoreError | None:

@@ -17,6 +17,7 @@ import re
 import time
 from dataclasses import dataclass
 
+from regenstore.fs.path_text import path_of, path_text
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.leases import lease
@@ -92,7 +93,7 @@ def _register(root: str, path: str) -> None:
         # What it last held goes with it, before the name that it is known by.
         if os.path.exists(held_file(root, old)) and not os.path.exists(held_file(root, name)):
             durable.rename(held_file(root, old), held_file(root, name))
-    told = {"path": path, "identity": mine, "place": place, "registered": time.time()}
+    told = {"path": path_text(path), "identity": mine, "place": place, "registered": time.time()}
     durable.write_file(_file(root, name), json.dumps(told, indent=1).encode() + b"\n")
     for old in moved:
         durable.unlink(_file(root, old))
@@ -112,10 +113,15 @@ def _read(root: str, name: str) -> Registration:
         with open(_file(root, name), "rb") as file:
             told = json.loads(file.read(1 << 16))
         device, inode = told["place"]
-        found = Registration(name, str(told["path"]), str(told["identity"]), (int(device), int(inode)))
+        found = Registration(name, _path_of(str(told["path"])), str(told["identity"]), (int(device), int(inode)))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return Registration(name, "", "")
     return found if name == _name(found.identity, found.path) else Registration(name, "", "")
+
+
+def _path_of(told: str) -> str:
+    """The path of a registration; those of earlier versions hold Python's own form of it."""
+    return os.fsdecode(path_of(told)) if told.startswith('"') else told
 
 
 def remove(root: str, name: str) -> None:

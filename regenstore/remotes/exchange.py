@@ -66,7 +66,7 @@ class Exchange:
         self._host = parts[1]
         self._proxy = proxy_for(proxies, parts[0], self._host, self._port)
         self._base = quote(parts[2].rstrip("/"), safe=_SAFE) + "/"
-        self.base = unquote(self._base)
+        self.base = unquote(self._base, errors="surrogateescape")
         """The path of the address, decoded, with a slash at its end."""
         names = self._base.strip("/").split("/") if self._base != "/" else []
         self.folders = [f"/{'/'.join(names[:count])}/" for count in range(len(names), 0, -1)]

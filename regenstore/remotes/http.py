@@ -185,7 +185,7 @@ class Http:
                 raise StorageError("remote-failed", f"{self.url}: {folder}: {error}") from error
         here = self._server.base + folder
         for entry in found:
-            place = unquote(urlsplit(entry.href).path)
+            place = unquote(urlsplit(entry.href).path, errors="surrogateescape")
             name = place[len(here) :].rstrip("/")
             if place.startswith(here) and name and "/" not in name and name not in (".", ".."):
                 yield folder + name, entry, date

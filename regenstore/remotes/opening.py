@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.remotes.backend import Backend, Credentials
@@ -58,7 +58,8 @@ def open_backend(
 def folder_of(url: str, base: str = "") -> str | None:
     """The absolute path of a folder's address; None for an address of another kind."""
     if url.startswith("file://"):
-        return unquote(urlsplit(url).path) or None
+        _, slash, path = url.removeprefix("file://").partition("/")
+        return unquote(slash + path, errors="surrogateescape") or None
     if "://" in url:
         return None
     return os.path.normpath(os.path.join(base, os.path.expanduser(url)))

@@ -91,7 +91,7 @@ class Remote:
         self._times: list[tuple[int, float]] = []
         self.settled = SETTLED
         """See :data:`SETTLED`."""
-        self.id = hash_bytes(self.url.encode()).hex[:16]
+        self.id = hash_bytes(os.fsencode(self.url)).hex[:16]
 
     @property
     def folder(self) -> str:

@@ -70,7 +70,7 @@ def parsed(url: str) -> Address:
     wrong = f"{url!r}: no address such as sftp://ada@media.example.org/srv/film"
     if not _HOST.fullmatch(host) or (user is not None and not _USER.fullmatch(user)) or not url.isprintable():
         raise InvalidInput("bad-config", wrong)
-    path = unquote(parts.path)
+    path = unquote(parts.path, errors="surrogateescape")
     folder = path.removeprefix("/~/").rstrip("/") if f"{path}/".startswith("/~/") else path.rstrip("/")
     if parts.query or parts.fragment or not path.strip("/") or "\0" in path:
         raise InvalidInput("bad-config", wrong)

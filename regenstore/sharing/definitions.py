@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from regenstore import addresses
 from regenstore.errors import FormatError, InvalidInput, NotFound, RegenstoreError, TrustRequired
+from regenstore.fs.path_text import path_text
 from regenstore.generators.repository_file import FILE, hash_of, read_file
 from regenstore.generators.trust import TrustRecord
 from regenstore.remotes.opening import folder_of
@@ -129,7 +130,7 @@ def _definitions(top: str, settings: Mapping[str, RemoteSetting], trust_file: st
     for name, url in declared.items():
         if name not in found:
             # The same relative folder leads elsewhere in another worktree: an approval there is none here.
-            material = {"name": name, "url": url, "folder": folder_of(url, top) or ""}
+            material = {"name": name, "url": url, "folder": path_text(folder_of(url, top) or "")}
             hashed = hash_of(material, _HASH_CONTEXT)
             setting = settings.get(name, RemoteSetting())
             found[name] = Definition(name, url, FILE, setting, hashed, hashed in approved)

@@ -76,6 +76,12 @@ def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) ->
     """The input at a worktree path, by the digest of what is there now; a recipe there is realised first."""
     check_relative(source)
     shown = os.fsdecode(source)
+    if not _is_utf8(source):
+        raise InvalidInput(
+            "bad-path",
+            f"{shown}: a recipe is UTF-8 text, and cannot name an input whose path is not",
+            hint="Rename it with 'git mv'.",
+        )
     held = bench.held(source)
     if held is not None and held.digest is not None:
         store_medium(bench, source, held.digest, held.size)
@@ -86,6 +92,14 @@ def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) ->
         return Input(recipe.output.take.digest, shown)
     content = realise_one(bench.realiser, shown, recipe, progress)[0]
     return Input(content.digest, shown)
+
+
+def _is_utf8(path: bytes) -> bool:
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def store_medium(bench: Workbench, path: bytes, digest: Digest, size: int) -> None:

@@ -113,12 +113,14 @@ def _write(due: Sequence[PlannedFile], base: str, linker: Linker) -> None:
     try:
         if fresh:  # one rename brings all of it
             for file in due:
-                _fill(file, os.path.join(stage, os.path.relpath(file.target, base)), linker)
+                with durable.storage_errors(file.target):
+                    _fill(file, os.path.join(stage, os.path.relpath(file.target, base)), linker)
             os.rename(stage, base)
         else:
             staged = [(os.path.join(stage, str(number)), file) for number, file in enumerate(due)]
             for temp, file in staged:
-                _fill(file, temp, linker)
+                with durable.storage_errors(file.target):
+                    _fill(file, temp, linker)
             moves = [_Move(temp, file.target, _identity(file.target)) for temp, file in staged]
             told = [{"target": os.path.relpath(move.target, base), "was": move.was} for move in moves]
             durable.write_file(os.path.join(stage, _JOURNAL), json.dumps(told).encode())
@@ -179,7 +181,8 @@ def _move(moves: Sequence[_Move], stage: str) -> None:
     made: list[str] = []
     try:
         for move in moves:
-            _make_folders(os.path.dirname(move.target), made)
+            with durable.storage_errors(move.target):
+                _make_folders(os.path.dirname(move.target), made)
             kept = f"{move.temp}-old"
             if os.path.lexists(move.target):
                 os.rename(move.target, kept)

@@ -22,6 +22,7 @@ from regenstore.export.context import Value, text_of
 from regenstore.export.sidecar.legal_text import xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.sidecar.xml_document import parse
+from regenstore.fs.path_text import path_text
 
 CHILD = "regenstore.export.sidecar.jinja_child"
 PATIENCE = 20.0
@@ -115,7 +116,7 @@ def _view(filled: Filled, legal: bool) -> dict[str, Any]:
         if not isinstance(place.get(last), dict):
             place[last] = _plain(value, legal)
     view["fields"] = {row.target: _plain(row.value, legal) for row in filled.present}
-    view["media_path"] = _plain(filled.clip.media_path, legal)
+    view["media_path"] = _plain(path_text(filled.clip.media_path), legal)
     return view
 
 
