@@ -9,12 +9,13 @@ from dataclasses import fields
 
 import click
 
-from regenstore.cli.context import emit_json, filter_program, json_option
+from regenstore.cli.context import emit_json, json_option
 from regenstore.config import GitEnvironment, Settings
 from regenstore.doctor import checkup, database
 from regenstore.doctor.patient import OK, PROBLEM, WARNING, Finding, NamedRemote, Patient
-from regenstore.errors import InvalidInput, RegenstoreError
+from regenstore.errors import InvalidInput
 from regenstore.gitfilter.install import git_values
+from regenstore.gitfilter.launch import starter
 from regenstore.repository import Repository
 
 _NOT_GITS = {"trustfile", "objectformat", "workerenvironment", "remotes", "netrc", "proxies"}
@@ -59,22 +60,21 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, as_json: bool) -> N
 
 
 def _patient(repository: Repository, ask_remotes: bool = False) -> Patient:
-    try:
-        program = filter_program()
-    except RegenstoreError:
-        program = "regenstore-filter"
     return Patient(
         repository.git,
         repository.location,
         repository.store,
         repository.registry,
-        git_values(program),
+        git_values(starter()),
         repository.settings.reflink,
         repository.settings.store,
         frozenset(field.name.replace("_", "") for field in fields(Settings)) - _NOT_GITS,
         shutil.which("bwrap"),
         lambda: _remotes(repository),
         ask_remotes,
+        os.environ,
+        shutil.which("regenstore"),
+        sys.executable,
     )
 
 
