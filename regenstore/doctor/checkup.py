@@ -16,6 +16,7 @@ from regenstore import __version__
 from regenstore.doctor import git_recipes
 from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Finding, Found, Patient
 from regenstore.doctor.remotes_checkup import remotes
+from regenstore.doctor.rights import rights
 from regenstore.doctor.store_checkup import (
     database,
     kept_aside,
@@ -264,6 +265,7 @@ CHECKS: tuple[Callable[[Patient], Found], ...] = (
     generators,
     sandbox,
     store,
+    rights,
     database,
     linking,
     repositories,

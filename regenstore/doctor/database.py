@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from regenstore.doctor import git_recipes, salvage
 from regenstore.doctor.salvage import Salvaged
 from regenstore.errors import FormatError
+from regenstore.fs import sharing
 from regenstore.objects import database_file, durable, evicted, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.database_file import FILE
@@ -221,6 +222,7 @@ def set_aside(store: ContentStore, state: str) -> str | None:
             except sqlite3.OperationalError as error:
                 durable.unlink(aside)
                 raise database_file.refusal(error, path) or error from error
+            sharing.fit(aside, root)
             durable.fsync_file(aside)
             durable.fsync_folder(root)
             return aside

@@ -65,7 +65,7 @@ def stale_index_lock(location: Location, now: float) -> str | None:
 def held(path: str) -> bool:
     """Whether a living process holds a file by flock; False where the file is not there."""
     try:
-        fd = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
         return False
     except OSError:

@@ -14,10 +14,10 @@ def surroundings(patient: Patient) -> Found:
     """Variables that other programs set for themselves, and which ``regenstore`` the shell finds."""
     environ = patient.environ
     quiet = True
-    if theirs := sorted(name for name in environ if name.startswith("PYTHON")):
+    if theirs := sorted(name for name in environ if name.startswith("PYTHON") and "_" not in name):
         quiet = False
-        message = f"{', '.join(theirs)} set for some other Python: the filter and our processes do not hear them"
-        yield NOTE, message, "With PYTHONHOME the command 'regenstore' itself cannot start: unset it in such a shell."
+        message = f"{', '.join(theirs)} set, perhaps for another Python: the filter and our processes do not hear them"
+        yield NOTE, message, "If the command 'regenstore' itself fails to start in such a shell, unset them there."
     if libraries := [name for name in _LIBRARIES if environ.get(name)]:
         quiet = False
         message = f"{', '.join(libraries)} set: libraries from there can break Python's own, such as SSL and SQLite"

@@ -18,12 +18,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeVar
 
 from regenstore.errors import RegenstoreError, StorageError
+from regenstore.fs import sharing
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.facts import Facts
@@ -343,13 +344,16 @@ class Remote:
     @contextmanager
     def _part(self, digest: Digest) -> Iterator[tuple[str, int]]:
         """The file that a content is brought into, one per content, so that another process goes on with it; of
-        our own while another process is at it."""
+        our own while another process is at it, and where it is another user's."""
         path = f"{self._store.root}/tmp/fetch-{digest.hex}"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        if not _alone(fd):
-            os.close(fd)
+        fd = -1
+        with suppress(PermissionError):  # another user's
+            fd = sharing.create(path, os.O_RDWR)
+        if fd < 0 or os.fstat(fd).st_uid != os.geteuid() or not _alone(fd):
+            if fd >= 0:
+                os.close(fd)
             path = self._store.temp_path("fetch")
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+            fd = sharing.create(path, os.O_RDWR | os.O_EXCL)
         try:
             yield path, fd
         finally:
@@ -384,7 +388,7 @@ class Remote:
             latency = (latency + sum(small) / len(small)) / 2
         if large or small:
             try:
-                os.makedirs(self.folder, exist_ok=True)
+                sharing.make_folders(self.folder)
                 durable.write_file(f"{self.folder}/speed.json", json.dumps({"rate": rate, "latency": latency}).encode())
             except (OSError, RegenstoreError):
                 pass  # it is a guess all the same
