@@ -62,7 +62,7 @@ class Repository:
             refuse_unreadable(cwd)
             raise NotFound("not-a-repository", f"{cwd} is not inside a Git worktree")
         top, git_dir = lines[0], lines[1]
-        located = locate(top, git_dir, environment.index and os.path.abspath(environment.index))
+        located = locate(top, git_dir, environment.index)  # a relative index file is below the top, for git as well
         inside = Git(top)
         return cls(located, config.load(inside), inside)
 

@@ -9,9 +9,9 @@ import tempfile
 
 import click
 
-from regenstore.cli.context import filter_program
 from regenstore.cli.filter_report import LEFT_FILE
 from regenstore.gitfilter.install import clone_options
+from regenstore.gitfilter.launch import starter
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -31,7 +31,7 @@ def command(store: str | None, git_arguments: tuple[str, ...]) -> None:
       regenstore clone --store /big/disk/regenstore --depth 1 git@host:film.git film
     """
     more = {} if store is None else {"regenstore.store": os.path.abspath(store)}
-    options = clone_options(filter_program(), more)
+    options = clone_options(starter(), more)
     with tempfile.TemporaryDirectory(prefix="regenstore-clone-") as folder:
         told = os.path.join(folder, "left")
         environment = {**os.environ, LEFT_FILE: told}

@@ -15,7 +15,7 @@ import click
 from regenstore.cli.background import end
 from regenstore.cli.console import bars, print_json, say_error, visible
 from regenstore.config import GitEnvironment
-from regenstore.errors import InvalidInput, NotFound, RegenstoreError
+from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.events.outbox import Outbox
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.refs.registration import own_store
@@ -86,16 +86,6 @@ def assignments(pairs: Iterable[str], what: str) -> dict[str, str]:
 def input_paths(repository: Repository, pairs: Iterable[str]) -> dict[str, bytes]:
     """``NAME=PATH`` arguments as worktree paths."""
     return {name: worktree_path(repository, path) for name, path in assignments(pairs, "an input").items()}
-
-
-def filter_program() -> str:
-    """The absolute path of ``regenstore-filter``, beside the running program."""
-    name = "regenstore-filter.exe" if os.name == "nt" else "regenstore-filter"
-    for folder in (os.path.dirname(os.path.abspath(sys.argv[0])), os.path.dirname(sys.executable)):
-        program = os.path.join(folder, name)
-        if os.path.isfile(program):
-            return program
-    raise NotFound("git-missing", f"{name} is not installed beside {sys.argv[0]}", hint="Reinstall regenstore.")
 
 
 def show_path(path: bytes) -> str:

@@ -14,10 +14,11 @@ import zlib
 import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import filter_program, size_text
+from regenstore.cli.context import size_text
 from regenstore.cli.demo_assets import EDITED_SHOT, REPAINTED, Asset, assembled, derived, originals
-from regenstore.cli.main import cli
+from regenstore.cli.group import cli
 from regenstore.config import GitEnvironment
+from regenstore.fs import interpreter
 from regenstore.objects import toml
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.ids import Digest
@@ -207,8 +208,7 @@ class Story:
     def _regenstore_program(self, *words: str) -> None:
         """The same as a program of its own, for commands that become another one."""
         self._say("regenstore " + " ".join(_shown(word) for word in words))
-        program = os.path.join(os.path.dirname(filter_program()), "regenstore")
-        if subprocess.run([program, *words], check=False).returncode:
+        if subprocess.run(interpreter.command("regenstore.cli.main", *words), check=False).returncode:
             raise DemoFailed(f"regenstore {' '.join(words)} failed")
 
     def _git(self, *words: str, tail: int = 0, only: tuple[str, ...] = (), quiet: bool = False) -> None:

@@ -10,13 +10,15 @@ from dataclasses import fields
 import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import emit_json, filter_program, json_option
+from regenstore.cli.context import emit_json, json_option
 from regenstore.cli.hints import hint_for
 from regenstore.config import GitEnvironment, Settings
 from regenstore.doctor import checkup, database
 from regenstore.doctor.patient import OK, PROBLEM, WARNING, Finding, NamedRemote, Patient
-from regenstore.errors import InvalidInput, RegenstoreError
+from regenstore.doctor.rights import find, mend
+from regenstore.errors import InvalidInput
 from regenstore.gitfilter.install import git_values
+from regenstore.gitfilter.launch import starter
 from regenstore.repository import Repository
 
 _NOT_GITS = {"trustfile", "objectformat", "workerenvironment", "remotes", "netrc", "proxies"}
@@ -26,11 +28,12 @@ _NOT_GITS = {"trustfile", "objectformat", "workerenvironment", "remotes", "netrc
 @click.option("--rebuild", is_flag=True, help="Make the result database again from Git's recipes.")
 @click.option("--dry-run", "-n", is_flag=True, help="With --rebuild: only show what would be recorded.")
 @click.option("--remotes", "ask_remotes", is_flag=True, help="Also ask remotes which imported media they have.")
+@click.option("--fix", is_flag=True, help="First let all who share the store use what you made in it.")
 @json_option
-def command(rebuild: bool, dry_run: bool, ask_remotes: bool, as_json: bool) -> None:
+def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json: bool) -> None:
     """Check how everything is set up: Git, filter, attributes, hooks, generators, store, database, the repositories
-    that share the store, remotes. Changes nothing; each finding that needs a look says what to do. No remote is
-    asked anything without --remotes.
+    that share the store, remotes. Changes nothing without an option; each finding that needs a look says what to
+    do. No remote is asked anything without --remotes.
 
     With --rebuild, the result database is made again: every take that a recipe in Git records, and whose bytes
     the store has, is recorded as a result, and what damaged databases still tell of other results and of proofs
@@ -41,6 +44,7 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, as_json: bool) -> N
       regenstore doctor
       regenstore doctor --json
       regenstore doctor --remotes
+      regenstore doctor --fix
       regenstore doctor --rebuild --dry-run
     """
     if dry_run and not rebuild:
@@ -55,28 +59,31 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, as_json: bool) -> N
     if rebuild:
         _rebuild(repository, dry_run, as_json)
         return
+    if fix:
+        mended = mend(find(repository.store.root))
+        if mended and not as_json:
+            say(f"{mended} files and folders have the rights of their folder now")
     findings = list(checkup.examine(_patient(repository, ask_remotes)))
     _report(findings, as_json)
     sys.exit(1 if any(found.level == PROBLEM for found in findings) else 0)
 
 
 def _patient(repository: Repository, ask_remotes: bool = False) -> Patient:
-    try:
-        program = filter_program()
-    except RegenstoreError:
-        program = "regenstore-filter"
     return Patient(
         repository.git,
         repository.location,
         repository.store,
         repository.registry,
-        git_values(program),
+        git_values(starter()),
         repository.settings.reflink,
         repository.settings.store,
         frozenset(field.name.replace("_", "") for field in fields(Settings)) - _NOT_GITS,
         shutil.which("bwrap"),
         lambda: _remotes(repository),
         ask_remotes,
+        os.environ,
+        shutil.which("regenstore"),
+        sys.executable,
     )
 
 

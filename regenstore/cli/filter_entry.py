@@ -1,6 +1,6 @@
 """``regenstore-filter``: what Git calls. Starts lean: no click, no pydantic, nothing before it is needed.
 
-regenstore-filter process                       the long-running filter, protocol version 2
+regenstore-filter process [DESCRIPTOR]          the long-running filter, protocol version 2
 regenstore-filter clean -- PATH                 one file, for programs without that protocol
 regenstore-filter smudge -- PATH
 regenstore-filter merge-driver BASE OURS THEIRS MARKER PATH
@@ -28,9 +28,11 @@ def main() -> None:
     command = arguments[0] if arguments else ""
     # For some of its children that work in a submodule, Git sets this; most git commands refuse to run with it.
     os.environ.pop("GIT_INTERNAL_SUPER_PREFIX", None)
+    if libraries := os.environ.pop("REGENSTORE_LD_LIBRARY_PATH", ""):
+        os.environ["LD_LIBRARY_PATH"] = libraries  # for what this process starts; it was started without it itself
     try:
         if command == "process":
-            code = _process()
+            code = _process(int(arguments[1]) if len(arguments) > 1 else None)
         elif command in ("clean", "smudge"):
             code = _single(command, os.fsencode(arguments[-1]))
         elif command == "merge-driver" and len(arguments) >= 5:
@@ -155,24 +157,54 @@ class _Filters:
             end(self.repository)
 
 
-def _process() -> int:
+class _Busy:
+    """Tells the script that started this process, over a descriptor, whether git waits for an answer: only while
+    it does not can somebody else go on where this process ends. See regenstore/gitfilter/launch.py."""
+
+    def __init__(self, told: int | None) -> None:
+        self._told = told
+        if told is not None:
+            from select import select
+
+            os.set_inheritable(told, False)
+            self._select = select
+
+    def begin(self) -> None:
+        """From now on something is taken from git."""
+        if self._told is not None:
+            os.write(self._told, b"b")
+
+    def wait(self) -> None:
+        """Everything is answered: wait for git without taking anything."""
+        if self._told is not None:
+            os.write(self._told, b"i")
+            self._select([0], (), ())
+            os.write(self._told, b"b")
+
+
+def _process(told: int | None = None) -> int:
     from regenstore.errors import FormatError, RegenstoreError
     from regenstore.gitfilter.pktline import PacketReader
     from regenstore.gitfilter.process import handshake, serve
 
+    try:
+        import regenstore.objects.hashing  # noqa: F401  a module of another machine ends the process here, in time
+    except Exception:
+        pass  # told at the first request
     _widen_pipes()
+    busy = _Busy(told)
     reader = PacketReader(0)
     filters: list[_Filters] = []
-    failure: list[RegenstoreError] = []
+    failure: list[Exception] = []
 
     def handler(name: str) -> Callable[[Request, Iterator[memoryview]], Payload]:
         def answer(request: Request, content: Iterator[memoryview]) -> Payload:
             if not filters and not failure:
                 try:
                     filters.append(_Filters())
-                except RegenstoreError as error:
+                except Exception as error:
                     failure.append(error)
-                    _say(f"{error.message}. {error.hint}")
+                    _explain(error)
             if filters:
                 chosen = filters[0].clean.clean if name == "clean" else filters[0].smudge.smudge
                 return chosen(request, content)
@@ -185,9 +217,12 @@ def _process() -> int:
     def answered() -> None:
         if filters:
             filters[0].smudge.ahead()
+        busy.wait()
 
     try:
+        busy.begin()
         handshake(reader, 1)
+        busy.wait()
         serve(reader, 1, {b"clean": handler("clean"), b"smudge": handler("smudge")}, _failed, answered)
         if filters:
             filters[0].finish()
@@ -204,10 +239,13 @@ def _process() -> int:
 
 def _failed(request: Request) -> None:
     """Tell people why a request was answered with an error."""
-    error = sys.exc_info()[1]
+    _explain(sys.exc_info()[1], f"{os.fsdecode(request.path)}: ")
+
+
+def _explain(error: BaseException | None, where: str = "") -> None:
     message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-    hint = getattr(error, "hint", "")
-    _say(f"{os.fsdecode(request.path)}: {message}. {hint}")
+    hint = getattr(error, "hint", "Run 'regenstore doctor'.")
+    _say(f"{where}{message}. {hint}")
 
 
 def _single(command: str, path: bytes) -> int:

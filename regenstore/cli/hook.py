@@ -13,6 +13,7 @@ from regenstore.cli.console import say
 from regenstore.cli.context import show_path
 from regenstore.config import GitEnvironment
 from regenstore.errors import RegenstoreError
+from regenstore.fs import sharing
 from regenstore.objects import durable
 from regenstore.objects.ids import Digest
 from regenstore.refs.registration import own_store
@@ -111,5 +112,5 @@ def _tell_once(repository: Repository, found: Mapping[Digest, Wanted]) -> None:
     shown = f"{show_path(imported[0].path)}{more}"
     say(f"regenstore: these commits name imported media that only this machine has: {shown}", err=True)
     say("  hint: a remote shares them: regenstore remote add NAME URL; regenstore push (told once)", err=True)
-    os.makedirs(folder, exist_ok=True)
+    sharing.make_folders(folder)
     durable.write_file(f"{folder}/{_TOLD}", b"")

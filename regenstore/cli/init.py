@@ -7,8 +7,9 @@ import os
 import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import filter_program, open_repository
+from regenstore.cli.context import open_repository
 from regenstore.gitfilter import install
+from regenstore.gitfilter.launch import starter
 
 
 @click.command()
@@ -25,7 +26,7 @@ def command(store: str | None, force: bool) -> None:
       regenstore init --store /big/disk/regenstore
     """
     repository = open_repository()
-    changes = install.plan_install(repository.git, "local", filter_program(), force=force)
+    changes = install.plan_install(repository.git, "local", starter(), force=force)
     install.apply(repository.git, "local", changes)
     if store is not None:
         repository.git.run("config", "--local", "regenstore.store", os.path.abspath(store))

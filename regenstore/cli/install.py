@@ -7,8 +7,8 @@ import os
 import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import filter_program
 from regenstore.gitfilter import install
+from regenstore.gitfilter.launch import starter
 from regenstore.refs.git import Git
 
 
@@ -28,9 +28,9 @@ def command(scope: str, force: bool, dry_run: bool) -> None:
       regenstore install --local         # this one only
     """
     git = Git(os.getcwd())
-    changes = install.plan_install(git, scope, filter_program(), force=force)
+    changes = install.plan_install(git, scope, starter(), force=force)
     for change in changes:
-        say(f"{'would set' if dry_run else 'set'} {change.name} = {change.after}")
+        say(f"{'would set' if dry_run else 'set'} {change}")
     if not dry_run:
         install.apply(git, scope, changes)
     if not changes:

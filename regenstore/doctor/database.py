@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from regenstore.doctor import git_recipes, salvage
 from regenstore.doctor.salvage import Salvaged
 from regenstore.errors import FormatError
+from regenstore.fs import sharing
 from regenstore.objects import database_file, durable, evicted, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.database_file import FILE
@@ -221,6 +222,7 @@ def set_aside(store: ContentStore, state: str) -> str | None:
                 for suffix in ("", "-journal"):
                     durable.unlink(aside + suffix)
                 raise database_file.failure(error, aside) or error from error
+            sharing.fit(aside, root)
             durable.fsync_file(aside)
             durable.fsync_folder(root)
             return aside

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from regenstore.doctor import database as databases
 from regenstore.doctor import file_system, index_lock, leftovers, quarantine, salvage
 from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Found, Patient
+from regenstore.fs import sharing
 from regenstore.objects import durable, evicted, store_format
 from regenstore.objects.content_store import TRASH, VAULT
 from regenstore.refs.holders import refusal
@@ -137,7 +138,7 @@ def linking(patient: Patient) -> Found:
     if os.stat(home).st_dev != os.stat(top).st_dev:
         home = top
     tail = f"regenstore-doctor-{os.getpid()}-{os.urandom(4).hex()}"
-    os.makedirs(f"{patient.store.root}/tmp", exist_ok=True)
+    sharing.make_folders(f"{patient.store.root}/tmp")
     source, target = f"{patient.store.root}/tmp/{tail}", f"{home}/.{tail}"
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
     try:

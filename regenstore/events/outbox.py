@@ -18,6 +18,7 @@ from contextlib import contextmanager
 
 from regenstore.errors import RegenstoreError
 from regenstore.events.event import Event, Manifest
+from regenstore.fs import sharing
 from regenstore.fs.path_text import utf8_only
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes, hash_file
@@ -112,7 +113,7 @@ class Outbox:
         """Write a file that is locked by us from the moment it has its name; gives the open descriptor."""
         scratch = f"{path}.tmp"
         with durable.storage_errors(path):
-            held = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o644)
+            held = sharing.create(scratch, os.O_RDWR | os.O_EXCL)
             try:
                 lock(held)
                 view = memoryview(data)

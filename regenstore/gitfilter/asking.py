@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SHELLS = 4
+"""Git starts filters through a shell, and its configuration names another, which may start one more."""
 _ONLY_READ = (b"add", b"stage")
 _TAKE_VALUE = {b"-c", b"-C", b"--git-dir", b"--work-tree", b"--namespace", b"--super-prefix", b"--config-env"}
 
@@ -41,9 +43,12 @@ def _asker() -> list[bytes]:
     """The command line of the git command that started this process; nothing where it cannot be seen."""
     try:
         arguments = _arguments(parent := os.getppid())
-        if arguments[1:2] == [b"-c"] and subcommand(arguments) is None:  # git starts filters through a shell
+        for _ in range(_SHELLS):
+            if arguments[1:2] != [b"-c"] or subcommand(arguments) is not None:
+                break
             with open(f"/proc/{parent}/stat", "rb") as file:
-                arguments = _arguments(int(file.read().rpartition(b")")[2].split()[1]))
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+            arguments = _arguments(parent)
     except (OSError, ValueError, IndexError):
         return []
     return arguments

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import living
+from regenstore.fs import living, sharing
 from regenstore.objects import durable, store_format
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.holds import Holds, lives
@@ -106,9 +106,32 @@ class ContentStore:
                     return path
             except FileNotFoundError:
                 continue  # gc moved it just now
+            except PermissionError:
+                if not self._take_over(path, digest):
+                    return None
+                return path
             except OSError:
-                return None  # another user's file
+                return None
         return None
+
+    def _take_over(self, path: str, digest: Digest) -> bool:
+        """Put a copy of our own in the place of another user's content, whose identity only its owner may change;
+        False where it is not what its name says, or gone."""
+        temp = self.temp_path("claim")
+        with durable.storage_errors(temp):
+            try:
+                shutil.copyfile(path, temp)
+                if hash_own_file(temp)[0] != digest:
+                    return False
+                sharing.seal(temp)
+                durable.fsync_file(temp)
+                durable.rename(temp, path)
+                durable.fsync_folder(os.path.dirname(path))
+            except (FileNotFoundError, PermissionError):
+                return False
+            finally:
+                durable.unlink(temp)
+        return True
 
     def size(self, digest: Digest) -> int | None:
         """The number of bytes stored under a digest, or None."""
@@ -175,13 +198,13 @@ class ContentStore:
         target = self.object_path(digest, tree)
         self.holds.hold([digest])
         with durable.storage_errors(target):
-            os.chmod(path, 0o444)
+            sharing.seal(path)
             self.added += os.path.getsize(path)
             folder = os.path.dirname(target)
             if not wait:
                 durable.begin_writing(path)
                 if not os.path.isdir(folder):
-                    os.makedirs(folder, exist_ok=True)  # durable with its contents
+                    sharing.make_folders(folder)  # durable with its contents
                 durable.rename(path, target)
                 self._unsettled.append(target)
                 return
@@ -272,7 +295,7 @@ def bring_back(trashed: str, path: str) -> None:
     try:
         durable.rename(trashed, path)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        sharing.make_folders(os.path.dirname(path))
         durable.rename(trashed, path)
 
 

@@ -16,7 +16,7 @@ import time
 from _thread import allocate_lock
 from collections.abc import Iterable, Iterator
 
-from regenstore.fs import living
+from regenstore.fs import living, sharing
 from regenstore.objects import durable
 from regenstore.objects.ids import Digest
 
@@ -96,14 +96,14 @@ class Holds:
         folder = f"{self._root}/{LEASES}"
         name = f"{time.time_ns():016x}-{os.getpid()}-{os.urandom(4).hex()}"
         new = f"{folder}/new-{name}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_WRONLY | os.O_EXCL
         try:
-            fd = os.open(new, flags, 0o644)
+            fd = sharing.create(new, flags)
         except FileNotFoundError:
             if not os.path.isdir(self._root):
                 return False
-            os.makedirs(folder, exist_ok=True)
-            fd = os.open(new, flags, 0o644)
+            sharing.make_folders(folder)
+            fd = sharing.create(new, flags)
         try:
             # Locked before it has its name, so that nobody ever sees it there without a lock.
             living.hold(fd)
@@ -156,7 +156,7 @@ def _keep_use(root: str, path: str) -> None:
     try:
         durable.rename(path, target)
     except FileNotFoundError:
-        os.makedirs(folder, exist_ok=True)
+        sharing.make_folders(folder)
         durable.rename(path, target)
     names = os.listdir(folder)
     if len(names) > MAX_USES:

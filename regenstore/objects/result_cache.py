@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from regenstore.errors import FormatError, StorageError
+from regenstore.fs import sharing
 from regenstore.objects import database_file, durable, toml
 from regenstore.objects.database_file import FILE
 from regenstore.objects.ids import Digest, RecipeKey
@@ -399,6 +400,9 @@ class ResultCache:
             raise
 
     def _connect(self) -> sqlite3.Connection:
+        if not os.path.lexists(self.path) and os.path.isdir(self._root):
+            with suppress(OSError):  # SQLite says why; its log and index get the database's mode
+                os.close(sharing.create(self.path, os.O_RDWR))
         db = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE, check_same_thread=False)
         try:
             _use_wal(db)

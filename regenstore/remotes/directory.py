@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.fs import presence
+from regenstore.fs import presence, sharing
 from regenstore.objects import durable
 from regenstore.remotes.backend import Absent, Head, Told
 from regenstore.remotes.listing import Descent
@@ -42,7 +42,7 @@ class Directory:
         self._made: set[str] = set()
         if create:
             with self._errors():
-                os.makedirs(self.path, exist_ok=True)
+                sharing.make_folders(self.path)
 
     def head(self, name: str) -> Head | None:
         with self._errors():
@@ -109,15 +109,15 @@ class Directory:
         beside = f"{folder}/{_BESIDE}{os.urandom(8).hex()}"
         if folder not in self._made:
             self._look()
-            os.makedirs(folder, exist_ok=True)
+            sharing.make_folders(folder)
             self._made.add(folder)
         try:
             try:
-                fd = os.open(beside, _NEW, 0o644)
+                fd = sharing.create(beside, _NEW)
             except FileNotFoundError:  # a gc removed the empty folder, or the share went away
                 self._look()
-                os.makedirs(folder, exist_ok=True)
-                fd = os.open(beside, _NEW, 0o644)
+                sharing.make_folders(folder)
+                fd = sharing.create(beside, _NEW)
             try:
                 fill(fd)
             finally:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from regenstore.errors import StorageError
-from regenstore.fs import living
+from regenstore.fs import living, sharing
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
@@ -21,14 +21,17 @@ _ASKED = 1 << 20
 @contextmanager
 def part_of(store: ContentStore, digest: Digest) -> Iterator[tuple[str, int]]:
     """The file that a content is brought into, one per content, so that another process goes on with it; of
-    our own while another process is at it."""
+    our own while another process is at it, and where it is another user's."""
     path, shared = f"{store.root}/tmp/fetch-{digest.hex}", True
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-    fd = os.open(path, flags, 0o600)
-    if not living.hold(fd) or not _leads_to(path, fd):
-        os.close(fd)
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+    fd = -1
+    with suppress(PermissionError):  # another user's
+        fd = sharing.create(path, flags)
+    if fd < 0 or os.fstat(fd).st_uid != os.geteuid() or not living.hold(fd) or not _leads_to(path, fd):
+        if fd >= 0:
+            os.close(fd)
         path, shared = store.temp_path("fetch"), False
-        fd = os.open(path, flags | os.O_EXCL, 0o600)
+        fd = sharing.create(path, flags | os.O_EXCL)
     worth = shared
     try:
         yield path, fd

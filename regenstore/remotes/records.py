@@ -21,6 +21,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from regenstore.errors import FormatError, StorageError
+from regenstore.fs import sharing
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
@@ -220,7 +221,7 @@ class Records:
 
     def _keep(self, digest: Digest, data: bytes) -> None:
         with durable.storage_errors(self._folder):
-            os.makedirs(self._folder, exist_ok=True)
+            sharing.make_folders(self._folder)
         durable.write_file(self._path(digest), data)
 
 

@@ -23,6 +23,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from regenstore.errors import RegenstoreError, StorageError
+from regenstore.fs import sharing
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.facts import Facts
@@ -379,7 +380,7 @@ class Remote:
             latency = (latency + sum(small) / len(small)) / 2
         if large or small:
             try:
-                os.makedirs(self.folder, exist_ok=True)
+                sharing.make_folders(self.folder)
                 durable.write_file(f"{self.folder}/speed.json", json.dumps({"rate": rate, "latency": latency}).encode())
             except (OSError, RegenstoreError):
                 pass  # it is a guess all the same
