@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from regenstore.errors import RegenstoreError, StorageError
+from regenstore.fs import presence
 from regenstore.objects import durable
 from regenstore.remotes.backend import Absent, Head, Told
 
@@ -152,7 +153,7 @@ class Directory:
         return f"{self.path}/{name}"
 
     def _look(self) -> None:
-        if not os.path.isdir(self.path):
+        if not presence.is_folder(self.path):
             raise StorageError("remote-unreachable", f"{self.path} is not there: is the disk or share mounted?")
 
     @contextmanager
