@@ -50,7 +50,7 @@ class Enumeration:
         except OSError as error:
             raise presence.unreadable(error, error.filename or roots.files.common) from error
         before = roots.files.stamp()
-        old = None if self._path is None else files.load(self._path, self._name)
+        old = self._kept()
         if old is not None and old.basis.stamp == before:
             found = Enumerated(self._unchanged(old, pending), UNCHANGED)
         else:
@@ -61,6 +61,13 @@ class Enumeration:
             except StorageError:
                 pass  # the next time takes longer
         return found
+
+    def _kept(self) -> Held | None:
+        """What was found the last time. Whatever ails it, a full walk tells the same."""
+        try:
+            return None if self._path is None else files.load(self._path, self._name)
+        except StorageError:
+            return None
 
     def _unchanged(self, old: Held, pending: tuple[bytes, ...]) -> Held:
         held = old if pending == old.pending else replace(old, pending=pending, told=time.time())

@@ -153,7 +153,7 @@ class Holders:
         except RegenstoreError as error:
             if error.kind == "unreadable":
                 why = f"{name} relies on this store: {error.message}"
-                raise StorageError(error.kind, why, hint=_OR_FORGET) from error
+                raise StorageError("unreadable", why, hint=_OR_FORGET) from error
             reason = error.message
         last = files.load(kept, _whose(registered.name))
         return Holder(name, path, False, reason, last or Held(), None if last is None else last.told)
