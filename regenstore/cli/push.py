@@ -91,6 +91,7 @@ def wanted_here(repository: Repository, arguments: Sequence[str] = ()) -> dict[D
 def recipes_here(repository: Repository, arguments: Sequence[str]) -> tuple[RecipeBlobs, dict[bytes, bytes]]:
     """The recipes of HEAD and the index, at and below the paths, and a path of each."""
     repository.store.prepare()  # in a fresh clone there is none yet, and what blobs say is kept there
+    repository.roots.files.stamp()  # Git takes a HEAD or a branch that it cannot read for none
     found = scope.here(repository.git, repository.index.oids())
     chosen = select(found, worktree_paths(repository, arguments)) if arguments else list(found)
     paths = {oid: path for path in chosen for oid in found[path]}

@@ -29,9 +29,11 @@ from regenstore.doctor.store_checkup import (
 )
 from regenstore.doctor.surroundings import surroundings
 from regenstore.errors import RegenstoreError
+from regenstore.fs import presence
 from regenstore.generators.registry import GROUP
 from regenstore.objects import durable
 from regenstore.refs.git import Git
+from regenstore.refs.roots import Roots
 from regenstore.remotes.setting import KEYS as REMOTE_KEYS
 
 GIT_NEEDED = (2, 39)
@@ -204,11 +206,8 @@ def _effective(git: Git, paths: list[bytes]) -> Found:
 
 
 def _lines(path: str) -> list[str]:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return [line.strip() for line in file if line.strip() and not line.lstrip().startswith("#")]
-    except OSError:
-        return []
+    text = os.fsdecode(presence.read(path) or b"")
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 def hooks(patient: Patient) -> Found:
@@ -217,7 +216,7 @@ def hooks(patient: Patient) -> Found:
         yield NOTE, f"core.hooksPath is {moved}: Git's hooks are there", ""
     folder = patient.git.line("rev-parse", "--git-path", "hooks") or "hooks"
     path = os.path.join(os.fsdecode(patient.git.cwd), folder, "pre-commit")
-    if not os.path.isfile(path):
+    if not presence.is_file(path):
         yield NOTE, "there is no pre-commit hook; one is comfort only", "Copy hooks/pre-commit of regenstore there."
     elif not os.access(path, os.X_OK):
         yield WARNING, f"{path} is not executable: Git ignores it", f"Run 'chmod +x {path}'."
@@ -226,6 +225,13 @@ def hooks(patient: Patient) -> Found:
     else:
         remedy = "Add this line to it: regenstore hook pre-commit || exit 1"
         yield NOTE, "a pre-commit hook of somebody else is there; it does not check recipes", remedy
+
+
+def roots(patient: Patient) -> Found:
+    """Whether everything that tells which recipes are needed can be read. Git passes over much of what cannot."""
+    where = patient.location
+    Roots(patient.git, where.git_dir, where.common_dir, where.index).require_readable()
+    yield OK, "every ref, reflog, index and place of objects can be read", ""
 
 
 # ------------------------------------------------------------------------------------------- generators
@@ -262,6 +268,7 @@ CHECKS: tuple[Callable[[Patient], Found], ...] = (
     conversions,
     attributes,
     hooks,
+    roots,
     generators,
     sandbox,
     store,

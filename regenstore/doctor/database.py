@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from regenstore.doctor import git_recipes, salvage
 from regenstore.doctor.salvage import Salvaged
 from regenstore.errors import FormatError
-from regenstore.fs import sharing
+from regenstore.fs import presence, sharing
 from regenstore.objects import database_file, durable, evicted, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.database_file import FILE
@@ -49,7 +49,7 @@ def examine(store: ContentStore, *, quick: bool = False) -> Examined:
     """Check the database: the whole of it, or with ``quick`` its structure. Raises FormatError
     (``newer-store``), Conflict (``store-busy``)."""
     path = f"{store.root}/{FILE}"
-    if not os.path.exists(path):
+    if presence.found(path) is None:
         return Examined(NONE)
     try:
         with closing(_open(path)) as db:
@@ -212,7 +212,7 @@ def set_aside(store: ContentStore, state: str) -> str | None:
             with database_file.replacing(root):
                 return database_file.move_aside(root) if examine(store).state == DAMAGED else None
         with database_file.working(root):
-            if not os.path.exists(path):
+            if presence.found(path) is None:
                 return None
             aside = f"{path}.before-{time.time_ns()}"
             try:

@@ -189,8 +189,7 @@ class Survey:
             return read_blobs(self._asked.git, self._cache, self._current, remember=self._scope.remember)
         found = RecipeBlobs()
         try:
-            holders = iter(self._asked.holders(self._cache, self._scope.remember))
-            here = next(holders)
+            here, *others = self._asked.holders(self._cache, self._scope.remember)
         except (FormatError, StorageError) as error:
             self.needs.problems.append(f"{error.message}; only the recipes of this worktree were looked at")
             return read_blobs(self._asked.git, self._cache, self._current, remember=self._scope.remember)
@@ -200,7 +199,7 @@ class Survey:
         if here.missing:
             what = f"{len(here.missing)} objects are not in this partial clone"
             self.needs.notes.append(f"{what}: recipes among them were not looked at")
-        for other in holders:
+        for other in others:
             if not other.reachable:
                 last = "what it last held was looked at" if other.told else "nobody knows what it needs"
                 self.needs.notes.append(f"the repository {other.name} cannot be reached ({other.reason}): {last}")

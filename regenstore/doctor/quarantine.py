@@ -6,6 +6,7 @@ import os
 import time
 
 from regenstore.doctor.store_scan import Bad
+from regenstore.fs import presence
 from regenstore.fs.swap import identity
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
@@ -28,7 +29,7 @@ def confine(store: ContentStore, bad: Bad, now: float) -> str | None:
             durable.rename(bad.path, target)
         except OSError:
             durable.unlink(f"{target}.txt")
-            if not os.path.lexists(bad.path):
+            if presence.lstat(bad.path) is None:
                 return None
             raise
         if not _unchanged(target, bad):

@@ -8,7 +8,6 @@ aside is whole too: what is not read could have spoken against them.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from regenstore.fs import presence
 from regenstore.objects import database_file, durable, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.database_file import FILE
@@ -51,11 +51,9 @@ class Salvaged:
 
 
 def asides(root: str) -> list[str]:
-    """The names of databases that were set aside as damaged, the latest first."""
-    try:
-        names = [name for name in os.listdir(root) if name.startswith(_ASIDE) and name[len(_ASIDE) :].isdigit()]
-    except OSError:
-        return []
+    """The names of databases that were set aside as damaged, the latest first. Raises StorageError
+    (``unreadable``)."""
+    names = [name for name in presence.names(root) if name.startswith(_ASIDE) and name[len(_ASIDE) :].isdigit()]
     return sorted(names, key=lambda name: int(name[len(_ASIDE) :]), reverse=True)
 
 
@@ -96,7 +94,7 @@ def _opened(store: ContentStore, name: str) -> Iterator[sqlite3.Connection]:
     """A database as it lies there: SQLite would put its log into it, so one that has a log is copied first."""
     path, copied = f"{store.root}/{name}", store.temp_path("salvage")
     try:
-        if os.path.exists(f"{path}-wal"):
+        if presence.found(f"{path}-wal") is not None:
             for suffix in ("-wal", ""):
                 shutil.copyfile(path + suffix, copied + suffix)
             path, how = copied, "mode=rw"

@@ -30,7 +30,7 @@ from regenstore.doctor.needs import (
     Survey,
     find_elsewhere,
 )
-from regenstore.doctor.store_scan import DENIED, STRAY, WRONG, Bad, Scan, SoundStore, Tell, scan
+from regenstore.doctor.store_scan import STRAY, WRONG, Bad, Scan, SoundStore, Tell, scan
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.fs.path_text import path_text
 from regenstore.fs.swap import identity
@@ -99,12 +99,12 @@ class CheckPlan:
         """What goes to the quarantine."""
         kept = {m.source for m in self.missing if m.how == RENAME}
         marker = [] if self.marker is None else [self.marker]
-        return [*marker, *(bad for bad in self.scan.bad if bad.path not in kept and bad.why != DENIED)]
+        return [*marker, *(bad for bad in self.scan.bad if bad.path not in kept and not bad.untold)]
 
     @property
     def unreadable(self) -> list[Bad]:
-        """What stays as it is, since this user may not read it."""
-        return [bad for bad in self.scan.bad if bad.why == DENIED]
+        """What stays as it is, since it cannot be read: what it holds may be the only copy."""
+        return [bad for bad in self.scan.bad if bad.untold]
 
     @property
     def hopeless(self) -> list[Missing]:
@@ -240,7 +240,7 @@ def _add_victims(plan: CheckPlan, survey: Survey, sound: SoundStore) -> None:
     """Contents whose bytes are bad, also those that no recipe in Git records any more."""
     missing = plan.needs.missing
     for bad in plan.scan.bad:
-        if bad.named is None or sound.find(bad.named) is not None:
+        if bad.named is None or bad.untold or sound.find(bad.named) is not None:
             continue
         if bad.named in missing:
             missing[bad.named].damaged = True

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from regenstore.doctor import database as databases
 from regenstore.doctor import file_system, index_lock, leftovers, quarantine, salvage
 from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Found, Patient
-from regenstore.fs import sharing
+from regenstore.errors import StorageError
+from regenstore.fs import presence, sharing
 from regenstore.objects import durable, evicted, store_format
 from regenstore.objects.content_store import TRASH, VAULT
 from regenstore.refs.holders import refusal
 from regenstore.refs.registration import held_file, registrations
+from regenstore.refs.roots import Roots
 from regenstore.worktree.link import Linker
 
 
@@ -30,13 +32,13 @@ def sandbox(patient: Patient) -> Found:
 
 def store(patient: Patient) -> Found:
     root = patient.store.root
-    if not os.path.isdir(root):
+    if not presence.is_folder(root):
         yield WARNING, f"the store {root} is not there yet", "Run 'regenstore init'."
         return
     for operation in ("read", "write"):
         store_format.check(root, operation)
     probe = f"{root}/tmp"
-    if not os.access(probe if os.path.isdir(probe) else root, os.W_OK | os.X_OK):
+    if not os.access(probe if presence.is_folder(probe) else root, os.W_OK | os.X_OK):
         yield PROBLEM, f"the store {root} cannot be written", "Check owner and permissions of the store."
         return
     kind = patient.kind_of(root)
@@ -76,13 +78,18 @@ def repositories(patient: Patient) -> Found:
     known = registrations(root)
     reachable = 0
     for registered in known:
-        why = refusal(registered)
-        if not why:
-            reachable += 1
+        try:
+            why = refusal(registered)
+            if not why:
+                Roots.of_another(registered.path).require_readable()
+                reachable += 1
+                continue
+        except StorageError as error:
+            yield PROBLEM, f"nobody can tell what {registered.path} needs: {error.message}", error.hint
             continue
         name = registered.path or f"the registration {registered.name}"
         gone = f"Make it reachable (mount it), or, if it is gone for good: regenstore gc --forget-repository {name}"
-        if os.path.exists(held_file(root, registered.name)):
+        if presence.found(held_file(root, registered.name)):
             yield WARNING, f"{name} uses this store and cannot be reached ({why}): what it last held is kept", gone
         else:
             yield WARNING, f"{name} uses this store and never told what it needs ({why}): nothing can be evicted", gone
@@ -106,13 +113,11 @@ def kept_aside(patient: Patient) -> Found:
 
 
 def _sizes(folder: str) -> Iterator[int]:
-    for base, _, names in os.walk(folder):
+    for base, _, names in presence.walk(folder):
         for name in names:
-            if not (name.endswith(".txt") and os.path.exists(f"{base}/{name[:-4]}")):
-                try:
-                    yield os.lstat(f"{base}/{name}").st_size
-                except OSError:
-                    continue
+            found = presence.lstat(f"{base}/{name}")
+            if found is not None and not (name.endswith(".txt") and name[:-4] in names):
+                yield found.st_size
 
 
 def manifests(patient: Patient) -> Found:
@@ -129,7 +134,7 @@ def manifests(patient: Patient) -> Found:
 
 def linking(patient: Patient) -> Found:
     """How bytes get from the store to the worktree: tried with a small file."""
-    if not os.path.isdir(patient.store.root):
+    if not presence.is_folder(patient.store.root):
         return
     if not patient.reflink:
         yield NOTE, "regenstore.reflink is off: media are copied, and take room twice", ""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from regenstore.errors import FormatError
+from regenstore.fs import presence
 from regenstore.fs.path_text import path_text
 from regenstore.fs.swap import Identity, identity
 from regenstore.objects.content_store import TRASH, TREES, ContentStore
@@ -40,6 +41,11 @@ class Bad:
     size: int
     identity: Identity | None
 
+    @property
+    def untold(self) -> bool:
+        """Whether nobody can say what it holds, since the system does not let it be read."""
+        return self.why in (UNREADABLE, DENIED)
+
     def fields(self) -> dict[str, object]:
         return {
             "path": path_text(self.path),
@@ -61,17 +67,19 @@ class Scan:
     """The good contents of the two trees, with their sizes."""
     trashed: dict[Digest, str] = field(default_factory=dict)
     """The good contents of the trash, with their paths."""
-    _paths: set[str] = field(default_factory=set)
+    _paths: dict[str, Bad] = field(default_factory=dict)
 
     def blame(self, found: Bad) -> None:
-        """Note a bad file."""
+        """Note a bad file. A content that cannot be read counts as present: nothing may take its place."""
         if found.path not in self._paths:
-            self._paths.add(found.path)
+            self._paths[found.path] = found
             self.bad.append(found)
+            if found.untold and found.named is not None and found.tree in TREES:
+                self.present.setdefault(found.named, found.size)
 
     def blamed(self, path: str | None) -> bool:
-        """Whether a path is that of a bad file."""
-        return path in self._paths
+        """Whether a path is that of a bad file: one that does not hold what it should."""
+        return path in self._paths and not self._paths[path].untold
 
 
 class SoundStore(ContentStore):
@@ -93,7 +101,7 @@ class SoundStore(ContentStore):
         if not self._scan.blamed(path):
             return path
         others = [self.object_path(digest, tree) for tree in TREES]
-        return next((other for other in others if not self._scan.blamed(other) and os.path.isfile(other)), None)
+        return next((other for other in others if not self._scan.blamed(other) and presence.is_file(other)), None)
 
 
 def scan(store: ContentStore, tell: Tell, *, quick: bool = False) -> Scan:
@@ -124,13 +132,16 @@ def scan(store: ContentStore, tell: Tell, *, quick: bool = False) -> Scan:
 
 
 def _look_at_correction(path: str) -> Bad | None:
-    try:
-        kept = os.lstat(path)
-    except OSError:
+    kept = presence.lstat(path)
+    if kept is None:
         return None  # it went meanwhile
     try:
-        with open(path, "rb") as file:
+        with open(presence.open_file(path), "rb") as file:
             why = None if is_whole(file.read()) else WRONG
+    except presence.ABSENT:
+        return None
+    except presence.NotRegular:
+        why = STRAY
     except OSError as error:
         why = _why(error)
     return None if why is None else Bad(path, CORRECTIONS, why, None, None, kept.st_size, identity(kept))
@@ -140,7 +151,7 @@ def look_again(found: Scan, store: ContentStore, digest: Digest) -> None:
     """Hash one content that a quick scan took at its word, since something else speaks against it."""
     for tree in TREES:
         path = store.object_path(digest, tree)
-        bad = look(path, tree, digest) if os.path.lexists(path) else None
+        bad = look(path, tree, digest)
         if bad is not None and not found.blamed(path):
             found.blame(bad)
             found.present.pop(digest, None)
@@ -153,7 +164,7 @@ def look(path: str, tree: str, named: Digest | None) -> Bad | None:
     for _ in range(_LOOKS):
         try:
             seen = _look(path, tree, named)
-        except FileNotFoundError:
+        except presence.ABSENT:
             return None
         if seen is None or seen == before:
             return seen
@@ -183,28 +194,20 @@ def _why(error: OSError) -> str:
 
 def _files(root: str) -> Iterator[tuple[str, str, Digest | None, int]]:
     """Everything in the two trees and in the trash: path, tree, the digest that its name says, size."""
-    runs = _names(f"{root}/{TRASH}")
+    runs = sorted(presence.names(f"{root}/{TRASH}"))
     for tree in (*TREES, *(f"{TRASH}/{run}/{tree}" for run in runs for tree in TREES)):
         top = f"{root}/{tree}"
-        for shard in _names(top):
+        for shard in sorted(presence.names(top)):
             folder = f"{top}/{shard}"
-            if len(shard) != 2 or not os.path.isdir(folder):
+            if len(shard) != 2 or not presence.is_folder(folder):
                 yield folder, tree, None, 0
                 continue
-            for name in _names(folder):
+            for name in sorted(presence.names(folder)):
                 path = f"{folder}/{name}"
                 try:
                     named: Digest | None = Digest.parse(Digest.PREFIX + shard + name)
                 except FormatError:
                     named = None
-                try:
-                    yield path, tree, named, os.lstat(path).st_size
-                except OSError:
-                    continue
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+                found = presence.lstat(path)
+                if found is not None:
+                    yield path, tree, named, found.st_size

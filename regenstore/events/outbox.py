@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from regenstore.errors import RegenstoreError
+from regenstore.errors import RegenstoreError, StorageError
 from regenstore.events.event import Event, Manifest
-from regenstore.fs import sharing
+from regenstore.fs import presence, sharing
 from regenstore.fs.path_text import utf8_only
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes, hash_file
@@ -49,10 +49,7 @@ class Outbox:
         return [os.path.join(self.folder, name) for name in self._names(_READY)]
 
     def _names(self, *endings: str) -> list[str]:
-        try:
-            return sorted(name for name in os.listdir(self.folder) if name.endswith(endings))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        return sorted(name for name in presence.names(self.folder) if name.endswith(endings))
 
     # ------------------------------------------------------------------------------------------- putting
 
@@ -171,18 +168,19 @@ class Outbox:
         except FileNotFoundError:
             return
         try:
-            if not lock(held) or not os.path.exists(path):
+            if not lock(held) or presence.lstat(path) is None:
                 return  # its process lives, or has just finished it
             self._decide(path)
+        except StorageError as error:
+            if error.kind != "unreadable":
+                raise
+            # Nobody can say now whether it happened: it stays until somebody can.
         finally:
             os.close(held)
 
     def _prune(self) -> None:
         folder = os.path.join(self.folder, MANIFESTS)
-        try:
-            names = sorted(os.listdir(folder))
-        except FileNotFoundError:
-            return
+        names = sorted(presence.names(folder))
         needed = {name.rpartition("-")[2].partition(".")[0] for name in self._names(_READY, _PREPARED)}
         spare = [name for name in names if name.rpartition("-")[2].partition(".")[0] not in needed]
         for name in spare[:-KEPT_MANIFESTS]:
@@ -217,17 +215,23 @@ class Outbox:
 
 
 def _all_there(files: Sequence[Sequence[str]]) -> bool:
-    """Whether every file of the evidence is there as it was to be."""
+    """Whether every file of the evidence is there as it was to be. Raises StorageError (``unreadable``)."""
+    return bool(files) and all(str(_digest(path)) == digest for path, digest in files)
+
+
+def _digest(path: str) -> Digest | None:
     try:
-        return bool(files) and all(str(hash_file(path)[0]) == digest for path, digest in files)
-    except OSError:
-        return False
+        return hash_file(path)[0]
+    except presence.ABSENT:
+        return None
+    except OSError as error:
+        raise presence.unreadable(error, path) from error
 
 
 def _manifest(place: str, member: str) -> Manifest | None:
-    """A file of a folder, or of a ZIP file; None where it is not there."""
+    """A file of a folder, or of a ZIP file; None where it is not there. Raises StorageError (``unreadable``)."""
     try:
-        if os.path.isdir(place):
+        if presence.is_folder(place):
             path = os.path.join(place, member)
             return Manifest(path, *hash_file(path))
         from zipfile import BadZipFile, ZipFile  # every command imports this module, and hardly one a ZIP file
@@ -238,8 +242,10 @@ def _manifest(place: str, member: str) -> Manifest | None:
         except (KeyError, BadZipFile):
             return None
         return Manifest(place, hash_bytes(data), len(data), member)
-    except OSError:
+    except presence.ABSENT:
         return None
+    except OSError as error:
+        raise presence.unreadable(error, place) from error
 
 
 def lock(fd: int) -> bool:

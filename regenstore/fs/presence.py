@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 
 from regenstore.errors import StorageError
 
@@ -117,6 +118,28 @@ def names(folder: str) -> list[str]:
         return []
     except OSError as error:
         raise unreadable(error, folder) from error
+
+
+def walk(folder: str, *, follow: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
+    """All folders below one, as ``os.walk`` gives them, in the order of their names; nothing when nothing is there.
+    With ``follow`` also those that links lead to, each once. Raises StorageError (``unreadable``) for a folder
+    that cannot be read, which ``os.walk`` would pass over."""
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, ABSENT):
+            raise unreadable(error, error.filename or folder) from error
+
+    seen = set[tuple[int, int]]()
+    for base, folders, files in os.walk(folder, onerror=refuse, followlinks=follow):
+        if follow:
+            there = found(base)
+            place = (0, 0) if there is None else (there.st_dev, there.st_ino)
+            if place in seen:
+                folders.clear()
+                continue
+            seen.add(place)
+        folders.sort()
+        yield base, folders, sorted(files)
 
 
 def kind_of(mode: int) -> str:

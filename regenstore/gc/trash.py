@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from regenstore.fs import presence
 from regenstore.objects import durable
 from regenstore.objects.content_store import CACHE, TRASH, VAULT, ContentStore, bring_back, identity
 from regenstore.objects.ids import Digest
@@ -90,7 +91,7 @@ class Trash:
         other copy goes nowhere, and FileExistsError is raised."""
         assert {source, target} == {CACHE, VAULT}
         path = self._store.object_path(digest, target)
-        if os.path.lexists(path):
+        if presence.lstat(path) is not None:
             raise FileExistsError(path)
         bring_back(self._store.object_path(digest, source), path)
 

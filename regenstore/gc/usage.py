@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from regenstore.fs import presence
 from regenstore.gc.plan import is_unreachable, main_referrer
 from regenstore.gc.trash import Copy
 from regenstore.objects.content_store import CACHE, TRASH, VAULT, ContentStore
@@ -98,7 +99,7 @@ def file_bytes(root: str) -> int:
     """The sizes of all files below a folder, each inode once, as 'du --apparent-size' adds them up."""
     inodes: set[tuple[int, int]] = set()
     total = 0
-    for folder, _, names in os.walk(root):
+    for folder, _, names in presence.walk(root):
         for name in names:
             try:
                 state = os.lstat(f"{folder}/{name}")
@@ -114,7 +115,7 @@ def content_bytes(store: ContentStore) -> int:
     """The bytes of all contents, the trash included: quickly, for deciding whether there is anything to do."""
     total = 0
     for top in (CACHE, VAULT, TRASH):
-        for folder, _, names in os.walk(f"{store.root}/{top}"):
+        for folder, _, names in presence.walk(f"{store.root}/{top}"):
             for name in names:
                 try:
                     total += os.stat(f"{folder}/{name}").st_size

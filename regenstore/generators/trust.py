@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 
 from regenstore.errors import StorageError
+from regenstore.fs import presence
 from regenstore.objects import durable
 
 
@@ -30,13 +31,13 @@ class TrustRecord:
         self.path = path
 
     def approvals(self) -> dict[str, Approval]:
-        """All approvals by hash; raises StorageError for a file that is no such record."""
-        try:
-            with open(self.path, encoding="utf-8") as file:
-                entries = json.load(file)["trusted"]
-            return {e["hash"]: Approval(e["hash"], e["generator"], float(e["approved"])) for e in entries}
-        except FileNotFoundError:
+        """All approvals by hash; raises StorageError for a file that cannot be read, or is no such record."""
+        data = presence.read(self.path)
+        if data is None:
             return {}
+        try:
+            entries = json.loads(data)["trusted"]
+            return {e["hash"]: Approval(e["hash"], e["generator"], float(e["approved"])) for e in entries}
         except (ValueError, KeyError, TypeError):
             raise StorageError("store-damaged", f"{self.path} is not a record of trusted generators") from None
 

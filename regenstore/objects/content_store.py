@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import living, sharing
+from regenstore.fs import living, presence, sharing
 from regenstore.objects import durable, store_format
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.holds import Holds, lives
@@ -75,7 +75,7 @@ class ContentStore:
 
     def _revive(self, digest: Digest, size: int | None) -> str | None:
         """Take a content back from the trash."""
-        runs = _names(f"{self.root}/{TRASH}")
+        runs = presence.names(f"{self.root}/{TRASH}")
         for run in runs:
             for tree in TREES:
                 trashed = self.object_path(digest, f"{TRASH}/{run}/{tree}")
@@ -139,34 +139,30 @@ class ContentStore:
         return None if path is None else os.path.getsize(path)
 
     def contents(self, tree: str) -> Iterator[tuple[Digest, int]]:
-        """All contents of a tree as (digest, size), in no order. Other files are passed over."""
-        top = f"{self.root}/{tree}"
-        for shard in _names(top):
-            for name in _names(f"{top}/{shard}"):
-                try:
-                    digest = Digest.parse(Digest.PREFIX + shard + name)
-                    yield digest, os.path.getsize(f"{top}/{shard}/{name}")
-                except Exception:  # noqa: S112  a stray file, or one that just went: not a content
-                    continue
+        """All contents of a tree as (digest, size), in no order. Other files are passed over. Raises StorageError
+        (``unreadable``)."""
+        for digest, size, _ in self._files_of(tree):
+            yield digest, size
 
     def inventory(self) -> Iterator[tuple[Digest, int, str, tuple[int, int]]]:
         """Every content with its size, tree and identity; of those in the trash, the tree is
-        ``trash/<run>/<tree>``. A content can be in several trees."""
-        runs = sorted(_names(f"{self.root}/{TRASH}"))
+        ``trash/<run>/<tree>``. A content can be in several trees. Raises StorageError (``unreadable``)."""
+        runs = sorted(presence.names(f"{self.root}/{TRASH}"))
         for tree in (*TREES, *(f"{TRASH}/{run}/{tree}" for run in runs for tree in TREES)):
-            for shard in _names(f"{self.root}/{tree}"):
+            for digest, size, identity in self._files_of(tree):
+                yield digest, size, tree, identity
+
+    def _files_of(self, tree: str) -> Iterator[tuple[Digest, int, tuple[int, int]]]:
+        top = f"{self.root}/{tree}"
+        for shard in presence.names(top):
+            for name in presence.names(f"{top}/{shard}"):
                 try:
-                    entries = list(os.scandir(f"{self.root}/{tree}/{shard}"))
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
-                for entry in entries:
-                    try:
-                        digest = Digest.parse(Digest.PREFIX + shard + entry.name)
-                        found = entry.stat(follow_symlinks=False)
-                    except (FormatError, FileNotFoundError):
-                        continue  # a stray file, or one that just went
-                    if stat.S_ISREG(found.st_mode):
-                        yield digest, found.st_size, tree, (found.st_ino, found.st_mtime_ns)
+                    digest = Digest.parse(Digest.PREFIX + shard + name)
+                except FormatError:
+                    continue  # a stray file
+                found = presence.lstat(f"{top}/{shard}/{name}")
+                if found is not None and stat.S_ISREG(found.st_mode):
+                    yield digest, found.st_size, (found.st_ino, found.st_mtime_ns)
 
     # -------------------------------------------------------------------------------- putting
 
@@ -260,9 +256,9 @@ class ContentStore:
 
     def stale_temp(self, now: float | None = None) -> Iterator[str]:
         """Temp files and run folders that a killed process left behind: no living one holds them, by its mark or by a
-        lock on the file itself, and nothing touched them for over a day."""
+        lock on the file itself, and nothing touched them for over a day. Raises StorageError (``unreadable``)."""
         horizon = (time.time() if now is None else now) - STALE_TEMP
-        for name in sorted(_names(f"{self.root}/tmp")):
+        for name in sorted(presence.names(f"{self.root}/tmp")):
             path = f"{self.root}/tmp/{name}"
             try:
                 if _last_change(path) < horizon and not living.in_use(path) and not lives(self.root, _mark(name)):
@@ -273,7 +269,11 @@ class ContentStore:
     def clean_temp(self, now: float | None = None) -> int:
         """Remove those. Gives how many. Never raises."""
         removed = 0
-        for path in self.stale_temp(now):
+        try:
+            stale = list(self.stale_temp(now))
+        except StorageError:
+            return 0
+        for path in stale:
             try:
                 if os.path.isdir(path) and not os.path.islink(path):
                     shutil.rmtree(path)
@@ -316,13 +316,8 @@ def _renew(path: str) -> bool:
 
 
 def _is_content(path: str, size: int | None) -> bool:
-    try:
-        found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise durable.storage_error(error, path) from error
-    return stat.S_ISREG(found.st_mode) and (size is None or found.st_size == size)
+    found = presence.found(path)
+    return found is not None and stat.S_ISREG(found.st_mode) and (size is None or found.st_size == size)
 
 
 def _mark(name: str) -> str:
@@ -337,10 +332,3 @@ def _last_change(path: str) -> float:
         for name in (".", *files):
             newest = max(newest, os.lstat(f"{folder}/{name}").st_mtime)
     return newest
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []

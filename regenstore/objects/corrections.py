@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from regenstore.fs import presence
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
@@ -71,7 +72,7 @@ class Corrections:
     def of(self, take: Digest) -> Iterator[Correction]:
         """Every whole correction that gives a take, from whatever base."""
         folder = f"{self.root}/{FOLDER}/{take.hex[:2]}"
-        for name in _names(folder):
+        for name in sorted(presence.names(folder)):
             if name.startswith(f"{take.hex[2:]}-"):
                 found = _read(f"{folder}/{name}")
                 if found is not None and found.take == take and self.path(take, found.base) == f"{folder}/{name}":
@@ -80,8 +81,8 @@ class Corrections:
     def paths(self) -> Iterator[str]:
         """Every file below the folder, whole or not: what a check looks at."""
         top = f"{self.root}/{FOLDER}"
-        for shard in _names(top):
-            for name in _names(f"{top}/{shard}"):
+        for shard in sorted(presence.names(top)):
+            for name in sorted(presence.names(f"{top}/{shard}")):
                 yield f"{top}/{shard}/{name}"
 
 
@@ -139,17 +140,5 @@ def _short(data: bytes) -> tuple[str, bytes]:
 
 
 def _read(path: str) -> Correction | None:
-    with durable.storage_errors(path):
-        try:
-            with open(path, "rb") as file:
-                data = file.read(LARGEST + 1)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-    return decode(data) if len(data) <= LARGEST else None
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    data = presence.read(path, LARGEST + 1)
+    return None if data is None or len(data) > LARGEST else decode(data)

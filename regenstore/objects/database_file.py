@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from regenstore.errors import Conflict, RegenstoreError, StorageError
+from regenstore.fs import presence
 from regenstore.objects import durable, store_format
 
 FILE = "results.sqlite"
@@ -107,19 +108,16 @@ def move_aside(root: str) -> str | None:
     # The database goes last: as long as it is there nobody makes a new one, which would take the old one's log
     # for its own. SQLite finds a log by its name, so what is not in the main file yet stays with it.
     for suffix in (*_BESIDE, ""):
-        if os.path.exists(path + suffix):
+        if presence.lstat(path + suffix) is not None:
             durable.rename(path + suffix, aside + suffix)
     durable.fsync_folder(root)
-    return aside if os.path.exists(aside) else None
+    return None if presence.lstat(aside) is None else aside
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """Which file has this name now; None when there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+    """Which file has this name now; None when there is none. Raises StorageError (``unreadable``)."""
+    found = presence.found(path)
+    return None if found is None else (found.st_dev, found.st_ino)
 
 
 @contextmanager
@@ -132,11 +130,13 @@ def _locked(root: str, *, alone: bool) -> Iterator[None]:
 @contextmanager
 def _flock(path: str, *, alone: bool) -> Iterator[Callable[[], None]]:
     """A lock on what is there anyway, where the system has flock: it needs no permission to write. Gives what
-    releases it before the end."""
+    releases it before the end. Raises StorageError (``unreadable``)."""
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    except OSError:
+    except presence.ABSENT:
         fd = -1
+    except OSError as error:
+        raise presence.unreadable(error, path) from error
 
     def release() -> None:
         nonlocal fd

@@ -8,12 +8,12 @@ object a line; a line that cannot be read is passed over, and so is what later v
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from regenstore.errors import FormatError, StorageError
+from regenstore.fs import presence
 from regenstore.objects import durable, toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import KnownOutput, Proof
@@ -65,11 +65,9 @@ def manifest_path(root: str, run: str) -> str:
 
 
 def runs(root: str) -> list[str]:
-    """The runs that have a manifest, oldest first."""
-    try:
-        return sorted(name.removesuffix(_SUFFIX) for name in os.listdir(f"{root}/{FOLDER}") if name.endswith(_SUFFIX))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    """The runs that have a manifest, oldest first. Raises StorageError (``unreadable``)."""
+    names = presence.names(f"{root}/{FOLDER}")
+    return sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX))
 
 
 def read(root: str, run: str) -> Iterator[Evicted]:
@@ -103,13 +101,7 @@ def damaged(root: str, *, quick: bool = False) -> Iterator[str]:
 
 
 def _lines(root: str, run: str) -> list[bytes]:
-    try:
-        with open(manifest_path(root, run), "rb") as file:
-            return file.read().splitlines()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise durable.storage_error(error, manifest_path(root, run)) from error
+    return (presence.read(manifest_path(root, run)) or b"").splitlines()
 
 
 def everything(root: str) -> Iterator[Evicted]:

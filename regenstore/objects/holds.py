@@ -16,7 +16,7 @@ import time
 from _thread import allocate_lock
 from collections.abc import Iterable, Iterator
 
-from regenstore.fs import living, sharing
+from regenstore.fs import living, presence, sharing
 from regenstore.objects import durable
 from regenstore.objects.ids import Digest
 
@@ -100,7 +100,7 @@ class Holds:
         try:
             fd = sharing.create(new, flags)
         except FileNotFoundError:
-            if not os.path.isdir(self._root):
+            if not presence.is_folder(self._root):
                 return False
             sharing.make_folders(folder)
             fd = sharing.create(new, flags)
@@ -127,7 +127,7 @@ def lives(root: str, mark: str) -> bool | None:
 
 
 def held(root: str) -> set[Digest]:
-    """What living processes rely on now. Changes nothing; raises OSError."""
+    """What living processes rely on now. Changes nothing. Raises StorageError (``unreadable``), here and below."""
     return set().union(*(_digests(data) for _, data, living in _read(f"{root}/{LEASES}") if living))
 
 
@@ -169,23 +169,24 @@ def _digests(data: bytes) -> set[Digest]:
 
 def _read(folder: str) -> Iterator[tuple[str, bytes, bool]]:
     """Each file of a folder: path, what it holds, whether a living process has it."""
-    try:
-        names = sorted(name for name in os.listdir(folder) if name.startswith(PREFIX))
-    except FileNotFoundError:
-        return
-    for name in names:
+    for name in sorted(name for name in presence.names(folder) if name.startswith(PREFIX)):
+        path = f"{folder}/{name}"
         try:
-            fd = os.open(f"{folder}/{name}", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         except FileNotFoundError:
             continue  # released just now
+        except OSError as error:
+            raise presence.unreadable(error, path) from error
         try:
             living = not _free(fd)  # asked first: what is held when it is asked is in the file
             data = b""
             while piece := os.read(fd, 1 << 20):
                 data += piece
+        except OSError as error:
+            raise presence.unreadable(error, path) from error
         finally:
             os.close(fd)
-        yield f"{folder}/{name}", data, living
+        yield path, data, living
 
 
 def _free(fd: int) -> bool:

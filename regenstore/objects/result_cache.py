@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import sharing
+from regenstore.fs import presence, sharing
 from regenstore.objects import database_file, durable, toml
 from regenstore.objects.database_file import FILE
 from regenstore.objects.ids import Digest, RecipeKey
@@ -321,7 +321,7 @@ class ResultCache:
 
     def _rows(self, query: str, values: Sequence[object]) -> list[Any]:
         """What a query finds; nothing when there is no database: reading creates none."""
-        if self._connection is None and not os.path.exists(self.path):
+        if self._connection is None and presence.found(self.path) is None:
             return []
         return self._try(lambda db: db.execute(query, values).fetchall())
 

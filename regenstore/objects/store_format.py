@@ -8,9 +8,9 @@ no other: a later feature that only gc has to understand does not lock older pro
 from __future__ import annotations
 
 import json
-import os
 
 from regenstore.errors import FormatError, StorageError
+from regenstore.fs import presence
 from regenstore.objects import durable
 
 VERSION = 1
@@ -22,23 +22,22 @@ KNOWN: dict[str, frozenset[str]] = {operation: frozenset() for operation in OPER
 def create(root: str) -> None:
     """Write the marker of a new store; leaves an existing one alone."""
     path = f"{root}/{FILE}"
-    if not os.path.exists(path):
+    if presence.lstat(path) is None:
         content = {"regenstore_store": VERSION, "features": {operation: [] for operation in OPERATIONS}}
         durable.write_file(path, json.dumps(content, indent=1).encode() + b"\n")
 
 
 def check(root: str, operation: str) -> None:
-    """Raise FormatError (``newer-store``) when this program must not do the operation on the store."""
+    """Raise FormatError (``newer-store``) when this program must not do the operation on the store, StorageError
+    (``unreadable``, ``store-damaged``) when that cannot be told."""
     path = f"{root}/{FILE}"
+    data = presence.read(path, 1 << 16)
+    if data is None:
+        return  # a store that is just being made, or one whose marker was lost: contents verify themselves
     try:
-        with open(path, "rb") as file:
-            marker = json.loads(file.read(1 << 16))
+        marker = json.loads(data)
         version, features = marker["regenstore_store"], marker["features"].get(operation, [])
         unknown = set(map(str, features)) - KNOWN[operation]
-    except FileNotFoundError:
-        return  # a store that is just being made, or one whose marker was lost: contents verify themselves
-    except OSError as error:
-        raise durable.storage_error(error, path) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise StorageError("store-damaged", f"{path} is not a store's format marker") from None
     if not isinstance(version, int) or version > VERSION:

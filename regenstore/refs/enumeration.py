@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.objects import durable
+from regenstore.fs import presence
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs import held as files
 from regenstore.refs.held import REACHED, TIP, WORKING, Basis, Held
@@ -41,23 +41,33 @@ class Enumeration:
         self._name = name
 
     def run(self) -> Enumerated:
-        """Everything that the repository holds. Raises FormatError (``git-failed``), StorageError."""
+        """Everything that the repository holds. Raises FormatError (``git-failed``), StorageError (``unreadable``
+        where a file or folder of it cannot be read)."""
         roots = self._roots
-        with durable.storage_errors(roots.files.common):
+        try:
             # First what is pending: 'git add' takes it from there to the index.
             pending = tuple(text for _, folder in roots.files.worktrees() for text in Pending(folder).paths().values())
-            before = roots.files.stamp()
-            old = None if self._path is None else files.load(self._path, self._name)
-            if old is not None and before and old.basis.stamp == before:
-                found = Enumerated(self._unchanged(old, pending), UNCHANGED)
-            else:
-                found = self._changed(old, before, pending)
+        except OSError as error:
+            raise presence.unreadable(error, error.filename or roots.files.common) from error
+        before = roots.files.stamp()
+        old = self._kept()
+        if old is not None and old.basis.stamp == before:
+            found = Enumerated(self._unchanged(old, pending), UNCHANGED)
+        else:
+            found = self._changed(old, before, pending)
         if self._path is not None and found.held is not old:
             try:
                 files.save(self._path, self._name, found.held)
             except StorageError:
                 pass  # the next time takes longer
         return found
+
+    def _kept(self) -> Held | None:
+        """What was found the last time. Whatever ails it, a full walk tells the same."""
+        try:
+            return None if self._path is None else files.load(self._path, self._name)
+        except StorageError:
+            return None
 
     def _unchanged(self, old: Held, pending: tuple[bytes, ...]) -> Held:
         held = old if pending == old.pending else replace(old, pending=pending, told=time.time())
@@ -70,11 +80,12 @@ class Enumeration:
 
     def _changed(self, old: Held | None, before: bytes, pending: tuple[bytes, ...]) -> Enumerated:
         roots = self._roots
+        roots.require_readable()
         found = self._asked(old)
         if found.how == ADDED and roots.files.stamp() != before:
             found = self._asked(None)  # somebody is at work: only a walk by Git alone is right then
         pins = frozenset(pin.name for pin in Pins(roots.git).all())
-        sound = found.held.basis.shape and before and roots.files.stamp() == before
+        sound = found.held.basis.shape and roots.files.stamp() == before
         basis = replace(found.held.basis, stamp=before) if sound else Basis()
         return replace(found, held=replace(found.held, pending=pending, pins=pins, told=time.time(), basis=basis))
 

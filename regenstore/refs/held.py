@@ -19,6 +19,7 @@ from itertools import accumulate, chain, repeat
 from operator import attrgetter
 from typing import Any
 
+from regenstore.fs import presence
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
@@ -79,13 +80,10 @@ def save(path: str, repository: str, held: Held) -> None:
 
 
 def load(path: str, repository: str) -> Held | None:
-    """What was kept for a repository, or None where there is nothing that can be relied on."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError:
-        return None
-    return decode(repository, data)
+    """What was kept for a repository, or None where there is nothing that can be relied on. Raises StorageError
+    (``unreadable``): what a repository held that is gone is told by nothing else."""
+    data = presence.read(path)
+    return None if data is None else decode(repository, data)
 
 
 def encode(repository: str, held: Held) -> bytes:

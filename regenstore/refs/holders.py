@@ -1,5 +1,6 @@
 """Who holds what is in a store: the repository at hand, the one that the store lies in, and all that
-registered. One that cannot be reached holds what it last held; one that never told holds nobody knows what.
+registered. One that is not there holds what it last held; one that never told holds nobody knows what. Of one
+that is there and cannot be read nobody knows what it came to hold since: that is an error, which names the file.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from regenstore.errors import RegenstoreError
+from regenstore.errors import RegenstoreError, StorageError
+from regenstore.fs import presence
 from regenstore.objects import durable
 from regenstore.objects.ids import Digest
 from regenstore.objects.result import BlobRecord
@@ -17,7 +19,7 @@ from regenstore.refs import held as files
 from regenstore.refs.enumeration import Enumeration
 from regenstore.refs.git import elsewhere
 from regenstore.refs.held import Held
-from regenstore.refs.pins import Pins
+from regenstore.refs.pins import PREFIX, Pins
 from regenstore.refs.registration import (
     Registration,
     held_file,
@@ -29,6 +31,7 @@ from regenstore.refs.registration import (
 from regenstore.refs.roots import Roots
 
 _OWNER = "owner"
+_OR_FORGET = "Make it readable, or forget it, if nobody needs it: 'regenstore gc --forget-repository PATH'."
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,10 @@ class Holders:
 
     def holders(self) -> Iterator[Holder]:
         """All of them, the repository at hand first. Raises FormatError (``git-failed``) when that one is
-        damaged, StorageError when the registrations cannot be read; whatever ails another one only makes it
-        unreachable."""
+        damaged, StorageError when the registrations cannot be read, or a file or folder of anybody's that tells
+        what they hold (``unreadable``); whatever else ails another one only makes it unreachable."""
         here, lies_in = os.path.realpath(self._here.files.common), owner(self._store)
-        with durable.storage_errors(self._store):
-            known = registrations(self._store)
+        known = registrations(self._store)
         mine = _OWNER if lies_in == here else None
         others = [] if lies_in in (here, None) else [Registration(_OWNER, lies_in or "", "")]
         for registered in known:
@@ -113,7 +115,7 @@ class Holders:
                 mine = mine or registered.name
             else:
                 others.append(registered)
-        path = held_file(self._store, mine) if self._keep and mine and os.path.isdir(self._store) else None
+        path = held_file(self._store, mine) if self._keep and mine and presence.is_folder(self._store) else None
         told = Enumeration(self._here, self._cache, path, _whose(mine or "")).run()
         yield Holder(_shown(here), here, True, "", told.held, told.held.told, told.how)
         for other in others:
@@ -122,16 +124,22 @@ class Holders:
     def pins(self) -> frozenset[str]:
         """The names of all pins that are set now, of those that can be asked: quickly, to see new ones. Raises
         as :meth:`holders` does."""
-        found = {pin.name for pin in Pins(self._here.git).all()}
+        found = self._pins_of(self._here)
         here, lies_in = os.path.realpath(self._here.files.common), owner(self._store)
-        with durable.storage_errors(self._store):
-            paths = {registered.path for registered in registrations(self._store)} | {lies_in or ""}
+        paths = {registered.path for registered in registrations(self._store)} | {lies_in or ""}
         for path in paths - {here, ""}:
             try:
-                found.update(pin.name for pin in Pins(Roots.of_another(path).git).all())
-            except (RegenstoreError, OSError):
+                found |= self._pins_of(Roots.of_another(path))
+            except RegenstoreError as error:
+                if error.kind == "unreadable":
+                    raise
                 continue  # it cannot be asked: it holds what it last held
         return frozenset(found)
+
+    @staticmethod
+    def _pins_of(roots: Roots) -> set[str]:
+        roots.files.require_refs(PREFIX)
+        return {pin.name for pin in Pins(roots.git).all()}
 
     def _other(self, registered: Registration) -> Holder:
         path, kept = registered.path, held_file(self._store, registered.name)
@@ -143,9 +151,10 @@ class Holders:
                 told = Enumeration(Roots.of_another(path), self._cache, written, _whose(registered.name)).run()
                 return Holder(name, path, True, "", told.held, told.held.told, told.how)
         except RegenstoreError as error:
+            if error.kind == "unreadable":
+                why = f"{name} relies on this store: {error.message}"
+                raise StorageError("unreadable", why, hint=_OR_FORGET) from error
             reason = error.message
-        except OSError as error:
-            reason = str(error)
         last = files.load(kept, _whose(registered.name))
         return Holder(name, path, False, reason, last or Held(), None if last is None else last.told)
 
@@ -163,11 +172,12 @@ def forget(store: str, given: str) -> list[Registration]:
 
 
 def refusal(registered: Registration) -> str:
-    """Why a repository cannot be asked; empty when it can."""
+    """Why a repository cannot be asked; empty when it can. Raises StorageError (``unreadable``) where it cannot be
+    told whether it is there."""
     path = registered.path
     if not path:
         return "its registration cannot be read"
-    if not os.path.isdir(path):
+    if not presence.is_folder(path):
         return f"{path} is not there"
     if registered.identity and identity(path) != registered.identity:
         return f"{path} is not the repository that registered"

@@ -17,6 +17,7 @@ import re
 import time
 from dataclasses import dataclass
 
+from regenstore.fs import presence
 from regenstore.fs.path_text import path_of, path_text
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
@@ -46,20 +47,18 @@ def own_store(common: str) -> str:
 
 
 def owner(root: str) -> str | None:
-    """The common folder of the repository that a store lies in, if it lies in one."""
+    """The common folder of the repository that a store lies in, if it lies in one. Raises StorageError
+    (``unreadable``)."""
     folder, name = os.path.split(os.path.realpath(root))
     # A damaged repository still is one: any sign of it counts.
-    signs = folder.endswith(".git") or os.path.lexists(f"{folder}/HEAD") or os.path.isdir(f"{folder}/objects")
+    signs = folder.endswith(".git") or presence.lstat(f"{folder}/HEAD") or presence.is_folder(f"{folder}/objects")
     return folder if name == OWN and signs else None
 
 
 def identity(common: str) -> str | None:
-    """The id that a repository carries; None before its first registration, and where there is none."""
-    try:
-        with open(f"{common}/{ID_FILE}", encoding="ascii") as file:
-            found = file.read(64).strip()
-    except (OSError, ValueError):
-        return None
+    """The id that a repository carries; None before its first registration, and where there is none. Raises
+    StorageError (``unreadable``)."""
+    found = (presence.read(f"{common}/{ID_FILE}", 64) or b"").decode("ascii", "replace").strip()
     return found if _ID.match(found) else None
 
 
@@ -68,7 +67,7 @@ def register(root: str, common: str) -> None:
     StorageError."""
     path = os.path.realpath(common)
     known = identity(path)
-    if (known and os.path.exists(_file(root, _name(known, path)))) or owner(root) == path:
+    if (known and presence.found(_file(root, _name(known, path)))) or owner(root) == path:
         return
     folder = f"{root}/{FOLDER}"
     with durable.storage_errors(folder):
@@ -91,7 +90,7 @@ def _register(root: str, path: str) -> None:
     ]
     for old in moved:
         # What it last held goes with it, before the name that it is known by.
-        if os.path.exists(held_file(root, old)) and not os.path.exists(held_file(root, name)):
+        if presence.found(held_file(root, old)) and not presence.found(held_file(root, name)):
             durable.rename(held_file(root, old), held_file(root, name))
     told = {"path": path_text(path), "identity": mine, "place": place, "registered": time.time()}
     durable.write_file(_file(root, name), json.dumps(told, indent=1).encode() + b"\n")
@@ -100,21 +99,18 @@ def _register(root: str, path: str) -> None:
 
 
 def registrations(root: str) -> list[Registration]:
-    """All registered repositories, by name. Raises OSError where the folder cannot be read."""
-    try:
-        names = sorted(os.listdir(f"{root}/{FOLDER}"))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    """All registered repositories, by name. Raises StorageError (``unreadable``) where the folder, or one of the
+    files in it, cannot be read."""
+    names = sorted(presence.names(f"{root}/{FOLDER}"))
     return [_read(root, name.removesuffix(".json")) for name in names if name.endswith(".json")]
 
 
 def _read(root: str, name: str) -> Registration:
     try:
-        with open(_file(root, name), "rb") as file:
-            told = json.loads(file.read(1 << 16))
+        told = json.loads(presence.read(_file(root, name), 1 << 16) or b"")
         device, inode = told["place"]
         found = Registration(name, _path_of(str(told["path"])), str(told["identity"]), (int(device), int(inode)))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Registration(name, "", "")
     return found if name == _name(found.identity, found.path) else Registration(name, "", "")
 

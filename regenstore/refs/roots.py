@@ -6,6 +6,10 @@ bisect). When in doubt it is a root: any object id in any such file counts.
 
 Git does the walk: one ``rev-list`` process gives all blobs, and two more those at the tips. Objects that
 nothing names (dropped stashes, ``hash-object -w``) are no roots' objects, although Git keeps them for a while.
+
+Git passes over much of what it cannot read, and says that all is well. So whatever is asked here begins with
+:meth:`Roots.require_readable`; that can be told from the files alone (:mod:`regenstore.refs.root_files`,
+:mod:`regenstore.refs.object_files`).
 """
 
 from __future__ import annotations
@@ -19,7 +23,9 @@ from itertools import chain
 from typing import NamedTuple, TypeVar
 
 from regenstore.errors import FormatError
+from regenstore.fs import presence
 from regenstore.objects.result_cache import ResultCache
+from regenstore.refs import object_files
 from regenstore.refs.blobs import RecipeBlobs, read_blobs
 from regenstore.refs.git import Git, elsewhere
 from regenstore.refs.root_files import OWN_REFS, RootFiles
@@ -38,6 +44,8 @@ _REFTABLE_PSEUDO = (
 _ALL = (*(f"--exclude={name}/*" for name in OWN_REFS), "--all")
 _OWN = re.compile(rb" (?:%s)/" % b"|".join(name.encode() for name in OWN_REFS))
 _ID = re.compile(r"(?:[0-9a-f]{64}|[0-9a-f]{40})\Z")
+_CUTTING = ("GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REF_PARANOIA")
+"""What in the caller's environment would let Git see less than there is."""
 _FIND_OBJECTS = 500
 """From so many blobs on, Git lists all changes and they are sought here: a command line has its limits."""
 
@@ -89,7 +97,7 @@ class Roots:
     """
 
     def __init__(self, git: Git, git_dir: str, common_dir: str, index: str) -> None:
-        self.git = git
+        self.git = elsewhere(os.fsdecode(git.cwd), forget=_CUTTING)
         self._apart = False
         self._common = common_dir
         self.files = RootFiles(common_dir)
@@ -99,13 +107,23 @@ class Roots:
     @classmethod
     def of_another(cls, common_dir: str) -> Roots:
         """Those of a repository that is not the one that the environment may name."""
-        made = cls(elsewhere(common_dir, common_dir), common_dir, common_dir, f"{common_dir}/index")
+        made = cls(Git(common_dir), common_dir, common_dir, f"{common_dir}/index")
+        made.git = elsewhere(common_dir, common_dir)
         made._apart = True
         return made
 
+    def require_readable(self) -> bytes:
+        """Raise StorageError (``unreadable``) for the first file or folder that names roots or keeps objects and
+        cannot be read; gives the stamp of :meth:`RootFiles.stamp`."""
+        stamp = self.files.stamp()
+        object_files.require_readable(self._common)
+        return stamp
+
     def live(self) -> Live:
         """All blobs that any root reaches, recipes or not. Raises FormatError (``git-failed``) if a ref, a
-        HEAD or an index leads to something damaged; what an operation left behind may lead nowhere."""
+        HEAD or an index leads to something damaged; what an operation left behind may lead nowhere. Raises
+        StorageError (``unreadable``)."""
+        self.require_readable()
         working = self.in_worktrees()  # first: what is committed meanwhile was here before
         reached, tips = at_once(self.reached, self.in_tips)
         missing = frozenset(chain(reached.missing, tips.missing, working.missing))
@@ -113,7 +131,9 @@ class Roots:
         return Live(blobs, missing, frozenset(tips.blobs), frozenset(working.blobs))
 
     def oldest_first(self) -> list[bytes]:
-        """The same blobs in the order in which they came; of a damaged repository, those that are found."""
+        """The same blobs in the order in which they came; of a damaged repository, those that are found. Raises
+        StorageError (``unreadable``)."""
+        self.require_readable()
         everything = (*_ALL, "--reflog", "--indexed-objects", "--missing=allow-any")
         found = self._list(self.git, everything, [tip.oid for tip in self._resolve(self._extra())])
         return list(reversed(found.blobs))
@@ -124,16 +144,22 @@ class Roots:
         return replace(self.say(cache, live.blobs, remember=remember), missing=live.missing)
 
     def say(self, cache: ResultCache, blobs: Iterable[bytes], *, remember: bool) -> RecipeBlobs:
-        """What some blobs say; see :func:`regenstore.refs.blobs.read_blobs`."""
-        return read_blobs(self.git, cache, blobs, remember=remember)
+        """What some blobs say; see :func:`regenstore.refs.blobs.read_blobs`. Raises StorageError (``unreadable``)
+        for one that is there and that Git cannot read."""
+        wanted = list(blobs)
+        said = read_blobs(self.git, cache, wanted, remember=remember)
+        gone = [oid for oid in wanted if not (oid in said.records or oid in said.plain or oid in said.unreadable)]
+        object_files.require_gone(self.git, self._common, gone, partial=self.files.partial)
+        return said
 
     def names(self, blobs: Iterable[bytes]) -> dict[bytes, list[str]]:
         """The names of the roots that reach each of these blobs: HEADs and refs first, then indexes, stopped
-        operations, reflogs. Empty for a blob that no name reaches."""
+        operations, reflogs. Empty for a blob that no name reaches. Raises StorageError (``unreadable``)."""
         wanted = {oid.hex(): oid for oid in blobs}
         found: dict[bytes, dict[str, None]] = {oid: {} for oid in wanted.values()}
         if not wanted:
             return {}
+        self.require_readable()
         before, after = self._named()
         tips = [*before, *after]
         reached = self._reached(list(wanted), {tip.oid for tip in tips if tip.kind == "commit"})
@@ -162,11 +188,14 @@ class Roots:
                 raise
         # ORIG_HEAD and its like keep nothing from Git's own gc: half of what they reach may be gone.
         found = self._list(self.git, everything, ())
+        object_files.require_readable(self._common, loose=True)  # gone, and not only out of reach
         for oid in extra:
-            try:
-                found = _join(found, self._list(self.git, ("--missing=allow-any",), [oid]))
-            except FormatError:
-                continue
+            for options in (("--missing=allow-any",), ("--missing=allow-any", "--no-walk")):
+                try:
+                    found = _join(found, self._list(self.git, options, [oid]))
+                    break
+                except FormatError:
+                    continue  # an older commit is gone; then what this one has itself counts
         return found
 
     def reached_since(self, new: Iterable[bytes], old: Iterable[bytes]) -> Listed:
@@ -185,6 +214,8 @@ class Roots:
         found = self._list(self.git, ("--no-walk", "--indexed-objects"), heads)
         if self._other_index:
             found = _join(found, self._list(self._plain(self._common), ("--indexed-objects",), ()))
+        for folder in self.files.unlisted():
+            found = _join(found, self._list(self._plain(folder), ("--indexed-objects",), ()))
         return found
 
     def points(self, known: frozenset[bytes] = frozenset()) -> Points:
@@ -317,7 +348,7 @@ class Roots:
         """What ``rev-list --all --reflog --indexed-objects`` does not know: (name, expression)."""
         yield from self.files.left()
         for prefix, folder in self.files.worktrees():
-            if os.path.isdir(f"{folder}/reftable"):
+            if presence.is_folder(f"{folder}/reftable"):
                 # Here these are no files; Git answers for their names.
                 yield from ((prefix + name, f"{prefix or 'main-worktree/'}{name}") for name in _REFTABLE_PSEUDO)
                 form = "--format=%(objectname) %(refname)"
@@ -329,9 +360,8 @@ class Roots:
         """Git in one worktree's folder, with that worktree's own index."""
         if self._apart:
             return elsewhere(git_dir, git_dir)
-        if self._other_index:
-            return elsewhere(os.fsdecode(self.git.cwd), git_dir, forget=("GIT_INDEX_FILE",))
-        return Git(self.git.cwd, options=(f"--git-dir={git_dir}",))
+        forget = (*_CUTTING, "GIT_INDEX_FILE") if self._other_index else _CUTTING
+        return elsewhere(os.fsdecode(self.git.cwd), git_dir, forget=forget)
 
 
 def at_once(*asked: Callable[[], T]) -> list[T]:

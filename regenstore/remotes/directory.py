@@ -160,7 +160,7 @@ class Directory:
         return f"{self.path}/{name}"
 
     def _look(self) -> None:
-        if not os.path.isdir(self.path):
+        if not presence.is_folder(self.path):
             raise StorageError("remote-unreachable", f"{self.path} is not there: is the disk or share mounted?")
 
     @contextmanager

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import sharing
+from regenstore.fs import presence, sharing
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
@@ -62,11 +61,11 @@ class Records:
         """Bring the files of records that are new, and forget those that are gone; how many are new. Raises
         StorageError."""
         listed = self._listed()
-        for name in _names(self._folder):
+        for name in self._names():
             if layout.record_digest(layout.RECORDS + name) not in listed:
                 durable.unlink(f"{self._folder}/{name}")
-        new = [digest for digest in sorted(listed, key=lambda d: d.hex) if not os.path.exists(self._path(digest))]
-        total = sum(_size(f"{self._folder}/{name}") for name in _names(self._folder))
+        new = [digest for digest in sorted(listed, key=lambda d: d.hex) if not presence.found(self._path(digest))]
+        total = sum(_size(f"{self._folder}/{name}") for name in self._names())
         for digest in new:
             name = layout.record(digest)
             try:
@@ -117,7 +116,7 @@ class Records:
 
     def _add_to_index(self, digest: Digest) -> None:
         """Another client's line may get lost when both write at a time: each adds all that it knows of."""
-        known = {name.removesuffix(".jsonl") for name in _names(self._folder)}
+        known = {name.removesuffix(".jsonl") for name in self._names()}
         lines = sorted({*self._index(), *known, digest.hex})
         self._remote.backend.write(layout.INDEX, ("\n".join(lines) + "\n").encode())
 
@@ -163,12 +162,8 @@ class Records:
         return len(gone)
 
     def _raw(self, digest: Digest) -> list[bytes]:
-        """The lines of a file that was brought; nothing for one that was not."""
-        try:
-            with open(self._path(digest), "rb") as file:
-                return file.read(LARGEST).splitlines(keepends=True)
-        except OSError:
-            return []
+        """The lines of a file that was brought; nothing for one that was not. Raises StorageError (``unreadable``)."""
+        return (presence.read(self._path(digest), LARGEST) or b"").splitlines(keepends=True)
 
     # -------------------------------------------------------------------------------- what they say
 
@@ -208,13 +203,12 @@ class Records:
         return results, made, proofs
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        for name in sorted(_names(self._folder)):
-            try:
-                with open(f"{self._folder}/{name}", "rb") as file:
-                    data = file.read(LARGEST)
-            except OSError:
-                continue
+        for name in sorted(self._names()):
+            data = presence.read(f"{self._folder}/{name}", LARGEST) or b""
             yield from filter(None, map(_record, data.splitlines()))
+
+    def _names(self) -> list[str]:
+        return [name for name in presence.names(self._folder) if name.endswith(".jsonl")]
 
     def _path(self, digest: Digest) -> str:
         return f"{self._folder}/{digest.hex}.jsonl"
@@ -322,14 +316,5 @@ def _number(told: Any) -> float:
 
 
 def _size(path: str) -> int:
-    try:
-        return os.path.getsize(path)
-    except OSError:
-        return 0
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return [name for name in os.listdir(folder) if name.endswith(".jsonl")]
-    except OSError:
-        return []
+    found = presence.found(path)
+    return 0 if found is None else found.st_size

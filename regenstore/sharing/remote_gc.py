@@ -17,13 +17,13 @@ So there is never more than :data:`AT_ONCE` seconds between a gc's look and its 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from regenstore.errors import Conflict, StorageError
+from regenstore.fs import presence
 from regenstore.objects.ids import Digest
 from regenstore.refs.blobs import mentioned
 from regenstore.refs.holders import Holder
@@ -293,7 +293,7 @@ def _needed(holders: Iterable[Holder]) -> tuple[tuple[str, ...], set[Digest]]:
         why = "" if holder.reachable else f"it cannot be reached ({holder.reason})"
         if not why and not holder.complete:
             why = "it is a partial clone, which lacks objects"
-        if not why and os.path.exists(f"{holder.path}/shallow"):
+        if not why and presence.found(f"{holder.path}/shallow"):
             why = "it is a shallow clone, which lacks history"
         if why:
             raise Conflict("needs-unknown", f"nobody knows all that {holder.name} needs: {why}")

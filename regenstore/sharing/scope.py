@@ -27,9 +27,10 @@ class Wanted(NamedTuple):
 
 
 def here(git: Git, index: Mapping[bytes, bytes]) -> dict[bytes, set[bytes]]:
-    """Path -> the blobs that HEAD and this worktree's index have there."""
+    """Path -> the blobs that HEAD and this worktree's index have there. Raises FormatError (``git-failed``)."""
     found = {path: {oid} for path, oid in index.items()}
-    listing = git.output("ls-tree", "-r", "-z", "--full-tree", "HEAD", check=False)  # no commit yet: nothing
+    some = git.line("rev-parse", "--verify", "--quiet", "HEAD") is not None  # else there is no commit yet
+    listing = git.output("ls-tree", "-r", "-z", "--full-tree", "HEAD") if some else b""
     for entry in filter(None, listing.split(b"\0")):
         head, _, path = entry.partition(b"\t")
         kind, oid = head.split(b" ")[1:3]

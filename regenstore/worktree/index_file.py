@@ -20,6 +20,8 @@ _HEADER = struct.Struct(">4sII")
 _STAT = struct.Struct(">10I")
 _EXTENDED, _SKIP_WORKTREE, _INTENT_TO_ADD = 0x4000, 0x4000, 0x2000
 MAX_ENTRIES = 50_000_000
+_LONGEST_PATH = 4096
+"""Bytes that the system takes for a path. In version 4 each path repeats those before it for nothing."""
 
 
 class UnsupportedIndex(FormatError):
@@ -135,6 +137,8 @@ class IndexFile:
             end = data.index(b"\0", at)
             path = previous[: len(previous) - strip] + data[at:end]
             following = end + 1
+        if len(path) > _LONGEST_PATH:
+            raise UnsupportedIndex(f"one with a path of over {_LONGEST_PATH} bytes")
         if following > len(data) - self.oid_size:
             raise FormatError("bad-index", "the index is damaged: it ends inside an entry")
         mode = int.from_bytes(data[start + 24 : start + 28], "big")

@@ -61,6 +61,30 @@ def test_read_gives_bytes_and_keeps_to_the_limit(tmp_path: Path):
     assert presence.read(str(tmp_path / "file"), 4) == b"0123"
 
 
+def test_walking_passes_over_nothing(monkeypatch, tmp_path: Path):
+    for name in ("b/two", "a/one", "a/deep/three"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    os.symlink("../b", tmp_path / "a/link")
+    os.symlink(".", tmp_path / "a/self")
+    top = str(tmp_path)
+    plain = [(os.path.relpath(base, top), files) for base, _, files in presence.walk(top)]
+    assert plain == [(".", []), ("a", ["one"]), ("a/deep", ["three"]), ("b", ["two"])]
+    followed = [os.path.relpath(base, top) for base, _, _ in presence.walk(top, follow=True)]
+    assert followed == [".", "a", "a/deep", "a/link"]  # each folder once, whatever leads there
+    assert list(presence.walk(str(tmp_path / "gone"))) == list(presence.walk(str(tmp_path / "b/two"))) == []
+    real = os.scandir
+
+    def fail(path: str):
+        if path.endswith("deep"):
+            raise PermissionError(errno.EACCES, "no", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(StorageError, match="a/deep cannot be read: Permission denied"):
+        list(presence.walk(top))
+
+
 def test_nothing_but_a_regular_file_is_opened(tmp_path: Path):
     os.mkfifo(tmp_path / "fifo")
     os.mkdir(tmp_path / "folder")

@@ -18,7 +18,7 @@ from functools import partial
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.sidecar.batch import Batch, PlannedFile
-from regenstore.fs import living
+from regenstore.fs import living, presence
 from regenstore.objects import durable
 from regenstore.worktree.link import Linker
 from regenstore.worktree.paths import check_relative
@@ -140,9 +140,8 @@ def _remove(stage: str) -> None:
 
 def _identity(path: str) -> list[int] | None:
     """What tells a file from one that was written later; None where there is none."""
-    try:
-        found = os.lstat(path)
-    except OSError:
+    found = presence.lstat(path)
+    if found is None:
         return None
     return [found.st_ino, found.st_size, found.st_mtime_ns]
 

@@ -1,0 +1,347 @@
+"""Every place that could take what cannot be read for what is missing: each one raises, or is in the list with the
+reason why "cannot be told" does no harm there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "regenstore"
+PATH_QUESTIONS = {"exists", "isdir", "isfile", "lexists", "islink", "ismount"}
+"""Of ``os.path``: each answers no where the system says that it cannot tell."""
+METHODS = {"is_file", "is_dir", "is_symlink", "is_mount", "is_socket", "is_fifo", "exists", "glob", "rglob"}
+"""Of ``pathlib``; of an entry of ``os.scandir`` the first three raise, and count all the same."""
+CAUGHT = {"OSError", "IOError", "EnvironmentError", "PermissionError", "Exception", "BaseException"}
+
+
+def names_in(node: ast.expr | None) -> set[str]:
+    """The exceptions that a handler names; of a tuple all of them."""
+    if node is None:
+        return {"BaseException"}
+    if isinstance(node, ast.Starred):
+        return names_in(node.value)
+    parts = node.elts if isinstance(node, ast.Tuple) else [node]
+    return {part.attr if isinstance(part, ast.Attribute) else getattr(part, "id", "?") for part in parts}
+
+
+def ends_in_error(body: list[ast.stmt]) -> bool:
+    """Whether every way through some statements raises."""
+    last = body[-1]
+    if isinstance(last, ast.Raise):
+        return True
+    if isinstance(last, ast.If):
+        return bool(last.orelse) and ends_in_error(last.body) and ends_in_error(last.orelse)
+    if isinstance(last, ast.Try):
+        return ends_in_error(last.finalbody) if last.finalbody else False
+    if isinstance(last, (ast.With, ast.For, ast.While)):
+        return isinstance(last, ast.With) and ends_in_error(last.body)
+    return False
+
+
+def swallowed(node: ast.AST, aliases: dict[str, set[str]]) -> str | None:
+    """What at a node can hide that something cannot be read; None where nothing does."""
+    if isinstance(node, ast.ExceptHandler):
+        caught = set[str]().union(*(aliases.get(name, {name}) for name in names_in(node.type)))
+        returns_early = any(isinstance(inner, (ast.Return, ast.Continue, ast.Break)) for inner in ast.walk(node))
+        if caught & CAUGHT and (not ends_in_error(node.body) or returns_early):
+            return "except"
+        return None
+    if not isinstance(node, ast.Call):
+        return None
+    called = node.func
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    owner = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
+    given = {word.arg for word in node.keywords}
+    if name == "suppress":
+        named = set[str]().union(*(names_in(argument) for argument in node.args))
+        caught = set[str]().union(*(aliases.get(each, {each}) for each in named))
+        return "suppress" if caught & CAUGHT else None
+    if owner == "presence":
+        return None
+    if name == "rmtree" and given & {"ignore_errors", "onerror", "onexc"}:
+        return "rmtree"
+    if (owner, name) == ("os", "walk") and "onerror" not in given:
+        return "walk"
+    if (owner, name) == ("os", "access"):
+        return "access"
+    if owner == "os.path" and name in PATH_QUESTIONS:
+        return name
+    if owner in ("glob", "shutil") and name in ("glob", "iglob", "which"):
+        return name
+    if owner != "os.path" and name in METHODS and isinstance(called, ast.Attribute):
+        return name
+    return None
+
+
+def places(path: Path) -> Iterator[tuple[str, str]]:
+    """(function, what) of each such place of a module, in its order."""
+    tree = ast.parse(path.read_text())
+    aliases = {
+        target.id: names_in(statement.value)
+        for statement in tree.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name) and isinstance(statement.value, (ast.Tuple, ast.Attribute, ast.Name))
+    }
+
+    def inside(node: ast.AST, within: str) -> Iterator[tuple[str, str]]:
+        for child in ast.iter_child_nodes(node):
+            named = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+            here = f"{within}.{child.name}".lstrip(".") if named else within
+            what = swallowed(child, aliases)
+            if what is not None:
+                yield here, what
+            yield from inside(child, here)
+
+    yield from inside(tree, "")
+
+
+def found() -> Counter[tuple[str, str, str]]:
+    everywhere: Counter[tuple[str, str, str]] = Counter()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = path.relative_to(PACKAGE).with_suffix("").as_posix()
+        everywhere.update((module, function, what) for function, what in places(path))
+    return everywhere
+
+
+HARMLESS = {
+    "cleaning up afterwards: what stays behind is found, told and cleared later, and nothing is decided by it": """
+        cli/demo_story._folder_size walk
+        export/dataset/sinks.FolderSink._put_in_place rmtree
+        export/dataset/sinks.FolderSink.abandon exists rmtree*2
+        export/dataset/sinks.partial isdir*2 rmtree
+        export/dataset/zip_sink.ZipSink.abandon exists
+        export/sidecar/deliver._remove rmtree
+        export/sidecar/deliver._sweep except rmtree
+        gc/trash.Trash.tidy walk
+        generators/worker._end_group except rmtree
+        generators/worker_host.WorkerHost.__init__ rmtree
+        generators/worker_host.WorkerHost.close rmtree
+        generators/worker_host._kill_group except
+        media/encode.Writer._abandon except exists
+        objects/content_store.ContentStore.clean_temp except*2 isdir islink
+        objects/content_store._last_change walk
+        objects/durable.remove_folder except
+        objects/facts.Facts.put except*2
+        objects/holds.Holds.release except
+        realise.Realiser._make rmtree
+        refs/leases.lease except
+        refs/pending.Pending.clear_all rmtree
+        remotes/directory.Directory._put suppress
+        remotes/exchange.Exchange._let_go except
+        worktree/place._Stage._make exists
+        worktree/place._Stage.close rmtree
+        worktree/place._recover_stage except rmtree
+        worktree/place._unlock_for_nobody except*2 lexists
+        worktree/place.recover except
+        """,
+    "where it cannot be told, it counts as in use, as too young, or as nobody's to touch": """
+        doctor/leftovers._age except walk
+        doctor/leftovers._paths except
+        doctor/leftovers.held except*2
+        objects/holds._free except
+        objects/holds._lock except
+        remotes/remote._alone except
+        worktree/index_lock.IndexLock._create except
+        worktree/index_lock.IndexLock._try except
+        worktree/index_lock.IndexLock.clear except
+        """,
+    "it becomes the answer: people and programs are told what failed, and of what": """
+        cli/filter_entry.main except*2
+        cli/main.main except*2
+        doctor/checkup._start except
+        doctor/checkup.examine except
+        doctor/checkup.hooks access
+        doctor/quarantine.confine except
+        doctor/salvage.read except
+        doctor/store_checkup.store access
+        doctor/store_scan._look except
+        doctor/store_scan._look_at_correction except
+        export/dataset/read_back.damaged except
+        export/sidecar/jinja_child.main except
+        generators/worker._Worker._probe except
+        generators/worker._Worker._run except
+        generators/worker._message except
+        generators/repository_file.resolve except isfile which
+        gitfilter/process.serve except
+        gitfilter/smudge.SmudgeFilter.smudge except
+        jobs/local._Batch._work except
+        remotes/remote.Remote._all.run except
+        tracked/status._state except
+        worktree/place.Placer._rename except*2
+        worktree/place.Placer.place except
+        """,
+    "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
+        cli/background._start except isfile
+        cli/filter_entry._Filters.finish except
+        cli/filter_entry._widen_pipes except
+        cli/gc._by_itself except
+        cli/hook._tell_once exists
+        events/courier.Courier._pause except
+        export/dataset/kept_rows.KeptRows.keep except
+        export/dataset/kept_rows.KeptRows.open except
+        export/dataset/sinks.FolderSink.intact except
+        export/dataset/tar_sink.TarSink.intact exists
+        export/dataset/zip_sink.SplitZipSink.intact except
+        export/known.Known.stamp except
+        export/sidecar/batch._lies_there except
+        gc/auto.suggest except
+        gc/trash.Trash.share except
+        gc/uses.load except
+        gitfilter/asking.only_reads_worktree except
+        gitfilter/clean.CleanFilter._candidate except
+        gitfilter/clean.CleanFilter._clone except*2
+        gitfilter/smudge.SmudgeFilter.ahead except
+        objects/content_store.ContentStore.claim except
+        objects/content_store.ContentStore._revive except
+        objects/facts.Facts.get except
+        remotes/directory._copy except
+        remotes/exchange.Exchange._answer except
+        remotes/remote.Remote._learn except
+        remotes/remote.Remote._speed except
+        remotes/remote.Remote.last_confirmed except
+        tracked/pinning._known_recipe isdir
+        tracked/status.status isdir
+        worktree/link.Linker._copy except
+        worktree/link.Linker.clone except
+        worktree/link._renameat2 except
+        worktree/place.Placer.stage_ahead except
+        worktree/place._replay except
+        worktree/place._size except
+        """,
+    "a copy that is looked for elsewhere, or where something was last: none is taken for the only one": """
+        doctor/needs.Survey._recipes isdir
+        doctor/needs.Survey.places isdir
+        doctor/sources._files walk
+        doctor/sources._hash except*2
+        doctor/sources._lines except
+        doctor/sources._size except
+        doctor/sources._stores isdir
+        doctor/sources.search isdir
+        doctor/sources.worktrees isdir
+        """,
+    "what follows works at the same path, and fails with what the system says": """
+        cli/context.path_or_key lexists
+        cli/demo.command exists isdir
+        cli/init.command exists
+        cli/new.command lexists
+        cli/push._remote_and_paths lexists
+        cli/show._recipe lexists
+        doctor/repair._rename islink
+        export/dataset/exporting.export lexists
+        export/dataset/exporting.previous_of isdir lexists*2
+        export/dataset/layouts.finish_interrupted isfile
+        export/dataset/manifest.read_bytes isdir
+        export/dataset/read_back.local isfile
+        export/dataset/roots._refuse isdir
+        export/dataset/roots.places isdir lexists*2
+        export/dataset/sinks._finish exists isdir*3 lexists
+        export/dataset/sinks._leaves walk
+        export/dataset/sinks.made_in exists
+        export/dataset/sinks.recover exists isdir
+        export/dataset/sinks.refuse_occupied isdir lexists
+        export/dataset/tar_sink.TarSink._drop exists
+        export/dataset/zip_sink.Archive.__init__ exists
+        export/dataset/zip_sink.SplitZipSink._archive exists
+        export/media_set.Tree._in_index lexists
+        export/sidecar/batch._there isdir isfile
+        export/sidecar/deliver._finish isfile
+        export/sidecar/deliver._is isfile islink
+        export/sidecar/deliver._make_folders isdir
+        export/sidecar/deliver._move lexists
+        export/sidecar/deliver._refuse_links islink
+        export/sidecar/deliver._write lexists
+        export/sidecar/deliver.deliver isdir islink
+        export/sidecar/deliver.existing lexists
+        export/sidecar/deliver.recover isdir isfile
+        export/sidecar/library.Library._with_text isfile
+        export/sidecar/library.Library.create lexists
+        export/sidecar/preview.difference isfile
+        generators/inprocess.InProcessSession.generate exists
+        objects/content_store.ContentStore.put_file isdir
+        objects/durable.make_folder isdir
+        remotes/directory.Directory.names is_dir
+        repository.Repository.store isdir
+        """,
+    "not about files of a repository or store: a program, a limit, a login, a system without flock": """
+        cli/context.filter_program isfile
+        cli/doctor._patient which
+        export/sidecar/jinja_child.limit except
+        generators/command.CommandGenerator.fingerprint except
+        generators/command.CommandGenerator.probe access
+        generators/command._text except
+        generators/worker._limit except
+        generators/worker_host.WorkerHost._keep_tail except
+        media/correction/png.Png.rows except
+        media/stills.is_still except
+        objects/database_file._flock except
+        objects/database_file._usable access isfile lexists
+        objects/durable.fsync_folder except*2
+        refs/credentials._from_netrc except
+        remotes/ssh.Login._options exists
+        remotes/ssh.Login._told exists
+        remotes/ssh._known_hosts is_file
+        """,
+    "of the worktree: without an answer of Git's folder or index nothing is placed there": """
+        refs/pending.Pending.__bool__ isdir
+        refs/pending.Pending.get except
+        tracked/workbench.Workbench.held except
+        worktree/index_view.IndexView._load except
+        worktree/index_view.IndexView._refresh except
+        worktree/location.locate isdir isfile
+        """,
+}
+"""Reason -> places, as ``module.function what``. ``what*2``: two of them in that function."""
+
+
+def listed() -> Counter[tuple[str, str, str]]:
+    known: Counter[tuple[str, str, str]] = Counter()
+    for places_of in HARMLESS.values():
+        for line in filter(None, map(str.strip, places_of.splitlines())):
+            place, *kinds = line.split()
+            module, _, function = place.partition(".")
+            for kind in kinds:
+                what, _, count = kind.partition("*")
+                known[module, function, what] += int(count or 1)
+    return known
+
+
+def test_whatever_could_hide_that_something_cannot_be_read_is_explained():
+    """Let it raise (``regenstore.fs.presence`` says which errors mean absence), or give the reason above."""
+    unexplained = found() - listed()
+    assert not unexplained, "\n".join(f"{module}.{function} {what}" for module, function, what in sorted(unexplained))
+
+
+def test_the_list_names_nothing_that_is_gone():
+    stale = listed() - found()
+    assert not stale, "\n".join(f"{module}.{function} {what}" for module, function, what in sorted(stale))
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("try: x()\nexcept OSError: pass", ["except"]),
+        ("try: x()\nexcept OSError as e: raise Y() from e", []),
+        ("try: x()\nexcept OSError as e:\n    if e.errno == 2: return None\n    raise", ["except"]),
+        ("try: x()\nexcept (ValueError, PermissionError): y = 1", ["except"]),
+        ("try: x()\nexcept: pass", ["except"]),
+        ("ALIKE = (KeyError, OSError)\ntry: x()\nexcept ALIKE: pass", ["except"]),
+        ("ALIKE = (KeyError, OSError)\nwith suppress(*ALIKE): x()", ["suppress"]),
+        ("try: x()\nexcept (FileNotFoundError, NotADirectoryError): pass", []),
+        ("try: x()\nexcept presence.ABSENT: pass", []),
+        ("with contextlib.suppress(OSError): x()", ["suppress"]),
+        ("with suppress(FileNotFoundError): x()", []),
+        ("shutil.rmtree(a, ignore_errors=True)\nshutil.rmtree(a)", ["rmtree"]),
+        ("os.walk(a)\nos.walk(a, onerror=b)\npresence.walk(a)", ["walk"]),
+        ("os.path.isdir(a) or Path(a).exists() or presence.is_folder(a)", ["isdir", "exists"]),
+        ("entry.is_dir(follow_symlinks=False)\nglob.glob('*')\nos.access(a, 4)", ["is_dir", "glob", "access"]),
+    ],
+)
+def test_what_is_found(tmp_path: Path, text: str, kinds: list[str]):
+    (tmp_path / "module.py").write_text(text if "return" not in text else "def f():\n" + re.sub("(?m)^", "    ", text))
+    assert sorted(what for _, what in places(tmp_path / "module.py")) == sorted(kinds)
