@@ -107,19 +107,19 @@ class ContentStore:
             except FileNotFoundError:
                 continue  # gc moved it just now
             except PermissionError:
-                if not self._take_over(path, digest):
-                    return None
-                return path
+                return path if self._take_over(path, digest) else None
             except OSError:
                 return None
         return None
 
     def _take_over(self, path: str, digest: Digest) -> bool:
         """Put a copy of our own in the place of another user's content, whose identity only its owner may change;
-        False where it is not what its name says, or gone."""
+        False where it is not what its name says, or gone, or is our own."""
         temp = self.temp_path("claim")
         with durable.storage_errors(temp):
             try:
+                if os.stat(path).st_uid == os.geteuid():
+                    return False
                 shutil.copyfile(path, temp)
                 if hash_own_file(temp)[0] != digest:
                     return False
