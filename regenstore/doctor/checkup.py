@@ -27,6 +27,7 @@ from regenstore.doctor.store_checkup import (
     store,
 )
 from regenstore.errors import RegenstoreError
+from regenstore.fs import presence
 from regenstore.generators.registry import GROUP
 from regenstore.objects import durable
 from regenstore.refs.git import Git
@@ -194,11 +195,9 @@ def _effective(git: Git, paths: list[bytes]) -> Found:
 
 
 def _lines(path: str) -> list[str]:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return [line.strip() for line in file if line.strip() and not line.lstrip().startswith("#")]
-    except OSError:
-        return []
+    """The lines of a small text file that are no comments; none without one. Raises StorageError (``unreadable``)."""
+    text = (presence.read(path) or b"").decode(errors="surrogateescape")
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 def hooks(patient: Patient) -> Found:

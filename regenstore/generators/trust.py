@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 
 from regenstore.errors import StorageError
+from regenstore.fs import presence
 from regenstore.objects import durable
 
 
@@ -31,12 +32,12 @@ class TrustRecord:
 
     def approvals(self) -> dict[str, Approval]:
         """All approvals by hash; raises StorageError for a file that is no such record."""
-        try:
-            with open(self.path, encoding="utf-8") as file:
-                entries = json.load(file)["trusted"]
-            return {e["hash"]: Approval(e["hash"], e["generator"], float(e["approved"])) for e in entries}
-        except FileNotFoundError:
+        text = presence.read(self.path)
+        if text is None:
             return {}
+        try:
+            entries = json.loads(text)["trusted"]
+            return {e["hash"]: Approval(e["hash"], e["generator"], float(e["approved"])) for e in entries}
         except (ValueError, KeyError, TypeError):
             raise StorageError("store-damaged", f"{self.path} is not a record of trusted generators") from None
 
