@@ -12,14 +12,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from regenstore import config
-from regenstore.errors import FormatError, NotFound, RegenstoreError
+from regenstore.errors import FormatError, NotFound, RegenstoreError, StorageError
 from regenstore.objects.content_store import ContentStore
 from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.pending import Pending
 from regenstore.refs.registration import own_store, register
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.link import Linker
-from regenstore.worktree.location import Location, locate, refuse_unreadable
+from regenstore.worktree.location import Location, locate, refuse_attributes, refuse_unreadable
 from regenstore.worktree.place import Placer
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Repository:
             refuse_unreadable(cwd)
             raise NotFound("not-a-repository", f"{cwd} is not inside a Git worktree")
         top, git_dir = lines[0], lines[1]
+        refuse_attributes(os.fsencode(top), [b""])
         located = locate(top, git_dir, environment.index)  # a relative index file is below the top, for git as well
         inside = Git(top)
         return cls(located, config.load(inside), inside)
@@ -123,7 +124,7 @@ class Repository:
         """All usable remotes together; None where there are none. Opening them touches no network."""
         try:
             remotes = self.remotes
-        except FormatError:
+        except (FormatError, StorageError):
             return None  # a bad declaration must not keep a checkout from what can be had; 'remote list' tells it
         if not remotes:
             return None

@@ -70,6 +70,17 @@ def candidates(bench: Workbench, paths: Sequence[bytes]) -> dict[bytes, Recipe]:
     return found
 
 
+def unreadable(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> list[Verdict]:
+    """Verdicts on those at whose path lies what cannot be read: which recipe is meant there is not known."""
+    found = []
+    for path in recipes:
+        try:
+            bench.held(path, digest=False)
+        except RegenstoreError as error:
+            found.append(Verdict(path, error=error))
+    return found
+
+
 def unproven(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> dict[bytes, Recipe]:
     """Those without a proof that holds in this environment."""
     with Environments(bench.registry, bench.realiser.executor) as here:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from regenstore.refs.pending import Pending
 from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.worktree.attribution import attribute
 from regenstore.worktree.index_view import IndexView
-from regenstore.worktree.location import Location
+from regenstore.worktree.location import Location, refuse_attributes
 from regenstore.worktree.paths import Folders
 from regenstore.worktree.place import Placer, not_a_file
 
@@ -70,9 +70,11 @@ class Workbench:
 
         Raises NotFound for a given path that leads to none.
         """
-        listing = self.git.output("ls-files", "-z", "--", ATTRIBUTE)
+        oids = self.index.oids()
+        refuse_attributes(self.location.top, {os.path.dirname(path) for path in oids})
+        listing = self.git.output("ls-files", "-z", "--", ATTRIBUTE) if oids else b""
         names = set(filter(None, listing.split(b"\0")))
-        entries = {path: oid for path, oid in self.index.oids().items() if path in names}
+        entries = {path: oid for path, oid in oids.items() if path in names}
         return entries if not paths else {p: entries[p] for p in select(entries, paths)}
 
     def untracked(self) -> list[bytes]:
@@ -84,6 +86,7 @@ class Workbench:
 
     def require_tracked(self, path: bytes) -> None:
         """Raise InvalidInput (``not-tracked``) unless the filter is set for a path."""
+        refuse_attributes(self.location.top, _above(path))
         answer = self.git.output("check-attr", "-z", "--stdin", "filter", stdin=path + b"\0").split(b"\0")
         if len(answer) < 3 or answer[2] != b"regenstore":
             suffix = os.path.splitext(os.fsdecode(path))[1]
@@ -191,6 +194,13 @@ def _held(fd: int, digest: bool) -> Held:
     if toml.looks_like_recipe(head) and found.st_size <= toml.MAX_BYTES:
         return Held(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, head, identity(found))
     return Held(None, hash_fd(fd)[0] if digest else None, found.st_size, head, identity(found))
+
+
+def _above(path: bytes) -> Iterator[bytes]:
+    """The folders of a path, the nearest first."""
+    while path:
+        path = os.path.dirname(path)
+        yield path
 
 
 def excluded(path: bytes) -> RegenstoreError:
