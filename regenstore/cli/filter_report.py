@@ -8,8 +8,12 @@ import threading
 import time
 from collections import Counter
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from regenstore.errors import RegenstoreError
+
+if TYPE_CHECKING:
+    from regenstore.refs.moved import Origin
 
 SHOWN = 3
 
@@ -20,6 +24,7 @@ class Report:
     def __init__(self) -> None:
         self._placed = 0
         self._left: dict[bytes, str] = {}
+        self._guessed: dict[bytes, Origin] = {}
 
     def placed(self, count: int) -> None:
         self._placed += count
@@ -27,8 +32,13 @@ class Report:
     def left(self, path: bytes, reason: str) -> None:
         self._left[path] = reason
 
+    def guessed(self, path: bytes, origin: Origin) -> None:
+        self._guessed[path] = origin
+
     def summary(self) -> None:
-        """Say which paths stay recipes, and how to get them; nothing when all is well."""
+        """Say which paths stay recipes, and how to get them, and which recipe a moved medium was given if there
+        was a choice; nothing when all is well."""
+        self._tell_guessed()
         if not self._left:
             return
         reasons = Counter(self._left.values())
@@ -39,6 +49,18 @@ class Report:
             first = next(path for path, why in self._left.items() if why == reason)
             more = f" and {number - 1} more" if number > 1 else ""
             print(f"regenstore:   {os.fsdecode(first)!r}{more}: {reason}", file=sys.stderr)
+
+    def _tell_guessed(self) -> None:
+        if not self._guessed:
+            return
+        path, origin = next(iter(self._guessed.items()))
+        more = f" (and {len(self._guessed) - 1} more like it)" if len(self._guessed) > 1 else ""
+        others = f"{os.fsdecode(origin.others[0])!r}" + (", …" if len(origin.others) > 1 else "")
+        print(
+            f"regenstore: {os.fsdecode(path)!r} has the bytes of several media; it was given the recipe of "
+            f"{os.fsdecode(origin.path)!r}, not of {others}{more}",
+            file=sys.stderr,
+        )
 
 
 class FilterProgress:
