@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
     from regenstore.refs.holders import Holders
+    from regenstore.refs.moved import Moved
     from regenstore.refs.roots import Roots
     from regenstore.remotes.remote import Remote
     from regenstore.remotes.together import Elsewhere
@@ -97,6 +98,12 @@ class Repository:
     @cached_property
     def pending(self) -> Pending:
         return Pending(self.location.git_dir)
+
+    @cached_property
+    def moved(self) -> Moved:
+        from regenstore.refs.moved import Moved
+
+        return Moved(self.git, self.blobs, self.index, self.pending, lambda: self.cache, self.settings.oid_size)
 
     @cached_property
     def placer(self) -> Placer:
@@ -235,6 +242,7 @@ class Repository:
             self.store,
             self.cache,
             self.pending,
+            self.moved,
             self.placer,
             self.registry,
             self.realiser,
@@ -251,7 +259,7 @@ class Repository:
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
-        for name in ("elsewhere", "realiser", "holders", "surveyor", "collector", "workbench"):
+        for name in ("moved", "elsewhere", "realiser", "holders", "surveyor", "collector", "workbench"):
             self.__dict__.pop(name, None)
         if "store" in self.__dict__:
             self.store.holds.release()

@@ -17,12 +17,13 @@ from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_fd
 from regenstore.objects.ids import Digest
-from regenstore.objects.recipe import Recipe
+from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.surveyor import Surveyor
 from regenstore.realise import Realiser
 from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.holders import Holders
+from regenstore.refs.moved import Moved
 from regenstore.refs.pending import Pending
 from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.worktree.attribution import attribute
@@ -57,6 +58,7 @@ class Workbench:
     store: ContentStore
     cache: ResultCache
     pending: Pending
+    moved: Moved
     placer: Placer
     registry: Registry
     realiser: Realiser
@@ -165,12 +167,27 @@ class Workbench:
     def text_of(self, path: bytes, held: Held, known: bytes | None) -> bytes:
         """The recipe text that clean would give for a medium that lies in the worktree."""
         assert held.digest is not None
+        sides = self._sides(path) if known is None else [known]
+        take = Take(held.digest, held.size)
+        named = [text for text in sides if _names(text, take)]
         pending = self.pending.get(path)
-        if pending is not None:
-            take = toml.decode(pending).output.take
-            if take is not None and (take.digest, take.size) == (held.digest, held.size):
-                return pending
-        return attribute(self.cache, path, known, held.digest, held.size, held.head)
+        if pending is not None and _names(pending, take):
+            later = named and named[0] != pending and self.moved.superseded(path, pending)
+            return named[0] if later else pending
+        if named:
+            return named[0]
+        first = sides[0] if sides else None
+
+        def elsewhere(take: Take) -> bytes | None:
+            origin = self.moved.find(path, take, known=first is not None)
+            return None if origin is None else origin.text
+
+        return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
+
+    def _sides(self, path: bytes) -> list[bytes]:
+        """The recipe texts between which a path is in conflict."""
+        texts = (self.blobs.read(oid.hex().encode(), toml.MAX_BYTES) for oid in self.index.sides(path))
+        return [text for text in texts if text is not None]
 
     def editable(self, path: bytes, *, force: bool = False) -> Recipe:
         """The recipe to change at a path; raises Conflict (``edited``) for media that no recipe made, such
@@ -186,6 +203,11 @@ class Workbench:
         if before is not None and not before.imported:
             raise Conflict("edited", f"{shown}: the medium was edited by hand; changing the recipe would replace it")
         raise InvalidInput("imported-media", f"{shown}: it is imported media; there are no parameters to change")
+
+
+def _names(text: bytes, take: Take) -> bool:
+    recipe = toml.decode_or_none(text)
+    return recipe is not None and recipe.output.take == take
 
 
 def _held(fd: int, digest: bool) -> Held:
