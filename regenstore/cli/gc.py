@@ -13,6 +13,7 @@ from regenstore import config
 from regenstore.cli.age import Age
 from regenstore.cli.announce import happened
 from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
+from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError, TrustRequired
 from regenstore.events.event import Manifest
 from regenstore.gc import auto
@@ -87,6 +88,9 @@ def command(
     brings back what is not deleted yet; what is deleted comes back by 'regenstore get', made again.
     The exit code is 1 where less can be freed than was asked for, with --dry-run too.
 
+    Before anything goes by the proofs of a generator that is not built in, one take of it is made once more and
+    compared, within regenstore.gcBudget (60 s): where that gives something else, its proofs lapse.
+
     \b
     Examples:
       regenstore gc --dry-run
@@ -121,7 +125,8 @@ def command(
         sys.exit(1 if plan.short else 0)
     if not yes and not plan.empty:
         _ask(plan, as_json)
-    report = repository.collector.execute(plan)
+    with progress_for(as_json, len(plan.probes)) as progress:
+        report = repository.collector.execute(plan, progress if plan.probes else None)
     _announce(repository, report)
     if as_json:
         emit_json("gc", {"plan": plan.fields(), "done": report.fields()})
@@ -183,6 +188,12 @@ def _show(plan: Plan) -> None:
     if plan.waiting:
         size = size_text(sum(c.size for c in plan.waiting))
         click.echo(f"trash: {_count(len(plan.waiting))}, {size}, stay there for now")
+    for probe in plan.probes:
+        label, generator = show_text(probe.label), show_text(" ".join(probe.definition))
+        click.echo(f"probe: {label} is made once more first, by {generator}; {_time(probe.seconds)}")
+    if plan.probes:
+        spent = sum(probe.seconds for probe in plan.probes)
+        click.echo(f"probes: {_time(spent)} estimated, of {_time(plan.probe_budget)} (regenstore.gcBudget)")
     if plan.evictable[0]:
         click.echo(f"may go too: {_count(plan.evictable[0])}, {size_text(plan.evictable[1])} (--free SIZE)")
     for rule, (count, kept) in plan.kept.items():
@@ -211,6 +222,16 @@ def _list(what: str, items: Sequence[Item], more: str) -> None:
 
 
 def _tell(plan: Plan, report: Report) -> None:
+    for probe in report.probes:
+        generator = show_text(" ".join(probe.definition))
+        if probe.passed:
+            click.echo(f"{generator}: {show_text(probe.label)} came back as it was")
+        elif probe.differs:
+            click.echo(
+                f"{generator}: its proofs lapsed: {show_text(probe.reason)}; 'regenstore verify' proves again", err=True
+            )
+        else:
+            click.echo(f"{generator}: nothing goes by its proofs: {show_text(probe.reason)}", err=True)
     if report.restored:
         click.echo(f"{_count(len(report.restored))} went back from the trash")
     gone = len(report.evicted) + len(report.discarded)

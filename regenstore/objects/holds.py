@@ -65,13 +65,17 @@ class Holds:
             return False
         return True
 
-    def release(self) -> None:
-        """Rely on nothing any more. Never raises; the object can be used again."""
+    def release(self, *, used: bool = True) -> None:
+        """Rely on nothing any more. Never raises; the object can be used again. Without ``used``, gc does not
+        count what was held as used."""
         with self._lock:
             if self._fd < 0:
                 return
             try:
-                _keep_use(self._root, self._path)
+                if used:
+                    _keep_use(self._root, self._path)
+                else:
+                    durable.unlink(self._path)
             except OSError:
                 pass  # gc finds it in its old place, without a lock
             os.close(self._fd)
