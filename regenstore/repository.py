@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from regenstore.generators.registry import Registry
     from regenstore.objects.result import Proof
     from regenstore.objects.result_cache import ResultCache
+    from regenstore.proof.probe import Prober
     from regenstore.proof.survey import Confirm
     from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
@@ -182,7 +183,9 @@ class Repository:
     def _others_proofs(self) -> Iterable[Proof]:
         """The proofs of others that count here; nothing is asked for them."""
         shared = self.settings.proofs == config.SHARED
-        return self.elsewhere.proofs() if shared and self.elsewhere is not None else ()
+        if not shared or self.elsewhere is None:
+            return ()
+        return self.cache.standing(self.elsewhere.proofs())
 
     @cached_property
     def collector(self) -> Collector:
@@ -196,7 +199,22 @@ class Repository:
             self.holders.pins,
             lambda digest: self.realiser.producers(digest, None),
             lambda: names(self.git, self.cache),
+            prober=self._prober(),
         )
+
+    def _prober(self) -> Prober:
+        from regenstore.generators.registry import Registry
+        from regenstore.proof.probe import Prober
+        from regenstore.realise import Realiser
+        from regenstore.refs.recipes import RecipeFinder
+
+        def realiser(store: ContentStore) -> Realiser:
+            """With the generators as they are at that moment, and no remote."""
+            registry = Registry(os.fsdecode(self.location.top), self.settings.trust_file)
+            finder = RecipeFinder(self.git, self.blobs, self.index.oids)
+            return Realiser(store, self.cache, registry, self.realiser.executor, finder.find)
+
+        return Prober(self.store.root, self.cache, realiser, self.settings.gc_budget)
 
     @cached_property
     def sharing(self) -> Remotes:
