@@ -10,6 +10,7 @@ import pytest
 
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.writer import Options
+from tests.export.checks import check
 from tests.export.clips import RATES, clip, filled
 from tests.export.one_file import by_template, render
 
@@ -86,5 +87,5 @@ def test_redacted_columns_are_gone():
 def test_the_checker_finds(old, new, found):
     data = by_template("frames", "frames-csv", clip(frames=2, columns={"blur": [1.5, 0.5]})).data
     changed = data.replace(old, new, 1) if old != b"0.5\n" else data.rstrip(b"\n")
-    problems = writers.find("frames-csv").check(changed, "a.csv")
+    problems = check("frames-csv", changed)
     assert any(found in problem for problem in problems), problems

@@ -43,6 +43,8 @@ class Target:
     """The only texts that a ``choice`` takes."""
     note: str = ""
     """For people who write templates."""
+    names: str = ""
+    """Of one whose name ends in ``*``: the pattern that a whole name has to match, where not every name will do."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,8 @@ class Rendered:
     data: bytes
     rows: tuple[Row, ...] = ()
     warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What the author of the template has to change before anything is written."""
 
 
 class Writer(Protocol):
@@ -185,12 +189,9 @@ class Writer(Protocol):
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
         """The files: scope ``clip`` is called with one clip, the others with all that are not refused.
 
-        Raises InvalidInput (``bad-export``) for what the user has to change.
+        What a template makes of it that the format cannot hold stands in :attr:`Rendered.problems`. Raises
+        InvalidInput (``bad-export``) for what the user has to change before anything can be rendered.
         """
-        ...
-
-    def check(self, data: bytes, name: str) -> list[str]:
-        """What is wrong with a file of this format, found without the code that rendered it; empty when fine."""
         ...
 
 

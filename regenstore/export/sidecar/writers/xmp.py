@@ -11,13 +11,11 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from xml.etree import ElementTree
 
 from regenstore.export.context import Value, text_of
 from regenstore.export.sidecar.legal_text import xml_escape, xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.sidecar.xml_document import parse
-from regenstore.export.timebase import Timebase, decimal_rate
+from regenstore.export.timebase import decimal_rate, from_timecode, to_timecode
 
 NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -136,23 +134,24 @@ class XmpWriter:
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
         (each,) = filled
-        rows, warnings = [], []
+        rows, warnings, problems = [], [], []
         body = []
         for row in each.rows:
             if row.status in ("missing", "redacted"):
                 rows.append(row)
                 continue
-            xml, done = _property(row, each.clip)
+            try:
+                xml, done = _property(row, each.clip)
+            except _Misfit as reason:
+                problems.append(f"{row.target}: {reason}")
+                xml, done = "", row.written(None, "missing")
             rows.append(done)
             if xml:
                 body.append(xml)
             elif done.note:
                 warnings.append(f"{done.target} is left out: {done.note}")
         data = document("".join(body))
-        return [Rendered(options.name_for(each.clip), data, tuple(rows), tuple(warnings))]
-
-    def check(self, data: bytes, name: str) -> list[str]:
-        return check(data)
+        return [Rendered(options.name_for(each.clip), data, tuple(rows), tuple(warnings), tuple(problems))]
 
 
 WRITER = XmpWriter()
@@ -179,8 +178,12 @@ class _LeftOut(Exception):
     """A value that this property has no form for; the text says why."""
 
 
+class _Misfit(Exception):
+    """A value of the template's that this property cannot have; the text says why."""
+
+
 def _property(row: Row, clip: Clip) -> tuple[str, Row]:
-    """The XML of a row, and the row as written; no XML where it is left out."""
+    """The XML of a row, and the row as written; no XML where it is left out. Raises _Misfit."""
     special = _SPECIAL.get(row.target)
     try:
         if special is not None:
@@ -253,6 +256,8 @@ def _frame_size(value: Value, clip: Clip) -> tuple[str, str]:
     if not isinstance(value, tuple) or len(value) != 2:
         raise _LeftOut("not a width and a height")
     width, height = (text_of(each) for each in value)
+    if not (width.isdigit() and height.isdigit()):
+        raise _Misfit("width and height have to be whole numbers")
     inner = _struct(("stDim:w", width), ("stDim:h", height), ("stDim:unit", "pixel"))
     return inner, f"{width} x {height} pixel"
 
@@ -299,7 +304,10 @@ def _start_timecode(value: Value, clip: Clip) -> tuple[str, str]:
     form = TIME_FORMATS.get((base.rate, base.drop))
     if form is None:
         raise _LeftOut(f"XMP has no timecode at {decimal_rate(base.rate, 3)} frames per second")
-    text = xml_legal(text_of(value))[0]
+    try:
+        text = to_timecode(from_timecode(text_of(value), base.rate, drop=base.drop), base.rate, drop=base.drop)
+    except ValueError as error:
+        raise _Misfit(str(error)) from None
     # Part 2: drop-frame is spelt with semicolons throughout.
     text = text.replace(":", ";") if base.drop else text
     return _struct(("xmpDM:timeFormat", form), ("xmpDM:timeValue", text)), text
@@ -341,8 +349,10 @@ def document_id(digest: str) -> str:
 
 def _document_id(value: Value, clip: Clip) -> tuple[str, str]:
     text = text_of(value)
-    text = document_id(text) if text.startswith("blake3:") else xml_legal(text)[0]
-    return xml_escape(text), text
+    text = document_id(text) if text.startswith("blake3:") else text
+    if not re.fullmatch(r"uuid:[0-9a-f-]{36}", text):
+        raise _Misfit(f"'{text}' is no uuid: (xmp.did: is for XMP inside of files)")
+    return text, text
 
 
 def _source_type(value: Value, clip: Clip) -> tuple[str, str]:
@@ -371,64 +381,3 @@ _SPECIAL: Mapping[str, Callable[[Value, Clip], tuple[str, str]]] = {
     "xmpDM:Tracks": _tracks,
     "Iptc4xmpExt:DigitalSourceType": _source_type,
 }
-
-
-# ------------------------------------------------------------------------------------------- checking
-
-
-def check(data: bytes) -> list[str]:
-    """Problems of an XMP document: form, closed vocabularies, timecode, identifiers."""
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        return ["a document type declaration has no place in XMP"]
-    try:
-        root = parse(data)
-    except ValueError as error:
-        return [str(error)]
-    found = root.find(f"{{{RDF}}}RDF/{{{RDF}}}Description")
-    if root.tag != "{adobe:ns:meta/}xmpmeta" or found is None:
-        return ["no x:xmpmeta with rdf:RDF and rdf:Description"]
-    problems = []
-    prefixes = {uri: prefix for prefix, uri in NAMESPACES.items()}
-    seen: set[str] = set()
-    for element in found:
-        uri, _, local = element.tag[1:].partition("}")
-        name = f"{prefixes.get(uri, '?')}:{local}"
-        if name in seen:
-            problems.append(f"{name} is there twice")
-        seen.add(name)
-        target = VOCABULARY.get(name)
-        if target is None and prefixes.get(uri) != "regen":
-            problems.append(f"{name} is no property that is known")
-        elif target is not None and target.kind == "choice" and element.text not in target.choices:
-            problems.append(f"{name} is '{element.text}', not one of {', '.join(target.choices)}")
-    return problems + _check_values(found)
-
-
-def _check_values(found: ElementTree.Element) -> list[str]:
-    problems = []
-    media = f"{{{NAMESPACES['xmpDM']}}}"
-    start = found.find(f"{media}startTimecode")
-    if start is not None:
-        form, text = start.findtext(f"{media}timeFormat"), start.findtext(f"{media}timeValue") or ""
-        known = {word: key for key, word in TIME_FORMATS.items()}.get(form or "")
-        if known is None:
-            problems.append(f"xmpDM:timeFormat is '{form}', which XMP does not have")
-        else:
-            try:
-                Timebase.of(known[0], 0, text, drop=known[1])
-            except ValueError as error:
-                problems.append(f"xmpDM:startTimecode: {error}")
-            if known[1] != (";" in text) or (known[1] and ":" in text):
-                problems.append(f"xmpDM:startTimecode: '{text}' has the wrong marks for {form}")
-    size = found.find(f"{media}videoFrameSize")
-    dimension = f"{{{NAMESPACES['stDim']}}}"
-    if size is not None and not all((size.findtext(f"{dimension}{side}") or "").isdigit() for side in "wh"):
-        problems.append("xmpDM:videoFrameSize: width and height have to be whole numbers")
-    for name in ("DocumentID", "OriginalDocumentID", "InstanceID"):
-        given = found.findtext(f"{{{NAMESPACES['xmpMM']}}}{name}")
-        if given is not None and not re.fullmatch(r"uuid:[0-9a-f-]{36}", given):
-            problems.append(f"xmpMM:{name}: '{given}' is no uuid: (xmp.did: is for XMP inside of files)")
-    source = found.findtext(f"{{{NAMESPACES['Iptc4xmpExt']}}}DigitalSourceType")
-    if source is not None and not source.startswith(SOURCE_TYPE):
-        problems.append(f"Iptc4xmpExt:DigitalSourceType: '{source}' is no URI of IPTC's")
-    return problems
