@@ -118,6 +118,7 @@ def test_a_template_lies_beside_its_toml(tmp_path):
 
 WHOLE = {
     "a.xml": "<!DOCTYPE a><a/>",
+    "b.xml": '<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://nowhere.invalid/a.dtd"><plist/>',
     "a.json": "{}",
     "a.txt": "{",
     "a.nk": '# it\'s {\nRead {\n file "/a b"\n label "a \\{ b"\n}\npush $N\nset N "[stack {0]"\n',
@@ -126,6 +127,10 @@ WHOLE = {
 BROKEN = {
     "a.xml": ("<a>", "no XML"),
     "b.xml": ('<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;">]><a>&y;</a>', "declares entities"),
+    "c.xml": ('<!DOCTYPE a SYSTEM "file:///etc/hostname"><a>&x;</a>', "declares entities"),
+    "d.xml": ('<!DOCTYPE a [<!ENTITY % p SYSTEM "file:///etc/hostname">%p;]><a/>', "declares entities"),
+    "e.xml": ("<!DOCTYPE a [<!ELEMENT a ANY>]><a/>", "a document type of its own"),
+    "f.xml": ('<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE a [<!ENTITY x "y">]><a/>', "declares entities"),
     "a.json": ("{", "not well-formed"),
     "a.mgjson": ("{'a': 1}", "not well-formed"),
     "a.nk": ('Read {\n label "a { b"\n}\n', "line 1: a brace is not closed"),
@@ -145,7 +150,8 @@ def test_what_is_whole_passes(name):
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_breaks_the_formats_syntax_is_told(name):
     text, said = BROKEN[name]
-    assert said in "; ".join(syntax.problems(text.encode(), name))
+    encoding = "utf-16" if "UTF-16" in text else "utf-8"
+    assert said in "; ".join(syntax.problems(text.encode(encoding), name))
 
 
 def test_a_prompt_that_breaks_a_script_is_told_of_until_it_is_filtered():

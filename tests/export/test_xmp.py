@@ -16,7 +16,9 @@ from regenstore.export.sidecar.batch import Order, xmp_packet
 from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.library import Library
 from regenstore.export.sidecar.writer import Options, Row
-from regenstore.export.sidecar.writers.xmp import NAMESPACES, document
+from regenstore.export.sidecar.writers.xmp import NAMESPACES
+from regenstore.export.sidecar.writers.xmp import document as empty
+from regenstore.export.sidecar.xml_document import to_bytes
 from tests.export.checks import check
 from tests.export.clips import DROP, HLG, HOSTILE, LONG, PQ, RATES, REC709, clip, filled
 
@@ -29,6 +31,13 @@ def rendered(made):
     (file,) = WRITER.render([fill(TEMPLATE, TEMPLATE.outputs[0], made)], Options("{stem}.xmp"))
     assert check("xmp", file.data) == []
     return file
+
+
+def document(properties: str) -> bytes:
+    """An XMP document with these properties."""
+    root, description = empty()
+    description.text = "HERE"
+    return to_bytes(root).replace(b"HERE", properties.encode())
 
 
 def shown(file):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from xml.etree.ElementTree import Element
 
 from regenstore.export.sidecar.writers.ascmhl import BASE58, DIRECTORY, MHL, REGEN
-from tests.export.checks.grammar import TEXT, Model, parse, violations
+from tests.export.checks.grammar import TEXT, Element, Model, parse, violations
 
 _M, _D = f"{{{MHL}}}", f"{{{DIRECTORY}}}"
 _DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from xml.etree.ElementTree import Element
 
-from tests.export.checks.grammar import TEXT, Model, parse, violations
+from tests.export.checks.grammar import TEXT, Element, Model, parse, violations
 
 _TIME = r"-?\d+(?:/[1-9]\d*)?s"
 _WHOLE, _ID, _BIT = r"\d+", r"[A-Za-z_][\w.-]*", "[01]"

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from xml.etree.ElementTree import Element
 
+from regenstore.export.sidecar.xml_document import Element as Element
 from regenstore.export.sidecar.xml_document import parse as parse
 
 TEXT = r"(?s:.*)"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fractions import Fraction
-from xml.etree.ElementTree import Element
 
 from regenstore.export.sidecar.writers.xmeml import VOCABULARY
 from regenstore.export.timebase import from_timecode
-from tests.export.checks.grammar import parse
+from tests.export.checks.grammar import Element, parse
 
 
 def check(data: bytes) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from xml.etree import ElementTree
 
 from regenstore.export.sidecar.writers.xmp import NAMESPACES, RDF, SOURCE_TYPE, TIME_FORMATS, VOCABULARY
 from regenstore.export.timebase import Timebase
-from tests.export.checks.grammar import parse
+from tests.export.checks.grammar import Element, parse
 
 
 def check(data: bytes) -> list[str]:
@@ -38,7 +37,7 @@ def check(data: bytes) -> list[str]:
     return problems + _check_values(found)
 
 
-def _check_values(found: ElementTree.Element) -> list[str]:
+def _check_values(found: Element) -> list[str]:
     problems = []
     media = f"{{{NAMESPACES['xmpDM']}}}"
     start = found.find(f"{media}startTimecode")

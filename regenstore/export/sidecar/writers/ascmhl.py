@@ -12,12 +12,11 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
-from xml.etree.ElementTree import Element
 
 from regenstore.errors import InvalidInput
 from regenstore.export.context import iso_time, text_of
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Scope, Sibling, Target
-from regenstore.export.sidecar.xml_document import child, parse, to_bytes
+from regenstore.export.sidecar.xml_document import Element, child, new, parse, to_bytes
 from regenstore.objects.hashing import hash_blocks
 
 MHL, DIRECTORY = "urn:ASC:MHL:v2.0", "urn:ASC:MHL:DIRECTORY:v2.0"
@@ -67,7 +66,7 @@ class AscmhlWriter:
             return [Rendered(each, options.there[each]) for each in (newest, f"{folder}/{CHAIN}")]
         number, _, rest = name.removesuffix(".mhl").partition("_")
         if chain is None:
-            chain = Element("ascmhldirectory", {"xmlns": DIRECTORY})
+            chain = new(_D + "ascmhldirectory", {None: DIRECTORY})
         else:
             number = f"{max(int(each.get('sequencenr', 0)) for each in chain) + 1:04d}"
             chain = _renewed(chain)
@@ -99,9 +98,9 @@ class Hashes(NamedTuple):
 
 
 def _link(chain: Element, number: int, name: str, sealed: str) -> None:
-    entry = child(chain, "hashlist", sequencenr=str(number))
-    child(entry, "path", name)
-    child(entry, "c4", sealed)
+    entry = child(chain, _D + "hashlist", sequencenr=str(number))
+    child(entry, _D + "path", name)
+    child(entry, _D + "c4", sealed)
 
 
 def _is_link(entry: Element) -> bool:
@@ -116,7 +115,7 @@ def _is_link(entry: Element) -> bool:
 
 def _renewed(chain: Element) -> Element:
     """The same chain, to be gone on with."""
-    made = Element("ascmhldirectory", {"xmlns": DIRECTORY})
+    made = new(_D + "ascmhldirectory", {None: DIRECTORY})
     for each in chain:
         _link(made, int(each.get("sequencenr", 0)), each.findtext(_D + "path") or "", each.findtext(_D + "c4") or "")
     return made
@@ -186,27 +185,27 @@ def _sealed(path: str, found: Hashes, earlier: Mapping[str, Mapping[str, str]]) 
 def _manifest(
     options: Options, date: str, files: Mapping[str, Hashes], sealed: Mapping[str, tuple[str, ...]]
 ) -> Element:
-    root = Element("hashlist", {"version": "2.0", "xmlns": MHL, "xmlns:regen": REGEN})
-    creator = child(root, "creatorinfo")
-    child(creator, "creationdate", date)
-    child(creator, "hostname", text_of(options.settings.get("hostname")) or "regenstore")
-    child(creator, "tool", "regenstore")
+    root = new(_M + "hashlist", {None: MHL, "regen": REGEN}, version="2.0")
+    creator = child(root, _M + "creatorinfo")
+    child(creator, _M + "creationdate", date)
+    child(creator, _M + "hostname", text_of(options.settings.get("hostname")) or "regenstore")
+    child(creator, _M + "tool", "regenstore")
     for name in ("location", "comment"):
         if options.settings.get(name):
-            child(creator, name, text_of(options.settings[name]))
-    process = child(root, "processinfo")
-    child(process, "process", "in-place")
-    ignore = child(process, "ignore")
+            child(creator, _M + name, text_of(options.settings[name]))
+    process = child(root, _M + "processinfo")
+    child(process, _M + "process", "in-place")
+    ignore = child(process, _M + "ignore")
     for pattern in IGNORED:
-        child(ignore, "pattern", pattern)
-    hashes = child(root, "hashes")
+        child(ignore, _M + "pattern", pattern)
+    hashes = child(root, _M + "hashes")
     for path, found in files.items():
-        entry = child(hashes, "hash")
-        child(entry, "path", path, size=str(found.size))
+        entry = child(hashes, _M + "hash")
+        child(entry, _M + "path", path, size=str(found.size))
         action = "verified" if sealed[path] else "original"
         for name in sealed[path] or ("c4", "xxh128"):
-            child(entry, name, getattr(found, name), action=action, hashdate=date)
-        child(child(entry, "metadata"), "regen:blake3", found.blake3)
+            child(entry, _M + name, getattr(found, name), action=action, hashdate=date)
+        child(child(entry, _M + "metadata"), f"{{{REGEN}}}blake3", found.blake3)
     return root
 
 

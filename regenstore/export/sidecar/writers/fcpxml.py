@@ -9,13 +9,12 @@ project: in an event alone, Final Cut takes it for an invalid edit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from xml.etree.ElementTree import Element
 
 from regenstore.export.color_names import names_of
 from regenstore.export.context import text_of
 from regenstore.export.sidecar.timeline import file_url, no_timeline, timebase_of, written, xml_row
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.sidecar.xml_document import child, to_bytes
+from regenstore.export.sidecar.xml_document import Element, child, new, to_bytes
 from regenstore.export.timebase import Timebase, decimal_rate, rational_seconds
 
 _STUDIO = "com.apple.proapps.studio."
@@ -63,7 +62,7 @@ class FcpxmlWriter:
         (each,) = filled
         clip, base = each.clip, timebase_of(each.clip)
         texts, rows = written(each, _text)
-        root = Element("fcpxml", {"version": "1.10"})
+        root = new("fcpxml", version="1.10")
         _resources(child(root, "resources"), clip, base, texts)
         event = child(child(root, "library"), "event", name=text_of(options.settings.get("event")) or "regenstore")
         project = child(event, "project", name=clip.stem)

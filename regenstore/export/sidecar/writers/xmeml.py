@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from xml.etree.ElementTree import Element
 
 from regenstore.export.sidecar.timeline import file_url, no_timeline, timebase_of, written, xml_row
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.sidecar.xml_document import child, to_bytes
+from regenstore.export.sidecar.xml_document import Element, child, new, to_bytes
 from regenstore.export.timebase import Timebase
 from regenstore.media.rates import timecode_base
 
@@ -51,7 +50,7 @@ class XmemlWriter:
         clip, base = each.clip, timebase_of(each.clip)
         told, rows = written(each, _text)
         texts = dict(told)
-        root = Element("xmeml", {"version": "5"})
+        root = new("xmeml", version="5")
         sequence = child(root, "sequence", id="sequence-1")
         child(sequence, "name", clip.stem)
         child(sequence, "duration", str(base.frames))
