@@ -54,6 +54,7 @@ CONFINED = {
     "pydantic": ("generators/schema.py", "generators/declared.py"),
     "xxhash": ("export/sidecar/writers/ascmhl.py",),
     "lxml": ("export/sidecar/xml_document.py",),
+    "tomli_w": ("export/dataset/trainers.py", "export/sidecar/library.py"),
     "jinja2": ("export/sidecar/jinja_child.py",),
     "markupsafe": ("export/sidecar/jinja_child.py",),
     "orjson": ("export/dataset/fast_json.py",),

@@ -207,6 +207,19 @@ def test_the_library_makes_lists_and_deletes(library):
         library.create("../evil", "xmp")
 
 
+def test_a_new_template_says_what_its_base_has_whatever_that_is_called(library):
+    put(library, "odd", '[[output]]\nid = "a\\nb"\nwriter = "text"\nfile = "{stem} \\u007f.txt"\ntext = ""\n'
+        '[[field]]\ntarget = "c\\n[[output]]"\nsource = "gen.prompt"\n')  # fmt: skip
+    with open(library.create("mine", "odd"), encoding="utf-8") as file:
+        text = file.read()
+    assert library.problems("mine") == []
+    example = "".join(line.removeprefix("# ") for line in text[text.index("# [[output]]") :].splitlines(True))
+    with open(library.path("mine"), "w", encoding="utf-8") as file:
+        file.write(text.partition("#")[0] + example.replace("A field:", "# A field:").replace("drop = true", "# drop"))
+    assert library.problems("mine") == []  # what it shows can be used as it stands
+    assert library.load("mine").fields[0].target == "c\n[[output]]"
+
+
 @pytest.mark.parametrize("pattern", ["../{stem}.xmp", "a/../b", "/abs/{stem}", "{stem}/../../x", ".git/hooks/x", ""])
 def test_names_stay_in_their_folder(pattern):
     with pytest.raises(InvalidInput):
