@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from regenstore.errors import Conflict
 from regenstore.refs.git import Git
 
-SCOPES = ("global", "local", "system", "worktree")
 ATTRIBUTES = "filter=regenstore diff=regenstore merge=regenstore -text"
 _XFUNCNAME = r"^(\[.*\])$"
 _OURS = "regenstore"

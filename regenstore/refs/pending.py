@@ -9,7 +9,6 @@ path, a zero byte, the text, and the digest of all that, for what is wrong here 
 from __future__ import annotations
 
 import os
-import shutil
 
 from regenstore.errors import StorageError
 from regenstore.objects import durable
@@ -50,9 +49,6 @@ class Pending:
             durable.unlink(self._file(path))
         except NotADirectoryError:
             pass
-
-    def clear_all(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def paths(self) -> dict[bytes, bytes]:
         """All pending recipe texts by path. Raises StorageError for one that cannot be read, or is damaged."""

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from regenstore.errors import InvalidInput
-from regenstore.export.context import Marker as Marker
-from regenstore.export.context import Value
+from regenstore.export.context import Marker, Value
 from regenstore.export.media_set import Medium
 from regenstore.export.timebase import Timebase
 from regenstore.media.frame_table import FrameMetrics
