@@ -64,6 +64,12 @@ def test_what_is_no_column_is_left_out():
     assert [row.status for row in rendered.rows] == ["ok", *["missing"] * 4]
 
 
+def test_a_lone_column_keeps_its_lines():
+    shown = clip(frames=3, columns={"a": [1.0, float("nan"), 3.0]})
+    rendered = render("frames-csv", filled(shown, ("a", "frames.a")), Options("a.csv"))
+    assert list(csv.reader(rendered.data.decode().splitlines())) == [["a"], ["1.0"], [""], ["3.0"]]
+
+
 def test_redacted_columns_are_gone():
     shown = clip(frames=1, columns={"a": [1.0], "b": [2.0]}, redact=frozenset({"frames.b"}))
     assert read(by_template("frames", "frames-csv", shown).data).keys() == {"frame", "time_s", "a"}

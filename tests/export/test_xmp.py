@@ -158,6 +158,12 @@ def test_colours_that_xmp_has_no_word_for_are_left_out(color, word):
         assert any("videoColorSpace is left out" in warning for warning in file.warnings)
 
 
+def test_a_column_of_numbers_is_no_word():
+    made = filled(clip(frames=1, columns={"blur": [1.0]}), ("xmpDM:videoColorSpace", "frames.blur"))
+    (file,) = WRITER.render([made], Options("{stem}.xmp"))
+    assert "videoColorSpace is left out" in file.warnings[0]
+
+
 def test_sixteen_frames_a_second_have_no_timecode_and_say_why():
     file = rendered(clip(rate="16", timecode="00:00:10:00"))
     assert b"startTimecode" not in file.data

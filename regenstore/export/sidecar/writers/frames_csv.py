@@ -65,7 +65,8 @@ def table(columns: Mapping[str, Sequence[float]], counters: Set[str] = frozenset
     that a column has one type in every file, whatever its values."""
     forms = [shortest if name in counters else _decimal for name in columns]
     lines = [",".join(columns)]
-    lines += (",".join(form(value) for form, value in zip(forms, row)) for row in zip(*columns.values()))
+    # A line without anything is none to readers: the only cell of a line is quoted where it is empty.
+    lines += (",".join(form(value) for form, value in zip(forms, row)) or '""' for row in zip(*columns.values()))
     return ("\n".join(lines) + "\n").encode()
 
 

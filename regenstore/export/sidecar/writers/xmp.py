@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
@@ -242,7 +243,9 @@ def _choice(names: Sequence[str], meant: Mapping[object, str] | None = None) -> 
 
     def write(element: Element, value: Value, clip: Clip) -> str:
         text = text_of(value)
-        word = next((name for name in names if name.lower() == text.lower()), None) or (meant or {}).get(value)
+        word = next((name for name in names if name.lower() == text.lower()), None)
+        if word is None and not isinstance(value, array):
+            word = (meant or {}).get(value)
         if word is None:
             raise _LeftOut(f"XMP has no word for '{text}' (it has {', '.join(names)})")
         element.text = word
