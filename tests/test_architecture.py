@@ -16,7 +16,7 @@ import pytest
 
 from regenstore import errors
 from regenstore.cli.main import COMMANDS
-from tests.conftest import hermetic_environment
+from tests.conftest import BIN, hermetic_environment
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "regenstore"
@@ -54,6 +54,8 @@ CONFINED = {
     "rich": ("cli/",),
     "pydantic": ("generators/schema.py", "generators/declared.py"),
     "xxhash": ("export/sidecar/writers/ascmhl.py",),
+    "lxml": ("export/sidecar/xml_document.py",),
+    "tomli_w": ("export/dataset/trainers.py", "export/sidecar/library.py"),
     "jinja2": ("export/sidecar/jinja_child.py",),
     "markupsafe": ("export/sidecar/jinja_child.py",),
     "orjson": ("export/dataset/fast_json.py",),
@@ -182,6 +184,15 @@ def test_the_filter_starts_lean(tmp_path):
     assert "regenstore.gitfilter.process" in loaded
     heavy = {"click", "pydantic", "rich", "numpy", "av", "PIL", "tomllib", "dataclasses", "sqlite3", "subprocess"}
     assert not heavy & loaded
+
+
+def test_commands_load_no_writer_of_exports(tmp_path):
+    environment = hermetic_environment(tmp_path)
+    subprocess.run(["git", "init", "-q"], env=environment, cwd=tmp_path, check=True)
+    command = [sys.executable, "-X", "importtime", f"{BIN}/regenstore", "status"]
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=True)
+    assert b"regenstore.tracked.status" in done.stderr
+    assert not re.search(rb"\b(lxml|tomli_w)\b|regenstore\.export", done.stderr)
 
 
 # ------------------------------------------------------------------------------------------- sizes and words

@@ -16,7 +16,6 @@ from regenstore.remotes.remote import Remote
 from regenstore.worktree.location import Location
 
 OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
-LEVELS = (OK, NOTE, WARNING, PROBLEM)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ a test compares the two.
 from __future__ import annotations
 
 import json
-import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -424,8 +423,3 @@ def text_of(value: Value) -> str:
     if isinstance(value, tuple):
         return ", ".join(text_of(each) for each in value)
     return str(value)
-
-
-def file_stem(path: str) -> str:
-    """A file name without its last ending."""
-    return os.path.splitext(os.path.basename(path))[0]

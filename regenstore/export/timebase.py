@@ -19,16 +19,6 @@ DROPPING = {Fraction(30000, 1001): 2, Fraction(60000, 1001): 4}
 _TIMECODE = re.compile(r"(\d{1,2})[:;.](\d{1,2})[:;.](\d{1,2})([:;.,])(\d{1,3})")
 
 
-def seconds(frame: int, rate: Fraction) -> Fraction:
-    """When a frame begins."""
-    return frame / rate
-
-
-def frame_at(time: Fraction, rate: Fraction) -> int:
-    """The frame that is shown at a time: the last one that began."""
-    return int(time * rate // 1)
-
-
 def decimal_rate(rate: Fraction, places: int = 6) -> str:
     """The rate in decimals, rounded half up: ``23.976024``."""
     scaled = int(rate * 10**places + Fraction(1, 2))
@@ -125,7 +115,3 @@ class Timebase:
     def duration(self) -> Fraction:
         """In seconds."""
         return self.frames / self.rate
-
-    def timecode(self, index: int) -> str:
-        """Of the frame ``index`` places after the first one."""
-        return to_timecode(self.start + index, self.rate, drop=self.drop)

@@ -13,7 +13,6 @@ from regenstore.errors import Conflict
 from regenstore.gitfilter.launch import SCRIPT, SCRIPT_NAME, Starter
 from regenstore.refs.git import Git
 
-SCOPES = ("global", "local", "system", "worktree")
 ATTRIBUTES = "filter=regenstore diff=regenstore merge=regenstore -text"
 _XFUNCNAME = r"^(\[.*\])$"
 _OURS = "regenstore"

@@ -25,7 +25,6 @@ from regenstore.media.sound import rechunked
 from regenstore.media.types import kind
 
 BYTES, CONTENT, EQUIVALENT, DIFFERENT = "bytes", "content", "equivalent", "different"
-TIERS = (BYTES, CONTENT, EQUIVALENT, DIFFERENT)
 LEAST_PSNR, LEAST_SSIM, LEAST_SNR = 45.0, 0.99, 60.0
 _WINDOW = 8
 _BLOCK = 1 << 15

@@ -24,7 +24,6 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     # LZW and not deflate: zlib's output depends on the system's zlib, LZW's only on libtiff.
     "image/tiff": ("TIFF", {"compression": "tiff_lzw"}),
 }
-STILL_TYPES = tuple(SETTINGS)
 FORMATS = (
     "PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "DIB", "AVIF", "TGA", "PPM", "JPEG2000", "PSD", "ICO", "SGI",
 )  # fmt: skip

@@ -9,7 +9,6 @@ path, a zero byte, the text, and the digest of all that, for what is wrong here 
 from __future__ import annotations
 
 import os
-import shutil
 
 from regenstore.errors import StorageError
 from regenstore.fs import presence
@@ -51,9 +50,6 @@ class Pending:
             pass
         except OSError as error:
             raise durable.storage_error(error, file) from error
-
-    def clear_all(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def paths(self) -> dict[bytes, bytes]:
         """All pending recipe texts by path. Raises StorageError for one that cannot be read, or is damaged."""

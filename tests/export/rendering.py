@@ -11,6 +11,7 @@ from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.library import Library
 from regenstore.export.sidecar.template import Template
 from regenstore.export.sidecar.writer import Clip, Options, Rendered, Sibling
+from tests.export.checks import check
 
 
 def rendered(
@@ -23,7 +24,7 @@ def rendered(
     there: Mapping[str, bytes] | None = None,
 ) -> list[Rendered]:
     """What the outputs of a built-in template (or the one of a writer) come to. Each file has to please the
-    writer's own checker, and to come out the same a second time."""
+    format's checker, and to come out the same a second time."""
     loaded = _built_in(template)
     files: list[Rendered] = []
     for output in loaded.outputs:
@@ -39,7 +40,9 @@ def rendered(
             filled = [fill(loaded, output, clip) for clip in batch]
             made = found.render(filled, options)
             assert made == found.render(filled, options)
-            assert [found.check(each.data, each.name) for each in made] == [[] for _ in made]
+            assert [(each.problems, check(output.writer, each.data, each.name)) for each in made] == [((), [])] * len(
+                made
+            )
             files += made
     return files
 
@@ -55,5 +58,5 @@ def refused(writer: str, clip: Clip) -> str | None:
 
 
 def problems(writer: str, data: bytes) -> list[str]:
-    """What a writer's checker says of a file."""
-    return writers.find(writer).check(data, "any")
+    """What is wrong with a file of a writer."""
+    return check(writer, data)

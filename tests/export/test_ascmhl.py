@@ -14,7 +14,8 @@ import pytest
 from blake3 import blake3
 
 from regenstore.errors import InvalidInput
-from regenstore.export.sidecar.writer import Sibling
+from regenstore.export.sidecar import writers
+from regenstore.export.sidecar.writer import Options, Sibling
 from tests.export.clips import clip
 from tests.export.rendering import problems, rendered
 
@@ -68,6 +69,12 @@ def test_c4_is_as_the_standard_has_it():
 def test_without_files_there_is_nothing_to_seal():
     with pytest.raises(InvalidInput, match="there are none"):
         rendered("ascmhl", clip())
+
+
+def test_generations_are_counted_from_one():
+    sealing = writers.find("ascmhl")
+    with pytest.raises(InvalidInput, match=r"0000_a\.mhl"):
+        sealing.render([], Options("ascmhl/0000_a.mhl", siblings=(sibling("a", b"x"),)))
 
 
 MISTAKES = [
@@ -206,7 +213,8 @@ XSD = os.environ.get("REGENSTORE_ASCMHL_XSD")
 @pytest.mark.heavy
 @pytest.mark.skipif(XSD is None, reason="REGENSTORE_ASCMHL_XSD does not name the standard's ASCMHL.xsd")
 def test_the_schema_agrees():
-    etree = pytest.importorskip("lxml.etree", reason="pip install 'regenstore[validators]'")
+    from lxml import etree
+
     schema = etree.XMLSchema(etree.parse(XSD))
     manifest, _ = sealed()
     assert schema.validate(etree.fromstring(manifest.data)), schema.error_log

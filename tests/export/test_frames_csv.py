@@ -10,6 +10,7 @@ import pytest
 
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.writer import Options
+from tests.export.checks import check
 from tests.export.clips import RATES, clip, filled
 from tests.export.one_file import by_template, render
 
@@ -63,6 +64,12 @@ def test_what_is_no_column_is_left_out():
     assert [row.status for row in rendered.rows] == ["ok", *["missing"] * 4]
 
 
+def test_a_lone_column_keeps_its_lines():
+    shown = clip(frames=3, columns={"a": [1.0, float("nan"), 3.0]})
+    rendered = render("frames-csv", filled(shown, ("a", "frames.a")), Options("a.csv"))
+    assert list(csv.reader(rendered.data.decode().splitlines())) == [["a"], ["1.0"], [""], ["3.0"]]
+
+
 def test_redacted_columns_are_gone():
     shown = clip(frames=1, columns={"a": [1.0], "b": [2.0]}, redact=frozenset({"frames.b"}))
     assert read(by_template("frames", "frames-csv", shown).data).keys() == {"frame", "time_s", "a"}
@@ -86,5 +93,5 @@ def test_redacted_columns_are_gone():
 def test_the_checker_finds(old, new, found):
     data = by_template("frames", "frames-csv", clip(frames=2, columns={"blur": [1.5, 0.5]})).data
     changed = data.replace(old, new, 1) if old != b"0.5\n" else data.rstrip(b"\n")
-    problems = writers.find("frames-csv").check(changed, "a.csv")
+    problems = check("frames-csv", changed)
     assert any(found in problem for problem in problems), problems

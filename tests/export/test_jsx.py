@@ -17,6 +17,7 @@ import pytest
 
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.writer import Options
+from tests.export.checks import check
 from tests.export.clips import HOSTILE, LONG, RATES, clip, filled
 from tests.export.one_file import by_template, render
 
@@ -169,7 +170,7 @@ def test_the_checker_finds(old, new, found):
     text = by_template("aftereffects", "jsx", clip()).data.decode()
     assert old.strip() in text
     changed = text.replace(old, new, 1) if old in text else text.replace(old.strip(), new.strip(), 1)
-    problems = writers.find("jsx").check(changed.encode(), "a.jsx")
+    problems = check("jsx", changed.encode())
     assert any(found in problem for problem in problems), problems
 
 

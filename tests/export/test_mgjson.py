@@ -14,6 +14,7 @@ import pytest
 
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.writer import Options
+from tests.export.checks import check
 from tests.export.clips import HOSTILE, LONG, RATES, clip, filled
 from tests.export.one_file import by_template, render
 
@@ -166,15 +167,14 @@ BREAKS = {
 @pytest.mark.parametrize("how", BREAKS)
 def test_the_checker_finds(how):
     made = json.loads(by_template("aftereffects", "mgjson", clip(frames=5, columns=COLUMNS)).data)
-    check = writers.find("mgjson").check
-    assert check(json.dumps(made).encode(), "a.mgjson") == []
+    assert check("mgjson", json.dumps(made).encode()) == []
     BREAKS[how](made)
-    assert check(json.dumps(made).encode(), "a.mgjson")
+    assert check("mgjson", json.dumps(made).encode())
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"version": NaN}', b'{"a":1,"a":2}', "é".encode(), b"null"])
 def test_the_checker_takes_anything(data):
-    assert writers.find("mgjson").check(data, "a.mgjson")
+    assert check("mgjson", data)
 
 
 def repaired(schema: dict) -> dict:

@@ -12,6 +12,7 @@ import pytest
 
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.writer import Options
+from tests.export.checks import check
 from tests.export.clips import HLG, HOSTILE, LONG, RATES, REC709, clip, filled
 from tests.export.one_file import by_template, render
 
@@ -232,5 +233,5 @@ def test_no_curves_for_a_variable_rate():
 def test_the_checker_finds(old, new, found):
     data = by_template("nuke", "nk", clip(columns={"blur": [0.5] * 96})).data
     assert old in data
-    problems = writers.find("nk").check(data.replace(old, new, 1), "a.nk")
+    problems = check("nk", data.replace(old, new, 1))
     assert any(found.lower() in problem.lower() for problem in problems), problems

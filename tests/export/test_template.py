@@ -11,6 +11,7 @@ from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.fill import fill, formatted
 from regenstore.export.sidecar.library import FOLDER, Library
 from regenstore.export.sidecar.writer import Options, name_for
+from tests.export.checks import check
 from tests.export.clips import clip
 
 HEAD = 'schema = "regenstore-sidecar-template/1"\n'
@@ -32,7 +33,7 @@ def rows(template, made):
 
 
 @pytest.mark.parametrize("name", Library.built_in())
-def test_every_built_in_template_is_right_and_renders_by_its_own_checker(name):
+def test_every_built_in_template_is_right_and_renders_well(name):
     template = Library(None).load(name)
     assert template.about
     made = [clip(timecode="01:00:00:00"), clip(name="b/gen_0002.mp4", rate="25", audio=True)]
@@ -50,7 +51,8 @@ def test_every_built_in_template_is_right_and_renders_by_its_own_checker(name):
             files = writer.render(given, options)
             assert files == writer.render(given, options)
             for file in files:
-                assert writer.check(file.data, file.name) == []
+                assert not file.problems
+                assert check(output.writer, file.data, file.name) == []
 
 
 def test_a_field_of_ones_own_replaces_drops_and_adds(library):
@@ -203,6 +205,19 @@ def test_the_library_makes_lists_and_deletes(library):
         library.delete("xmp")
     with pytest.raises(InvalidInput, match="no name"):
         library.create("../evil", "xmp")
+
+
+def test_a_new_template_says_what_its_base_has_whatever_that_is_called(library):
+    put(library, "odd", '[[output]]\nid = "a\\nb"\nwriter = "text"\nfile = "{stem} \\u007f.txt"\ntext = ""\n'
+        '[[field]]\ntarget = "c\\n[[output]]"\nsource = "gen.prompt"\n')  # fmt: skip
+    with open(library.create("mine", "odd"), encoding="utf-8") as file:
+        text = file.read()
+    assert library.problems("mine") == []
+    example = "".join(line.removeprefix("# ") for line in text[text.index("# [[output]]") :].splitlines(True))
+    with open(library.path("mine"), "w", encoding="utf-8") as file:
+        file.write(text.partition("#")[0] + example.replace("A field:", "# A field:").replace("drop = true", "# drop"))
+    assert library.problems("mine") == []  # what it shows can be used as it stands
+    assert library.load("mine").fields[0].target == "c\n[[output]]"
 
 
 @pytest.mark.parametrize("pattern", ["../{stem}.xmp", "a/../b", "/abs/{stem}", "{stem}/../../x", ".git/hooks/x", ""])

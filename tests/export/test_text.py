@@ -8,7 +8,7 @@ import time
 import pytest
 
 from regenstore.errors import InvalidInput
-from regenstore.export.sidecar import writers
+from regenstore.export.sidecar import syntax, writers
 from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.library import FOLDER, Library
 from regenstore.export.sidecar.writer import Options, Row
@@ -21,7 +21,7 @@ def render(text, *clips, writer="text", escape="none", name="{stem}.txt"):
     each = writers.find(writer)
     options = Options(name, settings={"text": text, "escape": escape})
     (file,) = each.render([made if not hasattr(made, "medium") else filled(made) for made in clips], options)
-    assert each.check(file.data, file.name) == []
+    assert not file.problems
     return file.data.decode()
 
 
@@ -60,6 +60,7 @@ def test_a_hostile_prompt_is_text_and_nothing_else(escape):
     assert "[python {import os; os.system('touch /tmp/owned')}]" in read.text
     assert "\ufffd" in read.text
     assert "<!-- -->" in read.attrib["b"]
+    assert not os.path.exists("/tmp/owned")
 
 
 @pytest.mark.parametrize(
@@ -115,12 +116,51 @@ def test_a_template_lies_beside_its_toml(tmp_path):
     assert "no such file" in library.problems("shot")[0]
 
 
-def test_well_formedness_is_checked_by_the_name():
-    checker = writers.find("text")
-    assert checker.check(b"<a>", "a.xml")
-    assert checker.check(b"{", "a.json")
-    assert not checker.check(b"{", "a.txt")
-    bomb = b'<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;">]><a>&y;</a>'
-    assert "declares entities" in checker.check(bomb, "a.xml")[0]
-    assert not checker.check(b"<!DOCTYPE a><a/>", "a.xml")
-    assert not os.path.exists("/tmp/owned")
+WHOLE = {
+    "a.xml": "<!DOCTYPE a><a/>",
+    "b.xml": '<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://nowhere.invalid/a.dtd"><plist/>',
+    "a.json": "{}",
+    "a.txt": "{",
+    "a.nk": '# it\'s {\nRead {\n file "/a b"\n label "a \\{ b"\n}\npush $N\nset N "[stack {0]"\n',
+    "a.jsx": "// it's\nvar a = [/['\"(]/g, \"(\", '\\'', {b: 4 / 2 / 1}]; /* it's ( */\n",
+}
+BROKEN = {
+    "a.xml": ("<a>", "no XML"),
+    "b.xml": ('<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;">]><a>&y;</a>', "declares entities"),
+    "c.xml": ('<!DOCTYPE a SYSTEM "file:///etc/hostname"><a>&x;</a>', "declares entities"),
+    "d.xml": ('<!DOCTYPE a [<!ENTITY % p SYSTEM "file:///etc/hostname">%p;]><a/>', "declares entities"),
+    "e.xml": ("<!DOCTYPE a [<!ELEMENT a ANY>]><a/>", "a document type of its own"),
+    "f.xml": ('<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE a [<!ENTITY x "y">]><a/>', "declares entities"),
+    "a.json": ("{", "not well-formed"),
+    "a.mgjson": ("{'a': 1}", "not well-formed"),
+    "a.nk": ('Read {\n label "a { b"\n}\n', "line 1: a brace is not closed"),
+    "b.nk": ('Read {\n label "a } b"\n}\n', "line 3: a brace closes"),
+    "a.jsx": ('var a = "one\ntwo";', 'line 1: the quote " is not closed'),
+    "b.jsx": ("f(a];", "line 1: ] does not close"),
+    "c.jsx": ("\nf(a, [1];", "line 2"),
+    "a.js": ("a /* b", "a comment is not closed"),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_is_whole_passes(name):
+    assert syntax.problems(WHOLE[name].encode(), name) == []
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_breaks_the_formats_syntax_is_told(name):
+    text, said = BROKEN[name]
+    encoding = "utf-16" if "UTF-16" in text else "utf-8"
+    assert said in "; ".join(syntax.problems(text.encode(encoding), name))
+
+
+def test_a_prompt_that_breaks_a_script_is_told_of_until_it_is_filtered():
+    def problems(text: str, name: str) -> tuple[str, ...]:
+        made = filled(clip(prompt="a { brace\nand a second line"))
+        (file,) = writers.find("text").render([made], Options(name, settings={"text": text}))
+        return file.problems
+
+    assert "value|tcl" in problems('Read {\n label "{{ gen.prompt }}"\n}\n', "a.nk")[0]
+    assert not problems('Read {\n label "{{ gen.prompt|tcl }}"\n}\n', "a.nk")
+    assert "value|js" in problems('var a = "{{ gen.prompt }}";\n', "a.jsx")[0]
+    assert not problems("var a = {{ gen.prompt|js }};\n", "a.jsx")

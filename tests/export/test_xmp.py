@@ -16,7 +16,10 @@ from regenstore.export.sidecar.batch import Order, xmp_packet
 from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.library import Library
 from regenstore.export.sidecar.writer import Options, Row
-from regenstore.export.sidecar.writers.xmp import NAMESPACES, document
+from regenstore.export.sidecar.writers.xmp import NAMESPACES
+from regenstore.export.sidecar.writers.xmp import document as empty
+from regenstore.export.sidecar.xml_document import to_bytes
+from tests.export.checks import check
 from tests.export.clips import DROP, HLG, HOSTILE, LONG, PQ, RATES, REC709, clip, filled
 
 WRITER = writers.find("xmp")
@@ -26,8 +29,15 @@ DM = NAMESPACES["xmpDM"]
 
 def rendered(made):
     (file,) = WRITER.render([fill(TEMPLATE, TEMPLATE.outputs[0], made)], Options("{stem}.xmp"))
-    assert WRITER.check(file.data, file.name) == []
+    assert check("xmp", file.data) == []
     return file
+
+
+def document(properties: str) -> bytes:
+    """An XMP document with these properties."""
+    root, description = empty()
+    description.text = "HERE"
+    return to_bytes(root).replace(b"HERE", properties.encode())
 
 
 def shown(file):
@@ -131,7 +141,7 @@ def test_the_parsers_refuse_what_is_no_xmp(exiftool, exempi):
     from libxmp import XMPError
 
     broken = rendered(clip()).data.replace(b"</rdf:RDF>", b"")
-    assert WRITER.check(broken, "a.xmp")
+    assert check("xmp", broken)
     with pytest.raises(XMPError):
         exempi(broken)
     with pytest.raises(AssertionError):
@@ -146,6 +156,12 @@ def test_colours_that_xmp_has_no_word_for_are_left_out(color, word):
     assert (b"videoColorSpace" in file.data) == (word is not None)
     if word is None:
         assert any("videoColorSpace is left out" in warning for warning in file.warnings)
+
+
+def test_a_column_of_numbers_is_no_word():
+    made = filled(clip(frames=1, columns={"blur": [1.0]}), ("xmpDM:videoColorSpace", "frames.blur"))
+    (file,) = WRITER.render([made], Options("{stem}.xmp"))
+    assert "videoColorSpace is left out" in file.warnings[0]
 
 
 def test_sixteen_frames_a_second_have_no_timecode_and_say_why():
@@ -199,14 +215,14 @@ def test_redaction_leaves_no_trace_of_the_text():
     ],
 )
 def test_the_checker_finds_what_is_wrong(xml, problem):
-    found = WRITER.check(document(xml), "a.xmp")
+    found = check("xmp", document(xml))
     assert any(problem in each for each in found), found
-    assert WRITER.check(document(""), "a.xmp") == []
+    assert check("xmp", document("")) == []
 
 
 def test_a_document_that_declares_entities_is_not_even_read():
     bomb = b'<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;">]><a>&y;</a'  # cut short: reading it would say so
-    assert WRITER.check(bomb, "a.xmp") == ["a document type declaration has no place in XMP"]
+    assert check("xmp", bomb) == ["a document type declaration has no place in XMP"]
 
 
 def test_a_name_that_is_no_xml_name_is_left_out():

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regenstore.generators.api import Cancelled, Item
-from regenstore.generators.builtin import ALL
+from regenstore.generators import builtin
+from regenstore.generators.api import Cancelled, Declaration, Item
 
-DECLARATIONS = {declaration.name: declaration for declaration in ALL}
+DECLARATIONS = {each.name: each for each in vars(builtin).values() if isinstance(each, Declaration)}
 
 
 @dataclass

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from regenstore.errors import InvalidInput
@@ -33,39 +34,43 @@ class Training:
         return f"{self.root}/train/{FOLDERS[self.kind]}"
 
 
-def _quoted(text: str) -> str:
-    """A string of TOML, JSON and YAML alike."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+def _toml(values: Mapping[str, object]) -> str:
+    import tomli_w
+
+    return tomli_w.dumps(values)
 
 
 def _musubi(given: Training) -> dict[str, str]:
-    lines = ["[general]", 'caption_extension = ".txt"', "batch_size = 1", "enable_bucket = true", "", "[[datasets]]"]
-    lines.append(f"{given.kind}_directory = {_quoted(given.folder)}")
-    lines.append(f"cache_directory = {_quoted(given.root + '/.cache-musubi')}")
+    dataset: dict[str, object] = {
+        f"{given.kind}_directory": given.folder, "cache_directory": f"{given.root}/.cache-musubi",
+    }  # fmt: skip
     if given.kind == "video":
-        lines += ["target_frames = [1, 25]", 'frame_extraction = "head"']
+        dataset |= {"target_frames": [1, 25], "frame_extraction": "head"}
         if given.fps:
-            lines.append(f"source_fps = {float(given.fps)!r}")
-    return {"musubi.toml": "\n".join(lines) + "\n"}
+            dataset["source_fps"] = float(given.fps)
+    general = {"caption_extension": ".txt", "batch_size": 1, "enable_bucket": True}
+    return {"musubi.toml": _toml({"general": general, "datasets": [dataset]})}
 
 
 def _sd_scripts(given: Training) -> dict[str, str]:
-    text = (
-        '[general]\ncaption_extension = ".txt"\n\n[[datasets]]\nresolution = 1024\nbatch_size = 1\n\n'
-        f"[[datasets.subsets]]\nimage_dir = {_quoted(given.folder)}\nnum_repeats = 1\n"
-    )
-    return {"sd-scripts.toml": text}
+    subset = {"image_dir": given.folder, "num_repeats": 1}
+    dataset = {"resolution": 1024, "batch_size": 1, "subsets": [subset]}
+    return {"sd-scripts.toml": _toml({"general": {"caption_extension": ".txt"}, "datasets": [dataset]})}
 
 
 def _diffusion_pipe(given: Training) -> dict[str, str]:
-    frames = "frame_buckets = [1, 33]\n" if given.kind == "video" else ""
-    text = f"resolutions = [512]\nenable_ar_bucket = true\n{frames}\n[[directory]]\npath = {_quoted(given.folder)}\n"
-    return {"diffusion-pipe.toml": text + "num_repeats = 1\n"}
+    values: dict[str, object] = {"resolutions": [512], "enable_ar_bucket": True}
+    if given.kind == "video":
+        values["frame_buckets"] = [1, 33]
+    return {"diffusion-pipe.toml": _toml({**values, "directory": [{"path": given.folder, "num_repeats": 1}]})}
 
 
 def _ai_toolkit(given: Training) -> dict[str, str]:
     frames = "    num_frames: 41\n" if given.kind == "video" else ""
-    text = f'datasets:\n  - folder_path: {_quoted(given.folder)}\n    caption_ext: "txt"\n{frames}'
+    # YAML takes a string of JSON, but for what it has as line ends or as unprintable.
+    quoted = json.dumps(given.folder, ensure_ascii=False)
+    folder = re.sub("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", lambda found: f"\\u{ord(found[0]):04x}", quoted)
+    text = f'datasets:\n  - folder_path: {folder}\n    caption_ext: "txt"\n{frames}'
     return {"ai-toolkit.yaml": text + "    resolution: [512, 768]\n"}
 
 

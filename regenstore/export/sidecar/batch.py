@@ -81,7 +81,7 @@ class PlannedFile:
     rows: tuple[Row, ...] = ()
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    """What the format's checker says."""
+    """What the template's author has to change: nothing is written before."""
     source: str | None = None
     """The file that is copied."""
     packet: bytes | None = None
@@ -290,7 +290,7 @@ def _planned(
             tuple(one.clip.medium.path for one in filled),
             each.rows,
             each.warnings,
-            tuple(writer.check(each.data, each.name)),
+            each.problems,
         )
 
 

@@ -67,7 +67,7 @@ def deliver(
     """Write a batch. ``base``: the folder that everything lies in. ``protected`` says of a path whether it is
     one of Git's, which no export overwrites.
 
-    Raises InvalidInput (``bad-export``) for files that a checker objects to and for places that are refused,
+    Raises InvalidInput (``bad-export``) for files with problems and for places that are refused,
     Conflict (``exists``) without ``force``, StorageError.
     """
     problems = [f"{file.target}: {problem}" for file in batch.files for problem in file.problems]

@@ -17,18 +17,6 @@ def xml_legal(text: str) -> tuple[str, bool]:
     return legal, legal != text
 
 
-def xml_escape(text: str) -> str:
-    """A legal text for an XML element or a double-quoted attribute; all line ends and tabs survive parsers."""
-    for raw, quoted in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("\r", "&#13;")):
-        text = text.replace(raw, quoted)
-    return text
-
-
-def xml_attribute(text: str) -> str:
-    """The same inside a double-quoted attribute, where parsers turn line ends and tabs into spaces."""
-    return xml_escape(text).replace("\n", "&#10;").replace("\t", "&#9;")
-
-
 def one_line(text: str) -> tuple[str, bool]:
     """The text with a space for each line end, tab and control character, and whether there was one."""
     flat = "".join(" " if ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u2028\u2029" else c for c in text)

@@ -126,34 +126,16 @@ class Library:
 
         Raises Conflict (``exists``) without ``force``, and what :meth:`load` raises for the base.
         """
+        import tomli_w
+
         path = self.path(name)
         made = self.load(base)
         there = presence.lstat(path)
         if there is not None and not (force and stat.S_ISREG(there.st_mode)):
             raise Conflict("exists", f"{FOLDER}/{name}.toml is there already")
-        lines = [
-            f'schema = "{SCHEMA}"',
-            f'name = "{name}"',
-            f'about = "Like {base}."',
-            f'base = "{base}"',
-            "",
-            "# What is not said here is as in the base. Its outputs:",
-            *(f"#   {output.id}: {output.file}" for output in made.outputs),
-            '# Leave outputs out with without = ["…"] above; change one with',
-            "# [[output]]",
-            f'# writer = "{made.outputs[0].writer}"',
-            f'# file = "{made.outputs[0].file}"',
-            "",
-            "# A field: a target of the output, and a name of the context (docs/export.md lists them) or a value.",
-            "# [[field]]",
-            f'# target = "{made.fields[0].target if made.fields else "…"}"',
-            '# source = "gen.prompt"',
-            '# when_missing = "skip"    # or "empty", "error", or "default" with default = "…"',
-            "# drop = true             # leave an inherited field out",
-            "",
-        ]
+        head = {"schema": SCHEMA, "name": name, "about": f"Like {base}.", "base": base}
         durable.make_folder(os.path.dirname(path))
-        replace_file(path, "\n".join(lines).encode(), swap.seen(there))
+        replace_file(path, (tomli_w.dumps(head) + "\n" + _instructions(made)).encode(), swap.seen(there))
         return path
 
     def delete(self, name: str) -> str:
@@ -163,3 +145,23 @@ class Library:
             raise NotFound("no-such-template", f"the template '{name}' {what}")
         durable.unlink(self.path(name))
         return self.path(name)
+
+
+def _instructions(base: Template) -> str:
+    """What may be said in a template that is based on this one, in comments."""
+    import tomli_w
+
+    first = {"writer": base.outputs[0].writer, "file": base.outputs[0].file}
+    field = {"target": base.fields[0].target if base.fields else "…", "source": "gen.prompt"}
+    text = (
+        "What is not said here is as in the base. Its outputs:\n"
+        + "".join(f"  {tomli_w.dumps({output.id: output.file})}" for output in base.outputs)
+        + 'Leave outputs out with without = ["…"] above; change one with\n[[output]]\n'
+        + tomli_w.dumps(first)
+        + "\nA field: a target of the output, and a name of the context (docs/export.md lists them) or a value.\n"
+        + "[[field]]\n"
+        + tomli_w.dumps(field)
+        + 'when_missing = "skip"    # or "empty", "error", or "default" with default = "…"\n'
+        + "drop = true             # leave an inherited field out\n"
+    )
+    return "".join(f"# {line}\n" if line else "\n" for line in text.split("\n")[:-1])

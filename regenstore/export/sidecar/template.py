@@ -309,6 +309,8 @@ def _field(table: Mapping[str, Any], output: str, written: Output) -> Field:
     target = Target("any") if vocabulary is None else known_target(table["target"], vocabulary)
     if target is None:
         wrong.append(f"'{written.id}' does not know this target{near(table['target'], vocabulary or ())}")
+    elif target.names and not re.fullmatch(target.names, table["target"]):
+        wrong.append(f"{table['target']!r} cannot be a name in this format ({target.note})")
     elif constant is not None:
         constant = tuple(constant) if isinstance(constant, list) else constant
         problem = misfit(constant, target)

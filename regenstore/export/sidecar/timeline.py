@@ -12,6 +12,8 @@ from regenstore.export.sidecar.writer import Clip, Filled, Row
 from regenstore.export.timebase import Timebase
 
 T = TypeVar("T")
+OWN_COLUMN = "Regen [^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]+"
+"""Pattern of the columns that no program brings along: what stands in one cell of one line."""
 
 
 def written(filled: Filled, convert: Callable[[Row], tuple[T, Row]]) -> tuple[list[tuple[str, T]], tuple[Row, ...]]:

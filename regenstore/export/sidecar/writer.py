@@ -19,8 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from regenstore.errors import InvalidInput
-from regenstore.export.context import Marker as Marker
-from regenstore.export.context import Value
+from regenstore.export.context import Marker, Value
 from regenstore.export.media_set import Medium
 from regenstore.export.timebase import Timebase
 from regenstore.media.frame_table import FrameMetrics
@@ -43,6 +42,8 @@ class Target:
     """The only texts that a ``choice`` takes."""
     note: str = ""
     """For people who write templates."""
+    names: str = ""
+    """Of one whose name ends in ``*``: the pattern that a whole name has to match, where not every name will do."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,8 @@ class Rendered:
     data: bytes
     rows: tuple[Row, ...] = ()
     warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What the author of the template has to change before anything is written."""
 
 
 class Writer(Protocol):
@@ -185,12 +188,9 @@ class Writer(Protocol):
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
         """The files: scope ``clip`` is called with one clip, the others with all that are not refused.
 
-        Raises InvalidInput (``bad-export``) for what the user has to change.
+        What a template makes of it that the format cannot hold stands in :attr:`Rendered.problems`. Raises
+        InvalidInput (``bad-export``) for what the user has to change before anything can be rendered.
         """
-        ...
-
-    def check(self, data: bytes, name: str) -> list[str]:
-        """What is wrong with a file of this format, found without the code that rendered it; empty when fine."""
         ...
 
 

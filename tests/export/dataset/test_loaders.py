@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from regenstore.export.dataset import trainers
 from regenstore.export.dataset.row import COLUMNS, sample_key
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.known import FACES, FRAMES
@@ -313,6 +314,25 @@ def listing(folder: Path) -> Iterator[str]:
     for path in sorted(folder.iterdir()):
         assert path.is_file()
         yield path.suffix
+
+
+@pytest.mark.parametrize("kind", ["video", "image"])
+def test_configurations_name_any_folder(kind: str):
+    import tomllib
+
+    root = '/a "b" \\ \x7f \x85 \u2028 ü #'
+    found = trainers.configurations(trainers.Training(root, kind, lambda: iter([]), 23.976), trainers.DEFAULT)
+    read = {name: tomllib.loads(data.decode()) for name, data in found.items() if name.endswith(".toml")}
+    folder = f"{root}/train/{kind}s"
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    assert yaml.safe_load(found["ai-toolkit.yaml"])["datasets"][0]["folder_path"] == folder
+    assert read["musubi.toml"]["datasets"][0][f"{kind}_directory"] == folder
+    assert read["diffusion-pipe.toml"]["directory"] == [{"path": folder, "num_repeats": 1}]
+    if kind == "video":
+        assert read["musubi.toml"]["datasets"][0]["source_fps"] == 23.976
+        assert read["diffusion-pipe.toml"]["frame_buckets"] == [1, 33]
+    else:
+        assert read["sd-scripts.toml"]["datasets"][0]["subsets"] == [{"image_dir": folder, "num_repeats": 1}]
 
 
 def test_trainers_find_only_media_and_captions(difficult: Studio, tmp_path: Path, places):

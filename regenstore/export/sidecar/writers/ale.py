@@ -8,28 +8,26 @@ a column of its own in the bin: those begin with ``Regen``.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from regenstore.export.context import text_of
 from regenstore.export.sidecar.legal_text import path_refusal
-from regenstore.export.sidecar.timeline import cell_row, no_timeline, timebase_of, written
+from regenstore.export.sidecar.timeline import OWN_COLUMN, cell_row, no_timeline, timebase_of, written
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.timebase import DROPPING, decimal_rate, from_timecode, to_timecode
-from regenstore.media.rates import exact_rate
+from regenstore.export.timebase import decimal_rate, to_timecode
 
 STRUCTURAL = ("Name", "Tracks", "Start", "End", "Duration", "Source File")
 """Always there, in this order."""
-_COLUMNS = (
+COLUMNS = (
     "Tape", "Tape ID", "Scene", "Take", "Shot", "Slate", "Camera", "Camroll", "Soundroll", "Labroll", "Reel", "Reel #",
     "Comments", "Descript", "Shoot Date", "Creation Date", "Project", "Production", "Episode", "Image Size", "Video",
     "Audio SR", "Audio Bit Depth", "Color Space", "CFPS", "UNC Path", "Source Path", "VFX", "VFX Reel", "Vendor",
     "ASC_SOP", "ASC_SAT", "DPX", "KN Start", "Location",
 )  # fmt: skip
 VOCABULARY: Mapping[str, Target] = {
-    **{name: Target("any") for name in _COLUMNS},
-    "Regen *": Target("any", note="a column of its own"),
+    **{name: Target("any") for name in COLUMNS},
+    "Regen *": Target("any", note="a column of its own; one line, without tabs", names=OWN_COLUMN),
 }
 RATES = tuple(Fraction(rate) for rate in (24, 25, 30, 48, 50, 60)) + tuple(
     Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60)
@@ -67,9 +65,6 @@ class AleWriter:
             )
             for rate in rates
         ]
-
-    def check(self, data: bytes, name: str) -> list[str]:
-        return check(data)
 
 
 WRITER = AleWriter()
@@ -125,55 +120,3 @@ def _video_format(filled: Sequence[Filled]) -> str:
         return "CUSTOM"
     width, height = sizes.pop()
     return _FORMATS.get(height, "CUSTOM") if width <= 1920 else "CUSTOM"
-
-
-# ------------------------------------------------------------------------------------------- checking
-
-
-def check(data: bytes) -> list[str]:
-    """Problems of an ALE: sections, line ends, columns, one rate, Start + Duration = End."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return [f"no UTF-8: {error}"]
-    if "\n" in text.replace("\r\n", "") or "\r" in text.replace("\r\n", "") or not text.endswith("\r\n"):
-        return ["lines have to end in CRLF"]
-    form = re.fullmatch(
-        r"Heading\r\n((?:[^\r\n]+\r\n)+)\r\nColumn\r\n([^\r\n]+)\r\n\r\nData\r\n((?:[^\r\n]+\r\n)*)", text
-    )
-    if form is None:
-        return ["it has no Heading, Column and Data, with blank lines between"]
-    heading = dict(line.partition("\t")[::2] for line in form[1].splitlines())
-    columns, rows = form[2].split("\t"), [line.split("\t") for line in form[3].split("\r\n")[:-1]]
-    problems = [f"the heading has no {key}" for key in ("FIELD_DELIM", "VIDEO_FORMAT", "FPS") if key not in heading]
-    problems += [
-        f"Avid has no column '{name}'"
-        for name in columns
-        if name not in (*STRUCTURAL, *_COLUMNS) and not re.fullmatch("Regen .+", name)
-    ]
-    problems += [f"the column '{name}' is there twice" for name in sorted({n for n in columns if columns.count(n) > 1})]
-    problems += [f"there is no column '{name}'" for name in STRUCTURAL if name not in columns]
-    if not re.fullmatch(r"\d+(\.\d+)?", heading.get("FPS", "")) or exact_rate(float(heading["FPS"])) not in RATES:
-        return [*problems, f"FPS is '{heading.get('FPS')}', which Avid does not have"]
-    rate = exact_rate(float(heading["FPS"]))
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(columns):
-            problems.append(f"row {number} has {len(row)} cells for {len(columns)} columns")
-        elif not problems:
-            problems += [f"row {number}: {problem}" for problem in _row_problems(dict(zip(columns, row)), rate)]
-    return problems
-
-
-def _row_problems(row: Mapping[str, str], rate: Fraction) -> Iterator[str]:
-    drop = ";" in row["Start"]
-    if drop and rate not in DROPPING:
-        yield "drop-frame timecode at a rate that has none"
-        return
-    try:
-        start, length = (from_timecode(row[name], rate, drop=drop) for name in ("Start", "Duration"))
-    except ValueError as error:
-        yield str(error)
-        return
-    end = to_timecode(start + length, rate, drop=drop)
-    if row["End"] != end:
-        yield f"End is {row['End']}; Start and Duration give {end}"

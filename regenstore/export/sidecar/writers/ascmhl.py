@@ -12,13 +12,12 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
-from xml.etree.ElementTree import Element
 
 from regenstore.errors import InvalidInput
 from regenstore.export.context import iso_time, text_of
 from regenstore.export.sidecar.legal_text import xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Scope, Sibling, Target
-from regenstore.export.sidecar.xml_document import TEXT, Model, child, parse, to_bytes, violations
+from regenstore.export.sidecar.xml_document import Element, child, new, parse, to_bytes
 from regenstore.objects.hashing import hash_blocks
 
 MHL, DIRECTORY = "urn:ASC:MHL:v2.0", "urn:ASC:MHL:DIRECTORY:v2.0"
@@ -28,7 +27,10 @@ IGNORED = (".DS_Store", "ascmhl", "ascmhl/")
 SETTINGS: Mapping[str, Target] = {
     name: Target("text", note=f"{name} in creatorinfo") for name in ("hostname", "location", "comment")
 }
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_OTHER = frozenset({"path", "metadata"})
+_M, _D = f"{{{MHL}}}", f"{{{DIRECTORY}}}"
+_MANIFEST = r"(?!0+_)\d{4,}_[^/]+\.mhl"
+BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 class AscmhlWriter:
@@ -50,7 +52,7 @@ class AscmhlWriter:
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
         file = options.name_for()
         folder, name = posixpath.split(file)
-        if posixpath.basename(folder) != "ascmhl" or not re.fullmatch(r"\d{4,}_[^/]+\.mhl", name):
+        if posixpath.basename(folder) != "ascmhl" or not re.fullmatch(_MANIFEST, name):
             raise InvalidInput("bad-export", f"an ASC MHL is called ascmhl/0001_NAME.mhl, not '{file}'")
         if not options.siblings:
             raise InvalidInput("bad-export", "an ASC MHL lists the files that are exported beside it: there are none")
@@ -65,7 +67,7 @@ class AscmhlWriter:
             return [Rendered(each, options.there[each]) for each in (newest, f"{folder}/{CHAIN}")]
         number, _, rest = name.removesuffix(".mhl").partition("_")
         if chain is None:
-            chain = Element("ascmhldirectory", {"xmlns": DIRECTORY})
+            chain = new(_D + "ascmhldirectory", {None: DIRECTORY})
         else:
             number = f"{max(int(each.get('sequencenr', 0)) for each in chain) + 1:04d}"
             chain = _renewed(chain)
@@ -73,9 +75,6 @@ class AscmhlWriter:
         stamped = f"{number}_{rest}_{date.replace(':', '').replace('T', '_')}.mhl"
         _link(chain, int(number), stamped, c4(hashlib.sha512(manifest).digest()))
         return [Rendered(f"{folder}/{stamped}", manifest), Rendered(f"{folder}/{CHAIN}", to_bytes(chain))]
-
-    def check(self, data: bytes, name: str) -> list[str]:
-        return check(data)
 
 
 WRITER = AscmhlWriter()
@@ -86,8 +85,8 @@ def c4(sha512: bytes) -> str:
     number, digits = int.from_bytes(sha512, "big"), ""
     while number:
         number, digit = divmod(number, 58)
-        digits = _BASE58[digit] + digits
-    return "c4" + digits.rjust(88, _BASE58[0])
+        digits = BASE58[digit] + digits
+    return "c4" + digits.rjust(88, BASE58[0])
 
 
 class Hashes(NamedTuple):
@@ -100,14 +99,24 @@ class Hashes(NamedTuple):
 
 
 def _link(chain: Element, number: int, name: str, sealed: str) -> None:
-    entry = child(chain, "hashlist", sequencenr=str(number))
-    child(entry, "path", name)
-    child(entry, "c4", sealed)
+    entry = child(chain, _D + "hashlist", sequencenr=str(number))
+    child(entry, _D + "path", name)
+    child(entry, _D + "c4", sealed)
+
+
+def _is_link(entry: Element) -> bool:
+    """Whether an entry of a chain file names a manifest and its hash, and nothing else."""
+    return (
+        entry.tag == _D + "hashlist"
+        and [each.tag for each in entry] == [_D + "path", _D + "c4"]
+        and re.fullmatch(r"[1-9]\d*", entry.get("sequencenr", "")) is not None
+        and re.fullmatch(_MANIFEST, entry[0].text or "") is not None
+    )
 
 
 def _renewed(chain: Element) -> Element:
     """The same chain, to be gone on with."""
-    made = Element("ascmhldirectory", {"xmlns": DIRECTORY})
+    made = new(_D + "ascmhldirectory", {None: DIRECTORY})
     for each in chain:
         _link(made, int(each.get("sequencenr", 0)), each.findtext(_D + "path") or "", each.findtext(_D + "c4") or "")
     return made
@@ -121,9 +130,12 @@ def _earlier(folder: str, there: Mapping[str, bytes]) -> tuple[Element | None, d
         if there:
             raise _broken(folder, f"it has no {CHAIN}")
         return None, {}
-    if problems := check(found):
-        raise _broken(folder, problems[0])
-    chain, known = parse(found), dict[str, dict[str, str]]()
+    try:
+        chain, known = parse(found), dict[str, dict[str, str]]()
+    except ValueError as error:
+        raise _broken(folder, f"{CHAIN}: {error}") from None
+    if chain.tag != _D + "ascmhldirectory" or not len(chain) or not all(map(_is_link, chain)):
+        raise _broken(folder, f"{CHAIN} is no list of generations")
     for entry in chain:
         name = entry.findtext(_D + "path") or ""
         data = there.get(f"{folder}/{name}")
@@ -178,27 +190,27 @@ def _sealed(path: str, found: Hashes, earlier: Mapping[str, Mapping[str, str]]) 
 def _manifest(
     options: Options, date: str, files: Mapping[str, Hashes], sealed: Mapping[str, tuple[str, ...]]
 ) -> Element:
-    root = Element("hashlist", {"version": "2.0", "xmlns": MHL, "xmlns:regen": REGEN})
-    creator = child(root, "creatorinfo")
-    child(creator, "creationdate", date)
-    child(creator, "hostname", text_of(options.settings.get("hostname")) or "regenstore")
-    child(creator, "tool", "regenstore")
+    root = new(_M + "hashlist", {None: MHL, "regen": REGEN}, version="2.0")
+    creator = child(root, _M + "creatorinfo")
+    child(creator, _M + "creationdate", date)
+    child(creator, _M + "hostname", text_of(options.settings.get("hostname")) or "regenstore")
+    child(creator, _M + "tool", "regenstore")
     for name in ("location", "comment"):
         if options.settings.get(name):
-            child(creator, name, text_of(options.settings[name]))
-    process = child(root, "processinfo")
-    child(process, "process", "in-place")
-    ignore = child(process, "ignore")
+            child(creator, _M + name, text_of(options.settings[name]))
+    process = child(root, _M + "processinfo")
+    child(process, _M + "process", "in-place")
+    ignore = child(process, _M + "ignore")
     for pattern in IGNORED:
-        child(ignore, "pattern", pattern)
-    hashes = child(root, "hashes")
+        child(ignore, _M + "pattern", pattern)
+    hashes = child(root, _M + "hashes")
     for path, found in files.items():
-        entry = child(hashes, "hash")
-        child(entry, "path", path, size=str(found.size))
+        entry = child(hashes, _M + "hash")
+        child(entry, _M + "path", path, size=str(found.size))
         action = "verified" if sealed[path] else "original"
         for name in sealed[path] or ("c4", "xxh128"):
-            child(entry, name, getattr(found, name), action=action, hashdate=date)
-        child(child(entry, "metadata"), "regen:blake3", found.blake3)
+            child(entry, _M + name, getattr(found, name), action=action, hashdate=date)
+        child(child(entry, _M + "metadata"), f"{{{REGEN}}}blake3", found.blake3)
     return root
 
 
@@ -215,72 +227,3 @@ def _digests(sibling: Sibling) -> Hashes:
 
     digest, size = hash_blocks(passing())
     return Hashes(size, c4(slow.digest()), fast.hexdigest(), digest.hex)
-
-
-# ------------------------------------------------------------------------------------------- checking
-
-_OTHER = frozenset({"path", "metadata"})
-_M, _D = f"{{{MHL}}}", f"{{{DIRECTORY}}}"
-_DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)"
-_C4 = rf"c4[{_BASE58}]{{88}}"
-_NAME = Model(text=TEXT)
-_HASH = {"action": "original|verified|failed", "hashdate": _DATE}
-
-
-def _m(*tags: str) -> str:
-    """A pattern of children: tags of the MHL namespace, each with what follows the comma."""
-    return "".join(rf"(?:{re.escape(_M + tag.rstrip('?+*'))},){tag[len(tag.rstrip('?+*')) :]}" for tag in tags)
-
-
-GRAMMAR: Mapping[str, Model] = {
-    _M + "hashlist": Model(_m("creatorinfo", "processinfo", "hashes?", "metadata?"), {"version": r"2\.0"}),
-    _M + "creatorinfo": Model(_m("creationdate", "hostname", "tool", "author*", "location?", "comment?")),
-    _M + "creationdate": Model(text=_DATE),
-    **{_M + tag: _NAME for tag in ("hostname", "author", "location", "comment", "pattern")},
-    _M + "tool": Model(text=TEXT, may={"version": TEXT}),
-    _M + "processinfo": Model(_m("process", "ignore?")),
-    _M + "process": Model(text="in-place|transfer|flatten"),
-    _M + "ignore": Model(_m("pattern+")),
-    _M + "hashes": Model(_m("hash+")),
-    _M + "hash": Model(_m("path", "c4?", "md5?", "sha1?", "xxh128?", "xxh3?", "xxh64?", "metadata?")),
-    _M + "path": Model(text=r"(?s:[^/].*)", may={"size": r"\d+"}),
-    _M + "c4": Model(text=_C4, may=_HASH),
-    _M + "md5": Model(text="[0-9a-f]{32}", may=_HASH),
-    _M + "sha1": Model(text="[0-9a-f]{40}", may=_HASH),
-    _M + "xxh128": Model(text="[0-9a-f]{32}", may=_HASH),
-    _M + "xxh3": Model(text="[0-9a-f]{16}", may=_HASH),
-    _M + "xxh64": Model(text="[0-9a-f]{16}", may=_HASH),
-    _M + "metadata": Model(TEXT),
-    f"{{{REGEN}}}blake3": Model(text="[0-9a-f]{64}"),
-}
-CHAIN_GRAMMAR: Mapping[str, Model] = {
-    _D + "ascmhldirectory": Model(rf"(?:{re.escape(_D)}hashlist,)+"),
-    _D + "hashlist": Model(rf"{re.escape(_D)}path,{re.escape(_D)}c4,", {"sequencenr": r"[1-9]\d*"}),
-    _D + "path": Model(text=r"\d{4,}_[^/]+\.mhl"),
-    _D + "c4": Model(text=_C4),
-}
-
-
-def check(data: bytes) -> list[str]:
-    """Problems of a manifest or a chain file: grammar, forms of hashes, paths that leave the folder or are there
-    twice. Whether the hashes are the files' own is for ``ascmhl`` to say."""
-    try:
-        root = parse(data)
-    except ValueError as error:
-        return [str(error)]
-    if root.tag == _D + "ascmhldirectory":
-        return list(violations(root, CHAIN_GRAMMAR, root.tag))
-    return [*violations(root, GRAMMAR, _M + "hashlist"), *_paths(root)]
-
-
-def _paths(root: Element) -> Iterator[str]:
-    seen: set[str] = set()
-    for entry in root.iter(_M + "hash"):
-        path = entry.findtext(_M + "path") or ""
-        if posixpath.normpath(path) != path or path.startswith(("../", "/")) or path == "..":
-            yield f"the path '{path}' leaves the folder"
-        if path in seen:
-            yield f"the path '{path}' is there twice"
-        seen.add(path)
-        if not any(inner.tag != _M + "path" and inner.tag != _M + "metadata" for inner in entry):
-            yield f"the file '{path}' has no hash"

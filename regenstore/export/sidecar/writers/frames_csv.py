@@ -6,9 +6,6 @@ cell. The first line names the columns; ``frame`` counts from 0.
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import re
 from array import array
 from collections.abc import Mapping, Sequence, Set
@@ -53,10 +50,11 @@ class FramesCsvWriter:
             if row.source == "frames.index":
                 counters.add(row.target)
             rows.append(row.written(text_of(row.value)))
-        return [Rendered(options.name_for(each.clip), table(columns, counters), tuple(rows), tuple(warnings))]
-
-    def check(self, data: bytes, name: str) -> list[str]:
-        return check(data)
+        problems = [] if columns else ["it has no columns"]
+        if "frame" in columns.keys() - counters:
+            problems.append("the column 'frame' counts frames: its source is frames.index, or call it otherwise")
+        data = table(columns, counters)
+        return [Rendered(options.name_for(each.clip), data, tuple(rows), tuple(warnings), tuple(problems))]
 
 
 WRITER = FramesCsvWriter()
@@ -67,7 +65,8 @@ def table(columns: Mapping[str, Sequence[float]], counters: Set[str] = frozenset
     that a column has one type in every file, whatever its values."""
     forms = [shortest if name in counters else _decimal for name in columns]
     lines = [",".join(columns)]
-    lines += (",".join(form(value) for form, value in zip(forms, row)) for row in zip(*columns.values()))
+    # A line without anything is none to readers: the only cell of a line is quoted where it is empty.
+    lines += (",".join(form(value) for form, value in zip(forms, row)) or '""' for row in zip(*columns.values()))
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -84,41 +83,3 @@ def _unfit(row: Row, clip: Clip, columns: Mapping[str, object]) -> str:
         return ""  # a column that is empty throughout still has its place: readers count on it
     found = whole_series(row, clip)
     return found if isinstance(found, str) else ""
-
-
-def check(data: bytes) -> list[str]:
-    """Problems of a frame table: encoding, line ends, a ragged or texty table, frames out of order."""
-    problems = []
-    if data.startswith(b"\xef\xbb\xbf"):
-        problems.append("it starts with a byte order mark")
-    if b"\r" in data:
-        problems.append("its lines end in CR")
-    if not data.endswith(b"\n"):
-        problems.append("its last line does not end")
-    try:
-        lines = list(csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        return [*problems, f"no CSV: {error}"]
-    if not lines or not lines[0]:
-        return [*problems, "it has no columns"]
-    header, body = lines[0], lines[1:]
-    if len(set(header)) != len(header) or not all(header):
-        problems.append("columns without a name, or of the same name")
-    for number, line in enumerate(body, 2):
-        if len(line) != len(header):
-            problems.append(f"line {number} has {len(line)} cells, not {len(header)}")
-        problems += (f"line {number}: '{cell[:40]}' is no number" for cell in line if cell and not _is_number(cell))
-        if len(problems) > 20:
-            return problems
-    if "frame" in header:
-        at = header.index("frame")
-        if [line[at] for line in body if len(line) > at] != [str(index) for index in range(len(body))]:
-            problems.append("frames do not count 0, 1, 2 …")
-    return problems
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell)) and cell.isascii() and "_" not in cell and cell.strip() == cell
-    except ValueError:
-        return False

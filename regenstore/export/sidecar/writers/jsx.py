@@ -17,8 +17,11 @@ from urllib.parse import quote
 from regenstore.export.context import text_of
 from regenstore.export.sidecar.legal_text import one_line, xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.sidecar.writers.jsx_check import MAX_COMMENT, PLACE, check
 
+MAX_COMMENT = 15_999
+"""Bytes that After Effects keeps of an item's comment."""
+PLACE = "    var D = "
+"""Where the program takes its data from."""
 _PROGRAM = "after_effects.jsx"
 # What addComp takes: pixels of a side, pixel aspect, seconds, frames per second.
 _SIDES, _ASPECTS, _SECONDS, _RATES = (4, 30000), (Fraction(1, 100), Fraction(100)), 10800, (1, 99)
@@ -76,9 +79,6 @@ class JsxWriter:
         line = PLACE + json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(", ", ": ")) + ";"
         rendered = program.replace(f"{PLACE}null;", line, 1).encode("ascii")
         return [Rendered(options.name_for(clip), rendered, tuple(rows), tuple(warnings))]
-
-    def check(self, data: bytes, name: str) -> list[str]:
-        return check(data)
 
 
 WRITER = JsxWriter()

@@ -18,7 +18,6 @@ from regenstore.export.context import text_of
 from regenstore.export.sidecar.legal_text import one_line, xml_legal
 from regenstore.export.sidecar.series import MEASURED, left_out, runs, shortest, whole_series, with_measured
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.sidecar.writers.nk_check import CURVE_NAME, KEY, OWN_KNOBS, check
 from regenstore.export.timebase import decimal_rate
 from regenstore.media.media_info import Video
 
@@ -31,6 +30,16 @@ VOCABULARY: Mapping[str, Target] = {
     "curve/*": Target("series", note="a knob with a curve: one number per frame"),
     "label": Target("text", note="on the Read node"),
 }
+KEY = re.compile(r"(?:regenstore|exr)/[A-Za-z0-9_][A-Za-z0-9_.:/-]*")
+CURVE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Knobs that a NoOp has of its own; some of them hold code.
+OWN_KNOBS = frozenset({
+    "name", "label", "help", "onCreate", "onDestroy", "knobChanged", "updateUI", "autolabel", "panel", "panelDropped",
+    "tile_color", "gl_color", "selected", "xpos", "ypos", "icon", "indicators", "hide_input", "cached", "disable",
+    "dope_sheet", "postage_stamp", "postage_stamp_frame", "lifetimeStart", "lifetimeEnd", "useLifetime", "note_font",
+    "note_font_size", "note_font_color", "bookmark", "channels", "inputs", "rootNodeUpdated", "regen", "addUserKnob",
+    "User",
+})  # fmt: skip
 _ACTED_ON = str.maketrans("[]$\\", "［］＄＼")
 _QUOTED = str.maketrans({mark: "\\" + mark for mark in '"{}'})
 _BARE = re.compile(r"[A-Za-z0-9_.:/+-]+")
@@ -104,9 +113,6 @@ class NukeWriter:
             tab = " addUserKnob {20 regen l regenstore}\n"
             parts.append(f"NoOp {{\n name regen_metrics_{name}\n{tab}{knobs}}}\n")
         return [Rendered(options.name_for(clip), "".join(parts).encode(), tuple(rows), tuple(warnings))]
-
-    def check(self, data: bytes, name: str) -> list[str]:
-        return check(data)
 
 
 WRITER = NukeWriter()

@@ -18,9 +18,9 @@ from typing import Any
 
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.export.context import Value, text_of
+from regenstore.export.sidecar import syntax
 from regenstore.export.sidecar.legal_text import xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.sidecar.xml_document import parse
 from regenstore.fs import interpreter
 from regenstore.fs.path_text import path_text
 
@@ -61,18 +61,7 @@ class TextWriter:
         data = run(text, values, escape)
         name = options.name_for(filled[0].clip if self.scope == "clip" else None)
         rows = tuple(_written(row) for each in filled for row in each.rows)
-        return [Rendered(name, data, rows)]
-
-    def check(self, data: bytes, name: str) -> list[str]:
-        """Well-formedness, where the name tells the format."""
-        try:
-            if name.endswith((".xml", ".xmp", ".fcpxml")):
-                parse(data)
-            elif name.endswith((".json", ".otio")):
-                json.loads(data)
-        except ValueError as error:
-            return [f"not well-formed: {error}"]
-        return []
+        return [Rendered(name, data, rows, problems=tuple(syntax.problems(data, name)))]
 
 
 WRITER = TextWriter("text", "clip")

@@ -2,22 +2,22 @@
 
 Sources: XMP Specification part 1 (RDF form) and part 2 (Dynamic Media), IPTC Photo Metadata 2025.1 for the AI
 properties. One ``rdf:Description`` with all properties as elements, in the template's order, grouped as they
-come; every text is escaped here and nowhere else.
+come.
 """
 
 from __future__ import annotations
 
 import re
 import uuid
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from xml.etree import ElementTree
 
 from regenstore.export.context import Value, text_of
-from regenstore.export.sidecar.legal_text import xml_escape, xml_legal
+from regenstore.export.sidecar.legal_text import xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.sidecar.xml_document import parse
-from regenstore.export.timebase import Timebase, decimal_rate
+from regenstore.export.sidecar.xml_document import Element, child, new, to_bytes
+from regenstore.export.timebase import decimal_rate, from_timecode, to_timecode
 
 NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -31,6 +31,9 @@ NAMESPACES = {
     "regen": "https://ns.regenstore.org/1.0/",
 }
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_SPACES = {
+    **NAMESPACES, "x": "adobe:ns:meta/", "rdf": RDF, "xml": "http://www.w3.org/XML/1998/namespace",
+}  # fmt: skip
 _ID_SPACE = uuid.uuid5(uuid.NAMESPACE_URL, NAMESPACES["regen"])
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 
@@ -136,40 +139,41 @@ class XmpWriter:
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
         (each,) = filled
-        rows, warnings = [], []
-        body = []
+        rows, warnings, problems = [], [], []
+        root, description = document()
         for row in each.rows:
             if row.status in ("missing", "redacted"):
                 rows.append(row)
                 continue
-            xml, done = _property(row, each.clip)
+            try:
+                done = _property(description, row, each.clip)
+            except _Misfit as reason:
+                problems.append(f"{row.target}: {reason}")
+                done = row.written(None, "missing")
+            except _LeftOut as reason:
+                warnings.append(f"{row.target} is left out: {reason}")
+                done = row.written(None, "missing", str(reason))
             rows.append(done)
-            if xml:
-                body.append(xml)
-            elif done.note:
-                warnings.append(f"{done.target} is left out: {done.note}")
-        data = document("".join(body))
-        return [Rendered(options.name_for(each.clip), data, tuple(rows), tuple(warnings))]
-
-    def check(self, data: bytes, name: str) -> list[str]:
-        return check(data)
+        data = to_bytes(root, indent=" ")
+        return [Rendered(options.name_for(each.clip), data, tuple(rows), tuple(warnings), tuple(problems))]
 
 
 WRITER = XmpWriter()
 
 
-def document(properties: str) -> bytes:
-    """A complete XMP document (also the body of an embedded packet) with serialised properties."""
-    spaces = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in NAMESPACES.items())
-    text = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
-        f' <rdf:RDF xmlns:rdf="{RDF}">\n'
-        f'  <rdf:Description rdf:about=""{spaces}>\n'
-        f"{properties}"
-        "  </rdf:Description>\n </rdf:RDF>\n</x:xmpmeta>\n"
-    )
-    return text.encode()
+def document() -> tuple[Element, Element]:
+    """An XMP document (also the body of an embedded packet), and the element in it that properties go into."""
+    root, rdf = new(_tag("x:xmpmeta"), {"x": _SPACES["x"]}), new(_tag("rdf:RDF"), {"rdf": RDF})
+    description = new(_tag("rdf:Description"), {"rdf": RDF, **NAMESPACES}, **{_tag("rdf:about"): ""})
+    root.append(rdf)
+    rdf.append(description)
+    return root, description
+
+
+def _tag(name: str) -> str:
+    """A name such as ``dc:title`` as lxml spells it."""
+    prefix, _, local = name.partition(":")
+    return f"{{{_SPACES[prefix]}}}{local}"
 
 
 # ------------------------------------------------------------------------------------------- one property
@@ -179,28 +183,34 @@ class _LeftOut(Exception):
     """A value that this property has no form for; the text says why."""
 
 
-def _property(row: Row, clip: Clip) -> tuple[str, Row]:
-    """The XML of a row, and the row as written; no XML where it is left out."""
-    special = _SPECIAL.get(row.target)
+class _Misfit(Exception):
+    """A value of the template's that this property cannot have; the text says why."""
+
+
+def _property(description: Element, row: Row, clip: Clip) -> Row:
+    """Write a row; gives it as written. Raises _Misfit, and _LeftOut for what has no form here."""
+    special, target = _SPECIAL.get(row.target), VOCABULARY.get(row.target)
+    if special is None and target is None and not _OWN_NAME.fullmatch(row.target):
+        raise _LeftOut("no XML name")
+    made = child(description, _tag(row.target))
     try:
         if special is not None:
-            inner, shown = special(row.value, clip)
-            return _element(row.target, inner), row.written(shown)
-        target = VOCABULARY.get(row.target)
-        if target is None and not _OWN_NAME.fullmatch(row.target):
-            raise _LeftOut("no XML name")
-        if isinstance(row.value, tuple) or (target is not None and target.kind == "list"):
-            items = row.value if isinstance(row.value, tuple) else (row.value,)
-            cleaned = [xml_legal(text_of(item)) for item in items]
-            inner = _array(_SHAPES.get(row.target, "Bag"), [text for text, _ in cleaned])
-            return _element(row.target, inner), _shown(
-                row, ", ".join(t for t, _ in cleaned), any(c for _, c in cleaned)
-            )
-        text, changed = xml_legal(text_of(row.value))
-        inner = _array("Alt", [text]) if _SHAPES.get(row.target) == "Alt" else xml_escape(text)
-        return _element(row.target, inner), _shown(row, text, changed)
-    except _LeftOut as reason:
-        return "", row.written(None, "missing", str(reason))
+            return row.written(special(made, row.value, clip))
+    except (_Misfit, _LeftOut):
+        description.remove(made)
+        raise
+    shape = _SHAPES.get(row.target)
+    if isinstance(row.value, tuple) or (target is not None and target.kind == "list"):
+        items = row.value if isinstance(row.value, tuple) else (row.value,)
+        cleaned = [xml_legal(text_of(item)) for item in items]
+        _array(made, shape or "Bag", [text for text, _ in cleaned])
+        return _shown(row, ", ".join(text for text, _ in cleaned), any(changed for _, changed in cleaned))
+    text, changed = xml_legal(text_of(row.value))
+    if shape == "Alt":
+        _array(made, shape, [text])
+    else:
+        made.text = text
+    return _shown(row, text, changed)
 
 
 def _shown(row: Row, text: str, changed: bool) -> Row:
@@ -209,78 +219,87 @@ def _shown(row: Row, text: str, changed: bool) -> Row:
     return row.written(text, "sanitised", "characters that XML does not allow became U+FFFD")
 
 
-def _element(name: str, inner: str) -> str:
-    attribute = (
-        ' rdf:parseType="Resource"' if inner.startswith("\n    <") and not inner.startswith("\n    <rdf:") else ""
-    )
-    end = "\n   " if inner.startswith("\n") else ""
-    return f"   <{name}{attribute}>{inner}{end}</{name}>\n"
+def _struct(element: Element, **parts: object) -> None:
+    """Named parts of the Dynamic Media namespace; what is empty is left out."""
+    element.set(_tag("rdf:parseType"), "Resource")
+    for name, value in parts.items():
+        if value != "":
+            child(element, _tag(f"xmpDM:{name}"), str(value))
 
 
-def _struct(*parts: tuple[str, str]) -> str:
-    return "".join(f"\n    <{name}>{xml_escape(text)}</{name}>" for name, text in parts)
+def _array(element: Element, kind: str, items: Sequence[str]) -> None:
+    language = {_tag("xml:lang"): "x-default"} if kind == "Alt" else {}
+    inner = child(element, _tag(f"rdf:{kind}"))
+    for item in items:
+        child(inner, _tag("rdf:li"), item, **language)
 
 
-def _array(kind: str, items: Sequence[str]) -> str:
-    language = ' xml:lang="x-default"' if kind == "Alt" else ""
-    inner = "".join(f"<rdf:li{language}>{xml_escape(item)}</rdf:li>" for item in items)
-    return f"\n    <rdf:{kind}>{inner}</rdf:{kind}>"
+_Special = Callable[[Element, Value, Clip], str]
+"""Writes a value into its element, and gives it as text for people. Raises _Misfit, _LeftOut."""
 
 
-def _choice(
-    names: Sequence[str], meant: Mapping[object, str] | None = None
-) -> Callable[[Value, Clip], tuple[str, str]]:
+def _choice(names: Sequence[str], meant: Mapping[object, str] | None = None) -> _Special:
     """A property with a closed vocabulary; ``meant`` maps context values to its words."""
 
-    def write(value: Value, clip: Clip) -> tuple[str, str]:
+    def write(element: Element, value: Value, clip: Clip) -> str:
         text = text_of(value)
-        word = next((name for name in names if name.lower() == text.lower()), None) or (meant or {}).get(value)
+        word = next((name for name in names if name.lower() == text.lower()), None)
+        if word is None and not isinstance(value, array):
+            word = (meant or {}).get(value)
         if word is None:
             raise _LeftOut(f"XMP has no word for '{text}' (it has {', '.join(names)})")
-        return word, word
+        element.text = word
+        return word
 
     return write
 
 
-def _frame_rate(value: Value, clip: Clip) -> tuple[str, str]:
+def _frame_rate(element: Element, value: Value, clip: Clip) -> str:
     if not isinstance(value, (Fraction, int)) or value <= 0:
         raise _LeftOut("no frame rate")
     text = decimal_rate(Fraction(value))
-    return text, text
+    element.text = text
+    return text
 
 
-def _frame_size(value: Value, clip: Clip) -> tuple[str, str]:
+def _frame_size(element: Element, value: Value, clip: Clip) -> str:
     if not isinstance(value, tuple) or len(value) != 2:
         raise _LeftOut("not a width and a height")
     width, height = (text_of(each) for each in value)
-    inner = _struct(("stDim:w", width), ("stDim:h", height), ("stDim:unit", "pixel"))
-    return inner, f"{width} x {height} pixel"
+    if not (width.isdigit() and height.isdigit()):
+        raise _Misfit("width and height have to be whole numbers")
+    element.set(_tag("rdf:parseType"), "Resource")
+    for name, text in (("w", width), ("h", height), ("unit", "pixel")):
+        child(element, _tag(f"stDim:{name}"), text)
+    return f"{width} x {height} pixel"
 
 
-def _aspect(value: Value, clip: Clip) -> tuple[str, str]:
+def _aspect(element: Element, value: Value, clip: Clip) -> str:
     if not isinstance(value, (Fraction, int)):
         raise _LeftOut("not a fraction")
     text = f"{Fraction(value).numerator}/{Fraction(value).denominator}"
-    return text, text
+    element.text = text
+    return text
 
 
-def _depth(value: Value, clip: Clip) -> tuple[str, str]:
+def _depth(element: Element, value: Value, clip: Clip) -> str:
     """Bits per component as XMP has them: 10 and 12 bits are 'Other'."""
     video = clip.info.video
     if isinstance(value, int) and not isinstance(value, bool):
         floating = video is not None and video.floating
         word = "32Float" if floating and value == 32 else f"{value}Int" if value in (8, 16, 24, 32) else "Other"
-        return word, word
-    return _choice(PIXEL_DEPTHS)(value, clip)
+        element.text = word
+        return word
+    return _choice(PIXEL_DEPTHS)(element, value, clip)
 
 
-def _alpha(value: Value, clip: Clip) -> tuple[str, str]:
+def _alpha(element: Element, value: Value, clip: Clip) -> str:
     if value is True and clip.info.container not in ("png", "webp", "avif"):
         raise _LeftOut("the file does not say whether its alpha is straight")
-    return _choice(ALPHA_MODES, {True: "straight", False: "none"})(value, clip)
+    return _choice(ALPHA_MODES, {True: "straight", False: "none"})(element, value, clip)
 
 
-def _duration(value: Value, clip: Clip) -> tuple[str, str]:
+def _duration(element: Element, value: Value, clip: Clip) -> str:
     base = clip.timebase
     if base is not None and clip.info.video is not None and not clip.info.video.variable:
         count, scale = base.frames * base.rate.denominator, Fraction(1, base.rate.numerator)
@@ -288,50 +307,49 @@ def _duration(value: Value, clip: Clip) -> tuple[str, str]:
         count, scale = Fraction(value).numerator, Fraction(1, Fraction(value).denominator)
     else:
         raise _LeftOut("not a number of seconds")
-    parts = (("xmpDM:value", str(count)), ("xmpDM:scale", f"{scale.numerator}/{scale.denominator}"))
-    return _struct(*parts), f"{count} x {parts[1][1]} s"
+    _struct(element, value=count, scale=f"{scale.numerator}/{scale.denominator}")
+    return f"{count} x {scale.numerator}/{scale.denominator} s"
 
 
-def _start_timecode(value: Value, clip: Clip) -> tuple[str, str]:
+def _start_timecode(element: Element, value: Value, clip: Clip) -> str:
     base = clip.timebase
     if base is None:
         raise _LeftOut("no frame rate")
     form = TIME_FORMATS.get((base.rate, base.drop))
     if form is None:
         raise _LeftOut(f"XMP has no timecode at {decimal_rate(base.rate, 3)} frames per second")
-    text = xml_legal(text_of(value))[0]
+    try:
+        text = to_timecode(from_timecode(text_of(value), base.rate, drop=base.drop), base.rate, drop=base.drop)
+    except ValueError as error:
+        raise _Misfit(str(error)) from None
     # Part 2: drop-frame is spelt with semicolons throughout.
     text = text.replace(":", ";") if base.drop else text
-    return _struct(("xmpDM:timeFormat", form), ("xmpDM:timeValue", text)), text
+    _struct(element, timeFormat=form, timeValue=text)
+    return text
 
 
-def _sample_type(value: Value, clip: Clip) -> tuple[str, str]:
+def _sample_type(element: Element, value: Value, clip: Clip) -> str:
     track = clip.info.audio[0] if clip.info.audio else None
     if isinstance(value, int) and not isinstance(value, bool):
         floating = track is not None and track.sample_format.startswith(("flt", "dbl"))
         word = "32Float" if floating and value == 32 else f"{value}Int" if value in (8, 16, 24, 32) else "Other"
-        return word, word
-    return _choice(SAMPLE_TYPES)(value, clip)
+        element.text = word
+        return word
+    return _choice(SAMPLE_TYPES)(element, value, clip)
 
 
-def _tracks(value: Value, clip: Clip) -> tuple[str, str]:
+def _tracks(element: Element, value: Value, clip: Clip) -> str:
     base = clip.timebase
     if base is None or not clip.markers:
         raise _LeftOut("nothing to mark")
     rate = f"f{base.rate.numerator}" + (f"s{base.rate.denominator}" if base.rate.denominator != 1 else "")
-    items = []
-    for marker in clip.markers:
-        parts = {"startTime": marker.first, "duration": marker.frames, "name": marker.name, "comment": marker.comment}
-        told = {name: xml_legal(str(text))[0] for name, text in {**parts, "type": "Comment"}.items() if text != ""}
-        inner = "".join(f"<xmpDM:{name}>{xml_escape(text)}</xmpDM:{name}>" for name, text in told.items())
-        items.append(f'<rdf:li rdf:parseType="Resource">{inner}</rdf:li>')
-    track = (
-        "<xmpDM:trackName>regenstore</xmpDM:trackName><xmpDM:trackType>Comment</xmpDM:trackType>"
-        f"<xmpDM:frameRate>{rate}</xmpDM:frameRate>"
-        f"<xmpDM:markers><rdf:Seq>{''.join(items)}</rdf:Seq></xmpDM:markers>"
-    )
-    xml = f'\n    <rdf:Bag><rdf:li rdf:parseType="Resource">{track}</rdf:li></rdf:Bag>'
-    return xml, f"{len(items)} markers"
+    track = child(child(element, _tag("rdf:Bag")), _tag("rdf:li"))
+    _struct(track, trackName="regenstore", trackType="Comment", frameRate=rate)
+    listed = child(child(track, _tag("xmpDM:markers")), _tag("rdf:Seq"))
+    for each in clip.markers:
+        told = {"name": each.name, "comment": each.comment, "type": "Comment"}
+        _struct(child(listed, _tag("rdf:li")), startTime=each.first, duration=each.frames, **told)
+    return f"{len(clip.markers)} markers"
 
 
 def document_id(digest: str) -> str:
@@ -339,22 +357,26 @@ def document_id(digest: str) -> str:
     return f"uuid:{uuid.uuid5(_ID_SPACE, digest)}"
 
 
-def _document_id(value: Value, clip: Clip) -> tuple[str, str]:
+def _document_id(element: Element, value: Value, clip: Clip) -> str:
     text = text_of(value)
-    text = document_id(text) if text.startswith("blake3:") else xml_legal(text)[0]
-    return xml_escape(text), text
+    text = document_id(text) if text.startswith("blake3:") else text
+    if not re.fullmatch(r"uuid:[0-9a-f-]{36}", text):
+        raise _Misfit(f"'{text}' is no uuid: (xmp.did: is for XMP inside of files)")
+    element.text = text
+    return text
 
 
-def _source_type(value: Value, clip: Clip) -> tuple[str, str]:
+def _source_type(element: Element, value: Value, clip: Clip) -> str:
     """IPTC wants the whole URI; a template may give its last word."""
     word = text_of(value)
     uri = word if word.startswith(SOURCE_TYPE) else SOURCE_TYPE + word
     if not re.fullmatch(re.escape(SOURCE_TYPE) + "[A-Za-z]+", uri):
         raise _LeftOut(f"'{word}' is no term of IPTC's digital source types")
-    return uri, uri
+    element.text = uri
+    return uri
 
 
-_SPECIAL: Mapping[str, Callable[[Value, Clip], tuple[str, str]]] = {
+_SPECIAL: Mapping[str, _Special] = {
     "xmpMM:DocumentID": _document_id,
     "xmpMM:OriginalDocumentID": _document_id,
     "xmpDM:videoFrameRate": _frame_rate,
@@ -371,64 +393,3 @@ _SPECIAL: Mapping[str, Callable[[Value, Clip], tuple[str, str]]] = {
     "xmpDM:Tracks": _tracks,
     "Iptc4xmpExt:DigitalSourceType": _source_type,
 }
-
-
-# ------------------------------------------------------------------------------------------- checking
-
-
-def check(data: bytes) -> list[str]:
-    """Problems of an XMP document: form, closed vocabularies, timecode, identifiers."""
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        return ["a document type declaration has no place in XMP"]
-    try:
-        root = parse(data)
-    except ValueError as error:
-        return [str(error)]
-    found = root.find(f"{{{RDF}}}RDF/{{{RDF}}}Description")
-    if root.tag != "{adobe:ns:meta/}xmpmeta" or found is None:
-        return ["no x:xmpmeta with rdf:RDF and rdf:Description"]
-    problems = []
-    prefixes = {uri: prefix for prefix, uri in NAMESPACES.items()}
-    seen: set[str] = set()
-    for element in found:
-        uri, _, local = element.tag[1:].partition("}")
-        name = f"{prefixes.get(uri, '?')}:{local}"
-        if name in seen:
-            problems.append(f"{name} is there twice")
-        seen.add(name)
-        target = VOCABULARY.get(name)
-        if target is None and prefixes.get(uri) != "regen":
-            problems.append(f"{name} is no property that is known")
-        elif target is not None and target.kind == "choice" and element.text not in target.choices:
-            problems.append(f"{name} is '{element.text}', not one of {', '.join(target.choices)}")
-    return problems + _check_values(found)
-
-
-def _check_values(found: ElementTree.Element) -> list[str]:
-    problems = []
-    media = f"{{{NAMESPACES['xmpDM']}}}"
-    start = found.find(f"{media}startTimecode")
-    if start is not None:
-        form, text = start.findtext(f"{media}timeFormat"), start.findtext(f"{media}timeValue") or ""
-        known = {word: key for key, word in TIME_FORMATS.items()}.get(form or "")
-        if known is None:
-            problems.append(f"xmpDM:timeFormat is '{form}', which XMP does not have")
-        else:
-            try:
-                Timebase.of(known[0], 0, text, drop=known[1])
-            except ValueError as error:
-                problems.append(f"xmpDM:startTimecode: {error}")
-            if known[1] != (";" in text) or (known[1] and ":" in text):
-                problems.append(f"xmpDM:startTimecode: '{text}' has the wrong marks for {form}")
-    size = found.find(f"{media}videoFrameSize")
-    dimension = f"{{{NAMESPACES['stDim']}}}"
-    if size is not None and not all((size.findtext(f"{dimension}{side}") or "").isdigit() for side in "wh"):
-        problems.append("xmpDM:videoFrameSize: width and height have to be whole numbers")
-    for name in ("DocumentID", "OriginalDocumentID", "InstanceID"):
-        given = found.findtext(f"{{{NAMESPACES['xmpMM']}}}{name}")
-        if given is not None and not re.fullmatch(r"uuid:[0-9a-f-]{36}", given):
-            problems.append(f"xmpMM:{name}: '{given}' is no uuid: (xmp.did: is for XMP inside of files)")
-    source = found.findtext(f"{{{NAMESPACES['Iptc4xmpExt']}}}DigitalSourceType")
-    if source is not None and not source.startswith(SOURCE_TYPE):
-        problems.append(f"Iptc4xmpExt:DigitalSourceType: '{source}' is no URI of IPTC's")
-    return problems

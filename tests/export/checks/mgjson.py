@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-LEGAL = 2147483648
-"""The largest number, either way."""
+from regenstore.export.sidecar.writers.mgjson import LEGAL
+
 _TOP = ("version", "creator", "dynamicSamplesPresentB", "dynamicDataInfo", "dataOutline", "dataDynamicSamples")
 _STATIC = {"objectType", "displayName", "dataType", "matchName", "value"}
 _DYNAMIC = {

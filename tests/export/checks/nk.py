@@ -6,51 +6,9 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from regenstore.export.sidecar.writers.tcl_text import TclError, commands, elements
+from regenstore.export.sidecar.writers.nk import CURVE_NAME, KEY, OWN_KNOBS
+from tests.export.checks.tcl_text import TclError, commands, elements
 
-KEY = re.compile(r"(?:regenstore|exr)/[A-Za-z0-9_][A-Za-z0-9_.:/-]*")
-CURVE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Knobs that a NoOp has of its own; some of them hold code.
-OWN_KNOBS = frozenset(
-    [
-        "name",
-        "label",
-        "help",
-        "onCreate",
-        "onDestroy",
-        "knobChanged",
-        "updateUI",
-        "autolabel",
-        "panel",
-        "panelDropped",
-        "tile_color",
-        "gl_color",
-        "selected",
-        "xpos",
-        "ypos",
-        "icon",
-        "indicators",
-        "hide_input",
-        "cached",
-        "disable",
-        "dope_sheet",
-        "postage_stamp",
-        "postage_stamp_frame",
-        "lifetimeStart",
-        "lifetimeEnd",
-        "useLifetime",
-        "note_font",
-        "note_font_size",
-        "note_font_color",
-        "bookmark",
-        "channels",
-        "inputs",
-        "rootNodeUpdated",
-        "regen",
-        "addUserKnob",
-        "User",
-    ]
-)
 _KNOBS: Mapping[str, frozenset[str]] = {
     "Root": frozenset(["inputs", "name", "first_frame", "last_frame", "lock_range", "format", "fps"]),
     "Read": frozenset(

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-MAX_COMMENT = 15_999
-"""Bytes that After Effects keeps of an item's comment."""
-PLACE = "    var D = "
+from regenstore.export.sidecar.writers.jsx import MAX_COMMENT, PLACE
+
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "media": str, "beside": str, "path": str, "name": str, "comment": str, "rate": (list, type(None)),
     "variable": bool, "frames": int, "size": (list, type(None)), "aspect": (int, float),
