@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from regenstore.errors import InvalidInput
 from regenstore.refs.git import Git
-from regenstore.remotes.setting import MOST_JOBS, NAME, Proxies, RemoteSetting, SshSetting
+from regenstore.remotes.setting import MOST_JOBS, MOST_PATIENCE, NAME, Proxies, RemoteSetting, SshSetting
 
 PLACE, FETCH, GENERATE = "place", "fetch", "generate"
 POLICIES = (PLACE, FETCH, GENERATE)
@@ -60,7 +60,8 @@ class Settings:
     ssh: SshSetting = field(default_factory=SshSetting)
     """Where the user keeps what SSH needs."""
     remotes: Mapping[str, RemoteSetting] = field(default_factory=dict)
-    """What is set for remotes, by name: ``regenstore.remote.<name>.url``, ``.jobs``, ``.limit``."""
+    """What is set for remotes, by name: ``regenstore.remote.<name>.url``, ``.jobs``, ``.limit``, ``.lowest``,
+    ``.patience``."""
     proxies: Proxies = field(default_factory=Proxies)
     """Through which web servers are asked: ``http_proxy``, ``https_proxy``, ``no_proxy`` of the environment."""
     pre_push: str = WARN
@@ -205,6 +206,13 @@ def _remotes(values: Mapping[str, str]) -> dict[str, RemoteSetting]:
             setting = replace(setting, jobs=jobs)
         elif key == "limit":
             setting = replace(setting, limit=_size(where, value))
+        elif key == "lowest":
+            setting = replace(setting, lowest=_size(where, value))
+        elif key == "patience":
+            seconds = _seconds(where, value)
+            if not 0 < seconds <= MOST_PATIENCE:
+                raise _bad(where, f"a duration above 0 and up to {MOST_PATIENCE:.0f} seconds", value)
+            setting = replace(setting, patience=seconds)
         found[name] = setting
     return found
 

@@ -19,7 +19,9 @@ from __future__ import annotations
 
 
 class RegenstoreError(Exception):
-    """Base class. ``message`` names what failed, ``hint`` what to do next, ``exit_code`` is the CLI's."""
+    """Base class. ``message`` names what failed, ``hint`` what to do next, ``exit_code`` is the CLI's. Both are UTF-8:
+    a path's byte that is not, which text holds as a lone surrogate, is spelled out. Addresses in either are without
+    passwords, tokens and signatures, whatever was given."""
 
     category = "internal"
     exit_code = 70
@@ -27,10 +29,34 @@ class RegenstoreError(Exception):
     def __init__(self, kind: str, message: str, *, hint: str | None = None) -> None:
         if kind not in KINDS:
             raise ValueError(f"unregistered error kind {kind!r}")
-        super().__init__(message)
         self.kind = kind
-        self.message = message
-        self.hint = KINDS[kind] if hint is None else hint
+        self.message = _presentable(message)
+        self.hint = KINDS[kind] if hint is None else _presentable(hint)
+        super().__init__(self.message)
+
+    def at(self, shown: str) -> RegenstoreError:
+        """The same error, naming first what it is about, unless it does so already."""
+        if self.message.startswith(shown):
+            return self
+        return type(self)(self.kind, f"{shown}: {self.message}", hint=self.hint)
+
+
+def _presentable(text: str) -> str:
+    if "://" in text:
+        from regenstore.addresses import without_secrets
+
+        text = without_secrets(text)
+    return utf8_text(text)
+
+
+def utf8_text(text: str) -> str:
+    """A text for people in which every byte that is not UTF-8, and every other lone surrogate, is spelled out."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        bytes_spelled = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}
+        return text.translate(bytes_spelled).encode(errors="backslashreplace").decode()
+    return text
 
 
 class InvalidInput(RegenstoreError):
@@ -87,6 +113,7 @@ KINDS: dict[str, str] = {
     "no-change": "Nothing to do.",
     "no-such-take": "Run 'regenstore takes PATH' for those that are known, then give its digest with --take.",
     "imported-media": "Make a recipe with 'regenstore new'; imported media have none to change or record.",
+    "excluded": "Run 'git sparse-checkout add FOLDER' to have it in the worktree.",
     "dependency-cycle": "Give one of the recipes another input.",
     "bad-export": "Ask again differently; 'regenstore export COMMAND --help' shows what there is.",
     "bad-template": "Correct the template; 'regenstore template check NAME' shows what is wrong with it.",
@@ -111,6 +138,7 @@ KINDS: dict[str, str] = {
     "index-locked": "Another Git process is running in this repository; try again when it has ended.",
     "foreign-config": "Look at the present value with 'git config'; --force replaces it.",
     "edited": "Commit or copy the edited medium first, or use --force.",
+    "not-a-file": "Look at what lies there, and move it away; nothing was read from it or written to it.",
     "unmerged": "Edit the recipe to resolve the conflict, then 'git add' it.",
     "interrupted": "Nothing was lost; run the same command again.",
     "store-busy": "Another regenstore process is using the store; try again when it has ended.",

@@ -19,7 +19,7 @@ from regenstore.refs.pending import Pending
 from regenstore.refs.registration import own_store, register
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.link import Linker
-from regenstore.worktree.location import Location, locate
+from regenstore.worktree.location import Location, locate, refuse_unreadable
 from regenstore.worktree.place import Placer
 
 if TYPE_CHECKING:
@@ -59,9 +59,10 @@ class Repository:
         answer = git.run("rev-parse", "--show-toplevel", "--absolute-git-dir", check=False)
         lines = answer.stdout.decode(errors="surrogateescape").split("\n")
         if answer.returncode or len(lines) < 2 or not lines[0]:
+            refuse_unreadable(cwd)
             raise NotFound("not-a-repository", f"{cwd} is not inside a Git worktree")
         top, git_dir = lines[0], lines[1]
-        located = locate(top, git_dir, environment.index and os.path.abspath(environment.index))
+        located = locate(top, git_dir, environment.index)  # a relative index file is below the top, for git as well
         inside = Git(top)
         return cls(located, config.load(inside), inside)
 
@@ -216,9 +217,10 @@ class Repository:
 
         top, setting = os.fsdecode(self.location.top), definition.setting
         settings, ask = self.settings, credentials(top, self.settings.netrc)
-        opened = open_backend(definition.url, ask, base=top, create=create, proxies=settings.proxies, ssh=settings.ssh)
+        proxies, ssh, pace = settings.proxies, settings.ssh, setting.pace
+        opened = open_backend(definition.url, ask, base=top, create=create, proxies=proxies, ssh=ssh, pace=pace)
         jobs, throttle = setting.jobs or JOBS, Throttle(setting.limit)
-        return Remote(definition.name, Patient(opened), self.store, jobs=jobs, throttle=throttle)
+        return Remote(definition.name, Patient(opened, pace=pace), self.store, jobs=jobs, throttle=throttle)
 
     @cached_property
     def workbench(self) -> Workbench:

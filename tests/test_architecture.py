@@ -38,6 +38,7 @@ ROWS = [
     {"objects"},
     {"fs"},
     {"errors"},
+    {"addresses"},
 ]
 ROW_OF = {name: position for position, row in enumerate(ROWS) for name in row}
 MAY_OPEN_A_REPOSITORY = {"cli", "web", "watch"}
@@ -235,6 +236,24 @@ def test_only_the_cli_speaks_to_the_terminal_and_reads_the_environment():
         wrong += [
             f"{shown(path)}:{line} {name}" for line, name in found if (shown(path), name) not in TERMINAL_EXCEPTIONS
         ]
+    assert not wrong
+
+
+DOOR = "cli/console.py"
+PRINTS = re.compile(
+    r"print|click\.(s?echo|secho|style|confirm|prompt|progressbar|pause|clear|get_\w+_stream)"
+    r"|sys\.(stdout|stderr)\.(write|writelines|buffer.*)|rich\..*|Console|Progress|os\.write"
+)
+
+
+def test_everything_printed_goes_through_one_module():
+    wrong = []
+    for path in MODULES:
+        if not shown(path).startswith("cli/") or shown(path) == DOOR:
+            continue
+        used = {(n.lineno, _dotted(n)) for n in ast.walk(tree_of(path)) if isinstance(n, (ast.Name, ast.Attribute))}
+        used |= set(imported(path))
+        wrong += [f"{shown(path)}:{line} {name}" for line, name in sorted(used) if PRINTS.fullmatch(name)]
     assert not wrong
 
 

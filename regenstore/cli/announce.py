@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from regenstore.cli.console import say
 from regenstore.errors import RegenstoreError
 from regenstore.events.courier import Courier, Told
 from regenstore.events.declaration import Notify, read_notify
 from regenstore.events.event import Event, Manifest
 from regenstore.events.outbox import Outbox
+from regenstore.fs.path_text import path_text
 from regenstore.objects.hashing import hash_blocks
 from regenstore.refs.registration import own_store
 from regenstore.repository import Repository
@@ -31,9 +32,9 @@ def trusted_notify(repository: Repository) -> Notify | None:
     """Whom to tell, as far as the user approved it; a line says where that is missing."""
     notify = read_notify(os.fsdecode(repository.location.top))
     if notify is not None and notify.hash not in repository.registry.trust.approvals():
-        print(
+        say(
             "regenstore: nobody is told: [notify] in regenstore.toml is not trusted ('regenstore trust' shows it)",
-            file=sys.stderr,
+            err=True,
         )
         return None
     return notify
@@ -68,7 +69,7 @@ def announcing_sidecars(repository: Repository, batch: Batch) -> Iterator[None]:
     files = [(file, *hash_blocks(file.blocks())) for file in batch.files]
     rows = [
         {
-            "path": file.target,
+            "path": path_text(file.target),
             "digest": str(digest),
             "size": size,
             "media": list(file.media),
@@ -106,12 +107,12 @@ def deliver_at_end(repository: Repository) -> None:
         _tell_generation(repository)
         told = deliver(repository)
     except RegenstoreError as error:
-        print(f"regenstore: events: {error.message}", file=sys.stderr)
+        say(f"regenstore: events: {error.message}", err=True)
         return
     if told is not None and told.error is not None:
-        print(
+        say(
             f"regenstore: {told.waiting} event{'s' * (told.waiting != 1)} not delivered yet: {told.error.message}",
-            file=sys.stderr,
+            err=True,
         )
 
 
@@ -122,7 +123,7 @@ def _tell_generation(repository: Repository) -> None:
         return
     rows = [
         {
-            "path": label,
+            "path": path_text(label),
             "key": str(result.key),
             "seconds": result.seconds,
             "outputs": {name: str(content.digest) for name, content in sorted(result.outputs.items())},

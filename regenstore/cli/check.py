@@ -7,7 +7,9 @@ import sys
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, show_path
+from regenstore.fs.path_text import path_text
 from regenstore.refs.git import BlobReader, Git
 from regenstore.tracked.check import check_commits, check_tree
 
@@ -34,11 +36,11 @@ def command(revisions: tuple[str, ...], tree: bool, as_json: bool) -> None:
         else:
             found = list(check_commits(git, blobs, revisions))
     if as_json:
-        rows = [{"commit": f.commit, "path": show_path(f.path), "kind": f.kind, "message": f.message} for f in found]
+        rows = [{"commit": f.commit, "path": path_text(f.path), "kind": f.kind, "message": f.message} for f in found]
         emit_json("check", {"findings": rows})
     else:
         for f in found:
-            click.echo(f"{f.commit[:12]} {show_path(f.path)}: {f.kind}: {f.message}")
+            say(f"{f.commit[:12]} {show_path(f.path)}: {f.kind}: {f.message}")
         if not found:
-            click.echo("Nothing wrong")
+            say("Nothing wrong")
     sys.exit(1 if found else 0)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 
 import click
 
-from regenstore.cli.context import filter_program
+from regenstore.cli.filter_report import LEFT_FILE
 from regenstore.gitfilter.install import clone_options
+from regenstore.gitfilter.launch import starter
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -20,7 +22,8 @@ from regenstore.gitfilter.install import clone_options
 def command(store: str | None, git_arguments: tuple[str, ...]) -> None:
     """Clone a repository with its media: 'git clone', set up for regenstore before the first checkout.
 
-    Everything but --store, which comes first, goes to 'git clone'.
+    Everything but --store, which comes first, goes to 'git clone', whose exit code this is; it is 1 where the
+    clone is there and some media stayed recipes because a remote or a generator failed.
 
     \b
     Examples:
@@ -28,5 +31,10 @@ def command(store: str | None, git_arguments: tuple[str, ...]) -> None:
       regenstore clone --store /big/disk/regenstore --depth 1 git@host:film.git film
     """
     more = {} if store is None else {"regenstore.store": os.path.abspath(store)}
-    options = clone_options(filter_program(), more)
-    sys.exit(subprocess.run(["git", "clone", *options, *git_arguments], check=False).returncode)
+    options = clone_options(starter(), more)
+    with tempfile.TemporaryDirectory(prefix="regenstore-clone-") as folder:
+        told = os.path.join(folder, "left")
+        environment = {**os.environ, LEFT_FILE: told}
+        done = subprocess.run(["git", "clone", *options, *git_arguments], env=environment, check=False)
+        left = os.path.exists(told)
+    sys.exit(done.returncode or int(left))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -14,14 +13,15 @@ from typing import Any
 import click
 
 from regenstore.cli.background import end
+from regenstore.cli.console import bars, print_json, say_error, visible
 from regenstore.config import GitEnvironment
-from regenstore.errors import InvalidInput, NotFound, RegenstoreError
+from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.events.outbox import Outbox
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.refs.registration import own_store
 from regenstore.repository import Repository
 from regenstore.worktree.paths import from_user
-from regenstore.worktree.place import recover
+from regenstore.worktree.recovery import Recovered, recover
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
@@ -29,13 +29,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 def open_repository() -> Repository:
     """The repository around the current folder, after finishing what a killed process began there."""
     repository = Repository.discover(os.getcwd(), GitEnvironment.read())
-    recover(repository.location, repository.settings.oid_size)
+    tell_recovery(recover(repository.location, repository.settings.oid_size))
     running = click.get_current_context(silent=True)
     if running is not None:
         running.call_on_close(lambda: end(repository))
         if running.info_name not in ("hook", "events"):  # Git waits for its hooks; the other one delivers by itself
             running.call_on_close(lambda: _deliver_events(repository))
     return repository
+
+
+def tell_recovery(done: Recovered) -> None:
+    """Name what a killed process left and could not be finished now; nothing else depends on it."""
+    for error in done.problems:
+        say_error("regenstore: left by a killed process", error)
 
 
 def _deliver_events(repository: Repository) -> None:
@@ -82,29 +88,14 @@ def input_paths(repository: Repository, pairs: Iterable[str]) -> dict[str, bytes
     return {name: worktree_path(repository, path) for name, path in assignments(pairs, "an input").items()}
 
 
-def filter_program() -> str:
-    """The absolute path of ``regenstore-filter``, beside the running program."""
-    name = "regenstore-filter.exe" if os.name == "nt" else "regenstore-filter"
-    for folder in (os.path.dirname(os.path.abspath(sys.argv[0])), os.path.dirname(sys.executable)):
-        program = os.path.join(folder, name)
-        if os.path.isfile(program):
-            return program
-    raise NotFound("git-missing", f"{name} is not installed beside {sys.argv[0]}", hint="Reinstall regenstore.")
-
-
 def show_path(path: bytes) -> str:
-    """A path for people: control characters cannot reach the terminal."""
-    return show_text(os.fsdecode(path))
-
-
-def show_text(text: str) -> str:
-    """Any text for people, on one line: control characters cannot reach the terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text.encode(errors="replace").decode())
+    """A path for people. (For programs: ``fs.path_text``.)"""
+    return visible(os.fsdecode(path))
 
 
 def emit_json(kind: str, fields: Mapping[str, Any]) -> None:
     """One JSON record with its type and version."""
-    print(json.dumps({"type": f"regenstore.{kind}", "version": 1, **fields}, indent=1, ensure_ascii=True))
+    print_json({"type": f"regenstore.{kind}", "version": 1, **fields}, indent=1)
 
 
 def size_text(size: float) -> str:
@@ -120,14 +111,13 @@ def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
     """Print what failed, and give the exit code: 0 for nothing."""
     code = 0
     for path, error in failed:
-        print(f"regenstore: {show_path(path)}: {error.message}\n  hint: {error.hint}", file=sys.stderr)
+        say_error("regenstore", error.at(show_path(path)))
         code = error.exit_code
     return code
 
 
 class ConsoleProgress:
-    """Progress bars on a terminal; silent elsewhere. May be told from any thread. What is printed meanwhile, by
-    ``print`` and not by click, stands above them."""
+    """Progress bars on a terminal; silent elsewhere. May be told from any thread."""
 
     def __init__(self, total: int = 1) -> None:
         self._total = total
@@ -137,21 +127,7 @@ class ConsoleProgress:
 
     def __enter__(self) -> ConsoleProgress:
         if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-            columns = (
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f} %"),
-            )
-            self._bars = Progress(
-                *columns,
-                TimeElapsedColumn(),
-                console=Console(stderr=True),
-                transient=True,
-                redirect_stdout=sys.stdout.isatty(),
-            )
+            self._bars = bars()
             self._bars.start()
             if self._total > 1:
                 self._tasks[""] = self._bars.add_task("all", total=self._total)
@@ -166,7 +142,7 @@ class ConsoleProgress:
     def started(self, label: str, seconds: float | None) -> None:
         if self._bars is not None:
             with self._lock:
-                self._tasks[label] = self._bars.add_task(show_path(os.fsencode(label)), total=1.0)
+                self._tasks[label] = self._bars.add_task(label, total=1.0)
 
     def advanced(self, label: str, fraction: float, note: str) -> None:
         if self._bars is not None and label in self._tasks:

@@ -13,10 +13,12 @@ import zlib
 
 import click
 
-from regenstore.cli.context import filter_program, size_text
+from regenstore.cli.console import say
+from regenstore.cli.context import size_text
 from regenstore.cli.demo_assets import EDITED_SHOT, REPAINTED, Asset, assembled, derived, originals
-from regenstore.cli.main import cli
+from regenstore.cli.group import cli
 from regenstore.config import GitEnvironment
+from regenstore.fs import interpreter
 from regenstore.objects import toml
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.ids import Digest
@@ -113,7 +115,7 @@ class Story:
         self._facts.append((f"gc deleted {len(proven)} proven contents, and kept the photo", kept == [self._photo]))
         for path in before.paths:
             os.unlink(path.path)
-        click.echo(f"  removed the {len(before.paths)} media from the worktree, too")
+        say(f"  removed the {len(before.paths)} media from the worktree, too")
         self._git("checkout", "-q", "--", ".")
         self._verify("after the loss", self.film, imported=True)
 
@@ -127,7 +129,7 @@ class Story:
         self._chapter("A clone on another machine, with an empty store: all is made again from Git alone")
         os.chdir(self.top)
         self._regenstore_program("clone", "-q", "film", "film-empty")
-        click.echo("  (The photo was never generated: it needs a remote, or a copy of the store.)")
+        say("  (The photo was never generated: it needs a remote, or a copy of the store.)")
         self._verify("in the clone with an empty store", os.path.join(self.top, "film-empty"), imported=False)
 
     def _share(self) -> None:
@@ -153,21 +155,23 @@ class Story:
             (f"Git holds {size_text(held)} for {size_text(media)} of media: {saved:.2%} less", saved > 0.95)
         )
         for fact, true in self._facts:
-            click.echo(f"  {'yes' if true else 'NO '}  {fact}")
+            say(f"  {'yes' if true else 'NO '}  {fact}")
         seconds = time.monotonic() - self._begun
-        click.echo(f"  all of it in {seconds:.0f} s")
+        say(f"  all of it in {seconds:.0f} s")
         good = all(true for _, true in self._facts)
         if good:
-            click.echo(_NEXT.format(film=os.path.relpath(self.film, _START)))
+            for line in _NEXT.format(film=os.path.relpath(self.film, _START)).split("\n"):
+                say(line)
         return 0 if good else 1
 
     # -------------------------------------------------------------------------------- telling
 
     def _chapter(self, title: str) -> None:
-        click.secho(f"\n{title}", bold=True)
+        say()
+        say(title, bold=True)
 
     def _say(self, line: str) -> None:
-        click.echo(click.style("  $ ", dim=True) + line)
+        say("  $ " + line)
 
     def _recipes(self, assets: list[Asset]) -> None:
         for number, asset in enumerate(assets):
@@ -176,7 +180,7 @@ class Story:
                 self._say("regenstore new --no-generate " + shlex.join(asset.arguments))
             self._call("new", *asset.arguments, "--no-generate", quiet=True)
         if len(assets) > _SHOWN:
-            click.echo(f"    and {len(assets) - _SHOWN} more like these")
+            say(f"    and {len(assets) - _SHOWN} more like these")
 
     def _regenstore(self, *words: str, tail: int = 0) -> None:
         """A command as it is typed, with all that it prints, or with the last lines of it."""
@@ -188,7 +192,7 @@ class Story:
         with contextlib.redirect_stdout(said):
             self._call(*words)
         for line in said.getvalue().splitlines()[-tail:]:
-            click.echo(line)
+            say(line)
 
     def _call(self, *words: str, quiet: bool = False) -> None:
         """A regenstore command in this process, as the terminal would run it."""
@@ -204,8 +208,7 @@ class Story:
     def _regenstore_program(self, *words: str) -> None:
         """The same as a program of its own, for commands that become another one."""
         self._say("regenstore " + " ".join(_shown(word) for word in words))
-        program = os.path.join(os.path.dirname(filter_program()), "regenstore")
-        if subprocess.run([program, *words], check=False).returncode:
+        if subprocess.run(interpreter.command("regenstore.cli.main", *words), check=False).returncode:
             raise DemoFailed(f"regenstore {' '.join(words)} failed")
 
     def _git(self, *words: str, tail: int = 0, only: tuple[str, ...] = (), quiet: bool = False) -> None:
@@ -218,7 +221,7 @@ class Story:
         if only:
             lines = [line for line in lines if line.startswith(only)]
         for line in lines[-tail:]:
-            click.echo("    " + line)
+            say("    " + line)
 
     # -------------------------------------------------------------------------------- looking
 
@@ -245,7 +248,7 @@ class Story:
             else:
                 wrong += 1
         clean = not subprocess.run(["git", "status", "--porcelain"], capture_output=True, check=True).stdout
-        click.echo(f"  {right} of {right + wrong} digests are right, git status is {'clean' if clean else 'NOT clean'}")
+        say(f"  {right} of {right + wrong} digests are right, git status is {'clean' if clean else 'NOT clean'}")
         self._facts.append(
             (f"every digest came back {where} ({right} of {right + wrong}), git status is clean", clean and not wrong)
         )

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import open_repository, report_failures, show_path, worktree_paths
 from regenstore.tracked import hydrate
 
@@ -25,13 +26,13 @@ def command(paths: tuple[str, ...], dry_run: bool) -> None:
     """
     repository = open_repository()
     bench = repository.workbench
-    placements, kept = hydrate.plan_drop(bench, worktree_paths(repository, paths))
-    for path, reason in kept:
-        click.echo(f"kept {show_path(path)}: {reason}", err=True)
+    planned = hydrate.plan_drop(bench, worktree_paths(repository, paths))
+    for path, reason in planned.kept:
+        say(f"kept {show_path(path)}: {reason}", err=True)
     if dry_run:
-        for placement in placements:
-            click.echo(f"would drop {show_path(placement.path)}")
-        return
-    report = hydrate.drop(bench, placements)
-    click.echo(f"{len(report.done)} dropped, {len(kept)} kept")
+        for placement in planned.placements:
+            say(f"would drop {show_path(placement.path)}")
+        sys.exit(report_failures(planned.failed))
+    report = hydrate.drop(bench, planned)
+    say(f"{len(report.done)} dropped, {len(planned.kept)} kept")
     sys.exit(report_failures(report.failed))

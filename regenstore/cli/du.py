@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
+from regenstore.cli.console import say
+from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.gc import naming, trash, usage
 from regenstore.proof.rules import RULES
 
@@ -38,11 +39,9 @@ def command(by: str, as_json: bool) -> None:
         return
     for name, share in found.rows.items():
         meaning = _STATES.get(name) or (RULES.get(name, "") if by == "proof" else "")
-        click.echo(f"{size_text(share.bytes):>9} {share.contents:>7}  {show_text(name):<20} {meaning}".rstrip())
-    click.echo(f"{size_text(found.contents.bytes):>9} {found.contents.contents:>7}  contents")
+        say(f"{size_text(share.bytes):>9} {share.contents:>7}  {name:<20} {meaning}".rstrip())
+    say(f"{size_text(found.contents.bytes):>9} {found.contents.contents:>7}  contents")
     if found.trash.contents:
-        click.echo(
-            f"{size_text(found.trash.bytes):>9} {found.trash.contents:>7}  in the trash ('regenstore undo --list')"
-        )
-    click.echo(f"{size_text(found.other):>9}          database, manifests and the like")
-    click.echo(f"{size_text(found.total):>9}          in all")
+        say(f"{size_text(found.trash.bytes):>9} {found.trash.contents:>7}  in the trash ('regenstore undo --list')")
+    say(f"{size_text(found.other):>9}          database, manifests and the like")
+    say(f"{size_text(found.total):>9}          in all")

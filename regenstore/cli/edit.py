@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
+from regenstore.cli.console import ask, say, say_error
 from regenstore.cli.context import ConsoleProgress, open_repository, worktree_path
 from regenstore.cli.written import tell
-from regenstore.errors import RegenstoreError
-from regenstore.objects import toml
+from regenstore.errors import Conflict, RegenstoreError
+from regenstore.objects import durable, toml
 from regenstore.tracked import author
 
 
@@ -24,21 +28,33 @@ def command(path: str, no_generate: bool) -> None:
     repository = open_repository()
     bench = repository.workbench
     target = worktree_path(repository, path)
+    was = bench.seen(target)
     before = bench.editable(target)
     text = toml.encode(before).decode()
     while True:
         edited = click.edit(text, extension=".toml", require_save=False)
         if edited is None or edited == toml.encode(before).decode():
-            click.echo("Nothing was changed")
+            say("Nothing was changed")
             return
         try:
             recipe = author.checked(bench, before, toml.decode(edited.encode()))
             break
         except RegenstoreError as error:
-            click.echo(f"{path}: {error.message}\n  hint: {error.hint}", err=True)
-            if not click.confirm("Edit it again?", default=True, err=True):
+            say_error(path, error)
+            if not ask("Edit it again?", default=True, err=True):
                 raise
             text = edited
-    with ConsoleProgress() as progress:
-        written = author.write(bench, target, recipe, generate=not no_generate, progress=progress)
+    with ConsoleProgress() as progress, _kept(f"{repository.location.git_dir}/regenstore-edited.toml", edited):
+        written = author.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
     tell(written)
+
+
+@contextmanager
+def _kept(file: str, text: str) -> Iterator[None]:
+    """What was typed is not lost when the path was written to meanwhile."""
+    try:
+        yield
+    except Conflict as error:
+        durable.write_file(file, text.encode())
+        hint = f"Your text is in {file}. Look at both, then edit again."
+        raise Conflict("edited", error.message, hint=hint) from None

@@ -8,7 +8,8 @@ import sys
 import click
 
 from regenstore.cli.announce import deliver, outbox_of
-from regenstore.cli.context import emit_json, json_option, open_repository, show_text
+from regenstore.cli.console import say
+from regenstore.cli.context import emit_json, json_option, open_repository
 
 
 @click.command()
@@ -38,14 +39,14 @@ def command(now: bool, forget: bool, as_json: bool) -> None:
         emit_json("events", {"delivered": told.delivered if told is not None else 0, "waiting": events})
     else:
         if told is not None:
-            click.echo(f"{told.delivered} delivered")
+            say(f"{told.delivered} delivered")
         for event in events:
             where = event["manifest"]["path"] if event["manifest"] else ""
-            click.echo(show_text(f"{event['time']}  {event['event']:<15}  {event['id']}  {where}".rstrip()))
+            say(f"{event['time']}  {event['event']:<15}  {event['id']}  {where}".rstrip())
         if forget:
-            click.echo(f"{len(events)} forgotten")
+            say(f"{len(events)} forgotten")
         elif not events and told is None:
-            click.echo("Nothing waits")
+            say("Nothing waits")
     if told is not None and told.error is not None:
         raise told.error
     sys.exit(0)

@@ -12,11 +12,11 @@ from typing import Any
 import click
 
 from regenstore.cli.announce import announcing_dataset
+from regenstore.cli.console import say
 from regenstore.cli.context import (
     emit_json,
     json_option,
     open_repository,
-    show_text,
     worktree_paths,
 )
 from regenstore.cli.measuring import known_of
@@ -25,6 +25,7 @@ from regenstore.errors import InvalidInput
 from regenstore.export.dataset import exporting, roots, splits, trainers
 from regenstore.export.dataset.exporting import Order
 from regenstore.export.dataset.manifest import LAYOUTS
+from regenstore.export.dataset.row import whole_text
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.survey import Drops, Survey
 from regenstore.export.dataset.writing import Outcome
@@ -181,8 +182,8 @@ def _order(repository: Repository, out: str, rev: str | None, given: dict[str, A
         given["update"],
         given["force"],
         given["frames"],
-        trainers.check(given["trainer"]),
-        given["name"] or os.path.splitext(os.path.basename(place))[0] or "dataset",
+        trainers.check(given["trainer"], place),
+        whole_text(given["name"] or os.path.splitext(os.path.basename(place))[0]) or "dataset",
         given["license"],
         commit,
     )
@@ -243,23 +244,23 @@ def _tell_dry(found: Survey, other: int, planned: Done, as_json: bool, missing: 
         told = [{"out": out, **_record(outcome), "left_out": len(outcome.left_out)} for out, outcome in planned]
         emit_json("export-dataset-plan", record | (told[0] if len(told) == 1 else {"datasets": told} if told else {}))
         return
-    click.echo(f"{found.early.seen} media" + (f" ({other} of other kinds passed over)" if other else ""))
+    say(f"{found.early.seen} media" + (f" ({other} of other kinds passed over)" if other else ""))
     for shown, count in dropped.items():
-        click.echo(f"{-count:>8}  {show_text(shown)}")
-    click.echo(f"{kept:>8}  left")
+        say(f"{-count:>8}  {shown}")
+    say(f"{kept:>8}  left")
     if missing:
-        click.echo(f"{missing} are to be made first; what other conditions drop is known then", err=True)
+        say(f"{missing} are to be made first; what other conditions drop is known then", err=True)
     _tell_several(planned)
     for out, outcome in planned:
         if len(planned) > 1:
-            click.echo(f"{show_text(os.path.relpath(out))}:")
+            say(f"{os.path.relpath(out)}:")
         _tell_counts(outcome)
 
 
 def _tell_several(done: Done) -> None:
     if len(done) > 1:
         kinds = " and ".join(outcome.manifest.kind for _, outcome in done)
-        click.echo(f"these are {kinds}: a dataset each, as loaders read one kind (--kind chooses one)", err=True)
+        say(f"these are {kinds}: a dataset each, as loaders read one kind (--kind chooses one)", err=True)
 
 
 def _record(outcome: Outcome) -> dict[str, Any]:
@@ -275,14 +276,14 @@ def _record(outcome: Outcome) -> dict[str, Any]:
 
 def _tell_counts(outcome: Outcome) -> None:
     shares = ", ".join(f"{split} {count}" for split, count in _counts(outcome))
-    click.echo(
+    say(
         f"{len(outcome.added)} new, {len(outcome.changed)} changed, {len(outcome.removed)} removed, "
         f"{outcome.unchanged} unchanged" + (f": {shares}" if shares else "")
     )
     for note in outcome.notes:
-        click.echo(f"note: {show_text(note)}", err=True)
+        say(f"note: {note}", err=True)
     for key, why in list(outcome.left_out.items())[:5]:
-        click.echo(f"left out: {key}: {show_text(why)}", err=True)
+        say(f"left out: {key}: {why}", err=True)
 
 
 def _counts(outcome: Outcome) -> list[tuple[str, int]]:
@@ -310,4 +311,4 @@ def _tell(order: Order, found: Survey, done: Done, as_json: bool) -> None:
     _tell_several(done)
     for out, outcome in done:
         _tell_counts(outcome)
-        click.echo(show_text(os.path.relpath(out)))
+        say(os.path.relpath(out))

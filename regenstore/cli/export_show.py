@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
+from regenstore.cli.console import say, visible
+from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.export.dataset import read_back, roots
 from regenstore.export.dataset.contact_sheet import page
@@ -96,26 +97,24 @@ def _record(shown: Shown, drift: Drift | None) -> dict[str, Any]:
 
 def _tell(shown: Shown, drift: Drift | None) -> None:
     manifest = shown.manifest
-    name = show_text(str(manifest.settings.get("name", "")))
-    click.echo(f"{name} {manifest.version}: {manifest.layout}, {manifest.kind}")
+    name = visible(str(manifest.settings.get("name", "")))
+    say(f"{name} {manifest.version}: {manifest.layout}, {manifest.kind}")
     for split in SPLITS:
         if count := manifest.counts.get(split):
             size = size_text(shown.bytes.get(split, 0))
-            click.echo(f"  {split:<10} {count:>8} samples  {shown.seconds.get(split, 0.0):>10.1f} s  {size:>8}")
+            say(f"  {split:<10} {count:>8} samples  {shown.seconds.get(split, 0.0):>10.1f} s  {size:>8}")
     for column, by_split in shown.scores.items():
         for split, score in by_split.items():
-            click.echo(
-                f"  {column:<16} {split:<10} {score.least:.3g} … {score.mean:.3g} … {score.most:.3g} of {score.count}"
-            )
+            say(f"  {column:<16} {split:<10} {score.least:.3g} … {score.mean:.3g} … {score.most:.3g} of {score.count}")
     for column, values in shown.labels.items():
-        click.echo(f"  {column}:")
+        say(f"  {column}:")
         for value, splits in sorted(values.items(), key=lambda item: (-sum(item[1].values()), item[0]))[:20]:
             told = ", ".join(f"{split} {splits[split]}" for split in SPLITS if split in splits)
-            click.echo(f"    {show_text(value)[:60]:<30} {told}")
+            say(f"    {visible(value)[:60]:<30} {told}")
     for problem in shown.problems:
-        click.echo(f"problem: {show_text(problem)}", err=True)
+        say(f"problem: {problem}", err=True)
     if drift is not None:
-        click.echo(f"since then: {len(drift.new)} new, {len(drift.changed)} changed, {len(drift.gone)} gone")
+        say(f"since then: {len(drift.new)} new, {len(drift.changed)} changed, {len(drift.gone)} gone")
         for what in ("changed", "gone"):
             for path in getattr(drift, what)[:10]:
-                click.echo(f"  {what}: {show_text(path)}")
+                say(f"  {what}: {path}")

@@ -10,23 +10,25 @@ from typing import Any
 import click
 
 from regenstore.cli.announce import announcing_sidecars
+from regenstore.cli.console import say, visible
 from regenstore.cli.context import (
     ConsoleProgress,
     emit_json,
     json_option,
     open_repository,
-    show_text,
     size_text,
     worktree_paths,
 )
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
+from regenstore.errors import utf8_text
 from regenstore.export.known import Known
 from regenstore.export.media_set import MediaSet, Medium, Tree
 from regenstore.export.sidecar import preview as previewing
 from regenstore.export.sidecar.batch import Batch, Order, refuse_collisions, render
 from regenstore.export.sidecar.deliver import deliver, existing
 from regenstore.export.sidecar.library import Library
+from regenstore.fs.path_text import path_text
 from regenstore.repository import Repository
 from regenstore.worktree.link import Linker
 
@@ -141,12 +143,13 @@ def _protected(repository: Repository) -> Callable[[str], bool]:
 
 def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], as_json: bool) -> None:
     warnings = [*batch.warnings, *(f"{f.target}: {w}" for f in batch.files for w in f.warnings)]
+    warnings = [utf8_text(each) for each in warnings]
     if as_json:
         fresh = set(written)
         rows = [
             {
-                "path": file.target,
-                "media": list(file.media),
+                "path": path_text(file.target),
+                "media": [path_text(each) for each in file.media],
                 "template": file.template or None,
                 "writer": file.writer or None,
                 "written": file.target in fresh,
@@ -156,11 +159,11 @@ def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], as_j
         emit_json("export-sidecar", {"files": rows, "warnings": warnings})
         return
     for warning in warnings:
-        click.echo(f"warning: {show_text(warning)}", err=True)
+        say(f"warning: {warning}", err=True)
     for path in written:
-        click.echo(show_text(os.path.relpath(path)))
+        say(os.path.relpath(path))
     also = f", {len(unchanged)} unchanged" if unchanged else ""
-    click.echo(f"{len(written)} written{also}", err=True)
+    say(f"{len(written)} written{also}", err=True)
 
 
 def _show(batch: Batch, diff: bool, as_json: bool) -> None:
@@ -173,22 +176,23 @@ def _show(batch: Batch, diff: bool, as_json: bool) -> None:
         size = previewing.size_of(file)
         told = "a copy of the medium" if size is None else size_text(size)
         told += ", with XMP inside" if file.packet is not None else ""
-        click.echo(f"{previewing.state(file, same, other):<10} {show_text(file.target)}  ({told})")
+        say(f"{previewing.state(file, same, other):<10} {file.target}  ({told})")
     for file in batch.files:
         if file.data is None:
             continue
-        click.echo(f"\n== {show_text(os.path.basename(file.target))}  {file.template} ({file.writer})")
+        say()
+        say(f"== {os.path.basename(file.target)}  {file.template} ({file.writer})")
         for row in previewing.as_json(Batch([file]), same, other)["files"][0]["fields"]:
-            value = "" if row["value"] is None else show_text(row["value"])
+            value = "" if row["value"] is None else visible(row["value"])
             value = value if len(value) <= 60 else f"{value[:57]}… ({len(value)} characters)"
-            note = f"  {show_text(row['note'])}" if row["note"] and row["status"] != "missing" else ""
-            click.echo(f"  {row['status']:<9}  {row['target']:<34}  {row['source'] or '(constant)':<28}  {value}{note}")
-        click.echo()
+            note = f"  {visible(row['note'])}" if row["note"] and row["status"] != "missing" else ""
+            say(f"  {row['status']:<9}  {row['target']:<34}  {row['source'] or '(constant)':<28}  {value}{note}")
+        say()
         for line in previewing.difference(file) if diff and file.target in other else previewing.first_lines(file):
-            click.echo(f"  | {line}")
-        click.echo(f"  verdict: {'; '.join(file.problems) or 'right'}")
+            say(f"  | {line}")
+        say(f"  verdict: {'; '.join(file.problems) or 'right'}")
         for warning in file.warnings:
-            click.echo(f"  warning: {show_text(warning)}")
+            say(f"  warning: {warning}")
     for warning in batch.warnings:
-        click.echo(f"warning: {show_text(warning)}")
+        say(f"warning: {warning}")
     sys.exit(1 if failed else 0)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
-from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text
+from regenstore.cli.console import say, say_error
+from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.cli.push import label, recipes_here
 from regenstore.cli.remote_problems import tell_problems
 from regenstore.cli.transfers import Transfers
-from regenstore.errors import NotFound
+from regenstore.errors import NotFound, RegenstoreError
+from regenstore.fs.path_text import path_text
 from regenstore.sharing import fetch as fetching
 from regenstore.sharing import scope
 from regenstore.sharing.fetch import Fetch
@@ -26,6 +29,9 @@ _SHOWN = 20
 def command(paths: tuple[str, ...], inputs: bool, dry_run: bool, as_json: bool) -> None:
     """Bring what others pushed into the store: the media of HEAD and the index, or those at and below PATHS, and what
     is known of results and proofs. Nothing is made, and the worktree stays as it is: 'regenstore get' places media.
+
+    The exit code is 0 only if the store has all of it in the end; it is 1 where no remote has something, and that of
+    the error where something could not be brought.
 
     \b
     Examples:
@@ -51,12 +57,22 @@ def command(paths: tuple[str, ...], inputs: bool, dry_run: bool, as_json: bool) 
         emit_json("fetch-plan" if dry_run else "fetch", _fields(plan))
     else:
         _tell(plan, dry_run)
-    sys.exit(next((error.exit_code for error in plan.failed.values()), 0))
+    sys.exit(_exit_code(plan, list(elsewhere.problems.values()), dry_run))
+
+
+def _exit_code(plan: Fetch, problems: Sequence[RegenstoreError], dry_run: bool) -> int:
+    """Remotes that failed count where they may have had what is still missing."""
+    if plan.failed:
+        return next(iter(plan.failed.values())).exit_code
+    if plan.nowhere:
+        return problems[0].exit_code if problems else 1
+    asked_nobody = bool(problems) and not plan.there and not plan.brought and not (dry_run and plan.bring)
+    return problems[0].exit_code if asked_nobody else 0
 
 
 def _fields(plan: Fetch) -> dict[str, object]:
     def row(each: scope.Wanted) -> dict[str, object]:
-        return {"digest": str(each.digest), "path": show_path(each.path) or None, "input": each.is_input}
+        return {"digest": str(each.digest), "path": path_text(each.path) or None, "input": each.is_input}
 
     contents = [
         {**row(plan.wanted[digest]), "size": size, "error": plan.failed[digest].kind if digest in plan.failed else None}
@@ -68,10 +84,15 @@ def _fields(plan: Fetch) -> dict[str, object]:
 def _tell(plan: Fetch, dry_run: bool) -> None:
     if dry_run:
         for each in scope.in_order([plan.wanted[digest] for digest in plan.bring])[:_SHOWN]:
-            click.echo(f"would fetch {label(each)}  {size_text(plan.bring[each.digest])}")
+            say(f"would fetch {label(each)}  {size_text(plan.bring[each.digest])}")
     for digest, error in list(plan.failed.items())[:_SHOWN]:
-        click.echo(f"regenstore: {label(plan.wanted[digest])}: {error.message}\n  hint: {error.hint}", err=True)
+        say_error(f"regenstore: {label(plan.wanted[digest])}", error)
+    for each in plan.nowhere[:_SHOWN]:
+        say(f"regenstore: {label(each)}: not in the store, and no remote that answered has it", err=True)
+    more = max(0, len(plan.failed) - _SHOWN) + max(0, len(plan.nowhere) - _SHOWN)
+    if more:
+        say(f"regenstore: and {more} more", err=True)
     size = size_text(sum(plan.bring.values()))
     moved = f"{len(plan.bring)} to fetch ({size})" if dry_run else f"{len(plan.brought)} fetched"
     nowhere = f", {len(plan.nowhere)} on no remote" if plan.nowhere else ""
-    click.echo(f"{moved}, {plan.there} in the store{nowhere}")
+    say(f"{moved}, {plan.there} in the store{nowhere}")

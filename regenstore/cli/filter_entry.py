@@ -1,6 +1,6 @@
 """``regenstore-filter``: what Git calls. Starts lean: no click, no pydantic, nothing before it is needed.
 
-regenstore-filter process                       the long-running filter, protocol version 2
+regenstore-filter process [DESCRIPTOR]          the long-running filter, protocol version 2
 regenstore-filter clean -- PATH                 one file, for programs without that protocol
 regenstore-filter smudge -- PATH
 regenstore-filter merge-driver BASE OURS THEIRS MARKER PATH
@@ -11,10 +11,13 @@ from __future__ import annotations
 import os
 import sys
 
+from regenstore.cli.console import say
+
 TYPE_CHECKING = False  # importing typing would take a third of the time until git's handshake is answered
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from regenstore.errors import RegenstoreError
     from regenstore.gitfilter.process import Payload, Request
     from regenstore.gitfilter.smudge import Missing
 
@@ -25,15 +28,18 @@ def main() -> None:
     command = arguments[0] if arguments else ""
     # For some of its children that work in a submodule, Git sets this; most git commands refuse to run with it.
     os.environ.pop("GIT_INTERNAL_SUPER_PREFIX", None)
+    if libraries := os.environ.pop("REGENSTORE_LD_LIBRARY_PATH", ""):
+        os.environ["LD_LIBRARY_PATH"] = libraries  # for what this process starts; it was started without it itself
     try:
         if command == "process":
-            code = _process()
+            code = _process(int(arguments[1]) if len(arguments) > 1 else None)
         elif command in ("clean", "smudge"):
             code = _single(command, os.fsencode(arguments[-1]))
         elif command == "merge-driver" and len(arguments) >= 5:
             code = _merge(arguments)
         else:
-            print(__doc__, file=sys.stderr)
+            for line in (__doc__ or "").split("\n"):
+                say(line, err=True)
             code = 2
     except (KeyboardInterrupt, BrokenPipeError):
         code = 130
@@ -43,7 +49,6 @@ def main() -> None:
     except Exception as error:  # git goes on with what was answered; people get a line, not a traceback
         _say(f"internal error: {type(error).__name__}: {error}. Please report it.")
         code = 70
-    sys.stderr.flush()
     os._exit(code)  # nothing is left to do, and the interpreter takes its time to find that out
 
 
@@ -62,9 +67,11 @@ class _Filters:
     """Clean and smudge for this worktree, made at the first request."""
 
     def __init__(self) -> None:
+        from functools import cache
+
         from regenstore.cli.filter_report import Report
         from regenstore.config import COMMAND, GitEnvironment
-        from regenstore.gitfilter.asking import only_reads_worktree
+        from regenstore.gitfilter.asking import only_reads_worktree, renormalizes
         from regenstore.gitfilter.clean import CleanFilter
         from regenstore.gitfilter.smudge import SmudgeFilter
         from regenstore.refs.git import blob_id
@@ -74,6 +81,7 @@ class _Filters:
         self.report = Report()
         self.repository = repository = Repository.at_top(os.getcwd(), GitEnvironment.read())
         size = repository.settings.oid_size
+        self._recover(0.0)  # git may wait for the index itself, and with its own lock held nothing of ours is stale
         self.clean = CleanFilter(
             repository.location.top,
             size,
@@ -83,6 +91,7 @@ class _Filters:
             repository.blobs,
             repository.pending,
             durable_at_end=repository.settings.durable == COMMAND and only_reads_worktree(),
+            adopts_raw=cache(renormalizes),
         )
         self.smudge = SmudgeFilter(
             repository.store,
@@ -120,42 +129,82 @@ class _Filters:
         fetch = given.settings.smudge != "place"
         return bring_one(path, text, given.realiser, given.store, budget, self.report, fetch=fetch)
 
+    def _recover(self, lock_wait: float) -> list[RegenstoreError]:
+        """Finish what killed processes began; gives what could not be."""
+        from regenstore.errors import RegenstoreError
+        from regenstore.worktree.recovery import recover
+
+        try:
+            return recover(self.repository.location, self.repository.settings.oid_size, lock_wait).problems
+        except RegenstoreError as error:
+            return [error]
+
     def finish(self) -> None:
         """What is done when git has closed the pipe."""
         from regenstore.cli.background import end
-        from regenstore.errors import RegenstoreError
-        from regenstore.worktree.place import recover
+        from regenstore.worktree.recovery import LOCK_WAIT
 
         self.clean.finish()
-        try:
-            recover(self.repository.location, self.repository.settings.oid_size)
-        except (RegenstoreError, OSError) as error:
-            _say(f"what a killed process left could not be repaired: {error}")
+        for problem in self._recover(LOCK_WAIT):
+            _say(f"left by a killed process: {problem}")
         try:
             self.smudge.finish()
         finally:
+            elsewhere = self.repository.__dict__.get("elsewhere")
+            for name, problem in elsewhere.problems.items() if elsewhere is not None else ():
+                self.report.remote_failed(name, problem.message)
             self.report.summary()
             end(self.repository)
 
 
-def _process() -> int:
+class _Busy:
+    """Tells the script that started this process, over a descriptor, whether git waits for an answer: only while
+    it does not can somebody else go on where this process ends. See regenstore/gitfilter/launch.py."""
+
+    def __init__(self, told: int | None) -> None:
+        self._told = told
+        if told is not None:
+            from select import select
+
+            os.set_inheritable(told, False)
+            self._select = select
+
+    def begin(self) -> None:
+        """From now on something is taken from git."""
+        if self._told is not None:
+            os.write(self._told, b"b")
+
+    def wait(self) -> None:
+        """Everything is answered: wait for git without taking anything."""
+        if self._told is not None:
+            os.write(self._told, b"i")
+            self._select([0], (), ())
+            os.write(self._told, b"b")
+
+
+def _process(told: int | None = None) -> int:
     from regenstore.errors import FormatError, RegenstoreError
     from regenstore.gitfilter.pktline import PacketReader
     from regenstore.gitfilter.process import handshake, serve
 
+    try:
+        import regenstore.objects.hashing  # noqa: F401  a module of another machine ends the process here, in time
+    except Exception:
+        pass  # told at the first request
     _widen_pipes()
+    busy = _Busy(told)
     reader = PacketReader(0)
     filters: list[_Filters] = []
-    failure: list[RegenstoreError] = []
+    failure: list[Exception] = []
 
     def handler(name: str) -> Callable[[Request, Iterator[memoryview]], Payload]:
         def answer(request: Request, content: Iterator[memoryview]) -> Payload:
             if not filters and not failure:
                 try:
                     filters.append(_Filters())
-                except RegenstoreError as error:
+                except Exception as error:
                     failure.append(error)
-                    _say(f"{error.message}. {error.hint}")
+                    _explain(error)
             if filters:
                 chosen = filters[0].clean.clean if name == "clean" else filters[0].smudge.smudge
                 return chosen(request, content)
@@ -168,9 +217,12 @@ def _process() -> int:
     def answered() -> None:
         if filters:
             filters[0].smudge.ahead()
+        busy.wait()
 
     try:
+        busy.begin()
         handshake(reader, 1)
+        busy.wait()
         serve(reader, 1, {b"clean": handler("clean"), b"smudge": handler("smudge")}, _failed, answered)
         if filters:
             filters[0].finish()
@@ -187,10 +239,13 @@ def _process() -> int:
 
 def _failed(request: Request) -> None:
     """Tell people why a request was answered with an error."""
-    error = sys.exc_info()[1]
+    _explain(sys.exc_info()[1], f"{os.fsdecode(request.path)}: ")
+
+
+def _explain(error: BaseException | None, where: str = "") -> None:
     message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-    hint = getattr(error, "hint", "")
-    _say(f"{os.fsdecode(request.path)}: {message}. {hint}")
+    hint = getattr(error, "hint", "Run 'regenstore doctor'.")
+    _say(f"{where}{message}. {hint}")
 
 
 def _single(command: str, path: bytes) -> int:
@@ -240,4 +295,8 @@ def _widen_pipes() -> None:
 
 
 def _say(text: str) -> None:
-    print(f"regenstore: {text}", file=sys.stderr)
+    if "://" in text:
+        from regenstore.addresses import without_secrets
+
+        text = without_secrets(text)
+    say(f"regenstore: {text}", err=True)

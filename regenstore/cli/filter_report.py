@@ -9,9 +9,13 @@ import time
 from collections import Counter
 from types import TracebackType
 
+from regenstore.cli.console import rewrite, say, visible
 from regenstore.errors import RegenstoreError
 
 SHOWN = 3
+LEFT_FILE = "REGENSTORE_LEFT_FILE"
+"""In the environment of the filter: a file that it makes where media stay recipes because something failed, for who
+started git."""
 
 
 class Report:
@@ -20,6 +24,8 @@ class Report:
     def __init__(self) -> None:
         self._placed = 0
         self._left: dict[bytes, str] = {}
+        self._problems: dict[str, str] = {}
+        self._failed = False
 
     def placed(self, count: int) -> None:
         self._placed += count
@@ -27,18 +33,39 @@ class Report:
     def left(self, path: bytes, reason: str) -> None:
         self._left[path] = reason
 
+    def failed(self) -> None:
+        """Something that was tried did not work: it is not only that nobody may be asked, or nothing be made."""
+        self._failed = True
+
+    def remote_failed(self, name: str, message: str) -> None:
+        self._problems[name] = message
+        self._failed = True
+
     def summary(self) -> None:
         """Say which paths stay recipes, and how to get them; nothing when all is well."""
         if not self._left:
             return
+        if self._failed:
+            self._tell_starter()
         reasons = Counter(self._left.values())
         count = len(self._left)
         kept, them = ("1 medium stays a recipe", "it") if count == 1 else (f"{count} media stay recipes", "them")
-        print(f"regenstore: {kept}; 'regenstore get' brings {them}", file=sys.stderr)
+        say(f"regenstore: {kept}; 'regenstore get' brings {them}", err=True)
         for reason, number in reasons.most_common(SHOWN):
             first = next(path for path, why in self._left.items() if why == reason)
             more = f" and {number - 1} more" if number > 1 else ""
-            print(f"regenstore:   {os.fsdecode(first)!r}{more}: {reason}", file=sys.stderr)
+            say(f"regenstore:   '{os.fsdecode(first)}'{more}: {reason}", err=True)
+        for name, message in self._problems.items():
+            say(f"regenstore:   remote {name}: {message}", err=True)
+
+    def _tell_starter(self) -> None:
+        """Whoever started git cannot see it by git's exit code."""
+        path = os.environ.get(LEFT_FILE)
+        if path:
+            try:
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+            except OSError:
+                pass  # nobody waits for it any more
 
 
 class FilterProgress:
@@ -50,7 +77,7 @@ class FilterProgress:
         self._running: dict[str, float] = {}
         self._begun = time.monotonic()
         self._last = self._begun
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._shown = False
         self._lock = threading.Lock()
 
@@ -61,7 +88,7 @@ class FilterProgress:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._shown and self._terminal:
-            print("\r\x1b[K", end="", file=sys.stderr)
+            rewrite("")
 
     def started(self, label: str, seconds: float | None) -> None:
         with self._lock:
@@ -87,6 +114,6 @@ class FilterProgress:
         running = ", ".join(f"{label} {fraction:.0%}" for label, fraction in list(self._running.items())[:2])
         line = f"regenstore: regenerating, {self._done} done of about {self._total}; {running}"
         if self._terminal:
-            print("\r\x1b[K" + line[:110], end="", file=sys.stderr, flush=True)
+            rewrite(visible(line)[:110])
         else:
-            print(line, file=sys.stderr, flush=True)
+            say(line, err=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import ConsoleProgress, emit_json, json_option
 from regenstore.config import GitEnvironment
 from regenstore.doctor import repair, store_check
@@ -63,7 +64,7 @@ def command(dry_run: bool, no_repair: bool, quick: bool, worktree_only: bool, re
     done: list[Done] = []
     if not as_json:
         for line in plan.lines():
-            click.echo(_printable(line))
+            say(line)
     if not only_show:
         with ConsoleProgress(len(plan.generate.steps)) as progress:
             for one in repair.execute(parts, plan, progress):
@@ -75,7 +76,7 @@ def command(dry_run: bool, no_repair: bool, quick: bool, worktree_only: bool, re
     if as_json:
         emit_json("fsck", {"well": well, **plan.fields(), "done": [one.fields() for one in done]})
     else:
-        click.echo(_summary(plan, done, only_show=only_show, quick=quick))
+        say(_summary(plan, done, only_show=only_show, quick=quick))
     sys.exit(0 if well else 1)
 
 
@@ -126,7 +127,7 @@ def _parts(repository: Repository) -> Parts:
 
 def _tell(one: Done) -> None:
     more = f": {one.message}" if one.message else ""
-    print(_printable(f"{one.what}: {one.subject}{more}"), file=sys.stdout if one.ok else sys.stderr)
+    say(f"{one.what}: {one.subject}{more}", err=not one.ok)
 
 
 def _summary(plan: CheckPlan, done: list[Done], *, only_show: bool, quick: bool) -> str:
@@ -143,8 +144,3 @@ def _summary(plan: CheckPlan, done: list[Done], *, only_show: bool, quick: bool)
     left = sum(not one.ok for one in done) + len(plan.needs.invalid) + len(plan.needs.problems)
     left += len(plan.unreadable) + len(plan.manifests)
     return f"{checked}; {back} brought back, {left} lost or left"
-
-
-def _printable(line: str) -> str:
-    shown = line.encode(errors="replace").decode()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)

@@ -12,7 +12,8 @@ import click
 from regenstore import config
 from regenstore.cli.age import Age
 from regenstore.cli.announce import happened
-from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
+from regenstore.cli.console import ask, say, visible
+from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError, TrustRequired
 from regenstore.events.event import Manifest
 from regenstore.gc import auto
@@ -133,7 +134,7 @@ def command(
 def _ask(plan: Plan, as_json: bool) -> None:
     if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise TrustRequired("not-confirmed", "nothing was removed: there is nobody to ask")
-    if not click.confirm("Do this?", default=False):
+    if not ask("Do this?", default=False):
         raise TrustRequired("not-confirmed", "nothing was removed", hint="")
 
 
@@ -142,7 +143,7 @@ def _forget(repository: Repository, given: str) -> None:
     if not gone:
         raise NotFound("not-a-repository", f"no repository is registered as {given!r}", hint="")
     for one in gone:
-        click.echo(f"forgotten: {show_text(one.path or one.name)}; what only it needs is kept no longer")
+        say(f"forgotten: {one.path or one.name}; what only it needs is kept no longer")
 
 
 def _by_itself(repository: Repository) -> None:
@@ -179,20 +180,20 @@ def _show(plan: Plan) -> None:
     _list("unreachable", plan.discard, "; nothing brings them back once they are deleted")
     for copies, what in ((plan.restore, "go back, as they are kept by now"), (plan.purge, "are deleted")):
         if copies:
-            click.echo(f"trash: {_count(len(copies))}, {size_text(sum(c.size for c in copies))}, {what}")
+            say(f"trash: {_count(len(copies))}, {size_text(sum(c.size for c in copies))}, {what}")
     if plan.waiting:
         size = size_text(sum(c.size for c in plan.waiting))
-        click.echo(f"trash: {_count(len(plan.waiting))}, {size}, stay there for now")
+        say(f"trash: {_count(len(plan.waiting))}, {size}, stay there for now")
     if plan.evictable[0]:
-        click.echo(f"may go too: {_count(plan.evictable[0])}, {size_text(plan.evictable[1])} (--free SIZE)")
+        say(f"may go too: {_count(plan.evictable[0])}, {size_text(plan.evictable[1])} (--free SIZE)")
     for rule, (count, kept) in plan.kept.items():
-        click.echo(f"kept: {_count(count)}, {size_text(kept)}: {RULES[rule]}")
+        say(f"kept: {_count(count)}, {size_text(kept)}: {RULES[rule]}")
     for problem in plan.problems:
-        click.echo(f"incomplete: {show_text(problem)}", err=True)
+        say(f"incomplete: {problem}", err=True)
     if plan.short:
-        click.echo(f"{size_text(plan.short)} less than asked for can be freed now", err=True)
+        say(f"{size_text(plan.short)} less than asked for can be freed now", err=True)
     if plan.empty:
-        click.echo("nothing to do")
+        say("nothing to do")
 
 
 def _list(what: str, items: Sequence[Item], more: str) -> None:
@@ -200,26 +201,26 @@ def _list(what: str, items: Sequence[Item], more: str) -> None:
         return
     for item in items[:_SHOWN]:
         entry = item.entry
-        name = show_text(item.names[0]) if item.names else f"{item.digest.short} (no path)"
+        name = visible(item.names[0]) if item.names else f"{item.digest.short} (no path)"
         also = f" and {len(item.names) - 1} more" if len(item.names) > 1 else ""
         cost = "" if entry.closure is None or what != "evict" else f"  {_time(entry.closure)}"
         standing = entry.standing.name.lower()
-        click.echo(f"{what:<11} {size_text(item.size):>9}  {standing:<10} {entry.finding.rule:<9}{cost}  {name}{also}")
+        say(f"{what:<11} {size_text(item.size):>9}  {standing:<10} {entry.finding.rule:<9}{cost}  {name}{also}")
     if len(items) > _SHOWN:
-        click.echo(f"and {len(items) - _SHOWN} more; --json lists them")
-    click.echo(f"{what}: {_count(len(items))}, {size_text(sum(item.size for item in items))}{more}")
+        say(f"and {len(items) - _SHOWN} more; --json lists them")
+    say(f"{what}: {_count(len(items))}, {size_text(sum(item.size for item in items))}{more}")
 
 
 def _tell(plan: Plan, report: Report) -> None:
     if report.restored:
-        click.echo(f"{_count(len(report.restored))} went back from the trash")
+        say(f"{_count(len(report.restored))} went back from the trash")
     gone = len(report.evicted) + len(report.discarded)
     if gone and not plan.wish.now:
-        click.echo(f"{_count(gone)} moved to the trash as {report.run}; 'regenstore undo' brings them back")
+        say(f"{_count(gone)} moved to the trash as {report.run}; 'regenstore undo' brings them back")
     less = plan.asked - report.freed
-    click.echo(f"{size_text(report.freed)} freed" + (f", {size_text(less)} less than asked for" if less > 0 else ""))
+    say(f"{size_text(report.freed)} freed" + (f", {size_text(less)} less than asked for" if less > 0 else ""))
     for reason, count in report.skipped.items():
-        click.echo(f"{_count(count)} stayed: {reason}")
+        say(f"{_count(count)} stayed: {reason}")
 
 
 def _count(number: int) -> str:

@@ -6,6 +6,7 @@ import os
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option
 from regenstore.config import GitEnvironment, load
 from regenstore.errors import NotFound
@@ -37,7 +38,7 @@ def command(name: str | None, as_json: bool) -> None:
     else:
         for k in known:
             note = "" if k.trusted else "  (not trusted yet: 'regenstore trust')"
-            click.echo(f"{k.declaration.name:<20} {k.source:<16} {k.declaration.summary}{note}")
+            say(f"{k.declaration.name:<20} {k.source:<16} {k.declaration.summary}{note}")
 
 
 def _registry() -> Registry:
@@ -50,19 +51,23 @@ def _registry() -> Registry:
 
 def _show(known: Known) -> None:
     declaration = known.declaration
-    click.echo(f"{declaration.name}, version {declaration.version} ({known.source})\n{declaration.summary}\n")
-    click.echo("Makes: " + ", ".join(f"{t} ({suffix_for(t)})" for t in declaration.media_types))
-    click.echo("\nParameters:")
+    say(f"{declaration.name}, version {declaration.version} ({known.source})")
+    say(declaration.summary)
+    say()
+    say("Makes: " + ", ".join(f"{t} ({suffix_for(t)})" for t in declaration.media_types))
+    say()
+    say("Parameters:")
     for name, param in declaration.params.params.items():
-        click.echo(f"  {name:<16} {_range(param):<38} {param.description}")
+        say(f"  {name:<16} {_range(param):<38} {param.description}")
     slots = list(declaration.inputs.items())
     if declaration.more_inputs is not None:
         slots.append(("(any name)", declaration.more_inputs))
     if slots:
-        click.echo("\nInputs:")
+        say()
+        say("Inputs:")
     for name, slot in slots:
         need = "required" if slot.required and slot is not declaration.more_inputs else "optional"
-        click.echo(f"  {name:<16} {need + ', ' + (' or '.join(slot.kinds) or 'any medium'):<38} {slot.description}")
+        say(f"  {name:<16} {need + ', ' + (' or '.join(slot.kinds) or 'any medium'):<38} {slot.description}")
 
 
 def _range(param: Param) -> str:

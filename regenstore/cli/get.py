@@ -8,18 +8,19 @@ from typing import Any
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import (
     emit_json,
     json_option,
     open_repository,
     report_failures,
     show_path,
-    show_text,
     size_text,
     worktree_paths,
 )
 from regenstore.cli.progress_lines import progress_for
 from regenstore.cli.remote_problems import tell_problems
+from regenstore.fs.path_text import path_text
 from regenstore.planning import AUTO, PREFERENCES, Plan
 from regenstore.tracked import hydrate
 
@@ -46,6 +47,8 @@ def command(
     What the store does not have is fetched from a remote, or made again: what takes less time, by what is known of
     both. --prefer fetch or --prefer generate always does the same where there is a choice.
 
+    The exit code is 0 only if all of it is in the worktree in the end; else it is that of an error which was told.
+
     \b
     Examples:
       regenstore get
@@ -62,37 +65,42 @@ def command(
     if dry_run:
         _show(planned, as_json)
         tell_problems(repository)
-        return
+        sys.exit(report_failures(planned.failed))
     with progress_for(as_json, len(planned.plan.steps) + len(planned.plan.fetches)) as progress:
         report = hydrate.get(bench, planned, progress)
     tell_problems(repository)
+    excluded = len(planned.excluded)
     if as_json:
-        failed = [{"path": show_path(p), "kind": e.kind, "message": e.message} for p, e in report.failed]
-        done = [show_path(p) for p in report.done]
-        emit_json("get", {"placed": done, "drifted": [show_path(p) for p in report.drifted], "failed": failed})
+        failed = [{"path": path_text(p), "kind": e.kind, "message": e.message} for p, e in report.failed]
+        done = [path_text(p) for p in report.done]
+        emit_json(
+            "get",
+            {"placed": done, "drifted": [path_text(p) for p in report.drifted], "failed": failed, "excluded": excluded},
+        )
         sys.exit(report.failed[-1][1].exit_code if report.failed else 0)
     for path in report.drifted:
-        click.echo(f"{show_path(path)}: the generator gave other bytes than the recorded take", err=True)
+        say(f"{show_path(path)}: the generator gave other bytes than the recorded take", err=True)
     brought = f", {len(planned.plan.fetches)} fetched" if planned.plan.fetches else ""
-    click.echo(f"{len(report.done)} placed{brought}, {len(planned.plan.steps)} made for it")
+    kept_out = f"; {excluded} excluded by the sparse checkout" if excluded else ""
+    say(f"{len(report.done)} placed{brought}, {len(planned.plan.steps)} made for it{kept_out}")
     sys.exit(report_failures(report.failed))
 
 
 def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
     steps = list(planned.plan.steps.values())
     if as_json:
-        rows = [{"path": s.label, "key": str(s.key), "seconds": s.seconds} for s in steps]
+        rows = [{"path": path_text(s.label), "key": str(s.key), "seconds": s.seconds} for s in steps]
         fetch = _fetched(planned.plan)
         totals = {"present": len(planned.plan.present), "seconds": planned.plan.seconds}
         emit_json("get-plan", {**totals, "make": rows, "fetch": fetch})
         return
     for row in _fetched(planned.plan):
-        click.echo(f"would fetch {show_text(str(row['path'] or row['digest']))}  {size_text(row['size'])}")
+        say(f"would fetch {row['path'] or row['digest']!s}  {size_text(row['size'])}")
     for step in steps:
         cost = "unknown time" if step.seconds is None else f"about {step.seconds:.3g} s"
-        click.echo(f"would make {show_path(step.label.encode(errors='surrogateescape'))}  {cost}")
+        say(f"would make {step.label}  {cost}")
     total = planned.plan.seconds
-    click.echo(
+    say(
         f"{len(planned.plan.present)} in the store, "
         + (f"{len(planned.plan.fetches)} to fetch, " if planned.plan.fetches else "")
         + f"{len(steps)} to make"
@@ -100,9 +108,9 @@ def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
     )
     for outcome in planned.plan.failed:
         assert outcome.error is not None
-        click.echo(f"cannot be had: {outcome.want.label}: {outcome.error.message}", err=True)
+        say(f"cannot be had: {outcome.want.label}: {outcome.error.message}", err=True)
 
 
 def _fetched(plan: Plan) -> list[dict[str, Any]]:
-    paths = {source.content.digest: want.label for want, source in plan.fetched}
+    paths = {source.content.digest: path_text(want.label) for want, source in plan.fetched}
     return [{"path": paths.get(d), "digest": str(d), "size": size} for d, size in plan.fetches.items()]

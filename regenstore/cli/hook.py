@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 import click
 
 from regenstore import config
+from regenstore.cli.console import say
 from regenstore.cli.context import show_path
 from regenstore.config import GitEnvironment
 from regenstore.errors import RegenstoreError
+from regenstore.fs import sharing
 from regenstore.objects import durable
 from regenstore.objects.ids import Digest
 from regenstore.refs.registration import own_store
@@ -49,7 +51,7 @@ def _before_commit(repository: Repository) -> int:
     entries = {path: oid for path, oid in bench.tracked().items() if path in staged}
     found = list(check_index(repository.git, repository.blobs, entries))
     for f in found:
-        click.echo(f"regenstore: {show_path(f.path)}: {f.message}", err=True)
+        say(f"regenstore: {show_path(f.path)}: {f.message}", err=True)
     return 1 if found else 0
 
 
@@ -68,13 +70,13 @@ def _before_push(repository: Repository, arguments: Sequence[str]) -> int:
             return 0
         left = unshared(repository.remotes.values(), found)
     except RegenstoreError as error:
-        click.echo(f"regenstore: not checked whether media are shared: {error.message}", err=True)
+        say(f"regenstore: not checked whether media are shared: {error.message}", err=True)
         return 1 if mode == config.REFUSE else 0
     if not left.media:
         return 0
     _tell(repository, left)
     if mode == config.REFUSE:
-        click.echo("regenstore: the push was stopped (regenstore.prePush is 'refuse')", err=True)
+        say("regenstore: the push was stopped (regenstore.prePush is 'refuse')", err=True)
         return 1
     return 0
 
@@ -82,13 +84,13 @@ def _before_push(repository: Repository, arguments: Sequence[str]) -> int:
 def _tell(repository: Repository, left: Unshared) -> None:
     problems = {**repository.sharing.unusable, **left.unasked}
     where = "on no remote that could be asked" if problems else "on no remote"
-    click.echo(f"regenstore: media in these commits that are {where}: {len(left.media)}", err=True)
+    say(f"regenstore: media in these commits that are {where}: {len(left.media)}", err=True)
     for each in left.media[:_SHOWN]:
-        click.echo(f"  {show_path(each.path)} ({'imported' if each.imported else 'unproven'})", err=True)
+        say(f"  {show_path(each.path)} ({'imported' if each.imported else 'unproven'})", err=True)
     if len(left.media) > _SHOWN:
-        click.echo(f"  and {len(left.media) - _SHOWN} more", err=True)
+        say(f"  and {len(left.media) - _SHOWN} more", err=True)
     for name, error in problems.items():
-        click.echo(f"  {name}: {error.message}", err=True)
+        say(f"  {name}: {error.message}", err=True)
     names = list(repository.remotes)
     if names:
         hint = "Whoever clones cannot have them. Send them: regenstore push " + (
@@ -97,7 +99,7 @@ def _tell(repository: Repository, left: Unshared) -> None:
     else:
         waiting = ", ".join(repository.untrusted_remotes)
         hint = f"regenstore.toml names {waiting}: run 'regenstore trust'" if waiting else "regenstore remote check"
-    click.echo(f"  hint: {hint}", err=True)
+    say(f"  hint: {hint}", err=True)
 
 
 def _tell_once(repository: Repository, found: Mapping[Digest, Wanted]) -> None:
@@ -108,7 +110,7 @@ def _tell_once(repository: Repository, found: Mapping[Digest, Wanted]) -> None:
         return
     more = f" and {len(imported) - 1} more" if len(imported) > 1 else ""
     shown = f"{show_path(imported[0].path)}{more}"
-    click.echo(f"regenstore: these commits name imported media that only this machine has: {shown}", err=True)
-    click.echo("  hint: a remote shares them: regenstore remote add NAME URL; regenstore push (told once)", err=True)
-    os.makedirs(folder, exist_ok=True)
+    say(f"regenstore: these commits name imported media that only this machine has: {shown}", err=True)
+    say("  hint: a remote shares them: regenstore remote add NAME URL; regenstore push (told once)", err=True)
+    sharing.make_folders(folder)
     durable.write_file(f"{folder}/{_TOLD}", b"")

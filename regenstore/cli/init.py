@@ -6,8 +6,10 @@ import os
 
 import click
 
-from regenstore.cli.context import filter_program, open_repository
+from regenstore.cli.console import say
+from regenstore.cli.context import open_repository
 from regenstore.gitfilter import install
+from regenstore.gitfilter.launch import starter
 
 
 @click.command()
@@ -24,14 +26,14 @@ def command(store: str | None, force: bool) -> None:
       regenstore init --store /big/disk/regenstore
     """
     repository = open_repository()
-    changes = install.plan_install(repository.git, "local", filter_program(), force=force)
+    changes = install.plan_install(repository.git, "local", starter(), force=force)
     install.apply(repository.git, "local", changes)
     if store is not None:
         repository.git.run("config", "--local", "regenstore.store", os.path.abspath(store))
         repository = open_repository()
     repository.store.prepare()
-    click.echo(f"Set up {os.fsdecode(repository.location.top)}; the store is {repository.store.root}")
+    say(f"Set up {os.fsdecode(repository.location.top)}; the store is {repository.store.root}")
     if not os.path.exists(os.path.join(os.fsdecode(repository.location.top), ".gitattributes")):
-        click.echo("Next: regenstore track '*.png' '*.mp4' '*.wav'")
+        say("Next: regenstore track '*.png' '*.mp4' '*.wav'")
     elif repository.workbench.tracked():
-        click.echo("Next: regenstore get")
+        say("Next: regenstore get")

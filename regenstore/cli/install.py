@@ -6,8 +6,9 @@ import os
 
 import click
 
-from regenstore.cli.context import filter_program
+from regenstore.cli.console import say
 from regenstore.gitfilter import install
+from regenstore.gitfilter.launch import starter
 from regenstore.refs.git import Git
 
 
@@ -27,16 +28,14 @@ def command(scope: str, force: bool, dry_run: bool) -> None:
       regenstore install --local         # this one only
     """
     git = Git(os.getcwd())
-    changes = install.plan_install(git, scope, filter_program(), force=force)
+    changes = install.plan_install(git, scope, starter(), force=force)
     for change in changes:
-        click.echo(f"{'would set' if dry_run else 'set'} {change.name} = {change.after}")
+        say(f"{'would set' if dry_run else 'set'} {change}")
     if not dry_run:
         install.apply(git, scope, changes)
     if not changes:
-        click.echo(f"Already installed in the {scope} configuration")
+        say(f"Already installed in the {scope} configuration")
     for name in ("merge.renormalize", "diff.regenstore.textconv"):
         value = git.line("config", "--get", name)
         if value not in (None, "", "false"):
-            click.echo(
-                f"Warning: {name} is {value}; it makes git bring back media for old versions. Unset it.", err=True
-            )
+            say(f"Warning: {name} is {value}; it makes git bring back media for old versions. Unset it.", err=True)

@@ -1,16 +1,10 @@
-"""``regenstore``: the command group. Commands are imported when they are called: start-up stays quick."""
+"""``regenstore``: the entry point, and which commands there are. Imports nothing from elsewhere before it is alone."""
 
 from __future__ import annotations
 
 import os
 import sys
-
-import click
-
-from regenstore import __version__
-from regenstore.cli.lazy import LazyGroup
-from regenstore.errors import KINDS, InternalError, RegenstoreError
-from regenstore.objects.durable import storage_error
+from io import TextIOWrapper
 
 COMMANDS = {
     "init": "Set up this repository: filter, merge driver, store.",
@@ -54,59 +48,32 @@ COMMANDS = {
     "demo": "Play the whole story on a small film project.",
 }
 
-
-class _Commands(LazyGroup):
-    commands_listed = COMMANDS
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="regenstore")
-def cli() -> None:
-    """A Git-native store for AI-generated media.
-
-    Git keeps recipes (a few hundred bytes of text), the store keeps media, and what is missing comes back
-    on checkout.
-
-    \b
-    Start with:
-      git init film && cd film && regenstore init
-      regenstore track '*.png' '*.mp4'
-      regenstore new plates/sea.png --generator procedural.image -p prompt="storm at dusk"
-      git add -A && git commit -m "First plate"
-    """
+_FOLDERS = ("GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY")
 
 
 def main() -> None:
-    """Entry point: the one place where errors become messages and exit codes."""
-    try:
-        cli.main(standalone_mode=False)
-        code = 0
-    except click.exceptions.Exit as leave:
-        code = leave.exit_code
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except RegenstoreError as error:
-        code = _tell(error)
-    except (KeyboardInterrupt, click.Abort):
-        print("regenstore: interrupted; nothing was lost", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:
-        # Whoever read our output has left; say nothing, also not when the interpreter flushes.
-        sys.stdout = None
-        code = 141
-    except OSError as error:
-        code = _tell(storage_error(error, error.filename or "a file"))
-    except Exception as error:
-        if "REGENSTORE_DEBUG" in os.environ:
-            raise
-        text = f"{type(error).__name__}: {error}"
-        code = _tell(InternalError("bug", text, hint=KINDS["bug"] + " REGENSTORE_DEBUG=1 shows where it was."))
-    sys.exit(code)
+    """Entry point; never returns."""
+    _leave_others_behind()
+    for name in _FOLDERS:
+        if name in os.environ:  # git's children run in other folders than this command
+            os.environ[name] = os.path.abspath(os.environ[name])
+    from regenstore.cli.group import run
+
+    run()
 
 
-def _tell(error: RegenstoreError) -> int:
-    print(f"regenstore: error: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"  hint: {error.hint}", file=sys.stderr)
-    return error.exit_code
+def _leave_others_behind() -> None:
+    """Shells of other programs set variables for a Python of their own: what PYTHONPATH leads to comes after the
+    packages of this installation, so that only plug-ins are found there; warnings are nobody's errors; and what
+    an encoding does not have is no reason to fail."""
+    if "PYTHONPATH" in os.environ:
+        theirs = {os.path.abspath(folder) for folder in os.environ["PYTHONPATH"].split(os.pathsep) if folder}
+        sys.path.sort(key=lambda folder: folder in theirs)  # keeps the order of each
+    if "PYTHONWARNINGS" in os.environ:
+        import warnings
+
+        warnings.resetwarnings()
+        warnings.simplefilter("ignore")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(errors="backslashreplace")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
+from regenstore.cli.console import say
 from regenstore.export.known import FACES, NO_FACES, Known, measures
 from regenstore.objects.facts import Facts
 from regenstore.repository import Repository
@@ -14,5 +13,5 @@ def known_of(repository: Repository, *, measure: bool) -> Known:
     cannot is said."""
     able = measures() if measure else {}
     if measure and FACES not in able:
-        click.echo(f"hint: {NO_FACES}", err=True)
+        say(f"hint: {NO_FACES}", err=True)
     return Known(Facts(repository.store.root), able)

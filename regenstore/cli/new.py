@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from regenstore.cli.context import ConsoleProgress, assignments, input_paths, open_repository, worktree_path
 from regenstore.cli.written import tell
-from regenstore.errors import Conflict
 from regenstore.tracked import author
 
 
@@ -33,13 +30,10 @@ def command(
     bench = repository.workbench
     target = worktree_path(repository, path)
     bench.require_tracked(target)
-    if not force and os.path.lexists(os.path.join(repository.location.top, target)):
-        raise Conflict(
-            "exists", f"{path}: there is a file already", hint="Use 'regenstore set' to change it, or --force."
-        )
+    was = author.vacant(bench, target, force=force)
     with ConsoleProgress() as progress:
         recipe = author.compose(
             bench, target, generator, assignments(params, "a parameter"), input_paths(repository, inputs), progress
         )
-        written = author.write(bench, target, recipe, generate=not no_generate, progress=progress)
+        written = author.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
     tell(written)

@@ -6,7 +6,8 @@ import time
 
 import click
 
-from regenstore.cli.context import open_repository, path_or_key, show_text
+from regenstore.cli.console import say
+from regenstore.cli.context import open_repository, path_or_key
 from regenstore.tracked import pinning
 
 
@@ -25,4 +26,4 @@ def command(what: str, reason: str) -> None:
     """
     repository = open_repository()
     pinned = pinning.pin(repository.workbench, path_or_key(repository, what), reason, time.time())
-    click.echo(f"pinned {pinned.subject}" + (f": {show_text(pinned.reason)}" if pinned.reason else ""))
+    say(f"pinned {pinned.subject}" + (f": {pinned.reason}" if pinned.reason else ""))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from regenstore.cli.context import emit_json, json_option, open_repository, show_path, show_text
+from regenstore.cli.console import say
+from regenstore.cli.context import emit_json, json_option, open_repository, show_path
+from regenstore.fs.path_text import path_text
 from regenstore.tracked import pinning
 
 
@@ -25,16 +27,16 @@ def command(as_json: bool) -> None:
                 "blob": pin.blob.hex(),
                 "reason": pin.reason or None,
                 "created": pin.created,
-                "paths": [show_path(path) for path in paths],
+                "paths": [path_text(path) for path in paths],
             }
             for pin, paths in found
         ]
         emit_json("pins", {"pins": rows})
         return
     for pin, paths in found:
-        click.echo(pin.subject)
-        click.echo("    " + (", ".join(show_path(path) for path in paths) or "at no path of Git's index"))
+        say(pin.subject)
+        say("    " + (", ".join(show_path(path) for path in paths) or "at no path of Git's index"))
         if pin.reason:
-            click.echo("    " + show_text(pin.reason))
+            say("    " + pin.reason)
     if not found:
-        click.echo("Nothing is pinned.")
+        say("Nothing is pinned.")

@@ -3,12 +3,12 @@ standard output."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 
+from regenstore.cli.console import print_json
 from regenstore.cli.context import ConsoleProgress
 from regenstore.errors import RegenstoreError
+from regenstore.fs.path_text import path_text
 
 PAUSE = 0.5
 """Seconds between two lines on how far one item is."""
@@ -44,9 +44,9 @@ class ProgressLines(ConsoleProgress):
             self._tell("finished", label, error=None if error is None else error.kind)
 
     def _tell(self, what: str, label: str, **more: object) -> None:
-        fields = {"type": "regenstore.progress", "version": 1, "what": what, "item": label}
+        fields = {"type": "regenstore.progress", "version": 1, "what": what, "item": path_text(label)}
         counts = {"done": self._done, "total": max(self._total, self._done)}
-        print(json.dumps({**fields, **counts, **more}, ensure_ascii=True), file=sys.stderr, flush=True)
+        print_json({**fields, **counts, **more}, err=True)
 
 
 def progress_for(as_json: bool, total: int) -> ConsoleProgress:

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text, worktree_paths
 from regenstore.cli.transfers import Transfers
 from regenstore.errors import InvalidInput, NotFound
+from regenstore.fs.path_text import path_text
 from regenstore.gc.naming import names
 from regenstore.objects.ids import Digest
 from regenstore.refs.blobs import RecipeBlobs, read_blobs
@@ -111,7 +113,7 @@ def _everything(repository: Repository) -> dict[Digest, Wanted]:
 
 def _fields(done: Pushed, wanted: Mapping[Digest, Wanted]) -> dict[str, object]:
     def row(each: Wanted) -> dict[str, object]:
-        return {"digest": str(each.digest), "path": show_path(each.path) or None, "input": each.is_input}
+        return {"digest": str(each.digest), "path": path_text(each.path) or None, "input": each.is_input}
 
     failed = [{**row(wanted[digest]), "error": e.kind, "message": e.message} for digest, e in done.failed.items()]
     sent = scope.in_order([wanted[digest] for digest in done.sent])
@@ -130,29 +132,29 @@ def _tell(remote: Remote, done: Pushed, wanted: Mapping[Digest, Wanted], dry_run
     sent = f"{len(done.sent)} contents ({size_text(sum(done.sent.values()))})"
     there = f"; {len(done.there)} are there already" if done.there else ""
     if dry_run:
-        click.echo(f"Would send {sent} to {remote.name}{there}")
+        say(f"Would send {sent} to {remote.name}{there}")
         for each in scope.in_order([wanted[digest] for digest in done.sent])[:_SHOWN]:
-            click.echo(f"  {size_text(done.sent[each.digest]):>8}  {label(each)}")
+            say(f"  {size_text(done.sent[each.digest]):>8}  {label(each)}")
         if len(done.sent) > _SHOWN:
-            click.echo(f"  and {len(done.sent) - _SHOWN} more")
+            say(f"  and {len(done.sent) - _SHOWN} more")
     elif done.sent or done.failed:
-        click.echo(f"Sent {sent} to {remote.name}{there}")
+        say(f"Sent {sent} to {remote.name}{there}")
     elif not wanted:
-        click.echo("Nothing to send: no recipe is committed or staged")
+        say("Nothing to send: no recipe is committed or staged")
     elif done.there or not done.missing:
-        click.echo(f"Everything is on {remote.name} already ({len(done.there)} contents)")
+        say(f"Everything is on {remote.name} already ({len(done.there)} contents)")
     if done.records:
-        click.echo(f"Told it {done.records} results and proofs")
+        say(f"Told it {done.records} results and proofs")
     for each in done.missing[:_SHOWN]:
-        click.echo(f"regenstore: {label(each)}: not in the store, and not on {remote.name}", err=True)
+        say(f"regenstore: {label(each)}: not in the store, and not on {remote.name}", err=True)
     if done.missing:
         more = f" (and {len(done.missing) - _SHOWN} more)" if len(done.missing) > _SHOWN else ""
-        click.echo(f"  hint: make or bring them first: regenstore get PATH{more}", err=True)
+        say(f"  hint: make or bring them first: regenstore get PATH{more}", err=True)
     for digest, error in list(done.failed.items())[:_SHOWN]:
-        click.echo(f"regenstore: {label(wanted[digest])}: {error.message}\n  hint: {error.hint}", err=True)
+        say_error(f"regenstore: {label(wanted[digest])}", error)
     left = done.untried + max(0, len(done.failed) - _SHOWN)
     if left:
-        click.echo(f"regenstore: {left} more contents were not sent; the same command goes on", err=True)
+        say(f"regenstore: {left} more contents were not sent; the same command goes on", err=True)
 
 
 def label(each: Wanted) -> str:

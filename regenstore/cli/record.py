@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
-from regenstore.cli.context import open_repository, show_path, worktree_paths
+from regenstore.cli.console import say
+from regenstore.cli.context import open_repository, report_failures, show_path, worktree_paths
 from regenstore.cli.written import tell
+from regenstore.errors import RegenstoreError
 from regenstore.tracked import author
 
 
@@ -22,9 +26,15 @@ def command(paths: tuple[str, ...]) -> None:
     """
     repository = open_repository()
     bench = repository.workbench
+    failed: list[tuple[bytes, RegenstoreError]] = []
     for path in bench.tracked(worktree_paths(repository, paths)):
-        written = author.record(bench, path)
+        try:
+            written = author.record(bench, path)
+        except RegenstoreError as error:
+            failed.append((path, error))
+            continue
         if written is None:
-            click.echo(f"{show_path(path)}: its take is recorded already")
+            say(f"{show_path(path)}: its take is recorded already")
         else:
             tell(written)
+    sys.exit(report_failures(failed))

@@ -7,7 +7,9 @@ import os
 import click
 
 from regenstore import config
-from regenstore.cli.context import emit_json, json_option, open_repository, show_text
+from regenstore.addresses import shown
+from regenstore.cli.console import say
+from regenstore.cli.context import emit_json, json_option, open_repository
 from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.remotes.backend import NoPlace
@@ -51,8 +53,11 @@ def command(
     """
     if not NAME.fullmatch(name):
         raise InvalidInput("bad-parameter", f"{name!r} is no name of a remote", hint="Use letters, digits, '-', '_'.")
-    if not url or not url.isprintable():
-        raise InvalidInput("bad-parameter", f"{url!r} is no address", hint="Give a folder, or the address of a server.")
+    named = url if "://" in url else os.fsencode(url).decode(errors="replace")  # a folder's name need not be UTF-8
+    if not url or not named.isprintable():
+        raise InvalidInput(
+            "bad-parameter", f"'{shown(url)}' is no address", hint="Give a folder, or a server's address."
+        )
     require_no_password(url)
     repository = open_repository()
     if name in repository.settings.remotes and not force:
@@ -72,10 +77,10 @@ def command(
         told = None if abilities is None else abilities_fields(abilities)
         emit_json("remote-added", {"name": name, "url": setting.url, "can": told})
         return
-    click.echo(f"Added {name}: {show_text(setting.url)}")
+    say(f"Added {name}: {setting.url}")
     for line in () if abilities is None else abilities_lines(abilities):
-        click.echo(f"  {line}")
-    click.echo(f"Next: regenstore push {name}")
+        say(f"  {line}")
+    say(f"Next: regenstore push {name}")
 
 
 def _absolute(url: str) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import click
 
-from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
+from regenstore.cli.console import say, say_error
+from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.cli.push import wanted_here
 from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
 from regenstore.errors import NotFound, RegenstoreError
@@ -62,7 +63,7 @@ def command(name: str | None, count: int, as_json: bool) -> None:
         except RegenstoreError as error:
             if name is not None:
                 raise
-            found.append(_Checked(each, sharing.definitions[each].url, error=error))
+            found.append(_Checked(each, sharing.definitions[each].shown, error=error))
     if as_json:
         emit_json("remote-check", {"remotes": [_row(each) for each in found]})
     else:
@@ -112,19 +113,17 @@ def _row(checked: _Checked) -> dict[str, object]:
 
 
 def _show(checked: _Checked) -> None:
-    click.echo(f"{checked.name}  {show_text(checked.url)}")
+    say(f"{checked.name}  {checked.url}")
     for line in abilities_lines(checked.abilities) if checked.abilities.can("answer") else ():
-        click.echo(f"  {line}")
+        say(f"  {line}")
     if checked.speed is not None:
         there, back = map(size_text, checked.speed)
-        click.echo(f"  {there}/s there, {back}/s back; an answer takes {checked.abilities.latency * 1000:.0f} ms")
+        say(f"  {there}/s there, {back}/s back; an answer takes {checked.abilities.latency * 1000:.0f} ms")
     if checked.sample is not None and checked.sample.asked:
         taken = checked.sample
         read = f"; {len(taken.sound) + len(taken.wrong)} were read back, {len(taken.wrong)} of them wrong"
-        click.echo(f"  has {taken.there} of {taken.asked} contents that HEAD refers to{read if taken.there else ''}")
+        say(f"  has {taken.there} of {taken.asked} contents that HEAD refers to{read if taken.there else ''}")
         for digest in taken.wrong:
-            click.echo(
-                f"  wrong bytes: {digest}; send it anew with 'regenstore push --again' from where it is", err=True
-            )
+            say(f"  wrong bytes: {digest}; send it anew with 'regenstore push --again' from where it is", err=True)
     if checked.error is not None:
-        click.echo(f"  {checked.error.message}\n  hint: {checked.error.hint}", err=True)
+        say_error(f"  {checked.name}", checked.error)

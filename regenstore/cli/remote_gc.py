@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import click
 
 from regenstore.cli.age import Age
-from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
+from regenstore.cli.console import ask, say
+from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.errors import InvalidInput, TrustRequired
 from regenstore.refs.settle import settle
 from regenstore.sharing.remote_gc import RETENTION, WAIT, Item, RemoteGc, RemoteGcPlan, RemoteGcReport, Rules
@@ -64,13 +65,13 @@ def command(name: str, dry_run: bool, retention: float, wait: float, yes: bool, 
 def _ask(as_json: bool) -> None:
     if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise TrustRequired("not-confirmed", "nothing was marked or deleted: there is nobody to ask")
-    if not click.confirm("Do this?", default=False):
+    if not ask("Do this?", default=False):
         raise TrustRequired("not-confirmed", "nothing was marked or deleted", hint="")
 
 
 def _show(plan: RemoteGcPlan, name: str) -> None:
-    click.echo("asked what they need: " + ", ".join(map(show_text, plan.repositories)))
-    click.echo(f"needed: {plan.needed[0]} contents ({size_text(plan.needed[1])}) of {name}")
+    say("asked what they need: " + ", ".join(plan.repositories))
+    say(f"needed: {plan.needed[0]} contents ({size_text(plan.needed[1])}) of {name}")
     for items, what in (
         (plan.young, f"not needed, and there for less than {plan.rules.retention / _DAY:g} days"),
         (plan.waiting, f"marked less than {plan.rules.wait / _DAY:g} days ago"),
@@ -78,22 +79,22 @@ def _show(plan: RemoteGcPlan, name: str) -> None:
         (plan.delete, "to be deleted: marked long enough ago, and still not needed"),
     ):
         if items:
-            click.echo(f"{what}: {_sum(items)}")
+            say(f"{what}: {_sum(items)}")
     if plan.unmark:
-        click.echo(f"marks to be taken away, as they are needed or were sent again: {len(plan.unmark)}")
+        say(f"marks to be taken away, as they are needed or were sent again: {len(plan.unmark)}")
     if plan.lines:
-        click.echo(f"records about contents that are gone: {plan.lines}")
+        say(f"records about contents that are gone: {plan.lines}")
     if plan.empty:
-        click.echo("nothing to do")
+        say("nothing to do")
 
 
 def _tell(report: RemoteGcReport, wait: float) -> None:
     if report.marked:
-        click.echo(f"marked {_sum(report.marked)}; to be deleted in {wait / _DAY:g} days")
+        say(f"marked {_sum(report.marked)}; to be deleted in {wait / _DAY:g} days")
     if report.deleted:
-        click.echo(f"deleted {_sum(report.deleted)}")
+        say(f"deleted {_sum(report.deleted)}")
     if report.stayed:
-        click.echo(f"{report.stayed} stayed, as they were sent again or are needed by now")
+        say(f"{report.stayed} stayed, as they were sent again or are needed by now")
 
 
 def _sum(items: Sequence[Item]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from regenstore.cli.context import emit_json, json_option, open_repository, show_text, size_text
+from regenstore.cli.console import say
+from regenstore.cli.context import emit_json, json_option, open_repository, size_text
+from regenstore.cli.hints import hint_for
 from regenstore.sharing.definitions import Definition, Remotes
 
 
@@ -22,17 +24,18 @@ def command(as_json: bool) -> None:
         emit_json("remotes", {"remotes": [_row(sharing, each) for each in sharing.definitions.values()]})
         return
     for each in sharing.definitions.values():
-        click.echo(f"{each.name}  {show_text(each.url)}")
+        say(f"{each.name}  {each.shown}")
         limits = [f"{each.setting.jobs} transfers at a time"] if each.setting.jobs else []
         limits += [f"{size_text(each.setting.limit)}/s"] if each.setting.limit else []
-        click.echo("    " + ", ".join([f"from {each.source}", _state(sharing, each), *limits]))
+        say("    " + ", ".join([f"from {each.source}", _state(sharing, each), *limits]))
         if each.name in sharing.unusable:
             error = sharing.unusable[each.name]
-            click.echo(f"    {error.message}\n    hint: {error.hint}")
+            say(f"    {error.message}")
+            say(f"    hint: {hint_for(error)}")
     if sharing.untrusted:
-        click.echo("Approve what regenstore.toml names with: regenstore trust")
+        say("Approve what regenstore.toml names with: regenstore trust")
     if not sharing.definitions:
-        click.echo("There are no remotes. Add one: regenstore remote add NAME URL")
+        say("There are no remotes. Add one: regenstore remote add NAME URL")
 
 
 def _state(sharing: Remotes, each: Definition) -> str:
@@ -45,7 +48,7 @@ def _row(sharing: Remotes, each: Definition) -> dict[str, object]:
     error = sharing.unusable.get(each.name)
     return {
         "name": each.name,
-        "url": each.url,
+        "url": each.shown,
         "source": each.source,
         "state": _state(sharing, each),
         "jobs": each.setting.jobs,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
-from regenstore.cli.context import show_text
+from regenstore.cli.console import say
 from regenstore.repository import Repository
 
 
@@ -13,9 +11,7 @@ def tell_problems(repository: Repository) -> None:
     elsewhere = repository.__dict__.get("elsewhere")
     if elsewhere is not None:
         for name, error in elsewhere.problems.items():
-            click.echo(f"warning: remote {name}: {show_text(error.message)}", err=True)
+            say(f"warning: remote {name}: {error.message}", err=True)
     sharing = repository.__dict__.get("sharing")
     for name in sharing.untrusted if sharing is not None else ():
-        click.echo(
-            f"hint: remote {name} was not asked: look at 'regenstore remote list', then 'regenstore trust'", err=True
-        )
+        say(f"hint: remote {name} was not asked: look at 'regenstore remote list', then 'regenstore trust'", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.sharing.definitions import GIT_CONFIG
@@ -36,6 +37,6 @@ def command(name: str, as_json: bool) -> None:
             hint=f"git config --global --remove-section regenstore.remote.{name}",
         )
     if as_json:
-        emit_json("remote-removed", {"name": name, "url": found.url})
+        emit_json("remote-removed", {"name": name, "url": found.shown})
     else:
-        click.echo(f"Forgot {name}; nothing was deleted at {found.url}")
+        say(f"Forgot {name}; nothing was deleted at {found.shown}")

@@ -29,9 +29,10 @@ def command(path: str, params: tuple[str, ...], inputs: tuple[str, ...], no_gene
     bench = repository.workbench
     target = worktree_path(repository, path)
     with ConsoleProgress() as progress:
+        was = bench.seen(target)
         before = bench.editable(target, force=force)
         recipe = author.changed(
             bench, before, assignments(params, "a parameter"), input_paths(repository, inputs), (), progress
         )
-        written = author.write(bench, target, recipe, generate=not no_generate, progress=progress)
+        written = author.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
     tell(written)

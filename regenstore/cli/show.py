@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 
+from regenstore.cli.console import say, write
 from regenstore.cli.context import emit_json, json_option, open_repository, worktree_path
 from regenstore.errors import NotFound
+from regenstore.fs.path_text import path_text
 from regenstore.objects import canonical, toml
 from regenstore.objects.recipe import Recipe
 from regenstore.refs.recipes import read_text
@@ -35,13 +36,13 @@ def command(name: str, key: bool, as_canonical: bool, as_json: bool) -> None:
         if recipe.key is None:
             raise NotFound("not-a-recipe", f"{name}: imported media have no recipe key")
         if key:
-            click.echo(str(recipe.key))
+            say(str(recipe.key))
         else:
-            sys.stdout.buffer.write(canonical.key_material(recipe) + b"\n")
+            write(canonical.key_material(recipe) + b"\n")
     elif as_json:
-        emit_json("recipe", {"path": name, **recipe_fields(recipe)})
+        emit_json("recipe", {"path": path_text(name), **recipe_fields(recipe)})
     else:
-        sys.stdout.buffer.write(toml.encode(recipe))
+        write(toml.encode(recipe))
 
 
 def _recipe(repository: Repository, name: str) -> Recipe:

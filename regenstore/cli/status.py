@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import (
     emit_json,
     json_option,
     open_repository,
     show_path,
-    show_text,
     size_text,
     worktree_paths,
 )
 from regenstore.errors import RegenstoreError
+from regenstore.fs.path_text import path_text
 from regenstore.gc import auto
 from regenstore.repository import Repository
 from regenstore.tracked.status import STATES, Status, status
 
-_QUIET = ("placed", "imported")
+_QUIET = ("placed", "imported", "excluded")
 _SHOWN = 40
 
 
@@ -49,13 +48,14 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
     if as_json:
         rows = [
             {
-                "path": os.fsdecode(p.path).encode(errors="replace").decode(),
+                "path": path_text(p.path),
                 "state": p.state,
                 "size": p.size,
                 "digest": None if p.digest is None else str(p.digest),
                 "stored": p.stored,
                 "eviction": None if p.entry is None else p.entry.finding.state,
                 "rule": None if p.entry is None else p.entry.finding.rule,
+                "problem": None if p.problem is None else p.problem.message,
             }
             for p in found.paths
         ]
@@ -65,29 +65,29 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
         emit_json("status", {"paths": rows, "totals": totals, "suggestion": advice})
         return
     if not found.paths:
-        click.echo("Nothing is tracked yet. Next: regenstore track '*.png' '*.mp4', then git add")
+        say("Nothing is tracked yet. Next: regenstore track '*.png' '*.mp4', then git add")
         return
     listed = [p for p in found.paths if show_all or p.state not in _QUIET]
     for p in listed[: None if show_all else _SHOWN]:
         size = "" if p.size is None else size_text(p.size)
         whether = "" if p.entry is None else p.entry.finding.state
-        click.echo(f"{p.state:<11} {size:>9}  {whether:<9}  {show_path(p.path)}")
+        say(f"{p.state:<11} {size:>9}  {whether:<9}  {show_path(p.path)}")
+        if p.problem is not None:
+            say(f"{'':<11} {p.problem.message}")
     if len(listed) > _SHOWN and not show_all:
-        click.echo(f"and {len(listed) - _SHOWN} more; --all lists them")
+        say(f"and {len(listed) - _SHOWN} more; --all lists them")
     if listed:
-        click.echo()
+        say()
     for state, count in found.counts.items():
-        click.echo(f"{count:>6} {state:<11} {STATES[state]}")
-    click.echo(f"{len(found.paths):>6} in all, {size_text(found.media_bytes)} of media; {missing} not in the store")
+        say(f"{count:>6} {state:<11} {STATES[state]}")
+    say(f"{len(found.paths):>6} in all, {size_text(found.media_bytes)} of media; {missing} not in the store")
     if found.problem is not None:
-        click.echo(f"whether they are kept cannot be told: {show_text(found.problem.message)}", err=True)
+        say(f"whether they are kept cannot be told: {found.problem.message}", err=True)
     elif evictable:
         freed = sum(entry.stored.size for entry in evictable)
         seconds = sum(entry.own or 0.0 for entry in evictable)
         kept = len(found.entries) - len(evictable)
-        click.echo(
-            f"{kept:>6} takes kept, {len(evictable)} evictable: {size_text(freed)}, {seconds:.3g} s to make again"
-        )
+        say(f"{kept:>6} takes kept, {len(evictable)} evictable: {size_text(freed)}, {seconds:.3g} s to make again")
     if suggestion is not None:
         _advise(suggestion)
 
@@ -98,19 +98,19 @@ def _suggestion(repository: Repository, found: Status) -> auto.Suggestion | None
     try:
         return auto.suggest(repository.collector, repository.settings.max_size)
     except RegenstoreError as error:
-        click.echo(f"what could be freed cannot be told: {show_text(error.message)}", err=True)
+        say(f"what could be freed cannot be told: {error.message}", err=True)
         return None
 
 
 def _advise(suggestion: auto.Suggestion) -> None:
-    click.echo(
+    say(
         f"space runs low: the store should give back {size_text(suggestion.lacking)};"
         f" its disk has {size_text(suggestion.disk_free)} left"
     )
     if suggestion.command is None:
-        click.echo(f"nothing that may go was unused for {auto.RECENT_DAYS} days ('regenstore gc --dry-run')")
+        say(f"nothing that may go was unused for {auto.RECENT_DAYS} days ('regenstore gc --dry-run')")
         return
-    click.echo(
+    say(
         f"'{suggestion.command}' frees {size_text(suggestion.bytes)}, {suggestion.seconds:.3g} s to make again,"
         " and keeps recent work"
     )

@@ -6,8 +6,10 @@ import json
 
 import click
 
-from regenstore.cli.context import emit_json, json_option, open_repository, show_path, show_text, worktree_path
+from regenstore.cli.console import say
+from regenstore.cli.context import emit_json, json_option, open_repository, show_path, worktree_path
 from regenstore.errors import InvalidInput
+from regenstore.fs.path_text import path_text
 from regenstore.tracked import labels
 
 
@@ -39,18 +41,19 @@ def command(path: str, rest: tuple[str, ...], remove: tuple[str, ...], as_json: 
     if settings or remove:
         changed = labels.label(bench, targets, settings, remove)
         if as_json:
-            emit_json("tag", {"changed": [show_path(each) for each in changed]})
+            emit_json("tag", {"changed": [path_text(each) for each in changed]})
             return
         for each in changed:
-            click.echo(f"{show_path(each)}: labelled; 'git add' it when you like")
+            say(f"{show_path(each)}: labelled; 'git add' it when you like")
         if not changed:
-            click.echo("nothing to change")
+            say("nothing to change")
         return
-    found = {show_path(each): dict(bench.current(each).about) for each in targets}
+    found = {path_text(each): dict(bench.current(each).about) for each in targets}
     if as_json:
         emit_json("tags", {"labels": found})
         return
-    for shown, about in found.items():
+    for each in targets:
+        shown, about = show_path(each), found[path_text(each)]
         for name, value in about.items():
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            click.echo(f"{shown}: {name} = {show_text(text)}")
+            say(f"{shown}: {name} = {text}")

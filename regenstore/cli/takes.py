@@ -6,7 +6,9 @@ import time
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text, worktree_path
+from regenstore.fs.path_text import path_text
 from regenstore.tracked import proof
 
 
@@ -38,11 +40,11 @@ def command(path: str, as_json: bool) -> None:
             }
             for t in found
         ]
-        emit_json("takes", {"path": path, "takes": rows})
+        emit_json("takes", {"path": path_text(path), "takes": rows})
         return
     for t in found:
         made = "-" if t.made is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(t.made))
         words = [w for w, true in (("the take", t.recorded), ("not in the store", not t.stored)) if true]
         if t.digest in proofs:
             words.append(f"second run: {proofs[t.digest]}")
-        click.echo(f"{t.digest.short}  {size_text(t.size):>9}  {made:<16}  {', '.join(words)}")
+        say(f"{t.digest.short}  {size_text(t.size):>9}  {made:<16}  {', '.join(words)}")

@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from regenstore.cli.context import emit_json, json_option, open_repository, show_text
+from regenstore.cli.console import say, write
+from regenstore.cli.context import emit_json, json_option, open_repository
 from regenstore.export.context import text_of
 from regenstore.export.sidecar.library import Library
 from regenstore.export.sidecar.template import Template
@@ -54,7 +55,7 @@ def list_(as_json: bool) -> None:
         origin = "built in" if each.built_in else "here"
         state = " (replaced by the one here)" if each.shadowed else ""
         state += f" ({len(each.problems)} problems: regenstore template check {each.name})" if each.problems else ""
-        click.echo(f"{each.name:<16} {origin:<8}  {', '.join(each.outputs)}  {show_text(each.about)}{state}")
+        say(f"{each.name:<16} {origin:<8}  {', '.join(each.outputs)}  {each.about}{state}")
 
 
 @command.command()
@@ -65,7 +66,7 @@ def show(name: str, resolved: bool, as_json: bool) -> None:
     """Show a template's text, or with --resolved every output and field that it comes to."""
     library = _library()
     if not (resolved or as_json):
-        sys.stdout.buffer.write(library.text(name))
+        write(library.text(name))
         return
     template = library.load(name)
     if as_json:
@@ -73,10 +74,10 @@ def show(name: str, resolved: bool, as_json: bool) -> None:
         return
     for output in template.outputs:
         settings = "".join(f"  {key}={text_of(value)!r}" for key, value in output.settings.items() if key != "text")
-        click.echo(f"{output.file}  ({output.writer}){settings}")
+        say(f"{output.file}  ({output.writer}){settings}")
         for field in template.of(output):
             what = field.source if field.source is not None else repr(text_of(field.constant))
-            click.echo(f"  {field.target:<36}  {what}{'' if field.format is None else '  ' + show_text(field.format)}")
+            say(f"  {field.target:<36}  {what}{'' if field.format is None else '  ' + field.format}")
 
 
 def _plain(template: Template) -> dict[str, object]:
@@ -109,7 +110,7 @@ def _plain(template: Template) -> dict[str, object]:
 def new(name: str, base: str, force: bool) -> None:
     """Write a new template that is based on another one."""
     path = _library().create(name, base, force=force)
-    click.echo(f"{show_text(os.path.relpath(path))}: edit it, then 'regenstore template check {name}'")
+    say(f"{os.path.relpath(path)}: edit it, then 'regenstore template check {name}'")
 
 
 @command.command()
@@ -137,9 +138,9 @@ def check(names: tuple[str, ...]) -> None:
 def _check(library: Library, names: list[str]) -> None:
     wrong = {name: library.problems(name) for name in names}
     for name, problems in wrong.items():
-        click.echo(f"{name}: {'fine' if not problems else ''}".rstrip())
+        say(f"{name}: {'fine' if not problems else ''}".rstrip())
         for problem in problems:
-            click.echo(f"  {show_text(problem)}")
+            say(f"  {problem}")
     sys.exit(1 if any(wrong.values()) else 0)
 
 
@@ -147,4 +148,4 @@ def _check(library: Library, names: list[str]) -> None:
 @click.argument("name")
 def delete(name: str) -> None:
     """Delete one of the repository's templates."""
-    click.echo(f"deleted {show_text(os.path.relpath(_library().delete(name)))}")
+    say(f"deleted {os.path.relpath(_library().delete(name))}")

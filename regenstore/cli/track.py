@@ -6,6 +6,7 @@ import os
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import open_repository
 from regenstore.gitfilter import attributes
 
@@ -16,22 +17,24 @@ from regenstore.gitfilter import attributes
 def command(patterns: tuple[str, ...], dry_run: bool) -> None:
     """Let Git store recipes for file name PATTERNS (in .gitattributes); without any, list them.
 
-    Files that Git holds already are converted the next time they are added: 'git add --renormalize .'
+    Media that Git holds already stay as they are until you convert them, all at once or by path, with
+    'git add --renormalize'; then commit. What is committed already stays in Git's history.
 
     \b
-    Example:
+    Examples:
       regenstore track '*.png' '*.mp4' 'audio/**/*.wav'
+      git add --renormalize .
     """
     top = os.fsdecode(open_repository().location.top)
     text = attributes.read(top)
     if not patterns:
         for pattern in attributes.tracked_patterns(text):
-            click.echo(pattern)
+            say(pattern)
         return
     after, added = attributes.track(text, patterns)
     if added and not dry_run:
         attributes.write(top, after)
     for pattern in added:
-        click.echo(f"{'Would track' if dry_run else 'Tracking'} {pattern}")
+        say(f"{'Would track' if dry_run else 'Tracking'} {pattern}")
     if not added:
-        click.echo("Already tracked")
+        say("Already tracked")

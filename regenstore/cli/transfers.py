@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+from regenstore.cli.console import bars
 from regenstore.cli.progress_lines import ProgressLines
 from regenstore.objects.ids import Digest
 
@@ -62,17 +63,7 @@ class Transfers:
 
     def _advance(self, count: int) -> None:
         if self._bars is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-
-            columns = (
-                "{task.description}",
-                BarColumn(),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                TimeRemainingColumn(),
-            )
-            self._bars = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+            self._bars = bars(bytes_moved=True)
             self._bars.add_task(self._what, total=self._total)
             self._bars.start()
         self._bars.advance(self._bars.task_ids[0], count)

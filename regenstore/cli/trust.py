@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import click
 
+from regenstore.cli.console import ask, say
 from regenstore.cli.context import open_repository
 from regenstore.errors import NotFound, TrustRequired
 from regenstore.events.declaration import NAME as NOTIFY
@@ -39,7 +40,7 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
     record = repository.registry.trust
     if revoke:
         for name in names:
-            click.echo(f"{name}: {record.revoke(name)} approvals taken back")
+            say(f"{name}: {record.revoke(name)} approvals taken back")
         return
     declared = _declared(repository)
     for name in names:
@@ -48,17 +49,17 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
     approved = record.approvals()
     asked = [declared[name] for name in names or declared if declared[name].hash not in approved]
     if not asked:
-        click.echo("Nothing to approve" if declared else "This repository declares nothing")
+        say("Nothing to approve" if declared else "This repository declares nothing")
         return
     for found in asked:
-        click.echo(found.title)
+        say(found.title)
         for line in found.lines:
-            click.echo(f"  {line}")
-    if not yes and not click.confirm("Let these run on your machine, or be asked and told?", default=False):
+            say(f"  {line}")
+    if not yes and not ask("Let these run on your machine, or be asked and told?", default=False):
         raise TrustRequired("untrusted-generator", "nothing was approved", hint="")
     for found in asked:
         record.approve(Approval(found.hash, found.name, time.time()))
-        click.echo(f"Trusted {found.name}")
+        say(f"Trusted {found.name}")
 
 
 class _Declared(NamedTuple):
@@ -84,6 +85,6 @@ def _declared(repository: Repository) -> dict[str, _Declared]:
         if remote.hash is not None:
             title = f"{remote.trust_name}: media come from there, and 'regenstore push' sends them there"
             folder = folder_of(remote.url, os.fsdecode(repository.location.top))
-            lines = [f"url:    {remote.url}"] + ([f"folder: {folder}"] if folder is not None else [])
+            lines = [f"url:    {remote.shown}"] + ([f"folder: {folder}"] if folder is not None else [])
             found[remote.trust_name] = _Declared(remote.trust_name, remote.hash, title, lines)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.gc import undo
 
@@ -30,9 +31,9 @@ def command(run: str | None, only_list: bool, as_json: bool) -> None:
             emit_json("undo-list", {"runs": [one.fields() for one in runs]})
         for one in [] if as_json else runs:
             size = size_text(sum(copy.size for copy in one.trashed))
-            click.echo(f"{one.run}  in the trash: {len(one.trashed)}, {size}; deleted: {len(one.gone)}")
+            say(f"{one.run}  in the trash: {len(one.trashed)}, {size}; deleted: {len(one.gone)}")
         if not runs and not as_json:
-            click.echo("no gc took anything yet")
+            say("no gc took anything yet")
         return
     chosen = undo.choose(runs, run)
     restored = undo.undo(repository.store, chosen)
@@ -40,7 +41,7 @@ def command(run: str | None, only_list: bool, as_json: bool) -> None:
         size_back = sum(copy.size for copy in restored)
         emit_json("undo", {**chosen.fields(), "restored": {"contents": len(restored), "bytes": size_back}})
         return
-    click.echo(f"{chosen.run}: {len(restored)} came back, {size_text(sum(copy.size for copy in restored))}")
+    say(f"{chosen.run}: {len(restored)} came back, {size_text(sum(copy.size for copy in restored))}")
     for gone in chosen.gone:
         how = "'regenstore get' makes it again" if gone.recipe is not None else "nothing here brings it back"
-        click.echo(f"deleted: {gone.digest.short}, {size_text(gone.size)}: {how}")
+        say(f"deleted: {gone.digest.short}, {size_text(gone.size)}: {how}")

@@ -6,6 +6,7 @@ import os
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.gitfilter import install
 from regenstore.refs.git import Git
 
@@ -26,8 +27,8 @@ def command(scope: str, dry_run: bool) -> None:
     git = Git(os.getcwd())
     changes = install.plan_uninstall(git, scope)
     for change in changes:
-        click.echo(f"{'would remove' if dry_run else 'removed'} {change.name}")
+        say(f"{'would remove' if dry_run else 'removed'} {change.name}")
     if not dry_run:
         install.apply(git, scope, changes)
     if not changes:
-        click.echo(f"Nothing of regenstore is in the {scope} configuration")
+        say(f"Nothing of regenstore is in the {scope} configuration")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import open_repository, path_or_key
 from regenstore.tracked import pinning
 
@@ -20,4 +21,4 @@ def command(what: str) -> None:
     """
     repository = open_repository()
     pinning.unpin(repository.workbench, path_or_key(repository, what))
-    click.echo(f"{what} is not pinned any more")
+    say(f"{what} is not pinned any more")

@@ -24,6 +24,7 @@ def command(path: str, names: tuple[str, ...], no_generate: bool) -> None:
     bench = repository.workbench
     target = worktree_path(repository, path)
     with ConsoleProgress() as progress:
+        was = bench.seen(target)
         recipe = author.changed(bench, bench.editable(target), {}, {}, names, progress)
-        written = author.write(bench, target, recipe, generate=not no_generate, progress=progress)
+        written = author.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
     tell(written)

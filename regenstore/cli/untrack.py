@@ -6,6 +6,7 @@ import os
 
 import click
 
+from regenstore.cli.console import say
 from regenstore.cli.context import open_repository
 from regenstore.gitfilter import attributes
 
@@ -25,6 +26,6 @@ def command(patterns: tuple[str, ...], dry_run: bool) -> None:
     if removed and not dry_run:
         attributes.write(top, after)
     for pattern in removed:
-        click.echo(f"{'Would untrack' if dry_run else 'No longer tracking'} {pattern}")
+        say(f"{'Would untrack' if dry_run else 'No longer tracking'} {pattern}")
     if not removed:
-        click.echo("No such pattern is tracked here; 'regenstore track' lists them")
+        say("No such pattern is tracked here; 'regenstore track' lists them")

@@ -7,8 +7,10 @@ from dataclasses import asdict, replace
 
 import click
 
+from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, worktree_paths
 from regenstore.cli.progress_lines import progress_for
+from regenstore.fs.path_text import path_text
 from regenstore.tracked import proof
 from regenstore.tracked.proof import Verdict
 
@@ -57,7 +59,7 @@ def command(
     plan = proof.plan_verify(bench, recipes)
     if dry_run:
         for step in plan.steps.values():
-            click.echo(f"would run {step.label}" + ("" if step.seconds is None else f", about {step.seconds:.3g} s"))
+            say(f"would run {step.label}" + ("" if step.seconds is None else f", about {step.seconds:.3g} s"))
         return
     verdicts = []
     with progress_for(as_json, len(plan.steps)) as progress:
@@ -69,39 +71,39 @@ def command(
     if as_json:
         emit_json("verify", {"paths": [_fields(v) for v in verdicts]})
     else:
-        click.echo(f"{len(verdicts) - len(bad)} of {len(verdicts)} takes come back")
+        say(f"{len(verdicts) - len(bad)} of {len(verdicts)} takes come back")
     sys.exit(1 if bad else 0)
 
 
 def _tell(verdict: Verdict) -> None:
     shown = show_path(verdict.path)
     if verdict.error is not None:
-        print(f"{shown}: not verified: {verdict.error.message}\n  hint: {verdict.error.hint}", file=sys.stderr)
+        say_error(f"{shown}: not verified", verdict.error)
         return
     assert verdict.proof is not None and verdict.likeness is not None
     given = verdict.proof
     score = "" if given.score is None else f", {given.metric} {given.score:g} (at least {given.threshold:g})"
     more = f": {verdict.likeness.difference}" if verdict.likeness.difference else ""
-    print(f"{given.tier:<10} {shown}{score}{more}")
+    say(f"{given.tier:<10} {shown}{score}{more}")
     if given.second != given.take:
-        print(f"           both are kept; the second run gave {given.second.short} ('regenstore takes {shown}')")
+        say(f"           both are kept; the second run gave {given.second.short} ('regenstore takes {shown}')")
     if len(verdict.gave) > 1:
-        print(f"           it varies: its runs in this environment gave {len(verdict.gave)} different contents")
+        say(f"           it varies: its runs in this environment gave {len(verdict.gave)} different contents")
     correction = verdict.correction
     if correction is not None and correction.kept:
         size = f"{correction.size:,} bytes, {correction.share:.2%} of it"
-        print(f"corrected  {shown}: the third run agrees with the second, and a correction ({size}) gives the take")
+        say(f"corrected  {shown}: the third run agrees with the second, and a correction ({size}) gives the take")
     elif correction is not None:
-        print(f"           not corrected: {correction.reason}")
+        say(f"           not corrected: {correction.reason}")
 
 
 def _fields(verdict: Verdict) -> dict[str, object]:
     if verdict.error is not None:
-        return {"path": show_path(verdict.path), "kind": verdict.error.kind, "message": verdict.error.message}
+        return {"path": path_text(verdict.path), "kind": verdict.error.kind, "message": verdict.error.message}
     assert verdict.proof is not None and verdict.likeness is not None
     given = verdict.proof
     return {
-        "path": show_path(verdict.path),
+        "path": path_text(verdict.path),
         "tier": given.tier,
         "take": str(given.take),
         "second": str(given.second),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import click
 
+from regenstore.cli.console import say, visible
 from regenstore.cli.context import (
     emit_json,
     json_option,
     open_repository,
     show_path,
-    show_text,
     size_text,
     worktree_path,
 )
 from regenstore.config import OWN
+from regenstore.fs.path_text import path_text
 from regenstore.proof.rules import RULES, Finding
 from regenstore.proof.survey import STANDINGS, Entry
 from regenstore.repository import Repository
@@ -42,23 +44,21 @@ def command(path: str, as_json: bool) -> None:
         emit_json("why", _fields(found))
         return
     finding = found.finding
-    detail = f" ({show_text(finding.detail)})" if finding.detail else ""
-    click.echo(f"{show_path(found.path)}: {finding.state}: {RULES[finding.rule]}{detail}")
+    detail = f" ({visible(finding.detail)})" if finding.detail else ""
+    say(f"{show_path(found.path)}: {finding.state}: {RULES[finding.rule]}{detail}")
     take = found.recipe.output.take
     if take is not None:
         here = "in the store" if found.stored else "not in the store"
-        click.echo(f"  take      {take.digest.short}, {size_text(take.size)}, {here}")
+        say(f"  take      {take.digest.short}, {size_text(take.size)}, {here}")
     _tell_proof(finding)
     if (others := _others(repository, found)) and repository.settings.proofs == OWN:
-        click.echo(
-            f"  others    {others} proofs by others; with regenstore.proofs=shared, those of this environment count"
-        )
+        say(f"  others    {others} proofs by others; with regenstore.proofs=shared, those of this environment count")
     if found.entry is not None:
         _tell_entry(found.entry)
     if found.pin is not None and finding.rule != "pinned":
-        click.echo("  pinned    " + (show_text(found.pin.reason) or "without a reason"))
-    click.echo("  input of  " + _some([show_path(path) for path in found.dependents]))
-    click.echo("  roots     " + _some([show_text(name) for name in found.roots]))
+        say("  pinned    " + (found.pin.reason or "without a reason"))
+    say("  input of  " + _some([show_path(path) for path in found.dependents]))
+    say("  roots     " + _some(found.roots))
 
 
 def _others(repository: Repository, found: Why) -> int:
@@ -71,18 +71,16 @@ def _others(repository: Repository, found: Why) -> int:
 
 def _tell_proof(finding: Finding) -> None:
     if finding.others:
-        click.echo(
-            "  varies    runs in this environment gave other bytes too: " + _some([d.short for d in finding.others])
-        )
+        say("  varies    runs in this environment gave other bytes too: " + _some([d.short for d in finding.others]))
     proof = finding.proof
     if proof is None:
         return
     score = "" if proof.score is None else f", {proof.metric} {proof.score:g} (at least {proof.threshold:g})"
     day = time.strftime("%Y-%m-%d", time.localtime(proof.created))
     where = "holds in this environment" if finding.holds else "does not hold here now"
-    click.echo(f"  proof     {proof.tier}{score}, {day}, {where}")
+    say(f"  proof     {proof.tier}{score}, {day}, {where}")
     for name, (then, now) in finding.differs.items():
-        click.echo(f"            {show_text(name)}: {show_text(then or 'none')} then, {show_text(now or 'none')} here")
+        say(f"            {name}: {then or 'none'} then, {now or 'none'} here")
 
 
 def _tell_entry(entry: Entry) -> None:
@@ -91,15 +89,15 @@ def _tell_entry(entry: Entry) -> None:
         if entry.closure != entry.own:
             every = "not known" if entry.closure is None else f"{entry.closure:.3g} s"
             own += f"; with the inputs that are not in the store: {every}"
-        click.echo(f"  cost      {own}")
-    click.echo(f"  standing  {STANDINGS[entry.standing]}")
+        say(f"  cost      {own}")
+    say(f"  standing  {STANDINGS[entry.standing]}")
     others = entry.referrers[1:]
     if others:
         keys = ["imported media" if r.key is None else f"key:{r.key.short}" for r in others]
-        click.echo(f"  take of   {_some(list(dict.fromkeys(keys)))} too")
+        say(f"  take of   {_some(list(dict.fromkeys(keys)))} too")
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     """A few of many, with their number."""
     if not names:
         return "none"
@@ -111,7 +109,7 @@ def _fields(found: Why) -> dict[str, object]:
     finding, take = found.finding, found.recipe.output.take
     proof, entry = finding.proof, found.entry
     return {
-        "path": show_path(found.path),
+        "path": path_text(found.path),
         "state": finding.state,
         "rule": finding.rule,
         "meaning": RULES[finding.rule],
@@ -142,7 +140,7 @@ def _fields(found: Why) -> dict[str, object]:
             {"key": None if r.key is None else str(r.key), "standing": r.standing.name.lower(), "where": r.where}
             for r in entry.referrers
         ],
-        "input_of": [show_path(path) for path in found.dependents],
-        "roots": [show_text(name) for name in found.roots],
+        "input_of": [path_text(path) for path in found.dependents],
+        "roots": list(found.roots),
         "pin": None if found.pin is None else {"reason": found.pin.reason or None, "created": found.pin.created},
     }

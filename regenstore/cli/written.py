@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
+from regenstore.cli.console import say
 from regenstore.cli.context import show_path, size_text
 from regenstore.tracked.author import Written
 
@@ -12,8 +11,8 @@ def tell(written: Written) -> None:
     """One line about a written recipe."""
     path = show_path(written.path)
     if written.content is None:
-        click.echo(f"{path}: recipe written; 'regenstore get {path}' makes the medium")
+        say(f"{path}: recipe written; 'regenstore get {path}' makes the medium")
         return
     seconds = written.recipe.output.seconds
     cost = "" if seconds is None else f", {seconds:g} s to make"
-    click.echo(f"{path}: {size_text(written.content.size)}{cost}, {written.content.digest.short}")
+    say(f"{path}: {size_text(written.content.size)}{cost}, {written.content.digest.short}")

@@ -16,6 +16,7 @@ from regenstore import __version__
 from regenstore.doctor import git_recipes
 from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Finding, Found, Patient
 from regenstore.doctor.remotes_checkup import remotes
+from regenstore.doctor.rights import rights
 from regenstore.doctor.store_checkup import (
     database,
     kept_aside,
@@ -26,6 +27,7 @@ from regenstore.doctor.store_checkup import (
     sandbox,
     store,
 )
+from regenstore.doctor.surroundings import surroundings
 from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
 from regenstore.generators.registry import GROUP
@@ -36,8 +38,12 @@ from regenstore.remotes.setting import KEYS as REMOTE_KEYS
 
 GIT_NEEDED = (2, 39)
 SQLITE_NEEDED = (3, 35)
-_HELLO = b"0016git-filter-client\n000eversion=2\n00000015capability=clean\n0016capability=smudge\n0000"
+_HELLO = (
+    b"0016git-filter-client\n000eversion=2\n00000015capability=clean\n0016capability=smudge\n0015capability=delay\n0000"
+)
 _ANSWER = b"0016git-filter-server\n000eversion=2\n0000"
+_ITSELF = b"capability=delay"
+"""What the filter says, and the script that stands in for it does not."""
 _START = 30.0
 _SET_UP = "Run 'regenstore init' here, or 'regenstore install' for all your repositories."
 
@@ -98,8 +104,12 @@ def git_filter(patient: Patient) -> Found:
         elif program and "regenstore" not in value:
             remedy = "Look at it with 'git config'; 'regenstore install --force' replaces it."
             yield PROBLEM, f"{name} is {value!r}, which is not regenstore's", remedy
+        elif name.endswith(".start"):
+            yield WARNING, f"{name} is another version's", _SET_UP
         elif program:
-            yield NOTE, f"{name} runs another installation: {value}", "Run 'regenstore init' to use this one."
+            alone = " -I" in value or " -E " in value
+            old = "" if alone else " as earlier versions did, and variables of Python break it"
+            yield NOTE, f"{name} runs another installation{old}: {value}", "Run 'regenstore init' to use this one."
         elif name == "filter.regenstore.required":
             yield PROBLEM, f"{name} is {value!r}: a failing filter would commit raw media", _SET_UP
         else:
@@ -122,7 +132,7 @@ def _start(command: str, folder: str | bytes) -> str | None:
         return f"no answer within {_START:g} s"
     except OSError as error:
         return str(error)
-    if done.stdout.startswith(_ANSWER) and done.returncode == 0:
+    if done.stdout.startswith(_ANSWER) and _ITSELF in done.stdout and done.returncode == 0:
         return None
     said = done.stderr.decode(errors="replace").strip().splitlines()
     return said[-1][:200] if said else f"exit code {done.returncode}, and no answer of the filter protocol"
@@ -253,6 +263,7 @@ CHECKS: tuple[Callable[[Patient], Found], ...] = (
     versions,
     git_version,
     git_filter,
+    surroundings,
     settings,
     conversions,
     attributes,
@@ -261,6 +272,7 @@ CHECKS: tuple[Callable[[Patient], Found], ...] = (
     generators,
     sandbox,
     store,
+    rights,
     database,
     linking,
     repositories,

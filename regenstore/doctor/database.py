@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-import urllib.parse
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from regenstore.doctor import git_recipes, salvage
 from regenstore.doctor.salvage import Salvaged
 from regenstore.errors import FormatError
-from regenstore.fs import presence
+from regenstore.fs import presence, sharing
 from regenstore.objects import database_file, durable, evicted, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.database_file import FILE
@@ -89,8 +88,8 @@ def _mistyped(db: sqlite3.Connection) -> Iterator[str]:
 
 
 def _open(path: str) -> sqlite3.Connection:
-    uri = f"file:{urllib.parse.quote(path)}?mode=rw"  # creates nothing
-    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_PATIENCE)
+    only_open = database_file.uri(path, "mode=rw")  # creates nothing
+    return sqlite3.connect(only_open, uri=True, isolation_level=None, timeout=_PATIENCE)
 
 
 # ------------------------------------------------------------------------------------------- rebuilding
@@ -218,10 +217,12 @@ def set_aside(store: ContentStore, state: str) -> str | None:
             aside = f"{path}.before-{time.time_ns()}"
             try:
                 with closing(_open(path)) as db:
-                    db.execute("VACUUM INTO ?", (aside,))
+                    db.execute("VACUUM INTO ?", (database_file.uri(aside, "mode=rwc"),))
             except sqlite3.OperationalError as error:
-                durable.unlink(aside)
-                raise database_file.refusal(error, path) or error from error
+                for suffix in ("", "-journal"):
+                    durable.unlink(aside + suffix)
+                raise database_file.failure(error, aside) or error from error
+            sharing.fit(aside, root)
             durable.fsync_file(aside)
             durable.fsync_folder(root)
             return aside

@@ -7,14 +7,15 @@ import time
 from dataclasses import dataclass
 
 from regenstore.errors import Conflict, RegenstoreError
-from regenstore.objects.content_store import STALE_TEMP, ContentStore
+from regenstore.fs import living
+from regenstore.objects.content_store import ContentStore
 from regenstore.objects.holds import PREFIX as USE
 from regenstore.refs.leases import lease
 from regenstore.worktree.location import Location
-from regenstore.worktree.place import STAGE_PREFIX, recover
+from regenstore.worktree.recovery import abandoned_lock, recover
+from regenstore.worktree.stage import OWNER, stages
 
 _YOUNG = 60.0
-_LOCK_AGE = 600.0
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Leftovers:
     temps: tuple[str, ...]
     leases: tuple[str, ...]
     stages: tuple[str, ...]
+    """Also the lock of one on Git's index."""
 
     @property
     def count(self) -> int:
@@ -31,14 +33,16 @@ class Leftovers:
 
 
 def find(store: ContentStore, location: Location, now: float) -> Leftovers:
-    """Temp files untouched for a day, leases that nobody holds, stages whose process has ended."""
-    temps = _paths(f"{store.root}/tmp")
+    """Temp files of ended processes, untouched for a day; leases that nobody holds, stages whose process has ended."""
     # What ended processes relied on is gc's: it counts how often contents are used.
     leases = [path for path in _paths(f"{store.root}/leases") if not os.path.basename(path).startswith(USE)]
     return Leftovers(
-        tuple(path for path in temps if _age(path, now) > STALE_TEMP),
+        tuple(store.stale_temp(now)),
         tuple(path for path in leases if _age(path, now) > _YOUNG and not held(path)),
-        tuple(path for path in _stages(location) if _age(path, now) > _YOUNG and not held(f"{path}/owner")),
+        (
+            *(path for path in stages(location) if _age(path, now) > _YOUNG and not held(f"{path}/{OWNER}")),
+            *filter(None, [abandoned_lock(location)]),
+        ),
     )
 
 
@@ -56,39 +60,13 @@ def clear(found: Leftovers, store: ContentStore, location: Location, oid_size: i
         recover(location, oid_size)
 
 
-def stale_index_lock(location: Location, now: float) -> str | None:
-    """A lock on Git's index that is older than git commands usually take."""
-    path = f"{location.index}.lock"
-    return path if _age(path, now) > _LOCK_AGE else None
-
-
 def held(path: str) -> bool:
-    """Whether a living process holds a file by flock; False where the file is not there."""
-    try:
-        fd = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    try:
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except (ImportError, OSError):
-        return True
-    finally:
-        os.close(fd)
-    return False
+    """Whether a living process holds a file by flock, or may do so; False where the file is not there."""
+    return living.in_use(path) is not False
 
 
 def _give_up() -> None:
     raise Conflict("store-busy", "another process holds it")
-
-
-def _stages(location: Location) -> list[str]:
-    homes = dict.fromkeys((location.git_dir, os.fsdecode(location.top)))
-    paths = [path for home in homes for path in _paths(home)]
-    return [path for path in paths if os.path.basename(path).removeprefix(".").startswith(STAGE_PREFIX)]
 
 
 def _paths(folder: str) -> list[str]:

@@ -13,6 +13,7 @@ from regenstore.doctor import git_recipes, sources
 from regenstore.doctor.last_seen import Place, last_seen
 from regenstore.doctor.store_scan import Scan, SoundStore, look_again
 from regenstore.errors import FormatError, StorageError
+from regenstore.fs.path_text import path_text
 from regenstore.objects import evicted, toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe, Take
@@ -86,11 +87,11 @@ class Missing:
         return {
             "digest": str(self.digest),
             "size": self.size,
-            "path": self.label.encode(errors="replace").decode(),
+            "path": path_text(self.label),
             "last_seen": self.where,
             "roots": list(self.roots),
             "repair": self.how,
-            "source": self.source.encode(errors="replace").decode(),
+            "source": self.source,
             "reason": self.reason,
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from regenstore.doctor import file_system
@@ -60,6 +60,12 @@ class Patient:
     """Raises FormatError (``bad-declaration``)."""
     ask_remotes: bool = False
     """Whether remotes may be asked; else only what is kept of them here is looked at."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """The variables that this command was started with."""
+    on_path: str | None = None
+    """Which ``regenstore`` the shell finds."""
+    python: str = ""
+    """The running interpreter."""
     low_space: int = 2 << 30
     kind_of: Callable[[str], str] = file_system.kind
     clock: Callable[[], float] = time.time

@@ -7,9 +7,9 @@ import time
 
 from regenstore.doctor.store_scan import Bad
 from regenstore.fs import presence
+from regenstore.fs.swap import identity
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
-from regenstore.worktree.place import identity
 
 FOLDER = "quarantine"
 

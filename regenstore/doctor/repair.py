@@ -32,8 +32,7 @@ class Done:
     message: str = ""
 
     def fields(self) -> dict[str, object]:
-        subject = self.subject.encode(errors="replace").decode()
-        return {"what": self.what, "subject": subject, "ok": self.ok, "message": self.message}
+        return {"what": self.what, "subject": self.subject, "ok": self.ok, "message": self.message}
 
 
 def execute(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import urllib.parse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from regenstore.fs import presence
-from regenstore.objects import durable, toml
+from regenstore.objects import database_file, durable, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.database_file import FILE
 from regenstore.objects.ids import Digest, RecipeKey
@@ -101,7 +100,7 @@ def _opened(store: ContentStore, name: str) -> Iterator[sqlite3.Connection]:
             path, how = copied, "mode=rw"
         else:
             how = "immutable=1"
-        with closing(sqlite3.connect(f"file:{urllib.parse.quote(path)}?{how}", uri=True, isolation_level=None)) as db:
+        with closing(sqlite3.connect(database_file.uri(path, how), uri=True, isolation_level=None)) as db:
             yield db
     finally:
         for suffix in ("-wal", "-shm", ""):

@@ -88,7 +88,7 @@ def _stores(git: Git, users: Iterable[str]) -> Iterator[str]:
     places = [os.fsdecode(entry.partition(b"\n")[2]) for entry in urls if entry]
     folders = list(users)
     for place in places:
-        path = urllib.parse.unquote(place[7:]) if place.startswith("file://") else place
+        path = urllib.parse.unquote(place[7:], errors="surrogateescape") if place.startswith("file://") else place
         if "://" not in path:
             folders += [os.path.join(top, path, tail) for tail in (".git", "", "../.git")]
     listing = git.line("rev-parse", "--git-path", "objects/info/alternates")

@@ -32,6 +32,8 @@ from regenstore.doctor.needs import (
 )
 from regenstore.doctor.store_scan import STRAY, WRONG, Bad, Scan, SoundStore, Tell, scan
 from regenstore.errors import RegenstoreError, StorageError
+from regenstore.fs.path_text import path_text
+from regenstore.fs.swap import identity
 from regenstore.generators.registry import Registry
 from regenstore.objects import durable, evicted, store_format
 from regenstore.objects.content_store import ContentStore
@@ -42,7 +44,6 @@ from regenstore.realise import Realiser
 from regenstore.refs.roots import Roots
 from regenstore.remotes.together import Elsewhere
 from regenstore.worktree.location import Location
-from regenstore.worktree.place import identity
 
 _HOW = {
     RENAME: "put under its right name",
@@ -135,7 +136,7 @@ class CheckPlan:
             "in_trash": needs.trashed,
             "invalid": [
                 {
-                    "path": os.fsdecode(i.path).encode(errors="replace").decode(),
+                    "path": path_text(i.path),
                     "kind": i.kind,
                     "message": i.message,
                     "last_seen": i.where,

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Iterator
 
 from regenstore.doctor import database as databases
-from regenstore.doctor import file_system, leftovers, quarantine, salvage
+from regenstore.doctor import file_system, index_lock, leftovers, quarantine, salvage
 from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Found, Patient
 from regenstore.errors import StorageError
-from regenstore.fs import presence
+from regenstore.fs import presence, sharing
 from regenstore.objects import durable, evicted, store_format
 from regenstore.objects.content_store import TRASH, VAULT
 from regenstore.refs.holders import refusal
@@ -143,7 +143,7 @@ def linking(patient: Patient) -> Found:
     if os.stat(home).st_dev != os.stat(top).st_dev:
         home = top
     tail = f"regenstore-doctor-{os.getpid()}-{os.urandom(4).hex()}"
-    os.makedirs(f"{patient.store.root}/tmp", exist_ok=True)
+    sharing.make_folders(f"{patient.store.root}/tmp")
     source, target = f"{patient.store.root}/tmp/{tail}", f"{home}/.{tail}"
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
     try:
@@ -167,12 +167,27 @@ def linking(patient: Patient) -> Found:
         yield NOTE, "media are copied from the store, and take room twice", remedy
 
 
+def _index_lock(lock: index_lock.HeldIndex) -> tuple[str, str, str]:
+    """What there is to say about a lock on Git's index, which keeps Git from writing it."""
+    since = f"{lock.path} is there since {lock.age:.0f} s"
+    if lock.abandoned:
+        what = f"{since}: a killed process of regenstore left it, and Git refuses to work"
+        return WARNING, what, "Run 'regenstore status': every command removes it."
+    if lock.users:
+        return NOTE, f"{since}: {', '.join(lock.users)} may be working with it", "Wait until that has ended."
+    if lock.ours:
+        return NOTE, f"{since}: a process of regenstore that lives holds it", "Wait until that has ended."
+    who = "whether its process lives cannot be told" if lock.users is None else "no Git command is running here"
+    remedy = f"If no Git command, editor of a commit or other machine works here, remove it: rm {lock.path}"
+    return WARNING, f"{since}, and is not regenstore's; {who}: Git refuses to work", remedy
+
+
 def left_behind(patient: Patient) -> Found:
     """Locks, stages and temp files of killed processes."""
     now = patient.clock()
-    lock = leftovers.stale_index_lock(patient.location, now)
+    lock = index_lock.find(patient.location, now)
     if lock is not None:
-        yield WARNING, f"{lock} is old: Git refuses to work", "If no Git command is running here, remove it."
+        yield _index_lock(lock)
     found = leftovers.find(patient.store, patient.location, now)
     if found.stages:
         yield WARNING, f"{len(found.stages)} stage folders of killed processes", "Run 'regenstore fsck'."

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 
 from regenstore.errors import FormatError
 from regenstore.fs import presence
+from regenstore.fs.path_text import path_text
+from regenstore.fs.swap import Identity, identity
 from regenstore.objects.content_store import TRASH, TREES, ContentStore
 from regenstore.objects.corrections import FOLDER as CORRECTIONS
 from regenstore.objects.corrections import Corrections, is_whole
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.ids import Digest
-from regenstore.worktree.place import Identity, identity
 
 WRONG, UNREADABLE, STRAY, DENIED = "wrong bytes", "unreadable", "stray", "no permission"
 _LOOKS = 5
@@ -47,7 +48,7 @@ class Bad:
 
     def fields(self) -> dict[str, object]:
         return {
-            "path": self.path,
+            "path": path_text(self.path),
             "why": self.why,
             "named": self.named and str(self.named),
             "found": self.found and str(self.found),

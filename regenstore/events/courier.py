@@ -22,6 +22,7 @@ from regenstore import __version__
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.events.declaration import Notify
 from regenstore.events.outbox import Outbox, lock
+from regenstore.fs import sharing
 from regenstore.objects import durable
 
 _RETRY = "retry"
@@ -64,7 +65,7 @@ class Courier:
         self._outbox.settle()
         if self._outbox.empty or (not now and self._clock() < self._pause()[1]):
             return Told(0, len(self._outbox.waiting()))
-        held = os.open(os.path.join(self._outbox.folder, "lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        held = sharing.create(os.path.join(self._outbox.folder, "lock"), os.O_RDWR)
         try:
             if not lock(held):
                 return Told(0, len(self._outbox.waiting()))

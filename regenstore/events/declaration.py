@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from regenstore.addresses import shown
 from regenstore.errors import FormatError, RegenstoreError
 from regenstore.events.event import KINDS
 from regenstore.generators.repository_file import FILE, hash_of, read_file, resolve
@@ -46,7 +47,7 @@ class Notify:
         """What would run and who would be told, a line each, for people to read before they approve it."""
         lines = ["command: " + " ".join(repr(a) if " " in a or not a else a for a in self.argv)] if self.argv else []
         lines += [f"file:    {path}  {digest}" for path, digest in self.files]
-        lines += [f"webhook: {self.webhook}"] if self.webhook else []
+        lines += [f"webhook: {shown(self.webhook)}"] if self.webhook else []
         return [*lines, f"events:  {', '.join(self.events)}"]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from regenstore.fs.path_text import path_text, utf8_only
 from regenstore.objects.ids import Digest
 
 SCHEMA = "regenstore-event/1"
@@ -29,7 +30,7 @@ class Manifest:
 
     def fields(self) -> dict[str, Any]:
         """As JSON has it."""
-        found = {"path": self.path, "digest": str(self.digest), "size": self.size}
+        found = {"path": path_text(self.path), "digest": str(self.digest), "size": self.size}
         return {**found, "member": self.member} if self.member else found
 
 
@@ -61,4 +62,4 @@ class Event:
             "manifest": None if self.manifest is None else self.manifest.fields(),
             "data": dict(self.data),
         }
-        return json.dumps(fields, ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
+        return json.dumps(utf8_only(fields), ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"

@@ -18,7 +18,8 @@ from contextlib import contextmanager
 
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.events.event import Event, Manifest
-from regenstore.fs import presence
+from regenstore.fs import presence, sharing
+from regenstore.fs.path_text import utf8_only
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
@@ -92,7 +93,7 @@ class Outbox:
     def put_manifest(self, fields: Mapping[str, object], event_id: str) -> Manifest:
         """Keep a list of what an export wrote, durably, for exports that write none of their own."""
         folder = os.path.join(self.folder, MANIFESTS)
-        data = json.dumps(fields, indent=1, ensure_ascii=True).encode() + b"\n"
+        data = json.dumps(utf8_only(fields), indent=1, ensure_ascii=True).encode() + b"\n"
         path = os.path.join(folder, f"{time.time_ns():020d}-{event_id}.json")
         with durable.storage_errors(folder):
             durable.make_folder(folder)
@@ -109,7 +110,7 @@ class Outbox:
         """Write a file that is locked by us from the moment it has its name; gives the open descriptor."""
         scratch = f"{path}.tmp"
         with durable.storage_errors(path):
-            held = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o644)
+            held = sharing.create(scratch, os.O_RDWR | os.O_EXCL)
             try:
                 lock(held)
                 view = memoryview(data)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 from regenstore.export.color_names import assume, names_of
 from regenstore.export.media_set import Medium
 from regenstore.export.timebase import Timebase
+from regenstore.fs.path_text import path_text
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.media.media_info import UNKNOWN_COLOR, MediaInfo
 from regenstore.objects.recipe import Recipe
@@ -223,8 +224,10 @@ def _tells(text: str, secrets: set[str]) -> bool:
 
 
 def _medium(medium: Medium, info: MediaInfo) -> Iterator[tuple[str, Value]]:
-    for name in ("path", "name", "stem", "folder", "media_type", "revision"):
-        yield f"medium.{name}", getattr(medium, name)
+    for name in ("path", "name", "stem", "folder"):
+        yield f"medium.{name}", path_text(getattr(medium, name))
+    yield "medium.media_type", medium.media_type
+    yield "medium.revision", medium.revision
     yield "medium.kind", info.kind
     yield "medium.container", info.container or None
     yield "store.digest", str(medium.digest)

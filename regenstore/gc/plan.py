@@ -9,6 +9,7 @@ import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
+from regenstore.fs.path_text import path_text
 from regenstore.gc import policy, trash
 from regenstore.gc.trash import Copy
 from regenstore.gc.uses import Uses
@@ -84,7 +85,7 @@ class Item:
         return {
             "digest": str(self.digest),
             "size": self.size,
-            "paths": [name.encode(errors="replace").decode() for name in self.names],
+            "paths": [path_text(name) for name in self.names],
             "media_type": first.media_type if first else None,
             "key": None if self.entry.recipe_key is None else str(self.entry.recipe_key),
             "rule": finding.rule,

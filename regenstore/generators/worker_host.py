@@ -15,7 +15,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -26,6 +25,7 @@ from datetime import time as clock_time
 from typing import Any
 
 from regenstore.errors import GenerationError
+from regenstore.fs import interpreter
 from regenstore.generators.api import API_VERSION, Declaration, Item, Probe
 from regenstore.media import types
 from regenstore.objects import canonical, durable
@@ -36,7 +36,7 @@ _TAIL = 16 << 10
 _LINE_LIMIT = 16 << 20
 _OUTPUT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
 _MEDIA_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9.+-]{1,100}\Z")
-_CODE = "from regenstore.generators.worker import main; main()"
+_MODULE = "regenstore.generators.worker"
 
 Progress = Callable[[float, float, str], None]
 
@@ -65,7 +65,7 @@ class WorkerHost:
             self._home = tempfile.mkdtemp(prefix="regenstore-worker-")
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _CODE],
+                interpreter.command(_MODULE),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

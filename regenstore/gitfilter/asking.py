@@ -7,25 +7,51 @@ way.
 from __future__ import annotations
 
 import os
+from itertools import takewhile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SHELLS = 4
+"""Git starts filters through a shell, and its configuration names another, which may start one more."""
 _ONLY_READ = (b"add", b"stage")
 _TAKE_VALUE = {b"-c", b"-C", b"--git-dir", b"--work-tree", b"--namespace", b"--super-prefix", b"--config-env"}
 
 
 def only_reads_worktree() -> bool:
     """Whether the git command that started this process leaves the worktree's files alone while it runs."""
+    return subcommand(_asker()) in _ONLY_READ
+
+
+def renormalizes() -> bool:
+    """Whether it is ``git add --renormalize``: the user asks for what Git holds to be converted."""
+    return asks_to_renormalize(_asker())
+
+
+def asks_to_renormalize(arguments: Sequence[bytes]) -> bool:
+    """Whether a command line is ``git add --renormalize``, also where Git's own abbreviations are used."""
+    if subcommand(arguments) not in _ONLY_READ:
+        return False
+    options = list(takewhile(lambda argument: argument != b"--", arguments))
+    # --re alone could be --refresh too; the last one given counts.
+    said = [each for each in options if each.startswith((b"--ren", b"--no-ren"))]
+    return bool(said) and b"--renormalize".startswith(said[-1])
+
+
+def _asker() -> list[bytes]:
+    """The command line of the git command that started this process; nothing where it cannot be seen."""
     try:
         arguments = _arguments(parent := os.getppid())
-        if arguments[1:2] == [b"-c"] and subcommand(arguments) is None:  # git starts filters through a shell
+        for _ in range(_SHELLS):
+            if arguments[1:2] != [b"-c"] or subcommand(arguments) is not None:
+                break
             with open(f"/proc/{parent}/stat", "rb") as file:
-                arguments = _arguments(int(file.read().rpartition(b")")[2].split()[1]))
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+            arguments = _arguments(parent)
     except (OSError, ValueError, IndexError):
-        return False
-    return subcommand(arguments) in _ONLY_READ
+        return []
+    return arguments
 
 
 def _arguments(process: int) -> list[bytes]:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from regenstore.errors import FormatError, RegenstoreError, TrustRequired
+from regenstore.errors import FormatError, GenerationError, RegenstoreError, StorageError, TrustRequired
 from regenstore.gitfilter.smudge import FilterReport, Missing, place
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
@@ -49,6 +49,8 @@ def bring(
     for outcome in realiser.run(plan, progress, limit=2 * budget + 10):
         given = by_label[outcome.want.label]
         if outcome.content is None:
+            if isinstance(outcome.error, (GenerationError, StorageError)):
+                report.failed()
             report.left(given.path, _reason(outcome, generate))
             continue
         source = store.find(outcome.content.digest, outcome.content.size)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from regenstore.errors import FormatError
+from regenstore.fs import presence
 from regenstore.gitfilter.process import Payload, Request, Stored
 from regenstore.gitfilter.spool import Candidate, Spooled, take_in
 from regenstore.objects.content_store import ContentStore
@@ -47,9 +49,11 @@ class CleanFilter:
         pending: Pending,
         *,
         durable_at_end: bool = False,
+        adopts_raw: Callable[[], bool] = lambda: False,
     ) -> None:
         """``durable_at_end``: one pass at the end, in :meth:`finish`, is enough; only for a git command that
-        leaves the worktree's files alone until this filter has ended."""
+        leaves the worktree's files alone until this filter has ended. ``adopts_raw``: whether raw media that Git
+        holds become imported media, instead of staying as they are."""
         self._top = top
         self._oid_size = oid_size
         self._store = store
@@ -60,6 +64,7 @@ class CleanFilter:
         self._linker = Linker()
         self._prepared = False
         self._durable_at_end = durable_at_end
+        self._adopts_raw = adopts_raw
         self._raw: list[str] = []
 
     def clean(self, request: Request, content: Iterator[memoryview]) -> Payload:
@@ -126,11 +131,16 @@ class CleanFilter:
         return blob
 
     def _known_texts(self, path: bytes) -> list[bytes]:
-        """The blob that the index has at the path, if it may be a recipe; the sides of one in conflict."""
+        """The blob that the index has at the path, if it may be a recipe; the sides of one in conflict. Raises
+        StorageError and FormatError where that cannot be read: without it, a recipe would become imported media."""
         oid = self._index.oid(path)
-        oids = self._index.sides(path) if oid is None else [oid]
-        found = [self._blobs.read(oid.hex().encode(), TEXT_LIMIT) for oid in oids]
-        return [text for text in found if text is not None]
+        found = []
+        for each in self._index.sides(path) if oid is None else [oid]:
+            text = self._blobs.read(each.hex().encode(), TEXT_LIMIT)
+            if text is None:
+                raise FormatError("git-failed", f"Git cannot read the blob {each.hex()} that its index has here")
+            found.append(text)
+        return found
 
     def _candidate(self, path: bytes, known: bytes | None) -> Candidate | None:
         """A file that probably holds the stream's bytes: the recorded take, or a clone of the worktree file."""
@@ -150,7 +160,7 @@ class CleanFilter:
     def _clone(self, path: bytes) -> Candidate | None:
         temp = self._store.temp_path("clone")
         try:
-            source = os.open(os.path.join(self._top, path), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            source = presence.open_file(os.path.join(self._top, path), follow=False)
             try:
                 target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 try:
@@ -161,7 +171,7 @@ class CleanFilter:
                 os.close(source)
             if cloned:
                 return Candidate(temp, temp=True)
-        except OSError:
+        except (OSError, presence.NotRegular):
             pass  # the stream itself is taken in, and reports a full disk
         try:
             os.unlink(temp)
@@ -176,7 +186,8 @@ class CleanFilter:
             if text is not None and scan_take(text) == (digest.raw, size):
                 return text
         first = known[0] if known else None
-        if first is not None and not first.removeprefix(_BOM).startswith(_RECIPE) and self._same_raw(path, spooled):
+        raw = first is not None and not first.removeprefix(_BOM).startswith(_RECIPE)
+        if raw and not self._adopts_raw() and self._same_raw(path, spooled):
             return self._raw_reply(spooled)
         from regenstore.worktree import attribution  # parses recipes: the lean path above does not
 

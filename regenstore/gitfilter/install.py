@@ -1,38 +1,39 @@
 """What Git's configuration says about regenstore, and writing it.
 
-The values name the installed program by its absolute path, so that they work from a virtual environment
-and in GUI clients, whose PATH is another.
+The values name the interpreter by its absolute path, so that they work from a virtual environment and in GUI
+clients, whose PATH is another.
 """
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from regenstore.errors import Conflict
+from regenstore.gitfilter.launch import SCRIPT, SCRIPT_NAME, Starter
 from regenstore.refs.git import Git
 
 SCOPES = ("global", "local", "system", "worktree")
 ATTRIBUTES = "filter=regenstore diff=regenstore merge=regenstore -text"
 _XFUNCNAME = r"^(\[.*\])$"
 _OURS = "regenstore"
+_SHOWN = 300
 
 
-def git_values(program: str) -> dict[str, str]:
-    """Configuration names and values. ``program`` is the path of ``regenstore-filter``.
+def git_values(start: Starter) -> dict[str, str]:
+    """Configuration names and values.
 
     No textconv and no external diff: both would bring back media for every old version that ``git log -p``
     shows.
     """
-    quoted = shlex.quote(program)
     return {
-        "filter.regenstore.process": f"{quoted} process",
-        "filter.regenstore.clean": f"{quoted} clean -- %f",
-        "filter.regenstore.smudge": f"{quoted} smudge -- %f",
+        SCRIPT_NAME: SCRIPT,
+        "filter.regenstore.process": start.process(),
+        "filter.regenstore.clean": start.single("clean -- %f"),
+        "filter.regenstore.smudge": start.single("smudge -- %f"),
         "filter.regenstore.required": "true",
         "merge.regenstore.name": "recipes, field by field",
-        "merge.regenstore.driver": f"{quoted} merge-driver %O %A %B %L %P",
+        "merge.regenstore.driver": start.single("merge-driver %O %A %B %L %P"),
         "diff.regenstore.binary": "false",
         "diff.regenstore.xfuncname": _XFUNCNAME,
     }
@@ -46,12 +47,16 @@ class Change:
     before: str | None
     after: str | None
 
+    def __str__(self) -> str:
+        value = self.after or ""
+        return f"{self.name} = {value if len(value) <= _SHOWN else f'{value[:40]}...'}"
 
-def plan_install(git: Git, scope: str, program: str, *, force: bool = False) -> list[Change]:
+
+def plan_install(git: Git, scope: str, start: Starter, *, force: bool = False) -> list[Change]:
     """What installing would change; raises Conflict (``foreign-config``) where somebody else's value
     stands, unless forced."""
     changes = []
-    for name, value in git_values(program).items():
+    for name, value in git_values(start).items():
         before = git.line("config", f"--{scope}", "--get", name)
         if before == value:
             continue
@@ -66,7 +71,7 @@ def plan_install(git: Git, scope: str, program: str, *, force: bool = False) -> 
 def plan_uninstall(git: Git, scope: str) -> list[Change]:
     """What uninstalling would remove from a scope."""
     found = []
-    for name in git_values(""):
+    for name in git_values(Starter("")):
         before = git.line("config", f"--{scope}", "--get", name)
         if before is not None:
             found.append(Change(name, before, None))
@@ -86,9 +91,9 @@ def _ours(name: str, value: str) -> bool:
     return not name.endswith((".process", ".clean", ".smudge", ".driver")) or _OURS in value
 
 
-def clone_options(program: str, more: Mapping[str, str]) -> list[str]:
+def clone_options(start: Starter, more: Mapping[str, str]) -> list[str]:
     """``-c`` options with which ``git clone`` configures the new repository before it checks out."""
     options = []
-    for name, value in {**git_values(program), **more}.items():
+    for name, value in {**git_values(start), **more}.items():
         options += ["-c", f"{name}={value}"]
     return options

@@ -61,17 +61,27 @@ class PacketReader:
         return self._view[start + 4 : start + length]
 
     def lines(self) -> list[bytes]:
-        """The text packets up to the next flush, without their one trailing newline."""
-        found = []
-        while (data := self.packet()) is not None:
+        """The text packets up to the next flush, without their one trailing newline. Raises EndOfInput before the
+        first of them only."""
+        found: list[bytes] = []
+        data = self.packet()
+        while data is not None:
             line = bytes(data)
             found.append(line[:-1] if line.endswith(b"\n") else line)
+            data = self._inner()
         return found
 
     def content(self) -> Iterator[memoryview]:
-        """The data packets up to the next flush."""
-        while (data := self.packet()) is not None:
+        """The data packets up to the next flush; the input must not end before it."""
+        while (data := self._inner()) is not None:
             yield data
+
+    def _inner(self) -> memoryview | None:
+        """A packet that is not the first."""
+        try:
+            return self.packet()
+        except EndOfInput:
+            raise BadPacket("the input ends before a flush packet") from None
 
     def _fill(self, need: int, *, at_boundary: bool = False) -> bool:
         if self._start + need > len(self._buffer):

@@ -8,6 +8,7 @@ answered (``git checkout -m`` crashes with it).
 from __future__ import annotations
 
 import os
+import re
 
 from regenstore.gitfilter.pktline import MAX_DATA, BadPacket, EndOfInput, PacketReader, packets, text_packets, write_all
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Handler = Callable[["Request", Iterator[memoryview]], "Payload"]
 
 _BATCH = 15 * MAX_DATA
+_OID = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Request:
@@ -47,11 +49,17 @@ Payload = bytes | Stored
 
 def handshake(reader: PacketReader, out: int) -> None:
     """Agree on version and capabilities; raises BadPacket when the other side is not git."""
-    welcome = reader.lines()
+    try:
+        welcome = reader.lines()
+    except EndOfInput:
+        raise BadPacket("the input ends before anything was said") from None
     if not welcome or welcome[0] != b"git-filter-client" or b"version=2" not in welcome:
         raise BadPacket("expected git's filter protocol, version 2")
     write_all(out, text_packets(b"git-filter-server", b"version=2"))
-    offered = set(reader.lines())
+    try:
+        offered = set(reader.lines())
+    except EndOfInput:
+        raise BadPacket("the input ends before the capabilities") from None
     known = [c for c in (b"capability=clean", b"capability=smudge", b"capability=delay") if c in offered]
     write_all(out, text_packets(*known))
 
@@ -101,7 +109,12 @@ def _request(reader: PacketReader) -> Request:
         fields[name] = value
     if b"command" not in fields or b"pathname" not in fields:
         raise BadPacket("a request names no command or no path")
-    return Request(fields[b"command"], fields[b"pathname"], fields.get(b"blob"), fields.get(b"can-delay") == b"1")
+    path, blob = fields[b"pathname"], fields.get(b"blob")
+    if not path or b"\0" in path:
+        raise BadPacket("a request has a path that no file can have")
+    if blob is not None and not _OID.fullmatch(blob):
+        raise BadPacket("a request has a blob that is no object id")
+    return Request(fields[b"command"], path, blob, fields.get(b"can-delay") == b"1")
 
 
 def _reply(out: int, payload: Payload) -> None:

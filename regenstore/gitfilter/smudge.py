@@ -39,6 +39,8 @@ class FilterReport(Protocol):
 
     def placed(self, count: int) -> None: ...
 
+    def failed(self) -> None: ...
+
 
 Bring = Callable[[Sequence[Missing]], None]
 """Makes missing media present and places them: the heavy half, imported only when it is needed."""
@@ -177,8 +179,8 @@ def place(placer: Placer, placements: Sequence[Placement], report: FilterReport)
             report.left(left.path, error.message)
         return False
     report.placed(len(done.placed))
-    for path, reason in done.skipped:
-        report.left(path, reason)
+    for path, why in done.skipped:
+        report.left(path, why.message)
     return True
 
 

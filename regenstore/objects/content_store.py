@@ -21,10 +21,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import presence
+from regenstore.fs import living, presence, sharing
 from regenstore.objects import durable, store_format
 from regenstore.objects.hashing import hash_own_file
-from regenstore.objects.holds import Holds
+from regenstore.objects.holds import Holds, lives
 from regenstore.objects.ids import Digest
 
 CACHE, VAULT, TRASH = "cache", "vault", "trash"
@@ -106,9 +106,32 @@ class ContentStore:
                     return path
             except FileNotFoundError:
                 continue  # gc moved it just now
+            except PermissionError:
+                if not self._take_over(path, digest):
+                    return None
+                return path
             except OSError:
-                return None  # another user's file
+                return None
         return None
+
+    def _take_over(self, path: str, digest: Digest) -> bool:
+        """Put a copy of our own in the place of another user's content, whose identity only its owner may change;
+        False where it is not what its name says, or gone."""
+        temp = self.temp_path("claim")
+        with durable.storage_errors(temp):
+            try:
+                shutil.copyfile(path, temp)
+                if hash_own_file(temp)[0] != digest:
+                    return False
+                sharing.seal(temp)
+                durable.fsync_file(temp)
+                durable.rename(temp, path)
+                durable.fsync_folder(os.path.dirname(path))
+            except (FileNotFoundError, PermissionError):
+                return False
+            finally:
+                durable.unlink(temp)
+        return True
 
     def size(self, digest: Digest) -> int | None:
         """The number of bytes stored under a digest, or None."""
@@ -154,9 +177,11 @@ class ContentStore:
             self._prepared()
 
     def temp_path(self, prefix: str = "put") -> str:
-        """A fresh name in ``tmp/``, on the contents' file system; nothing is created."""
+        """A fresh name in ``tmp/``, on the contents' file system; nothing is created. What gets it is left alone,
+        however old, until this process ends or releases its holds."""
         self._make(f"{self.root}/tmp")
-        return f"{self.root}/tmp/{prefix}-{os.getpid()}-{os.urandom(6).hex()}"
+        mark = self.holds.mark() or str(os.getpid())
+        return f"{self.root}/tmp/{prefix}-{os.urandom(6).hex()}-{mark}"
 
     def put_file(self, path: str, digest: Digest, *, tree: str = VAULT, wait: bool = True) -> None:
         """Move a finished, already hashed file of the store's own file system into the store.
@@ -169,13 +194,13 @@ class ContentStore:
         target = self.object_path(digest, tree)
         self.holds.hold([digest])
         with durable.storage_errors(target):
-            os.chmod(path, 0o444)
+            sharing.seal(path)
             self.added += os.path.getsize(path)
             folder = os.path.dirname(target)
             if not wait:
                 durable.begin_writing(path)
                 if not os.path.isdir(folder):
-                    os.makedirs(folder, exist_ok=True)  # durable with its contents
+                    sharing.make_folders(folder)  # durable with its contents
                 durable.rename(path, target)
                 self._unsettled.append(target)
                 return
@@ -229,20 +254,27 @@ class ContentStore:
         self.put_file(path, digest, tree=tree)
         return digest, size
 
-    def clean_temp(self, now: float | None = None) -> int:
-        """Remove temp files and run folders that nothing touched for over a day: a killed process left
-        them behind. Gives how many. Never raises."""
+    def stale_temp(self, now: float | None = None) -> Iterator[str]:
+        """Temp files and run folders that a killed process left behind: no living one holds them, by its mark or by a
+        lock on the file itself, and nothing touched them for over a day."""
         horizon = (time.time() if now is None else now) - STALE_TEMP
-        removed = 0
         try:
-            names = os.listdir(f"{self.root}/tmp")
+            names = sorted(os.listdir(f"{self.root}/tmp"))
         except OSError:
-            return 0
+            return
         for name in names:
             path = f"{self.root}/tmp/{name}"
             try:
-                if _last_change(path) >= horizon:
-                    continue
+                if _last_change(path) < horizon and not living.in_use(path) and not lives(self.root, _mark(name)):
+                    yield path
+            except OSError:
+                continue
+
+    def clean_temp(self, now: float | None = None) -> int:
+        """Remove those. Gives how many. Never raises."""
+        removed = 0
+        for path in self.stale_temp(now):
+            try:
                 if os.path.isdir(path) and not os.path.islink(path):
                     shutil.rmtree(path)
                     removed += 1
@@ -263,7 +295,7 @@ def bring_back(trashed: str, path: str) -> None:
     try:
         durable.rename(trashed, path)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        sharing.make_folders(os.path.dirname(path))
         durable.rename(trashed, path)
 
 
@@ -286,6 +318,11 @@ def _renew(path: str) -> bool:
 def _is_content(path: str, size: int | None) -> bool:
     found = presence.found(path)
     return found is not None and stat.S_ISREG(found.st_mode) and (size is None or found.st_size == size)
+
+
+def _mark(name: str) -> str:
+    """The mark of the process that made a temp file, as its name tells."""
+    return name.split("-", 2)[-1]
 
 
 def _last_change(path: str) -> float:

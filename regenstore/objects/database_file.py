@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -26,6 +27,11 @@ _DENIED = (sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY)
 _UNSAID = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
 
 
+def uri(path: str, how: str) -> str:
+    """The URI by which SQLite opens the file at an absolute path, whatever bytes the path has; ``how``: its query."""
+    return f"file://{urllib.parse.quote(os.fsencode(path))}?{how}"
+
+
 def refusal(error: sqlite3.Error, path: str) -> RegenstoreError | None:
     """What keeps SQLite from working with a database that may well be sound: the disk, permissions, another
     process. None where that is not the matter."""
@@ -37,8 +43,19 @@ def refusal(error: sqlite3.Error, path: str) -> RegenstoreError | None:
     why = _why_not(path) if code in _UNSAID else None
     full = code == sqlite3.SQLITE_FULL or why == "disk-full"
     denied = code in _DENIED or why == "store-unwritable" or (why is None and not _usable(path))
-    kind = "disk-full" if full else "store-unwritable" if denied else "io-error"
-    return StorageError(kind, f"{path}: {error}")
+    if full:
+        return StorageError("disk-full", f"no space left while writing {path}")
+    if denied:
+        return StorageError("store-unwritable", f"cannot write {path}: no permission, or a read-only file system")
+    return StorageError("io-error", f"{path}: the system could not read or write it, and does not tell why")
+
+
+def failure(error: sqlite3.Error, path: str) -> RegenstoreError | None:
+    """The same, and ``io-error`` for whatever else the system may have done to SQLite. None for a bug of ours."""
+    refused = refusal(error, path)
+    if refused is None and isinstance(error, sqlite3.OperationalError):
+        return StorageError("io-error", f"{path} could not be worked with (SQLite says: {error})")
+    return refused
 
 
 def _why_not(path: str) -> str | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from regenstore.errors import RegenstoreError, StorageError
+from regenstore.fs import sharing
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -128,18 +129,15 @@ def make_folder(path: str) -> None:
     parent = os.path.dirname(path)
     if parent and parent != path:
         make_folder(parent)
-    try:
-        os.mkdir(path)
-    except FileExistsError:
-        return
-    fsync_folder(parent or ".")
+    if sharing.make_folder(path):
+        fsync_folder(parent or ".")
 
 
 def write_file(path: str, data: bytes, *, temp: str | None = None) -> None:
     """Write a small file whole or not at all, durably. ``temp`` must be on the same file system."""
     scratch = temp or f"{path}.{os.getpid()}.tmp"
     try:
-        fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        fd = sharing.create(scratch, os.O_WRONLY | os.O_TRUNC)
         try:
             view = memoryview(data)
             while view:
@@ -149,6 +147,9 @@ def write_file(path: str, data: bytes, *, temp: str | None = None) -> None:
             os.close(fd)
         rename(scratch, path)
         fsync_folder(os.path.dirname(path) or ".")
-    except OSError as error:
-        unlink(scratch)
-        raise storage_error(error, path) from error
+    except BaseException as error:
+        with suppress(OSError):
+            unlink(scratch)
+        if isinstance(error, OSError):
+            raise storage_error(error, path) from error
+        raise

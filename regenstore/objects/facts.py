@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import zlib
 
+from regenstore.fs import sharing
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
@@ -53,9 +54,9 @@ class Facts:
         path = self.path(digest, kind, version)
         temp = f"{self.root}/tmp/fact-{os.getpid()}-{os.urandom(6).hex()}"
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            os.makedirs(os.path.dirname(temp), exist_ok=True)
-            with open(temp, "wb") as file:
+            sharing.make_folders(os.path.dirname(path))
+            sharing.make_folders(os.path.dirname(temp))
+            with open(sharing.create(temp, os.O_WRONLY | os.O_EXCL), "wb") as file:
                 file.write(_check(digest, kind, version, payload) + zlib.compress(payload, 6))
             durable.rename(temp, path)
         except OSError:

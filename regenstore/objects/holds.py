@@ -16,7 +16,7 @@ import time
 from _thread import allocate_lock
 from collections.abc import Iterable, Iterator
 
-from regenstore.fs import presence
+from regenstore.fs import living, presence, sharing
 from regenstore.objects import durable
 from regenstore.objects.ids import Digest
 
@@ -66,13 +66,26 @@ class Holds:
             return False
         return True
 
+    def mark(self) -> str | None:
+        """A name for this process that :func:`lives` knows until :meth:`release`; None where none can be written."""
+        with self._lock:
+            try:
+                if self._fd < 0 and not self._open():
+                    return None
+            except OSError:
+                return None
+            return os.path.basename(self._path).removeprefix(PREFIX)
+
     def release(self) -> None:
         """Rely on nothing any more. Never raises; the object can be used again."""
         with self._lock:
             if self._fd < 0:
                 return
             try:
-                _keep_use(self._root, self._path)
+                if self._held:
+                    _keep_use(self._root, self._path)
+                else:
+                    durable.unlink(self._path)
             except OSError:
                 pass  # gc finds it in its old place, without a lock
             os.close(self._fd)
@@ -83,24 +96,34 @@ class Holds:
         folder = f"{self._root}/{LEASES}"
         name = f"{time.time_ns():016x}-{os.getpid()}-{os.urandom(4).hex()}"
         new = f"{folder}/new-{name}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_WRONLY | os.O_EXCL
         try:
-            fd = os.open(new, flags, 0o644)
+            fd = sharing.create(new, flags)
         except FileNotFoundError:
             if not presence.is_folder(self._root):
                 return False
-            os.makedirs(folder, exist_ok=True)
-            fd = os.open(new, flags, 0o644)
+            sharing.make_folders(folder)
+            fd = sharing.create(new, flags)
         try:
             # Locked before it has its name, so that nobody ever sees it there without a lock.
-            _lock(fd)
+            living.hold(fd)
             self._path = f"{folder}/{PREFIX}{name}"
             durable.rename(new, self._path)
         except BaseException:
             os.close(fd)
+            for left in (new, self._path):
+                try:
+                    durable.unlink(left)
+                except OSError:
+                    pass  # nobody holds it: fsck clears it away
             raise
         self._fd = fd
         return True
+
+
+def lives(root: str, mark: str) -> bool | None:
+    """Whether the process of a mark still runs; None where the system has no locks to tell that by."""
+    return living.in_use(f"{root}/{LEASES}/{PREFIX}{mark}")
 
 
 def held(root: str) -> set[Digest]:
@@ -111,8 +134,8 @@ def held(root: str) -> set[Digest]:
 def is_held(root: str, digest: Digest) -> bool:
     """Whether a living process relies on a content, by now."""
     raw = digest.raw
-    for _, data, living in _read(f"{root}/{LEASES}"):
-        at = data.find(raw) if living else -1
+    for _, data, lives_on in _read(f"{root}/{LEASES}"):
+        at = data.find(raw) if lives_on else -1
         while at >= 0 and at % _SIZE:
             at = data.find(raw, at + 1)
         if at >= 0:
@@ -133,20 +156,11 @@ def _keep_use(root: str, path: str) -> None:
     try:
         durable.rename(path, target)
     except FileNotFoundError:
-        os.makedirs(folder, exist_ok=True)
+        sharing.make_folders(folder)
         durable.rename(path, target)
     names = os.listdir(folder)
     if len(names) > MAX_USES:
         durable.unlink(f"{folder}/{min(names)}")
-
-
-def _lock(fd: int) -> None:
-    try:
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError):
-        pass  # where files cannot be locked, readers cannot find them unlocked either
 
 
 def _digests(data: bytes) -> set[Digest]:

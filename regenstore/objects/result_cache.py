@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import presence
+from regenstore.fs import presence, sharing
 from regenstore.objects import database_file, durable, toml
 from regenstore.objects.database_file import FILE
 from regenstore.objects.ids import Digest, RecipeKey
@@ -360,9 +360,7 @@ class ResultCache:
         except sqlite3.DatabaseError as error:
             if database_file.is_damage(error):
                 raise StorageError("store-damaged", f"{self.path}: {error}") from error
-            refused = database_file.refusal(error, self.path)
-            if refused is None and isinstance(error, sqlite3.OperationalError):
-                refused = StorageError("io-error", f"{self.path}: {error}")
+            refused = database_file.failure(error, self.path)
             if refused is None:
                 raise  # a bug of ours
             raise refused from error
@@ -402,11 +400,15 @@ class ResultCache:
             raise
 
     def _connect(self) -> sqlite3.Connection:
+        if not os.path.lexists(self.path) and os.path.isdir(self._root):
+            with suppress(OSError):  # SQLite says why; its log and index get the database's mode
+                os.close(sharing.create(self.path, os.O_RDWR))
         db = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE, check_same_thread=False)
         try:
             _use_wal(db)
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA mmap_size = 268435456")
+            db.execute("PRAGMA temp_store = MEMORY")  # no files elsewhere, on a disk that no message would name
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version < SCHEMA_VERSION:
                 self._upgrade(db)

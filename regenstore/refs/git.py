@@ -91,14 +91,19 @@ class BlobReader:
     def _read(self, names: Sequence[bytes], limit: int) -> list[bytes | None]:
         process = self._start()
         assert process.stdin is not None
-        asked = [b"\n" not in name for name in names]
+        names = [self._by_oid(name) if b"\n" in name else name for name in names]
+        asked = [bool(name) for name in names]
         try:
-            process.stdin.write(b"".join(name + b"\n" for name, is_one in zip(names, asked) if is_one))
+            process.stdin.write(b"".join(name + b"\n" for name in names if name))
             process.stdin.flush()
         except BrokenPipeError:
             self._process = None
             return [None] * len(names)
         return [self._answer(process, limit) if is_one else None for is_one in asked]
+
+    def _by_oid(self, name: bytes) -> bytes:
+        """The object id of a name with a line end, which cannot be asked for as it is; empty where there is none."""
+        return self._git.run("rev-parse", "--verify", "--quiet", "--end-of-options", name, check=False).stdout.strip()
 
     @staticmethod
     def _answer(process: subprocess.Popen[bytes], limit: int) -> bytes | None:

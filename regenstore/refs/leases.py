@@ -11,13 +11,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from regenstore.errors import StorageError
+from regenstore.fs import presence, sharing
 from regenstore.objects import durable
 
 _PAUSE = 0.05
 
 
 def _try(path: str) -> int | None:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        fd = sharing.create(path, os.O_RDWR)
+    except PermissionError as error:
+        try:
+            fd = presence.open_file(path)  # another user's: a lock needs no right to write
+        except FileNotFoundError:
+            raise error from None
+        except presence.NotRegular as other:
+            raise StorageError("unreadable", str(other)) from None
     try:
         import fcntl
 

@@ -12,6 +12,7 @@ import os
 import shutil
 
 from regenstore.errors import StorageError
+from regenstore.fs import presence
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 
@@ -26,16 +27,14 @@ class Pending:
         self.folder = f"{git_dir}/{FOLDER}"
 
     def __bool__(self) -> bool:
-        """Whether there may be any; one system call."""
-        return os.path.isdir(self.folder)
+        """Whether there may be any; one system call. Raises StorageError (``unreadable``)."""
+        return presence.is_folder(self.folder)
 
     def get(self, path: bytes) -> bytes | None:
-        """The pending recipe text of a path; None where there is none, or where it is damaged."""
-        try:
-            kept, text = _read(self._file(path))
-        except (OSError, StorageError):
-            return None
-        return text if kept == path else None
+        """The pending recipe text of a path; None where there is none. Raises StorageError for one that cannot be
+        read, or is damaged: the path's medium would lose its recipe."""
+        found = _read(self._file(path))
+        return found[1] if found is not None and found[0] == path else None
 
     def set(self, path: bytes, text: bytes) -> None:
         """Keep a recipe text for a path; raises StorageError."""
@@ -45,11 +44,13 @@ class Pending:
         durable.write_file(self._file(path), data + hash_bytes(data).raw)
 
     def clear(self, path: bytes) -> None:
-        """Forget a path's pending recipe."""
+        """Forget a path's pending recipe. Raises StorageError."""
         try:
-            durable.unlink(self._file(path))
+            durable.unlink(file := self._file(path))
         except NotADirectoryError:
             pass
+        except OSError as error:
+            raise durable.storage_error(error, file) from error
 
     def clear_all(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -57,20 +58,13 @@ class Pending:
     def paths(self) -> dict[bytes, bytes]:
         """All pending recipe texts by path. Raises StorageError for one that cannot be read, or is damaged."""
         found = {}
-        try:
-            names = os.listdir(self.folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
-        for name in names:
+        for name in presence.names(self.folder):
             if "." in name:
                 continue  # what a killed process was just writing
-            file = f"{self.folder}/{name}"
-            try:
-                path, text = _read(file)
-            except FileNotFoundError:
+            kept = _read(f"{self.folder}/{name}")
+            if kept is None:
                 continue  # it was added, or checked out over, meanwhile
-            except OSError as error:
-                raise durable.storage_error(error, file) from error
+            path, text = kept
             if os.path.basename(self._file(path)) == name:
                 found[path] = text
         return found
@@ -79,10 +73,12 @@ class Pending:
         return f"{self.folder}/{hash_bytes(path).hex[:32]}"
 
 
-def _read(file: str) -> tuple[bytes, bytes]:
-    """Path and text. Raises OSError; StorageError where the bytes are not those that were written."""
-    with open(file, "rb") as opened:
-        data = opened.read()
+def _read(file: str) -> tuple[bytes, bytes] | None:
+    """Path and text; None where there is no such file. Raises StorageError where it cannot be read, or its bytes
+    are not those that were written."""
+    data = presence.read(file)
+    if data is None:
+        return None
     whole, digest = data[:-_DIGEST], data[-_DIGEST:]
     if hash_bytes(whole).raw != digest:
         raise StorageError("store-damaged", f"{file} does not hold a pending recipe as it was written")

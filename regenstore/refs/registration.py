@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 
 from regenstore.fs import presence
+from regenstore.fs.path_text import path_of, path_text
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.leases import lease
@@ -91,7 +92,7 @@ def _register(root: str, path: str) -> None:
         # What it last held goes with it, before the name that it is known by.
         if presence.found(held_file(root, old)) and not presence.found(held_file(root, name)):
             durable.rename(held_file(root, old), held_file(root, name))
-    told = {"path": path, "identity": mine, "place": place, "registered": time.time()}
+    told = {"path": path_text(path), "identity": mine, "place": place, "registered": time.time()}
     durable.write_file(_file(root, name), json.dumps(told, indent=1).encode() + b"\n")
     for old in moved:
         durable.unlink(_file(root, old))
@@ -108,10 +109,15 @@ def _read(root: str, name: str) -> Registration:
     try:
         told = json.loads(presence.read(_file(root, name), 1 << 16) or b"")
         device, inode = told["place"]
-        found = Registration(name, str(told["path"]), str(told["identity"]), (int(device), int(inode)))
+        found = Registration(name, _path_of(str(told["path"])), str(told["identity"]), (int(device), int(inode)))
     except (ValueError, KeyError, TypeError, RecursionError):
         return Registration(name, "", "")
     return found if name == _name(found.identity, found.path) else Registration(name, "", "")
+
+
+def _path_of(told: str) -> str:
+    """The path of a registration; those of earlier versions hold Python's own form of it."""
+    return os.fsdecode(path_of(told)) if told.startswith('"') else told
 
 
 def remove(root: str, name: str) -> None:

@@ -60,6 +60,17 @@ class Head:
     """When it was written, in seconds since the epoch by the remote's own clock; None where it does not say."""
 
 
+def read_small(backend: Backend, name: str, most: int) -> bytes:
+    """All of a small object. Raises :class:`Absent`, and StorageError (``remote-failed``) where it has more bytes than
+    any of its kind."""
+    data = bytearray()
+    for block in backend.read(name):
+        data += block
+        if len(data) > most:
+            raise StorageError("remote-failed", f"{backend.url}: {name} is longer than {most} bytes")
+    return bytes(data)
+
+
 class Backend(Protocol):
     """One place with objects."""
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.fs import presence
+from regenstore.fs import presence, sharing
 from regenstore.objects import durable
 from regenstore.remotes.backend import Absent, Head, Told
+from regenstore.remotes.listing import Descent
 
 _CHUNK = 4 << 20
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
@@ -40,23 +42,26 @@ class Directory:
         self._made: set[str] = set()
         if create:
             with self._errors():
-                os.makedirs(self.path, exist_ok=True)
+                sharing.make_folders(self.path)
 
     def head(self, name: str) -> Head | None:
         with self._errors():
             try:
-                return _head(os.stat(self._place(name)))
+                found = os.stat(self._place(name))
             except (FileNotFoundError, NotADirectoryError):
                 self._look()
                 return None
+            return _head(found) if stat.S_ISREG(found.st_mode) else None
 
     def read(self, name: str, start: int = 0) -> Iterator[bytes]:
         with self._errors():
             try:
-                file = os.open(self._place(name), os.O_RDONLY | _CLOEXEC)
-            except (FileNotFoundError, NotADirectoryError):
+                file = presence.open_file(self._place(name))
+            except presence.ABSENT:
                 self._look()
                 raise Absent(name) from None
+            except presence.NotRegular as error:
+                raise StorageError("remote-failed", str(error)) from None
             try:
                 chunk = min(_CHUNK, os.fstat(file).st_size + 1)
                 if start:
@@ -104,15 +109,15 @@ class Directory:
         beside = f"{folder}/{_BESIDE}{os.urandom(8).hex()}"
         if folder not in self._made:
             self._look()
-            os.makedirs(folder, exist_ok=True)
+            sharing.make_folders(folder)
             self._made.add(folder)
         try:
             try:
-                fd = os.open(beside, _NEW, 0o644)
+                fd = sharing.create(beside, _NEW)
             except FileNotFoundError:  # a gc removed the empty folder, or the share went away
                 self._look()
-                os.makedirs(folder, exist_ok=True)
-                fd = os.open(beside, _NEW, 0o644)
+                sharing.make_folders(folder)
+                fd = sharing.create(beside, _NEW)
             try:
                 fill(fd)
             finally:
@@ -126,21 +131,23 @@ class Directory:
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
         with self._errors():
             self._look()
-            todo = [prefix.rstrip("/")]
-            while todo:
-                folder = todo.pop()
+            descent = Descent(self.url, prefix)
+            while now := descent.take():
+                folder = now[0]
                 try:
                     entries = list(os.scandir(self._place(folder)))
                 except (FileNotFoundError, NotADirectoryError):
                     continue
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        todo.append(f"{folder}/{entry.name}")
+                        descent.add(f"{folder}/{entry.name}")
                     elif not entry.name.startswith(_BESIDE):
                         try:
-                            yield f"{folder}/{entry.name}", _head(entry.stat())
+                            found = entry.stat()
                         except FileNotFoundError:
                             continue
+                        if stat.S_ISREG(found.st_mode):
+                            yield f"{folder}/{entry.name}", _head(found)
 
     def delete(self, name: str) -> None:
         with self._errors():

@@ -14,18 +14,23 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from regenstore.errors import InvalidInput, StorageError
 from regenstore.remotes.backend import Credentials, error_of
+from regenstore.remotes.pace import TooSlow
 from regenstore.remotes.proxy import proxy_for
-from regenstore.remotes.setting import Proxies
+from regenstore.remotes.setting import Pace, Proxies
+from regenstore.remotes.watched_socket import Watch, WatchedTls, connect
 
 BLOCK = 1 << 20
 _SMALL = 64 << 10
+_SENT_AT_ONCE = 16 << 10
+_AT_WORK = 2
 _REDIRECTS = 5
 _MOVED = {301, 302, 303, 307, 308}
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
@@ -54,20 +59,20 @@ class _Request(NamedTuple):
 class Exchange:
     """One server and a path on it, below which all requests are. Errors are those of a backend."""
 
-    def __init__(self, url: str, credentials: Credentials, connect: float, idle: float, proxies: Proxies) -> None:
+    def __init__(self, url: str, credentials: Credentials, connect: float, pace: Pace, proxies: Proxies) -> None:
         self.url = url
         parts, self._port = _parsed(url)
         self._secure = parts[0] == "https"
         self._host = parts[1]
         self._proxy = proxy_for(proxies, parts[0], self._host, self._port)
         self._base = quote(parts[2].rstrip("/"), safe=_SAFE) + "/"
-        self.base = unquote(self._base)
+        self.base = unquote(self._base, errors="surrogateescape")
         """The path of the address, decoded, with a slash at its end."""
         names = self._base.strip("/").split("/") if self._base != "/" else []
         self.folders = [f"/{'/'.join(names[:count])}/" for count in range(len(names), 0, -1)]
         """The path of the address and those above it, as they are sent."""
         self._credentials = credentials
-        self._connect, self._idle = connect, idle
+        self._connect, self._pace = connect, pace
         self._lock, self._asking = threading.Lock(), threading.Lock()
         self._tls: ssl.SSLContext | None = None
         self._kept: list[HTTPConnection] = []
@@ -105,6 +110,7 @@ class Exchange:
                 break
             if left is not None:
                 left -= len(block)
+            _watch_of(answer).gave(len(block))
             yield block
         answer.will_close = close
         answer.close()
@@ -162,6 +168,8 @@ class Exchange:
         with self._errors():
             if connection.sock is None:
                 self._open(connection)
+            watched: Any = connection.sock  # which leaves the connection where the server will close it
+            watched.watch.begin()
             headers = {"Accept-Encoding": "identity", "User-Agent": "regenstore", **request.headers}
             target = request.path
             if self._proxy is not None and not self._secure:
@@ -177,17 +185,27 @@ class Exchange:
                 connection.putheader(key, value)
             connection.endheaders()
         whole = body is None or self._send(connection, body)
+        # A server may have to move what it was sent before it answers.
+        watched.settimeout(self._pace.patience * (1 if body is None else _AT_WORK))
         with self._errors():
-            answer = connection.getresponse()
+            answer: Any = connection.getresponse()
+        watched.settimeout(self._pace.patience)
+        answer.watch = watched.watch
         if not whole:
             answer.will_close = True
             if answer.status < 300:
                 raise StorageError("remote-unreachable", f"{self.url} answered before it had all of {request.path}")
+        assert isinstance(answer, HTTPResponse)
         return answer
 
     def _open(self, connection: HTTPConnection) -> None:
-        connection.connect()
-        connection.sock.settimeout(self._idle)
+        try:
+            connection.connect()
+        except TimeoutError as error:
+            raise ConnectionError("no connection within the time allowed") from error
+        connection.sock.settimeout(self._pace.patience)
+        watched: Any = connection.sock
+        watched.watch = Watch(self.url, self._pace)
 
     def _send(self, connection: HTTPConnection, body: Body) -> bool:
         """Whether all of it was sent: no server reads on that has answered already."""
@@ -197,7 +215,9 @@ class Exchange:
             if sent and not self._secure and _readable(connection):
                 return False
             try:
-                connection.send(block)
+                # In pieces that even the lowest rate takes away in time.
+                for at in range(0, len(block), _SENT_AT_ONCE):
+                    connection.send(block[at : at + _SENT_AT_ONCE])
             except (ConnectionError, ssl.SSLError):
                 return False  # there may be an answer that says why
             except OSError as error:
@@ -221,12 +241,19 @@ class Exchange:
 
     def _new_connection(self) -> HTTPConnection:
         host, port = (self._host, self._port) if self._proxy is None else self._proxy[:2]
+        made: Any  # what makes its socket is not in its type
         if not self._secure:
-            return HTTPConnection(host, port, timeout=self._connect)
-        with self._lock:
-            self._tls = self._tls or ssl.create_default_context()
-        connection = HTTPSConnection(host, port, timeout=self._connect, context=self._tls)
-        if self._proxy is not None:
+            made = HTTPConnection(host, port, timeout=self._connect)
+        else:
+            with self._lock:
+                if self._tls is None:
+                    self._tls = ssl.create_default_context()
+                    self._tls.sslsocket_class = WatchedTls
+            made = HTTPSConnection(host, port, timeout=self._connect, context=self._tls)
+        # Watched from the first byte on: a proxy's answer, too.
+        made._create_connection = partial(connect, Watch(self.url, self._pace))
+        connection: HTTPConnection = made
+        if self._secure and self._proxy is not None:
             login = self._proxy.authorization
             connection.set_tunnel(self._host, self._port, {} if login is None else {"Proxy-Authorization": login})
         return connection
@@ -290,6 +317,8 @@ class Exchange:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> StorageError:
+        if isinstance(error, TimeoutError):
+            return TooSlow(self.url, self._pace)
         said = getattr(error, "strerror", None) or str(error) or type(error).__name__
         if self._proxy is None:
             return StorageError("remote-unreachable", f"{self.url}: {said}")
@@ -317,6 +346,12 @@ def _parsed(url: str) -> tuple[tuple[str, str, str], int]:
     if parts.query or parts.fragment:
         raise InvalidInput("bad-config", f"{url}: the address of a remote has no '?' and no '#'")
     return (parts.scheme, host, parts.path), port or (443 if parts.scheme == "https" else 80)
+
+
+def _watch_of(answer: HTTPResponse) -> Watch:
+    found = answer.watch  # type: ignore[attr-defined]
+    assert isinstance(found, Watch)
+    return found
 
 
 def _readable(connection: HTTPConnection) -> bool:

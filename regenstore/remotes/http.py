@@ -12,7 +12,8 @@ from regenstore.errors import StorageError
 from regenstore.remotes import multistatus
 from regenstore.remotes.backend import Absent, Credentials, Head, NoPlace, Told
 from regenstore.remotes.exchange import BLOCK, Body, Exchange
-from regenstore.remotes.setting import Proxies
+from regenstore.remotes.listing import MOST, Descent
+from regenstore.remotes.setting import Pace, Proxies
 
 _GONE = {404, 410}
 _NO_FOLDER = {404, 409, 500}
@@ -22,6 +23,9 @@ _IS_THERE = (405, 501)
 """What is answered to MKCOL where there is something already, and by servers that have no folders."""
 _YOUNG = 2.0
 """Seconds within which a server's times, and the ETags made of them, may not tell two writings apart."""
+
+
+USUAL = Pace()
 
 
 class Http:
@@ -36,13 +40,13 @@ class Http:
         create: bool = False,
         proxies: Proxies | None = None,
         connect: float = 8.0,
-        idle: float = 60.0,
+        pace: Pace = USUAL,
     ) -> None:
         """``create``: make the folder of the address and those above it, where the server has folders and they are
-        not there; raises what that raises. ``connect`` and ``idle``: seconds to wait for a connection, and for the
-        next byte."""
+        not there; raises what that raises. ``connect``: seconds to wait for a connection; ``pace``: how slow it may
+        be then."""
         self.url = url.rstrip("/")
-        self._server = Exchange(self.url, credentials, connect, idle, proxies or Proxies())
+        self._server = Exchange(self.url, credentials, connect, pace, proxies or Proxies())
         self._lists: bool | None = None
         self._made: set[str] | None = None
         """Collections that were made; None as long as the server did not ask for any."""
@@ -102,11 +106,11 @@ class Http:
         """A server that has answered has it."""
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
-        todo = [prefix]
-        while todo:
-            for name, entry, date in self._listed(todo.pop()):
+        descent = Descent(self.url, prefix)
+        while now := descent.take():
+            for name, entry, date in self._listed(f"{now[0]}/"):
                 if entry.folder:
-                    todo.append(f"{name}/")
+                    descent.add(name)
                 elif entry.size:
                     yield name, self._head(name, entry.size, entry.etag, entry.modified, date)
                 elif (head := self.head(name)) is not None:
@@ -176,12 +180,12 @@ class Http:
             self._server.check(answer, "PROPFIND", folder, 207)
             date = answer.headers.get("Date")
             try:
-                found = list(multistatus.entries(self._server.body(answer)))
+                found = list(multistatus.entries(self._server.body(answer), MOST))
             except ValueError as error:
                 raise StorageError("remote-failed", f"{self.url}: {folder}: {error}") from error
         here = self._server.base + folder
         for entry in found:
-            place = unquote(urlsplit(entry.href).path)
+            place = unquote(urlsplit(entry.href).path, errors="surrogateescape")
             name = place[len(here) :].rstrip("/")
             if place.startswith(here) and name and "/" not in name and name not in (".", ".."):
                 yield folder + name, entry, date

@@ -12,6 +12,8 @@ ASK = (
 )
 """What is asked for of each entry."""
 _LONGEST = 1 << 16
+_BETWEEN = 1 << 20
+"""Bytes from one entry to the next."""
 
 
 @dataclass
@@ -28,12 +30,19 @@ class Entry:
 _FIELDS = {"href": "href", "getcontentlength": "size", "getetag": "etag", "getlastmodified": "modified"}
 
 
-def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
-    """The entries of a multistatus document. Raises ValueError where it is none, or is cut off."""
+def entries(blocks: Iterable[bytes], most: int = 1 << 22) -> Iterator[Entry]:
+    """The entries of a multistatus document. Raises ValueError where it is none, is cut off, or does not end: it has
+    more than ``most`` entries, or too much that is none."""
     reader = _Reader()
+    count = since = 0
     for block in blocks:
         reader.feed(block)
-        yield from reader.taken()
+        since += len(block)
+        for entry in reader.taken():
+            count, since = count + 1, 0
+            yield entry
+        if count > most or since > _BETWEEN:
+            raise ValueError("the listing does not come to an end")
     reader.feed(b"", last=True)
     yield from reader.taken()
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from regenstore.errors import InvalidInput, NotFound, StorageError
 from regenstore.remotes.backend import Absent, Head, Told, error_of
+from regenstore.remotes.pace import TooSlow, within
+from regenstore.remotes.setting import Pace
 
-_BLOCK = 1 << 20
+_BLOCK, _CHUNK, _LEAST_CHUNK = 1 << 20, 64 << 10, 4 << 10
+"""What is sent and received at a time: received in pieces that come in time also at the lowest rate."""
 _PART = 8 << 20
 _MOST_PARTS = 9_000
 """Servers take 10 000."""
@@ -28,6 +31,8 @@ _RETRY = {
     "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=1), "base": 2},
     "retry_timeout": timedelta(minutes=2),
 }
+USUAL = Pace()
+T = TypeVar("T")
 _CLIENT = {"connect_timeout": timedelta(seconds=15), "timeout": timedelta(minutes=10), "allow_http": True}
 """The time-out is for a whole request, which a slow line needs for a part. Plain HTTP is used only where the endpoint
 of the environment begins with it."""
@@ -39,7 +44,9 @@ class ObjectStore:
 
     lists = True
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pace: Pace = USUAL) -> None:
+        self._pace = pace
+        self._chunk = int(min(_CHUNK, max(_LEAST_CHUNK, pace.lowest * pace.patience)))
         self._obstore: Any
         try:
             import obstore
@@ -61,17 +68,19 @@ class ObjectStore:
     def head(self, name: str) -> Head | None:
         try:
             with self._errors(name):
-                return _head(self._obstore.head(self._store, name))
+                return _head(self._answer(lambda: self._obstore.head(self._store, name)))
         except Absent:
             return None
 
     def read(self, name: str, start: int = 0) -> Iterator[bytes]:
         with self._errors(name):
-            got, skip = self._get(name, start)
+            got, skip = self._answer(lambda: self._get(name, start))
             if got is None:
                 return
-            small = got.meta["size"] <= _BLOCK  # then one piece is faster than a stream of them
-            for block in (got.bytes(),) if small else got.stream(min_chunk_size=_BLOCK):
+            # One small piece is faster than a stream of them.
+            small = got.meta["size"] <= self._chunk
+            blocks = iter([self._answer(got.bytes)]) if small else iter(got.stream(min_chunk_size=self._chunk))
+            while (block := self._answer(lambda: next(blocks, None), self._chunk)) is not None:
                 if skip < len(block):
                     yield bytes(block)[skip:]
                 skip = max(0, skip - len(block))
@@ -99,31 +108,36 @@ class ObjectStore:
                 return
             # Parts are no object before all are there; what a broken upload leaves, the server keeps hidden.
             blocks = _blocks(file, size, path, told)
-            with self._errors():
+            with self._errors():  # each request has a limit of its own
                 self._obstore.put(self._store, name, blocks, chunk_size=part, max_concurrency=_AT_ONCE)
 
     def write(self, name: str, data: bytes) -> None:
         with self._errors():
-            self._obstore.put(self._store, name, data, use_multipart=False)
+            self._answer(lambda: self._obstore.put(self._store, name, data, use_multipart=False), 2 * len(data))
 
     def settle(self, *, everything: bool = False) -> None:
         """A server that has answered has it."""
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
         with self._errors():
-            for found in self._obstore.list(self._store, prefix=prefix):
-                for meta in found:
+            pages = iter(self._obstore.list(self._store, prefix=prefix))
+            while (page := self._answer(lambda: next(pages, None))) is not None:
+                for meta in page:
                     yield meta["path"], _head(meta)
 
     def delete(self, name: str) -> None:
         try:
             with self._errors(name):
-                self._obstore.delete(self._store, name)
+                self._answer(lambda: self._obstore.delete(self._store, name))
         except Absent:
             pass
 
     def close(self) -> None:
         """There is nothing to close."""
+
+    def _answer(self, work: Callable[[], T], size: int = 0) -> T:
+        """One call, which takes no longer than the lowest rate gives it."""
+        return within(self._pace.seconds(size), work, lambda: TooSlow(self.url, self._pace))
 
     @contextmanager
     def _errors(self, name: str = "") -> Iterator[None]:

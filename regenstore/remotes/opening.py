@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.remotes.backend import Backend, Credentials
 from regenstore.remotes.directory import Directory
-from regenstore.remotes.setting import Proxies, SshSetting
+from regenstore.remotes.setting import Pace, Proxies, SshSetting
 
 SCHEMES = ("a folder", "file://", "https://", "http://", "s3://", "gs://", "az://", "sftp://")
 NONE = Proxies()
 NO_SSH = SshSetting()
+USUAL = Pace()
 
 
 def open_backend(
@@ -23,21 +24,22 @@ def open_backend(
     create: bool = False,
     proxies: Proxies = NONE,
     ssh: SshSetting = NO_SSH,
+    pace: Pace = USUAL,
 ) -> Backend:
     """The backend of an address. ``base``: what a relative folder is relative to; ``create``: make the folder,
-    and raise what that raises; else this touches no network. Raises InvalidInput (``bad-config``), NotFound
-    (``extra-missing``)."""
+    and raise what that raises; else this touches no network; ``pace``: how slow it may be. Raises InvalidInput
+    (``bad-config``), NotFound (``extra-missing``)."""
     folder = folder_of(url, base)
     if folder is not None:
         return Directory(folder, create=create)
     if url.startswith(("http://", "https://")):
         from regenstore.remotes.http import Http
 
-        return Http(url, credentials, create=create, proxies=proxies)
+        return Http(url, credentials, create=create, proxies=proxies, pace=pace)
     if url.startswith(("s3://", "gs://", "az://")):
         from regenstore.remotes.object_store import ObjectStore
 
-        return ObjectStore(url)
+        return ObjectStore(url, pace)
     if url.startswith("sftp://"):
         try:
             from regenstore.remotes.sftp import Sftp
@@ -47,7 +49,7 @@ def open_backend(
                 "remotes at sftp:// need asyncssh",
                 hint="Install it with: pip install 'regenstore[sftp]'",
             ) from None
-        return Sftp(url, credentials, ssh, create=create)
+        return Sftp(url, credentials, ssh, create=create, pace=pace)
     if url.startswith(("ssh://", "scp://")):
         raise InvalidInput("bad-config", f"{url}: files come by SFTP", hint=f"Write sftp://{url[6:]}")
     raise InvalidInput("bad-config", f"{url}: no address of a remote (known: {', '.join(SCHEMES)})")
@@ -56,7 +58,8 @@ def open_backend(
 def folder_of(url: str, base: str = "") -> str | None:
     """The absolute path of a folder's address; None for an address of another kind."""
     if url.startswith("file://"):
-        return unquote(urlsplit(url).path) or None
+        _, slash, path = url.removeprefix("file://").partition("/")
+        return unquote(slash + path, errors="surrogateescape") or None
     if "://" in url:
         return None
     return os.path.normpath(os.path.join(base, os.path.expanduser(url)))

@@ -9,18 +9,24 @@ from typing import TypeVar
 
 from regenstore.errors import StorageError
 from regenstore.remotes.backend import Backend, Head, Told
+from regenstore.remotes.listing import whole
+from regenstore.remotes.pace import Meter, TooSlow
+from regenstore.remotes.setting import Pace
 
 PAUSES = (0.2, 1.0, 4.0)
 """Seconds before the second, third and fourth attempt."""
+USUAL = Pace()
 T = TypeVar("T")
 
 
 class Patient:
-    """Tries again what failed with ``remote-unreachable``, except to delete. A read goes on where it broke off."""
+    """Tries again what failed with ``remote-unreachable``, except to delete. A read goes on where it broke off. What
+    is too slow is not tried again, but for a read that had got on well before."""
 
-    def __init__(self, backend: Backend, pauses: tuple[float, ...] = PAUSES) -> None:
+    def __init__(self, backend: Backend, pauses: tuple[float, ...] = PAUSES, pace: Pace = USUAL) -> None:
         self._backend = backend
         self._pauses = pauses
+        self._pace = pace
         self.url = backend.url
 
     @property
@@ -31,14 +37,21 @@ class Patient:
         return self._try(lambda: self._backend.head(name))
 
     def read(self, name: str, start: int = 0) -> Iterator[bytes]:
-        failures = 0
+        failures, enough = 0, self._pace.lowest * self._pace.patience
         while True:
+            began = start
             try:
-                for block in self._backend.read(name, start):
+                meter = Meter(self.url, self._pace)
+                for block in meter.blocks(self._backend.read(name, start)):
                     start += len(block)
                     failures = 0
                     yield block
                 return
+            except TooSlow as error:
+                if start - began < enough:
+                    raise
+                self._pause(error, failures, again=True)
+                failures += 1
             except StorageError as error:
                 self._pause(error, failures)
                 failures += 1
@@ -68,7 +81,7 @@ class Patient:
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
         # A listing that breaks off begins anew: nothing of it is given before it is whole.
-        return iter(self._try(lambda: list(self._backend.names(prefix))))
+        return iter(self._try(lambda: whole(self.url, prefix, self._backend.names(prefix))).items())
 
     def delete(self, name: str) -> None:
         # Not tried again: whoever deletes has looked right before, and would have to look again.
@@ -86,8 +99,9 @@ class Patient:
                 self._pause(error, failures)
                 failures += 1
 
-    def _pause(self, error: StorageError, failures: int) -> None:
-        if error.kind != "remote-unreachable" or failures >= len(self._pauses):
+    def _pause(self, error: StorageError, failures: int, *, again: bool = False) -> None:
+        hopeless = error.kind != "remote-unreachable" or (isinstance(error, TooSlow) and not again)
+        if hopeless or failures >= len(self._pauses):
             raise error
         time.sleep(self._pauses[failures])
 

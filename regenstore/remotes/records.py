@@ -21,18 +21,22 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import presence
+from regenstore.fs import presence, sharing
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Content, KnownOutput, Proof, Result
 from regenstore.objects.result_cache import ResultCache
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent, Head
+from regenstore.remotes.backend import Absent, Head, read_small
 from regenstore.remotes.remote import Remote
 
 LARGEST = 64 << 20
 """Bytes that a file of records may have."""
+MOST = 4 << 30
+"""Bytes that all of a remote's may have."""
+LONGEST = 32 << 20
+"""Bytes that a line may have: a recipe's largest text, in the longest way to write it."""
 _LINES = 50_000
 _MENTIONED = re.compile(rb"blake3:([0-9a-f]{64})")
 _COMPACTED = "compacted"
@@ -62,19 +66,23 @@ class Records:
             if layout.record_digest(layout.RECORDS + name) not in listed:
                 durable.unlink(f"{self._folder}/{name}")
         new = [digest for digest in sorted(listed, key=lambda d: d.hex) if not presence.found(self._path(digest))]
+        total = sum(_size(f"{self._folder}/{name}") for name in self._names())
         for digest in new:
             name = layout.record(digest)
-            data = bytearray()
             try:
-                for block in self._remote.backend.read(name):
-                    data += block
-                    if len(data) > LARGEST:
-                        break
+                data = read_small(self._remote.backend, name, LARGEST)
             except Absent:
                 continue  # the index is older than a clean-up
-            if hash_bytes(bytes(data)) != digest:
+            if hash_bytes(data) != digest:
                 raise StorageError("remote-wrong-bytes", f"{self._remote.url} has other bytes under {name}")
-            self._keep(digest, bytes(data))
+            total += len(data)
+            if total > MOST:
+                raise StorageError(
+                    "remote-failed",
+                    f"{self._remote.url} has over {MOST} bytes of results and proofs",
+                    hint="Let whoever looks after it run 'regenstore remote gc NAME', which puts them together.",
+                )
+            self._keep(digest, data)
         self.__dict__.pop("_read", None)
         return len(new)
 
@@ -103,7 +111,7 @@ class Records:
 
     def _index(self) -> list[str]:
         try:
-            return b"".join(self._remote.backend.read(layout.INDEX)).decode(errors="replace").split()
+            return read_small(self._remote.backend, layout.INDEX, LARGEST).decode(errors="replace").split()
         except Absent:
             return []
 
@@ -208,7 +216,7 @@ class Records:
 
     def _keep(self, digest: Digest, data: bytes) -> None:
         with durable.storage_errors(self._folder):
-            os.makedirs(self._folder, exist_ok=True)
+            sharing.make_folders(self._folder)
         durable.write_file(self._path(digest), data)
 
 
@@ -253,6 +261,8 @@ def _age(lines: Sequence[bytes], head: Head | None) -> float:
 
 
 def _record(line: bytes) -> dict[str, Any]:
+    if len(line) > LONGEST:
+        return {}
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -282,7 +292,9 @@ def _result(record: Mapping[str, Any]) -> SharedResult:
     }
     key = RecipeKey.parse(record["key"])
     fingerprint = {str(name): str(value) for name, value in record["fingerprint"].items()}
-    result = Result(key, outputs, float(record["seconds"]), float(record["created"]), fingerprint)
+    if not all(0 <= content.size < 1 << 63 for content in outputs.values()):
+        raise ValueError("an output's size is none")
+    result = Result(key, outputs, _number(record["seconds"]), _number(record["created"]), fingerprint)
     return SharedResult(result, str(record["recipe"]).encode())
 
 
@@ -291,6 +303,21 @@ def _proof(record: Mapping[str, Any]) -> Proof:
     numbers = [None if record[name] is None else float(record[name]) for name in ("score", "threshold")]
     return Proof(
         RecipeKey.parse(record["key"]), Digest.parse(record["take"]), Digest.parse(record["second"]),
-        str(record["tier"]), str(record["metric"]), numbers[0], numbers[1], float(record["seconds"]),
-        float(record["created"]), fingerprint,
+        str(record["tier"]), str(record["metric"]), numbers[0], numbers[1], _number(record["seconds"]),
+        _number(record["created"]), fingerprint,
     )  # fmt: skip
+
+
+def _number(told: Any) -> float:
+    """Raises ValueError for what is no finite number: nothing could be compared with it."""
+    number = float(told)
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return number
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0

@@ -18,12 +18,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeVar
 
 from regenstore.errors import RegenstoreError, StorageError
+from regenstore.fs import sharing
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.facts import Facts
@@ -31,6 +31,7 @@ from regenstore.objects.hashing import hash_blocks, hash_bytes, hash_own_file
 from regenstore.objects.ids import Digest
 from regenstore.remotes import layout
 from regenstore.remotes.backend import Absent, Backend, Head
+from regenstore.remotes.part import part_of, require_room
 from regenstore.remotes.patient import Throttle
 
 JOBS = 8
@@ -40,6 +41,8 @@ MANY = 256
 """From so many contents on, shards are listed instead of asking for each."""
 _SPEED = (20e6, 0.05)
 """Bytes per second, and seconds per object, of a remote that was never used."""
+_GOODBYE = 2.0
+"""Seconds that a transfer which nobody wants any more may take to notice. It ends with the process in any case."""
 _ENOUGH = 1 << 20
 """Bytes from which on a transfer tells how fast the remote is."""
 FACT_VERSION = 1
@@ -89,7 +92,7 @@ class Remote:
         self._times: list[tuple[int, float]] = []
         self.settled = SETTLED
         """See :data:`SETTLED`."""
-        self.id = hash_bytes(self.url.encode()).hex[:16]
+        self.id = hash_bytes(os.fsencode(self.url)).hex[:16]
 
     @property
     def folder(self) -> str:
@@ -161,7 +164,9 @@ class Remote:
 
     def _read_back(self, digest: Digest, head: Head | None) -> bool:
         name = layout.content(digest)
-        if head is None or hash_blocks(self.blocks(name)) != (digest, head.size):
+        if head is None or self._store.size(digest) not in (None, head.size):
+            return False  # by their number alone they are other bytes
+        if hash_blocks(self.blocks(name, head.size)) != (digest, head.size):
             return False
         after = self.backend.head(name)
         if after is None or (after.size, after.modified) != (head.size, head.modified):
@@ -172,11 +177,16 @@ class Remote:
             self._facts.put(digest, f"remote_{self.id}", FACT_VERSION, _receipt(head))
         return True
 
-    def blocks(self, name: str) -> Iterator[bytes]:
-        """The bytes of an object, no faster than is allowed. Raises :class:`Absent`."""
+    def blocks(self, name: str, size: int) -> Iterator[bytes]:
+        """The bytes of an object, no faster than is allowed, and hardly more than its size. Raises
+        :class:`Absent`."""
+        came = 0
         for block in self.backend.read(name):
             self._moving(len(block))
             yield block
+            came += len(block)
+            if came > size:
+                return
 
     # -------------------------------------------------------------------------------- sending
 
@@ -270,7 +280,7 @@ class Remote:
 
     # -------------------------------------------------------------------------------- bringing
 
-    def bring(self, contents: Iterable[tuple[Digest, int | None]], told: Told) -> Iterator[Moved]:
+    def bring(self, contents: Iterable[tuple[Digest, int | None]], told: Told) -> Generator[Moved, None, None]:
         """Bring contents into the store (digest, and size where it is known); one answer for each, as it is
         known; durable when all were given. Errors are answers: what is not there is a StorageError
         (``remote-failed``)."""
@@ -295,10 +305,11 @@ class Remote:
             if head is None:
                 raise StorageError("remote-failed", f"{self.url} does not have {digest}")
             size = head.size
-        with durable.storage_errors(self._store.root), self._part(digest) as (path, fd):
+        with durable.storage_errors(self._store.root), part_of(self._store, digest) as (path, fd):
             have = os.fstat(fd).st_size
             if have > size:
                 os.ftruncate(fd, have := 0)
+            require_room(fd, size - have, f"{self.url} says that {digest}")
             for fresh in (not have, True):
                 if fresh:
                     os.ftruncate(fd, 0)
@@ -340,21 +351,6 @@ class Remote:
             if done == before:
                 raise StorageError("remote-wrong-bytes", f"{self.url} has {done} bytes under {name}, not {size}")
 
-    @contextmanager
-    def _part(self, digest: Digest) -> Iterator[tuple[str, int]]:
-        """The file that a content is brought into, one per content, so that another process goes on with it; of
-        our own while another process is at it."""
-        path = f"{self._store.root}/tmp/fetch-{digest.hex}"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        if not _alone(fd):
-            os.close(fd)
-            path = self._store.temp_path("fetch")
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
-        try:
-            yield path, fd
-        finally:
-            os.close(fd)
-
     # -------------------------------------------------------------------------------- speed
 
     def estimate(self, sizes: Collection[int]) -> float:
@@ -384,7 +380,7 @@ class Remote:
             latency = (latency + sum(small) / len(small)) / 2
         if large or small:
             try:
-                os.makedirs(self.folder, exist_ok=True)
+                sharing.make_folders(self.folder)
                 durable.write_file(f"{self.folder}/speed.json", json.dumps({"rate": rate, "latency": latency}).encode())
             except (OSError, RegenstoreError):
                 pass  # it is a guess all the same
@@ -443,9 +439,10 @@ class Remote:
             stop.set()  # where nobody waits for the rest, what runs ends with its next block
             for _ in threads:
                 leave.put(None)
+            goodbye = time.monotonic() + _GOODBYE
             for thread in threads:
                 if thread.ident is not None and thread is not threading.current_thread():
-                    thread.join()
+                    thread.join(max(0.0, goodbye - time.monotonic()))
 
     def _moving(self, count: int) -> None:
         """Called for each block. Raises :class:`_Stopped` when it is no longer wanted."""
@@ -463,18 +460,6 @@ def _raised(answer: T | Exception) -> T:
 
 def _receipt(head: Head) -> bytes:
     return f"{head.size} {head.tag}".encode()
-
-
-def _alone(fd: int) -> bool:
-    try:
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def _write(fd: int, block: bytes) -> None:

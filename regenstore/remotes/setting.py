@@ -8,6 +8,21 @@ from dataclasses import dataclass, field, fields
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What a remote may be called."""
 MOST_JOBS = 64
+MOST_PATIENCE = 3600.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How slow a remote may be."""
+
+    lowest: int = 1 << 10
+    """Bytes per second that each transfer has to give, averaged over ``patience``."""
+    patience: float = 30.0
+    """Seconds; also what an answer may take."""
+
+    def seconds(self, size: int, times: float = 1.0) -> float:
+        """What a wait for so many bytes may take, at the lowest rate or a multiple of it."""
+        return max(self.patience, size / (self.lowest * times))
 
 
 @dataclass(frozen=True)
@@ -20,6 +35,16 @@ class RemoteSetting:
     """Transfers at a time; None: as many as is usual."""
     limit: int | None = None
     """Bytes per second, all transfers together; None: no limit."""
+    lowest: int | None = None
+    """Bytes per second that each transfer has to give on average; None: as many as is usual."""
+    patience: float | None = None
+    """Seconds that this average is taken over, and that an answer may take; None: as many as is usual."""
+
+    @property
+    def pace(self) -> Pace:
+        """How slow it may be."""
+        usual = Pace()
+        return Pace(self.lowest or usual.lowest, self.patience or usual.patience)
 
 
 @dataclass(frozen=True)

@@ -21,15 +21,20 @@ import asyncssh
 from regenstore.errors import StorageError
 from regenstore.remotes import layout
 from regenstore.remotes.backend import Absent, Credentials, Head, NoPlace, Told
-from regenstore.remotes.setting import SshSetting
-from regenstore.remotes.ssh import BROKEN, FAILURES, MISSING, Login, Loop, error_of, parsed
+from regenstore.remotes.listing import MOST, Descent, endless
+from regenstore.remotes.pace import TooSlow
+from regenstore.remotes.setting import Pace, SshSetting
+from regenstore.remotes.ssh import BROKEN, CONNECT, FAILURES, MISSING, Login, Loop, error_of, parsed
 
 T = TypeVar("T")
+USUAL = Pace()
 _BLOCK, _AHEAD = 512 << 10, 4
 """Bytes that are moved together, and how many of these at a time: 2 MiB per transfer, as servers' own windows."""
+_MANY = 4
+"""So many times as long as one answer may take what a server has more to do for: to list many folders, to store."""
 _SESSIONS = 8
 """Servers allow ten in one connection unless told otherwise."""
-_FOLDERS = 64
+_FOLDERS = 16
 _BESIDE = ".part-"
 _RENAMES = 20
 """So often somebody else may be quicker to write the same name."""
@@ -54,9 +59,18 @@ class Sftp:
     lists = True
 
     def __init__(
-        self, url: str, credentials: Credentials, setting: SshSetting, *, create: bool = False, alive: float = 15
+        self,
+        url: str,
+        credentials: Credentials,
+        setting: SshSetting,
+        *,
+        create: bool = False,
+        alive: float = 15,
+        pace: Pace = USUAL,
     ) -> None:
-        """``alive``: seconds without a sign of the server until it is asked for one; it is gone after three."""
+        """``alive``: seconds without a sign of the server until it is asked for one; it is gone after three. ``pace``:
+        how slow it may be."""
+        self._pace = pace
         self.url = url.rstrip("/")
         address = parsed(self.url)
         self._base = address.folder
@@ -68,6 +82,7 @@ class Sftp:
         self._sessions: list[_Session] = []
         self._most = _SESSIONS
         self._create = create
+        self._received = 0
         self.unsettled: set[str] = set()
         """Folders with names that are not durable yet."""
         self.left: set[str] = set()
@@ -103,13 +118,13 @@ class Sftp:
         self._run(self._settle(everything))
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
-        todo = [prefix.rstrip("/")]
-        while todo:
-            now, todo = todo[:_FOLDERS], todo[_FOLDERS:]
-            for folder, entries in zip(now, self._run(_all(map(self._entries, now))), strict=True):
+        descent = Descent(self.url, prefix)
+        while now := descent.take(_FOLDERS):
+            listed = self._run(_all(map(self._entries, now)), times=_MANY)
+            for folder, entries in zip(now, listed, strict=True):
                 for entry in entries:
                     if _is_folder(entry):
-                        todo.append(f"{folder}/{entry.filename}")
+                        descent.add(f"{folder}/{entry.filename}")
                     elif not entry.filename.startswith(_BESIDE):
                         yield f"{folder}/{entry.filename}", self._head(entry.attrs)
 
@@ -120,10 +135,30 @@ class Sftp:
     def close(self) -> None:
         self._run(self._close())
 
-    def _run(self, work: Coroutine[Any, Any, T], name: str = "") -> T:
-        """Have the other thread do it. With a name, Absent where there is nothing of that name."""
+    def _run(self, work: Coroutine[Any, Any, T], name: str = "", times: int = 1) -> T:
+        """Have the other thread do it, as long as enough comes from the server meanwhile. With a name, Absent where
+        there is nothing of that name."""
+        seconds = times * self._pace.patience + (0 if self._sessions else 2 * CONNECT)
+        enough, most = self._pace.lowest * seconds, self._pace.seconds(_BLOCK)
+        before, began = self._received, time.monotonic()
+
+        def goes_on() -> bool:
+            nonlocal before
+            came, before = self._received - before, self._received
+            return came >= enough and time.monotonic() - began < most
+
         with self._errors(name):
-            return self._loop.run(work)
+            try:
+                return self._loop.run(work, seconds, goes_on)
+            except TimeoutError:
+                self._loop.begin(self._abort())
+                raise TooSlow(self.url, self._pace) from None
+
+    async def _abort(self) -> None:
+        """What does not answer is not used again."""
+        connection, self._connection, self._sessions = self._connection, None, []
+        if connection is not None:
+            connection.abort()
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
@@ -147,9 +182,9 @@ class Sftp:
         try:
             self._run(upload.begin())
             for block in blocks:
-                self._run(upload.add(block))
+                self._run(upload.add(block), times=_MANY)
                 told(len(block))
-            self._run(upload.finish())
+            self._run(upload.finish(), times=_MANY)
         except BaseException:
             with suppress(StorageError):
                 self._run(upload.abandon())
@@ -227,7 +262,11 @@ class Sftp:
     async def _entries(self, folder: str) -> list[Any]:
         async with self.session() as client:
             try:
-                found = [entry async for entry in client.scandir(self._place(folder))]
+                found = []
+                async for entry in client.scandir(self._place(folder)):
+                    found.append(entry)
+                    if len(found) > MOST:
+                        raise endless(self.url, folder)
             except MISSING:
                 return []
         return [entry for entry in found if entry.filename not in (".", "..")]
@@ -279,6 +318,7 @@ class Sftp:
             return
         await self._close()
         self._connection = await self._login.connect()
+        self._count(self._connection)
         client = (await self._another()).client
         if self._create:
             await client.makedirs(self._base, exist_ok=True)
@@ -289,6 +329,16 @@ class Sftp:
         while self.left:
             with suppress(*MISSING):
                 await client.remove(self.left.pop())
+
+    def _count(self, connection: Any) -> None:
+        """Count what comes, by which one tells a slow server from one that does not answer."""
+        handle = connection.data_received
+
+        def counted(data: bytes, *more: Any) -> None:
+            self._received += len(data)
+            handle(data, *more)
+
+        connection.data_received = counted
 
     async def _another(self) -> _Session:
         made = _Session(await self._connection.start_sftp_client(path_errors="surrogateescape"))

@@ -14,7 +14,7 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -29,8 +29,8 @@ for _name in ("asyncio", "asyncssh"):
     # What they log of broken connections is raised here too; where nobody set up logging, it would be printed.
     logging.getLogger(_name).addHandler(logging.NullHandler())
 T = TypeVar("T")
-_CONNECT, _ANSWER = 20.0, 300.0
-"""Seconds to wait for a connection with its login, and for the answer to a few requests on a slow line."""
+CONNECT = 20.0
+"""Seconds to wait for a connection, and for its login."""
 _KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 _FASTEST = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+")
@@ -70,7 +70,7 @@ def parsed(url: str) -> Address:
     wrong = f"{url!r}: no address such as sftp://ada@media.example.org/srv/film"
     if not _HOST.fullmatch(host) or (user is not None and not _USER.fullmatch(user)) or not url.isprintable():
         raise InvalidInput("bad-config", wrong)
-    path = unquote(parts.path)
+    path = unquote(parts.path, errors="surrogateescape")
     folder = path.removeprefix("/~/").rstrip("/") if f"{path}/".startswith("/~/") else path.rstrip("/")
     if parts.query or parts.fragment or not path.strip("/") or "\0" in path:
         raise InvalidInput("bad-config", wrong)
@@ -85,11 +85,16 @@ class Loop:
         threading.Thread(target=_run_all, args=(self._loop,), name="sftp", daemon=True).start()
         weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for it. Raises TimeoutError when it takes longer than a server that is there may need."""
+    def run(self, work: Coroutine[Any, Any, T], seconds: float, goes_on: Callable[[], bool]) -> T:
+        """Wait for it. Raises TimeoutError when so many seconds pass and it does not go on."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            return future.result(_ANSWER)
+            while True:
+                try:
+                    return future.result(seconds)
+                except TimeoutError:
+                    if future.done() or not goes_on():
+                        raise
         except BaseException:
             future.cancel()
             raise
@@ -182,7 +187,7 @@ class Login:
         ciphers = () if told.config.get("Ciphers") else _FASTEST
         return await asyncssh.SSHClientConnectionOptions.construct(
             told, client_keys=keys, ignore_encrypted=True, agent_path=agent, encryption_algs=ciphers,
-            connect_timeout=_CONNECT, login_timeout=_CONNECT, keepalive_interval=self._alive, **more,
+            connect_timeout=CONNECT, login_timeout=CONNECT, keepalive_interval=self._alive, **more,
         )  # fmt: skip
 
     def _ssh(self, told: Any) -> str:

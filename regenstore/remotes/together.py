@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import KnownOutput, Proof
 from regenstore.remotes.records import Records, SharedResult
 from regenstore.remotes.remote import Moved, Remote, Told
+
+HOPELESS = 3
+"""After so many contents in a row for which a remote could not be reached, it is not asked for the rest."""
 
 
 class Elsewhere:
@@ -64,16 +67,28 @@ class Elsewhere:
         return remote.estimate([size])
 
     def bring(self, digests: Collection[Digest], told: Told) -> Iterator[Moved]:
-        """Bring contents that :meth:`having` found into the store; one answer for each, as it is known."""
+        """Bring contents that :meth:`having` found into the store; one answer for each, as it is known. A mapping
+        tells their sizes, where these are known better than by what a remote says. A remote that cannot be reached
+        several times in a row is not asked for the rest, which fails as the last one did."""
+        sizes = digests if isinstance(digests, Mapping) else {}
         by_remote: dict[str, list[Digest]] = {}
         for digest in digests:
             by_remote.setdefault(self._places[digest][0].name, []).append(digest)
         for remote in self._remotes:
-            wanted = by_remote.get(remote.name, [])
-            for moved in remote.bring([(digest, self._places[digest][1]) for digest in wanted], told):
-                if moved.error is not None and moved.error.kind == "remote-unreachable":
-                    self.problems.setdefault(remote.name, moved.error)
-                yield moved
+            wanted = {each: sizes.get(each, self._places[each][1]) for each in by_remote.get(remote.name, [])}
+            in_a_row = 0
+            with closing(remote.bring(wanted.items(), told)) as answers:
+                for moved in answers:
+                    del wanted[moved.digest]
+                    away = moved.error is not None and moved.error.kind == "remote-unreachable"
+                    in_a_row = in_a_row + 1 if away else 0
+                    if away and moved.error is not None:
+                        self.problems.setdefault(remote.name, moved.error)
+                    yield moved
+                    if in_a_row >= HOPELESS:
+                        break
+            for digest in wanted:
+                yield Moved(digest, 0, error=self.problems[remote.name])
 
     def confirm(self, digests: Sequence[Digest]) -> Mapping[Digest, int]:
         """Ask now: those whose bytes some remote has, with their sizes."""

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from regenstore import addresses
 from regenstore.errors import FormatError, InvalidInput, NotFound, RegenstoreError, TrustRequired
+from regenstore.fs.path_text import path_text
 from regenstore.generators.repository_file import FILE, hash_of, read_file
 from regenstore.generators.trust import TrustRecord
 from regenstore.remotes.opening import folder_of
@@ -43,6 +45,11 @@ class Definition:
     hash: str | None = None
     """What the user's approval is bound to; None where none is needed."""
     trusted: bool = True
+
+    @property
+    def shown(self) -> str:
+        """Its address for people."""
+        return addresses.shown(self.url)
 
     @property
     def trust_name(self) -> str:
@@ -87,7 +94,7 @@ class Remotes:
         if name in self.remotes:
             return self.remotes[name]
         if name in self.definitions:
-            url = self.definitions[name].url
+            url = self.definitions[name].shown
             raise TrustRequired("untrusted-remote", f"{FILE} names the remote '{name}' ({url}); you did not approve it")
         known = ", ".join(sorted(self.definitions)) or "none"
         raise NotFound("no-such-remote", f"there is no remote '{name}' (known: {known})")
@@ -123,7 +130,7 @@ def _definitions(top: str, settings: Mapping[str, RemoteSetting], trust_file: st
     for name, url in declared.items():
         if name not in found:
             # The same relative folder leads elsewhere in another worktree: an approval there is none here.
-            material = {"name": name, "url": url, "folder": folder_of(url, top) or ""}
+            material = {"name": name, "url": url, "folder": path_text(folder_of(url, top) or "")}
             hashed = hash_of(material, _HASH_CONTEXT)
             setting = settings.get(name, RemoteSetting())
             found[name] = Definition(name, url, FILE, setting, hashed, hashed in approved)

@@ -46,7 +46,12 @@ def plan(
         content = next((content for content in shared if content is not None), None)
         if content is not None and store.use(content.digest, content.size) is None:
             missing.setdefault(content.digest, Wanted(content.digest, content.size, path, False))
-    found.bring = elsewhere.having(missing)
+    sizes = {digest: each.size for digest, each in missing.items()}
+    # What the recipe says counts, whatever the remote says.
+    found.bring = {
+        digest: size if sizes[digest] is None else sizes[digest] or 0
+        for digest, size in elsewhere.having(missing).items()
+    }
     found.nowhere = in_order([each for digest, each in missing.items() if digest not in found.bring])
     return found
 

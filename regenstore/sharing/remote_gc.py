@@ -28,7 +28,7 @@ from regenstore.objects.ids import Digest
 from regenstore.refs.blobs import mentioned
 from regenstore.refs.holders import Holder
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent, Backend, Head
+from regenstore.remotes.backend import Absent, Backend, Head, read_small
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote
 from regenstore.sharing.probe import clock
@@ -202,7 +202,7 @@ class RemoteGc:
     def _read_mark(self, digest: Digest) -> _Mark | None:
         """What a tombstone says; None where there is none any more, or nothing that can be read."""
         try:
-            told = json.loads(b"".join(self._backend.read(layout.tombstone(digest))))
+            told = json.loads(read_small(self._backend, layout.tombstone(digest), 1 << 16))
             head = Head(int(told["size"]), str(told["tag"]), float(told["modified"]))
             return _Mark(float(told["marked"]), head)
         except (Absent, ValueError, KeyError, TypeError, RecursionError):

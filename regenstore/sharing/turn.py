@@ -13,13 +13,14 @@ import time
 
 from regenstore.errors import Conflict
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent, Backend
+from regenstore.remotes.backend import Absent, Backend, read_small
 from regenstore.sharing.probe import clock
 
 STALE = 3600.0
 """Seconds after which whoever had the turn is taken to be dead."""
 _AGAIN = 300.0
 _PAUSE = 1.0
+_LONGEST = 1 << 16
 
 
 class Turn:
@@ -60,6 +61,6 @@ class Turn:
 
     def _mine(self) -> bool:
         try:
-            return b"".join(self._backend.read(layout.TURN)) == self._mark
+            return read_small(self._backend, layout.TURN, _LONGEST) == self._mark
         except Absent:
             return False

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from regenstore.errors import Conflict, InvalidInput, NotFound, RegenstoreError
+from regenstore.fs import presence
+from regenstore.fs.swap import NOTHING, Seen
 from regenstore.generators.api import Declaration
 from regenstore.media import types
-from regenstore.objects import toml
+from regenstore.objects import durable, toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe
 from regenstore.objects.result import Content
@@ -19,7 +21,7 @@ from regenstore.realise import Progress, Realiser
 from regenstore.tracked.workbench import Workbench
 from regenstore.worktree.attribution import rounded
 from regenstore.worktree.paths import check_relative
-from regenstore.worktree.place import Identity, Placement, refusal
+from regenstore.worktree.place import APPEARED, CHANGED, Placement
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,12 @@ def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) ->
     """The input at a worktree path, by the digest of what is there now; a recipe there is realised first."""
     check_relative(source)
     shown = os.fsdecode(source)
+    if not _is_utf8(source):
+        raise InvalidInput(
+            "bad-path",
+            f"{shown}: a recipe is UTF-8 text, and cannot name an input whose path is not",
+            hint="Rename it with 'git mv'.",
+        )
     held = bench.held(source)
     if held is not None and held.digest is not None:
         store_medium(bench, source, held.digest, held.size)
@@ -86,6 +94,14 @@ def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) ->
     return Input(content.digest, shown)
 
 
+def _is_utf8(path: bytes) -> bool:
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def store_medium(bench: Workbench, path: bytes, digest: Digest, size: int) -> None:
     """Put a worktree file's bytes into the store, unless they are there. Raises Conflict (``edited``) when
     the file has other bytes by now."""
@@ -93,13 +109,27 @@ def store_medium(bench: Workbench, path: bytes, digest: Digest, size: int) -> No
         return
     bench.store.prepare()
     temp = bench.store.temp_path("input")
-    with open(os.path.join(bench.location.top, path), "rb") as source, open(temp, "xb") as target:
-        bench.placer.linker.fill(source.fileno(), target.fileno())
-    found = bench.store.adopt(temp)
+    source = _open(bench, path)
+    try:
+        with durable.storage_errors(temp), open(temp, "xb") as target:
+            bench.placer.linker.fill(source, target.fileno())
+        found = bench.store.adopt(temp)
+    finally:
+        os.close(source)
+        durable.unlink(temp)
     if found != (digest, size):
         raise Conflict(
             "edited", f"{os.fsdecode(path)}: it was changed while it was read", hint="Run the same command again."
         )
+
+
+def _open(bench: Workbench, path: bytes) -> int:
+    try:
+        return presence.open_file(os.path.join(bench.location.top, path), follow=False)
+    except presence.NotRegular as error:
+        raise Conflict("not-a-file", f"{os.fsdecode(path)}: it is {error.what}, and is left alone") from error
+    except OSError as error:
+        raise presence.unreadable(error, path) from error
 
 
 def realise_one(
@@ -114,47 +144,67 @@ def realise_one(
     raise NotFound("content-missing", f"{label}: nothing was made")
 
 
-def write(bench: Workbench, path: bytes, recipe: Recipe, *, generate: bool, progress: Progress) -> Written:
+def vacant(bench: Workbench, path: bytes, *, force: bool) -> Seen:
+    """What is at a path where a new recipe is going to be written: nothing, or with ``force`` what will be replaced.
+    Raises Conflict (``exists``), and what :meth:`Workbench.seen` raises."""
+    was = bench.seen(path)
+    if was is not NOTHING and not force:
+        raise Conflict(
+            "exists",
+            f"{os.fsdecode(path)}: there is a file already",
+            hint="Use 'regenstore set' to change it, or --force.",
+        )
+    return was
+
+
+def write(bench: Workbench, path: bytes, recipe: Recipe, was: Seen, *, generate: bool, progress: Progress) -> Written:
     """Put a recipe at a path of the worktree: its medium, made if need be, or only its text.
 
-    The recipe's take becomes what was made. What lies at the path is in the store before it is replaced, and
-    is not replaced if it changes meanwhile (InvalidInput). When making the medium fails, the text is written
-    (nothing that was typed is lost), and the error is raised.
+    The recipe's take becomes what was made. ``was`` is what was at the path when the recipe was read, or looked for,
+    there. It is in the store before it is replaced, and is not replaced if it changes meanwhile, or something
+    appears (Conflict). When making the medium fails, the text is written (nothing that was typed is lost), and the
+    error is raised.
     """
     if not generate:
-        return write_text(bench, path, recipe)
-    seen = _keep_present(bench, path)
+        return write_text(bench, path, recipe, was)
+    _keep_present(bench, path, was)
     try:
         content, seconds = realise_one(bench.realiser, os.fsdecode(path), recipe, progress)
     except RegenstoreError:
-        _write_text(bench, path, recipe, seen)
+        _write_text(bench, path, recipe, was)
         raise
-    return _write_medium(bench, path, recipe, content, seconds, seen)
+    return _write_medium(bench, path, recipe, content, seconds, was)
 
 
-def adopt_take(bench: Workbench, path: bytes, recipe: Recipe, content: Content, seconds: float | int | None) -> Written:
+def adopt_take(
+    bench: Workbench, path: bytes, recipe: Recipe, content: Content, seconds: float | int | None, was: Seen
+) -> Written:
     """Make a stored content the take of the recipe at a path, in recipe and worktree."""
-    return _write_medium(bench, path, recipe, content, seconds, _keep_present(bench, path))
+    _keep_present(bench, path, was)
+    return _write_medium(bench, path, recipe, content, seconds, was)
 
 
-def write_text(bench: Workbench, path: bytes, recipe: Recipe) -> Written:
+def write_text(bench: Workbench, path: bytes, recipe: Recipe, was: Seen) -> Written:
     """Put a recipe's text at a path as it is, its take recorded or not; what lies there is stored first."""
-    return _write_text(bench, path, recipe, _keep_present(bench, path))
+    _keep_present(bench, path, was)
+    return _write_text(bench, path, recipe, was)
 
 
-def _keep_present(bench: Workbench, path: bytes) -> Identity | None:
-    """Store the medium that lies at a path, which may be the last copy; gives the file's identity."""
+def _keep_present(bench: Workbench, path: bytes, was: Seen) -> None:
+    """Store the medium that lies at a path, which may be the last copy. Raises Conflict (``edited``) where something
+    else is there than what was seen."""
     held = bench.held(path)
     if held is None:
-        return None
-    if held.digest is not None:
+        bench.refuse_excluded(path)
+    if (NOTHING if held is None else held.identity) != was:
+        raise Conflict("edited", f"{os.fsdecode(path)}: {APPEARED if was is NOTHING else CHANGED}")
+    if held is not None and held.digest is not None:
         store_medium(bench, path, held.digest, held.size)
-    return held.identity
 
 
-def _write_text(bench: Workbench, path: bytes, recipe: Recipe, seen: Identity | None) -> Written:
+def _write_text(bench: Workbench, path: bytes, recipe: Recipe, was: Seen) -> Written:
     bench.pending.clear(path)
-    _place(bench, Placement(path, toml.encode(recipe), seen=seen))
+    _place(bench, Placement(path, toml.encode(recipe), was))
     return Written(path, recipe, None)
 
 
@@ -164,22 +214,21 @@ def _write_medium(
     recipe: Recipe,
     content: Content,
     seconds: float | int | None,
-    seen: Identity | None,
+    was: Seen,
 ) -> Written:
     taken = recipe.with_take(content.take, None if seconds is None else rounded(seconds))
     source = bench.store.claim(content.digest, content.size)
     if source is None:
         raise NotFound("content-missing", f"{os.fsdecode(path)}: the medium left the store while it was placed")
     bench.pending.set(path, toml.encode(taken))
-    _place(bench, Placement(path, source, seen=seen))
+    _place(bench, Placement(path, source, was))
     return Written(path, taken, content)
 
 
 def _place(bench: Workbench, placement: Placement) -> None:
     report = bench.placer.place([placement])
-    if report.skipped:
-        path, reason = report.skipped[0]
-        raise refusal(reason, os.fsdecode(path))
+    for path, error in report.skipped:
+        raise error.at(os.fsdecode(path))
 
 
 def changed(
@@ -228,6 +277,8 @@ def record(bench: Workbench, path: bytes) -> Written | None:
     """
     shown = os.fsdecode(path)
     held = bench.held(path)
+    if held is None:
+        bench.refuse_excluded(path)
     if held is None or held.digest is None:
         raise NotFound("content-missing", f"{shown}: there is no medium in the worktree to record")
     recipe = bench.current(path)

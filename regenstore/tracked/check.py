@@ -100,7 +100,7 @@ def _blob(blobs: BlobReader, commit: str, path: bytes, oid: bytes) -> Iterator[F
     elif not toml.looks_like_recipe(text):
         size = f"{len(text)} bytes" if len(text) <= toml.MAX_BYTES else f"over {toml.MAX_BYTES} bytes"
         yield Finding(
-            commit, path, "raw-media", f"Git holds {size} of the medium itself; add it again with the filter on"
+            commit, path, "raw-media", f"Git holds {size} of the medium itself; 'git add --renormalize' converts it"
         )
     else:
         try:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from regenstore.errors import FormatError, NotFound, RegenstoreError
+from regenstore.errors import NotFound, RegenstoreError
+from regenstore.fs.swap import NOTHING, Nothing
 from regenstore.objects import toml
 from regenstore.planning import Plan, Want
 from regenstore.realise import Progress
-from regenstore.tracked.workbench import Workbench, select
-from regenstore.worktree.place import Placement, refusal
+from regenstore.tracked.workbench import Held, Workbench, excluded, select
+from regenstore.worktree.place import Placement
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Wish:
 
     path: bytes
     text: bytes
-    expected: bytes | None
+    replaces: bytes | Nothing
     oid: bytes | None
 
 
@@ -30,6 +31,17 @@ class GetPlan:
 
     wishes: dict[str, Wish]
     plan: Plan
+    failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
+    excluded: list[bytes] = field(default_factory=list)
+    """What the sparse checkout keeps out of the worktree, and nobody named."""
+
+
+@dataclass
+class DropPlan:
+    """What ``drop`` would do: media that become text, and those that are kept, with the reason. A value."""
+
+    placements: list[Placement] = field(default_factory=list)
+    kept: list[tuple[bytes, str]] = field(default_factory=list)
     failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
 
 
@@ -44,32 +56,54 @@ class Report:
 
 def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool, local: bool = False) -> GetPlan:
     """Which recipes in the worktree become media, and what has to be brought and made for that. With ``local``, no
-    remote is asked."""
+    remote is asked. What a path holds that cannot be read is among the failed ones, and is not replaced."""
     tracked = bench.tracked()
     everything = [*tracked, *bench.untracked()]
     chosen = select(everything, paths) if paths else everything
-    wishes: dict[str, Wish] = {}
     wants: list[Want] = []
-    failed: list[tuple[bytes, RegenstoreError]] = []
+    planned = GetPlan({}, Plan())
+    refused = _refused(bench, chosen, paths)
     for path in chosen:
-        held = bench.held(path, digest=False)
-        if held is not None and held.text is None:
-            continue
-        known = bench.index_text(path)
-        text = held.text if held is not None else known
-        if text is None or not toml.looks_like_recipe(text):
-            continue
         try:
-            recipe = toml.decode(text)
-        except FormatError as error:
-            failed.append((path, error))
-            continue
-        label = os.fsdecode(path)
-        oid = tracked.get(path) if text == known else None
-        wishes[label] = Wish(path, text, held.text if held is not None else None, oid)
-        wants.append(Want(label, recipe))
+            wish = _wish(bench, path, tracked.get(path))
+            if wish is not None:
+                wants.append(Want(os.fsdecode(path), toml.decode(wish.text)))
+                planned.wishes[os.fsdecode(path)] = wish
+        except RegenstoreError as error:
+            if error.kind == "excluded" and path not in refused:
+                planned.excluded.append(path)
+            elif error.kind != "not-a-file" or path in tracked or path in paths:
+                planned.failed.append((path, error))
     plan = bench.realiser.plan(wants, local=local)
-    return GetPlan(wishes, plan if generate else plan.within(-1.0), failed)
+    planned.plan = plan if generate else plan.within(-1.0)
+    return planned
+
+
+def _wish(bench: Workbench, path: bytes, entry: bytes | None) -> Wish | None:
+    """What ``get`` does at a path; None where there is nothing to do. ``entry``: the index blob there."""
+    held = bench.held(path, digest=False)
+    if held is not None and held.text is None:
+        return None
+    if held is None:
+        bench.refuse_excluded(path)
+    known = bench.index_text(path)
+    text = held.text if held is not None else known
+    if text is None or not toml.looks_like_recipe(text):
+        return None
+    replaces = NOTHING if held is None or held.text is None else held.text
+    return Wish(path, text, replaces, entry if text == known else None)
+
+
+def _refused(bench: Workbench, chosen: Iterable[bytes], paths: Sequence[bytes]) -> set[bytes]:
+    """Paths that the sparse checkout keeps out of the worktree, and that were asked for: themselves, or by a folder
+    that has nothing else."""
+    skipped = bench.index.skipped()
+    found: set[bytes] = set()
+    for asked in paths if skipped else ():
+        below = {each for each in chosen if not asked or each == asked or each.startswith(asked + b"/")}
+        if below <= set(skipped):
+            found |= below
+    return found
 
 
 def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
@@ -80,8 +114,7 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
     def flush() -> None:
         done = bench.placer.place(waiting)
         report.done.extend(done.placed)
-        for path, reason in done.skipped:
-            report.failed.append((path, refusal(reason)))
+        report.failed.extend(done.skipped)
         waiting.clear()
 
     for outcome in bench.realiser.run(planned.plan, progress):
@@ -105,41 +138,48 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
             bench.pending.set(
                 wish.path, toml.encode(outcome.want.recipe.with_take(outcome.content.take, outcome.seconds))
             )
-        waiting.append(Placement(wish.path, source, wish.expected, wish.oid))
+        waiting.append(Placement(wish.path, source, wish.replaces, wish.oid))
         if len(waiting) >= 1000:
             flush()
     flush()
     return report
 
 
-def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> tuple[list[Placement], list[tuple[bytes, str]]]:
-    """The media that become recipe text again, and those that are kept, with the reason.
-
-    A medium is dropped only if the store holds its bytes.
-    """
-    placements: list[Placement] = []
-    kept: list[tuple[bytes, str]] = []
-    for path, oid in bench.tracked(paths).items():
-        held = bench.held(path)
-        if held is None or held.digest is None:
-            continue
-        known = bench.index_text(path)
-        text = bench.text_of(path, held, known)
-        recipe = toml.decode(text)
-        if text != known and recipe.imported:
-            kept.append((path, "it was edited, and is not in Git's index: 'git add' it first"))
-        elif bench.store.claim(held.digest, held.size) is None:
-            kept.append((path, "the store does not hold its bytes"))
-        else:
-            placements.append(Placement(path, text, None, oid if text == known else None, held.identity))
-    return placements, kept
+def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> DropPlan:
+    """The media that become recipe text again. A medium is dropped only if the store holds its bytes."""
+    planned = DropPlan()
+    chosen = bench.tracked(paths)
+    refused = _refused(bench, chosen, paths)
+    for path, oid in chosen.items():
+        try:
+            held = bench.held(path)
+            if held is not None and held.digest is not None:
+                _plan_drop(bench, path, oid, held, planned)
+            elif held is None and path in refused:
+                raise excluded(path)
+        except RegenstoreError as error:
+            planned.failed.append((path, error))
+    return planned
 
 
-def drop(bench: Workbench, placements: Sequence[Placement]) -> Report:
+def _plan_drop(bench: Workbench, path: bytes, oid: bytes, held: Held, planned: DropPlan) -> None:
+    assert held.digest is not None
+    known = bench.index_text(path)
+    text = bench.text_of(path, held, known)
+    recipe = toml.decode(text)
+    if text != known and recipe.imported:
+        planned.kept.append((path, "it was edited, and is not in Git's index: 'git add' it first"))
+    elif bench.store.claim(held.digest, held.size) is None:
+        planned.kept.append((path, "the store does not hold its bytes"))
+    else:
+        planned.placements.append(Placement(path, text, held.identity, oid if text == known else None))
+
+
+def drop(bench: Workbench, planned: DropPlan) -> Report:
     """Put recipe text at the paths, and tell Git's index."""
-    done = bench.placer.place(placements)
-    added = {placement.path for placement in placements if placement.oid is not None}
+    done = bench.placer.place(planned.placements)
+    added = {placement.path for placement in planned.placements if placement.oid is not None}
     for path in done.placed:
         if path in added:  # of what is not added yet, the pending recipe is all that keeps the medium
             bench.pending.clear(path)
-    return Report(done=done.placed, failed=[(path, refusal(reason)) for path, reason in done.skipped])
+    return Report(done=done.placed, failed=[*planned.failed, *done.skipped])

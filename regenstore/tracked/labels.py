@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from regenstore.errors import InvalidInput
+from regenstore.fs.swap import Seen
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Content
 from regenstore.tracked import author
@@ -72,18 +73,19 @@ def _number(name: str, value: str) -> float | int:
 def label(bench: Workbench, paths: Sequence[bytes], settings: Sequence[str], remove: Sequence[str]) -> list[bytes]:
     """Write labels into the recipes at paths, in the worktree; gives those that changed. The media stay as they
     are. All are looked at before the first is written."""
-    planned: list[tuple[bytes, Recipe]] = []
+    planned: list[tuple[bytes, Recipe, Seen]] = []
     for path in paths:
         bench.require_tracked(path)
+        was = bench.seen(path)
         before = bench.current(path)
         after = labelled(before, settings, remove)
         if after != before:
-            planned.append((path, after))
-    for path, recipe in planned:
+            planned.append((path, after, was))
+    for path, recipe, was in planned:
         held = bench.held(path)
         if held is None or held.digest is None:
-            author.write_text(bench, path, recipe)
+            author.write_text(bench, path, recipe, was)
         else:
             content = Content(held.digest, held.size, recipe.output.media_type)
-            author.adopt_take(bench, path, recipe, content, recipe.output.seconds)
-    return [path for path, _ in planned]
+            author.adopt_take(bench, path, recipe, content, recipe.output.seconds, was)
+    return [path for path, _, _ in planned]

@@ -181,6 +181,7 @@ def accept(bench: Workbench, path: bytes, wanted: str | None) -> Written:
     """Take another known content as the take: the one whose digest begins with ``wanted`` (hex digits), or
     the only other one. The recipe changes in the worktree, and the medium with it; nothing is staged."""
     shown = os.fsdecode(path)
+    was = bench.seen(path)
     recipe = bench.current(path)
     others = [known for known in takes(bench, path) if not known.recorded]
     prefix = (wanted or "").removeprefix(Digest.PREFIX).lower()
@@ -195,7 +196,7 @@ def accept(bench: Workbench, path: bytes, wanted: str | None) -> Written:
     )
     if result is None:
         raise NotFound("content-missing", f"{shown}: {chosen.digest.short} is no recorded result any more")
-    return adopt_take(bench, path, recipe, result.outputs[recipe.output.name], result.seconds)
+    return adopt_take(bench, path, recipe, result.outputs[recipe.output.name], result.seconds, was)
 
 
 def _holds(result: Result, recipe: Recipe, known: KnownTake) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from regenstore.errors import RegenstoreError
+from regenstore.fs import presence
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.result import BlobRecord
@@ -27,8 +27,11 @@ STATES = {
     "edited": "the medium was edited by hand and is not added yet",
     "imported": "imported media, as recorded",
     "missing": "the worktree file is gone",
+    "excluded": "the sparse checkout keeps it out of the worktree",
+    "unreadable": "what lies there cannot be read, so nothing is known of it",
+    "not-a-file": "no regular file lies there, but a folder, link, FIFO, socket or device",
     "conflict": "the recipe has a merge conflict",
-    "raw": "Git holds the medium itself, not a recipe",
+    "raw": "Git holds the medium itself; 'git add --renormalize PATH' makes it a recipe",
 }
 
 
@@ -45,6 +48,8 @@ class PathStatus:
     entry: survey.Entry | None = None
     """Whether that may be evicted, by which rule, and what its return costs; None where it is not stored, or
     where that cannot be told now."""
+    problem: RegenstoreError | None = None
+    """Why what lies there is not known."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,11 @@ class Status:
 
 
 def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
-    """The state of all tracked paths, or of those at and below the given ones."""
+    """The state of all tracked paths, or of those at and below the given ones. Raises StorageError (``unreadable``)
+    and FormatError (``bad-index``) where Git's index cannot be read."""
     index = _read_index(bench)
     tracked = bench.tracked()
-    conflicted = {entry.path for entry in index.entries if entry.stage} if index is not None else set()
+    conflicted = set(bench.index.conflicted())
     chosen = set(select([*tracked, *conflicted], paths)) if paths else {*tracked, *conflicted}
     indexed = index.by_path() if index is not None else {}
     oids = [oid for path, oid in tracked.items() if path in chosen]
@@ -85,11 +91,15 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
             found.append(PathStatus(path, "conflict", None, None, False))
             continue
         record = records.get(tracked[path])
-        state = "raw" if record is None else _state(bench, path, record, index, indexed.get(path))
+        problem = None
+        try:
+            state = "raw" if record is None else _state(bench, path, record, index, indexed.get(path))
+        except RegenstoreError as error:
+            state, problem = error.kind if error.kind == "not-a-file" else "unreadable", error
         digest = record.digest if record is not None else None
         stored = record is not None and digest is not None and bench.store.stored(digest, record.size) is not None
         size = record.size if record is not None and digest is not None else None
-        found.append(PathStatus(path, state, size, digest, stored))
+        found.append(PathStatus(path, state, size, digest, stored, problem=problem))
     try:
         entries = bench.surveyor.entries({p.digest for p in found if p.digest is not None and p.stored})
     except RegenstoreError as error:
@@ -105,16 +115,11 @@ def _read_index(bench: Workbench) -> IndexFile | None:
 
 
 def _state(bench: Workbench, path: bytes, record: BlobRecord, index: IndexFile | None, entry: Entry | None) -> str:
-    try:
-        found = os.lstat(os.path.join(bench.location.top, path))
-    except OSError:
-        return "missing"
-    if not stat.S_ISREG(found.st_mode):
-        return "missing"
-    untouched = index is not None and entry is not None and index.matches(entry, found)
+    found = presence.lstat(os.path.join(bench.location.top, path), shown=path)
+    untouched = found is not None and index is not None and entry is not None and index.matches(entry, found)
     held = bench.held(path, digest=not untouched)
     if held is None:
-        return "missing"
+        return "excluded" if path in bench.index.skipped() else "missing"
     if held.text is not None:
         same = untouched or held.text == bench.index_text(path)
         return ("wanted" if record.digest is None else "recipe") if same else "changed"

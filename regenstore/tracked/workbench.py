@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from regenstore.errors import Conflict, InvalidInput, NotFound
+from regenstore.errors import Conflict, FormatError, InvalidInput, NotFound, RegenstoreError
+from regenstore.fs import presence
+from regenstore.fs.swap import NOTHING, Identity, Seen, identity
 from regenstore.media.types import HEAD
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
@@ -26,7 +29,7 @@ from regenstore.worktree.attribution import attribute
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
-from regenstore.worktree.place import Identity, Placer, identity
+from regenstore.worktree.place import Placer, not_a_file
 
 if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
     from regenstore.generators.registry import Registry
@@ -40,7 +43,7 @@ class Held:
     digest: Digest | None
     size: int
     head: bytes
-    identity: Identity | None
+    identity: Identity
 
 
 @dataclass(frozen=True)
@@ -93,28 +96,53 @@ class Workbench:
     # -------------------------------------------------------------------------------- what lies there
 
     def held(self, path: bytes, *, digest: bool = True) -> Held | None:
-        """What the worktree has at a path; None when there is no regular file. Never follows a link."""
+        """What the worktree has at a path; None when nothing is there. Never follows a link, and opens regular files
+        only. Raises StorageError (``unreadable``) where that cannot be told or read, Conflict (``not-a-file``)."""
+        shown = os.fsdecode(path)
         try:
             with Folders(self.location.top) as folders:
                 folder, name = folders.parent(path)
-                fd = os.open(name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0), dir_fd=folder)
-        except OSError:
+                found = os.lstat(name, dir_fd=folder)
+                if not stat.S_ISREG(found.st_mode):
+                    raise not_a_file(found.st_mode).at(shown)
+                fd = presence.open_file(name, dir_fd=folder, follow=False)
+            try:
+                return _held(fd, digest)
+            finally:
+                os.close(fd)
+        except presence.ABSENT:
             return None
-        try:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):
-                return None
-            head = os.pread(fd, HEAD, 0)
-            if toml.looks_like_recipe(head) and found.st_size <= toml.MAX_BYTES:
-                return Held(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, head, identity(found))
-            return Held(None, hash_fd(fd)[0] if digest else None, found.st_size, head, identity(found))
-        finally:
-            os.close(fd)
+        except presence.NotRegular as error:
+            raise Conflict("not-a-file", f"{shown}: it is {error.what}, and is left alone") from error
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise not_a_file(stat.S_IFLNK).at(shown) from error
+            raise presence.unreadable(error, path) from error
+
+    def seen(self, path: bytes) -> Seen:
+        """What is at a path where something is going to be written. Raises StorageError (``unreadable``), Conflict
+        (``not-a-file``), and InvalidInput (``excluded``) for what a sparse checkout keeps out of the worktree."""
+        held = self.held(path, digest=False)
+        if held is not None:
+            return held.identity
+        self.refuse_excluded(path)
+        return NOTHING
+
+    def refuse_excluded(self, path: bytes) -> None:
+        """Raise InvalidInput (``excluded``) for a path that a sparse checkout keeps out of the worktree."""
+        if path in self.index.skipped():
+            raise excluded(path)
 
     def index_text(self, path: bytes) -> bytes | None:
-        """The blob that Git's index has at a path."""
+        """The blob that Git's index has at a path; None where it has no entry there. Raises FormatError
+        (``git-failed``) for one that Git does not give."""
         oid = self.index.oid(path)
-        return None if oid is None else self.blobs.read(oid.hex().encode(), toml.MAX_BYTES)
+        if oid is None:
+            return None
+        text = self.blobs.read(oid.hex().encode(), toml.MAX_BYTES)
+        if text is None:
+            raise FormatError("git-failed", f"{os.fsdecode(path)}: Git cannot read the blob {oid.hex()} of its index")
+        return text
 
     def current(self, path: bytes) -> Recipe:
         """The recipe that the worktree holds at a path: its text, or that of the medium there, or the
@@ -155,6 +183,19 @@ class Workbench:
         if before is not None and not before.imported:
             raise Conflict("edited", f"{shown}: the medium was edited by hand; changing the recipe would replace it")
         raise InvalidInput("imported-media", f"{shown}: it is imported media; there are no parameters to change")
+
+
+def _held(fd: int, digest: bool) -> Held:
+    found = os.fstat(fd)
+    head = os.pread(fd, HEAD, 0)
+    if toml.looks_like_recipe(head) and found.st_size <= toml.MAX_BYTES:
+        return Held(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, head, identity(found))
+    return Held(None, hash_fd(fd)[0] if digest else None, found.st_size, head, identity(found))
+
+
+def excluded(path: bytes) -> RegenstoreError:
+    """The error for a path that a sparse checkout keeps out of the worktree."""
+    return InvalidInput("excluded", f"{os.fsdecode(path)}: the sparse checkout keeps it out of the worktree")
 
 
 def select(entries: Iterable[bytes], paths: Sequence[bytes]) -> list[bytes]:

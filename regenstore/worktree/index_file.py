@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from regenstore.errors import FormatError
+from regenstore.fs import presence
 
 _HEADER = struct.Struct(">4sII")
 _STAT = struct.Struct(">10I")
@@ -31,15 +32,16 @@ class UnsupportedIndex(FormatError):
 
 
 class Entry(NamedTuple):
-    """One entry. ``stat`` is the offset of its 40 stat bytes."""
+    """One entry. ``stat`` is the offset of its 40 stat bytes, -1 where Git told of the entry."""
 
     path: bytes
     oid: bytes
     stage: int
     mode: int
     stat: int
-    absent: bool
-    """Skip-worktree or intent-to-add: the worktree file is not Git's."""
+    skip_worktree: bool
+    """Git keeps the path out of the worktree (a sparse checkout); where a file is there all the same, it counts."""
+    intent_to_add: bool
 
 
 class IndexFile:
@@ -52,13 +54,10 @@ class IndexFile:
 
     @classmethod
     def read(cls, path: str, oid_size: int) -> IndexFile:
-        """Read an index; a missing file is an empty index. Raises FormatError, UnsupportedIndex, OSError."""
-        try:
-            with open(path, "rb") as file:
-                data = file.read()
-        except FileNotFoundError:
-            data = _HEADER.pack(b"DIRC", 2, 0) + b"\0" * oid_size
-        return cls(data, oid_size)
+        """Read an index; a missing file is an empty index. Raises FormatError, UnsupportedIndex, and StorageError
+        (``unreadable``)."""
+        data = presence.read(path)
+        return cls(_HEADER.pack(b"DIRC", 2, 0) + b"\0" * oid_size if data is None else data, oid_size)
 
     def by_path(self) -> dict[bytes, Entry]:
         """The unconflicted entries by path."""
@@ -78,7 +77,7 @@ class IndexFile:
         changed = 0
         for entry in self.entries:
             given = stats.get(entry.path)
-            if given is not None and entry.stage == 0 and not entry.absent and given[0] == entry.oid:
+            if given is not None and entry.stage == 0 and not entry.intent_to_add and given[0] == entry.oid:
                 _STAT.pack_into(self.data, entry.stat, *stat_fields(given[1], entry.mode))
                 changed += 1
         return changed
@@ -122,10 +121,9 @@ class IndexFile:
         at += self.oid_size
         flags = data[at] << 8 | data[at + 1]
         at += 2
-        absent = False
+        more = 0
         if flags & _EXTENDED:
             more = data[at] << 8 | data[at + 1]
-            absent = bool(more & (_SKIP_WORKTREE | _INTENT_TO_ADD))
             at += 2
         if version < 4:
             length = flags & 0xFFF
@@ -144,7 +142,8 @@ class IndexFile:
         if following > len(data) - self.oid_size:
             raise FormatError("bad-index", "the index is damaged: it ends inside an entry")
         mode = int.from_bytes(data[start + 24 : start + 28], "big")
-        return Entry(path, oid, flags >> 12 & 3, mode, start, absent), following
+        skip, intent = bool(more & _SKIP_WORKTREE), bool(more & _INTENT_TO_ADD)
+        return Entry(path, oid, flags >> 12 & 3, mode, start, skip, intent), following
 
     def _extensions(self, data: bytes, position: int) -> None:
         end = len(data) - self.oid_size

@@ -7,20 +7,22 @@ ours goes to a file beside, so that the mark stays readable.)
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import subprocess
 import time
 
-from regenstore.errors import FormatError
+from regenstore.errors import FormatError, NotFound
+from regenstore.fs import presence, swap
 from regenstore.objects import durable
-from regenstore.worktree.index_file import IndexFile, UnsupportedIndex
+from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
 from regenstore.worktree.location import Location
 
+STAGE_PREFIX = "regenstore-stage-"
 Stats = dict[bytes, tuple[bytes, os.stat_result]]
 """Path -> the blob id that its entry must have, and what the file is now."""
-_NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+_TAKEN = "index"
+_MARK_BYTES = 256
 
 
 class IndexLock:
@@ -36,58 +38,56 @@ class IndexLock:
         self._held = False
 
     def take(self) -> bool:
-        """True when the lock is held now; False when somebody else kept it for too long."""
+        """True when the lock is held now; False when somebody else kept it for too long. Raises StorageError where
+        it cannot be made."""
         deadline = time.monotonic() + self._wait
         pause = 0.005
-        while not self._try():
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(pause)
-            pause = min(pause * 2, 0.1)
+        with durable.storage_errors(self.path):
+            with open(f"{self._folder}/{_TAKEN}", "wb") as file:  # for recovery: Git can have us work on another index
+                file.write(os.fsencode(self.index))
+            while not self._try():
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(pause)
+                pause = min(pause * 2, 0.1)
         self._held = True
         return True
 
     def _try(self) -> bool:
         """Create the lock with its mark already in it: a kill leaves none that nobody could tell as ours."""
         marked = f"{self._folder}/lock"
+        with open(marked, "wb") as file:
+            file.write(os.fsencode(self._mark))
         try:
-            with open(marked, "wb") as file:
-                file.write(os.fsencode(self._mark))
-            os.link(marked, self.path)
-        except FileExistsError:
+            swap.put(marked, self.path, swap.NOTHING)
+        except swap.Changed:
             return False
-        except OSError as error:
-            return error.errno in _NO_LINKS and self._create()
-        return True  # the marked file goes with its folder
-
-    def _create(self) -> bool:
-        try:
-            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        except OSError:
-            return False
-        try:
-            os.write(fd, os.fsencode(self._mark))
-        finally:
-            os.close(fd)
         return True
 
     def clear(self) -> None:
-        """Remove what a killed process with this stage folder left: its lock, if it is ours, and its index."""
-        mark = os.fsencode(self._mark)
-        try:
-            with open(self.path, "rb") as file:
-                ours = file.read(len(mark) + 1) == mark
-        except OSError:
-            ours = False
-        if ours:
-            durable.unlink(self.path)
-        durable.unlink(self.beside)
+        """Remove what a process with this stage folder left: its lock, if it is ours, and its index; also of the
+        index that it worked on, where that was another one. Raises StorageError (``unreadable``) where a lock cannot
+        be told, OSError where it cannot be removed."""
+        other = presence.read(f"{self._folder}/{_TAKEN}")
+        for index in dict.fromkeys((self.index, os.fsdecode(other or b"") or self.index)):
+            if mark_of(f"{index}.lock") == self._mark:
+                durable.unlink(f"{index}.lock")
+            durable.unlink(f"{index}.{self._mark}")
 
     def release(self) -> None:
         if self._held:
             durable.unlink(self.beside)
             durable.unlink(self.path)
             self._held = False
+
+
+def mark_of(path: str) -> str | None:
+    """The stage folder's name in a lock of ours; None where there is no lock, or one of somebody else. Raises
+    StorageError (``unreadable``)."""
+    data = presence.read(path, _MARK_BYTES)
+    mark = os.fsdecode(data or b"")
+    ours = mark.startswith((STAGE_PREFIX, f".{STAGE_PREFIX}")) and "/" not in mark and "\0" not in mark
+    return mark if ours else None
 
 
 class IndexPatch:
@@ -126,18 +126,23 @@ class IndexPatch:
         return True
 
 
-def staged_entries(location: Location) -> list[tuple[bytes, bytes, int]]:
-    """(path, blob id, stage) of all entries as Git tells them: for split and sparse indexes, which Git
-    alone puts together."""
-    listing = subprocess.run(
-        [*_git(location), "ls-files", "-s", "-z"], cwd=location.top, capture_output=True, check=False
-    ).stdout
+def staged_entries(location: Location) -> list[Entry]:
+    """All entries as Git tells them, for split and sparse indexes, which Git alone puts together. Raises FormatError
+    (``bad-index``) where it cannot, NotFound (``git-missing``)."""
+    try:
+        done = subprocess.run(
+            [*_git(location), "ls-files", "-t", "-s", "-z"], cwd=location.top, capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        raise NotFound("git-missing", "the program 'git' was not found") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise FormatError("bad-index", f"git cannot read the index {location.index}: {said[:2000]}")
     found = []
-    for line in listing.split(b"\0"):
+    for line in filter(None, done.stdout.split(b"\0")):
         head, _, path = line.partition(b"\t")
-        fields = head.split(b" ")
-        if len(fields) == 3:
-            found.append((path, bytes.fromhex(fields[1].decode("ascii")), int(fields[2])))
+        tag, mode, oid, number = head.split(b" ")
+        found.append(Entry(path, bytes.fromhex(oid.decode("ascii")), int(number), int(mode, 8), -1, tag == b"S", False))
     return found
 
 
@@ -146,8 +151,9 @@ def refresh_with_git(location: Location, stats: Stats) -> None:
     filter: right, but slow. Entries of another blob, and those in conflict, would be changed by it: they
     are left alone."""
     paths = [
-        path for path, oid, stage in staged_entries(location) if stage == 0 and path in stats and stats[path][0] == oid
-    ]
+        entry.path for entry in staged_entries(location)
+        if not entry.stage and entry.path in stats and stats[entry.path][0] == entry.oid
+    ]  # fmt: skip
     if not paths:
         return
     subprocess.run(

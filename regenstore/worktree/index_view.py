@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Collection, Iterable, Mapping
 
-from regenstore.errors import RegenstoreError
-from regenstore.worktree.index_file import IndexFile, UnsupportedIndex
+from regenstore.errors import FormatError
+from regenstore.fs import presence
+from regenstore.fs.swap import NOTHING, Seen, seen
+from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
 from regenstore.worktree.index_lock import staged_entries
 from regenstore.worktree.location import Location
 
@@ -14,14 +16,17 @@ _OURS_FIRST = (2, 3, 1)
 
 
 class IndexView:
-    """Paths to blob ids. Reads the index again when it has changed."""
+    """Paths to blob ids, of regular files: links and submodules are not Git's to filter. Reads the index again when
+    it has changed; without one there are no entries. Every question raises StorageError (``unreadable``) and
+    FormatError (``bad-index``) where the index cannot be read: then nobody knows what it has."""
 
     def __init__(self, location: Location, oid_size: int) -> None:
         self._location = location
         self._oid_size = oid_size
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Seen = NOTHING
         self._oids: dict[bytes, bytes] = {}
         self._conflicts: dict[bytes, dict[int, bytes]] = {}
+        self._skipped: set[bytes] = set()
 
     def oid(self, path: bytes) -> bytes | None:
         """The blob id at a path, or None; also None while the path is in conflict."""
@@ -38,28 +43,40 @@ class IndexView:
         self._refresh()
         return self._oids
 
-    def _refresh(self) -> None:
-        try:
-            found = os.stat(self._location.index)
-        except OSError:
-            self._seen, self._oids, self._conflicts = None, {}, {}
-            return
-        seen = (found.st_ino, found.st_mtime_ns, found.st_size)
-        if seen == self._seen:
-            return
-        self._oids, self._conflicts = {}, {}
-        for path, oid, stage in self._load():
-            if stage:
-                self._conflicts.setdefault(path, {})[stage] = oid
-            else:
-                self._oids[path] = oid
-        self._seen = seen
+    def conflicted(self) -> Collection[bytes]:
+        """The paths in conflict."""
+        self._refresh()
+        return self._conflicts.keys()
 
-    def _load(self) -> Iterable[tuple[bytes, bytes, int]]:
+    def skipped(self) -> Collection[bytes]:
+        """The paths that a sparse checkout keeps out of the worktree. One that is there all the same counts as any
+        other."""
+        self._refresh()
+        return self._skipped
+
+    def _refresh(self) -> None:
+        now = seen(presence.found(self._location.index))
+        if now == self._seen:
+            return
+        oids: dict[bytes, bytes] = {}
+        conflicts: dict[bytes, dict[int, bytes]] = {}
+        skipped = set()
+        for entry in self._load():
+            if not stat.S_ISREG(entry.mode):
+                continue
+            if entry.stage:
+                conflicts.setdefault(entry.path, {})[entry.stage] = entry.oid
+            else:
+                oids[entry.path] = entry.oid
+                if entry.skip_worktree:
+                    skipped.add(entry.path)
+        self._oids, self._conflicts, self._skipped, self._seen = oids, conflicts, skipped, now
+
+    def _load(self) -> Iterable[Entry]:
+        index = self._location.index
         try:
-            index = IndexFile.read(self._location.index, self._oid_size)
-            return [(entry.path, entry.oid, entry.stage) for entry in index.entries]
+            return IndexFile.read(index, self._oid_size).entries
         except UnsupportedIndex:
             return staged_entries(self._location)
-        except (RegenstoreError, OSError):
-            return []
+        except FormatError as error:
+            raise error.at(index) from None

@@ -1,5 +1,4 @@
-"""Copying a stored file's bytes into an open file: reflink where the file system can, else copy; and
-exchanging a file with a finished copy.
+"""Copying a stored file's bytes into an open file: reflink where the file system can, else copy.
 
 Never a hard link: an edit in place would change the store, and Git would see every other worktree's
 file as touched.
@@ -9,10 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _FICLONE = 0x40049409  # linux/fs.h
 _NEXT_TIER = {
@@ -26,7 +21,6 @@ _NEXT_TIER = {
     errno.EBADF,
 }
 _CHUNK = 1 << 30
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 
 class Linker:
@@ -35,7 +29,6 @@ class Linker:
     def __init__(self, *, reflink: bool = True) -> None:
         self._reflink = reflink
         self._copy_range = hasattr(os, "copy_file_range")
-        self._renameat2: Callable[..., int] | None = None
 
     @property
     def reflinks(self) -> bool:
@@ -57,19 +50,6 @@ class Linker:
                 raise
             self._reflink = False
         return self._reflink
-
-    def exchange(self, temp: str, folder: int, name: bytes) -> bool:
-        """Exchange a finished copy with the file ``name`` in an open folder, atomically; False where that
-        cannot be done, or where a plain rename does as well.
-
-        ext4 writes a new file down at once when it is renamed over another one (mount(8), auto_da_alloc):
-        the checkout would wait for the disk, for bytes that the store has anyway.
-        """
-        if self._reflink:
-            return False
-        if self._renameat2 is None:
-            self._renameat2 = _renameat2()
-        return not self._renameat2(_AT_FDCWD, os.fsencode(temp), folder, name, _RENAME_EXCHANGE)
 
     def fill(self, source: int, target: int) -> None:
         """Give an empty open file all bytes of the source. Raises OSError (a full disk, say)."""
@@ -95,14 +75,3 @@ class Linker:
             view = memoryview(chunk)
             while view:
                 view = view[os.write(target, view) :]
-
-
-def _renameat2() -> Callable[..., int]:
-    """The system's renameat2(2), or what always fails."""
-    try:
-        import ctypes  # slow to import, and cheap beside the copies that were made
-
-        found: Callable[..., int] = ctypes.CDLL(None).renameat2
-    except (ImportError, OSError, AttributeError, TypeError):
-        return lambda *_: -1
-    return found

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from regenstore.errors import NotFound
+from regenstore.fs import presence
 
 
 @dataclass(frozen=True)
@@ -20,20 +21,37 @@ class Location:
 
 def locate(top: str, git_dir: str | None = None, index: str | None = None) -> Location:
     """Find the Git folders of a worktree whose top is known; ``git_dir`` and ``index`` as Git's
-    environment gives them. Raises NotFound where there is no repository."""
+    environment gives them. Raises NotFound where there is no repository, StorageError (``unreadable``)."""
     found = git_dir if git_dir is not None else os.path.join(top, ".git")
     found = os.path.join(top, found)
-    if os.path.isfile(found):
-        with open(found, encoding="utf-8", errors="surrogateescape") as file:
-            found = os.path.join(os.path.dirname(found), file.read(1 << 16).removeprefix("gitdir:").strip())
-    if not os.path.isdir(found):
+    if presence.is_file(found):
+        found = os.path.join(os.path.dirname(found), _text(found).removeprefix("gitdir:").strip())
+    if not presence.is_folder(found):
         raise NotFound("not-a-repository", f"{top} is not the top of a Git worktree")
     found = os.path.normpath(found)
-    common = found
-    try:
-        with open(os.path.join(found, "commondir"), encoding="utf-8", errors="surrogateescape") as file:
-            common = os.path.normpath(os.path.join(found, file.read(1 << 16).strip()))
-    except FileNotFoundError:
-        pass
+    common = os.path.normpath(os.path.join(found, _text(os.path.join(found, "commondir")).strip()))
     chosen = os.path.join(top, index) if index is not None else os.path.join(found, "index")
     return Location(os.fsencode(os.path.abspath(top)), found, common, chosen)
+
+
+def refuse_unreadable(folder: str) -> None:
+    """Raise StorageError (``unreadable``) where the nearest ``.git`` at or above a folder cannot be read, which Git
+    takes for no repository."""
+    at = os.path.abspath(folder)
+    while True:
+        git = os.path.join(at, ".git")
+        if presence.lstat(git) is not None:
+            if presence.is_file(git):
+                _text(git)
+            elif presence.is_folder(git):
+                for name in ("HEAD", "config"):
+                    presence.read(os.path.join(git, name), 1)
+            return
+        if (above := os.path.dirname(at)) == at:
+            return
+        at = above
+
+
+def _text(path: str) -> str:
+    """A small file's text, empty where there is none."""
+    return os.fsdecode(presence.read(path, 1 << 16) or b"")

@@ -10,7 +10,7 @@ The order, for a batch:
    blob is still the expected one, and keep the index file's own time (a newer one would hide other
    people's edits of the same second).
 
-A process killed in between leaves its stage folder with the journal; :func:`recover` finishes the work.
+A process killed in between leaves its stage folder with the journal; ``recovery`` finishes the work.
 """
 
 from __future__ import annotations
@@ -24,41 +24,36 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from regenstore.errors import Conflict, InvalidInput, RegenstoreError
+from regenstore.fs import presence, swap
+from regenstore.fs.swap import NOTHING, Identity, Nothing
 from regenstore.objects import durable
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
 from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
+from regenstore.worktree.stage import Move, Stage, numbers
 
-STAGE_PREFIX = "regenstore-stage-"
 LOCKED, CHANGED = "another Git process holds the index", "it was changed meanwhile"
-GONE, NO_FILE = "it is gone", "it is not a regular file"
+GONE, APPEARED = "it is gone", "a file appeared there meanwhile"
 _PAUSES = (0.002, 0.01, 0.05, 0.2)
 """Seconds to wait for a stored file that gc takes and brings back when it sees that it is held."""
 LOCK_WAIT = 2.0
-_OWNER = "owner"
 _BACKDATE_NS = 2_000_000_000
-_OPEN_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-
-
-Identity = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Placement:
     """One path to fill. ``source`` is a stored file's path, or the bytes themselves.
 
-    ``expected`` is the text that the path must hold now (None: anything, also nothing); ``seen`` is the
-    identity that its file must still have (see :func:`identity`; None: any), so that an edit made since it
-    was looked at is not replaced; ``oid`` is the index blob whose entry is told (None: the index is left
-    alone).
+    ``replaces`` is what must be at the path until the last instant, or it is left alone: the file that was looked
+    at, NOTHING where nothing was, or, as bytes, the whole text of any file. ``oid`` is the index blob whose entry is
+    told (None: the index is left alone).
     """
 
     path: bytes
     source: str | bytes
-    expected: bytes | None = None
+    replaces: Identity | Nothing | bytes
     oid: bytes | None = None
-    seen: Identity | None = None
 
 
 @dataclass
@@ -66,14 +61,14 @@ class PlaceReport:
     """What happened: paths placed, and paths left as they were with the reason."""
 
     placed: list[bytes] = field(default_factory=list)
-    skipped: list[tuple[bytes, str]] = field(default_factory=list)
+    skipped: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
 
 
 @dataclass
 class _Staged:
     wish: Placement
     temp: str
-    before: os.stat_result | None
+    before: Identity | Nothing
 
 
 class Placer:
@@ -94,7 +89,7 @@ class Placer:
         :meth:`place`, and most of the free room to everybody else. True when it is staged."""
         try:
             if self._ahead is None:
-                self._ahead = _Ahead(_Stage(self.location))
+                self._ahead = _Ahead(Stage(self.location))
             ahead = self._ahead
             ahead.room -= size
             if ahead.room > 0:
@@ -119,82 +114,61 @@ class Placer:
         if not wishes:
             return report
         ahead, self._ahead = self._ahead, None
-        opened = ahead.stage if ahead is not None else _Stage(self.location)
-        with opened as stage, Folders(self.location.top) as folders:
+        opened = ahead.stage if ahead is not None else Stage(self.location)
+        with opened as stage, _folders(self.location) as folders:
             staged = []
-            failure: OSError | None = None
+            failure: RegenstoreError | None = None
             date = self._date()
             for wish in wishes:
                 try:
-                    ready = self._stage(wish, stage, folders, date, ahead)
+                    staged.append(self._stage(wish, _look(wish, folders), stage, date, ahead))
+                except RegenstoreError as error:
+                    report.skipped.append((wish.path, error))
                 except OSError as error:
-                    if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EACCES):
-                        failure = error
-                        break
-                    ready = os.strerror(error.errno or 0)
-                if isinstance(ready, str):
-                    report.skipped.append((wish.path, ready))
-                else:
-                    staged.append(ready)
+                    failure = durable.storage_error(error, wish.path)
+                    break
             self._commit(staged, stage, folders, report)
         if failure is not None:
-            raise durable.storage_error(failure, wish.path)
+            raise failure
         return report
 
     def unplaced(self, wishes: Iterable[Placement]) -> list[Placement]:
         """Those whose path still holds the expected text, after :meth:`place` has raised."""
-        top = self.location.top
-        return [w for w in wishes if w.expected is not None and _size(os.path.join(top, w.path)) == len(w.expected)]
+        with _folders(self.location) as folders:
+            return [wish for wish in wishes if isinstance(wish.replaces, bytes) and _still(wish, folders)]
 
     def _date(self) -> int:
-        try:
-            return os.stat(self.location.index).st_mtime_ns - _BACKDATE_NS
-        except FileNotFoundError:
-            return time.time_ns() - _BACKDATE_NS
+        found = presence.found(self.location.index)
+        return (time.time_ns() if found is None else found.st_mtime_ns) - _BACKDATE_NS
 
     def _stage(
-        self, wish: Placement, stage: _Stage, folders: Folders, date: int, ahead: _Ahead | None
-    ) -> _Staged | str:
-        folder, name = folders.parent(wish.path, create=wish.expected is None)
-        try:
-            before = os.lstat(name, dir_fd=folder)
-        except FileNotFoundError:
-            if wish.expected is not None:
-                return GONE
-            before = None
-        if before is not None:
-            if not stat.S_ISREG(before.st_mode):
-                return NO_FILE
-            if wish.expected is not None and not _holds(folder, name, before, wish.expected):
-                return CHANGED
-        if wish.seen is not None and identity(before) != wish.seen:
-            return CHANGED
+        self, wish: Placement, before: os.stat_result | None, stage: Stage, date: int, ahead: _Ahead | None
+    ) -> _Staged:
         mode = stat.S_IMODE(before.st_mode) if before is not None else stage.mode
         ready = ahead.temps.get(wish.source) if ahead is not None and isinstance(wish.source, str) else None
         if not ready:
-            return _Staged(wish, self._fill(wish.source, stage, mode, date), before)
+            return _Staged(wish, self._fill(wish.source, stage, mode, date), swap.seen(before))
         temp, dated = ready.pop()
         if mode != stage.mode:
             os.chmod(temp, mode)
         if dated > date:
             os.utime(temp, ns=(date, date))
-        return _Staged(wish, temp, before)
+        return _Staged(wish, temp, swap.seen(before))
 
-    def _fill(self, source: str | bytes, stage: _Stage, mode: int, date: int) -> str:
-        """A new staged file."""
+    def _fill(self, source: str | bytes, stage: Stage, mode: int, date: int) -> str:
+        """A new staged file. Raises a RegenstoreError where the source cannot be opened, OSError where its bytes
+        cannot be written."""
+        stored = None if isinstance(source, bytes) else _open_stored(source)
         temp = stage.next_name()
-        target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        target = -1
         try:
+            target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             if isinstance(source, bytes):
                 view = memoryview(source)
                 while view:
                     view = view[os.write(target, view) :]
-            else:
-                stored = _open_stored(source)
-                try:
-                    self.linker.fill(stored, target)
-                finally:
-                    os.close(stored)
+            elif stored is not None:
+                self.linker.fill(stored, target)
             if mode != stage.mode:
                 os.fchmod(target, mode)
             os.utime(target, ns=(date, date))
@@ -202,27 +176,29 @@ class Placer:
             durable.unlink(temp)
             raise
         finally:
-            os.close(target)
+            for fd in (stored, target):
+                if fd is not None and fd >= 0:
+                    os.close(fd)
         return temp
 
-    def _commit(self, staged: list[_Staged], stage: _Stage, folders: Folders, report: PlaceReport) -> None:
+    def _commit(self, staged: list[_Staged], stage: Stage, folders: Folders, report: PlaceReport) -> None:
         if not staged:
             return
         lock = IndexLock(self.location.index, stage.folder, self.lock_wait)
-        if not lock.take():
-            reason = LOCKED
-            report.skipped += [(ready.wish.path, reason) for ready in staged]
-            return
         stats: Stats = {}
         patch: IndexPatch | None = None
         try:
+            if not lock.take():
+                report.skipped += [(ready.wish.path, Conflict("index-locked", LOCKED)) for ready in staged]
+                return
             if any(ready.wish.oid is not None for ready in staged):
                 patch = IndexPatch(lock, self.oid_size)
             with durable.storage_errors(stage.folder):
-                stage.write_journal(staged)
+                moves = [Move.of(ready.temp, ready.wish.path, ready.wish.oid, ready.before) for ready in staged]
+                stage.write_journal(moves)
             stage.kept = True  # from here to the patch the journal is needed, should anything fail
-            for ready in staged:
-                found = self._rename(ready, folders, report)
+            for ready, move in zip(staged, moves, strict=True):
+                found = self._rename(ready, move, folders, report)
                 if found is not None and ready.wish.oid is not None:
                     stats[ready.wish.path] = (ready.wish.oid, found)
             patched = patch is None or patch.apply(stats)
@@ -232,73 +208,117 @@ class Placer:
         if not patched:
             refresh_with_git(self.location, stats)
 
-    def _rename(self, ready: _Staged, folders: Folders, report: PlaceReport) -> os.stat_result | None:
+    def _rename(self, ready: _Staged, move: Move, folders: Folders, report: PlaceReport) -> os.stat_result | None:
+        """Put a staged file in its place; gives what lies there then, if it is that file."""
         path = ready.wish.path
         try:
             folder, name = folders.parent(path)
             try:
-                now: os.stat_result | None = os.lstat(name, dir_fd=folder)
-            except FileNotFoundError:
-                now = None
-            if identity(now) != identity(ready.before):
-                report.skipped.append((path, CHANGED))
-                return None
-            try:
-                if now is None or not self.linker.exchange(ready.temp, folder, name):
-                    os.replace(ready.temp, name, dst_dir_fd=folder)
+                swap.put(ready.temp, name, ready.before, folder=folder)
+                placed = move.placed
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                _copy_beside(ready.temp, folder, name)
+                placed = _copy_beside(ready.temp, folder, name, ready.before)
             report.placed.append(path)
-            return os.lstat(name, dir_fd=folder)
+            found = os.lstat(name, dir_fd=folder)
+            return found if numbers(found) == placed else None  # else somebody was quick to write there
+        except swap.Changed:
+            report.skipped.append((path, Conflict("edited", APPEARED if ready.before is NOTHING else CHANGED)))
+        except RegenstoreError as error:
+            report.skipped.append((path, error))
+        except presence.ABSENT:
+            report.skipped.append((path, Conflict("edited", GONE)))
         except OSError as error:
-            report.skipped.append((path, os.strerror(error.errno or 0)))
-            return None
+            report.skipped.append((path, _unwritable(error)))
+        return None
 
 
-def refusal(reason: str, shown: str | None = None) -> RegenstoreError:
-    """The error for a path that was skipped; ``shown`` is the path for who does not name it beside."""
-    head = f"{shown}: " if shown else ""
-    if reason == LOCKED:
-        return Conflict("index-locked", head + reason)
-    if reason in (CHANGED, GONE, NO_FILE):
-        return Conflict("edited", head + reason)
-    return InvalidInput("bad-path", f"{head}it could not be written: {reason}")
+def _folders(location: Location) -> Folders:
+    try:
+        return Folders(location.top)
+    except OSError as error:
+        raise presence.unreadable(error, location.top) from error
+
+
+def _look(wish: Placement, folders: Folders) -> os.stat_result | None:
+    """What lies at a path, if that is what may be replaced. Raises Conflict where it is not, StorageError
+    (``unreadable``), and InvalidInput where a folder for it cannot be made."""
+    new = wish.replaces is NOTHING
+    try:
+        folder, name = folders.parent(wish.path, create=new)
+    except FileNotFoundError:
+        raise Conflict("edited", GONE) from None
+    except OSError as error:
+        if new:
+            raise _unwritable(error) from error
+        if isinstance(error, presence.ABSENT):
+            raise Conflict("edited", GONE) from None
+        raise presence.unreadable(error, wish.path) from error
+    before = presence.lstat(name, dir_fd=folder, shown=wish.path)
+    if before is None:
+        if not new:
+            raise Conflict("edited", GONE)
+        return None
+    if not stat.S_ISREG(before.st_mode):
+        raise not_a_file(before.st_mode)
+    if isinstance(wish.replaces, bytes):
+        if not _holds(folder, name, before, wish.replaces, wish.path):
+            raise Conflict("edited", CHANGED)
+    elif swap.seen(before) != wish.replaces:
+        raise Conflict("edited", APPEARED if new else CHANGED)
+    return before
+
+
+def _still(wish: Placement, folders: Folders) -> bool:
+    try:
+        return _look(wish, folders) is not None
+    except RegenstoreError:
+        return False
+
+
+def not_a_file(mode: int) -> Conflict:
+    """The error for a path at which something else than a regular file is."""
+    return Conflict("not-a-file", f"it is {presence.kind_of(mode)}, and is left alone")
+
+
+def _unwritable(error: OSError) -> RegenstoreError:
+    return InvalidInput("bad-path", f"it could not be written: {os.strerror(error.errno or 0)}")
 
 
 def _open_stored(path: str) -> int:
-    for pause in _PAUSES:
-        try:
-            return os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            time.sleep(pause)
-    return os.open(path, os.O_RDONLY)
+    """A stored file, open. Raises StorageError (``unreadable``)."""
+    try:
+        for pause in _PAUSES:
+            try:
+                return presence.open_file(path)
+            except FileNotFoundError:
+                time.sleep(pause)
+        return presence.open_file(path)
+    except OSError as error:
+        raise presence.unreadable(error, path) from error
+    except presence.NotRegular as error:
+        raise Conflict("not-a-file", str(error)) from error
 
 
-def _holds(folder: int, name: bytes, found: os.stat_result, text: bytes) -> bool:
+def _holds(folder: int, name: bytes, found: os.stat_result, text: bytes, shown: bytes) -> bool:
     if found.st_size != len(text):
         return False
-    fd = os.open(name, _OPEN_FILE, dir_fd=folder)
+    try:
+        fd = presence.open_file(name, dir_fd=folder, follow=False)
+    except (*presence.ABSENT, presence.NotRegular):
+        return False
+    except OSError as error:
+        raise presence.unreadable(error, shown) from error
     try:
         return os.read(fd, len(text) + 1) == text
+    except OSError as error:
+        raise presence.unreadable(error, shown) from error
     finally:
         os.close(fd)
 
 
-def _size(path: bytes) -> int:
-    try:
-        return os.lstat(path).st_size
-    except OSError:
-        return -1
-
-
-def identity(found: os.stat_result | None) -> Identity | None:
-    """What tells a file from one that was written since: inode, time and size."""
-    return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
-
-
-def _copy_beside(temp: str, folder: int, name: bytes) -> None:
+def _copy_beside(temp: str, folder: int, name: bytes, was: Identity | Nothing) -> tuple[int, ...]:
     """Another file system is mounted inside the worktree: copy to a hidden name beside, then rename."""
     beside = b".regenstore-" + os.urandom(6).hex().encode()
     state = os.stat(temp)
@@ -309,185 +329,21 @@ def _copy_beside(temp: str, folder: int, name: bytes) -> None:
                 shutil.copyfileobj(source, target, 1 << 20)
                 target.flush()
                 os.utime(fd, ns=(state.st_mtime_ns, state.st_mtime_ns))
-        os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
+                placed = numbers(os.fstat(fd))
+        swap.put(beside, name, was, folder=folder, temp_folder=folder)
+    finally:
         try:
-            os.unlink(beside, dir_fd=folder)
+            os.unlink(beside, dir_fd=folder)  # what was replaced, or the copy that could not be placed
         except FileNotFoundError:
             pass
-        raise
     durable.unlink(temp)
-
-
-# ------------------------------------------------------------------------------------------- the stage
-
-
-class _Stage:
-    """A folder for staged files, on the worktree's file system, held by flock while its process lives."""
-
-    def __init__(self, location: Location) -> None:
-        home, top = location.git_dir, os.fsdecode(location.top)
-        if os.stat(home).st_dev != os.stat(top).st_dev:
-            home = top
-        self._prefix = f"{home}/{'.' if home == top else ''}{STAGE_PREFIX}{os.getpid()}-"
-        umask = os.umask(0)
-        os.umask(umask)
-        self.mode = 0o666 & ~umask
-        self.kept = False
-        """Whether the folder stays when the work ends, for :func:`recover`."""
-        self._count = 0
-        with durable.storage_errors(self._prefix):
-            while not self._make():
-                pass
-
-    def _make(self) -> bool:
-        """Make a folder and own it; False when :func:`recover` took it in between."""
-        self.folder = self._prefix + os.urandom(4).hex()
-        os.mkdir(self.folder, 0o700)
-        try:
-            self._owner = _lock_owner(f"{self.folder}/{_OWNER}")
-        except (FileNotFoundError, BlockingIOError):
-            return False
-        if os.path.exists(f"{self.folder}/{_OWNER}"):
-            return True
-        os.close(self._owner)
-        return False
-
-    def __enter__(self) -> _Stage:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if not self.kept:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        os.close(self._owner)
-
-    def next_name(self) -> str:
-        self._count += 1
-        return f"{self.folder}/{self._count}"
-
-    def write_journal(self, staged: Iterable[_Staged]) -> None:
-        """What is about to be renamed: inode, time and size stay with a file across the rename."""
-        fields: list[bytes] = []
-        for ready in staged:
-            found = os.stat(ready.temp)
-            numbers = b"%d %d %d" % (found.st_ino, found.st_mtime_ns, found.st_size)
-            fields += [(ready.wish.oid or b"").hex().encode(), numbers, ready.wish.path]
-        with open(f"{self.folder}/journal.new", "wb") as file:
-            file.write(b"\0".join(fields))
-        os.replace(f"{self.folder}/journal.new", f"{self.folder}/journal")
+    return placed
 
 
 class _Ahead:
     """An open stage with what is staged in it before it is asked for: source -> (staged file, its date)."""
 
-    def __init__(self, stage: _Stage) -> None:
+    def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.temps: dict[str, list[tuple[str, int]]] = {}
         self.room = shutil.disk_usage(stage.folder).free // 4
-
-
-def _lock_owner(path: str, flags: int = os.O_RDWR | os.O_CREAT) -> int:
-    """Own a stage: its file, made if need be, locked. Raises BlockingIOError when somebody else has it."""
-    fd = os.open(path, flags, 0o600)
-    try:
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        pass
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
-# ------------------------------------------------------------------------------------------- recovery
-
-
-def recover(location: Location, oid_size: int) -> int:
-    """Finish what killed processes began in this worktree: tell the index of media that were already
-    renamed, remove stage folders and our own stale ``index.lock``. Gives how many stages were found."""
-    found = 0
-    for home in {location.git_dir, os.fsdecode(location.top)}:
-        try:
-            names = os.listdir(home)
-        except OSError:
-            continue
-        for name in names:
-            if name.removeprefix(".").startswith(STAGE_PREFIX):
-                found += _recover_stage(location, oid_size, f"{home}/{name}")
-    _unlock_for_nobody(location)
-    return found
-
-
-def _unlock_for_nobody(location: Location) -> None:
-    """Remove a lock of ours whose stage folder is gone: its process could not remove it."""
-    try:
-        fd = _lock_owner(f"{location.index}.lock", os.O_RDWR)
-    except OSError:
-        return  # there is none, or another process is about to remove it
-    try:
-        mark = os.fsdecode(os.read(fd, 256))
-        if not mark.removeprefix(".").startswith(STAGE_PREFIX) or "/" in mark:
-            return
-        homes = (location.git_dir, os.fsdecode(location.top))
-        if any(os.path.lexists(f"{home}/{mark}") for home in homes):
-            return  # its process or its recovery removes it: a stage outlives the locks that are taken for it
-        # Still the same file: then nobody but us may remove it, and nobody can take it before.
-        if os.path.samestat(os.fstat(fd), os.lstat(f"{location.index}.lock")):
-            durable.unlink(f"{location.index}.lock")
-    except OSError:
-        pass  # the next command tries again
-    finally:
-        os.close(fd)
-
-
-def _recover_stage(location: Location, oid_size: int, folder: str) -> int:
-    try:
-        # One without its owner's file was killed before it had it, or while it was removed; should it live
-        # after all, it sees that it lost its folder, and makes another.
-        owner = _lock_owner(f"{folder}/{_OWNER}")
-    except OSError:
-        return 0  # its process lives
-    try:
-        lock = IndexLock(location.index, folder, LOCK_WAIT)
-        lock.clear()
-        if not _replay(location, oid_size, folder, lock):
-            return 0  # Git is at work; the next one finishes this
-        shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(owner)
-    return 1
-
-
-def _replay(location: Location, oid_size: int, folder: str, lock: IndexLock) -> bool:
-    """Tell the index of what a journal says was renamed; False when somebody else holds the index."""
-    try:
-        with open(f"{folder}/journal", "rb") as file:
-            fields = file.read().split(b"\0")
-    except FileNotFoundError:
-        return True
-    stats: Stats = {}
-    with Folders(location.top) as folders:
-        for oid, numbers, path in zip(fields[::3], fields[1::3], fields[2::3]):
-            try:
-                parent, name = folders.parent(path)
-                now = os.lstat(name, dir_fd=parent)
-            except OSError:
-                continue
-            if oid and b"%d %d %d" % (now.st_ino, now.st_mtime_ns, now.st_size) == numbers:
-                stats[path] = (bytes.fromhex(oid.decode("ascii")), now)
-    if not stats:
-        return True
-    if not lock.take():
-        return False
-    try:
-        patched = IndexPatch(lock, oid_size).apply(stats)
-    finally:
-        lock.release()
-    if not patched:
-        refresh_with_git(location, stats)
-    return True

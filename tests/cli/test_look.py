@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -213,13 +215,12 @@ def test_install_leaves_a_foreign_filter_alone(film: Checkout) -> None:
 
 
 def test_a_program_path_with_blanks_works(film: Checkout) -> None:
-    program = film.git("config", "filter.regenstore.process").split(" ")[0]
-    folder = film.path.parent / "my programs"
-    folder.mkdir()
-    os.symlink(program, folder / "regenstore-filter")
+    folder = film.path.parent / "my 'programs'"
+    folder.symlink_to(Path(sys.executable).parent.parent)
     from regenstore.gitfilter.install import git_values
+    from regenstore.gitfilter.launch import Starter
 
-    for name, value in git_values(str(folder / "regenstore-filter")).items():
+    for name, value in git_values(Starter(str(folder / "bin" / "python"))).items():
         film.git("config", name, value)
     film.regenstore("drop")
     film.write("x.png", b"\x89PNG\r\n\x1a\n x")

@@ -192,3 +192,46 @@ def test_a_full_disk_for_everything(film: Film, small: Path) -> None:
     assert everything.status() == f" M {A}"
     everything.git("add", A)
     everything.expect_blob(A, b"painted")
+
+
+def kept_files(top: Path) -> set[str]:
+    """What lies in a repository but contents, the database, Git's objects, and what gc counts uses by."""
+    found = set()
+    for path in top.rglob("*"):
+        name = str(path.relative_to(top))
+        known = ("/vault/", "/cache/", "/results.sqlite", "/uses/", "/leases/use-", "/objects/", "/facts/", "/logs/")
+        if path.is_file() and not any(part in f"/{name}" for part in known):
+            found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("pages", [0, 1, 2, 5, 12])
+def test_what_a_full_disk_makes_fail_leaves_no_temp_file(film: Film, small: Path, pages: int) -> None:
+    everything = film.at(small / "film")
+    shutil.copytree(film.path, everything.path, symlinks=True)
+    share = film.path.parent / "share"
+    everything.regenstore("remote", "add", "studio", str(share), "--create")
+    everything.regenstore("push")
+    everything.git("status")
+    everything.put(A, noise("painted", 60_000))
+    before = kept_files(everything.path)
+    commands = (
+        ("git", "add", A), ("regenstore", "record", A), ("regenstore", "set", B, "word=beta2"),
+        ("regenstore", "drop", C), ("regenstore", "verify", B), ("regenstore", "fsck"), ("regenstore", "pin", B),
+        ("regenstore", "new", "n.bin", "-g", "words", "-p", "word=n"), ("regenstore", "fetch"),
+        ("regenstore", "export", "dataset", "out"), ("git", "checkout", "-q", "-f", "side"),
+    )  # fmt: skip
+    for command in commands:
+        ballast = fill(small, pages * 4096)
+        done = everything.run(*command, check=False)
+        ballast.unlink()
+        said = done.stderr.decode(errors="replace")
+        assert "Traceback" not in said and "internal error" not in said, said
+        for raw in ("disk I/O error", "database or disk is full", "readonly database", "unable to open"):
+            assert raw not in said, (command, said)
+        new = [
+            name for name in kept_files(everything.path) - before if "tmp" in name or "stage" in name or "new-" in name
+        ]
+        assert not new, (command, said, new)
+    shutil.rmtree(everything.path / "out", ignore_errors=True)
+    everything.stored()

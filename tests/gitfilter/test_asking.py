@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from regenstore.gitfilter.asking import subcommand
+from regenstore.gitfilter.asking import asks_to_renormalize, subcommand
+from regenstore.objects import toml
 from tests.conftest import Checkout, noise
 
 
@@ -27,6 +28,47 @@ from tests.conftest import Checkout, noise
 )
 def test_the_subcommand_is_told_from_options_and_their_values(line: str, found: bytes | None) -> None:
     assert subcommand(line.encode().split()) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "asks"),
+    [
+        ("git add --renormalize .", True),
+        ("git -C folder stage -v --renorm shots", True),
+        ("git add --renormalize --no-renormalize .", False),
+        ("git add -- --renormalize", False),
+        ("git add .", False),
+        ("git stash push --renormalize", False),
+        ("", False),
+    ],
+)
+def test_only_git_add_asks_to_renormalize(line: str, asks: bool) -> None:
+    assert asks_to_renormalize(line.encode().split()) is asks
+
+
+@pytest.mark.parametrize("how", [("--renormalize", "."), ("--renormalize", "shots", "a.bin"), ("--renorm", "*.bin")])
+def test_renormalize_converts_raw_media_and_nothing_else_does(empty: Checkout, how: tuple[str, ...]) -> None:
+    media = {"a.bin": noise("a", 900), "shots/b.bin": noise("b", 400_000), "shots/deep/c d.bin": noise("c", 90)}
+    attributes = (empty.path / ".gitattributes").read_text()
+    (empty.path / ".gitattributes").unlink()
+    for name, data in media.items():
+        empty.write(name, data)
+    empty.commit("before tracking")
+    empty.write(".gitattributes", attributes)
+    for command in (("add", "-A"), ("add", "a.bin"), ("commit", "-q", "-m", "tracked", "-a")):
+        empty.git(*command)
+        assert {name: empty.blob(name) for name in media} == media, "passed through: no surprise in other commits"
+    assert "git add --renormalize" in empty.regenstore("status")
+    assert "git add --renormalize" in empty.regenstore("check", check=False)
+    empty.git("add", *how)
+    for name, data in media.items():
+        assert toml.decode(empty.blob(name)).output.take.size == len(data)
+        assert empty.read(name) == data
+    empty.git("commit", "-q", "-m", "converted")
+    assert empty.status() == "" and empty.regenstore("check") is not None
+    empty.git("checkout", "-q", "HEAD~1")
+    empty.git("checkout", "-q", "-")
+    assert {name: empty.read(name) for name in media} == media
 
 
 def test_many_added_media_are_in_the_store_when_git_add_ends(empty: Checkout) -> None:

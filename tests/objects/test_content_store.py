@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from regenstore.errors import FormatError, StorageError
+from regenstore.fs import living
 from regenstore.objects import store_format
 from regenstore.objects.content_store import CACHE, STALE_TEMP, VAULT, ContentStore, identity
 from regenstore.objects.hashing import hash_bytes
@@ -39,7 +40,7 @@ def temp_file(store: ContentStore, data: bytes = DATA) -> str:
 
 
 def temps(store: ContentStore) -> list[str]:
-    return os.listdir(f"{store.root}/tmp")
+    return sorted(os.listdir(f"{store.root}/tmp"))
 
 
 # ------------------------------------------------------------------------------------------- putting
@@ -225,8 +226,17 @@ def test_clean_temp_removes_only_what_is_old(store):
     now = time.time()
     old, young = temp_file(store), temp_file(store)
     os.utime(old, (now - STALE_TEMP - 10,) * 2)
+    assert store.clean_temp(now) == 0 and list(store.stale_temp(now)) == [], "its process lives"
+    store.holds.release()
+    fetched = Path(store.root, "tmp", "fetch-" + "ab" * 32)
+    fetched.write_bytes(DATA)
+    os.utime(fetched, (now - STALE_TEMP - 10,) * 2)
+    held = living.open_held(str(fetched))
+    assert list(store.stale_temp(now)) == [old]
     assert store.clean_temp(now) == 1
-    assert temps(store) == [os.path.basename(young)]
+    os.close(held)
+    assert temps(store) == sorted([os.path.basename(young), fetched.name])
+    assert store.clean_temp(now) == 1 and temps(store) == [os.path.basename(young)]
 
 
 def test_clean_temp_removes_stale_run_folders_whole(store):
@@ -236,6 +246,8 @@ def test_clean_temp_removes_stale_run_folders_whole(store):
     (folder / "deep" / "frame").write_bytes(DATA)
     for path in (folder / "deep" / "frame", folder / "deep", folder):
         os.utime(path, (now - STALE_TEMP - 10,) * 2)
+    assert store.clean_temp(now) == 0, "its process lives"
+    store.holds.release()
     assert store.clean_temp(now) == 1
     assert temps(store) == []
 
@@ -261,6 +273,7 @@ def test_clean_temp_does_not_follow_links(store, tmp_path):
     os.utime(link, long_ago, follow_symlinks=False)
     for path in (outside / "precious", outside):
         os.utime(path, long_ago)
+    store.holds.release()
     store.clean_temp()
     assert (outside / "precious").exists()
 

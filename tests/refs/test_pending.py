@@ -1,7 +1,9 @@
-"""Pending recipes: what was written comes back, and what was damaged does not."""
+"""Pending recipes: what was written comes back, and what is damaged or cannot be read is named."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,9 +37,28 @@ def test_every_wrong_bit_counts(tmp_path: Path) -> None:
         wrong = bytearray(data)
         wrong[at // 8] ^= 1 << at % 8
         file.write_bytes(wrong)
-        assert pending.get(b"a") is None
+        with pytest.raises(StorageError, match=file.name):
+            pending.get(b"a")
     with pytest.raises(StorageError, match=file.name):
         pending.paths()
     for size in range(len(data)):
         file.write_bytes(data[:size])
-        assert pending.get(b"a") is None
+        with pytest.raises(StorageError, match=file.name):
+            pending.get(b"a")
+
+
+def test_what_cannot_be_read_is_not_none(tmp_path: Path) -> None:
+    pending = Pending(str(tmp_path))
+    pending.set(b"a", TEXT)
+    (file,) = (tmp_path / "regenstore-pending").iterdir()
+    file.unlink()
+    os.mkfifo(file)
+    for ask in (lambda: pending.get(b"a"), pending.paths):
+        with pytest.raises(StorageError, match=file.name) as error:
+            ask()
+        assert error.value.kind == "unreadable"
+    shutil.rmtree(pending.folder)
+    os.symlink(pending.folder, pending.folder)
+    for ask in (lambda: bool(pending), lambda: pending.get(b"a"), pending.paths):
+        with pytest.raises(StorageError, match="regenstore-pending"):
+            ask()

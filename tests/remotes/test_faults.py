@@ -23,6 +23,7 @@ from regenstore.remotes.backend import Backend
 from regenstore.remotes.http import Http
 from regenstore.remotes.patient import Patient
 from regenstore.remotes.remote import Moved, Remote
+from regenstore.remotes.setting import Pace
 from tests.conftest import noise
 from tests.remotes.web_server import Handler, WebServer, serving
 
@@ -77,7 +78,8 @@ def side(server: WebServer, tmp_path: Path) -> Iterator[Callable[..., Side]]:
     sides = []
 
     def make(name: str = "here", retries: int = 0, idle: float = 5) -> Side:
-        sides.append(Side(tmp_path / name, Http(server.url, lambda url: None, connect=5, idle=idle), retries))
+        backend = Http(server.url, lambda url: None, connect=5, pace=Pace(patience=idle))
+        sides.append(Side(tmp_path / name, backend, retries))
         return sides[-1]
 
     yield make

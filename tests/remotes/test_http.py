@@ -16,6 +16,7 @@ from regenstore.remotes import multistatus
 from regenstore.remotes.backend import Absent, NoPlace
 from regenstore.remotes.http import Http
 from regenstore.remotes.opening import open_backend
+from regenstore.remotes.setting import Pace
 from tests.conftest import noise
 from tests.remotes.web_server import Handler, WebServer, serving
 
@@ -35,7 +36,7 @@ def server(tmp_path: Path) -> Iterator[WebServer]:
 
 @pytest.fixture
 def backend(server: WebServer) -> Iterator[Http]:
-    found = Http(server.url, nobody, connect=5, idle=5)
+    found = Http(server.url, nobody, connect=5, pace=Pace(patience=5))
     yield found
     found.close()
 
@@ -317,7 +318,7 @@ def test_a_connection_that_the_server_closed_is_opened_again(server: WebServer, 
 def test_a_silent_server_is_given_up(server: WebServer) -> None:
     done = threading.Event()
     server.fault = lambda handler: done.wait(10) or True
-    backend = Http(server.url, nobody, connect=1, idle=0.3)
+    backend = Http(server.url, nobody, connect=1, pace=Pace(patience=0.3))
     with pytest.raises(StorageError) as caught:
         backend.head(NAME)
     assert kind_of(caught) == "remote-unreachable"

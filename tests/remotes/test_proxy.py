@@ -15,7 +15,7 @@ from regenstore.refs.git import Git
 from regenstore.remotes.http import Http
 from regenstore.remotes.opening import open_backend
 from regenstore.remotes.proxy import proxy_for
-from regenstore.remotes.setting import Proxies
+from regenstore.remotes.setting import Pace, Proxies
 from tests.conftest import noise
 from tests.remotes.forward_proxy import ForwardProxy, forwarding
 from tests.remotes.real_servers import Started, free_port
@@ -40,7 +40,7 @@ def proxy() -> Iterator[ForwardProxy]:
 
 def through(url: str, proxy: ForwardProxy | None, login: str = WRITTEN, none: str = "", port: int = 0) -> Http:
     address = f"http://{login}{'@' if login else ''}127.0.0.1:{port or (proxy.port if proxy else 0)}"
-    return Http(url, nobody, connect=5, idle=5, proxies=Proxies(address, address, none))
+    return Http(url, nobody, connect=5, pace=Pace(patience=5), proxies=Proxies(address, address, none))
 
 
 def works(backend: Http, path: Path) -> None:

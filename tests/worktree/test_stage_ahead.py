@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from regenstore.fs.swap import NOTHING
 from regenstore.worktree.location import locate
 from regenstore.worktree.place import Placement, Placer
 from tests.conftest import Checkout, noise
@@ -61,7 +62,7 @@ def test_discarding_leaves_nothing_and_placing_still_works(empty: Checkout) -> N
     assert stages(empty.path)
     placer.discard()
     assert not stages(empty.path)
-    assert placer.place([Placement(b"a.txt", source)]).placed == [b"a.txt"]
+    assert placer.place([Placement(b"a.txt", source, NOTHING)]).placed == [b"a.txt"]
     assert empty.read("a.txt") == noise("medium", 5000)
 
 

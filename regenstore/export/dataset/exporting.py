@@ -21,6 +21,7 @@ from regenstore.export.dataset.survey import KINDS, Survey, early
 from regenstore.export.dataset.writing import Form, Outcome, Writer
 from regenstore.export.known import Known
 from regenstore.export.media_set import Chosen
+from regenstore.fs.path_text import path_text
 from regenstore.media.types import kind
 from regenstore.worktree.link import Linker
 
@@ -94,7 +95,7 @@ def division(order: Order, found: Survey, previous: Manifest | None) -> Division
     """Which split each sample is in. Raises InvalidInput (``bad-export``)."""
     explicit: dict[str, str] = {}
     for sample in found.samples:
-        split = order.explicit.get(sample.medium.path) or order.explicit.get(sample.key) or sample.wanted
+        split = order.explicit.get(path_text(sample.medium.path)) or order.explicit.get(sample.key) or sample.wanted
         if split is not None and split not in SPLITS:
             raise InvalidInput("bad-export", f"{sample.medium.path}: its labels ask for the split {split!r}")
         if split is not None:
@@ -102,7 +103,7 @@ def division(order: Order, found: Survey, previous: Manifest | None) -> Division
     ledger = {} if previous is None or order.rules.method == "hash" else previous.ledger
     done = divide([sample.member for sample in found.samples], order.rules, ledger, explicit)
     unknown = len(order.explicit) - sum(
-        (sample.medium.path in order.explicit) + (sample.key in order.explicit) for sample in found.samples
+        (path_text(sample.medium.path) in order.explicit) + (sample.key in order.explicit) for sample in found.samples
     )
     if unknown > 0:
         done.notes.append(f"{unknown} of the assigned samples are not in this dataset")

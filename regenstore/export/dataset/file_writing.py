@@ -15,6 +15,7 @@ import sys
 from typing import IO
 
 from regenstore.errors import FormatError, StorageError
+from regenstore.fs import interpreter
 from regenstore.objects import durable
 from regenstore.worktree.link import Linker
 
@@ -58,8 +59,7 @@ class FileWriter:
             _answer(process)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # -P -s: nothing is imported from the folder or the user's.
-        command = [sys.executable, "-P", "-s", "-m", _MODULE, *["--reflink"] * self._linker.reflinks]
+        command = interpreter.command(_MODULE, *["--reflink"] * self._linker.reflinks)
         with durable.storage_errors(sys.executable):
             return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 

@@ -17,6 +17,7 @@ from typing import IO
 
 from regenstore import __version__
 from regenstore.export.dataset.row import COLUMNS
+from regenstore.fs import sharing
 from regenstore.objects import durable
 from regenstore.objects.facts import Facts
 from regenstore.objects.hashing import hash_bytes
@@ -93,8 +94,8 @@ class KeptRows:
         """Keep these lines, too; False where the store cannot be written to."""
         lines.seek(0)
         try:
-            os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            with open(self._path, "ab") as file:
+            sharing.make_folders(os.path.dirname(self._path))
+            with open(sharing.create(self._path, os.O_WRONLY | os.O_APPEND), "ab") as file:
                 shutil.copyfileobj(lines, file, 1 << 20)
             if self._lines > 2 * len(self._at) + _SPARE:
                 self._compact()
@@ -106,8 +107,8 @@ class KeptRows:
         """Leave out the lines that no longer count. What another process appends meanwhile may be left out, too."""
         last: dict[bytes, tuple[int, int]] = {}
         try:
-            os.makedirs(os.path.dirname(self._temp), exist_ok=True)
-            with open(self._path, "rb") as old, open(self._temp, "wb") as new:
+            sharing.make_folders(os.path.dirname(self._temp))
+            with open(self._path, "rb") as old, open(sharing.create(self._temp, os.O_WRONLY | os.O_TRUNC), "wb") as new:
                 at = 0
                 for line in old:
                     last[line[:_DIGITS]] = (at, len(line))

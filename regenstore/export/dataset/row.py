@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -120,6 +121,7 @@ _FROM_CONTEXT = {
 }  # fmt: skip
 """Column -> name in the export context."""
 _KEY_DIGITS = 15
+_NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
 
 def sample_key(path: str, taken: Mapping[str, str] | None = None) -> str:
@@ -179,11 +181,7 @@ def _typed(value: Value, kind: str) -> Any:
 def whole_text(text: str) -> str:
     """Text that every encoder takes: what is no Unicode character (half of a pair) becomes U+FFFD, and NUL,
     which ends a text in many programs, too."""
-    return (
-        text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-        if not text.isascii()
-        else text.replace("\0", "\ufffd")
-    )
+    return _NO_CHARACTER.sub("\ufffd", text)
 
 
 def json_text(table: object) -> str:
@@ -201,4 +199,4 @@ def caption(known: Mapping[str, Value], medium: Medium) -> str:
         text = " ".join("".join(c if c.isprintable() or c in "\u200c\u200d" else " " for c in shown).split())
         if text:
             return text
-    return " ".join(os.path.splitext(medium.name)[0].replace("_", " ").split()) or "untitled"
+    return " ".join(whole_text(os.path.splitext(medium.name)[0]).replace("_", " ").split()) or "untitled"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Protocol
 
 from regenstore.errors import Conflict, FormatError
 from regenstore.export.dataset.file_writing import FileWriter
+from regenstore.fs import living
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
@@ -26,6 +28,8 @@ from regenstore.worktree.link import Linker
 HIDDEN = ".regenstore"
 """Folder inside a dataset, during a change only."""
 _NEW, _JOURNAL = "new", "journal.json"
+_YOUNG = 5.0
+"""Seconds within which what was just made may not be held yet."""
 MANIFEST = "manifest.json"
 TABLE = "metadata.parquet"
 
@@ -97,6 +101,7 @@ class FolderSink:
         self._folders: set[str] = set()
         with durable.storage_errors(self.stage):
             os.makedirs(self.stage)
+            self._held = living.open_held(self.stage)
 
     @property
     def changing(self) -> bool:
@@ -141,6 +146,7 @@ class FolderSink:
         self._writer.settle()
         with durable.storage_errors(self.out):
             self._put_in_place() if self._fresh else self._change()
+        self._let_go()
 
     def _put_in_place(self) -> None:
         if not self._replace:
@@ -172,16 +178,29 @@ class FolderSink:
             shutil.rmtree(self.stage, ignore_errors=True)
         elif not os.path.exists(os.path.join(hidden, _JOURNAL)):  # else the next one finishes it
             shutil.rmtree(hidden, ignore_errors=True)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, -1
+        if held >= 0:
+            os.close(held)
 
 
 def partial(out: str) -> str:
-    """A name beside a place for what will be renamed into it; what killed exports left there is removed."""
+    """A name beside a place for what will be renamed into it, and is held (:mod:`regenstore.fs.living`) until then;
+    what killed exports left there is removed."""
     parent, name = os.path.split(out)
     for left in os.listdir(parent) if os.path.isdir(parent) else ():
         if left.startswith(f".{name}.partial-"):
             path = os.path.join(parent, left)
+            if living.in_use(path.removesuffix("-old")) or _age(path) < _YOUNG:
+                continue
             shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
     return os.path.join(parent, f".{name}.partial-{os.getpid()}-{os.urandom(4).hex()}")
+
+
+def _age(path: str) -> float:
+    return time.time() - os.lstat(path).st_mtime
 
 
 @contextmanager

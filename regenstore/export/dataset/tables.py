@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import IO, Any
 
@@ -68,6 +69,7 @@ class SampleTables:
         self._batch: list[bytes] = []
         self._split = ""
         self._writers: dict[str, Any] = {}
+        self._open: dict[str, AbstractContextManager[Any]] = {}
         self._lines: IO[bytes] = open(os.path.join(self._folder.name, self.LINES), "wb")
 
     def __enter__(self) -> SampleTables:
@@ -77,8 +79,8 @@ class SampleTables:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lines.close()
-        for writer in self._writers.values():
-            writer.close()
+        for writer in self._open.values():
+            writer.__exit__(None, None, None)
         self._folder.cleanup()
 
     def add(self, split: str, file_name: str, path: str, row: bytes) -> None:
@@ -97,7 +99,7 @@ class SampleTables:
         self._lines.close()
         names = [*sorted(self._writers.keys() - {self.ALL}), *(self._writers.keys() & {self.ALL})]
         for name in names:
-            self._writers[name].close()
+            self._open.pop(name).__exit__(None, None, None)
         for name in [*names, self.LINES]:
             yield name, self._place(name)
 
@@ -121,12 +123,19 @@ class SampleTables:
 
     def _write(self, name: str, table: Any) -> None:
         if name not in self._writers:
-            self._writers[name] = _writer(self._place(name), table.schema)
+            self._open[name] = _writer(self._place(name), table.schema)
+            self._writers[name] = self._open[name].__enter__()
         self._writers[name].write_table(table)
 
 
-def _writer(path: str, given: Any) -> Any:
-    return arrow().parquet.ParquetWriter(path, given, compression="zstd", store_schema=True)
+@contextmanager
+def _writer(path: str, given: Any) -> Iterator[Any]:
+    # pyarrow gets open files only: the paths that it opens have to be UTF-8.
+    with (
+        open(path, "wb") as file,
+        arrow().parquet.ParquetWriter(file, given, compression="zstd", store_schema=True) as writer,
+    ):
+        yield writer
 
 
 def read(path: str, columns: Sequence[str] | None = None) -> Iterator[Row]:
@@ -134,7 +143,7 @@ def read(path: str, columns: Sequence[str] | None = None) -> Iterator[Row]:
     (``bad-dataset``) for anything else."""
     pa = arrow()
     try:
-        with pa.parquet.ParquetFile(path) as file:
+        with open(path, "rb") as raw, pa.parquet.ParquetFile(raw) as file:
             for batch in file.iter_batches(BATCH, columns=columns):
                 yield from batch.to_pylist()
     except (OSError, pa.ArrowException) as error:

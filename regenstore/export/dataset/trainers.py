@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from regenstore.errors import InvalidInput
 from regenstore.export.dataset.card import FOLDERS
+from regenstore.export.dataset.row import whole_text
 
 
 @dataclass(frozen=True)
@@ -129,12 +130,15 @@ TRAINERS: dict[str, tuple[tuple[str, ...], Callable[[Training], dict[str, str]]]
 DEFAULT = tuple(name for name in TRAINERS if name != "llava")
 
 
-def check(names: Sequence[str]) -> tuple[str, ...]:
-    """The trainers that were asked for; raises InvalidInput (``bad-export``)."""
+def check(names: Sequence[str], folder: str) -> tuple[str, ...]:
+    """The trainers that were asked for, else the usual ones; raises InvalidInput (``bad-export``). Configurations
+    name the dataset's folder and are UTF-8: where the folder's path is not, there are none."""
     for name in names:
         if name not in TRAINERS and name != "none":
             raise InvalidInput("bad-export", f"--trainer {name}: expected one of {', '.join(TRAINERS)}, none")
-    return () if "none" in names else tuple(names) or DEFAULT
+    if names and "none" not in names and whole_text(folder) != folder:
+        raise InvalidInput("bad-export", f"--trainer {names[0]}: its configuration is UTF-8, and cannot name {folder}")
+    return () if "none" in names or whole_text(folder) != folder else tuple(names) or DEFAULT
 
 
 def configurations(given: Training, names: Sequence[str]) -> dict[str, bytes]:

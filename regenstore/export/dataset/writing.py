@@ -23,6 +23,7 @@ from regenstore.export.dataset.splits import SPLITS, Division, Rules
 from regenstore.export.dataset.survey import Sample, Survey
 from regenstore.export.dataset.trainers import Training, configurations
 from regenstore.export.known import Known
+from regenstore.fs.path_text import path_text
 from regenstore.objects.hashing import hash_bytes
 
 
@@ -159,9 +160,8 @@ class Writer:
             row: Row = fast_json.loads(text)
             if sample.key in todo:
                 stored = tuple(self._put(sample, row, fast_json.loads(recipe), sink))
-                entry = Entry(
-                    sample.medium.path, str(sample.medium.digest), sample.row, row["split"], row["group"], stored
-                )
+                source, digest = path_text(sample.medium.path), str(sample.medium.digest)
+                entry = Entry(source, digest, sample.row, row["split"], row["group"], stored)
                 told(sample.medium.path)
             else:
                 entry = kept[sample.key]

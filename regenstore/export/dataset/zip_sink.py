@@ -20,6 +20,7 @@ from typing import Any
 from regenstore.errors import FormatError
 from regenstore.export.dataset.sinks import FolderSink, Stored, made_in, partial
 from regenstore.export.dataset.splits import SPLITS
+from regenstore.fs import living
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
@@ -51,6 +52,7 @@ class Archive:
         except zipfile.BadZipFile as error:
             raise FormatError("bad-dataset", f"{path} is no ZIP: {error}") from None
         self._zip = archive
+        living.hold(archive.fp.fileno())
         if changing:
             archive.start_dir = archive.fp.seek(0, 2)  # behind the old directory, not over it
 
@@ -97,6 +99,14 @@ class Archive:
 def repack(path: str) -> None:
     """Write an archive anew without what no member uses, and put it in its place."""
     temp = f"{path}.{os.getpid()}.tmp"
+    try:
+        _repack(path, temp)
+        os.replace(temp, path)
+    finally:
+        durable.unlink(temp)
+
+
+def _repack(path: str, temp: str) -> None:
     with zipfile.ZipFile(path) as old, open(path, "rb") as raw:
         new: Any = zipfile.ZipFile(temp, "w")
         for info in old.filelist:
@@ -116,7 +126,6 @@ def repack(path: str) -> None:
         new.start_dir = new.fp.tell()
         new._didModify = True
         new.close()
-    os.replace(temp, path)
 
 
 def roll_back(out: str) -> bool:

@@ -21,6 +21,8 @@ from regenstore.media.types import kind
 
 _BLOCK = 1 << 20
 LARGEST = 256 << 20
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+"""In bytes: what Linux and its file systems take."""
 """Bytes of a file at most that a new generation of sidecars goes on from."""
 Told = Callable[[str, float], None]
 """Told a medium's path and how much of its measuring is done."""
@@ -244,7 +246,7 @@ def _files(
     )
     filled: list[Filled] = []
     for clip in clips:
-        reason = writer.refuses(clip, options)
+        reason = writer.refuses(clip, options) or _unnameable(order, writer, clip, options)
         if reason is None:
             filled.append(fill(template, output, clip))
         else:
@@ -261,6 +263,19 @@ def _files(
         there = dict(_there(folder, os.path.dirname(options.name_for())))
         options = replace(options, siblings=tuple(_siblings(folder, batch)), there=there)
     yield from _planned(folder, writer.render(filled, options), writer, template, filled)
+
+
+def _unnameable(order: Order, writer: Writer, clip: Clip, options: Options) -> str | None:
+    """Why a medium's own file cannot have the name that it would get, or None."""
+    if writer.scope != "clip":
+        return None
+    path = os.path.join(order.folder(clip.medium.path), options.name_for(clip))
+    name, whole = (len(os.fsencode(each)) for each in (os.path.basename(path), path))
+    if name > LONGEST_NAME:
+        return f"its name would have {name} bytes, of which a file system takes {LONGEST_NAME}"
+    if whole > LONGEST_PATH:
+        return f"its path would have {whole} bytes, of which the system takes {LONGEST_PATH}"
+    return None
 
 
 def _planned(

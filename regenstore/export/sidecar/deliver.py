@@ -18,7 +18,7 @@ from functools import partial
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.sidecar.batch import Batch, PlannedFile
-from regenstore.fs import presence
+from regenstore.fs import living, presence
 from regenstore.objects import durable
 from regenstore.worktree.link import Linker
 from regenstore.worktree.paths import check_relative
@@ -113,12 +113,14 @@ def _write(due: Sequence[PlannedFile], base: str, linker: Linker) -> None:
     try:
         if fresh:  # one rename brings all of it
             for file in due:
-                _fill(file, os.path.join(stage, os.path.relpath(file.target, base)), linker)
+                with durable.storage_errors(file.target):
+                    _fill(file, os.path.join(stage, os.path.relpath(file.target, base)), linker)
             os.rename(stage, base)
         else:
             staged = [(os.path.join(stage, str(number)), file) for number, file in enumerate(due)]
             for temp, file in staged:
-                _fill(file, temp, linker)
+                with durable.storage_errors(file.target):
+                    _fill(file, temp, linker)
             moves = [_Move(temp, file.target, _identity(file.target)) for temp, file in staged]
             told = [{"target": os.path.relpath(move.target, base), "was": move.was} for move in moves]
             durable.write_file(os.path.join(stage, _JOURNAL), json.dumps(told).encode())
@@ -178,7 +180,8 @@ def _move(moves: Sequence[_Move], stage: str) -> None:
     made: list[str] = []
     try:
         for move in moves:
-            _make_folders(os.path.dirname(move.target), made)
+            with durable.storage_errors(move.target):
+                _make_folders(os.path.dirname(move.target), made)
             kept = f"{move.temp}-old"
             if os.path.lexists(move.target):
                 os.rename(move.target, kept)
@@ -239,12 +242,12 @@ def _make_folders(folder: str, made: list[str]) -> None:
 
 
 def _sweep(folder: str) -> None:
-    """Remove staging folders that killed processes left a day ago or earlier."""
+    """Remove staging folders that killed processes left a day ago or earlier; never one that its process holds."""
     for name in os.listdir(folder):
         if name.startswith(STAGE):
             path = os.path.join(folder, name)
             try:
-                if time.time() - os.stat(path).st_mtime > _STALE:
+                if time.time() - os.stat(path).st_mtime > _STALE and not living.in_use(path):
                     shutil.rmtree(path, ignore_errors=True)
             except OSError:
                 pass

@@ -35,6 +35,18 @@ def one_line(text: str) -> tuple[str, bool]:
     return flat, flat != text
 
 
+def path_refusal(path: str) -> str | None:
+    """Why a table of lines and cells cannot hold a path from which the file is to be found again, or None."""
+    if one_line(path)[1] or not is_utf8(path):
+        return "its path has control characters, or bytes that are not UTF-8, which no cell can hold"
+    return None
+
+
+def is_utf8(path: str) -> bool:
+    """Whether a path is text, and has no bytes that are none."""
+    return not re.search("[\ud800-\udfff]", path)
+
+
 def json_legal(text: str) -> str:
     """The text with U+FFFD for each NUL, at which OpenTimelineIO ends a text that it writes, and for each lone
     surrogate, which no encoding has."""

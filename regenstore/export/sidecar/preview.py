@@ -7,9 +7,11 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from regenstore.errors import utf8_text
 from regenstore.export.context import text_of
 from regenstore.export.sidecar.batch import Batch, PlannedFile
 from regenstore.export.sidecar.writer import Row
+from regenstore.fs.path_text import path_text
 
 LINES = 40
 """How many lines of a rendered file are shown."""
@@ -21,20 +23,20 @@ def as_json(batch: Batch, same: set[str], other: set[str]) -> dict[str, Any]:
     return {
         "files": [
             {
-                "path": file.target,
+                "path": path_text(file.target),
                 "template": file.template or None,
                 "writer": file.writer or None,
-                "media": list(file.media),
+                "media": [path_text(each) for each in file.media],
                 "size": size_of(file),
                 "state": state(file, same, other),
                 "fields": [_row(row) for row in file.rows],
                 "text": text(file),
                 "problems": list(file.problems),
-                "warnings": list(file.warnings),
+                "warnings": [utf8_text(each) for each in file.warnings],
             }
             for file in batch.files
         ],
-        "warnings": batch.warnings,
+        "warnings": [utf8_text(each) for each in batch.warnings],
     }
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from regenstore.export.context import text_of
+from regenstore.export.sidecar.legal_text import path_refusal
 from regenstore.export.sidecar.timeline import cell_row, no_timeline, timebase_of, written
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.timebase import DROPPING, decimal_rate, from_timecode, to_timecode
@@ -50,7 +51,7 @@ class AleWriter:
         return {}
 
     def refuses(self, clip: Clip, options: Options) -> str | None:
-        reason = no_timeline(clip)
+        reason = no_timeline(clip) or path_refusal(clip.media_name)
         if reason is None and timebase_of(clip).rate not in RATES:
             reason = f"Avid has no projects at {decimal_rate(timebase_of(clip).rate, 3)} frames per second"
         return reason

@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element
 
 from regenstore.errors import InvalidInput
 from regenstore.export.context import iso_time, text_of
+from regenstore.export.sidecar.legal_text import xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Scope, Sibling, Target
 from regenstore.export.sidecar.xml_document import TEXT, Model, child, parse, to_bytes, violations
 from regenstore.objects.hashing import hash_blocks
@@ -148,7 +149,11 @@ def _broken(folder: str, why: str) -> InvalidInput:
 def _files(options: Options, above: str) -> dict[str, Hashes]:
     """The files that are sealed, by path; none of those beside the folder."""
     paths = {posixpath.relpath(each.name, above or "."): each for each in options.siblings}
-    return {path: _digests(each) for path, each in sorted(paths.items()) if not path.startswith("../")}
+    sealed = {path: each for path, each in sorted(paths.items()) if not path.startswith("../")}
+    for path in sealed:
+        if xml_legal(path)[1]:
+            raise InvalidInput("bad-export", f"an ASC MHL cannot name {path}: XML has no place for characters of it")
+    return {path: _digests(each) for path, each in sealed.items()}
 
 
 def _sealed(path: str, found: Hashes, earlier: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:

@@ -42,7 +42,9 @@ class JsxWriter:
         return {"composition": Target("boolean", note="make a composition (default: true)")}
 
     def refuses(self, clip: Clip, options: Options) -> str | None:
-        return "there are control characters in its path" if xml_legal(clip.media_path)[1] else None
+        if xml_legal(clip.media_path)[1]:
+            return "there are control characters, or bytes that are not UTF-8, in its path"
+        return None
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
         (each,) = filled

@@ -61,7 +61,7 @@ class NukeWriter:
         if odd:
             return f"Nuke would not take '{odd[0]}' in its path as it stands: {clip.media_path}"
         if one_line(clip.media_path)[1] or xml_legal(clip.media_path)[1]:
-            return "there are control characters in its path"
+            return "there are control characters, or bytes that are not UTF-8, in its path"
         return None
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:

@@ -16,8 +16,8 @@ from typing import Any
 
 from regenstore.errors import InvalidInput
 from regenstore.export.context import Value, text_of
-from regenstore.export.sidecar.legal_text import json_legal
-from regenstore.export.sidecar.timeline import no_timeline, timebase_of, written
+from regenstore.export.sidecar.legal_text import is_utf8, json_legal
+from regenstore.export.sidecar.timeline import file_url, no_timeline, timebase_of, written
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.timebase import Timebase
 
@@ -143,7 +143,7 @@ def _clip(clip: Clip, base: Timebase, metadata: Mapping[str, Any], marked: bool)
         name=json_legal(clip.media_name),
         available_range=whole,
         available_image_bounds=None,
-        target_url=json_legal(clip.media_path),
+        target_url=json_legal(clip.media_path) if is_utf8(clip.media_path) else file_url(clip.media_path),
     )
     markers = [
         _object(

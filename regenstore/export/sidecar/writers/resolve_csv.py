@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from regenstore.export.color_names import names_of
+from regenstore.export.sidecar.legal_text import path_refusal
 from regenstore.export.sidecar.timeline import cell_row, no_timeline, timebase_of, written
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.timebase import decimal_rate, from_timecode, to_timecode
@@ -58,7 +59,7 @@ class ResolveCsvWriter:
         return {}
 
     def refuses(self, clip: Clip, options: Options) -> str | None:
-        return None
+        return path_refusal(clip.media_path)
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
         columns = list(MATCHING)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import subprocess
-import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -22,6 +21,8 @@ from regenstore.export.context import Value, text_of
 from regenstore.export.sidecar.legal_text import xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.sidecar.xml_document import parse
+from regenstore.fs import interpreter
+from regenstore.fs.path_text import path_text
 
 CHILD = "regenstore.export.sidecar.jinja_child"
 PATIENCE = 20.0
@@ -86,11 +87,16 @@ def run(template: str, values: Mapping[str, Any], escape: str = "none") -> bytes
             "extra-missing", "text templates need Jinja2", hint="Install it with: pip install 'regenstore[templates]'"
         )
     order = json.dumps({"template": template, "values": values, "escape": escape}).encode()
-    # -P -s: nothing is imported from the folder or the user's; an environment without anything in it.
-    command = [sys.executable, "-P", "-s", "-m", CHILD]
     try:
         done = subprocess.run(
-            command, input=order, stdout=subprocess.PIPE, stderr=_CLOSED, env={}, cwd="/", timeout=PATIENCE, check=False
+            interpreter.command(CHILD),
+            input=order,
+            stdout=subprocess.PIPE,
+            stderr=_CLOSED,
+            env={},
+            cwd="/",
+            timeout=PATIENCE,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise InvalidInput("bad-template", f"the text template did not end within {PATIENCE:.0f} s") from None
@@ -115,7 +121,7 @@ def _view(filled: Filled, legal: bool) -> dict[str, Any]:
         if not isinstance(place.get(last), dict):
             place[last] = _plain(value, legal)
     view["fields"] = {row.target: _plain(row.value, legal) for row in filled.present}
-    view["media_path"] = _plain(filled.clip.media_path, legal)
+    view["media_path"] = _plain(path_text(filled.clip.media_path), legal)
     return view
 
 

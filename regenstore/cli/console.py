@@ -1,0 +1,170 @@
+"""The one door to the terminal. Whatever is printed goes through here, and none of it can do more than be read.
+
+A prompt, a path, a server's answer or a generator's message may hold anything: escape sequences, marks that turn the
+direction of text, characters that nobody sees. ``say`` prints exactly one line, in which all of those are spelled out
+(``visible``), so a text can neither act on the terminal nor begin a line that looks like one of ours. Styles are
+added after that, by arguments. JSON is ASCII. ``write`` alone passes bytes on as they are, to pipes and files.
+
+This module imports the standard library only, and little of it: the Git filter speaks through it too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False  # importing typing takes time that git's filter has not
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, TextIO
+
+    from regenstore.errors import RegenstoreError
+
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_SPACES = "\u00a0\u202f\u3000"  # of French and Japanese: Python does not count them as printable
+_ARABIC_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+"""They are format characters, and seen all the same."""
+_UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+"""They are letters and marks, and not seen all the same. (Format characters, other than these, are not printable.)"""
+_EMOJI = ((0x2190, 0x2BFF), (0x1F000, 0x1FAFF))
+_EMOJI_TOO = "#*0123456789\u00a9\u00ae\u203c\u2049\u2122\u2139\u3030\u303d\u3297\u3299"
+_JOINED = ((0x0600, 0x109F), (0x1780, 0x18AF), (0xA800, 0xABFF), (0x10A00, 0x11FFF))
+"""Scripts, from Arabic to Myanmar, in which joiners and non-joiners belong to the spelling of words."""
+
+
+def visible(text: str) -> str:
+    """A text on one line, with everything spelled out that acts on a terminal or that nobody can see: control
+    characters, line ends, marks of direction, invisible and unassigned characters. ``\\xNN`` is a control character
+    or a byte that is not UTF-8, ``\\uNNNN`` and ``\\UNNNNNNNN`` are characters. Letters of all scripts, combining
+    marks and emoji stay as they are."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if _is_seen(c, text, i) else _spelled(c) for i, c in enumerate(text))
+
+
+def _is_seen(c: str, text: str, at: int) -> bool:
+    if " " <= c <= "~" or c in _SPACES or c in _ARABIC_SIGNS:
+        return True
+    if c in "\u200c\u200d\ufe0e\ufe0f":  # seen by what they do to others, or not at all
+        before, after = text[at - 1 : at], text[at + 1 : at + 2]
+        if c in "\ufe0e\ufe0f":
+            return _within(before, _EMOJI) or before in tuple(_EMOJI_TOO)
+        if c == "\u200d" and (_within(before, _EMOJI) or before == "\ufe0f"):
+            return _within(after, _EMOJI)
+        return _within(before, _JOINED) and _within(after, _JOINED)
+    return c.isprintable() and c not in _UNSEEN and not "\U000e0000" <= c <= "\U000e0fff"
+
+
+def _within(c: str, ranges: tuple[tuple[int, int], ...]) -> bool:
+    return bool(c) and any(first <= ord(c) <= last for first, last in ranges)
+
+
+def _spelled(c: str) -> str:
+    code = ord(c)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is not UTF-8
+        code -= 0xDC00
+    elif code >= 0x80:
+        return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return _NAMED.get(c) or f"\\x{code:02x}"
+
+
+def say(text: str = "", *, err: bool = False, end: str = "\n", bold: bool = False) -> None:
+    """Print one line, on standard output or standard error; what it holds is made visible."""
+    _print(visible(text), sys.stderr if err else sys.stdout, end, bold)
+
+
+def say_error(lead: str, error: RegenstoreError) -> None:
+    """Print an error on standard error: what it is about, its message and its hint. Further lines of a message, which
+    may be git's or a server's, stand behind a bar."""
+    from regenstore.cli.hints import hint_for
+
+    first, *more = error.message.split("\n")
+    say(f"{lead}: {first}", err=True)
+    for line in more:
+        say(f"  | {line}", err=True)
+    if hint := hint_for(error):
+        say(f"  hint: {hint}", err=True)
+
+
+def rewrite(text: str) -> None:
+    """On a terminal: print over standard error's current line, without ending it; nothing clears it."""
+    if sys.stderr is not None:
+        print("\r\x1b[K" + _encodable(visible(text), sys.stderr), end="", file=sys.stderr, flush=True)
+
+
+def write(data: bytes) -> None:
+    """Print a text as it is stored: to a pipe or a file byte for byte, on a terminal with its lines made visible."""
+    if not sys.stdout.isatty():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    for line in data.decode(errors="surrogateescape").removesuffix("\n").split("\n"):
+        _print("\t".join(visible(part) for part in line.split("\t")), sys.stdout)
+
+
+def print_json(record: Mapping[str, Any], *, err: bool = False, indent: int | None = None) -> None:
+    """Print one JSON record in ASCII. In a string that holds what UTF-8 cannot (a byte of a path), all of it is
+    quoted as ``fs.path_text`` does it."""
+    import json
+
+    from regenstore.fs.path_text import utf8_only
+
+    text = json.dumps(utf8_only(record), indent=indent, ensure_ascii=True).replace("\x7f", "\\u007f")
+    _print(text, sys.stderr if err else sys.stdout)
+
+
+def ask(question: str, *, default: bool, err: bool = False) -> bool:
+    """Ask a yes-or-no question. Raises click.Abort at the end of input."""
+    import click
+
+    return click.confirm(visible(question), default=default, err=err)
+
+
+def bars(*, bytes_moved: bool = False) -> Any:
+    """Progress bars of rich on standard error, for ``add_task`` and so on. Descriptions are made visible, and are no
+    markup. What ``say`` prints meanwhile stands above the bars."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.text import Text
+
+    class Description(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(visible(task.description))
+
+    columns: tuple[ProgressColumn, ...] = (TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+    if bytes_moved:
+        columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    return Progress(
+        Description(),
+        BarColumn(),
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=not bytes_moved and sys.stdout.isatty(),
+    )
+
+
+def _print(line: str, stream: TextIO | None, end: str = "\n", bold: bool = False) -> None:
+    if stream is None:  # it was closed before we began; print() would take another one
+        return
+    shown = _encodable(line, stream)
+    if bold and stream.isatty() and "NO_COLOR" not in os.environ:
+        shown = f"\x1b[1m{shown}\x1b[0m"
+    print(shown, end=end, file=stream, flush=True)
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    """The text with those characters spelled out that the stream's encoding does not have."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

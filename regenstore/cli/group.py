@@ -1,0 +1,88 @@
+"""The command group, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from regenstore import __version__
+from regenstore.cli.console import say, say_error
+from regenstore.cli.lazy import LazyGroup
+from regenstore.cli.main import COMMANDS
+from regenstore.errors import KINDS, InternalError, RegenstoreError
+from regenstore.objects.durable import storage_error
+
+
+class _Commands(LazyGroup):
+    commands_listed = COMMANDS
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="regenstore")
+def cli() -> None:
+    """A Git-native store for AI-generated media.
+
+    Git keeps recipes (a few hundred bytes of text), the store keeps media, and what is missing comes back
+    on checkout.
+
+    \b
+    Start with:
+      git init film && cd film && regenstore init
+      regenstore track '*.png' '*.mp4'
+      regenstore new plates/sea.png --generator procedural.image -p prompt="storm at dusk"
+      git add -A && git commit -m "First plate"
+    """
+
+
+def run() -> None:
+    """Run the command that was given; never returns."""
+    try:
+        cli.main(prog_name="regenstore", standalone_mode=False)
+        code = 0
+    except click.exceptions.Exit as leave:
+        code = leave.exit_code
+    except click.ClickException as error:
+        _tell_usage(error)
+        code = error.exit_code
+    except RegenstoreError as error:
+        code = _tell(error)
+    except (KeyboardInterrupt, click.Abort):
+        say("regenstore: interrupted; nothing was lost", err=True)
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output has left; say nothing, also not when the interpreter flushes.
+        sys.stdout = None
+        code = 141
+    except OSError as error:
+        code = _tell(storage_error(error, error.filename or "a file"))
+    except Exception as error:
+        if "REGENSTORE_DEBUG" in os.environ:
+            for line in traceback.format_exc().splitlines():
+                say(line, err=True)
+        text = f"{type(error).__name__}: {error}"
+        code = _tell(InternalError("bug", text, hint=KINDS["bug"] + " REGENSTORE_DEBUG=1 shows where it was."))
+    sys.exit(code)
+
+
+def _tell(error: RegenstoreError) -> int:
+    say_error("regenstore: error", error)
+    return error.exit_code
+
+
+def _tell_usage(error: click.ClickException) -> None:
+    """What click says of arguments that it cannot take, which it repeats as they were typed."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if isinstance(error, NoArgsIsHelpError) and context is not None:
+        for line in context.get_help().split("\n"):
+            say(line, err=True)
+        return
+    if context is not None:
+        for line in context.get_usage().split("\n"):
+            say(line, err=True)
+        say(f"Try '{context.command_path} --help' for help.", err=True)
+        say(err=True)
+    say(f"Error: {error.format_message()}", err=True)

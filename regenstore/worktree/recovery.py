@@ -1,0 +1,169 @@
+"""Finishing what killed processes of ours began in a worktree."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from dataclasses import dataclass, field
+
+from regenstore.errors import RegenstoreError, StorageError
+from regenstore.fs import presence, swap
+from regenstore.objects import durable
+from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, mark_of, refresh_with_git
+from regenstore.worktree.location import Location
+from regenstore.worktree.paths import Folders
+from regenstore.worktree.stage import OWNER, Move, numbers, own, read_journal, stages
+
+LOCK_WAIT = 2.0
+
+
+@dataclass
+class Recovered:
+    """How many stages were finished, and what could not be: nothing else depends on that."""
+
+    stages: int = 0
+    problems: list[RegenstoreError] = field(default_factory=list)
+
+
+def recover(location: Location, oid_size: int, lock_wait: float = LOCK_WAIT) -> Recovered:
+    """Tell the index of media that were already renamed, give back what somebody wrote in the last instant before,
+    remove stage folders and our own stale ``index.lock``. Raises StorageError (``unreadable``) where it cannot be
+    told what is left."""
+    done = Recovered()
+    for folder in stages(location):
+        try:
+            done.stages += _recover_stage(location, oid_size, folder, lock_wait)
+        except RegenstoreError as error:
+            done.problems.append(error)
+        except OSError as error:
+            done.problems.append(durable.storage_error(error, folder))
+    try:
+        _unlock_for_nobody(location)
+    except RegenstoreError as error:
+        done.problems.append(error)
+    except OSError as error:
+        done.problems.append(durable.storage_error(error, f"{location.index}.lock"))
+    return done
+
+
+def abandoned_lock(location: Location) -> str | None:
+    """A lock of ours on the index whose process has ended: the next command removes it. Raises StorageError
+    (``unreadable``)."""
+    path = f"{location.index}.lock"
+    mark = mark_of(path)
+    if mark is None:
+        return None
+    for home in (location.git_dir, os.fsdecode(location.top)):
+        try:
+            os.close(own(f"{home}/{mark}/{OWNER}", os.O_RDWR))
+        except presence.ABSENT:
+            continue
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise presence.unreadable(error, f"{home}/{mark}") from error
+    return path
+
+
+def _unlock_for_nobody(location: Location) -> None:
+    """Remove a lock of ours whose stage folder is gone: its process could not remove it."""
+    path = f"{location.index}.lock"
+    if mark_of(path) is None:
+        return  # there is none, or it is Git's
+    try:
+        fd = own(path, os.O_RDWR)
+    except (*presence.ABSENT, BlockingIOError):
+        return  # it was released, or another process is about to remove it
+    try:
+        mark = mark_of(path)
+        homes = (location.git_dir, os.fsdecode(location.top))
+        if mark is None or any(presence.lstat(f"{home}/{mark}") is not None for home in homes):
+            return  # its process or its recovery removes it: a stage outlives the locks that are taken for it
+        # Still the same file: then nobody but us may remove it, and nobody can take it before.
+        now = presence.lstat(path)
+        if now is not None and os.path.samestat(os.fstat(fd), now):
+            durable.unlink(path)
+    finally:
+        os.close(fd)
+
+
+def _recover_stage(location: Location, oid_size: int, folder: str, lock_wait: float) -> int:
+    try:
+        # One without its owner's file was killed before it had it, or while it was removed; should it live
+        # after all, it sees that it lost its folder, and makes another.
+        owner = own(f"{folder}/{OWNER}")
+    except (*presence.ABSENT, BlockingIOError):
+        return 0  # it is gone by now, or its process lives
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM) and _of_another_user(folder):
+            return 0  # that user's next command recovers it
+        raise presence.unreadable(error, folder) from error
+    try:
+        lock = IndexLock(location.index, folder, lock_wait)
+        lock.clear()
+        if not _replay(location, oid_size, folder, lock):
+            return 0  # Git is at work; the next one finishes this
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(owner)
+    return 1
+
+
+def _of_another_user(folder: str) -> bool:
+    found = presence.lstat(folder)
+    return found is not None and hasattr(os, "geteuid") and found.st_uid != os.geteuid()
+
+
+def _replay(location: Location, oid_size: int, folder: str, lock: IndexLock) -> bool:
+    """Tell the index of what a journal says was renamed; False when somebody else holds the index."""
+    moves = read_journal(folder)
+    stats: Stats = {}
+    with Folders(location.top) as folders:
+        for move in moves:
+            _give_back(folder, move, folders)
+            try:
+                parent, name = folders.parent(move.path)
+                now = os.lstat(name, dir_fd=parent)
+            except OSError:
+                continue  # then it is not what was placed there
+            if move.oid and numbers(now) == move.placed:
+                stats[move.path] = (move.oid, now)
+    if not stats:
+        return True
+    if not lock.take():
+        return False
+    try:
+        patched = IndexPatch(lock, oid_size).apply(stats)
+    finally:
+        lock.release()
+    if not patched:
+        refresh_with_git(location, stats)
+    return True
+
+
+def _give_back(folder: str, move: Move, folders: Folders) -> None:
+    """A process killed in the middle of an exchange has in its stage what was at the path: the file that it meant
+    to replace, or one that somebody wrote in the last instant, which belongs there. Raises StorageError where that
+    cannot go back; it is never removed."""
+    staged = f"{folder}/{move.temp}"
+    found = presence.lstat(staged)
+    if found is None or numbers(found) in (move.placed, move.replaced):
+        return
+    shown = os.fsdecode(move.path)
+    try:
+        parent, name = folders.parent(move.path)
+        now = os.lstat(name, dir_fd=parent)
+        if stat.S_ISREG(now.st_mode) and numbers(now) == move.placed:
+            failed = swap.exchange(staged, name, folder=parent)
+            if not failed:
+                return
+            raise OSError(failed, os.strerror(failed))
+    except OSError as error:
+        raise durable.storage_error(error, shown) from error
+    raise StorageError(
+        "io-error",
+        f"{staged} is what somebody wrote at {shown} while a process was killed there, and there is a newer one by now",
+        hint="Keep it or remove it: it is in nobody's use.",
+    )
