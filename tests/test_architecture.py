@@ -251,6 +251,8 @@ def test_only_the_cli_speaks_to_the_terminal_and_reads_the_environment():
 
 
 DOOR = "cli/console.py"
+SPEAKS_TO_PROGRAMS = {("cli/filter_entry.py", "os.write")}
+"""The filter tells the script that started it, over a descriptor of its own, whether git waits for an answer."""
 PRINTS = re.compile(
     r"print|click\.(s?echo|secho|style|confirm|prompt|progressbar|pause|clear|get_\w+_stream)"
     r"|sys\.(stdout|stderr)\.(write|writelines|buffer.*)|rich\..*|Console|Progress|os\.write"

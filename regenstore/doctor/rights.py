@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from regenstore.doctor.patient import NOTE, OK, PROBLEM, Found, Patient
-from regenstore.fs import sharing
+from regenstore.fs import presence, sharing
 
 _SHOWN = 3
 _WALK = 200_000
@@ -55,7 +55,7 @@ def mend(wrong: list[Wrong]) -> int:
 def rights(patient: Patient) -> Found:
     """Whether all who may use the store can use everything in it."""
     root = patient.store.root
-    if not os.path.isdir(root):
+    if not presence.is_folder(root):
         return
     there = os.stat(root)
     told = patient.git.line("config", "--get", "core.sharedRepository") or ""

@@ -7,6 +7,7 @@ go by age. Standard library only: the Git filter imports this.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from regenstore.fs.presence import ABSENT
@@ -36,13 +37,14 @@ def open_held(path: str) -> int:
 
 
 def in_use(path: str) -> bool | None:
-    """Whether a process holds a file or folder; None where that cannot be told. What is not there is not in use."""
+    """Whether a process holds a file or folder; None where there are no locks to tell that by. What is not there is not
+    in use; what cannot be opened is."""
     try:
         fd = os.open(path, _READ)
     except ABSENT:
         return False
-    except OSError:
-        return None
+    except OSError as error:
+        return None if error.errno == errno.ELOOP else True  # a link is nobody's
     try:
         import fcntl
 

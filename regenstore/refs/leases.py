@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from regenstore.errors import StorageError
 from regenstore.fs import presence, sharing
 from regenstore.objects import durable
 
@@ -25,6 +26,8 @@ def _try(path: str) -> int | None:
             fd = presence.open_file(path)  # another user's: a lock needs no right to write
         except FileNotFoundError:
             raise error from None
+        except presence.NotRegular as other:
+            raise StorageError("unreadable", str(other)) from None
     try:
         import fcntl
 

@@ -124,7 +124,7 @@ HARMLESS = {
         generators/worker_host.WorkerHost.close rmtree
         generators/worker_host._kill_group except
         media/encode.Writer._abandon except exists
-        objects/content_store.ContentStore.clean_temp except*2 isdir islink
+        objects/content_store.ContentStore.clean_temp except isdir islink
         objects/content_store._last_change walk
         objects/durable.remove_folder except
         objects/facts.Facts.put except*2
@@ -134,26 +134,27 @@ HARMLESS = {
         refs/pending.Pending.clear_all rmtree
         remotes/directory.Directory._put suppress
         remotes/exchange.Exchange._let_go except
-        worktree/place._Stage._make exists
-        worktree/place._Stage.close rmtree
-        worktree/place._recover_stage except rmtree
-        worktree/place._unlock_for_nobody except*2 lexists
-        worktree/place.recover except
+        objects/durable.write_file suppress
+        objects/holds.Holds._open except
+        worktree/recovery._recover_stage except rmtree
+        worktree/stage.Stage.close except rmtree
         """,
     "where it cannot be told, it counts as in use, as too young, or as nobody's to touch": """
         doctor/leftovers._age except walk
         doctor/leftovers._paths except
-        doctor/leftovers.held except*2
         objects/holds._free except
-        objects/holds._lock except
-        remotes/remote._alone except
-        worktree/index_lock.IndexLock._create except
-        worktree/index_lock.IndexLock._try except
-        worktree/index_lock.IndexLock.clear except
+        doctor/index_lock._users except
+        doctor/index_lock._working except
+        fs/living.hold except
+        fs/living.in_use except*2
+        objects/content_store.ContentStore.stale_temp except*2
+        objects/holds.Holds.mark except
+        refs/leases._try except
+        remotes/part._leads_to except
+        remotes/part.part_of suppress
         """,
     "it becomes the answer: people and programs are told what failed, and of what": """
         cli/filter_entry.main except*2
-        cli/main.main except*2
         doctor/checkup._start except
         doctor/checkup.examine except
         doctor/checkup.hooks access
@@ -172,13 +173,20 @@ HARMLESS = {
         gitfilter/smudge.SmudgeFilter.smudge except
         jobs/local._Batch._work except
         remotes/remote.Remote._all.run except
-        tracked/status._state except
         worktree/place.Placer._rename except*2
         worktree/place.Placer.place except
+        cli/filter_entry._process except
+        cli/filter_entry._process.handler.answer except
+        cli/group.run except*2
+        doctor/rights._entries except walk
+        doctor/rights.rights access
+        fs/swap._put_new except
+        fs/swap._system except
+        remotes/pace.within.run except
+        worktree/recovery.recover except*2
         """,
     "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
-        cli/background._start except isfile
-        cli/filter_entry._Filters.finish except
+        cli/background._start except
         cli/filter_entry._widen_pipes except
         cli/gc._by_itself except
         cli/hook._tell_once exists
@@ -193,11 +201,10 @@ HARMLESS = {
         gc/auto.suggest except
         gc/trash.Trash.share except
         gc/uses.load except
-        gitfilter/asking.only_reads_worktree except
         gitfilter/clean.CleanFilter._candidate except
         gitfilter/clean.CleanFilter._clone except*2
         gitfilter/smudge.SmudgeFilter.ahead except
-        objects/content_store.ContentStore.claim except
+        objects/content_store.ContentStore.claim except*2
         objects/content_store.ContentStore._revive except
         objects/facts.Facts.get except
         remotes/directory._copy except
@@ -209,10 +216,15 @@ HARMLESS = {
         tracked/status.status isdir
         worktree/link.Linker._copy except
         worktree/link.Linker.clone except
-        worktree/link._renameat2 except
         worktree/place.Placer.stage_ahead except
-        worktree/place._replay except
-        worktree/place._size except
+        cli/clone.command exists
+        cli/filter_report.Report._tell_starter except
+        fs/sharing._group except
+        gitfilter/asking._asker except
+        gitfilter/launch.starter except
+        objects/content_store.ContentStore._take_over except
+        remotes/records._size except
+        worktree/recovery._replay except
         """,
     "a copy that is looked for elsewhere, or where something was last: none is taken for the only one": """
         doctor/needs.Survey._recipes isdir
@@ -229,7 +241,6 @@ HARMLESS = {
         cli/context.path_or_key lexists
         cli/demo.command exists isdir
         cli/init.command exists
-        cli/new.command lexists
         cli/push._remote_and_paths lexists
         cli/show._recipe lexists
         doctor/repair._rename islink
@@ -267,10 +278,11 @@ HARMLESS = {
         objects/durable.make_folder isdir
         remotes/directory.Directory.names is_dir
         repository.Repository.store isdir
+        fs/sharing.make_folders isdir*2
+        objects/result_cache.ResultCache._connect isdir lexists suppress
         """,
     "not about files of a repository or store: a program, a limit, a login, a system without flock": """
-        cli/context.filter_program isfile
-        cli/doctor._patient which
+        cli/doctor._patient which*2
         export/sidecar/jinja_child.limit except
         generators/command.CommandGenerator.fingerprint except
         generators/command.CommandGenerator.probe access
@@ -286,14 +298,6 @@ HARMLESS = {
         remotes/ssh.Login._options exists
         remotes/ssh.Login._told exists
         remotes/ssh._known_hosts is_file
-        """,
-    "of the worktree: without an answer of Git's folder or index nothing is placed there": """
-        refs/pending.Pending.__bool__ isdir
-        refs/pending.Pending.get except
-        tracked/workbench.Workbench.held except
-        worktree/index_view.IndexView._load except
-        worktree/index_view.IndexView._refresh except
-        worktree/location.locate isdir isfile
         """,
 }
 """Reason -> places, as ``module.function what``. ``what*2``: two of them in that function."""
