@@ -28,7 +28,7 @@ def hostile(film: Checkout) -> Checkout:
     film.regenstore("set", "plates/sea.png", f"prompt={EVIL}", "--no-generate", check=False)
     film.regenstore("tag", "plates/sea.png", f"scene={EVIL}", f"tags={IN_NAMES}")
     film.git("add", "-A")
-    film.write(f"refs/{IN_NAMES[-120:]}.wav", b"RIFFxxxxWAVE")
+    film.write(f"a/{IN_NAMES[-120:]}.wav", b"RIFFxxxxWAVE")
     film.git("add", "-A")
     film.git("commit", "-q", "-m", EVIL.replace("\0", ""))
     film.git("branch", f"b-{IN_REFS}", check=False)
@@ -37,10 +37,11 @@ def hostile(film: Checkout) -> Checkout:
     literal = '"' + "".join(f"\\U{ord(c):08x}" for c in EVIL) + '"'
     film.write(
         "regenstore.toml",
-        f"[remotes.evil]\nurl = {literal}\n[generators.evil]\nversion = {literal}\nsummary = {literal}\n"
+        f"[generators.evil]\nversion = {literal}\nsummary = {literal}\n"
         f'command = ["sh", "make.sh", {literal}, "{{output}}"]\nmedia_type = "audio/wav"\n'
         f'[generators.evil.params.text]\ntype = "string"\ndescription = {literal}\ndefault = {literal}\n',
     )
+    film.git("config", "regenstore.remote.evil.url", f"/nowhere/{EVIL}")
     return film
 
 
@@ -94,9 +95,9 @@ def test_nothing_raw_reaches_a_pipe_or_a_terminal(hostile: Checkout) -> None:
         done = hostile.run(*command, check=False)
         assert done.returncode != 70 and b"Traceback" not in done.stderr, (command, done.stderr)
         shown += check(done.stdout, command).count("EVIL") + check(done.stderr, command).count("EVIL")
-        if number % 2 == 0:  # every other one there, too: it is one door, and a terminal adds its styles and bars
+        if number % 3 == 0:  # every third one there, too: it is one door, and a terminal adds its styles and bars
             check(on_terminal(hostile, *command), command)
-    assert shown > 40  # it was printed, in a form that can only be read
+    assert shown > 25  # it was printed, in a form that can only be read
 
 
 def test_json_holds_none_of_it_either(hostile: Checkout) -> None:

@@ -27,6 +27,7 @@ def test_the_entry_point_itself_imports_the_standard_library_only() -> None:
     assert {name for name in loaded if name.startswith("regenstore")} == {
         "regenstore",
         "regenstore.cli",
+        "regenstore.cli.console",
         "regenstore.cli.filter_entry",
     }
 
