@@ -89,7 +89,7 @@ def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
         rows = [{"path": s.label, "key": str(s.key), "seconds": s.seconds} for s in steps]
         fetch = _fetched(planned.plan)
         totals = {"present": len(planned.plan.present), "seconds": planned.plan.seconds}
-        emit_json("get-plan", {**totals, "make": rows, "fetch": fetch})
+        emit_json("get-plan", {**totals, "make": rows, "fetch": fetch, "excluded": len(planned.excluded)})
         return
     for row in _fetched(planned.plan):
         click.echo(f"would fetch {show_text(str(row['path'] or row['digest']))}  {size_text(row['size'])}")
