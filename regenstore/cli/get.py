@@ -92,7 +92,7 @@ def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
         rows = [{"path": path_text(s.label), "key": str(s.key), "seconds": s.seconds} for s in steps]
         fetch = _fetched(planned.plan)
         totals = {"present": len(planned.plan.present), "seconds": planned.plan.seconds}
-        emit_json("get-plan", {**totals, "make": rows, "fetch": fetch})
+        emit_json("get-plan", {**totals, "make": rows, "fetch": fetch, "excluded": len(planned.excluded)})
         return
     for row in _fetched(planned.plan):
         say(f"would fetch {row['path'] or row['digest']!s}  {size_text(row['size'])}")

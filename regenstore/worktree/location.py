@@ -60,8 +60,11 @@ def refuse_attributes(top: bytes, folders: Iterable[bytes]) -> None:
     for folder in folders:
         for name in (b".gitattributes", b".gitignore"):
             path = os.path.join(top, folder, name)
-            found = presence.lstat(path)
-            if found is not None and stat.S_IFMT(found.st_mode) not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR):
+            try:
+                found = os.lstat(path)
+            except OSError:
+                continue  # git does not wait for what is not there, and tells what it cannot read
+            if stat.S_IFMT(found.st_mode) not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR):
                 raise StorageError("unreadable", str(presence.NotRegular(path, found.st_mode)))
 
 

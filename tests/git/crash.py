@@ -109,6 +109,9 @@ def main() -> None:
         from regenstore.cli.main import main as run
     else:
         from regenstore.cli.filter_entry import main as run
+    from regenstore.fs import swap
+
+    swap._renameat2 = watch._before("os.rename", swap._renameat2)  # no audit event tells of it
     sys.addaudithook(watch.audit)
     if deep:
         watch.deepen()
