@@ -46,6 +46,8 @@ class Settings:
     """Bytes that one generated file may have."""
     max_size: int | None = None
     """Bytes of contents that the store may have: above it, gc runs after what added to it. None: no limit."""
+    gc_budget: float = 60.0
+    """Seconds of estimated work that one gc may start, to make takes once more before it evicts by their proofs."""
     grace: float = 86400.0
     """Seconds that what gc took stays in the trash."""
     proofs: str = OWN
@@ -119,6 +121,7 @@ def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
         "pre_push",
         "durable",
         "max_size",
+        "gc_budget",
         "grace",
         "proofs",
     ):
@@ -155,6 +158,7 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
         timeout=_seconds("timeout", text("timeout", "3600")),
         max_output=_size("maxoutput", text("maxoutput", "64g")),
         max_size=_size("maxsize", values["regenstore.maxsize"]) if values.get("regenstore.maxsize") else None,
+        gc_budget=_seconds("gcBudget", text("gcbudget", "60")),
         grace=_seconds("grace", text("grace", "1d")),
         proofs=proofs,
         reflink=_boolean("reflink", text("reflink", "true")),

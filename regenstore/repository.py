@@ -12,14 +12,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from regenstore import config
-from regenstore.errors import FormatError, NotFound, RegenstoreError
+from regenstore.errors import FormatError, NotFound, RegenstoreError, StorageError
 from regenstore.objects.content_store import ContentStore
 from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.pending import Pending
 from regenstore.refs.registration import own_store, register
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.link import Linker
-from regenstore.worktree.location import Location, locate, refuse_unreadable
+from regenstore.worktree.location import Location, locate, refuse_attributes, refuse_unreadable
 from regenstore.worktree.place import Placer
 
 if TYPE_CHECKING:
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from regenstore.generators.registry import Registry
     from regenstore.objects.result import Proof
     from regenstore.objects.result_cache import ResultCache
+    from regenstore.proof.probe import Prober
     from regenstore.proof.survey import Confirm
     from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
     from regenstore.refs.holders import Holders
+    from regenstore.refs.moved import Moved
     from regenstore.refs.roots import Roots
     from regenstore.remotes.remote import Remote
     from regenstore.remotes.together import Elsewhere
@@ -62,6 +64,7 @@ class Repository:
             refuse_unreadable(cwd)
             raise NotFound("not-a-repository", f"{cwd} is not inside a Git worktree")
         top, git_dir = lines[0], lines[1]
+        refuse_attributes(os.fsencode(top), [b""])
         located = locate(top, git_dir, environment.index)  # a relative index file is below the top, for git as well
         inside = Git(top)
         return cls(located, config.load(inside), inside)
@@ -98,6 +101,12 @@ class Repository:
         return Pending(self.location.git_dir)
 
     @cached_property
+    def moved(self) -> Moved:
+        from regenstore.refs.moved import Moved
+
+        return Moved(self.git, self.blobs, self.index, self.pending, lambda: self.cache, self.settings.oid_size)
+
+    @cached_property
     def placer(self) -> Placer:
         return Placer(self.location, self.settings.oid_size, Linker(reflink=self.settings.reflink))
 
@@ -123,7 +132,7 @@ class Repository:
         """All usable remotes together; None where there are none. Opening them touches no network."""
         try:
             remotes = self.remotes
-        except FormatError:
+        except (FormatError, StorageError):
             return None  # a bad declaration must not keep a checkout from what can be had; 'remote list' tells it
         if not remotes:
             return None
@@ -174,7 +183,9 @@ class Repository:
     def _others_proofs(self) -> Iterable[Proof]:
         """The proofs of others that count here; nothing is asked for them."""
         shared = self.settings.proofs == config.SHARED
-        return self.elsewhere.proofs() if shared and self.elsewhere is not None else ()
+        if not shared or self.elsewhere is None:
+            return ()
+        return self.cache.standing(self.elsewhere.proofs())
 
     @cached_property
     def collector(self) -> Collector:
@@ -188,7 +199,22 @@ class Repository:
             self.holders.pins,
             lambda digest: self.realiser.producers(digest, None),
             lambda: names(self.git, self.cache),
+            prober=self._prober(),
         )
+
+    def _prober(self) -> Prober:
+        from regenstore.generators.registry import Registry
+        from regenstore.proof.probe import Prober
+        from regenstore.realise import Realiser
+        from regenstore.refs.recipes import RecipeFinder
+
+        def realiser(store: ContentStore) -> Realiser:
+            """With the generators as they are at that moment, and no remote."""
+            registry = Registry(os.fsdecode(self.location.top), self.settings.trust_file)
+            finder = RecipeFinder(self.git, self.blobs, self.index.oids)
+            return Realiser(store, self.cache, registry, self.realiser.executor, finder.find)
+
+        return Prober(self.store.root, self.cache, realiser, self.settings.gc_budget)
 
     @cached_property
     def sharing(self) -> Remotes:
@@ -234,6 +260,7 @@ class Repository:
             self.store,
             self.cache,
             self.pending,
+            self.moved,
             self.placer,
             self.registry,
             self.realiser,
@@ -250,7 +277,7 @@ class Repository:
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
-        for name in ("elsewhere", "realiser", "holders", "surveyor", "collector", "workbench"):
+        for name in ("moved", "elsewhere", "realiser", "holders", "surveyor", "collector", "workbench"):
             self.__dict__.pop(name, None)
         if "store" in self.__dict__:
             self.store.holds.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from regenstore.cli.context import (
 )
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
-from regenstore.errors import InvalidInput
+from regenstore.errors import InvalidInput, NotFound
 from regenstore.export.dataset import exporting, roots, splits, trainers
 from regenstore.export.dataset.exporting import Order
 from regenstore.export.dataset.manifest import LAYOUTS
@@ -31,6 +32,7 @@ from regenstore.export.dataset.survey import Drops, Survey
 from regenstore.export.dataset.writing import Outcome
 from regenstore.export.known import Known
 from regenstore.export.media_set import MediaSet, Tree
+from regenstore.fs import presence
 from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.leases import lease
 from regenstore.repository import Repository
@@ -162,8 +164,11 @@ def _order(repository: Repository, out: str, rev: str | None, given: dict[str, A
         raise InvalidInput("bad-export", f"{out} is, or holds, the worktree", hint="Choose a folder beside it.")
     assign = {}
     if given["assign"]:
-        with open(given["assign"], encoding="utf-8-sig") as file:
-            assign = exporting.explicit_splits(file.read(), given["assign"])
+        listed = presence.read(given["assign"])
+        if listed is None:
+            raise NotFound("no-such-path", f"{given['assign']} is not there")
+        text = io.TextIOWrapper(io.BytesIO(listed), encoding="utf-8-sig").read()
+        assign = exporting.explicit_splits(text, given["assign"])
     rules = splits.Rules(
         splits.parse_shares(given["split"]),
         splits.parse_group_by(given["group_by"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -18,8 +19,10 @@ from regenstore.export.dataset.layouts import finish_interrupted
 from regenstore.export.dataset.read_back import Drift, Shown
 from regenstore.export.dataset.splits import SPLITS
 from regenstore.export.media_set import Tree
+from regenstore.fs import presence
 from regenstore.objects.durable import storage_errors
 from regenstore.objects.hashing import hash_file
+from regenstore.worktree.place import not_a_file
 
 
 @click.command()
@@ -55,6 +58,9 @@ def _show(place: str, sheet: str | None, limit: int, *, check: bool, as_json: bo
     bad = list(read_back.damaged(place, shown.manifest, lambda path: str(hash_file(path)[0]))) if check else []
     shown.problems += bad
     if sheet:
+        there = presence.lstat(sheet)
+        if there is not None and not stat.S_ISREG(there.st_mode):
+            raise not_a_file(there.st_mode).at(sheet)
         with storage_errors(sheet), open(sheet, "w", encoding="utf-8") as file:
             for part in page(place, shown, limit):
                 file.write(part)

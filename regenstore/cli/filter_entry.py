@@ -90,6 +90,8 @@ class _Filters:
             repository.index,
             repository.blobs,
             repository.pending,
+            moved=lambda: repository.moved,
+            guessed=self.report.guessed,
             durable_at_end=repository.settings.durable == COMMAND and only_reads_worktree(),
             adopts_raw=cache(renormalizes),
         )

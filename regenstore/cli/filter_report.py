@@ -8,9 +8,13 @@ import threading
 import time
 from collections import Counter
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from regenstore.cli.console import rewrite, say, visible
 from regenstore.errors import RegenstoreError
+
+if TYPE_CHECKING:
+    from regenstore.refs.moved import Origin
 
 SHOWN = 3
 LEFT_FILE = "REGENSTORE_LEFT_FILE"
@@ -26,6 +30,7 @@ class Report:
         self._left: dict[bytes, str] = {}
         self._problems: dict[str, str] = {}
         self._failed = False
+        self._guessed: dict[bytes, Origin] = {}
 
     def placed(self, count: int) -> None:
         self._placed += count
@@ -41,8 +46,13 @@ class Report:
         self._problems[name] = message
         self._failed = True
 
+    def guessed(self, path: bytes, origin: Origin) -> None:
+        self._guessed[path] = origin
+
     def summary(self) -> None:
-        """Say which paths stay recipes, and how to get them; nothing when all is well."""
+        """Say which paths stay recipes, and how to get them, and which recipe a moved medium was given if there
+        was a choice; nothing when all is well."""
+        self._tell_guessed()
         if not self._left:
             return
         if self._failed:
@@ -66,6 +76,18 @@ class Report:
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
             except OSError:
                 pass  # nobody waits for it any more
+
+    def _tell_guessed(self) -> None:
+        if not self._guessed:
+            return
+        path, origin = next(iter(self._guessed.items()))
+        more = f" (and {len(self._guessed) - 1} more like it)" if len(self._guessed) > 1 else ""
+        others = f"'{os.fsdecode(origin.others[0])}'" + (", …" if len(origin.others) > 1 else "")
+        say(
+            f"regenstore: '{os.fsdecode(path)}' has the bytes of several media; it was given the recipe of "
+            f"'{os.fsdecode(origin.path)}', not of {others}{more}",
+            err=True,
+        )
 
 
 class FilterProgress:

@@ -14,6 +14,7 @@ from regenstore.cli.age import Age
 from regenstore.cli.announce import happened
 from regenstore.cli.console import ask, say, visible
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
+from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError, TrustRequired
 from regenstore.events.event import Manifest
 from regenstore.gc import auto
@@ -88,6 +89,9 @@ def command(
     brings back what is not deleted yet; what is deleted comes back by 'regenstore get', made again.
     The exit code is 1 where less can be freed than was asked for, with --dry-run too.
 
+    Before anything goes by the proofs of a generator that is not built in, one take of it is made once more and
+    compared, within regenstore.gcBudget (60 s): where that gives something else, its proofs lapse.
+
     \b
     Examples:
       regenstore gc --dry-run
@@ -122,7 +126,8 @@ def command(
         sys.exit(1 if plan.short else 0)
     if not yes and not plan.empty:
         _ask(plan, as_json)
-    report = repository.collector.execute(plan)
+    with progress_for(as_json, len(plan.probes)) as progress:
+        report = repository.collector.execute(plan, progress if plan.probes else None)
     _announce(repository, report)
     if as_json:
         emit_json("gc", {"plan": plan.fields(), "done": report.fields()})
@@ -184,6 +189,12 @@ def _show(plan: Plan) -> None:
     if plan.waiting:
         size = size_text(sum(c.size for c in plan.waiting))
         say(f"trash: {_count(len(plan.waiting))}, {size}, stay there for now")
+    for probe in plan.probes:
+        label, generator = probe.label, " ".join(probe.definition)
+        say(f"probe: {label} is made once more first, by {generator}; {_time(probe.seconds)}")
+    if plan.probes:
+        spent = sum(probe.seconds for probe in plan.probes)
+        say(f"probes: {_time(spent)} estimated, of {_time(plan.probe_budget)} (regenstore.gcBudget)")
     if plan.evictable[0]:
         say(f"may go too: {_count(plan.evictable[0])}, {size_text(plan.evictable[1])} (--free SIZE)")
     for rule, (count, kept) in plan.kept.items():
@@ -212,6 +223,14 @@ def _list(what: str, items: Sequence[Item], more: str) -> None:
 
 
 def _tell(plan: Plan, report: Report) -> None:
+    for probe in report.probes:
+        generator = " ".join(probe.definition)
+        if probe.passed:
+            say(f"{generator}: {probe.label} came back as it was")
+        elif probe.differs:
+            say(f"{generator}: its proofs lapsed: {probe.reason}; 'regenstore verify' proves again", err=True)
+        else:
+            say(f"{generator}: nothing goes by its proofs: {probe.reason}", err=True)
     if report.restored:
         say(f"{_count(len(report.restored))} went back from the trash")
     gone = len(report.evicted) + len(report.discarded)

@@ -26,14 +26,14 @@ def command(patterns: tuple[str, ...], dry_run: bool) -> None:
       git add --renormalize .
     """
     top = os.fsdecode(open_repository().location.top)
-    text = attributes.read(top)
+    text, was = attributes.read(top)
     if not patterns:
         for pattern in attributes.tracked_patterns(text):
             say(pattern)
         return
     after, added = attributes.track(text, patterns)
     if added and not dry_run:
-        attributes.write(top, after)
+        attributes.write(top, after, was)
     for pattern in added:
         say(f"{'Would track' if dry_run else 'Tracking'} {pattern}")
     if not added:

@@ -22,9 +22,10 @@ def command(patterns: tuple[str, ...], dry_run: bool) -> None:
       regenstore untrack '*.wav'
     """
     top = os.fsdecode(open_repository().location.top)
-    after, removed = attributes.untrack(attributes.read(top), patterns)
+    text, was = attributes.read(top)
+    after, removed = attributes.untrack(text, patterns)
     if removed and not dry_run:
-        attributes.write(top, after)
+        attributes.write(top, after, was)
     for pattern in removed:
         say(f"{'Would untrack' if dry_run else 'No longer tracking'} {pattern}")
     if not removed:

@@ -56,12 +56,16 @@ def command(
         recipes = proof.unproven(bench, recipes)
     if sample is not None:
         recipes = proof.sample(recipes, sample)
+    verdicts = proof.unreadable(bench, recipes)
+    for verdict in verdicts:
+        del recipes[verdict.path]
+        if not as_json:
+            _tell(verdict)
     plan = proof.plan_verify(bench, recipes)
     if dry_run:
         for step in plan.steps.values():
             say(f"would run {step.label}" + ("" if step.seconds is None else f", about {step.seconds:.3g} s"))
-        return
-    verdicts = []
+        sys.exit(1 if verdicts else 0)
     with progress_for(as_json, len(plan.steps)) as progress:
         for verdict in proof.verify(bench, plan, progress):
             verdicts.append(verdict)

@@ -206,6 +206,7 @@ def _effective(git: Git, paths: list[bytes]) -> Found:
 
 
 def _lines(path: str) -> list[str]:
+    """The lines of a small text file that are no comments; none without one. Raises StorageError (``unreadable``)."""
     text = os.fsdecode(presence.read(path) or b"")
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from regenstore.errors import FormatError, InvalidInput, NotFound, RegenstoreError
+from regenstore.fs import presence
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
@@ -130,7 +131,8 @@ class Tree:
         return found
 
     def entries(self, arguments: Sequence[bytes], revision: str | None = None) -> list[Entry]:
-        """Where those recipes may be; no text is read. Raises NotFound as :meth:`chosen`."""
+        """Where those recipes may be; no text is read. Raises NotFound as :meth:`chosen`, StorageError
+        (``unreadable``) where it cannot be told what lies at a path."""
         return self._in_index(arguments) if revision is None else self._in_revision(arguments, revision)
 
     def read(self, entries: Sequence[Entry], arguments: Sequence[bytes]) -> Iterator[Chosen]:
@@ -150,12 +152,15 @@ class Tree:
                 raise NotFound("not-a-recipe", f"{os.fsdecode(entry.path)}: {where} holds no recipe there")
 
     def _in_index(self, arguments: Sequence[bytes]) -> list[Entry]:
+        known = self.index.oids()
         filtered = set(filter(None, self.git.output("ls-files", "-z", "--", ATTRIBUTE).split(b"\0")))
-        oids = {path: oid for path, oid in self.index.oids().items() if path in filtered}
+        oids = {path: oid for path, oid in known.items() if path in filtered}
         # New ones that were not added yet; what is pending for a path that is gone is nothing.
         top = os.fsencode(self.git.cwd)
-        fresh = {path for path in self.pending.paths() if path not in oids and os.path.lexists(os.path.join(top, path))}
+        fresh = {path for path in self.pending.paths() if path not in oids and _is_there(top, path)}
         paths = matching(sorted({*oids, *fresh}), arguments)
+        for path in paths:
+            _is_there(top, path)  # git passes over what it cannot look at: as if nobody had edited it
         edited = set(filter(None, self.git.output("diff-files", "-z", "--name-only").split(b"\0"))) if paths else set()
         # Where it was edited, what lies there is meant, not what was added last.
         here = edited | fresh
@@ -184,6 +189,11 @@ class Tree:
             return toml.decode(text)
         except FormatError as error:
             raise type(error)(error.kind, f"{os.fsdecode(path)}: {error.message}", hint=error.hint) from None
+
+
+def _is_there(top: bytes, path: bytes) -> bool:
+    """Whether anything lies at a worktree path. Raises StorageError (``unreadable``)."""
+    return presence.lstat(os.path.join(top, path), shown=path) is not None
 
 
 def matching(known: Sequence[bytes], arguments: Sequence[bytes]) -> list[bytes]:

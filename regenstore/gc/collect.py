@@ -7,6 +7,9 @@ In this order a referrer that comes into being meanwhile is never missed. Who ma
 it another identity, sees that it is still there, and lets go only when a root reaches it. Here, identities are
 read first, then what is held, then roots; and before *and* after the move to the trash, whether the content is
 held or has another identity. No clock is compared.
+
+What goes by proofs of generators that are not built in goes only after probes of them passed, in this run: they are
+made before the lock is taken, for the environments in which they ran, and every later survey is held against those.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -24,28 +27,33 @@ from regenstore.errors import Conflict
 from regenstore.gc import manifest, trash
 from regenstore.gc.manifest import Producers
 from regenstore.gc.plan import Item, Names, Plan, Wish, is_unreachable, make_plan, may_be_purged
+from regenstore.gc.probing import Needs, PlannedProbe
 from regenstore.gc.trash import Copy, Trash
 from regenstore.gc.uses import load, save
-from regenstore.objects import durable, evicted, store_format
+from regenstore.objects import durable, evicted, store_format, toml
 from regenstore.objects.content_store import CACHE, VAULT, ContentStore, identity
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.holds import is_held
 from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.recipe import Take
 from regenstore.objects.result import Proof
 from regenstore.objects.result_cache import ResultCache
+from regenstore.proof.probe import ProbeOrder, Prober, ProbeResult
 from regenstore.proof.survey import Entry, Survey
+from regenstore.realise import Progress
 from regenstore.refs.leases import lease
 
 T = TypeVar("T")
 BATCH = 64
 """Contents that are moved in one transaction: other writers wait no longer than that takes."""
 LOCK = "gc"
-_IN_USE, _CHANGED, _PINNED, _KEPT, _UNKNOWN = (
+_IN_USE, _CHANGED, _PINNED, _KEPT, _UNKNOWN, _UNPROBED = (
     "in use by a running program",
     "used or put again meanwhile",
     "pinned meanwhile",
     "kept by now",
     "its recipe is not at hand",
+    "a take of the generator that it needs did not come back just now",
 )
 
 
@@ -60,6 +68,8 @@ class Report:
     purged: list[Copy] = field(default_factory=list)
     moved: int = 0
     """Contents that changed trees: proven ones into ``cache/``, lapsed ones out of it."""
+    probes: list[ProbeResult] = field(default_factory=list)
+    """What came of the takes that were made once more."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Why some of the plan was not done -> how many."""
 
@@ -76,6 +86,7 @@ class Report:
             "restored": {"contents": len(self.restored), "bytes": sum(copy.size for copy in self.restored)},
             "purged": {"contents": len(self.purged), "bytes": self.freed},
             "skipped": dict(self.skipped),
+            "probes": [probe.fields() for probe in self.probes],
         }
 
 
@@ -92,7 +103,8 @@ def alone(root: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Collector:
-    """The parts that gc works with. ``survey``, ``pins`` and ``names`` ask anew each time."""
+    """The parts that gc works with. ``survey``, ``pins`` and ``names`` ask anew each time. Without ``prober``, every
+    generator counts as built in."""
 
     store: ContentStore
     cache: ResultCache
@@ -101,31 +113,57 @@ class Collector:
     producers: Producers
     names: Names = dict
     clock: Callable[[], float] = time.time
+    prober: Prober | None = None
 
     def plan(self, wish: Wish) -> Plan:
-        """What would be done now. Changes nothing."""
+        """What would be done now. Changes nothing, and runs no generator."""
         store_format.check(self.store.root, "gc")
         files = list(trash.copies(self.store))
         uses = load(self.store, self.cache)
-        return make_plan(self.survey(), files, uses, wish, self.clock(), self.names())
+        built_in, budget = (None, 0.0) if self.prober is None else (self.prober.built_in, self.prober.budget)
+        return make_plan(self.survey(), files, uses, wish, self.clock(), self.names(), built_in, budget)
 
-    def execute(self, plan: Plan) -> Report:
-        """Do what the plan says, as far as it still holds. Raises Conflict where another gc is at work."""
+    def execute(self, plan: Plan, progress: Progress | None = None) -> Report:
+        """Do what the plan says, its probes first, as far as it still holds. Raises Conflict where another gc is at
+        work. Without the probes, which run before anything is locked, nothing that depends on them goes."""
         self.store.prepare()
         with alone(self.store.root):
-            return _Run(self, plan).run()
+            pass  # whoever cannot go on is told before anything is run
+        probes, made = self._probe(plan, progress)
+        with alone(self.store.root):
+            return _Run(self, plan, probes, made).run()
+
+    def _probe(self, plan: Plan, progress: Progress | None) -> tuple[list[ProbeResult], set[Digest]]:
+        """What came of the plan's probes; and what they put into the trees that was not there before."""
+        if self.prober is None or not plan.probes:
+            return [], set()
+        before = {copy.digest for copy in trash.copies(self.store) if copy.run is None}
+        results, made = self.prober.run([self._order(probe) for probe in plan.probes], progress)
+        return results, made - before
+
+    def _order(self, probe: PlannedProbe) -> ProbeOrder:
+        asked, recipe = probe.referrer, None
+        assert asked.key is not None
+        text = manifest.recipe_text(self.cache, self.producers, asked.key, asked.digest)
+        if text is not None and (known := toml.decode_or_none(text)) is not None:
+            # Several outputs of one run share the text of their key.
+            output = replace(known.output, name=asked.output, take=Take(asked.digest, asked.size))
+            recipe = replace(known, output=output)
+        return ProbeOrder(probe.definition, recipe, asked.digest, probe.label, probe.weakness)
 
 
 class _Run:
     """One execution."""
 
-    def __init__(self, parts: Collector, plan: Plan) -> None:
+    def __init__(self, parts: Collector, plan: Plan, probes: Sequence[ProbeResult], made: Set[Digest]) -> None:
         self._parts = parts
         self._store, self._cache = parts.store, parts.cache
         self._plan = plan
         self._trash = Trash(parts.store)
         self._name = trash.new_run(parts.clock())
-        self._report = Report()
+        self._report = Report(probes=list(probes))
+        self._made = made
+        self._passed = {probe.definition: probe for probe in probes if probe.passed}
         self._pins: Set[str] = frozenset()
         self._proofs: dict[tuple[RecipeKey, Digest], list[Proof]] = {}
 
@@ -165,18 +203,40 @@ class _Run:
     def _still(self, survey: Survey) -> tuple[list[Item], list[Item]]:
         """What of the plan holds in a new survey, with the entries of that one."""
 
+        made_again = {probe.take for probe in self._report.probes}
+        needs = self._needs(survey)
+
         def fresh(items: Sequence[Item], allowed: Callable[[Entry], bool]) -> Iterator[Item]:
             for item in items:
                 entry = survey.entries.get(item.digest)
                 if entry is None or not allowed(entry):
                     self._report.skipped[_KEPT] += 1
-                elif entry.stored.identity != item.entry.stored.identity:
+                elif entry.evictable and not self._vouched(survey, needs, item.digest):
+                    self._report.skipped[_UNPROBED] += 1
+                elif entry.stored.identity != item.entry.stored.identity and item.digest not in made_again:
                     self._report.skipped[_CHANGED] += 1
                 else:
                     yield Item(entry, item.names)
 
         evict = list(fresh(self._plan.evict, lambda entry: entry.evictable))
+        evict += [
+            Item(entry, ())  # a probe made it, of which there was none, or one in the trash
+            for digest in sorted(self._made)
+            if (entry := survey.entries.get(digest)) and entry.evictable and self._vouched(survey, needs, digest)
+        ]
         return evict, list(fresh(self._plan.discard, lambda entry: is_unreachable(survey, entry)))
+
+    def _needs(self, survey: Survey) -> Needs:
+        return Needs(survey, None if self._parts.prober is None else self._parts.prober.built_in)
+
+    def _vouched(self, survey: Survey, needs: Needs, digest: Digest) -> bool:
+        """Whether all that would bring a content back passed a probe in this run, in the environment that this
+        survey found."""
+        return all(
+            definition in self._passed
+            and self._passed[definition].fingerprint == survey.environments.get(definition)
+            for definition in needs.definitions(digest)
+        )  # fmt: skip
 
     def _describe(self, items: Iterable[Item]) -> dict[Digest, evicted.Evicted]:
         """The manifest's records of what goes; what nobody could tell how to bring back does not go."""
@@ -211,6 +271,7 @@ class _Run:
         """Delete what the plan says, and what went just now if space was asked for. Everything is surveyed once
         more: what is kept by now goes back instead."""
         due = {(copy.digest, copy.run) for copy in self._plan.purge}
+        due |= {(digest, self._name) for digest in self._made & {digest for digest, _ in due}}
         if self._plan.wish.now:
             due |= {(item.digest, self._name) for item in self._report.evicted}
         if not due:
@@ -218,12 +279,15 @@ class _Run:
         files, survey = self._look()
         in_trees = {(copy.digest, copy.size) for copy in files if copy.run is None}
         gone: list[Copy] = []
+        needs = self._needs(survey)
         for copy in files:
             if (copy.digest, copy.run) not in due:
                 continue
             twice = (copy.digest, copy.size) in in_trees
             if not may_be_purged(survey, copy, twice):
                 self._restore(survey, copy)
+            elif not twice and copy.tree == CACHE and not self._vouched(survey, needs, copy.digest):
+                self._report.skipped[_UNPROBED] += 1
             elif not twice or self._sound(copy):
                 gone.append(copy)
         for batch in _batches(gone):
@@ -235,6 +299,7 @@ class _Run:
         self._cache.write(lambda db: work())
 
     def _purge_batch(self, survey: Survey, batch: Sequence[Copy], pins: Set[str]) -> None:
+        counted = {copy.digest for copy in self._report.purged} & self._made
         with durable.storage_errors(self._store.root):
             for copy in batch:
                 entry = survey.entries.get(copy.digest)
@@ -242,8 +307,9 @@ class _Run:
                 why = None if twice or entry is None else self._reason(entry, pins)
                 if why is not None:
                     self._report.skipped[why] += 1
-                elif self._trash.purge(copy):
+                elif self._trash.purge(copy) and copy.digest not in counted:
                     self._report.purged.append(copy)
+                    counted |= {copy.digest} & self._made  # what a probe made and took away again frees nothing
 
     def _sound(self, copy: Copy) -> bool:
         """Whether the other file of a content is what its name says."""

@@ -6,11 +6,12 @@ What may go at all is the survey's to say; how much of it goes, and in which ord
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from regenstore.fs.path_text import path_text
 from regenstore.gc import policy, trash
+from regenstore.gc.probing import BuiltIn, Needs, PlannedProbe, Probing
 from regenstore.gc.trash import Copy
 from regenstore.gc.uses import Uses
 from regenstore.objects.content_store import CACHE, VAULT
@@ -32,6 +33,7 @@ _BRINGS_NOTHING_BACK = {
     "varies",
     "cost",
     "inputs",
+    "unpinned",
 }
 """The rules that say no more than that nothing brings a content back. The others say that somebody wants it."""
 
@@ -117,6 +119,10 @@ class Plan:
     """Bytes of all contents, the trash included."""
     asked: int = 0
     """Bytes that were to become free."""
+    probes: tuple[PlannedProbe, ...] = ()
+    """Takes that are made once more first: what depends on one that fails stays."""
+    probe_budget: float = 0.0
+    """Seconds that all probes together may be estimated to take."""
     aging: float = 0.0
     """The policy's aging value after this."""
     complete: bool = True
@@ -158,6 +164,9 @@ class Plan:
                 "waiting": [_copy_fields(copy) for copy in self.waiting],
             },
             "kept": {rule: {"contents": count, "bytes": size} for rule, (count, size) in self.kept.items()},
+            "probes": [probe.fields() for probe in self.probes],
+            "probe_seconds": sum(probe.seconds for probe in self.probes),
+            "probe_budget": self.probe_budget,
             "evictable_and_kept": {"contents": self.evictable[0], "bytes": self.evictable[1]},
             "bytes": self.bytes,
             "seconds": self.seconds,
@@ -180,13 +189,23 @@ def make_plan(
     wish: Wish,
     now: float,
     names: Mapping[Digest, Sequence[str]],
+    built_in: BuiltIn | None = None,
+    budget: float = 0.0,
 ) -> Plan:
-    """Decide. ``copies`` are all files of contents, read before the survey was made."""
+    """Decide. ``copies`` are all files of contents, read before the survey was made. What depends on generators that
+    are not ``built_in`` goes only if the probes that it needs fit into ``budget``; without ``built_in``, all are."""
     files = list(copies)
     total = sum(copy.size for copy in files)
     restore, purge, waiting = _empty_trash(survey, files, wish, now)
+    possible = {one.digest: one for one in _candidates(survey, uses, wish, now, names)}
+    by_proof = _by_proof(files, purge)
+    probing = Probing.over(Needs(survey, built_in), budget, possible.keys() | by_proof)
+    unprobed = {digest for digest in possible.keys() | by_proof if not probing.allows(digest)}
+    waiting += [copy for copy in purge if copy.digest in unprobed & by_proof]
+    purge = [copy for copy in purge if copy.digest not in unprobed & by_proof]
     asked = max(wish.free or 0, 0 if wish.cap is None else total - wish.cap)
-    chosen, aging = _choose(survey, uses, wish, now, names, asked - sum(copy.size for copy in purge))
+    able = [one for one in possible.values() if one.digest not in unprobed]
+    chosen, aging = _choose(survey, uses, wish, able, names, asked - sum(copy.size for copy in purge))
     discard = _unreachable(survey, wish, now, names) if wish.unreachable else []
     going = {item.digest for item in (*chosen, *discard)}
     kept: dict[str, tuple[int, int]] = {}
@@ -194,11 +213,12 @@ def make_plan(
     for entry in survey.entries.values():
         if entry.stored.tree not in (CACHE, VAULT) or entry.stored.digest in going:
             continue
-        if entry.evictable:
+        if entry.evictable and entry.stored.digest not in unprobed:
             left = left[0] + 1, left[1] + entry.stored.size
         else:
-            count, size = kept.get(entry.finding.rule, (0, 0))
-            kept[entry.finding.rule] = count + 1, size + entry.stored.size
+            rule = "unprobed" if entry.evictable else entry.finding.rule
+            count, size = kept.get(rule, (0, 0))
+            kept[rule] = count + 1, size + entry.stored.size
     return Plan(
         wish,
         tuple(chosen),
@@ -210,10 +230,18 @@ def make_plan(
         left,
         total,
         max(0, asked),
+        probing.chosen({item.digest for item in chosen} | _by_proof(files, purge), names),
+        budget,
         aging,
         survey.complete,
         survey.problems,
     )
+
+
+def _by_proof(files: Sequence[Copy], purge: Sequence[Copy]) -> set[Digest]:
+    """What of the trash would be deleted because a proof says that it comes back: nothing else has it."""
+    in_trees = {(copy.digest, copy.size) for copy in files if copy.run is None}
+    return {copy.digest for copy in purge if copy.tree == CACHE and (copy.digest, copy.size) not in in_trees}
 
 
 def may_be_purged(survey: Survey, copy: Copy, elsewhere: bool) -> bool:
@@ -259,31 +287,36 @@ def _empty_trash(
     return restore, purge, waiting
 
 
-def _choose(
-    survey: Survey,
-    uses: Uses,
-    wish: Wish,
-    now: float,
-    names: Mapping[Digest, Sequence[str]],
-    left_to_free: int,
-) -> tuple[list[Item], float]:
-    candidates = []
+def _candidates(
+    survey: Survey, uses: Uses, wish: Wish, now: float, names: Mapping[Digest, Sequence[str]]
+) -> Iterator[policy.Candidate]:
+    """What may go, and is what the wish is about."""
+    past = wish.free is None and wish.cap is None
     for entry in survey.entries.values():
         cost = seconds_back(entry)
         if not entry.evictable or cost is None or entry.stored.tree not in (CACHE, VAULT):
             continue
         digest, first = entry.stored.digest, main_referrer(entry)
+        if past and entry.standing > Standing.SUPERSEDED:
+            continue
         if wish.select is not None and not _selected(wish.select, names.get(digest, ())):
             continue
         if wish.older_than is not None and now - _last_use(entry, uses) < wish.older_than:
             continue
         usage = uses.of(digest)
         preview = first is not None and first.output in _PREVIEWS
-        candidates.append(
-            policy.Candidate(digest, entry.stored.size, cost, usage.frequency, usage.base, entry.standing, preview)
-        )
+        yield policy.Candidate(digest, entry.stored.size, cost, usage.frequency, usage.base, entry.standing, preview)
+
+
+def _choose(
+    survey: Survey,
+    uses: Uses,
+    wish: Wish,
+    candidates: Sequence[policy.Candidate],
+    names: Mapping[Digest, Sequence[str]],
+    left_to_free: int,
+) -> tuple[list[Item], float]:
     if wish.free is None and wish.cap is None:
-        candidates = [one for one in candidates if one.standing <= Standing.SUPERSEDED]
         left_to_free = sum(one.size for one in candidates)
     inputs = _inputs(survey, {one.digest for one in candidates})
     choice = policy.choose(candidates, left_to_free, inputs=inputs, floor=uses.aging)

@@ -12,6 +12,7 @@ from typing import Any
 from blake3 import blake3
 
 from regenstore.errors import FormatError
+from regenstore.fs import presence
 from regenstore.objects import canonical
 from regenstore.objects.hashing import hash_file
 
@@ -20,12 +21,10 @@ _MAX_FILE = 1 << 20
 
 
 def read_file(top: str) -> dict[str, Any]:
-    """What the file at a worktree's top says, empty without one; raises FormatError (``bad-declaration``)."""
-    path = os.path.join(top, FILE)
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_MAX_FILE + 1)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    """What the file at a worktree's top says, empty without one; raises FormatError (``bad-declaration``), and
+    StorageError (``unreadable``)."""
+    data = presence.read(os.path.join(top, FILE), _MAX_FILE + 1)
+    if data is None:
         return {}
     if len(data) > _MAX_FILE:
         raise FormatError("bad-declaration", f"{FILE} has over {_MAX_FILE} bytes")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from regenstore.fs import presence
+from regenstore.fs.swap import Seen, seen
 from regenstore.gitfilter.install import ATTRIBUTES
-from regenstore.objects import durable
+from regenstore.worktree.place import replace_file
 
 FILE = ".gitattributes"
 
@@ -29,13 +31,12 @@ def tracked_patterns(text: str) -> list[str]:
     return found
 
 
-def read(folder: str) -> str:
-    """A folder's attribute file, or nothing."""
-    try:
-        with open(os.path.join(folder, FILE), encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
+def read(folder: str) -> tuple[str, Seen]:
+    """The text of a folder's attribute file, empty where there is none, and what was seen there. Raises StorageError
+    (``unreadable``)."""
+    path = os.path.join(folder, FILE)
+    was = seen(presence.found(path))
+    return (presence.read(path) or b"").decode(errors="surrogateescape"), was
 
 
 def track(text: str, patterns: Iterable[str]) -> tuple[str, list[str]]:
@@ -62,9 +63,10 @@ def untrack(text: str, patterns: Iterable[str]) -> tuple[str, list[str]]:
     return "".join(line + "\n" for line in kept), removed
 
 
-def write(folder: str, text: str) -> None:
-    """Write a folder's attribute file, whole or not at all."""
-    durable.write_file(os.path.join(folder, FILE), text.encode(errors="surrogateescape"))
+def write(folder: str, text: str, was: Seen) -> None:
+    """Write a folder's attribute file, whole or not at all; a link to one stays. Raises Conflict (``edited``) where
+    something else is there than what was read."""
+    replace_file(os.path.realpath(os.path.join(folder, FILE)), text.encode(errors="surrogateescape"), was)
 
 
 def _split(line: str) -> tuple[str, str]:

@@ -27,7 +27,9 @@ from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.link import Linker
 
 if TYPE_CHECKING:
+    from regenstore.objects.recipe import Take
     from regenstore.objects.result_cache import ResultCache
+    from regenstore.refs.moved import Moved, Origin
 
 TEXT_LIMIT = 4 << 20
 _SMALL = 256 << 10
@@ -48,10 +50,14 @@ class CleanFilter:
         blobs: BlobReader,
         pending: Pending,
         *,
+        moved: Callable[[], Moved],
+        guessed: Callable[[bytes, Origin], None],
         durable_at_end: bool = False,
         adopts_raw: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``durable_at_end``: one pass at the end, in :meth:`finish`, is enough; only for a git command that
+        """``guessed`` is told of a moved medium that could be from several places.
+
+        ``durable_at_end``: one pass at the end, in :meth:`finish`, is enough; only for a git command that
         leaves the worktree's files alone until this filter has ended. ``adopts_raw``: whether raw media that Git
         holds become imported media, instead of staying as they are."""
         self._top = top
@@ -61,6 +67,8 @@ class CleanFilter:
         self._index = index
         self._blobs = blobs
         self._pending = pending
+        self._moved = moved
+        self._guessed = guessed
         self._linker = Linker()
         self._prepared = False
         self._durable_at_end = durable_at_end
@@ -182,16 +190,25 @@ class CleanFilter:
     def _blob(self, path: bytes, known: list[bytes], spooled: Spooled) -> Payload:
         digest, size = spooled.digest, spooled.size
         pending = self._pending.get(path) if self._pending else None
-        for text in [pending, *known]:
-            if text is not None and scan_take(text) == (digest.raw, size):
-                return text
+        named = [text for text in known if scan_take(text) == (digest.raw, size)]
+        if pending is not None and scan_take(pending) == (digest.raw, size):
+            later = named and named[0] != pending and self._moved().superseded(path, pending)
+            return named[0] if later else pending
+        if named:
+            return named[0]
         first = known[0] if known else None
         raw = first is not None and not first.removeprefix(_BOM).startswith(_RECIPE)
         if raw and not self._adopts_raw() and self._same_raw(path, spooled):
             return self._raw_reply(spooled)
         from regenstore.worktree import attribution  # parses recipes: the lean path above does not
 
-        return attribution.attribute(self._cache(), path, first, digest, size, spooled.head)
+        def elsewhere(take: Take) -> bytes | None:
+            origin = self._moved().find(path, take, known=first is not None)
+            if origin is not None and origin.others:
+                self._guessed(path, origin)
+            return None if origin is None else origin.text
+
+        return attribution.attribute(self._cache(), path, first, digest, size, spooled.head, elsewhere)
 
     def _same_raw(self, path: bytes, spooled: Spooled) -> bool:
         """Whether the index holds these very bytes as they are (raw media that somebody committed)."""

@@ -107,19 +107,19 @@ class ContentStore:
             except FileNotFoundError:
                 continue  # gc moved it just now
             except PermissionError:
-                if not self._take_over(path, digest):
-                    return None
-                return path
+                return path if self._take_over(path, digest) else None
             except OSError:
                 return None
         return None
 
     def _take_over(self, path: str, digest: Digest) -> bool:
         """Put a copy of our own in the place of another user's content, whose identity only its owner may change;
-        False where it is not what its name says, or gone."""
+        False where it is not what its name says, or gone, or is our own."""
         temp = self.temp_path("claim")
         with durable.storage_errors(temp):
             try:
+                if os.stat(path).st_uid == os.geteuid():
+                    return False
                 shutil.copyfile(path, temp)
                 if hash_own_file(temp)[0] != digest:
                     return False
@@ -256,13 +256,9 @@ class ContentStore:
 
     def stale_temp(self, now: float | None = None) -> Iterator[str]:
         """Temp files and run folders that a killed process left behind: no living one holds them, by its mark or by a
-        lock on the file itself, and nothing touched them for over a day."""
+        lock on the file itself, and nothing touched them for over a day. Raises StorageError (``unreadable``)."""
         horizon = (time.time() if now is None else now) - STALE_TEMP
-        try:
-            names = sorted(os.listdir(f"{self.root}/tmp"))
-        except OSError:
-            return
-        for name in names:
+        for name in sorted(presence.names(f"{self.root}/tmp")):
             path = f"{self.root}/tmp/{name}"
             try:
                 if _last_change(path) < horizon and not living.in_use(path) and not lives(self.root, _mark(name)):
@@ -273,7 +269,11 @@ class ContentStore:
     def clean_temp(self, now: float | None = None) -> int:
         """Remove those. Gives how many. Never raises."""
         removed = 0
-        for path in self.stale_temp(now):
+        try:
+            stale = list(self.stale_temp(now))
+        except StorageError:
+            return 0
+        for path in stale:
             try:
                 if os.path.isdir(path) and not os.path.islink(path):
                     shutil.rmtree(path)

@@ -3,11 +3,13 @@ memory map of it would then kill the process."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 
 from blake3 import blake3
 
+from regenstore.fs import presence
 from regenstore.objects.ids import Digest
 
 CHUNK = 1 << 20
@@ -42,8 +44,11 @@ def hash_fd(fd: int) -> tuple[Digest, int]:
 
 
 def hash_file(path: str | bytes) -> tuple[Digest, int]:
-    """Digest and size of a file; raises OSError."""
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    """Digest and size of a regular file; raises OSError, also for anything else."""
+    try:
+        fd = presence.open_file(path)
+    except presence.NotRegular as error:
+        raise OSError(errno.EINVAL, str(error), os.fsdecode(path)) from error
     try:
         return hash_fd(fd)
     finally:

@@ -16,6 +16,7 @@ import time
 from _thread import allocate_lock
 from collections.abc import Iterable, Iterator
 
+from regenstore.errors import StorageError
 from regenstore.fs import living, presence, sharing
 from regenstore.objects import durable
 from regenstore.objects.ids import Digest
@@ -72,17 +73,18 @@ class Holds:
             try:
                 if self._fd < 0 and not self._open():
                     return None
-            except OSError:
+            except (OSError, StorageError):
                 return None
             return os.path.basename(self._path).removeprefix(PREFIX)
 
-    def release(self) -> None:
-        """Rely on nothing any more. Never raises; the object can be used again."""
+    def release(self, *, used: bool = True) -> None:
+        """Rely on nothing any more. Never raises; the object can be used again. Without ``used``, gc does not
+        count what was held as used."""
         with self._lock:
             if self._fd < 0:
                 return
             try:
-                if self._held:
+                if used and self._held:
                     _keep_use(self._root, self._path)
                 else:
                     durable.unlink(self._path)

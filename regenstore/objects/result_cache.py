@@ -21,6 +21,7 @@ from regenstore.errors import FormatError, StorageError
 from regenstore.fs import presence, sharing
 from regenstore.objects import database_file, durable, toml
 from regenstore.objects.database_file import FILE
+from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord, Content, KnownOutput, MadeOutput, Proof, Result
@@ -247,6 +248,23 @@ class ResultCache:
         """All proofs of all takes, newest first."""
         return _proofs(self._rows("SELECT * FROM proof ORDER BY created DESC, second", ()))
 
+    def lapse(self, fingerprint: Mapping[str, str], lapsed: Mapping[str, str]) -> None:
+        """Let every proof of an environment hold for another one, which no machine has: ``lapsed``. Others' proofs
+        of that environment do not stand here any more (:meth:`standing`)."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "UPDATE OR REPLACE proof SET fingerprint = ? WHERE fingerprint = ?", (_text(lapsed), _text(fingerprint))
+            )
+            db.execute("INSERT OR REPLACE INTO gc_value VALUES (?, 1)", (_lapsed(fingerprint),))
+
+        self._write(work)
+
+    def standing(self, proofs: Iterable[Proof]) -> Iterator[Proof]:
+        """Those of others' proofs whose environment has not lapsed here."""
+        lapsed = {name for (name,) in self._rows("SELECT name FROM gc_value WHERE name LIKE 'lapsed %'", ())}
+        yield from (proof for proof in proofs if not lapsed or _lapsed(proof.fingerprint) not in lapsed)
+
     # -------------------------------------------------------------------------------- Git's blobs
 
     def blobs(self, oids: Iterable[bytes]) -> dict[bytes, BlobRecord]:
@@ -466,3 +484,7 @@ def _use_wal(db: sqlite3.Connection) -> None:
 
 def _text(fingerprint: Mapping[str, str]) -> str:
     return json.dumps(dict(fingerprint), sort_keys=True)
+
+
+def _lapsed(fingerprint: Mapping[str, str]) -> str:
+    return f"lapsed {hash_bytes(_text(fingerprint).encode())}"

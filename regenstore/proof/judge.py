@@ -10,7 +10,7 @@ from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.proof import foundation
 from regenstore.proof.facts import Facts
 from regenstore.proof.rules import EVICTABLE, Corrected, Finding, Fingerprint, own_finding
-from regenstore.proof.survey import Entry, Referrer, Standing, Stored, Survey
+from regenstore.proof.survey import Definition, Entry, Referrer, Standing, Stored, Survey
 from regenstore.refs.pins import name_of
 
 Here = Callable[[str, str], Fingerprint]
@@ -50,11 +50,18 @@ class Judge:
         self._corrected = corrected
         self._confirmed = confirmed
         self._own: dict[int, Finding] = {}  # by the identity of referrers, which the facts hold
+        self._environments: dict[Definition, Fingerprint] = {}
 
     def survey(self) -> Survey:
         """Every content of the store."""
         facts = self._facts
-        entries = self.entries(facts.stored)
+        judged = self._judge(facts.stored)
+        entries = {digest: self.entry(stored, judged[digest]) for digest, stored in facts.stored.items()}
+        gone = {
+            digest: self.entry(Stored(digest, 0, "", (0, 0)), one)
+            for digest, one in judged.items()
+            if digest not in facts.stored and one.open
+        }
         problems = [f"{name}: nobody knows what it needs, so nothing is evicted" for name in facts.unknown]
         problems += [f"{name}: a partial clone without some of its objects" for name in facts.partial]
         evictable = {digest for digest, entry in entries.items() if entry.evictable}
@@ -63,7 +70,9 @@ class Judge:
             for digest, known in facts.referrers.items()
             if digest not in facts.stored and known[0].inputs
         }
-        return Survey(entries, self._needed(evictable), not problems, tuple(problems), absent)
+        return Survey(
+            entries, self._needed(evictable), not problems, tuple(problems), absent, gone, dict(self._environments)
+        )
 
     def entries(self, digests: Iterable[Digest]) -> dict[Digest, Entry]:
         """Those of these contents that the store has."""
@@ -74,8 +83,13 @@ class Judge:
     def findings(self, digests: Iterable[Digest]) -> dict[Digest, Judged]:
         """The rule for each of these, in view of everything that it would be made from."""
         asked = list(digests)
+        found = self._judge(asked)
+        return {digest: found[digest] for digest in asked} if len(found) > len(asked) else found
+
+    def _judge(self, digests: Iterable[Digest]) -> dict[Digest, Judged]:
+        """The same, with all that they would be made from."""
         found: dict[Digest, Judged] = {}
-        todo = list(asked)
+        todo = list(digests)
         while todo:
             digest = todo.pop()
             if digest not in found:
@@ -86,7 +100,7 @@ class Judge:
         for digest in similar & self._facts.stored.keys() & self._used() if similar else ():
             found[digest] = found[digest].told("needed")
         self._lay(found, similar)
-        return {digest: found[digest] for digest in asked} if len(found) > len(asked) else found
+        return found
 
     def _lay(self, found: dict[Digest, Judged], similar: Set[Digest]) -> None:
         """Keep what would not come back if everything that may go went at once."""
@@ -135,9 +149,13 @@ class Judge:
             referrer.digest,
             facts.proofs.get((key, referrer.digest), ()),
             facts.runs.get((key, referrer.output), ()),
-            lambda: self._here(generator, referrer.version),
+            lambda: self._environment(generator, referrer.version),
             self._corrected,
         )
+
+    def _environment(self, generator: str, version: str) -> Fingerprint:
+        found = self._environments[generator, version] = self._here(generator, version)
+        return found
 
     def seconds(self, referrer: Referrer) -> float | None:
         """What it takes here to run a recipe again, alone: as its proof measured it, else as is told."""

@@ -22,7 +22,9 @@ RULES = {
     "unknown": "no recipe is known for it",
     "generator": "its generator cannot run here",
     "unproven": "no second run was made of its take",
-    "lapsed": "its proof is from another environment",
+    "lapsed": "its proof is from another environment, or holds no longer",
+    "unpinned": "its generator names something that can become another one at any time",
+    "unprobed": "its generator is not built in, and a take of it cannot be made once more within regenstore.gcBudget",
     "different": "the second run gave something else",
     "varies": "its generator gives now these bytes, now others, and not all were compared",
     "inputs": "an input is not in the store, and nothing proves that it comes back",
@@ -33,6 +35,10 @@ RULES = {
 Fingerprint = Mapping[str, str]
 Corrected = Callable[[Proof], bool]
 """Whether a correction, tried once, gives the take back from what a proof's second run gave."""
+LAPSED = "lapsed"
+"""The entry in a proof's fingerprint that says why it holds nowhere any more."""
+UNPINNED = "unpinned"
+"""The entry in an environment's fingerprint that says what of it can become another one unnoticed."""
 _WEAKNESS = {"bytes": 0, "content": 2, "equivalent": 3}
 _STATES = {"proven": EVICTABLE, "corrected": EVICTABLE, "confirmed": EVICTABLE, "wanted": WANTED}
 
@@ -87,6 +93,8 @@ def own_finding(
         now = here()
     except RegenstoreError as error:
         return Finding("generator", error.message, newest)
+    if UNPINNED in now:
+        return Finding("unpinned", now[UNPINNED], newest)
     valid = [proof for proof in proofs if proof.fingerprint == now]
     compared = {proof.second for proof in valid} | {take}
     given = {digest for fingerprint, digest in runs if fingerprint == now}
@@ -94,11 +102,11 @@ def own_finding(
     if newest is None:
         return Finding("unproven", others=others)
     if not valid:
-        names = sorted({*newest.fingerprint, *now})
+        names = sorted({*newest.fingerprint, *now} - {LAPSED})
         differs = {name: (newest.fingerprint.get(name), now.get(name)) for name in names}
         changed = {name: pair for name, pair in differs.items() if pair[0] != pair[1]}
-        return Finding("lapsed", "", newest, changed, others=others)
-    weakness, proof = max(((_weakness(proof, corrected), proof) for proof in valid), key=lambda pair: pair[0])
+        return Finding("lapsed", newest.fingerprint.get(LAPSED, ""), newest, changed, others=others)
+    weakness, proof = max(((weakness_of(proof, corrected), proof) for proof in valid), key=lambda pair: pair[0])
     if weakness > max(_WEAKNESS.values()):
         rule = "different"
     elif given - compared:
@@ -108,7 +116,7 @@ def own_finding(
     return Finding(rule, proof=proof, holds=True, others=others)
 
 
-def _weakness(proof: Proof, corrected: Corrected) -> int:
+def weakness_of(proof: Proof, corrected: Corrected) -> int:
     """How far what the second run gave is from the take: bytes < corrected < content < equivalent < other."""
     if proof.second != proof.take and corrected(proof):
         return 1

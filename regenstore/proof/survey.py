@@ -8,8 +8,10 @@ from enum import IntEnum
 
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Proof
-from regenstore.proof.rules import EVICTABLE, Finding
+from regenstore.proof.rules import EVICTABLE, Finding, Fingerprint
 
+Definition = tuple[str, str]
+"""A generator's name and contract version: what is proven, and what one probe speaks for."""
 Confirm = Callable[[Sequence[Digest]], Mapping[Digest, int]]
 """Asks remotes now: those of the digests that one of them has just confirmed, with the sizes it has."""
 
@@ -86,6 +88,12 @@ class Entry:
     def evictable(self) -> bool:
         return self.finding.state == EVICTABLE
 
+    @property
+    def makers(self) -> tuple[Referrer, ...]:
+        """The recipes that have to bring it back: all that a root holds, else the one that it would be made by."""
+        live = tuple(r for r in self.referrers if r.standing > Standing.DEAD)
+        return live or tuple(r for r in self.referrers if r.key == self.recipe_key)[:1]
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -100,3 +108,7 @@ class Survey:
     problems: tuple[str, ...]
     absent: Mapping[Digest, tuple[Digest, ...]] = field(default_factory=dict)
     """What contents that are not in the store are made from, by their firmest recipes."""
+    gone: Mapping[Digest, Entry] = field(default_factory=dict)
+    """What is not in the store and would come back on the way to something that is evictable, judged alike."""
+    environments: Mapping[Definition, Fingerprint] = field(default_factory=dict)
+    """The fingerprint, here and now, of each definition that was asked for it and can run."""

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError
-from regenstore.media.likeness import BYTES, Likeness, compare
+from regenstore.media.likeness import Likeness
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof, Result
 from regenstore.planning import Outcome, Plan, Want
+from regenstore.proof.compare import compare_run
 from regenstore.proof.environments import Environments
 from regenstore.realise import Progress
 from regenstore.tracked.author import Written, adopt_take
@@ -70,6 +71,17 @@ def candidates(bench: Workbench, paths: Sequence[bytes]) -> dict[bytes, Recipe]:
     return found
 
 
+def unreadable(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> list[Verdict]:
+    """Verdicts on those at whose path lies what cannot be read: which recipe is meant there is not known."""
+    found = []
+    for path in recipes:
+        try:
+            bench.held(path, digest=False)
+        except RegenstoreError as error:
+            found.append(Verdict(path, error=error))
+    return found
+
+
 def unproven(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> dict[bytes, Recipe]:
     """Those without a proof that holds in this environment."""
     with Environments(bench.registry, bench.realiser.executor) as here:
@@ -120,32 +132,11 @@ def verify(
 
 
 def _judge(bench: Workbench, path: bytes, outcome: Outcome, now: float) -> Verdict:
-    recipe, content = outcome.want.recipe, outcome.content
-    take = recipe.output.take
-    assert content is not None and take is not None and recipe.key is not None
-    seconds = float(outcome.seconds or 0.0)
-    if content.digest == take.digest:  # the run itself was recorded as a proof
-        proof = Proof.again(recipe.key, take.digest, seconds, now, outcome.fingerprint)
-        return Verdict(path, proof, Likeness(BYTES), gave=_gave(bench, recipe, outcome))
-    files = bench.realiser.restore(take.digest), bench.store.use(content.digest, content.size)
-    if files[0] is None or files[1] is None:
-        error = NotFound("content-missing", "the second run gave other bytes, and the take is not here to compare")
+    try:
+        proof, likeness = compare_run(bench.realiser, bench.store, bench.cache, outcome, now)
+    except NotFound as error:
         return Verdict(path, error=error)
-    likeness = compare(files[0], files[1], recipe.output.media_type)
-    proof = Proof(
-        recipe.key,
-        take.digest,
-        content.digest,
-        likeness.tier,
-        likeness.metric,
-        likeness.score,
-        likeness.threshold,
-        seconds,
-        now,
-        outcome.fingerprint,
-    )
-    bench.cache.add_proof(proof)
-    return Verdict(path, proof, likeness, gave=_gave(bench, recipe, outcome))
+    return Verdict(path, proof, likeness, gave=_gave(bench, outcome.want.recipe, outcome))
 
 
 def _gave(bench: Workbench, recipe: Recipe, outcome: Outcome) -> frozenset[Digest]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,17 +17,18 @@ from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_fd
 from regenstore.objects.ids import Digest
-from regenstore.objects.recipe import Recipe
+from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.surveyor import Surveyor
 from regenstore.realise import Realiser
 from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.holders import Holders
+from regenstore.refs.moved import Moved
 from regenstore.refs.pending import Pending
 from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.worktree.attribution import attribute
 from regenstore.worktree.index_view import IndexView
-from regenstore.worktree.location import Location
+from regenstore.worktree.location import Location, refuse_attributes
 from regenstore.worktree.paths import Folders
 from regenstore.worktree.place import Placer, not_a_file
 
@@ -57,6 +58,7 @@ class Workbench:
     store: ContentStore
     cache: ResultCache
     pending: Pending
+    moved: Moved
     placer: Placer
     registry: Registry
     realiser: Realiser
@@ -70,9 +72,11 @@ class Workbench:
 
         Raises NotFound for a given path that leads to none.
         """
-        listing = self.git.output("ls-files", "-z", "--", ATTRIBUTE)
+        oids = self.index.oids()
+        refuse_attributes(self.location.top, {os.path.dirname(path) for path in oids})
+        listing = self.git.output("ls-files", "-z", "--", ATTRIBUTE) if oids else b""
         names = set(filter(None, listing.split(b"\0")))
-        entries = {path: oid for path, oid in self.index.oids().items() if path in names}
+        entries = {path: oid for path, oid in oids.items() if path in names}
         return entries if not paths else {p: entries[p] for p in select(entries, paths)}
 
     def untracked(self) -> list[bytes]:
@@ -84,6 +88,7 @@ class Workbench:
 
     def require_tracked(self, path: bytes) -> None:
         """Raise InvalidInput (``not-tracked``) unless the filter is set for a path."""
+        refuse_attributes(self.location.top, _above(path))
         answer = self.git.output("check-attr", "-z", "--stdin", "filter", stdin=path + b"\0").split(b"\0")
         if len(answer) < 3 or answer[2] != b"regenstore":
             suffix = os.path.splitext(os.fsdecode(path))[1]
@@ -162,12 +167,27 @@ class Workbench:
     def text_of(self, path: bytes, held: Held, known: bytes | None) -> bytes:
         """The recipe text that clean would give for a medium that lies in the worktree."""
         assert held.digest is not None
+        sides = self._sides(path) if known is None else [known]
+        take = Take(held.digest, held.size)
+        named = [text for text in sides if _names(text, take)]
         pending = self.pending.get(path)
-        if pending is not None:
-            take = toml.decode(pending).output.take
-            if take is not None and (take.digest, take.size) == (held.digest, held.size):
-                return pending
-        return attribute(self.cache, path, known, held.digest, held.size, held.head)
+        if pending is not None and _names(pending, take):
+            later = named and named[0] != pending and self.moved.superseded(path, pending)
+            return named[0] if later else pending
+        if named:
+            return named[0]
+        first = sides[0] if sides else None
+
+        def elsewhere(take: Take) -> bytes | None:
+            origin = self.moved.find(path, take, known=first is not None)
+            return None if origin is None else origin.text
+
+        return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
+
+    def _sides(self, path: bytes) -> list[bytes]:
+        """The recipe texts between which a path is in conflict."""
+        texts = (self.blobs.read(oid.hex().encode(), toml.MAX_BYTES) for oid in self.index.sides(path))
+        return [text for text in texts if text is not None]
 
     def editable(self, path: bytes, *, force: bool = False) -> Recipe:
         """The recipe to change at a path; raises Conflict (``edited``) for media that no recipe made, such
@@ -185,12 +205,24 @@ class Workbench:
         raise InvalidInput("imported-media", f"{shown}: it is imported media; there are no parameters to change")
 
 
+def _names(text: bytes, take: Take) -> bool:
+    recipe = toml.decode_or_none(text)
+    return recipe is not None and recipe.output.take == take
+
+
 def _held(fd: int, digest: bool) -> Held:
     found = os.fstat(fd)
     head = os.pread(fd, HEAD, 0)
     if toml.looks_like_recipe(head) and found.st_size <= toml.MAX_BYTES:
         return Held(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, head, identity(found))
     return Held(None, hash_fd(fd)[0] if digest else None, found.st_size, head, identity(found))
+
+
+def _above(path: bytes) -> Iterator[bytes]:
+    """The folders of a path, the nearest first."""
+    while path:
+        path = os.path.dirname(path)
+        yield path
 
 
 def excluded(path: bytes) -> RegenstoreError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from regenstore.errors import FormatError
@@ -21,14 +22,26 @@ def one_text(text: bytes) -> bytes:
         return text
 
 
-def attribute(cache: ResultCache, path: bytes, known: bytes | None, digest: Digest, size: int, head: bytes) -> bytes:
+def attribute(
+    cache: ResultCache,
+    path: bytes,
+    known: bytes | None,
+    digest: Digest,
+    size: int,
+    head: bytes,
+    elsewhere: Callable[[Take], bytes | None] = lambda take: None,
+) -> bytes:
     """The recipe blob for a content: the recipe that the index has at the path (``known``), if the content
-    is its take or a recorded result of its key; else one that is known to have made it; else imported
-    media, naming the recipe it was edited from."""
+    is its take or a recorded result of its key; else the text that names it ``elsewhere``, whole, because the
+    medium was moved or copied from there; else a recipe that is known to have made it; else imported media,
+    naming the recipe it was edited from."""
     before = toml.decode_or_none(known)
     take = Take(digest, size)
     if known is not None and before is not None and _made_by(cache, before, take):
         return known
+    moved = elsewhere(take)
+    if moved is not None:
+        return moved
     for made in cache.known_outputs(digest):
         recipe = toml.decode_or_none(made.recipe)
         if recipe is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Collection, Iterable, Mapping
 
-from regenstore.errors import FormatError
+from regenstore.errors import FormatError, StorageError
 from regenstore.fs import presence
 from regenstore.fs.swap import NOTHING, Seen, seen
 from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
@@ -27,6 +28,8 @@ class IndexView:
         self._oids: dict[bytes, bytes] = {}
         self._conflicts: dict[bytes, dict[int, bytes]] = {}
         self._skipped: set[bytes] = set()
+        self._file: IndexFile | None = None
+        self._entries: dict[bytes, Entry] | None = None
 
     def oid(self, path: bytes) -> bytes | None:
         """The blob id at a path, or None; also None while the path is in conflict."""
@@ -37,6 +40,28 @@ class IndexView:
         self._refresh()
         stages = self._conflicts.get(path, {})
         return [stages[stage] for stage in _OURS_FIRST if stage in stages]
+
+    def conflicts(self) -> Mapping[bytes, list[bytes]]:
+        """The sides of all paths in conflict."""
+        self._refresh()
+        return {path: self.sides(path) for path in self._conflicts}
+
+    def moved_away(self, path: bytes) -> bool:
+        """Whether the worktree has no more at a path what the index has there: nothing, or, by its stat,
+        something else. False where that cannot be told, and where the worktree need not have it (sparse)."""
+        self._refresh()
+        if path in self._skipped:
+            return False
+        try:
+            found = presence.lstat(os.path.join(self._location.top, path))
+        except StorageError:
+            return False
+        if self._entries is None:
+            self._entries = {} if self._file is None else self._file.by_path()
+        entry = self._entries.get(path)
+        if found is None:
+            return True
+        return entry is not None and self._file is not None and not self._file.matches(entry, found)
 
     def oids(self) -> Mapping[bytes, bytes]:
         """All that are not in conflict."""
@@ -58,6 +83,7 @@ class IndexView:
         now = seen(presence.found(self._location.index))
         if now == self._seen:
             return
+        self._file, self._entries = None, None
         oids: dict[bytes, bytes] = {}
         conflicts: dict[bytes, dict[int, bytes]] = {}
         skipped = set()
@@ -75,7 +101,8 @@ class IndexView:
     def _load(self) -> Iterable[Entry]:
         index = self._location.index
         try:
-            return IndexFile.read(index, self._oid_size).entries
+            self._file = IndexFile.read(index, self._oid_size)
+            return self._file.entries
         except UnsupportedIndex:
             return staged_entries(self._location)
         except FormatError as error:

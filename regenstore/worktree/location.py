@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from regenstore.errors import NotFound
+from regenstore.errors import NotFound, StorageError
 from regenstore.fs import presence
 
 
@@ -50,6 +52,17 @@ def refuse_unreadable(folder: str) -> None:
         if (above := os.path.dirname(at)) == at:
             return
         at = above
+
+
+def refuse_attributes(top: bytes, folders: Iterable[bytes]) -> None:
+    """Raise StorageError (``unreadable``) where a folder's ``.gitattributes`` or ``.gitignore`` is a FIFO, socket or
+    device: git would wait for it, for ever."""
+    for folder in folders:
+        for name in (b".gitattributes", b".gitignore"):
+            path = os.path.join(top, folder, name)
+            found = presence.lstat(path)
+            if found is not None and stat.S_IFMT(found.st_mode) not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR):
+                raise StorageError("unreadable", str(presence.NotRegular(path, found.st_mode)))
 
 
 def _text(path: str) -> str:

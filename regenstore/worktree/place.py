@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 from regenstore.errors import Conflict, InvalidInput, RegenstoreError
 from regenstore.fs import presence, swap
-from regenstore.fs.swap import NOTHING, Identity, Nothing
+from regenstore.fs.swap import NOTHING, Identity, Nothing, Seen
 from regenstore.objects import durable
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
 from regenstore.worktree.link import Linker
@@ -338,6 +338,26 @@ def _copy_beside(temp: str, folder: int, name: bytes, was: Identity | Nothing) -
             pass
     durable.unlink(temp)
     return placed
+
+
+def replace_file(path: str, data: bytes, was: Seen) -> None:
+    """Write a small file that people see, whole or not at all, durably. Raises Conflict (``edited``) where something
+    else is there than what was seen, StorageError."""
+    temp = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    try:
+        with durable.storage_errors(path):
+            with open(temp, "xb") as file:
+                if isinstance(was, Identity):
+                    os.fchmod(file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            swap.put(temp, path, was)
+            durable.fsync_folder(os.path.dirname(path) or ".")
+    except swap.Changed:
+        raise Conflict("edited", f"{path}: {APPEARED if was is NOTHING else CHANGED}") from None
+    finally:
+        durable.unlink(temp)
 
 
 class _Ahead:

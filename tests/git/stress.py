@@ -104,7 +104,7 @@ class Stress:
         found = session(process.pid)
         chosen = {
             "git": [process.pid],
-            "filter": [pid for pid, name in found.items() if "regenstore-filter" in name],
+            "filter": [pid for pid, name in found.items() if "regenstore-filter" in name or "filter_entry" in name],
             "generator": [pid for pid, name in found.items() if "words.sh" in name or "worker" in name],
             "all": list(found),
         }[victim]

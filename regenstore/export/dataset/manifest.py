@@ -14,6 +14,7 @@ from typing import Any
 from regenstore.errors import FormatError, NotFound
 from regenstore.export.dataset import fast_json
 from regenstore.export.dataset.sinks import MANIFEST, Stored
+from regenstore.fs import presence
 
 FORMAT, VERSION = "regenstore.dataset", 1
 LAYOUTS = ("dir", "zip", "zip-splits", "webdataset")
@@ -123,15 +124,17 @@ def load(out: str) -> Manifest:
 
 
 def read_bytes(out: str, name: str) -> bytes | None:
-    """A file of a dataset's root; None where there is none. Raises FormatError (``bad-dataset``)."""
+    """A file of a dataset's root; None where there is none. Raises FormatError (``bad-dataset``), and
+    StorageError (``unreadable``)."""
     try:
-        if os.path.isdir(out):
-            with open(os.path.join(out, name), "rb") as file:
-                return file.read()
-        with zipfile.ZipFile(out) as archive:
+        if presence.is_folder(out):
+            return presence.read(os.path.join(out, name))
+        with open(presence.open_file(out), "rb") as file, zipfile.ZipFile(file) as archive:
             return archive.read(name)
-    except (FileNotFoundError, KeyError):
+    except (*presence.ABSENT, KeyError):
         return None
+    except presence.NotRegular as error:
+        raise FormatError("bad-dataset", f"{out} cannot be read: {error}") from None
     except (zipfile.BadZipFile, OSError) as error:
         raise FormatError("bad-dataset", f"{out} cannot be read: {error}") from None
 

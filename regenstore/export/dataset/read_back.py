@@ -19,6 +19,7 @@ from regenstore.export.dataset.manifest import Manifest
 from regenstore.export.dataset.row import Row, json_text
 from regenstore.export.dataset.selection import SCORES
 from regenstore.export.media_set import Chosen
+from regenstore.fs import presence
 
 LABELS = ("scene", "scene_type", "characters", "tags", "failure_tags", "model", "generator")
 HISTOGRAM = 10
@@ -112,8 +113,11 @@ def local(out: str, name: str, inside: str | None = None) -> Iterator[str]:
     """A file of a dataset as a path, taken out of its archive for the time of the block. Raises FormatError
     (``bad-dataset``) where it is not there."""
     archive = out if os.path.isfile(out) else os.path.join(out, inside) if inside else None
-    if archive is None:
-        yield os.path.join(out, name)
+    if archive is None or not presence.is_file(archive):
+        path = os.path.join(out, name) if archive is None else archive
+        if not presence.is_file(path):
+            raise FormatError("bad-dataset", f"{path} is not there, or no regular file")
+        yield path
         return
     with tempfile.TemporaryDirectory(prefix="regenstore-") as folder:
         path = os.path.join(folder, "file" + os.path.splitext(name)[1])

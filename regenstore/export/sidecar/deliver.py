@@ -11,14 +11,16 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.sidecar.batch import Batch, PlannedFile
-from regenstore.fs import living, presence
+from regenstore.fs import living, presence, swap
+from regenstore.fs.swap import Seen
 from regenstore.objects import durable
 from regenstore.worktree.link import Linker
 from regenstore.worktree.paths import check_relative
@@ -73,20 +75,29 @@ def deliver(
         raise InvalidInput("bad-export", "what was made is not right:\n  " + "\n  ".join(problems))
     with durable.storage_errors(base):
         recover(base, protected)
+    was = {file.target: swap.seen(presence.lstat(file.target)) for file in batch.files}
     same, other = existing(batch)
     for file in batch.files:
         if protected(file.target):
             raise InvalidInput("bad-export", f"{file.target} is a file of Git's: no export overwrites it")
         _refuse_links(base, file.target)
-    folders = [file.target for file in other if os.path.isdir(file.target) and not os.path.islink(file.target)]
-    if other and (not force or folders):
+    if other and (not force or not all(map(_replaceable, other))):
         listed = "".join(f"\n  {file.target}" for file in other[:10])
         more = f"\n  and {len(other) - 10} more" if len(other) > 10 else ""
         raise Conflict("exists", f"these are there already, with other contents:{listed}{more}")
     due = [file for file in batch.files if file not in same]
     with durable.storage_errors(base):
-        _write(due, base, linker or Linker())
+        try:
+            _write(due, base, linker or Linker(), was)
+        except swap.Changed:
+            raise Conflict("exists", f"{base}: a file was written there meanwhile; nothing was exported") from None
     return Delivered(tuple(file.target for file in due), tuple(file.target for file in same))
+
+
+def _replaceable(file: PlannedFile) -> bool:
+    """Whether a regular file or a link is at the target: anything else stays, also with ``force``."""
+    found = presence.lstat(file.target)
+    return found is None or stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)
 
 
 def _refuse_links(base: str, target: str) -> None:
@@ -98,7 +109,7 @@ def _refuse_links(base: str, target: str) -> None:
         folder = os.path.dirname(folder)
 
 
-def _write(due: Sequence[PlannedFile], base: str, linker: Linker) -> None:
+def _write(due: Sequence[PlannedFile], base: str, linker: Linker, was: Mapping[str, Seen]) -> None:
     if not due:
         return
     fresh = not os.path.lexists(base)
@@ -121,7 +132,9 @@ def _write(due: Sequence[PlannedFile], base: str, linker: Linker) -> None:
             for temp, file in staged:
                 with durable.storage_errors(file.target):
                     _fill(file, temp, linker)
-            moves = [_Move(temp, file.target, _identity(file.target)) for temp, file in staged]
+            moves = [_Move(temp, file.target, _told(was[file.target])) for temp, file in staged]
+            if any(swap.seen(presence.lstat(move.target)) != was[move.target] for move in moves):
+                raise swap.Changed
             told = [{"target": os.path.relpath(move.target, base), "was": move.was} for move in moves]
             durable.write_file(os.path.join(stage, _JOURNAL), json.dumps(told).encode())
             _move(moves, stage)
@@ -139,11 +152,15 @@ def _remove(stage: str) -> None:
 
 
 def _identity(path: str) -> list[int] | None:
-    """What tells a file from one that was written later; None where there is none."""
+    """What tells a file from one that was written later; None where there is none. Raises StorageError
+    (``unreadable``)."""
     found = presence.lstat(path)
-    if found is None:
-        return None
-    return [found.st_ino, found.st_size, found.st_mtime_ns]
+    return None if found is None else _told(swap.identity(found))
+
+
+def _told(was: Seen) -> list[int] | None:
+    """What a journal says of it."""
+    return [was.inode, was.size, was.modified] if isinstance(was, swap.Identity) else None
 
 
 def _fill(file: PlannedFile, temp: str, linker: Linker) -> None:
@@ -183,10 +200,12 @@ def _move(moves: Sequence[_Move], stage: str) -> None:
             with durable.storage_errors(move.target):
                 _make_folders(os.path.dirname(move.target), made)
             kept = f"{move.temp}-old"
-            if os.path.lexists(move.target):
+            if move.was is not None:
                 os.rename(move.target, kept)
-                undo.append(partial(os.rename, kept, move.target))
-            os.rename(move.temp, move.target)
+                undo.append(partial(_put_back, kept, move.target))
+                if _identity(kept) != move.was:
+                    raise swap.Changed
+            swap.put(move.temp, move.target, swap.NOTHING)
             undo.append(partial(os.rename, move.target, move.temp))
     except BaseException:
         for step in reversed(undo):
@@ -194,6 +213,13 @@ def _move(moves: Sequence[_Move], stage: str) -> None:
         for folder in reversed(made):
             os.rmdir(folder)
         raise
+
+
+def _put_back(kept: str, target: str) -> None:
+    try:
+        swap.put(kept, target, swap.NOTHING)
+    except swap.Changed:
+        pass  # there is a newer one by now
 
 
 def recover(base: str, protected: Callable[[str], bool]) -> None:
@@ -231,7 +257,10 @@ def _finish(stage: str, base: str, protected: Callable[[str], bool]) -> None:
         except InvalidInput:
             continue
         os.makedirs(os.path.dirname(move.target), exist_ok=True)
-        os.replace(move.temp, move.target)
+        try:
+            swap.put(move.temp, move.target, swap.seen(presence.lstat(move.target)))
+        except swap.Changed:
+            continue
 
 
 def _make_folders(folder: str, made: list[str]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 from dataclasses import dataclass, replace
 from importlib import resources
 
-from regenstore.errors import Conflict, InvalidInput, NotFound
+from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError
 from regenstore.export.sidecar import builtin, template
 from regenstore.export.sidecar.template import MAX_BYTES, NAME, SCHEMA, Output, Template
+from regenstore.fs import presence, swap
 from regenstore.objects import durable
+from regenstore.worktree.place import replace_file
 
 FOLDER = ".regenstore/templates"
 
@@ -36,10 +39,7 @@ class Library:
 
     def own(self) -> list[str]:
         """Names of the repository's templates, sorted."""
-        try:
-            names = os.listdir(self._folder) if self._folder is not None else []
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        names = presence.names(self._folder) if self._folder is not None else []
         return sorted(name[:-5] for name in names if name.endswith(".toml") and NAME.fullmatch(name[:-5]))
 
     @staticmethod
@@ -57,10 +57,11 @@ class Library:
         return os.path.join(self._folder, f"{name}.toml")
 
     def text(self, name: str, built_in: bool = False) -> bytes:
-        """The text of a template, the repository's first. Raises NotFound (``no-such-template``)."""
-        if not built_in and name in self.own():
-            with open(self.path(name), "rb") as file:
-                return file.read(MAX_BYTES + 1)
+        """The text of a template, the repository's first. Raises NotFound (``no-such-template``), StorageError
+        (``unreadable``)."""
+        own = presence.read(self.path(name), MAX_BYTES + 1) if not built_in and name in self.own() else None
+        if own is not None:
+            return own
         if name in self.built_in():
             return resources.files(builtin).joinpath(f"{name}.toml").read_bytes()
         close = difflib.get_close_matches(name, [*self.own(), *self.built_in()], n=1)
@@ -78,10 +79,10 @@ class Library:
         if not isinstance(file, str):
             return output
         path = os.path.join(self._folder or "", os.path.basename(file))
-        if self._folder is None or os.path.basename(file) != file or not os.path.isfile(path):
+        inside = self._folder is not None and os.path.basename(file) == file
+        text = presence.read(path, MAX_BYTES + 1) if inside else None
+        if text is None:
             raise InvalidInput("bad-template", f'template = "{file}": there is no such file in {FOLDER}')
-        with open(path, "rb") as opened:
-            text = opened.read(MAX_BYTES + 1)
         try:
             if len(text) > MAX_BYTES:
                 raise ValueError(f"larger than {MAX_BYTES >> 10} KiB")
@@ -113,7 +114,7 @@ class Library:
         wrong: list[str] = []
         try:
             wrong = template.problems(name, text)
-        except NotFound as error:  # what it is based on
+        except (NotFound, StorageError) as error:  # also of what it is based on
             wrong = [error.message]
         if wrong:
             return Listed(name, built_in, shadowed, "", (), tuple(wrong))
@@ -127,7 +128,8 @@ class Library:
         """
         path = self.path(name)
         made = self.load(base)
-        if os.path.lexists(path) and not force:
+        there = presence.lstat(path)
+        if there is not None and not (force and stat.S_ISREG(there.st_mode)):
             raise Conflict("exists", f"{FOLDER}/{name}.toml is there already")
         lines = [
             f'schema = "{SCHEMA}"',
@@ -151,7 +153,7 @@ class Library:
             "",
         ]
         durable.make_folder(os.path.dirname(path))
-        durable.write_file(path, "\n".join(lines).encode())
+        replace_file(path, "\n".join(lines).encode(), swap.seen(there))
         return path
 
     def delete(self, name: str) -> str:

@@ -1,0 +1,131 @@
+"""Which takes a gc has to make once more before it may evict by proofs: decided on the survey alone.
+
+A content goes only if every generator that would bring it back is built in or passed a probe in this gc, that of each
+input included that is not in the store. What stays needs none: it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from regenstore.objects.ids import Digest
+from regenstore.proof.rules import weakness_of
+from regenstore.proof.survey import Definition, Entry, Referrer, Survey
+
+BuiltIn = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class PlannedProbe:
+    """A take that is made once more before anything goes by its generator's proofs."""
+
+    definition: Definition
+    referrer: Referrer
+    """The recipe, and the take that it has to give."""
+    seconds: float
+    """Estimated, with inputs that have to be made first."""
+    weakness: int
+    names: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return self.names[0] if self.names else self.referrer.digest.short
+
+    def fields(self) -> dict[str, object]:
+        """For scripts."""
+        return {
+            "generator": self.definition[0],
+            "version": self.definition[1],
+            "take": str(self.referrer.digest),
+            "key": str(self.referrer.key),
+            "paths": [name.encode(errors="replace").decode() for name in self.names],
+            "seconds": self.seconds,
+        }
+
+
+class Needs:
+    """Of a survey: by which generators that are not built in contents would come back."""
+
+    def __init__(self, survey: Survey, built_in: BuiltIn | None) -> None:
+        """Without ``built_in``, every generator counts as built in."""
+        self._survey = survey
+        names = {name for name, _ in survey.environments} if built_in is not None else set()
+        self._foreign = {name for name in names if built_in is not None and not built_in(name)}
+
+    def makers(self, digest: Digest) -> list[tuple[Entry, Referrer]]:
+        """Every recipe that would have to run for a content, and is of a generator that is not built in."""
+        survey, found = self._survey, []
+        if not self._foreign:
+            return []
+        todo, seen = [digest], {digest}
+        while todo:
+            current = todo.pop()
+            entry = survey.entries.get(current) or survey.gone.get(current)
+            if entry is None or entry.finding.rule == "confirmed":
+                continue
+            for referrer in entry.makers:
+                if referrer.generator in self._foreign:
+                    found.append((entry, referrer))
+                missing = [need for need in referrer.inputs if need not in survey.entries and need not in seen]
+                seen.update(missing)
+                todo += missing
+        return found
+
+    def definitions(self, digest: Digest) -> set[Definition]:
+        """What has to have passed before a content may go."""
+        return {(referrer.generator or "", referrer.version) for _, referrer in self.makers(digest)}
+
+
+@dataclass
+class Probing:
+    """The probes that a gc can afford. Choose among what :meth:`allows`, then ask for those that this needs."""
+
+    needs: Needs
+    budget: float
+    affordable: dict[Definition, PlannedProbe] = field(default_factory=dict)
+
+    @classmethod
+    def over(cls, needs: Needs, budget: float, digests: Iterable[Digest]) -> Probing:
+        """Find the cheapest probe for each generator that these contents depend on, and keep those that fit into
+        the budget together, cheapest first. A take of the strictest tier is tried: what comes back to the byte is
+        not vouched for by what only looks alike."""
+        best: dict[Definition, PlannedProbe] = {}
+        for digest in digests:
+            for entry, referrer in needs.makers(digest):
+                probe = _probe(entry, referrer)
+                if probe is None:
+                    continue
+                before = best.get(probe.definition)
+                if before is None or _rank(probe) < _rank(before):
+                    best[probe.definition] = probe
+        found, left = cls(needs, budget), budget
+        for probe in sorted(best.values(), key=lambda probe: (probe.seconds, probe.definition)):
+            if probe.seconds <= left:
+                left -= probe.seconds
+                found.affordable[probe.definition] = probe
+        return found
+
+    def allows(self, digest: Digest) -> bool:
+        """Whether everything that has to be tried for a content fits."""
+        return self.needs.definitions(digest) <= self.affordable.keys()
+
+    def chosen(self, digests: Iterable[Digest], names: Mapping[Digest, Sequence[str]]) -> tuple[PlannedProbe, ...]:
+        """The probes that these contents need."""
+        wanted = set().union(*map(self.needs.definitions, digests))
+        probes = (self.affordable[definition] for definition in sorted(wanted))
+        return tuple(replace(probe, names=tuple(names.get(probe.referrer.digest, ()))) for probe in probes)
+
+
+def _probe(entry: Entry, referrer: Referrer) -> PlannedProbe | None:
+    proof = entry.finding.proof
+    if referrer.key is None or referrer.generator is None or proof is None or entry.closure is None:
+        return None
+    corrected = entry.finding.rule == "corrected"
+    weakness = weakness_of(proof, lambda proof: corrected)
+    seconds = entry.closure if referrer.key == entry.recipe_key else max(entry.closure, referrer.seconds or 0.0)
+    return PlannedProbe((referrer.generator, referrer.version), referrer, seconds, weakness)
+
+
+def _rank(probe: PlannedProbe) -> tuple[int, float, Digest]:
+    return probe.weakness, probe.seconds, probe.referrer.digest

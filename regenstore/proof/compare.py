@@ -1,0 +1,32 @@
+"""What a second run gave, compared with the take: the one way, for whoever makes a second run."""
+
+from __future__ import annotations
+
+from regenstore.errors import NotFound
+from regenstore.media.likeness import BYTES, Likeness, compare
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.result import Proof
+from regenstore.objects.result_cache import ResultCache
+from regenstore.planning import Outcome
+from regenstore.realise import Realiser
+
+
+def compare_run(
+    realiser: Realiser, store: ContentStore, cache: ResultCache, outcome: Outcome, now: float
+) -> tuple[Proof, Likeness]:
+    """The proof that an outcome without an error is of its recipe's take, recorded. Raises NotFound
+    (``content-missing``) where the bytes differ and the take is not there to be compared with."""
+    recipe, content = outcome.want.recipe, outcome.content
+    take = recipe.output.take
+    assert content is not None and take is not None and recipe.key is not None
+    seconds = float(outcome.seconds or 0.0)
+    if content.digest == take.digest:  # the run itself was recorded as a proof
+        return Proof.again(recipe.key, take.digest, seconds, now, outcome.fingerprint), Likeness(BYTES)
+    files = realiser.restore(take.digest), store.use(content.digest, content.size)
+    if files[0] is None or files[1] is None:
+        raise NotFound("content-missing", "the second run gave other bytes, and the take is not here to compare")
+    likeness = compare(files[0], files[1], recipe.output.media_type)
+    told = (likeness.tier, likeness.metric, likeness.score, likeness.threshold)
+    proof = Proof(recipe.key, take.digest, content.digest, *told, seconds, now, outcome.fingerprint)
+    cache.add_proof(proof)
+    return proof, likeness

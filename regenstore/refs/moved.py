@@ -1,0 +1,205 @@
+"""Which recipe names a content at another path: in pending recipes, in Git's index, or in HEAD.
+
+A medium that appears at a new path was moved or copied there, with ``mv``, a file manager or ``cp``, and Git
+asks for its recipe by the new path alone. The text that stands for these very bytes elsewhere is the right one,
+with its labels and parameters as they are now. One that is gone from its path comes first: Git's own idea of a
+rename.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import NamedTuple, Protocol
+
+from regenstore.errors import StorageError
+from regenstore.objects import toml
+from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Take
+from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.scan import scan_take
+from regenstore.refs.blobs import read_texts
+from regenstore.refs.git import BlobReader, Git, blob_id
+from regenstore.refs.pending import Pending
+from regenstore.refs.recipes import ATTRIBUTE
+
+_PENDING_MOVED, _INDEX_MOVED, _HEAD, _ADDED_MOVED, _PENDING_COPY, _INDEX_COPY, _ADDED_COPY = range(7)
+
+
+class Index(Protocol):
+    """What Git's index has, and what of that the worktree has no more."""
+
+    def oids(self) -> Mapping[bytes, bytes]: ...
+
+    def conflicts(self) -> Mapping[bytes, Iterable[bytes]]: ...
+
+    def moved_away(self, path: bytes) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The recipe that a content has at another path."""
+
+    path: bytes
+    text: bytes
+    others: tuple[bytes, ...] = ()
+    """Paths with other recipes of the same bytes that might as well be meant."""
+
+
+class _Place(NamedTuple):
+    path: bytes
+    oid: bytes
+    text: bytes | None
+    """Of a pending recipe."""
+    head: bool = False
+
+
+class Moved:
+    """Finds the recipe of a content by its digest. Everything is looked up once, at the first question after
+    the index changed: hundreds of moved media cost no more than one."""
+
+    def __init__(
+        self,
+        git: Git,
+        blobs: BlobReader,
+        index: Index,
+        pending: Pending,
+        cache: Callable[[], ResultCache],
+        oid_size: int,
+    ) -> None:
+        self._git, self._blobs, self._index, self._pending, self._cache = git, blobs, index, pending, cache
+        self._oid_size = oid_size
+        self._seen: Mapping[bytes, bytes] | None = None
+        self._places: dict[Take, list[_Place]] = {}
+
+    def find(self, path: bytes, take: Take, *, known: bool) -> Origin | None:
+        """The recipe that names a content elsewhere; the likeliest where there are several. ``known``: the index
+        has another recipe at this path, whose labels an imported medium keeps if this one is only a copy."""
+        if self._index.oids() is not self._seen:
+            self._places = self._look()
+            self._seen = self._index.oids()
+        places = [place for place in self._places.get(take, ()) if place.head or place.path != path]
+        ranked = sorted((self._rank(place, path), place) for place in places)
+        for (kind, *_), place in ranked:
+            text = self._text(place, take)
+            if text is None:
+                continue
+            if kind >= _PENDING_COPY and known and toml.decode(text).imported:
+                return None
+            return Origin(place.path, text, tuple(self._others(ranked, kind, place)))
+        return None
+
+    def superseded(self, path: bytes, text: bytes) -> bool:
+        """Whether a pending recipe was committed at its path, so that another text in the index came after it."""
+        oid = blob_id(text, self._oid_size)
+        if self._read(oid) is None:
+            return False  # it was never added: no search is needed
+        found = self._git.output(
+            "--literal-pathspecs", "log", "-1", "--format=%h", f"--find-object={oid.hex()}", "HEAD", "--", path,
+            check=False,
+        )  # fmt: skip
+        return bool(found.strip())
+
+    @staticmethod
+    def _others(ranked: Iterable[tuple[tuple[int, ...], _Place]], kind: int, chosen: _Place) -> Iterable[bytes]:
+        for (other, *_), place in ranked:
+            if other == kind and place.oid != chosen.oid:
+                yield place.path
+
+    def _rank(self, place: _Place, path: bytes) -> tuple[int, ...]:
+        if place.head:
+            kind = _HEAD
+        elif place.text is not None:
+            # What Git has seen once may be superseded by what it has now.
+            kinds = (_PENDING_MOVED, _PENDING_COPY) if self._read(place.oid) is None else (_ADDED_MOVED, _ADDED_COPY)
+            kind = kinds[not self._index.moved_away(place.path)]
+        else:
+            kind = _INDEX_MOVED if self._index.moved_away(place.path) else _INDEX_COPY
+        return (kind, *likeness(place.path, path))
+
+    def _text(self, place: _Place, take: Take) -> bytes | None:
+        """The text at a place, if it is a recipe that names the content."""
+        text = place.text if place.text is not None else self._read(place.oid)
+        return text if text is not None and _named(text) == take else None
+
+    def _read(self, oid: bytes) -> bytes | None:
+        return self._blobs.read(oid.hex().encode(), toml.MAX_BYTES)
+
+    # -------------------------------------------------------------------------------- what names what
+
+    def _look(self) -> dict[Take, list[_Place]]:
+        found: dict[Take, list[_Place]] = {}
+        places = [*self._in_index(), *self._in_head()]
+        takes = self._takes({place.oid for place in places})
+        in_git = {(place.path, place.oid) for place in places}
+        for path, text in self._pending_texts().items():
+            oid = blob_id(text, self._oid_size)
+            if (path, oid) not in in_git and (take := _named(text)) is not None:
+                found.setdefault(take, []).append(_Place(path, oid, text))
+        for place in places:
+            if (take := takes.get(place.oid)) is not None:
+                found.setdefault(take, []).append(place)
+        return found
+
+    def _pending_texts(self) -> Mapping[bytes, bytes]:
+        try:
+            return self._pending.paths() if self._pending else {}
+        except StorageError:
+            return {}  # one is damaged; fsck and doctor tell, and Git's own recipes still count
+
+    def _in_index(self) -> Iterable[_Place]:
+        listing = self._git.output("ls-files", "-z", "--", ATTRIBUTE, check=False)
+        names = set(listing.split(b"\0"))
+        for path, oid in self._index.oids().items():
+            if path in names:
+                yield _Place(path, oid, None)
+        for path, sides in self._index.conflicts().items():
+            if path in names:
+                yield from (_Place(path, oid, None) for oid in sides)
+
+    def _in_head(self) -> Iterable[_Place]:
+        """What HEAD has and the index has not any more."""
+        listing = self._git.output(
+            "diff-index", "--cached", "-z", "--no-renames", "--diff-filter=DM", "HEAD", "--", check=False
+        )
+        fields = listing.split(b"\0")
+        for about, path in zip(fields[::2], fields[1::2]):
+            parts = about.split(b" ")
+            if len(parts) == 5 and parts[0] in (b":100644", b":100755"):
+                yield _Place(path, bytes.fromhex(parts[2].decode("ascii")), None, head=True)
+
+    def _takes(self, oids: set[bytes]) -> dict[bytes, Take]:
+        """The contents that blobs name: by the database, else by their texts."""
+        cache = self._cache()
+        records = cache.blobs(oids)
+        found = {oid: Take(r.digest, r.size) for oid, r in records.items() if r.digest is not None}
+        unknown = oids - records.keys()
+        unknown -= cache.plain_blobs(unknown)
+        for oid, text in read_texts(self._git, sorted(unknown)):
+            if text is not None and (take := _named(text)) is not None:
+                found[oid] = take
+        return found
+
+
+def _named(text: bytes) -> Take | None:
+    """The content that a text names, if it is a recipe."""
+    scanned = scan_take(text)
+    if scanned is not None:
+        return Take(Digest(scanned[0]), scanned[1])
+    recipe = toml.decode_or_none(text)
+    return None if recipe is None else recipe.output.take
+
+
+def likeness(before: bytes, after: bytes) -> tuple[int, ...]:
+    """How likely a path became another one, the smallest first: by its name, then by the folders they share."""
+    old, new = before.split(b"/"), after.split(b"/")
+    tail, front = _alike(reversed(old), reversed(new)), _alike(old, new)
+    folded = old[-1].lower() == new[-1].lower()
+    letters = _alike(old[-1], new[-1])
+    return (-(old[-1] == new[-1]), -folded, -(tail + front), -letters)
+
+
+def _alike(some: Iterable[object], others: Iterable[object]) -> int:
+    """How many items two paths, or names, begin with in common."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(some, others)))
