@@ -24,7 +24,7 @@ def test_no_command_writes_over_a_damaged_one(film: Checkout, tmp_path: Path) ->
             done = film.run("regenstore", *command, check=False)
             assert path.read_bytes() == damaged, command
             assert b"Traceback" not in done.stderr and b"bug" not in done.stderr, (command, done.stderr)
-            assert done.returncode or command[0] != "gc", (damaged[:20], done.stdout)
+            assert done.returncode or command == ("status",), (command, damaged[:20], done.stdout)
     path.write_bytes(sound)
     assert {name: film.read(name) for name in media} == media
     assert film.status().replace("?? d.png", "").strip() == ""

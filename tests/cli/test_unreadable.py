@@ -97,6 +97,7 @@ def test_roots(rig: Rig) -> None:
     rig.refuses(rig.git / "logs/refs/stash", GC)
     rig.refuses(rig.git / "refs/heads", GC, PUSH, REMOTE_GC)
     rig.refuses(rig.git / "packed-refs", GC)
+    rig.refuses(rig.git / "index", GC, PUSH)
     rig.refuses(rig.git / "worktrees/linked", GC, WHY)
     rig.refuses(rig.git / "worktrees/linked/index", GC)
     rig.refuses(rig.git / "objects/pack", GC)

@@ -147,7 +147,7 @@ HARMLESS = {
         doctor/index_lock._working except
         fs/living.hold except
         fs/living.in_use except*2
-        objects/content_store.ContentStore.stale_temp except*2
+        objects/content_store.ContentStore.stale_temp except
         objects/holds.Holds.mark except
         refs/leases._try except
         remotes/part._leads_to except
@@ -223,7 +223,6 @@ HARMLESS = {
         gitfilter/asking._asker except
         gitfilter/launch.starter except
         objects/content_store.ContentStore._take_over except
-        remotes/records._size except
         worktree/recovery._replay except
         """,
     "a copy that is looked for elsewhere, or where something was last: none is taken for the only one": """
@@ -247,7 +246,6 @@ HARMLESS = {
         export/dataset/exporting.export lexists
         export/dataset/exporting.previous_of isdir lexists*2
         export/dataset/layouts.finish_interrupted isfile
-        export/dataset/manifest.read_bytes isdir
         export/dataset/read_back.local isfile
         export/dataset/roots._refuse isdir
         export/dataset/roots.places isdir lexists*2
@@ -259,19 +257,14 @@ HARMLESS = {
         export/dataset/tar_sink.TarSink._drop exists
         export/dataset/zip_sink.Archive.__init__ exists
         export/dataset/zip_sink.SplitZipSink._archive exists
-        export/media_set.Tree._in_index lexists
         export/sidecar/batch._there isdir isfile
         export/sidecar/deliver._finish isfile
         export/sidecar/deliver._is isfile islink
         export/sidecar/deliver._make_folders isdir
-        export/sidecar/deliver._move lexists
         export/sidecar/deliver._refuse_links islink
         export/sidecar/deliver._write lexists
-        export/sidecar/deliver.deliver isdir islink
         export/sidecar/deliver.existing lexists
         export/sidecar/deliver.recover isdir isfile
-        export/sidecar/library.Library._with_text isfile
-        export/sidecar/library.Library.create lexists
         export/sidecar/preview.difference isfile
         generators/inprocess.InProcessSession.generate exists
         objects/content_store.ContentStore.put_file isdir
