@@ -112,9 +112,15 @@ class Repository:
 
     @cached_property
     def registry(self) -> Registry:
-        from regenstore.generators.registry import Registry
+        return self._registry()
 
-        return Registry(os.fsdecode(self.location.top), self.settings.trust_file)
+    def _registry(self) -> Registry:
+        """The generators as they are now: a declared one may have changed since the last look."""
+        from regenstore.generators.registry import Registry
+        from regenstore.refs.worktree_files import WorktreeFiles
+
+        listing = WorktreeFiles(Git(os.fsdecode(self.location.top)))
+        return Registry(os.fsdecode(self.location.top), self.settings.trust_file, listing)
 
     @cached_property
     def realiser(self) -> Realiser:
@@ -159,15 +165,12 @@ class Repository:
         return self._surveyor(None)
 
     def _surveyor(self, confirm: Confirm | None) -> Surveyor:
-        from regenstore.generators.registry import Registry
         from regenstore.objects.holds import held
         from regenstore.proof.environments import Environments
         from regenstore.proof.surveyor import Surveyor
 
         def environments() -> Environments:
-            """Asked anew each time: a declared generator may have changed since."""
-            registry = Registry(os.fsdecode(self.location.top), self.settings.trust_file)
-            return Environments(registry, self.realiser.executor)
+            return Environments(self._registry(), self.realiser.executor)
 
         return Surveyor(
             self.store,
@@ -203,16 +206,14 @@ class Repository:
         )
 
     def _prober(self) -> Prober:
-        from regenstore.generators.registry import Registry
         from regenstore.proof.probe import Prober
         from regenstore.realise import Realiser
         from regenstore.refs.recipes import RecipeFinder
 
         def realiser(store: ContentStore) -> Realiser:
-            """With the generators as they are at that moment, and no remote."""
-            registry = Registry(os.fsdecode(self.location.top), self.settings.trust_file)
+            """With no remote."""
             finder = RecipeFinder(self.git, self.blobs, self.index.oids)
-            return Realiser(store, self.cache, registry, self.realiser.executor, finder.find)
+            return Realiser(store, self.cache, self._registry(), self.realiser.executor, finder.find)
 
         return Prober(self.store.root, self.cache, realiser, self.settings.gc_budget)
 

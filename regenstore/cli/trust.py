@@ -13,6 +13,7 @@ from regenstore.cli.context import open_repository
 from regenstore.errors import NotFound, TrustRequired
 from regenstore.events.declaration import NAME as NOTIFY
 from regenstore.events.declaration import read_notify
+from regenstore.generators.declared import DeclaredGenerator
 from regenstore.generators.registry import describe_files
 from regenstore.generators.trust import Approval
 from regenstore.remotes.opening import folder_of
@@ -27,7 +28,8 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
     """Approve what this repository declares in regenstore.toml: generators, remotes, whom to notify; all, or NAMES.
 
     Shows what would run, and who would be asked and told. The approval is yours, is kept in your own
-    configuration, and ends when the definition or a file that it names changes.
+    configuration, and ends when the definition changes, or a file that it names or stands on: 'files' in the
+    definition, else every tracked file beside a script of this repository.
 
     \b
     Examples:
@@ -46,8 +48,7 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
     for name in names:
         if name not in declared:
             raise NotFound("no-such-generator", f"this repository declares no '{name}'")
-    approved = record.approvals()
-    asked = [declared[name] for name in names or declared if declared[name].hash not in approved]
+    asked = [declared[name] for name in names or declared if not declared[name].approved]
     if not asked:
         say("Nothing to approve" if declared else "This repository declares nothing")
         return
@@ -58,7 +59,7 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
     if not yes and not ask("Let these run on your machine, or be asked and told?", default=False):
         raise TrustRequired("untrusted-generator", "nothing was approved", hint="")
     for found in asked:
-        record.approve(Approval(found.hash, found.name, time.time()))
+        record.approve(found.approval(time.time()))
         say(f"Trusted {found.name}")
 
 
@@ -69,22 +70,34 @@ class _Declared(NamedTuple):
     hash: str
     title: str
     lines: list[str]
+    approved: bool
+    generator: DeclaredGenerator | None = None
+
+    def approval(self, now: float) -> Approval:
+        """What the user approves by it."""
+        given = self.generator
+        if given is None:
+            return Approval(self.hash, self.name, now)
+        return Approval(self.hash, self.name, now, given.definition, dict(given.files), dict(given.beside))
 
 
 def _declared(repository: Repository) -> dict[str, _Declared]:
     """The generators and remotes that the repository declares, and whom it wants told of events."""
-    found = {
-        name: _Declared(name, each.hash, f"{name}, version {each.declaration.version}", describe_files(each))
-        for name, each in repository.registry.declared.items()
-    }
+    registry, found = repository.registry, {}
+    approved = registry.trust.approvals()
+    for name, each in registry.read_declared(beside=True).items():
+        lines = describe_files(each) + [f"changed: {line}" for line in registry.changes(each)]
+        title = f"{name}, version {each.declaration.version}"
+        found[name] = _Declared(name, each.hash, title, lines, registry.approves(each), each)
     notify = read_notify(os.fsdecode(repository.location.top))
     if notify is not None:
         title = f"{NOTIFY}: told of what regenstore does here"
-        found[NOTIFY] = _Declared(NOTIFY, notify.hash, title, notify.describe())
+        found[NOTIFY] = _Declared(NOTIFY, notify.hash, title, notify.describe(), notify.hash in approved)
     for remote in repository.sharing.definitions.values():
         if remote.hash is not None:
             title = f"{remote.trust_name}: media come from there, and 'regenstore push' sends them there"
             folder = folder_of(remote.url, os.fsdecode(repository.location.top))
             lines = [f"url:    {remote.shown}"] + ([f"folder: {folder}"] if folder is not None else [])
-            found[remote.trust_name] = _Declared(remote.trust_name, remote.hash, title, lines)
+            name = remote.trust_name
+            found[name] = _Declared(name, remote.hash, title, lines, remote.hash in approved)
     return found

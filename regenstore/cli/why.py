@@ -21,7 +21,7 @@ from regenstore.fs.path_text import path_text
 from regenstore.proof.rules import RULES, Finding
 from regenstore.proof.survey import STANDINGS, Entry
 from regenstore.repository import Repository
-from regenstore.tracked.why import Why, why
+from regenstore.tracked.why import NOT_COVERED, Why, why
 
 _SHOWN = 4
 
@@ -51,6 +51,10 @@ def command(path: str, as_json: bool) -> None:
         here = "in the store" if found.stored else "not in the store"
         say(f"  take      {take.digest.short}, {size_text(take.size)}, {here}")
     _tell_proof(finding)
+    if found.unchanged is not None and finding.proof is not None:
+        click.echo("  unchanged " + show_text("; ".join(found.unchanged.covers)))
+        if found.unchanged.probed:
+            click.echo(f"            nobody can tell: {', '.join(NOT_COVERED)}; so gc makes a take once more first")
     if (others := _others(repository, found)) and repository.settings.proofs == OWN:
         say(f"  others    {others} proofs by others; with regenstore.proofs=shared, those of this environment count")
     if found.entry is not None:
@@ -128,6 +132,13 @@ def _fields(found: Why) -> dict[str, object]:
             "created": proof.created,
             "holds": finding.holds,
             "differs": [{"name": n, "then": then, "here": here} for n, (then, here) in finding.differs.items()],
+        },
+        "unchanged": None
+        if found.unchanged is None
+        else {
+            "covers": list(found.unchanged.covers),
+            "not_covered": list(NOT_COVERED) if found.unchanged.probed else [],
+            "probed": found.unchanged.probed,
         },
         "others": [str(digest) for digest in finding.others],
         "cost": None

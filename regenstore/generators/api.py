@@ -140,7 +140,9 @@ class Implementation(Protocol):
         """Under a second, no model load, no network."""
 
     def fingerprint(self) -> Mapping[str, str]:
-        """Everything of this machine and its software that may change output bytes."""
+        """Everything of this machine and its software that may change output bytes. What a plug-in is installed with
+        is added to it. An entry ``unpinned`` says in words what can change without notice (a service that answers):
+        then no proof lets anything go."""
 
     def load(self, model_key: str, context: Context) -> Session:
         """Load once per model key."""

@@ -18,20 +18,29 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from regenstore.errors import RegenstoreError
+from regenstore.fs import presence
 from regenstore.generators.api import Cancelled, Context, Item, Made, Probe
+from regenstore.generators.command_environment import CommandEnvironment
+from regenstore.generators.definition_files import digest_of
 from regenstore.media.types import suffix_for
-from regenstore.objects.hashing import hash_bytes, hash_file
+from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.known_hashes import KnownHashes
 
 _TOO_LARGE = getattr(signal, "SIGXFSZ", 0x7FFF)
 _PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z0-9_.-]+)\}")
 
 
 class CommandGenerator:
-    """``options``: ``argv`` (resolved), ``hash`` of the definition."""
+    """``options``: ``argv`` (resolved), ``hash`` of the definition, ``top`` of the worktree, ``files`` that the
+    definition stands on, with their digests."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._argv: list[str] = list(options["argv"])
         self._hash: str = options["hash"]
+        self._files: dict[str, str] = dict(options["files"])
+        self._hashes = KnownHashes()
+        self._environment = CommandEnvironment(self._argv, options["top"], self._hashes)
 
     def probe(self) -> Probe:
         program = self._argv[0]
@@ -40,11 +49,16 @@ class CommandGenerator:
         return Probe(False, f"the program '{program}' is not installed, or may not be executed")
 
     def fingerprint(self) -> Mapping[str, str]:
+        changed = next((path for path, digest in self._files.items() if not self._is(path, digest)), None)
+        definition = self._hash if changed is None else f"{self._hash}, but {changed} changed meanwhile"
+        return {"definition": definition, "machine": platform.machine()} | self._environment.fingerprint() | _devices()
+
+    def _is(self, path: str, digest: str) -> bool:
+        """Whether a file still is what the definition was hashed with."""
         try:
-            program = str(hash_file(self._argv[0])[0])
-        except OSError:
-            program = "missing"
-        return {"definition": self._hash, "program": program, "machine": platform.machine()} | _devices()
+            return digest in (self._hashes.of(path), digest_of(path, self._hashes, medium=True))
+        except (OSError, presence.NotRegular, RegenstoreError):
+            return False
 
     def load(self, model_key: str, context: Context) -> CommandGenerator:
         found = self.probe()

@@ -6,16 +6,19 @@
     version = "1"
     command = ["espeak-ng", "-s", "{speed}", "-w", "{output}", "--", "{text}"]
     media_type = "audio/wav"
+    files = ["tools/voice/**"]        # without this: the tracked files beside a script of the worktree
     [generators.voice.params.text]
     type = "string"
 
 Reading a declaration runs nothing. Running one needs the user's trust, which is bound to the hash of the
-definition and of every file that its command names.
+definition, of every file that its command names, and of those that it stands on (definition_files.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -23,8 +26,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from regenstore.errors import FormatError, RegenstoreError
 from regenstore.generators.api import Cost, Declaration, InputSlot
 from regenstore.generators.command import placeholders
+from regenstore.generators.definition_files import DefinitionFiles, Listing, NoListing
 from regenstore.generators.repository_file import FILE, hash_of, read_file, resolve
 from regenstore.generators.schema import Param, ParamSchema
+from regenstore.objects.known_hashes import KnownHashes
 
 _HASH_CONTEXT = "regenstore 2026-11 generator definition v1"
 
@@ -43,6 +48,7 @@ class _Definition(BaseModel):
     version: str = Field(min_length=1)
     command: list[str] = Field(min_length=1, max_length=1000)
     media_type: str = Field(pattern=r"^[a-z]+/[a-z0-9.+-]+$")
+    files: list[str] | None = Field(default=None, max_length=1000)
     summary: str = ""
     params: dict[str, Param] = {}
     inputs: dict[str, _Input] = {}
@@ -68,33 +74,75 @@ class DeclaredGenerator:
     declaration: Declaration
     argv: tuple[str, ...]
     files: tuple[tuple[str, str], ...]
-    """Every file the command names, with its digest (or why there is none)."""
+    """Every file the command names or the generator stands on, with its digest (or why there is none)."""
     hash: str
+    definition: str
+    """The hash of the definition alone, without its files."""
+    beside: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Files beside its scripts that count as soon as Git tracks them; only where they were asked for."""
 
 
-def read_declared(top: str) -> dict[str, DeclaredGenerator]:
-    """The generators declared at a worktree's top; raises FormatError (``bad-declaration``)."""
+def read_declared(
+    top: str, listing: Listing | None = None, hashes: KnownHashes | None = None, *, beside: bool = False
+) -> dict[str, DeclaredGenerator]:
+    """The generators declared at a worktree's top; raises FormatError (``bad-declaration``), or StorageError
+    (``unreadable``) for a file that cannot be hashed. ``listing`` tells what Git tracks."""
     table = read_file(top).get("generators", {})
     if not isinstance(table, dict):
         raise FormatError("bad-declaration", f"'generators' in {FILE} is no table")
-    return {name: _declared(top, name, value) for name, value in table.items()}
+    known = KnownHashes() if hashes is None else hashes
+    found = {}
+    for name, value in table.items():
+        files = DefinitionFiles(top, f"generators.{name}", listing or NoListing(), known)
+        found[name] = _declared(top, name, value, files, beside)
+    return found
 
 
-def _declared(top: str, name: str, value: object) -> DeclaredGenerator:
+def _declared(top: str, name: str, value: object, stands_on: DefinitionFiles, beside: bool) -> DeclaredGenerator:
+    definition = _definition(name, value)
+    argv, files = resolve(top, definition.command)
+    files, media = stands_on.recorded(files)
+    scripts = [
+        path
+        for argument, path in zip(definition.command, argv)
+        if os.path.isabs(path) and os.path.isfile(path) and _inside(top, path) and argument not in media
+    ]
+    more = stands_on.by_default(scripts) if definition.files is None else stands_on.named(definition.files)
+    known = dict(files)
+    files += tuple((path, digest) for path, digest in more if path not in known)
     try:
-        definition = _Definition.model_validate(value)
+        alone = hash_of({"name": name, "definition": value}, _HASH_CONTEXT)
+        hashed = hash_of({"name": name, "definition": value, "files": dict(files)}, _HASH_CONTEXT)
+    except RegenstoreError as error:
+        raise FormatError("bad-declaration", f"{FILE}: generators.{name}: {error.message}") from None
+    options: dict[str, object] = {"argv": list(argv), "hash": hashed, "top": top, "files": _watched(top, files)}
+    untracked = stands_on.untracked(scripts) if beside and definition.files is None else ()
+    made = _declaration(name, definition, options)
+    return DeclaredGenerator(made, argv, files, hashed, alone, tuple(one for one in untracked if one[0] not in known))
+
+
+def _definition(name: str, value: object) -> _Definition:
+    try:
+        return _Definition.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in ("generators", name, *first["loc"]))
         why = first["msg"].removeprefix("Value error, ")
         raise FormatError("bad-declaration", f"{FILE}: {where}: {why}") from None
-    argv, files = resolve(top, definition.command)
-    try:
-        hashed = hash_of({"name": name, "definition": value, "files": dict(files)}, _HASH_CONTEXT)
-    except RegenstoreError as error:
-        raise FormatError("bad-declaration", f"{FILE}: generators.{name}: {error.message}") from None
+
+
+def _inside(top: str, path: str) -> bool:
+    return os.path.abspath(path).startswith(os.path.abspath(top).rstrip("/") + "/")
+
+
+def _watched(top: str, files: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Files whose change while a program runs would be noticed: path -> digest."""
+    return {path: digest for name, digest in files if os.path.isfile(path := os.path.join(top, name)) and ":" in digest}
+
+
+def _declaration(name: str, definition: _Definition, options: dict[str, object]) -> Declaration:
     cost = None if definition.seconds is None else Cost(definition.seconds)
-    declaration = Declaration(
+    return Declaration(
         name=name,
         version=definition.version,
         summary=definition.summary or f"the program {definition.command[0]}, declared in {FILE}",
@@ -106,6 +154,5 @@ def _declared(top: str, name: str, value: object) -> DeclaredGenerator:
         },
         estimate=None if cost is None else lambda params: cost,
         reproducible=definition.reproducible,
-        options={"argv": list(argv), "hash": hashed},
+        options=options,
     )
-    return DeclaredGenerator(declaration, argv, files, hashed)

@@ -13,6 +13,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from regenstore.errors import FormatError, GenerationError, NotFound, TrustRequired
+from regenstore.generators.repository_file import FILE
 from regenstore.generators.trust import TrustRecord
 
 if TYPE_CHECKING:  # slow to import, and many a command asks for no generator
@@ -20,8 +21,12 @@ if TYPE_CHECKING:  # slow to import, and many a command asks for no generator
 
     from regenstore.generators.api import Declaration
     from regenstore.generators.declared import DeclaredGenerator
+    from regenstore.generators.definition_files import Listing
 
 GROUP = "regenstore.generators"
+HASHES = "file-hashes.json"
+"""Beside the user's approvals: the hashes of large files, so that they are not read each time."""
+_SHOWN = 40
 
 
 @cache
@@ -53,16 +58,24 @@ class Known:
 class Registry:
     """The generators of one repository. Reads plug-ins and ``regenstore.toml`` at the first use of either."""
 
-    def __init__(self, top: str, trust_file: str) -> None:
+    def __init__(self, top: str, trust_file: str, listing: Listing | None = None) -> None:
+        """``listing`` tells which files Git tracks; without it, a script stands for itself alone."""
         self._top = top
+        self._listing = listing
         self.trust = TrustRecord(trust_file)
 
     @cached_property
     def declared(self) -> dict[str, DeclaredGenerator]:
-        """The repository's own; raises FormatError (``bad-declaration``)."""
-        from regenstore.generators.declared import read_declared
+        """The repository's own; raises FormatError (``bad-declaration``) and StorageError (``unreadable``)."""
+        return self.read_declared()
 
-        found = read_declared(self._top)
+    def read_declared(self, *, beside: bool = False) -> dict[str, DeclaredGenerator]:
+        """The same, as of now; with what lies ``beside`` their scripts and is not tracked yet."""
+        from regenstore.generators.declared import read_declared
+        from regenstore.objects.known_hashes import KnownHashes
+
+        kept = os.path.join(os.path.dirname(self.trust.path), HASHES)
+        found = read_declared(self._top, self._listing, KnownHashes(kept), beside=beside)
         for name in found:
             if name in built_in():
                 raise FormatError("bad-declaration", f"regenstore.toml: '{name}' is the name of a built-in generator")
@@ -87,13 +100,32 @@ class Registry:
             return Known(built_in()[name], "built-in", True)
         if name in self.declared:
             declared = self.declared[name]
-            return Known(declared.declaration, "regenstore.toml", declared.hash in self.trust.approvals(), declared)
+            return Known(declared.declaration, "regenstore.toml", self.approves(declared), declared)
         if name in self._plugins:
             return Known(self._load(self._plugins[name]), "plug-in", True)
         names = [*built_in(), *self._plugins, *self.declared]
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         also = f"; did you mean '{near[0]}'?" if near else ""
         raise NotFound("no-such-generator", f"there is no generator '{name}'{also} (known: {', '.join(sorted(names))})")
+
+    def approves(self, declared: DeclaredGenerator) -> bool:
+        """Whether the user approved just this."""
+        approvals = self.trust.approvals()
+        name, files = declared.declaration.name, dict(declared.files)
+        return declared.hash in approvals or any(
+            given.generator == name and given.covers(declared.definition, files) for given in approvals.values()
+        )
+
+    def changes(self, declared: DeclaredGenerator) -> list[str]:
+        """What changed since the user approved this generator last, a line each; empty where they never did."""
+        name = declared.declaration.name
+        given = [each for each in self.trust.approvals().values() if each.generator == name]
+        last = max(given, key=lambda each: each.approved, default=None)
+        if last is None:
+            return []
+        lines = last.changes(dict(declared.files))
+        changed = bool(last.definition) and last.definition != declared.definition
+        return ([f"its definition in {FILE} changed since you trusted it"] if changed else []) + lines
 
     def runnable(self, name: str, version: str) -> Declaration:
         """The generator, if it may run a recipe of that contract version; raises NotFound, TrustRequired
@@ -105,8 +137,11 @@ class Registry:
                 f"the recipe needs version {version} of '{name}'; version {known.declaration.version} is installed",
             )
         if not known.trusted:
+            changes = [] if known.declared is None else self.changes(known.declared)
+            more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
+            why = f"not trusted any more: {changes[0]}{more}" if changes else "not trusted yet"
             raise TrustRequired(
-                "untrusted-generator", f"the generator '{name}' is declared by this repository and not trusted yet"
+                "untrusted-generator", f"the generator '{name}' is declared by this repository and {why}"
             )
         return known.declaration
 
@@ -130,4 +165,11 @@ class Registry:
 def describe_files(declared: DeclaredGenerator) -> list[str]:
     """What would run, a line each, for people to read before they approve it."""
     lines = ["command: " + " ".join(repr(a) if " " in a or not a else a for a in declared.argv)]
-    return lines + [f"file:    {path}  {digest}" for path, digest in declared.files if os.path.basename(path)]
+    files = [(path, digest) for path, digest in declared.files if os.path.basename(path)]
+    lines += [f"file:    {path}  {digest}" for path, digest in files[:_SHOWN]]
+    if len(files) > _SHOWN:
+        lines.append(f"file:    and {len(files) - _SHOWN} more")
+    if declared.beside:
+        names = ", ".join(path for path, _ in declared.beside[:5]) + (", …" if len(declared.beside) > 5 else "")
+        lines.append(f"beside:  {len(declared.beside)} that Git does not track yet: {names}")
+    return lines

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from regenstore.errors import StorageError
 from regenstore.fs import presence
@@ -22,6 +24,32 @@ class Approval:
     generator: str
     approved: float
     """Seconds since the epoch."""
+    definition: str = ""
+    """The hash of a generator's definition alone."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The files that counted, with their digests."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """Files that lay beside them and that Git did not track yet."""
+
+    def covers(self, definition: str, files: Mapping[str, str]) -> bool:
+        """Whether it approved what a definition stands on now: the same files, and no others than those beside
+        them, which Git tracks by now."""
+        if not self.definition or self.definition != definition:
+            return False
+        seen = {**self.beside, **self.files}
+        return self.files.keys() <= files.keys() and all(seen.get(path) == digest for path, digest in files.items())
+
+    def changes(self, files: Mapping[str, str]) -> list[str]:
+        """What differs from what was approved, a line each, for people."""
+        if not self.files:
+            return []
+        seen = {**self.beside, **self.files}
+        lines = [
+            f"{path} {'was added' if path not in seen else 'changed'} since you trusted it"
+            for path, digest in files.items()
+            if seen.get(path) != digest
+        ]
+        return lines + [f"{path} is gone since you trusted it" for path in self.files if path not in files]
 
 
 class TrustRecord:
@@ -29,15 +57,19 @@ class TrustRecord:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._read: tuple[tuple[int, ...], dict[str, Approval]] | None = None
 
     def approvals(self) -> dict[str, Approval]:
         """All approvals by hash; raises StorageError for a file that cannot be read, or is no such record."""
-        data = presence.read(self.path)
-        if data is None:
+        found = presence.found(self.path)
+        if found is None:
             return {}
+        state = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         try:
-            entries = json.loads(data)["trusted"]
-            return {e["hash"]: Approval(e["hash"], e["generator"], float(e["approved"])) for e in entries}
+            if self._read is None or self._read[0] != state:
+                data = presence.read(self.path) or b""
+                self._read = state, {e["hash"]: _approval(e) for e in json.loads(data)["trusted"]}
+            return dict(self._read[1])
         except (ValueError, KeyError, TypeError):
             raise StorageError("store-damaged", f"{self.path} is not a record of trusted generators") from None
 
@@ -56,5 +88,24 @@ class TrustRecord:
     def _write(self, approvals: dict[str, Approval]) -> None:
         with durable.storage_errors(self.path):
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        entries = [{"hash": a.hash, "generator": a.generator, "approved": a.approved} for a in approvals.values()]
+        entries = [_fields(approval) for approval in approvals.values()]
         durable.write_file(self.path, json.dumps({"trusted": entries}, indent=1).encode() + b"\n")
+
+
+def _approval(entry: Mapping[str, Any]) -> Approval:
+    files, beside = entry.get("files", {}), entry.get("beside", {})
+    if not isinstance(files, dict) or not isinstance(beside, dict):
+        raise TypeError("files")
+    given = entry["hash"], entry["generator"], float(entry["approved"])
+    return Approval(*given, str(entry.get("definition", "")), files, beside)
+
+
+def _fields(approval: Approval) -> dict[str, object]:
+    found: dict[str, object] = {
+        "hash": approval.hash,
+        "generator": approval.generator,
+        "approved": approval.approved,
+    }
+    if approval.definition:
+        found |= {"definition": approval.definition, "files": dict(approval.files), "beside": dict(approval.beside)}
+    return found

@@ -123,7 +123,7 @@ class _Worker:
         try:
             implementation = self._load(message)
             found = implementation.probe()
-            fingerprint = dict(implementation.fingerprint()) if found.available else {}
+            fingerprint = _fingerprint(message, implementation) if found.available else {}
             versions = dict(found.versions)
             self.channel.send(
                 "probed", available=found.available, reason=found.reason, versions=versions, fingerprint=fingerprint
@@ -152,7 +152,7 @@ class _Worker:
                 outputs = {output: list(where) for output, where in made.outputs.items()}
                 seconds = time.perf_counter() - begun
                 self.channel.send(
-                    "done", id=name, outputs=outputs, seconds=seconds, fingerprint=dict(implementation.fingerprint())
+                    "done", id=name, outputs=outputs, seconds=seconds, fingerprint=_fingerprint(message, implementation)
                 )
                 return
             self.channel.send("failed", id=name, message="the generator gave nothing", too_large=False)
@@ -165,6 +165,16 @@ class _Worker:
         finally:
             with self.lock:
                 self.running = ""
+
+
+def _fingerprint(message: dict[str, Any], implementation: Implementation) -> dict[str, str]:
+    """What an implementation says of its environment; of an installed one, also what it is installed with."""
+    said = {str(name): str(value) for name, value in implementation.fingerprint().items()}
+    if message["implementation"].partition(".")[0] == "regenstore":
+        return said
+    from regenstore.generators.installed import installed_with
+
+    return said | {"installed": installed_with(message["name"])}
 
 
 def _end_group() -> None:

@@ -312,7 +312,8 @@ def _signal_name(number: int) -> str:
 
 
 def _names(declaration: Declaration) -> dict[str, Any]:
-    return {"implementation": declaration.implementation, "options": dict(declaration.options)}
+    options = dict(declaration.options)
+    return {"name": declaration.name, "implementation": declaration.implementation, "options": options}
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

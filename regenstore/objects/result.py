@@ -9,6 +9,12 @@ from typing import NamedTuple
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Take
 
+LAPSED = "lapsed"
+"""The entry in a proof's fingerprint that says why it holds nowhere any more."""
+UNPINNED = "unpinned"
+"""The entry in an environment's fingerprint that says what of it can become another one unnoticed: no proof that was
+made there lets anything go."""
+
 
 @dataclass(frozen=True)
 class Content:

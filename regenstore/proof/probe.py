@@ -17,10 +17,11 @@ from regenstore.errors import NotFound, RegenstoreError
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
+from regenstore.objects.result import LAPSED
 from regenstore.objects.result_cache import ResultCache
 from regenstore.planning import Outcome, Want
 from regenstore.proof.compare import compare_run
-from regenstore.proof.rules import LAPSED, Fingerprint, weakness_of
+from regenstore.proof.rules import Fingerprint, weakness_of
 from regenstore.proof.survey import Definition
 from regenstore.realise import Progress, Realiser
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects.ids import Digest
-from regenstore.objects.result import Proof
+from regenstore.objects.result import LAPSED, UNPINNED, Proof
 
 KEPT, EVICTABLE, WANTED = "kept", "evictable", "wanted"
 RULES = {
@@ -35,10 +35,6 @@ RULES = {
 Fingerprint = Mapping[str, str]
 Corrected = Callable[[Proof], bool]
 """Whether a correction, tried once, gives the take back from what a proof's second run gave."""
-LAPSED = "lapsed"
-"""The entry in a proof's fingerprint that says why it holds nowhere any more."""
-UNPINNED = "unpinned"
-"""The entry in an environment's fingerprint that says what of it can become another one unnoticed."""
 _WEAKNESS = {"bytes": 0, "content": 2, "equivalent": 3}
 _STATES = {"proven": EVICTABLE, "corrected": EVICTABLE, "confirmed": EVICTABLE, "wanted": WANTED}
 

@@ -9,15 +9,46 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from regenstore.errors import RegenstoreError
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
+from regenstore.objects.result import LAPSED, UNPINNED
 from regenstore.proof.rules import Finding
 from regenstore.proof.survey import Entry
 from regenstore.refs.pins import Pin, Pins, pin_name
 from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.tracked.pinning import roots_of
 from regenstore.tracked.workbench import Workbench
+
+_FILES = 6
+_WORDS = {
+    "definition": "its definition, with {files}",
+    "programs": "the programs that its command names, and their interpreters",
+    "locks": "the lock files beside it",
+    "installed": "what it is installed with: {value}",
+    "packages": "{value}",
+    "python": "Python {value}",
+    "processors": "machine, processors, graphics driver",
+}
+_PARTS_OF_OTHERS = {"program", "machine", "processor", "graphics"}
+NOT_COVERED = (
+    "files that it reads elsewhere",
+    "programs that it starts by itself",
+    "services behind a network",
+    "drivers beyond their version",
+    "the time",
+)
+"""What an environment fingerprint cannot know of a generator that is not built in."""
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """What has to be as it was for a proof to hold, and what nobody can tell of it."""
+
+    covers: tuple[str, ...]
+    probed: bool
+    """Whether gc makes a take once more before it relies on the proofs: the generator is not built in."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +65,8 @@ class Why:
     """Paths in Git's index whose recipes have it as an input."""
     roots: tuple[str, ...]
     pin: Pin | None
+    unchanged: Unchanged | None = None
+    """None for imported media, and where its generator is not known here."""
 
 
 def why(bench: Workbench, path: bytes) -> Why:
@@ -54,7 +87,27 @@ def why(bench: Workbench, path: bytes) -> Why:
         tuple(_dependents(bench, take.digest)),
         tuple(_roots(bench, take.digest)),
         pin,
+        _unchanged(bench, recipe, entry.finding),
     )
+
+
+def _unchanged(bench: Workbench, recipe: Recipe, finding: Finding) -> Unchanged | None:
+    """In words: what the fingerprint of the finding's proof holds."""
+    if recipe.generator is None:
+        return None
+    try:
+        known = bench.registry.find(recipe.generator)
+    except RegenstoreError:
+        return None
+    fingerprint = {} if finding.proof is None else dict(finding.proof.fingerprint)
+    names = [path for path, _ in known.declared.files] if known.declared is not None else []
+    shown = ", ".join(names[:_FILES]) + (f" and {len(names) - _FILES} more" if len(names) > _FILES else "")
+    covers = [
+        _WORDS[name].format(files=shown or "no files", value=value) if name in _WORDS else f"{name} {value}"
+        for name, value in sorted(fingerprint.items(), key=lambda pair: (pair[0] not in _WORDS, pair[0]))
+        if name not in (LAPSED, UNPINNED) and not (known.declared is not None and name in _PARTS_OF_OTHERS)
+    ]
+    return Unchanged(tuple(covers), known.source != "built-in")
 
 
 def _named(finding: Finding, recipe: Recipe, pin: Pin | None) -> Finding:

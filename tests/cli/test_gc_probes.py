@@ -235,3 +235,28 @@ def test_built_in_generators_are_believed_without_a_run(film: Checkout) -> None:
     done = film.run("regenstore", "gc", "--yes", "--json", "--free", "1g", check=False, REGENSTORE_GC_BUDGET="0")
     told = json.loads(done.stdout)["done"]
     assert told["purged"]["contents"] == 1 and told["probes"] == []
+
+
+def test_an_edited_module_asks_for_trust_and_its_proofs_lapse(printed: Printed) -> None:
+    """The script sources a file that its definition does not name: it lies beside it, and is tracked."""
+    printed.write("tools/print", PRINT.replace("cat ", '. "$(dirname "$0")/ink.sh"; printf "%s" "$ink"; cat '))
+    printed.write("tools/ink.sh", "ink=black\n")
+    printed.commit("ink of its own")
+    printed.regenstore("trust", "--yes")
+    printed.regenstore("new", "four.bin", "-g", "print", "-p", "word=four")
+    printed.commit("four")
+    printed.regenstore("verify", "four.bin")
+    assert printed.why("four.bin")["state"] == "evictable"
+    said = printed.why("four.bin")["unchanged"]
+    assert said["probed"] and "tools/ink.sh" in " ".join(said["covers"]) and "the time" in said["not_covered"]
+    runs = printed.runs
+    printed.write("tools/ink.sh", "ink=blue\n")
+    done = printed.gc("--free", "1g")
+    assert (done["purged"]["contents"], done["probes"], printed.runs) == (0, [], runs)
+    why = printed.why("four.bin")
+    assert why["rule"] == "generator" and "tools/ink.sh changed since you trusted it" in why["detail"]
+    printed.regenstore("trust", "--yes")
+    assert printed.why("four.bin")["rule"] == "lapsed"
+    assert printed.gc("--free", "1g")["purged"]["contents"] == 0 and printed.runs == runs
+    printed.write("tools/ink.sh", "ink=black\n")
+    assert printed.why("four.bin")["state"] == "evictable"

@@ -246,6 +246,21 @@ def test_probe(slot, odd):
     assert (found.available, found.reason) == (False, "LookupError: no device")
 
 
+def test_a_plug_in_is_bound_to_what_it_is_installed_with(slot, odd, plugin_site):
+    def installed():
+        slot.close()  # by a new worker, as each command has
+        return slot.probe(odd)[1]["installed"]
+
+    before, module = installed(), plugin_site / "oddities_declared.py"
+    text = module.read_text()
+    try:
+        module.write_text(text + "# upgraded in place\n")
+        assert installed() != before
+    finally:
+        module.write_text(text)
+    assert installed() == before
+
+
 def test_a_probe_that_hangs_is_stopped(odd):
     host = WorkerHost(MAX_OUTPUT, {})
     with pytest.raises(GenerationError) as caught:

@@ -1,0 +1,25 @@
+"""What a plug-in is installed with: its distribution and all that this requires, as they lie on the disk."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+
+from regenstore.generators.python_packages import Packages, closure
+from regenstore.objects.known_hashes import KnownHashes
+
+GROUP = "regenstore.generators"
+
+
+def installed_with(generator: str) -> str:
+    """The state of the distributions that a generator comes from; of all there are, where none says that it does."""
+    return _packages(generator).of(sys.path)
+
+
+@cache
+def _packages(generator: str) -> Packages:
+    from importlib import metadata
+
+    found = metadata.entry_points(group=GROUP, name=generator)
+    roots = [entry.dist.metadata["Name"] for entry in found if entry.dist is not None]
+    return Packages(KnownHashes(), closure(roots).__contains__ if roots else None)

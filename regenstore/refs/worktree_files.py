@@ -1,0 +1,61 @@
+"""What Git says of the files below a folder of the worktree, for who hashes them: tracked or not, media or not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+from regenstore.objects import toml
+from regenstore.refs.git import BlobReader, Git
+
+_TREES = ("160000",)
+"""Modes of what is no file of this repository: another repository inside of it."""
+
+
+class WorktreeFiles:
+    """Asks Git each time. Paths are relative to the worktree's top."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+
+    def tracked(self, folder: str) -> Sequence[str]:
+        """Every tracked file of a folder and below, sorted; '' is the top. Nothing where Git does not answer."""
+        return sorted({path for path, _ in self._staged([_folder(folder)])})
+
+    def untracked(self, folder: str) -> Sequence[str]:
+        """What is there and neither tracked nor ignored."""
+        listing = self._git.output("ls-files", "-z", "-o", "--exclude-standard", "--", _folder(folder), check=False)
+        return sorted(map(os.fsdecode, filter(None, listing.split(b"\0"))))
+
+    def media(self, paths: Iterable[str]) -> Mapping[str, bool]:
+        """Those that Git has as recipes, or will have, and whether a generator made them."""
+        names = [os.fsencode(path) for path in paths]
+        if not names:
+            return {}
+        stdin = b"\0".join(names) + b"\0"
+        fields = self._git.output("check-attr", "-z", "--stdin", "filter", stdin=stdin, check=False).split(b"\0")
+        media = [os.fsdecode(path) for path, value in zip(fields[::3], fields[2::3]) if value == b"regenstore"]
+        if not media:
+            return {}
+        oids = dict(self._staged([f":(top,literal){path}" for path in media]))
+        asked = [path for path in media if path in oids]
+        with BlobReader(self._git) as blobs:
+            texts = dict(zip(asked, blobs.read_many((oids[path].encode() for path in asked), toml.MAX_BYTES)))
+        return {path: _made(texts.get(path)) for path in media}
+
+    def _staged(self, specs: Sequence[str]) -> Iterable[tuple[str, str]]:
+        listing = self._git.output("ls-files", "-z", "--stage", "--", *specs, check=False)
+        for row in filter(None, listing.split(b"\0")):
+            told, _, path = row.partition(b"\t")
+            mode, oid, _ = told.decode().split(" ")
+            if mode not in _TREES:
+                yield os.fsdecode(path), oid
+
+
+def _folder(folder: str) -> str:
+    return f":(top,literal){folder}" if folder else ":(top)"
+
+
+def _made(text: bytes | None) -> bool:
+    recipe = None if text is None else toml.decode_or_none(text)
+    return recipe is not None and not recipe.imported
