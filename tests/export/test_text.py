@@ -160,7 +160,7 @@ def test_a_prompt_that_breaks_a_script_is_told_of_until_it_is_filtered():
         (file,) = writers.find("text").render([made], Options(name, settings={"text": text}))
         return file.problems
 
-    assert "value|tcl" in problems('Read {\n label "{{ gen.prompt }}"\n}\n', "a.nk")[0]
+    assert "filter tcl" in problems('Read {\n label "{{ gen.prompt }}"\n}\n', "a.nk")[0]
     assert not problems('Read {\n label "{{ gen.prompt|tcl }}"\n}\n', "a.nk")
-    assert "value|js" in problems('var a = "{{ gen.prompt }}";\n', "a.jsx")[0]
+    assert "filter js" in problems('var a = "{{ gen.prompt }}";\n', "a.jsx")[0]
     assert not problems("var a = {{ gen.prompt|js }};\n", "a.jsx")

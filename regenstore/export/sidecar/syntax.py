@@ -30,9 +30,9 @@ def problems(data: bytes, name: str) -> list[str]:
         elif name.endswith((".json", ".otio", ".mgjson")):
             json.loads(data)
         elif name.endswith(".nk"):
-            return [f"no script of Nuke: {each}; {{{{ value|tcl }}}} is safe" for each in _tcl(data.decode())]
+            return [f"no script: {each}; prompts and names need the filter tcl" for each in _tcl(data.decode())]
         elif name.endswith((".jsx", ".js")):
-            return [f"no JavaScript: {each}; {{{{ value|js }}}} is a literal" for each in _javascript(data.decode())]
+            return [f"no script: {each}; prompts and names need the filter js" for each in _javascript(data.decode())]
     except (ValueError, RecursionError) as error:
         return [f"not well-formed: {error}"]
     return []
