@@ -52,9 +52,9 @@ def command(path: str, as_json: bool) -> None:
         say(f"  take      {take.digest.short}, {size_text(take.size)}, {here}")
     _tell_proof(finding)
     if found.unchanged is not None and finding.proof is not None:
-        click.echo("  unchanged " + show_text("; ".join(found.unchanged.covers)))
+        say("  unchanged " + "; ".join(found.unchanged.covers))
         if found.unchanged.probed:
-            click.echo(f"            nobody can tell: {', '.join(NOT_COVERED)}; so gc makes a take once more first")
+            say(f"            nobody can tell: {', '.join(NOT_COVERED)}; so gc makes a take once more first")
     if (others := _others(repository, found)) and repository.settings.proofs == OWN:
         say(f"  others    {others} proofs by others; with regenstore.proofs=shared, those of this environment count")
     if found.entry is not None:
