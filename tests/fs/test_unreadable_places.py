@@ -110,6 +110,39 @@ def found() -> Counter[tuple[str, str, str]]:
 
 
 HARMLESS = {
+    "part of a fingerprint or a definition's hash: what cannot be read counts as just that, so it is another one, and \
+gc makes a take once more before it relies on either": """
+        generators/command.CommandGenerator._is except
+        generators/command_environment.CommandEnvironment.fingerprint exists
+        generators/command_environment.CommandEnvironment._programs isfile access which
+        generators/command_environment.CommandEnvironment._hash except
+        generators/command_environment.CommandEnvironment._ask except isdir
+        generators/command_environment.CommandEnvironment._locks isfile
+        generators/command_environment.CommandEnvironment._container isfile
+        generators/command_environment._interpreter except isfile which
+        generators/command_environment._state except
+        generators/declared._declared isfile
+        generators/declared._watched isfile
+        generators/definition_files.DefinitionFiles._matching isdir
+        generators/definition_files.DefinitionFiles._walk is_dir
+        generators/python_packages.Packages.of isdir
+        generators/python_packages._Looking._record except
+        generators/python_packages._Looking._distribution isfile*2
+        generators/python_packages._Looking._loose isdir
+        generators/python_packages._Looking._sources walk
+        generators/python_packages._Looking._hash except
+        generators/python_packages._changed except*2
+        generators/python_packages._editable except
+        generators/python_packages._passed_over exists
+        generators/python_packages._listed except
+    """,
+    "a memory that nothing needs: without it files are read again": """
+        objects/known_hashes.KnownHashes._all except
+        objects/known_hashes.KnownHashes._keep except
+    """,
+    "git meets it next, and tells": """
+        worktree/location.refuse_attributes except
+    """,
     "cleaning up afterwards: what stays behind is found, told and cleared later, and nothing is decided by it": """
         cli/demo_story._folder_size walk
         export/dataset/sinks.FolderSink._put_in_place rmtree
@@ -131,7 +164,6 @@ HARMLESS = {
         objects/holds.Holds.release except
         realise.Realiser._make rmtree
         refs/leases.lease except
-        refs/pending.Pending.clear_all rmtree
         remotes/directory.Directory._put suppress
         remotes/exchange.Exchange._let_go except
         objects/durable.write_file suppress
@@ -277,7 +309,6 @@ HARMLESS = {
     "not about files of a repository or store: a program, a limit, a login, a system without flock": """
         cli/doctor._patient which*2
         export/sidecar/jinja_child.limit except
-        generators/command.CommandGenerator.fingerprint except
         generators/command.CommandGenerator.probe access
         generators/command._text except
         generators/worker._limit except
