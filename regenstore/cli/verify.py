@@ -9,7 +9,9 @@ import click
 
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, worktree_paths
 from regenstore.cli.progress_lines import progress_for
+from regenstore.errors import InvalidInput
 from regenstore.tracked import proof
+from regenstore.tracked.check import OUTDATED
 from regenstore.tracked.proof import Verdict
 
 
@@ -54,12 +56,16 @@ def command(
         recipes = proof.unproven(bench, recipes)
     if sample is not None:
         recipes = proof.sample(recipes, sample)
+    old = [] if sample is not None else proof.outdated(bench, worktree_paths(repository, paths))
     plan = proof.plan_verify(bench, recipes)
     if dry_run:
         for step in plan.steps.values():
             click.echo(f"would run {step.label}" + ("" if step.seconds is None else f", about {step.seconds:.3g} s"))
         return
-    verdicts = []
+    verdicts = [proof.Verdict(path, error=InvalidInput("outdated-take", OUTDATED)) for path in old]
+    if not as_json:
+        for verdict in verdicts:
+            _tell(verdict)
     with progress_for(as_json, len(plan.steps)) as progress:
         for verdict in proof.verify(bench, plan, progress):
             verdicts.append(verdict)

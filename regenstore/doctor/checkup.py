@@ -25,6 +25,7 @@ from regenstore.doctor.store_checkup import (
     repositories,
     sandbox,
     store,
+    takes,
 )
 from regenstore.errors import RegenstoreError
 from regenstore.generators.registry import GROUP
@@ -255,6 +256,7 @@ CHECKS: tuple[Callable[[Patient], Found], ...] = (
     sandbox,
     store,
     database,
+    takes,
     linking,
     repositories,
     kept_aside,

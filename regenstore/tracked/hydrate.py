@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 from regenstore.errors import FormatError, NotFound, RegenstoreError
 from regenstore.objects import toml
+from regenstore.objects.outdated import judged_blobs
+from regenstore.objects.result import BlobRecord
 from regenstore.planning import Plan, Want
 from regenstore.realise import Progress
-from regenstore.tracked.workbench import Workbench, select
-from regenstore.worktree.place import Placement, refusal
+from regenstore.refs.blobs import read_blobs
+from regenstore.tracked.workbench import Held, Workbench, select
+from regenstore.worktree.place import Identity, Placement, refusal
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Wish:
     text: bytes
     expected: bytes | None
     oid: bytes | None
+    seen: Identity | None = None
+    """Of the medium that lies there and was made with other parameters."""
 
 
 @dataclass
@@ -51,12 +56,18 @@ def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool, local:
     wishes: dict[str, Wish] = {}
     wants: list[Want] = []
     failed: list[tuple[bytes, RegenstoreError]] = []
+    said = read_blobs(bench.git, bench.cache, [tracked[path] for path in chosen if path in tracked], remember=False)
+    records = judged_blobs(bench.cache, said.records)
+    old = {p: records[tracked[p]] for p in chosen if p in tracked and tracked[p] in records}
+    old = {path: record for path, record in old.items() if record.outdated is not None}
     for path in chosen:
         held = bench.held(path, digest=False)
-        if held is not None and held.text is None:
-            continue
         known = bench.index_text(path)
-        text = held.text if held is not None else known
+        if held is not None and held.text is None:
+            held = _old_medium(bench, path, old.get(path))
+            if held is None:
+                continue
+        text = held.text if held is not None and held.text is not None else known
         if text is None or not toml.looks_like_recipe(text):
             continue
         try:
@@ -66,10 +77,21 @@ def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool, local:
             continue
         label = os.fsdecode(path)
         oid = tracked.get(path) if text == known else None
-        wishes[label] = Wish(path, text, held.text if held is not None else None, oid)
+        seen = held.identity if held is not None and held.text is None else None
+        wishes[label] = Wish(path, text, held.text if held is not None else None, oid, seen)
         wants.append(Want(label, recipe))
     plan = bench.realiser.plan(wants, local=local)
     return GetPlan(wishes, plan if generate else plan.within(-1.0), failed)
+
+
+def _old_medium(bench: Workbench, path: bytes, record: BlobRecord | None) -> Held | None:
+    """What lies at a path, if it is the medium of other parameters that its recipe still names, and stored."""
+    held = None if record is None else bench.held(path)
+    if held is None or held.digest is None or record is None or held.digest != record.outdated:
+        return None
+    if record.key is None or bench.cache.made(record.key, held.digest, record.output):
+        return None
+    return held if bench.store.claim(held.digest, held.size) is not None else None
 
 
 def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
@@ -102,10 +124,9 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
             report.drifted.append(wish.path)
         if wish.oid is None:
             # Git's index does not have this recipe yet: keep it for the next clean of these bytes.
-            bench.pending.set(
-                wish.path, toml.encode(outcome.want.recipe.with_take(outcome.content.take, outcome.seconds))
-            )
-        waiting.append(Placement(wish.path, source, wish.expected, wish.oid))
+            made = outcome.want.recipe.with_take(outcome.content.take, outcome.seconds)
+            bench.pending.set(wish.path, toml.encode(made), bench.index.oid(wish.path) or b"")
+        waiting.append(Placement(wish.path, source, wish.expected, wish.oid, wish.seen))
         if len(waiting) >= 1000:
             flush()
     flush()
