@@ -114,6 +114,7 @@ KINDS: dict[str, str] = {
     "no-such-take": "Run 'regenstore takes PATH' for those that are known, then give its digest with --take.",
     "imported-media": "Make a recipe with 'regenstore new'; imported media have none to change or record.",
     "excluded": "Run 'git sparse-checkout add FOLDER' to have it in the worktree.",
+    "outdated-take": "Run 'regenstore get' to make the medium of these parameters, or set the parameters back.",
     "dependency-cycle": "Give one of the recipes another input.",
     "bad-export": "Ask again differently; 'regenstore export COMMAND --help' shows what there is.",
     "bad-template": "Correct the template; 'regenstore template check NAME' shows what is wrong with it.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError, TrustRequired
@@ -16,6 +16,7 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.corrections import Corrections
 from regenstore.objects.evicted import Manifests
 from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.outdated import judged
 from regenstore.objects.recipe import Input, Recipe
 from regenstore.objects.result import Content, Result
 from regenstore.objects.result_cache import ResultCache
@@ -267,7 +268,11 @@ class Planner:
         """
         plan = Plan()
         missing = []
-        for want in wants:
+        asked = list(wants)
+        with self._lock:
+            recipes = judged(self._cache, [want.recipe for want in asked])
+        for given, recipe in zip(asked, recipes):
+            want = given if recipe is given.recipe else replace(given, recipe=recipe)
             found = None if again else self.lookup(want.recipe)
             if found is not None:
                 plan.present.append(Outcome(want, *found))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, show_path
+from regenstore.config import GitEnvironment
+from regenstore.errors import RegenstoreError
 from regenstore.fs.path_text import path_text
 from regenstore.refs.git import BlobReader, Git
+from regenstore.repository import Repository
 from regenstore.tracked.check import check_commits, check_tree
 
 
@@ -19,7 +23,8 @@ from regenstore.tracked.check import check_commits, check_tree
 @click.option("--tree", is_flag=True, help="Check the whole tree of one revision, not what commits changed.")
 @json_option
 def command(revisions: tuple[str, ...], tree: bool, as_json: bool) -> None:
-    """Find raw media in filtered paths, invalid recipes and conflict markers. Exit code 1 if there are any.
+    """Find raw media in filtered paths, invalid recipes, conflict markers and takes of other parameters. Exit code 1
+    if there are any.
 
     REVISIONS is a range as 'git rev-list' takes it. Without any, the whole tree of HEAD is checked. Needs
     neither the filter nor a worktree, so it runs in CI and on bare repositories.
@@ -29,12 +34,14 @@ def command(revisions: tuple[str, ...], tree: bool, as_json: bool) -> None:
       regenstore check
       regenstore check origin/main..HEAD
     """
-    git = Git(os.getcwd())
+    git, cache = Git(os.getcwd()), None
+    with suppress(RegenstoreError):  # without a worktree, only the recipes themselves tell
+        cache = Repository.discover(os.getcwd(), GitEnvironment.read()).cache
     with BlobReader(git) as blobs:
         if tree or not revisions:
-            found = [f for r in revisions or ("HEAD",) for f in check_tree(git, blobs, r)]
+            found = [f for r in revisions or ("HEAD",) for f in check_tree(git, blobs, r, cache)]
         else:
-            found = list(check_commits(git, blobs, revisions))
+            found = list(check_commits(git, blobs, revisions, cache))
     if as_json:
         rows = [{"commit": f.commit, "path": path_text(f.path), "kind": f.kind, "message": f.message} for f in found]
         emit_json("check", {"findings": rows})

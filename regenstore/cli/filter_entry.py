@@ -15,7 +15,7 @@ from regenstore.cli.console import say
 
 TYPE_CHECKING = False  # importing typing would take a third of the time until git's handshake is answered
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from regenstore.errors import RegenstoreError
     from regenstore.gitfilter.process import Payload, Request
@@ -102,8 +102,14 @@ class _Filters:
             lambda text: blob_id(text, size),
             self._bring,
             self.report,
+            self._outdated,
             inline=self._inline if repository.settings.inline else None,
         )
+
+    def _outdated(self, texts: Iterable[bytes]) -> set[bytes]:
+        from regenstore.objects.outdated import outdated_texts
+
+        return outdated_texts(self.repository.cache, texts)
 
     def _bring(self, missing: Sequence[Missing]) -> None:
         from regenstore.cli.filter_report import FilterProgress

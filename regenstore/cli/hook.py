@@ -49,7 +49,7 @@ def _before_commit(repository: Repository) -> int:
     bench = repository.workbench
     staged = set(repository.git.output("diff", "--cached", "--name-only", "-z", "--diff-filter=AMT").split(b"\0"))
     entries = {path: oid for path, oid in bench.tracked().items() if path in staged}
-    found = list(check_index(repository.git, repository.blobs, entries))
+    found = list(check_index(repository.git, repository.blobs, entries, repository.cache))
     for f in found:
         say(f"regenstore: {show_path(f.path)}: {f.message}", err=True)
     return 1 if found else 0

@@ -11,9 +11,11 @@ from regenstore.cli.context import emit_json, json_option, open_repository, work
 from regenstore.errors import NotFound
 from regenstore.fs.path_text import path_text
 from regenstore.objects import canonical, toml
+from regenstore.objects.outdated import judged
 from regenstore.objects.recipe import Recipe
 from regenstore.refs.recipes import read_text
 from regenstore.repository import Repository
+from regenstore.tracked.check import OUTDATED
 
 
 @click.command()
@@ -43,6 +45,8 @@ def command(name: str, key: bool, as_canonical: bool, as_json: bool) -> None:
         emit_json("recipe", {"path": path_text(name), **recipe_fields(recipe)})
     else:
         write(toml.encode(recipe))
+        if recipe.output.outdated is not None:
+            say(f"{name}: {OUTDATED}", err=True)
 
 
 def _recipe(repository: Repository, name: str) -> Recipe:
@@ -52,7 +56,7 @@ def _recipe(repository: Repository, name: str) -> Recipe:
         text = read_text(repository.blobs, os.fsencode(f"{revision}:{inside}"))
         if not toml.looks_like_recipe(text):
             raise NotFound("not-a-recipe", f"{name}: Git holds no recipe there")
-        return toml.decode(text)
+        return judged(repository.cache, [toml.decode(text)])[0]
     return repository.workbench.current(worktree_path(repository, name))
 
 
@@ -72,6 +76,7 @@ def recipe_fields(recipe: Recipe) -> dict[str, object]:
             "digest": None if take is None else str(take.digest),
             "size": None if take is None else take.size,
             "seconds": recipe.output.seconds,
+            "outdated": None if recipe.output.outdated is None else str(recipe.output.outdated.digest),
         },
         "about": _plain(recipe.about),
     }

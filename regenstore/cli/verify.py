@@ -10,8 +10,10 @@ import click
 from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, worktree_paths
 from regenstore.cli.progress_lines import progress_for
+from regenstore.errors import InvalidInput
 from regenstore.fs.path_text import path_text
 from regenstore.tracked import proof
+from regenstore.tracked.check import OUTDATED
 from regenstore.tracked.proof import Verdict
 
 
@@ -56,10 +58,13 @@ def command(
         recipes = proof.unproven(bench, recipes)
     if sample is not None:
         recipes = proof.sample(recipes, sample)
-    verdicts = proof.unreadable(bench, recipes)
+    verdicts = [*proof.unreadable(bench, recipes)]
     for verdict in verdicts:
         del recipes[verdict.path]
-        if not as_json:
+    old = [] if sample is not None else proof.outdated(bench, worktree_paths(repository, paths))
+    verdicts += [proof.Verdict(path, error=InvalidInput("outdated-take", OUTDATED)) for path in old]
+    if not as_json:
+        for verdict in verdicts:
             _tell(verdict)
     plan = proof.plan_verify(bench, recipes)
     if dry_run:

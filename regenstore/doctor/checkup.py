@@ -26,6 +26,7 @@ from regenstore.doctor.store_checkup import (
     repositories,
     sandbox,
     store,
+    takes,
 )
 from regenstore.doctor.surroundings import surroundings
 from regenstore.errors import RegenstoreError
@@ -275,6 +276,7 @@ CHECKS: tuple[Callable[[Patient], Found], ...] = (
     store,
     rights,
     database,
+    takes,
     linking,
     repositories,
     kept_aside,

@@ -157,8 +157,13 @@ def plan_rebuild(store: ContentStore, roots: Roots, examined: Examined | None = 
     damaged = [FILE] if plan.examined.state == DAMAGED else []
     plan.salvaged = salvage.read(store, [*damaged, *salvage.asides(store.root)])
     plan.evicted = list(evicted.everything(store.root))
-    for oid, recipe in git_recipes.reachable(roots):
+    reachable = list(git_recipes.reachable(roots))
+    sure = {(recipe.output.take, recipe.key) for _, recipe in reachable if recipe.output.key is not None}
+    told = {take for take, _ in sure}
+    for oid, recipe in reachable:
         take = recipe.output.take
+        if recipe.output.key is None and take in told and (take, recipe.key) not in sure:
+            take = None  # another recipe says that its parameters gave it
         path = None if take is None else store.stored(take.digest, take.size)
         if take is None or path is None:
             plan.known.append(Known(oid, recipe, None, 0.0))

@@ -7,12 +7,15 @@ import shutil
 from collections.abc import Iterator
 
 from regenstore.doctor import database as databases
-from regenstore.doctor import file_system, index_lock, leftovers, quarantine, salvage
+from regenstore.doctor import file_system, git_recipes, index_lock, leftovers, quarantine, salvage
 from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Found, Patient
 from regenstore.errors import StorageError
 from regenstore.fs import presence, sharing
-from regenstore.objects import durable, evicted, store_format
+from regenstore.objects import durable, evicted, store_format, toml
 from regenstore.objects.content_store import TRASH, VAULT
+from regenstore.objects.outdated import judged
+from regenstore.objects.result_cache import ResultCache
+from regenstore.refs.blobs import read_texts
 from regenstore.refs.holders import refusal
 from regenstore.refs.registration import held_file, registrations
 from regenstore.refs.roots import Roots
@@ -95,6 +98,24 @@ def repositories(patient: Patient) -> Found:
             yield WARNING, f"{name} uses this store and never told what it needs ({why}): nothing can be evicted", gone
     if known:
         yield OK, f"{reachable} of {len(known)} registered repositories can be reached", ""
+
+
+def takes(patient: Patient) -> Found:
+    """Recipes in HEAD and the index whose takes were made with other parameters."""
+    paths = {bytes.fromhex(seen.oid.decode("ascii")): seen.path for seen in git_recipes.current(patient.git)}
+    texts = {oid: text for oid, text in read_texts(patient.git, list(paths)) if text is not None}
+    recipes = {oid: recipe for oid, text in texts.items() if (recipe := toml.decode_or_none(text)) is not None}
+    if databases.examine(patient.store).state == databases.SOUND:
+        cache = ResultCache(patient.store.root)
+        try:
+            recipes = dict(zip(recipes, judged(cache, list(recipes.values()))))
+        finally:
+            cache.close()
+    found = sorted(paths[oid] for oid, recipe in recipes.items() if recipe.output.outdated is not None)
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        message = f"{os.fsdecode(found[0])}{more}: the recorded take was made with other parameters"
+        yield WARNING, message, "Run 'regenstore get', look at the media, then 'regenstore record' and 'git add'."
 
 
 def kept_aside(patient: Patient) -> Found:

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from regenstore.objects import toml
-from regenstore.objects.recipe import Input, Output, Recipe, Take
+from regenstore.objects.recipe import Input, Output, Recipe
 
 _GONE: Any = object()
+_OF_TAKE = ("digest = ", "size = ", "seconds = ", "key = ")
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,11 @@ def _with_take(merged: Recipe, base: Recipe | None, ours: Recipe, theirs: Recipe
     if len(alike) == 1:
         return _take_of(merged, alike[0].output)
     previous = base.output.take if base is not None else None
-    if ours.output.take == theirs.output.take:
+    if ours.output.take == theirs.output.take and ours.output.outdated == theirs.output.outdated:
         # Cost is no conflict: the one that changed counts, of two the larger, whichever side it is on.
         changed = [side.output for side in (ours, theirs) if base is None or side.output.seconds != base.output.seconds]
-        return _take_of(merged, max(changed or [ours.output], key=lambda output: output.seconds or 0))
+        chosen = max(changed or [ours.output], key=lambda output: output.seconds or 0)
+        return _take_of(merged, replace(chosen, key=chosen.key or ours.output.key or theirs.output.key))
     # A take that one side dropped, with the same key, still is a take of the recipe: it is kept.
     if theirs.output.take is None or (ours.output.take is not None and theirs.output.take == previous):
         return _take_of(merged, ours.output)
@@ -136,13 +138,29 @@ def _with_take(merged: Recipe, base: Recipe | None, ours: Recipe, theirs: Recipe
 
 
 def _take_of(merged: Recipe, output: Output) -> Recipe:
-    take: Take | None = output.take
-    return replace(merged, output=replace(merged.output, take=take, seconds=output.seconds))
+    """The merged recipe with a side's take, and the key that gave it: one unit."""
+    return merged.with_take_of(replace(merged, output=output))
+
+
+def _units(text: bytes) -> list[str]:
+    """The lines of a text; those from the take's first to the end of [output] are one, so that nobody who
+    resolves a conflict can choose half of a take."""
+    found: list[str] = []
+    in_output = in_take = False
+    for line in text.decode().splitlines(keepends=True):
+        if line.startswith("[") or line == "\n":
+            in_output, in_take = line == "[output]\n", False
+        if in_take:
+            found[-1] += line
+        else:
+            found.append(line)
+            in_take = in_output and line.startswith(_OF_TAKE)
+    return found
 
 
 def _marked(ours: bytes, theirs: bytes, marker: int, names: tuple[str, str]) -> bytes:
     """Both texts in one, with markers around the lines in which they differ."""
-    a, b = ours.decode().splitlines(keepends=True), theirs.decode().splitlines(keepends=True)
+    a, b = _units(ours), _units(theirs)
     out: list[str] = []
     for tag, a1, a2, b1, b2 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         if tag == "equal":

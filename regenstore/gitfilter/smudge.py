@@ -9,14 +9,14 @@ had stays as recipe text, and one line says so.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import NamedTuple, Protocol
 
 from regenstore.errors import RegenstoreError
 from regenstore.gitfilter.process import Payload, Request, Stored
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
-from regenstore.objects.scan import scan_take
+from regenstore.objects.scan import is_unsure, own_take, scan_take
 from regenstore.refs.pending import Pending
 from regenstore.worktree.place import Placement, Placer
 
@@ -57,10 +57,14 @@ class SmudgeFilter:
         blob_oid: Callable[[bytes], bytes],
         bring: Bring,
         report: FilterReport,
+        outdated: Callable[[Iterable[bytes]], Set[bytes]],
         *,
         inline: Callable[[bytes, bytes], str | None] | None = None,
     ) -> None:
+        """``outdated`` gives those of some texts whose takes only other recipes are recorded to have made; it is
+        asked of texts that do not say which parameters gave their takes."""
         self._store = store
+        self._outdated = outdated
         self._pending = pending
         self._placer = placer
         self._blob_oid = blob_oid
@@ -107,7 +111,7 @@ class SmudgeFilter:
         its next request: this takes about as long, so it costs no time, and git's pipe is full afterwards
         instead of waking us up packet by packet."""
         newest, self._newest = self._newest, None
-        take = scan_take(newest[1]) if newest is not None else None
+        take = own_take(newest[1]) if newest is not None else None
         if newest is None or take is None or take[1] > _AHEAD_LIMIT:
             return
         try:
@@ -129,11 +133,11 @@ class SmudgeFilter:
         return Stored(file.name)
 
     def _now(self, text: bytes) -> Payload:
-        found = self._find(text)
+        found = None if is_unsure(text) and self._outdated([text]) else self._find(text)
         return text if found is None else Stored(found)
 
     def _find(self, text: bytes) -> str | None:
-        take = scan_take(text) or parsed_take(text)
+        take = own_take(text) or parsed_take(text)
         return None if take is None else self._store.use(Digest(take[0]), take[1])
 
     def _hold(self) -> None:
@@ -151,9 +155,13 @@ class SmudgeFilter:
         placements: list[Placement] = []
         missing: list[Missing] = []
         self._hold()
+        unsure = [text for text, _ in self._queue.values() if is_unsure(text)]
+        outdated = self._outdated(unsure) if unsure else ()
         for path, (text, hexa) in self._queue.items():
             oid = bytes.fromhex(hexa.decode("ascii")) if hexa else self._blob_oid(text)
             source = self._found.pop(path, None) or self._find(text)
+            if text in outdated:
+                source = None
             if source is None:
                 missing.append(Missing(path, text, oid))
             else:

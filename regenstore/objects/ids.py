@@ -71,3 +71,8 @@ class RecipeKey(_Hash32):
 
     __slots__ = ()
     PREFIX = "key:"
+
+    @property
+    def mark(self) -> str:
+        """The first 16 digits, as recipes record beside a take which key gave it."""
+        return self.raw[:8].hex()

@@ -41,6 +41,15 @@ class Output:
     seconds: float | int | None = None
     """What the take cost to make."""
     extra: Table = field(default_factory=dict)
+    key: str | None = None
+    """The mark of the recipe key that gave the take; None where the text does not say."""
+    outdated: Take | None = None
+    """What the text names although other parameters gave it; then there is no ``take``."""
+
+    @property
+    def named(self) -> Take | None:
+        """The content that the text names, whether these parameters gave it or others."""
+        return self.take or self.outdated
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class Recipe:
 
     @property
     def wanted(self) -> bool:
-        """A recipe that was never run: it has no take."""
+        """A recipe without a take: it was never run, or only with other parameters."""
         return self.output.take is None
 
     @property
@@ -77,8 +86,28 @@ class Recipe:
         return origin if isinstance(origin, str) else None
 
     def with_take(self, take: Take | None, seconds: float | int | None) -> Recipe:
-        """The same recipe recording another take (or, with None, none)."""
-        return replace(self, output=replace(self.output, take=take, seconds=seconds))
+        """The same recipe recording another take (or, with None, none), and that its own key gave it."""
+        mark = None if take is None or self.key is None else self.key.mark
+        return replace(self, output=replace(self.output, take=take, seconds=seconds, key=mark, outdated=None))
+
+    def with_take_of(self, other: Recipe) -> Recipe:
+        """The same recipe with what another one records of its take, word for word."""
+        given = other.output
+        return replace(
+            self,
+            output=replace(self.output, take=given.take, seconds=given.seconds, key=given.key, outdated=given.outdated),
+        )
+
+    def of_key(self) -> Recipe:
+        """The same recipe, its take outdated where the text says that another key gave it."""
+        output = self.output
+        if output.key is None or self.key is None or output.take is None or output.key == self.key.mark:
+            return self
+        return self.with_outdated()
+
+    def with_outdated(self) -> Recipe:
+        """The same recipe, what it names as its take known to be made with other parameters."""
+        return replace(self, output=replace(self.output, take=None, outdated=self.output.named))
 
     @classmethod
     def of_imported(cls, take: Take, media_type: str, about: Table | None = None) -> Recipe:

@@ -126,3 +126,12 @@ class BlobRecord(NamedTuple):
     media_type: str = ""
     seconds: float | None = None
     """What the take cost to make, if the blob says so."""
+    outdated: Digest | None = None
+    """What the blob names although other parameters gave it; then ``digest`` is None, and ``size`` is its size."""
+    sure: bool = False
+    """Whether the blob says which key gave what it names; if not, only results that are recorded tell."""
+
+    @property
+    def named(self) -> Digest | None:
+        """The content that the blob names, whether its parameters gave it or others."""
+        return self.digest or self.outdated

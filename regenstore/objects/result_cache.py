@@ -26,7 +26,7 @@ from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord, Content, KnownOutput, MadeOutput, Proof, Result
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 APPLICATION_ID = 0x52474E53  # "RGNS"
 _SCHEMA = """
 CREATE TABLE recipe (key BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
@@ -82,12 +82,23 @@ CREATE TABLE usage (
     digest BLOB PRIMARY KEY, frequency REAL NOT NULL, base REAL NOT NULL, used REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE gc_value (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID
 """
-_STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED, _USAGE)
+# Blobs are read once more, now with whether their takes were made with other parameters.
+_OUTDATED = """
+DROP TABLE blob;
+CREATE TABLE blob (
+    oid BLOB PRIMARY KEY, key BLOB, digest BLOB, size INTEGER NOT NULL, output TEXT NOT NULL,
+    inputs BLOB NOT NULL, generator TEXT, version TEXT NOT NULL, media_type TEXT NOT NULL,
+    seconds REAL, outdated BLOB, sure INTEGER NOT NULL) WITHOUT ROWID
+"""
+_STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED, _USAGE, _OUTDATED)
 """What brings a database from version n to n + 1."""
 _OUTPUTS_OF_KEY = (
     " FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? ORDER BY r.created DESC, r.id DESC, o.name"
 )
-_BLOB_TYPES = (bytes, bytes | None, bytes | None, int, str, bytes, str | None, str, str, float | None)
+_BLOB_TYPES = (
+    *(bytes, bytes | None, bytes | None, int, str, bytes, str | None, str, str, float | None),
+    *(bytes | None, int),
+)
 _BATCH = 500
 _PATIENCE = 30.0
 """Seconds to wait for another process that writes."""
@@ -189,6 +200,14 @@ class ResultCache:
         query = f"{found} WHERE r.key = ? AND o.digest = ? AND o.name = ? LIMIT 1"
         return bool(self._rows(query, (key.raw, digest.raw, output)))
 
+    def makers(self, digests: Iterable[Digest]) -> dict[Digest, set[RecipeKey]]:
+        """The keys whose recorded results these contents are; one that no run here gave is left out."""
+        query = "SELECT o.digest, r.key FROM output o JOIN result r ON r.id = o.result WHERE o.digest IN"
+        found: dict[Digest, set[RecipeKey]] = {}
+        for digest, key in self._rows_in(query, {digest.raw for digest in digests}):
+            found.setdefault(Digest(digest), set()).add(RecipeKey(key))
+        return found
+
     def typical_seconds(self, generator: str, version: str) -> float | None:
         """The median cost of the last runs of a generator here; None when it never ran."""
         rows = self._rows(
@@ -273,10 +292,12 @@ class ResultCache:
         found = {}
         for row in self._rows_of("blob", oids):
             if all(map(isinstance, row, _BLOB_TYPES)):
-                oid, key, digest, size, name, inputs, *more = row
+                oid, key, digest, size, name, inputs, generator, version, media_type, seconds, outdated, sure = row
                 with suppress(ValueError):
                     ids = key and RecipeKey(key), digest and Digest(digest)
-                    found[oid] = BlobRecord(oid, *ids, size, name, _digests(inputs), *more)
+                    named = outdated and Digest(outdated)
+                    made = (generator, version, media_type, seconds)
+                    found[oid] = BlobRecord(oid, *ids, size, name, _digests(inputs), *made, named, bool(sure))
         return found
 
     def plain_blobs(self, oids: Iterable[bytes]) -> set[bytes]:
@@ -289,13 +310,14 @@ class ResultCache:
             (
                 *(r.oid, r.key and r.key.raw, r.digest and r.digest.raw, r.size, r.output),
                 *(b"".join(i.raw for i in r.inputs), r.generator, r.version, r.media_type, r.seconds),
+                *(r.outdated and r.outdated.raw, r.sure),
             )
             for r in records
         ]
         others = [(oid,) for oid in plain]
 
         def work(db: sqlite3.Connection) -> None:
-            db.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             db.executemany("INSERT OR REPLACE INTO plain_blob VALUES (?)", others)
 
         if rows or others:

@@ -8,11 +8,21 @@ docs/format.md, and leaves anything else alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from math import isfinite
+
+from blake3 import blake3
 
 MAX_SCAN = 1 << 20
 _OPENING = re.compile(rb'[A-Za-z0-9_-]+ = """\Z')
 _DIGEST = re.compile(rb'digest = "blake3:([0-9a-f]{64})"\Z')
 _SIZE = re.compile(rb"size = (0|[1-9][0-9]{0,17})\Z")
+_MARK = re.compile(rb'key = "([^"\\]*)"\Z')
+_HEADER = re.compile(rb"\[((?:inputs\.)?[A-Za-z0-9_-]+)\]\Z")
+_BARE = re.compile(rb"[A-Za-z0-9_-]+\Z")
+_STRING = re.compile(rb'"([^"\\\x00-\x1f\x7f]*)"\Z')
+_INTEGER = re.compile(rb"(?:0|-?[1-9][0-9]{0,17})\Z")
+_FLOAT = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:e[+-][0-9]+)?|e[+-][0-9]+)\Z")
 
 
 def scan_take(text: bytes) -> tuple[bytes, int] | None:
@@ -20,6 +30,30 @@ def scan_take(text: bytes) -> tuple[bytes, int] | None:
 
     For a valid recipe it never gives anything else than the parser. (An invalid one is not always noticed.)
     """
+    found = _scan(text)
+    return None if found is None else found[:2]
+
+
+def own_take(text: bytes) -> tuple[bytes, int] | None:
+    """The same, if the text says that its own parameters gave the take, or does not say whose it is. None where
+    other parameters gave it, and where only the parser can tell."""
+    found = _scan(text)
+    if found is None or found[2] is None:
+        return None if found is None else found[:2]
+    key = scan_key(text)
+    return found[:2] if key is not None and key.hex()[:16].encode() == found[2] else None
+
+
+def is_unsure(text: bytes) -> bool:
+    """Whether a text has parameters and a take, and does not say which parameters gave it."""
+    if not text.startswith(b"regenstore = 1\ngenerator = "):
+        return False
+    found = _scan(text)
+    return found is not None and found[2] is None
+
+
+def _scan(text: bytes) -> tuple[bytes, int, bytes | None] | None:
+    """Digest, size and key of the ``[output]`` table."""
     if not text.startswith(b"regenstore = 1\n") or len(text) > MAX_SCAN:
         return None
     if b"'''" in text or b'\\"""' in text or b"\r" in text:
@@ -28,7 +62,7 @@ def scan_take(text: bytes) -> tuple[bytes, int] | None:
     if b"\n<<<<<<<" in text and b"\n>>>>>>>" in text:
         return None  # conflict markers, also inside a prompt: no recipe
     inside_string = in_output = False
-    digest = size = None
+    digest = size = mark = None
     for line in text.split(b"\n"):
         if inside_string:
             if b'"""' in line:
@@ -53,6 +87,97 @@ def scan_take(text: bytes) -> tuple[bytes, int] | None:
                 size = number[1]
             else:
                 return None
+        elif in_output and line.startswith(b"key = "):
+            if (told := _MARK.match(line)) is None or mark is not None:
+                return None
+            mark = told[1]
     if digest is None or size is None or inside_string:
         return None
-    return bytes.fromhex(digest.decode("ascii")), int(size)
+    return bytes.fromhex(digest.decode("ascii")), int(size), mark
+
+
+def scan_key(text: bytes) -> bytes | None:
+    """The recipe key of a text in which all that makes it are strings, numbers and booleans on lines of their own;
+    None for any other: the parser reads those."""
+    tables: dict[bytes, dict[bytes, bytes]] = {b"": {}}
+    table = tables[b""]
+    lines = iter(text.split(b"\n"))
+    for line in lines:
+        if not line:
+            continue
+        if line.startswith(b"["):
+            header = _HEADER.match(line)
+            if header is None or header[1] in tables:
+                return None
+            if header[1] == b"about":
+                break  # nothing that comes behind it makes the key
+            table = tables[header[1]] = {}
+            continue
+        name, separator, value = line.partition(b" = ")
+        if not separator or _BARE.match(name) is None or name in table:
+            return None
+        encoded = _value(value, lines)
+        if encoded is None:
+            return None
+        table[name] = encoded
+    return _key(tables)
+
+
+def _value(value: bytes, lines: Iterator[bytes]) -> bytes | None:
+    """The canonical bytes of a simple value; takes further lines where it has some."""
+    if (string := _STRING.match(value)) is not None:
+        return _counted(string[1])
+    if value == b'"""':
+        body: list[bytes] = []
+        for line in lines:
+            whole = line.endswith(b'"""')
+            body.append(line[:-3] if whole else line)
+            if b"\\" in line or b'"""' in body[-1]:
+                return None
+            if whole:
+                return None if body[-1].endswith(b'"') else _counted(b"\n".join(body))
+        return None
+    if _INTEGER.match(value) is not None:
+        return b"i%s;" % value
+    if value in (b"true", b"false"):
+        return b"b1" if value == b"true" else b"b0"
+    if _FLOAT.match(value) is not None:
+        from regenstore.objects.canonical import encode_value  # imports decimal
+
+        number = float(value)
+        return encode_value(number) if isfinite(number) else None
+    return None
+
+
+def _key(tables: dict[bytes, dict[bytes, bytes]]) -> bytes | None:
+    top, output = tables.pop(b""), tables.pop(b"output", {})
+    model, params = tables.pop(b"model", {}), tables.pop(b"params", {})
+    inputs = {}
+    for name, given in tables.items():
+        parent, _, own = name.partition(b".")
+        if parent != b"inputs" or not own or b"." in own or b"digest" not in given:
+            return None
+        inputs[own] = given[b"digest"]
+    if not {b"generator", b"version"} <= top.keys() or b"media_type" not in output:
+        return None
+    from regenstore.objects.canonical import KEY_CONTEXT
+
+    material = b"t6:" + b"".join(
+        (
+            b"s9:generator" + top[b"generator"],
+            b"s6:inputs" + _table(inputs),
+            b"s10:media_type" + output[b"media_type"],
+            b"s5:model" + _table(model),
+            b"s6:params" + _table(params),
+            b"s7:version" + top[b"version"],
+        )
+    )
+    return blake3(material, derive_key_context=KEY_CONTEXT).digest()
+
+
+def _table(entries: dict[bytes, bytes]) -> bytes:
+    return b"t%d:" % len(entries) + b"".join(_counted(name) + entries[name] for name in sorted(entries))
+
+
+def _counted(data: bytes) -> bytes:
+    return b"s%d:%s" % (len(data), data)

@@ -107,7 +107,7 @@ def from_table(table: dict[str, Any]) -> Recipe:
         raise _bad("it has neither a generator nor a digest in [output]")
     if generator is not None and contract is None:
         raise _bad("'version' is missing")
-    return recipe
+    return recipe.of_key()
 
 
 def _output(table: dict[str, Any]) -> Output:
@@ -128,7 +128,8 @@ def _output(table: dict[str, Any]) -> Output:
     seconds = table.pop("seconds", None)
     if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0):
         raise _bad(f"'seconds' in [output] is {seconds!r}, not a duration")
-    return Output(media_type, "main" if name is None else name, take, seconds, table)
+    key = _take_str(table, "key", None)
+    return Output(media_type, "main" if name is None else name, take, seconds, table, key)
 
 
 def _input(name: str, value: object) -> Input:
@@ -215,11 +216,11 @@ def _input_table(given: Input) -> dict[str, Any]:
 
 def _output_table(output: Output) -> dict[str, Any]:
     table: dict[str, Any] = {"name": output.name, "media_type": output.media_type}
-    if output.take is not None:
-        table |= {"digest": str(output.take.digest), "size": output.take.size}
+    if output.named is not None:
+        table |= {"digest": str(output.named.digest), "size": output.named.size}
     if output.seconds is not None:
         table["seconds"] = output.seconds
-    return {**table, **output.extra}
+    return {**table, **output.extra, **({} if output.key is None else {"key": output.key})}
 
 
 def _is_section(value: object) -> bool:

@@ -9,6 +9,7 @@ from statistics import median_low
 from regenstore.objects import durable, toml
 from regenstore.objects.content_store import VAULT, ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.outdated import judged_blobs
 from regenstore.objects.result import BlobRecord, MadeOutput, Proof
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.rules import Fingerprint
@@ -32,7 +33,7 @@ class Facts:
     inputs: set[Digest] = field(default_factory=set)
     """What any live recipe is made from, also one without a take."""
     mentioned: set[Digest] = field(default_factory=set)
-    """What stands in live recipes that cannot be read here."""
+    """What stands in live recipes that cannot be read here, or that have other parameters by now."""
     pins: set[str] = field(default_factory=set)
     proofs: dict[tuple[RecipeKey, Digest], list[Proof]] = field(default_factory=dict)
     runs: dict[tuple[RecipeKey, str], list[tuple[Fingerprint, Digest]]] = field(default_factory=dict)
@@ -70,7 +71,7 @@ def gather(
     facts.held = held()
     known: dict[tuple[RecipeKey | None, str, Digest], Referrer] = {}
     for holder in holders():
-        _ask(facts, known, holder)
+        _ask(facts, known, holder, cache)
     _recall(facts, known, cache)
     for proof in others():
         facts.proofs.setdefault((proof.key, proof.take), []).append(proof)
@@ -95,14 +96,19 @@ def look(store: ContentStore) -> dict[Digest, Stored]:
 # ------------------------------------------------------------------------------------------- what roots hold
 
 
-def _ask(facts: Facts, known: dict[tuple[RecipeKey | None, str, Digest], Referrer], holder: Holder) -> None:
+def _ask(
+    facts: Facts,
+    known: dict[tuple[RecipeKey | None, str, Digest], Referrer],
+    holder: Holder,
+    cache: ResultCache,
+) -> None:
     if not holder.told:
         facts.unknown.append(holder.name)
     if holder.missing:
         facts.partial.append(holder.name)
     facts.pins |= holder.pins
     facts.mentioned.update(*holder.unreadable.values())
-    for oid, record in holder.records.items():
+    for oid, record in judged_blobs(cache, holder.records).items():
         _add(facts, known, record, Standing(holder.standing(oid)), holder.name)
     for text in holder.pending:
         recipe = toml.decode_or_none(text)
@@ -120,6 +126,8 @@ def _add(
     where: str,
 ) -> None:
     facts.inputs.update(record.inputs)
+    if record.outdated is not None:
+        facts.mentioned.add(record.outdated)
     if record.digest is None:
         return
     name = (record.key, record.output, record.digest)

@@ -14,6 +14,7 @@ from regenstore.proof.survey import Definition, Entry, Referrer, Standing, Store
 from regenstore.refs.pins import name_of
 
 Here = Callable[[str, str], Fingerprint]
+_NAMED = "a recipe in Git that cannot be read here, or has other parameters now, names them"
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ class Judge:
                 return Judged(Finding("unknown"), ())
             judged = Judged(self.own(able[0]), tuple(Way(r, frozenset(r.inputs)) for r in able))
         if digest in self._facts.mentioned and judged.finding.state == EVICTABLE:
-            return judged.told("shared", "a recipe in Git that cannot be read here mentions them")
+            return judged.told("shared", _NAMED)
         return judged
 
     def _by_live(self, live: Sequence[Referrer]) -> Judged:

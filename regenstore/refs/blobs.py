@@ -40,20 +40,21 @@ class RecipeBlobs:
     @property
     def digests(self) -> set[Digest]:
         """Everything that is mentioned: takes, inputs, and what stands in texts that cannot be read."""
-        found = {record.digest for record in self.records.values() if record.digest is not None}
+        found = {record.named for record in self.records.values() if record.named is not None}
         found.update(digest for record in self.records.values() for digest in record.inputs)
         return found.union(*self.unreadable.values())
 
 
 def blob_record(oid: bytes, recipe: Recipe) -> BlobRecord:
     """What a recipe blob says, as the database keeps it."""
-    take = recipe.output.take
-    digest, size = (None, 0) if take is None else (take.digest, take.size)
-    inputs = tuple(given.digest for given in recipe.inputs.values())
     output = recipe.output
+    digest = None if output.take is None else output.take.digest
+    size = 0 if output.named is None else output.named.size
+    outdated = None if output.outdated is None else output.outdated.digest
+    inputs = tuple(given.digest for given in recipe.inputs.values())
     seconds = None if output.seconds is None else float(output.seconds)
     about = (recipe.generator, recipe.version, output.media_type, seconds)
-    return BlobRecord(oid, recipe.key, digest, size, output.name, inputs, *about)
+    return BlobRecord(oid, recipe.key, digest, size, output.name, inputs, *about, outdated, output.key is not None)
 
 
 def mentioned(text: bytes) -> frozenset[Digest]:

@@ -28,7 +28,7 @@ from regenstore.objects.result import BlobRecord
 REACHED, TIP, WORKING = 1, 2, 4
 """Marks of a live blob: commits, reflogs and the like reach it; it is in the tree of a ref's tip; it is in
 HEAD's tree or the index of a worktree."""
-_MAGIC = b"regenstore held 1\n"
+_MAGIC = b"regenstore held 2\n"
 _TRAILER = 32
 _TEXTS = ("output", "generator", "version", "media_type")
 _NOTHING = bytes(32)
@@ -100,6 +100,7 @@ def encode(repository: str, held: Held) -> bytes:
         "inputs": len(inputs),
         "oid_size": size,
         "texts": texts,
+        "outdated": {record.oid.hex(): record.outdated.hex for record in records if record.outdated is not None},
         "unreadable": [
             [oid.hex(), held.marks[oid], sorted(digest.hex for digest in mentioned)]
             for oid, mentioned in held.unreadable.items()
@@ -121,6 +122,7 @@ def encode(repository: str, held: Held) -> bytes:
         b"".join(_NOTHING if record.digest is None else record.digest.raw for record in records),
         struct.pack(f"<{n}Q", *(record.size for record in records)),
         struct.pack(f"<{n}d", *(math.nan if record.seconds is None else record.seconds for record in records)),
+        bytes(record.sure for record in records),
         *(struct.pack(f"<{n}I", *chosen) for chosen in choices),
         struct.pack(f"<{n}I", *(len(record.inputs) for record in records)),
         b"".join(inputs),
@@ -153,11 +155,14 @@ def decode(repository: str, data: bytes) -> Held | None:
     digests = _optional(Digest, _split(take(n * 32), 32), there, 2)
     sizes = struct.unpack(f"<{n}Q", take(8 * n))
     seconds = [None if math.isnan(given) else given for given in struct.unpack(f"<{n}d", take(8 * n))]
+    sure = map(bool, take(n))
+    outdated = {bytes.fromhex(oid): Digest(bytes.fromhex(hexa)) for oid, hexa in meta["outdated"].items()}
     output, *more = [
         list(map(meta["texts"][column].__getitem__, struct.unpack(f"<{n}I", take(4 * n)))) for column in _TEXTS
     ]
     inputs = _inputs(struct.unpack(f"<{n}I", take(4 * n)), take(meta["inputs"] * 32))
-    records = map(BlobRecord, oids, keys, digests, sizes, output, inputs, *more, seconds)
+    others = map(outdated.get, oids)
+    records = map(BlobRecord, oids, keys, digests, sizes, output, inputs, *more, seconds, others, sure)
     unreadable = {bytes.fromhex(oid): (mark, mentioned) for oid, mark, mentioned in meta["unreadable"]}
     return Held(
         dict(zip(oids, records)),

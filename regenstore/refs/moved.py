@@ -91,10 +91,12 @@ class Moved:
         return None
 
     def superseded(self, path: bytes, text: bytes) -> bool:
-        """Whether a pending recipe was committed at its path, so that another text in the index came after it."""
-        oid = blob_id(text, self._oid_size)
-        if self._read(oid) is None:
-            return False  # it was never added: no search is needed
+        """Whether a pending recipe was added at its path, and what the index has there now came after it."""
+        oid, now, base = blob_id(text, self._oid_size), self._index.oids().get(path), self._pending.base(path)
+        if now == oid or base is None or now == (base or None) or self._read(oid) is None:
+            return False
+        if now is None:
+            return True
         found = self._git.output(
             "--literal-pathspecs", "log", "-1", "--format=%h", f"--find-object={oid.hex()}", "HEAD", "--", path,
             check=False,
@@ -111,8 +113,8 @@ class Moved:
         if place.head:
             kind = _HEAD
         elif place.text is not None:
-            # What Git has seen once may be superseded by what it has now.
-            kinds = (_PENDING_MOVED, _PENDING_COPY) if self._read(place.oid) is None else (_ADDED_MOVED, _ADDED_COPY)
+            old = self.superseded(place.path, place.text)
+            kinds = (_ADDED_MOVED, _ADDED_COPY) if old else (_PENDING_MOVED, _PENDING_COPY)
             kind = kinds[not self._index.moved_away(place.path)]
         else:
             kind = _INDEX_MOVED if self._index.moved_away(place.path) else _INDEX_COPY
@@ -173,7 +175,7 @@ class Moved:
         """The contents that blobs name: by the database, else by their texts."""
         cache = self._cache()
         records = cache.blobs(oids)
-        found = {oid: Take(r.digest, r.size) for oid, r in records.items() if r.digest is not None}
+        found = {oid: Take(r.named, r.size) for oid, r in records.items() if r.named is not None}
         unknown = oids - records.keys()
         unknown -= cache.plain_blobs(unknown)
         for oid, text in read_texts(self._git, sorted(unknown)):
@@ -188,7 +190,7 @@ def _named(text: bytes) -> Take | None:
     if scanned is not None:
         return Take(Digest(scanned[0]), scanned[1])
     recipe = toml.decode_or_none(text)
-    return None if recipe is None else recipe.output.take
+    return None if recipe is None else recipe.output.named
 
 
 def likeness(before: bytes, after: bytes) -> tuple[int, ...]:

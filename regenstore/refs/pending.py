@@ -3,7 +3,8 @@
 ``new``, ``set``, ``record`` and their kin place a medium and keep its recipe here, so that the next clean
 of exactly these bytes at exactly this path gives that recipe, also when an older recipe has the same
 bytes. A checkout of the path ends it. Kept per worktree, one small file per path, in Git's own folder: the
-path, a zero byte, the text, and the digest of all that, for what is wrong here would be committed.
+path, a zero byte, the text, and the digest of all that, for what is wrong here would be committed. Beside it,
+what Git's index had at the path: it tells a recipe that waits from one that was added and changed again in Git.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from regenstore.objects.hashing import hash_bytes
 
 FOLDER = "regenstore-pending"
 _DIGEST = 32
+_BASE = ".base"
 
 
 class Pending:
@@ -35,10 +37,25 @@ class Pending:
         found = _read(self._file(path))
         return found[1] if found is not None and found[0] == path else None
 
-    def set(self, path: bytes, text: bytes) -> None:
-        """Keep a recipe text for a path; raises StorageError."""
+    def base(self, path: bytes) -> bytes | None:
+        """The blob id that Git's index had at a path when its recipe became pending, empty where it had none; None
+        where that is not known. Raises StorageError (``unreadable``)."""
+        told = presence.read(self._file(path) + _BASE, 128)
+        try:
+            return None if told is None else bytes.fromhex(told.decode("ascii"))
+        except ValueError:
+            return None  # cut short by a power cut
+
+    def set(self, path: bytes, text: bytes, base: bytes | None = None) -> None:
+        """Keep a recipe text for a path, whose blob in Git's index is now ``base`` (empty: none, None: not known);
+        raises StorageError."""
         with durable.storage_errors(self.folder):
             durable.make_folder(self.folder)
+            if base is None:
+                durable.unlink(self._file(path) + _BASE)
+            else:
+                with open(self._file(path) + _BASE, "wb") as file:  # lost in a power cut, it is not known
+                    file.write(base.hex().encode())
         data = path + b"\0" + text
         durable.write_file(self._file(path), data + hash_bytes(data).raw)
 
@@ -46,6 +63,7 @@ class Pending:
         """Forget a path's pending recipe. Raises StorageError."""
         try:
             durable.unlink(file := self._file(path))
+            durable.unlink(file + _BASE)
         except NotADirectoryError:
             pass
         except OSError as error:

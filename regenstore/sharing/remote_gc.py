@@ -299,6 +299,6 @@ def _needed(holders: Iterable[Holder]) -> tuple[tuple[str, ...], set[Digest]]:
             raise Conflict("needs-unknown", f"nobody knows all that {holder.name} needs: {why}")
         names.append(holder.name)
         for record in holder.records.values():
-            found.update(record.inputs if record.digest is None else (record.digest, *record.inputs))
+            found.update(record.inputs if record.named is None else (record.named, *record.inputs))
         found.update(*holder.unreadable.values(), *map(mentioned, holder.pending))
     return tuple(names), found

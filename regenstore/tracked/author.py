@@ -216,11 +216,13 @@ def _write_medium(
     seconds: float | int | None,
     was: Seen,
 ) -> Written:
-    taken = recipe.with_take(content.take, None if seconds is None else rounded(seconds))
+    taken = recipe  # what it names already stays word for word: labels may have changed
+    if recipe.output.named != content.take:
+        taken = recipe.with_take(content.take, None if seconds is None else rounded(seconds))
     source = bench.store.claim(content.digest, content.size)
     if source is None:
         raise NotFound("content-missing", f"{os.fsdecode(path)}: the medium left the store while it was placed")
-    bench.pending.set(path, toml.encode(taken))
+    bench.pending.set(path, toml.encode(taken), bench.index.oid(path) or b"")
     _place(bench, Placement(path, source, was))
     return Written(path, taken, content)
 
@@ -263,11 +265,7 @@ def changed(
 
 def keep_take(before: Recipe, after: Recipe) -> Recipe:
     """The changed recipe, with the take of the one before only if nothing changed that makes the bytes."""
-    return (
-        after.with_take(before.output.take, before.output.seconds)
-        if after.key == before.key
-        else after.with_take(None, None)
-    )
+    return after.with_take_of(before) if after.key == before.key else after.with_take(None, None)
 
 
 def record(bench: Workbench, path: bytes) -> Written | None:
@@ -284,11 +282,19 @@ def record(bench: Workbench, path: bytes) -> Written | None:
     recipe = bench.current(path)
     if recipe.imported or recipe.key is None:
         raise InvalidInput("imported-media", f"{shown}: the medium was not made by its recipe, so it is no take of it")
-    take = recipe.output.take
+    take, outdated = recipe.output.take, recipe.output.outdated
     if take is not None and take.digest == held.digest:
         return None
+    key = recipe.key
+    if outdated is not None and outdated.digest == held.digest:
+        if not bench.cache.made(key, held.digest, recipe.output.name):
+            raise InvalidInput(
+                "outdated-take",
+                f"{shown}: the medium was made with other parameters than its recipe has",
+            )
+        recipe = recipe.with_take(None, None)
     seconds = next(
-        (r.seconds for r in bench.cache.results(recipe.key) for c in r.outputs.values() if c.digest == held.digest),
+        (r.seconds for r in bench.cache.results(key) for c in r.outputs.values() if c.digest == held.digest),
         None,
     )
     content = Content(held.digest, held.size, recipe.output.media_type)

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 
 from regenstore.errors import FormatError, NotFound
 from regenstore.objects import toml
+from regenstore.objects.outdated import judged
+from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.git import BlobReader, Git
+
+OUTDATED = "its take was made with other parameters; 'regenstore get', 'regenstore record' and 'git add' renew it"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong: ``raw-media``, ``bad-recipe`` or ``conflict-markers``. ``commit`` is empty for the index."""
+    """One thing wrong: ``raw-media``, ``bad-recipe``, ``conflict-markers`` or ``outdated-take``. ``commit`` is empty
+    for the index."""
 
     commit: str
     path: bytes
@@ -23,17 +28,20 @@ class Finding:
     message: str
 
 
-def check_commits(git: Git, blobs: BlobReader, revisions: Iterable[str]) -> Iterator[Finding]:
-    """Findings in what the commits of a range (any ``git rev-list`` arguments) added or changed."""
+def check_commits(
+    git: Git, blobs: BlobReader, revisions: Iterable[str], cache: ResultCache | None = None
+) -> Iterator[Finding]:
+    """Findings in what the commits of a range (any ``git rev-list`` arguments) added or changed. The ``cache`` is
+    asked which parameters gave a take where the recipe itself does not say."""
     listing = git.run("rev-list", "--reverse", *revisions, "--", check=False)
     if listing.returncode:
         message = listing.stderr.decode(errors="replace").strip()
         raise NotFound("no-such-revision", f"git rev-list {' '.join(revisions)}: {message}")
     for commit in listing.stdout.decode().split():
-        yield from _check(git, blobs, commit, _changed(git, commit), commit)
+        yield from _check(git, blobs, commit, _changed(git, commit), cache)
 
 
-def check_tree(git: Git, blobs: BlobReader, revision: str) -> Iterator[Finding]:
+def check_tree(git: Git, blobs: BlobReader, revision: str, cache: ResultCache | None = None) -> Iterator[Finding]:
     """Findings in a whole tree."""
     commit = git.line("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if commit is None:
@@ -45,13 +53,15 @@ def check_tree(git: Git, blobs: BlobReader, revision: str) -> Iterator[Finding]:
         mode, kind, oid = head.split(b" ")
         if kind == b"blob" and mode != b"120000":
             entries[path] = oid
-    yield from _check(git, blobs, commit, entries, commit)
+    yield from _check(git, blobs, commit, entries, cache)
 
 
-def check_index(git: Git, blobs: BlobReader, entries: Mapping[bytes, bytes]) -> Iterator[Finding]:
+def check_index(
+    git: Git, blobs: BlobReader, entries: Mapping[bytes, bytes], cache: ResultCache | None = None
+) -> Iterator[Finding]:
     """Findings in Git's index, given as path -> blob id, already limited to filtered paths."""
     for path, oid in entries.items():
-        yield from _blob(blobs, "", path, oid.hex().encode())
+        yield from _blob(blobs, "", path, oid.hex().encode(), cache)
 
 
 def _changed(git: Git, commit: str) -> dict[bytes, bytes]:
@@ -68,9 +78,11 @@ def _changed(git: Git, commit: str) -> dict[bytes, bytes]:
     return found
 
 
-def _check(git: Git, blobs: BlobReader, tree: str, entries: Mapping[bytes, bytes], commit: str) -> Iterator[Finding]:
-    for path in _filtered(git, tree, entries):
-        yield from _blob(blobs, commit, path, entries[path])
+def _check(
+    git: Git, blobs: BlobReader, commit: str, entries: Mapping[bytes, bytes], cache: ResultCache | None
+) -> Iterator[Finding]:
+    for path in _filtered(git, commit, entries):
+        yield from _blob(blobs, commit, path, entries[path], cache)
 
 
 def _filtered(git: Git, tree: str, paths: Iterable[bytes]) -> list[bytes]:
@@ -89,7 +101,7 @@ def _filtered(git: Git, tree: str, paths: Iterable[bytes]) -> list[bytes]:
     return [path for path, value in zip(fields[::3], fields[2::3]) if value == b"regenstore"]
 
 
-def _blob(blobs: BlobReader, commit: str, path: bytes, oid: bytes) -> Iterator[Finding]:
+def _blob(blobs: BlobReader, commit: str, path: bytes, oid: bytes, cache: ResultCache | None) -> Iterator[Finding]:
     text = blobs.read(oid, toml.MAX_BYTES)
     if text is None:
         yield Finding(commit, path, "bad-recipe", "the blob cannot be read")
@@ -104,10 +116,15 @@ def _blob(blobs: BlobReader, commit: str, path: bytes, oid: bytes) -> Iterator[F
         )
     else:
         try:
-            if toml.encode(toml.decode(text)) != text:
+            recipe = toml.decode(text)
+            if toml.encode(recipe) != text:
                 yield Finding(
                     commit, path, "bad-recipe", "it is a valid recipe, but not in its one text: 'git add' it again"
                 )
+            if cache is not None:
+                recipe = judged(cache, [recipe])[0]
+            if recipe.output.outdated is not None:
+                yield Finding(commit, path, "outdated-take", OUTDATED)
         except FormatError as error:
             if error.kind != "newer-recipe":
                 yield Finding(commit, path, "bad-recipe", error.message)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from regenstore.errors import NotFound, RegenstoreError
-from regenstore.fs.swap import NOTHING, Nothing
+from regenstore.fs.swap import NOTHING, Identity, Nothing
 from regenstore.objects import toml
+from regenstore.objects.outdated import judged_blobs
+from regenstore.objects.result import BlobRecord
 from regenstore.planning import Plan, Want
 from regenstore.realise import Progress
+from regenstore.refs.blobs import read_blobs
 from regenstore.tracked.workbench import Held, Workbench, excluded, select
 from regenstore.worktree.place import Placement
 
@@ -21,7 +24,8 @@ class Wish:
 
     path: bytes
     text: bytes
-    replaces: bytes | Nothing
+    replaces: bytes | Nothing | Identity
+    """The text that lies there, or the medium that was made with other parameters."""
     oid: bytes | None
 
 
@@ -63,9 +67,10 @@ def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool, local:
     wants: list[Want] = []
     planned = GetPlan({}, Plan())
     refused = _refused(bench, chosen, paths)
+    old = _old_takes(bench, {path: tracked[path] for path in chosen if path in tracked})
     for path in chosen:
         try:
-            wish = _wish(bench, path, tracked.get(path))
+            wish = _wish(bench, path, tracked.get(path), old.get(path))
             if wish is not None:
                 wants.append(Want(os.fsdecode(path), toml.decode(wish.text)))
                 planned.wishes[os.fsdecode(path)] = wish
@@ -79,19 +84,33 @@ def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool, local:
     return planned
 
 
-def _wish(bench: Workbench, path: bytes, entry: bytes | None) -> Wish | None:
-    """What ``get`` does at a path; None where there is nothing to do. ``entry``: the index blob there."""
+def _wish(bench: Workbench, path: bytes, entry: bytes | None, old: BlobRecord | None) -> Wish | None:
+    """What ``get`` does at a path; None where there is nothing to do. ``entry``: the index blob there; ``old``: what
+    it says, if its take was made with other parameters."""
     held = bench.held(path, digest=False)
-    if held is not None and held.text is None:
-        return None
+    known = bench.index_text(path)
+    replaces: bytes | Nothing | Identity = NOTHING
+    text = known
     if held is None:
         bench.refuse_excluded(path)
-    known = bench.index_text(path)
-    text = held.text if held is not None else known
+    elif held.text is not None:
+        text = replaces = held.text
+    else:
+        medium = None if old is None else _old_medium(bench, path, old)
+        if medium is None:
+            return None
+        replaces = medium.identity
     if text is None or not toml.looks_like_recipe(text):
         return None
-    replaces = NOTHING if held is None or held.text is None else held.text
     return Wish(path, text, replaces, entry if text == known else None)
+
+
+def _old_takes(bench: Workbench, oids: Mapping[bytes, bytes]) -> dict[bytes, BlobRecord]:
+    """What index blobs say, of those paths whose takes were made with other parameters."""
+    said = read_blobs(bench.git, bench.cache, list(oids.values()), remember=False)
+    records = judged_blobs(bench.cache, said.records)
+    found = {path: records[oid] for path, oid in oids.items() if oid in records}
+    return {path: record for path, record in found.items() if record.outdated is not None}
 
 
 def _refused(bench: Workbench, chosen: Iterable[bytes], paths: Sequence[bytes]) -> set[bytes]:
@@ -104,6 +123,16 @@ def _refused(bench: Workbench, chosen: Iterable[bytes], paths: Sequence[bytes]) 
         if below <= set(skipped):
             found |= below
     return found
+
+
+def _old_medium(bench: Workbench, path: bytes, record: BlobRecord) -> Held | None:
+    """What lies at a path, if it is the medium of other parameters that its recipe still names, and stored."""
+    held = bench.held(path)
+    if held is None or held.digest is None or held.digest != record.outdated:
+        return None
+    if record.key is None or bench.cache.made(record.key, held.digest, record.output):
+        return None
+    return held if bench.store.claim(held.digest, held.size) is not None else None
 
 
 def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
@@ -135,9 +164,8 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
             report.drifted.append(wish.path)
         if wish.oid is None:
             # Git's index does not have this recipe yet: keep it for the next clean of these bytes.
-            bench.pending.set(
-                wish.path, toml.encode(outcome.want.recipe.with_take(outcome.content.take, outcome.seconds))
-            )
+            made = outcome.want.recipe.with_take(outcome.content.take, outcome.seconds)
+            bench.pending.set(wish.path, toml.encode(made), bench.index.oid(wish.path) or b"")
         waiting.append(Placement(wish.path, source, wish.replaces, wish.oid))
         if len(waiting) >= 1000:
             flush()

@@ -12,6 +12,7 @@ from regenstore.errors import InvalidInput, NotFound, RegenstoreError
 from regenstore.media.likeness import Likeness
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
+from regenstore.objects.outdated import judged
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof, Result
 from regenstore.planning import Outcome, Plan, Want
@@ -63,12 +64,18 @@ def proofs_of(bench: Workbench, recipe: Recipe) -> list[Proof]:
 
 def candidates(bench: Workbench, paths: Sequence[bytes]) -> dict[bytes, Recipe]:
     """The recipes in Git's index with a take to verify: all, or those at and below the given paths."""
-    found = {}
-    for path in bench.tracked(paths):
-        recipe = toml.decode_or_none(bench.index_text(path))
-        if recipe is not None and recipe.key is not None and recipe.output.take is not None:
-            found[path] = recipe
-    return found
+    return {path: recipe for path, recipe in _recorded(bench, paths).items() if recipe.output.take is not None}
+
+
+def outdated(bench: Workbench, paths: Sequence[bytes]) -> list[bytes]:
+    """Those of the same paths whose takes were made with other parameters: there is nothing to verify."""
+    return [path for path, recipe in _recorded(bench, paths).items() if recipe.output.outdated is not None]
+
+
+def _recorded(bench: Workbench, paths: Sequence[bytes]) -> dict[bytes, Recipe]:
+    texts = {path: toml.decode_or_none(bench.index_text(path)) for path in bench.tracked(paths)}
+    recipes = {path: recipe for path, recipe in texts.items() if recipe is not None and recipe.key is not None}
+    return dict(zip(recipes, judged(bench.cache, list(recipes.values()))))
 
 
 def unreadable(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> list[Verdict]:

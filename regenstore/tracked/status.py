@@ -11,6 +11,7 @@ from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
+from regenstore.objects.outdated import judged_blobs
 from regenstore.objects.result import BlobRecord
 from regenstore.proof import survey
 from regenstore.refs.blobs import read_blobs
@@ -21,7 +22,8 @@ STATES = {
     "placed": "the recorded take is in the worktree",
     "recipe": "recipe text only; 'regenstore get' brings the medium",
     "wanted": "recipe text only, and it was never run",
-    "unrecorded": "a medium made for a recipe without a take; 'regenstore record' writes it into the recipe",
+    "outdated": "the recorded take was made with other parameters; 'regenstore get' makes one with these",
+    "unrecorded": "a medium made for a recipe without a take of its own; 'regenstore record' writes it into the recipe",
     "drifted": "the generator gave other bytes than the recorded take",
     "changed": "the recipe was changed and is not added yet",
     "edited": "the medium was edited by hand and is not added yet",
@@ -84,7 +86,8 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
     chosen = set(select([*tracked, *conflicted], paths)) if paths else {*tracked, *conflicted}
     indexed = index.by_path() if index is not None else {}
     oids = [oid for path, oid in tracked.items() if path in chosen]
-    records = read_blobs(bench.git, bench.cache, oids, remember=os.path.isdir(bench.store.root)).records
+    said = read_blobs(bench.git, bench.cache, oids, remember=os.path.isdir(bench.store.root))
+    records = judged_blobs(bench.cache, said.records)
     found = []
     for path in sorted(chosen):
         if path in conflicted:
@@ -122,10 +125,30 @@ def _state(bench: Workbench, path: bytes, record: BlobRecord, index: IndexFile |
         return "excluded" if path in bench.index.skipped() else "missing"
     if held.text is not None:
         same = untouched or held.text == bench.index_text(path)
-        return ("wanted" if record.digest is None else "recipe") if same else "changed"
+        return _text_state(record) if same else "changed"
+    if record.outdated is not None and held.size == record.size and _digest(bench, path, held) == record.outdated:
+        return _old_state(bench, record)
     if untouched:
         return _untouched_medium(bench, path, record, held)
     return _touched_medium(bench, path, record, held)
+
+
+def _text_state(record: BlobRecord) -> str:
+    if record.outdated is not None:
+        return "outdated"
+    return "wanted" if record.digest is None else "recipe"
+
+
+def _old_state(bench: Workbench, record: BlobRecord) -> str:
+    """Of the content that the recipe names, in the worktree: a run with these parameters may have given it too."""
+    assert record.key is not None and record.outdated is not None
+    made = bench.cache.made(record.key, record.outdated, record.output)
+    return "unrecorded" if made else "outdated"
+
+
+def _digest(bench: Workbench, path: bytes, held: Held) -> Digest | None:
+    whole = held if held.digest is not None else bench.held(path)
+    return None if whole is None else whole.digest
 
 
 def _untouched_medium(bench: Workbench, path: bytes, record: BlobRecord, held: Held) -> str:

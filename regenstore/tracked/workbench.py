@@ -17,6 +17,7 @@ from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_fd
 from regenstore.objects.ids import Digest
+from regenstore.objects.outdated import judged
 from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.surveyor import Surveyor
@@ -155,14 +156,18 @@ class Workbench:
         held = self.held(path)
         known = self.index_text(path)
         if held is not None and held.text is not None:
-            return toml.decode(held.text)
+            return self._judged(toml.decode(held.text))
         if held is None or held.digest is None:
             if known is None:
                 raise NotFound("no-such-path", f"{os.fsdecode(path)}: there is no such file, and Git's index has none")
             if not toml.looks_like_recipe(known):
                 raise NotFound("not-a-recipe", f"{os.fsdecode(path)}: Git's index holds no recipe there")
-            return toml.decode(known)
-        return toml.decode(self.text_of(path, held, known))
+            return self._judged(toml.decode(known))
+        return self._judged(toml.decode(self.text_of(path, held, known)))
+
+    def _judged(self, recipe: Recipe) -> Recipe:
+        """What the text alone does not say, the database may know: that other parameters gave its take."""
+        return judged(self.cache, [recipe])[0]
 
     def text_of(self, path: bytes, held: Held, known: bytes | None) -> bytes:
         """The recipe text that clean would give for a medium that lies in the worktree."""
@@ -207,7 +212,7 @@ class Workbench:
 
 def _names(text: bytes, take: Take) -> bool:
     recipe = toml.decode_or_none(text)
-    return recipe is not None and recipe.output.take == take
+    return recipe is not None and recipe.output.named == take
 
 
 def _held(fd: int, digest: bool) -> Held:

@@ -53,8 +53,8 @@ def attribute(
 
 
 def _made_by(cache: ResultCache, recipe: Recipe, take: Take) -> bool:
-    """Whether a content is a recipe's take, or a recorded result of its key for the output it names."""
-    if recipe.output.take == take:
+    """Whether a content is what a recipe names, or a recorded result of its key for the output it names."""
+    if recipe.output.named == take:
         return True
     return recipe.key is not None and cache.made(recipe.key, take.digest, recipe.output.name)
 

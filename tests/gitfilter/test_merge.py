@@ -15,6 +15,7 @@ from regenstore.gitfilter.merge import Merged, merge_recipes
 from regenstore.gitfilter.merge_driver import merge_files
 from regenstore.objects import toml
 from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 
 TAKES = [Take(hash_bytes(name), len(name)) for name in (b"one", b"two!", b"three")]
@@ -363,3 +364,24 @@ def test_an_empty_base_is_no_base(files):
 def test_anything_else_is_gits_own_merge(files, contents, clean):
     base, ours, theirs = files(*contents)
     assert merge_files(base, ours, theirs, 7) is clean
+
+
+def test_the_take_and_its_key_are_one_unit() -> None:
+    one, other = Take(Digest(b"\1" * 32), 5), Take(Digest(b"\2" * 32), 5)
+    base = Recipe("g", "1", Output("image/png"), params={"seed": 1, "steps": 1}).with_take(one, 2)
+    ours = replace(base, params={"seed": 2, "steps": 1}).with_take(one, 2)
+    theirs = replace(base, params={"seed": 3, "steps": 1}).with_take(other, 2)
+    text = merge_recipes(base, ours, theirs).text.decode()
+    hunk = text[text.rindex("<<<<<<<") :].split("=======")
+    assert [part.count("digest = ") == part.count("size = ") == part.count("key = ") == 1 for part in hunk] == [
+        True
+    ] * 2
+    # Somebody changed the text of one side; the other side did nothing: the outdated take stays as it was told.
+    edited = toml.decode(toml.encode(base).replace(b"seed = 1", b"seed = 9"))
+    assert toml.decode(merge_recipes(base, edited, base).text) == edited
+    # Made for the merged parameters by one side: that take, not the outdated one.
+    made = edited.with_take(other, 2)
+    assert toml.decode(merge_recipes(base, edited, made).text) == made
+    assert toml.decode(merge_recipes(base, made, edited).text) == made
+    steps = replace(base, params={"seed": 1, "steps": 5}).with_take(other, 2)
+    assert toml.decode(merge_recipes(base, edited, steps).text).output.named is None

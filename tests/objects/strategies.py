@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from hypothesis import strategies as st
@@ -78,7 +79,7 @@ def _without(*names: str) -> st.SearchStrategy[dict[str, object]]:
 
 
 INPUTS = st.dictionaries(NAMES, st.builds(Input, DIGESTS, st.none() | TEXT, _without("digest", "path")), max_size=3)
-OUTPUT_EXTRA = _without("name", "media_type", "digest", "size", "seconds")
+OUTPUT_EXTRA = _without("name", "media_type", "digest", "size", "seconds", "key")
 TOP_EXTRA = _without("regenstore", "generator", "version", "model", "params", "inputs", "output", "about")
 MEDIA_TYPES = st.sampled_from(["image/png", "video/mp4", "x/y"]) | TEXT.filter(bool)
 GENERATED = st.builds(
@@ -101,3 +102,20 @@ IMPORTED = st.builds(
     extra=TOP_EXTRA,
 )
 RECIPES = GENERATED | IMPORTED
+KEYED = st.builds(
+    lambda recipe, mark: replace(recipe, output=replace(recipe.output, key=mark or recipe.key.mark)).of_key(),
+    GENERATED,
+    st.sampled_from(["", "0" * 16]) | TEXT,
+)
+"""Recipes that say which key gave their take, their own or another."""
+SIMPLE = st.builds(
+    Recipe,
+    generator=st.sampled_from(["words", "é", 'q"']),
+    version=st.just("1"),
+    output=st.builds(Output, st.sampled_from(["image/png", "x/y"]), st.just("main"), TAKES),
+    model=st.dictionaries(st.sampled_from(["name", "revision", "digest"]), TEXT | st.integers(0, 9), max_size=2),
+    params=st.dictionaries(st.sampled_from(["seed", "a", "b-c", "0", "Z", "é"]), SCALARS, max_size=5),
+    inputs=st.dictionaries(st.sampled_from(["a", "B", "c-1", "x.y"]), st.builds(Input, DIGESTS, st.none() | TEXT)),
+    about=TABLES,
+)
+"""What the line scan can take the key from, most of the time."""

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from regenstore.errors import FormatError, RegenstoreError
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
-from regenstore.objects.recipe import Output, Recipe, Take
-from regenstore.objects.scan import MAX_SCAN, scan_take
-from tests.objects.strategies import DIGEST, RECIPES, TEXT
+from regenstore.objects.recipe import Input, Output, Recipe, Take
+from regenstore.objects.scan import MAX_SCAN, is_unsure, own_take, scan_key, scan_take
+from tests.objects.strategies import DIGEST, KEYED, RECIPES, SIMPLE, TEXT
 
 SMALL = f"""regenstore = 1
 generator = "procedural.image"
@@ -348,3 +348,49 @@ def test_the_scan_leaves_unusual_texts_to_the_parser(text):
 
 def test_a_wanted_recipe_has_no_take():
     assert scan_take(SMALL.partition("digest")[0].encode()) is None
+
+
+# ------------------------------------------------------------------------------------------- whose take it is
+
+
+@given(SIMPLE | RECIPES)
+def test_the_scan_gives_the_key_that_the_parser_gives(recipe: Recipe) -> None:
+    text = encoded(recipe)
+    key = scan_key(text)
+    assert key is None or (recipe.key is not None and key == recipe.key.raw)
+
+
+def test_the_scan_gives_the_key_of_an_ordinary_recipe() -> None:
+    params = {"prompt": "two\nlines\n", "seed": -3, "scale": 0.25, "tiled": True, "large": 1e300, "name": "é"}
+    inputs = {"b": Input(Digest(b"\2" * 32), "a.png"), "a": Input(Digest(b"\1" * 32))}
+    recipe = Recipe("g", "1", Output("image/png"), {"name": "m"}, params, inputs, {"note": ["x"]})
+    assert recipe.key is not None and scan_key(toml.encode(recipe)) == recipe.key.raw
+
+
+@given(KEYED)
+def test_a_take_of_another_key_is_outdated_and_its_text_stays(recipe: Recipe) -> None:
+    text = encoded(recipe)
+    assert toml.decode(text) == recipe
+    assert recipe.key is not None
+    own = recipe.output.key == recipe.key.mark
+    assert recipe.output.named == (recipe.output.take if own else recipe.output.outdated)
+    found = own_take(text)
+    assert found is None or (own and recipe.output.take is not None)
+    assert not is_unsure(text)
+
+
+def test_what_is_recorded_says_its_key_and_what_changes_afterwards_is_told() -> None:
+    take = Take(Digest(b"\5" * 32), 7)
+    recipe = Recipe("g", "1", Output("image/png"), params={"seed": 1}).with_take(take, 2)
+    text = toml.encode(recipe)
+    assert recipe.key is not None and f'key = "{recipe.key.mark}"'.encode() in text
+    assert own_take(text) == (take.digest.raw, 7)
+    changed = text.replace(b"seed = 1", b"seed = 2")
+    assert own_take(changed) is None and scan_take(changed) == (take.digest.raw, 7)
+    outdated = toml.decode(changed)
+    assert (outdated.output.take, outdated.output.outdated, outdated.wanted) == (None, take, True)
+    assert toml.encode(outdated) == changed
+    assert toml.encode(outdated.with_take(None, None)).count(b"key") == 0
+    old = b"\n".join(line for line in text.split(b"\n") if not line.startswith(b"key"))
+    assert own_take(old) == (take.digest.raw, 7) and is_unsure(old)
+    assert toml.decode(old).output.take == take
