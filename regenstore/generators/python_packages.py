@@ -26,6 +26,7 @@ _SOURCES = (
     ".npz", ".lua", ".js", ".r", ".jl", ".pth", ".bin", ".dat",
 )  # fmt: skip
 _NOT_SOURCES = {"__pycache__", "node_modules", "build", "dist", "site-packages"}
+_INSTALLED = {"site-packages", "dist-packages"}
 _MOST = 20_000
 
 
@@ -110,9 +111,12 @@ class _Looking:
             self._count += 1
             loose_counts |= not recorded
             self._distribution(folder, name, recorded)
-        for name in names if loose_counts else ():
-            if name not in owned and not _passed_over(folder, name):
-                self._loose(os.path.join(folder, name), name)
+        if loose_counts and os.path.basename(folder) in _INSTALLED:
+            for name in names:
+                if name not in owned and not _passed_over(folder, name):
+                    self._loose(os.path.join(folder, name), name)
+        elif loose_counts:
+            self._project(folder, "")
 
     def _record(self, path: str) -> list[list[str]]:
         try:
@@ -134,8 +138,8 @@ class _Looking:
         if recorded:
             self._lines += [f"{name} {line}" for line in _changed(folder, os.path.join(path, "RECORD"), recorded)]
         source = _editable(path)
-        if source is not None:
-            self._sources(source, name)
+        if source is not None and not self._tops & {source, os.path.join(source, "src")}:
+            self._project(source, name)
 
     def _loose(self, path: str, name: str) -> None:
         """A module or package that no distribution names."""
@@ -143,6 +147,17 @@ class _Looking:
             self._sources(path, name)
         elif name.endswith((".py", ".so", ".pyd", ".pth", ".egg-link")):
             self._lines.append(f"{name} {self._hash(path)}")
+
+    def _project(self, top: str, shown: str) -> None:
+        """What of a folder of sources can be imported: modules, and packages with all that lies in them."""
+        for name in _listed(top):
+            path = os.path.join(top, name)
+            if _passed_over(top, name):
+                continue
+            if name == "src" and os.path.isdir(path):
+                self._project(path, f"{shown}/src")
+            elif name.endswith(".py") or os.path.exists(os.path.join(path, "__init__.py")):
+                self._loose(path, f"{shown}/{name}")
 
     def _sources(self, top: str, shown: str) -> None:
         if top in self._tops:

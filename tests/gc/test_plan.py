@@ -10,7 +10,7 @@ import time
 import pytest
 
 from regenstore.gc import trash
-from regenstore.gc.plan import Wish, make_plan
+from regenstore.gc.plan import Plan, Wish, make_plan
 from regenstore.gc.uses import load
 from regenstore.objects.content_store import CACHE
 from tests.gc.world import DAY, DEAD, SUPERSEDED, TIP, WORKING, World
@@ -146,3 +146,25 @@ def test_nothing_goes_when_somebody_never_told_what_he_needs(world):
     plan = world.plan(free=100, unreachable=True, older_than=0.0)
     assert plan.empty and plan.short == 100
     assert plan.problems
+
+
+def test_what_is_not_built_in_goes_only_with_a_probe_that_fits(world: World) -> None:
+    """The cheapest take speaks for all of its generator; what is made from one that is gone needs that one too."""
+    plate = world.make("plate", seconds=3.0)
+    shot = world.make("shot", plate, seconds=2.0)
+    world.make("wide", seconds=9.0)
+
+    def plan(budget: float, *names: str) -> Plan:
+        given = world.collector
+        files, uses = list(trash.copies(world.store)), load(world.store, world.cache)
+        return make_plan(given.survey(), files, uses, Wish(free=9000), world.now, {}, names.__contains__, budget)
+
+    (probe,) = plan(5.0).probes
+    assert (probe.definition, probe.referrer.digest, probe.seconds) == (("grow", "1"), shot, 2.0)
+    assert len(plan(5.0).evict) == 3 and plan(5.0).probe_budget == 5.0
+    short = plan(1.9)
+    assert (short.evict, short.probes, short.kept) == ((), (), {"unprobed": (3, 3000)})
+    assert (len(plan(0.0, "grow").evict), plan(0.0, "grow").probes) == (3, ())
+    os.unlink(world.store.object_path(plate))
+    (probe,) = plan(9.0).probes
+    assert (probe.referrer.digest, probe.seconds) == (plate, 3.0)  # of what is gone, too; the shot costs 5 by now

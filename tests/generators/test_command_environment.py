@@ -96,6 +96,7 @@ CHANGES: dict[str, tuple[Callable[[Path, Path], object], bool]] = {
     "another one": (lambda site, source: install(site, "lines"), True),
     "a loose module": (lambda site, source: (site / "loose.py").write_text("x = 1\n"), True),
     "an editable one's source": (lambda site, source: (source / "deep" / "noise.py").write_text("x = 2\n"), True),
+    "what lies beside it": (lambda site, source: (source / "notes.txt").write_text(str(site)), False),
 }
 
 
@@ -105,6 +106,7 @@ def test_packages_are_what_lies_on_the_disk(tmp_path: Path) -> None:
         for folder in (site, source / "deep"):
             folder.mkdir(parents=True, exist_ok=True)
         install(site, "dots")
+        (source / "deep" / "__init__.py").touch()
         (source / "deep" / "noise.py").write_text("x = 1\n")
         info = site / "edited-1.0.dist-info"
         info.mkdir(exist_ok=True)
