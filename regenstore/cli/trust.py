@@ -88,7 +88,7 @@ def _declared(repository: Repository) -> dict[str, _Declared]:
     for name, each in registry.read_declared(beside=True).items():
         lines = describe_files(each) + [f"changed: {line}" for line in registry.changes(each)]
         title = f"{name}, version {each.declaration.version}"
-        found[name] = _Declared(name, each.hash, title, lines, registry.approves(each), each)
+        found[name] = _Declared(name, each.hash, title, lines, registry.approves_beside(each), each)
     notify = read_notify(os.fsdecode(repository.location.top))
     if notify is not None:
         title = f"{NOTIFY}: told of what regenstore does here"

@@ -253,7 +253,7 @@ def generators(patient: Patient) -> Found:
                 break  # told below
             yield WARNING, error.message, error.hint
     for name, declared in sorted(registry.declared.items()):
-        if declared.hash in registry.trust.approvals():
+        if registry.approves(declared):
             yield OK, f"the declared generator '{name}' is trusted", ""
         else:
             remedy = "Read the definition, then run 'regenstore trust'."

@@ -116,6 +116,14 @@ class Registry:
             given.generator == name and given.covers(declared.definition, files) for given in approvals.values()
         )
 
+    def approves_beside(self, declared: DeclaredGenerator) -> bool:
+        """Whether the user approved this also as it is once Git tracks the files beside its scripts."""
+        if not declared.beside:
+            return self.approves(declared)
+        name, files = declared.declaration.name, {**dict(declared.files), **dict(declared.beside)}
+        approvals = self.trust.approvals().values()
+        return any(given.generator == name and given.covers(declared.definition, files) for given in approvals)
+
     def changes(self, declared: DeclaredGenerator) -> list[str]:
         """What changed since the user approved this generator last, a line each; empty where they never did."""
         name = declared.declaration.name
