@@ -28,6 +28,7 @@ def main() -> None:
     command = arguments[0] if arguments else ""
     # For some of its children that work in a submodule, Git sets this; most git commands refuse to run with it.
     os.environ.pop("GIT_INTERNAL_SUPER_PREFIX", None)
+    os.environ.pop("GIT_CONFIG", None)  # only 'git config' hears it, and would tell us other settings than git's own
     if libraries := os.environ.pop("REGENSTORE_LD_LIBRARY_PATH", ""):
         os.environ["LD_LIBRARY_PATH"] = libraries  # for what this process starts; it was started without it itself
     try:

@@ -54,6 +54,7 @@ _FOLDERS = ("GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"
 def main() -> None:
     """Entry point; never returns."""
     _leave_others_behind()
+    os.environ.pop("GIT_CONFIG", None)  # only 'git config' hears it, and would tell us other settings than git's own
     for name in _FOLDERS:
         if name in os.environ:  # git's children run in other folders than this command
             os.environ[name] = os.path.abspath(os.environ[name])

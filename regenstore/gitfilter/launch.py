@@ -74,7 +74,9 @@ class Starter:
 
     def process(self) -> str:
         """The long-running filter."""
-        return f'sh -c "$(git config {SCRIPT_NAME})" regenstore-filter {self._interpreter()}'
+        # With the first, which git sets in submodules, no git config runs; with the other it reads another file.
+        script = f"unset GIT_INTERNAL_SUPER_PREFIX GIT_CONFIG; git config {SCRIPT_NAME}"
+        return f'sh -c "$({script})" regenstore-filter {self._interpreter()}'
 
     def single(self, arguments: str) -> str:
         """One call, for one file."""

@@ -47,6 +47,7 @@ def test_variables_of_other_pythons_and_modules_of_the_worktree_change_nothing(f
         "PYTHONIOENCODING": "ascii",
         "PYTHONNOUSERSITE": "",
         "LC_ALL": "C",
+        "GIT_CONFIG": "/dev/null",
     }
     said = film.run("git", "checkout", "first", **strange, LD_LIBRARY_PATH=str(bad), PATH="/usr/bin:/bin").stderr
     assert b"regenstore" not in said, said
