@@ -7,7 +7,7 @@ import time
 
 from regenstore.doctor.store_scan import Bad
 from regenstore.fs import presence
-from regenstore.fs.swap import identity
+from regenstore.fs.swap import same_file
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 
@@ -44,7 +44,7 @@ def confine(store: ContentStore, bad: Bad, now: float) -> str | None:
 
 def _unchanged(path: str, bad: Bad) -> bool:
     try:
-        return identity(os.lstat(path)) == bad.identity
+        return bad.identity is not None and same_file(os.lstat(path), bad.identity)
     except FileNotFoundError:
         return False
 

@@ -23,7 +23,8 @@ _MAX_FILE = 1 << 20
 def read_file(top: str) -> dict[str, Any]:
     """What the file at a worktree's top says, empty without one; raises FormatError (``bad-declaration``), and
     StorageError (``unreadable``)."""
-    data = presence.read(os.path.join(top, FILE), _MAX_FILE + 1)
+    path = os.path.join(top, FILE)
+    data = None if presence.is_folder(path) else presence.read(path, _MAX_FILE + 1)
     if data is None:
         return {}
     if len(data) > _MAX_FILE:

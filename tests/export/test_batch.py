@@ -165,21 +165,40 @@ def test_what_fails_half_way_leaves_all_as_it_was(medium, known, film, monkeypat
     Path(film, "a.xmp").write_text("mine")
     batch = render(Order((XMP,), film), media, known, quiet)
     before = tree(film)
-    real, calls = os.rename, []
+    real, calls = delivering.swap.put, []
 
-    def failing(source, target):
+    def failing(source, target, was):
         calls.append(target)
         if target.endswith("c.xmp"):
             raise OSError(28, "no space left")
-        real(source, target)
+        real(source, target, was)
 
-    monkeypatch.setattr(delivering.os, "rename", failing)
+    monkeypatch.setattr(delivering.swap, "put", failing)
     with pytest.raises(StorageError, match="no space"):
         deliver(batch, base=film, protected=nothing, force=True)
     monkeypatch.undo()
     assert any(target.endswith("b.xmp") for target in calls)
     assert tree(film) == before
     assert not [name for name in os.listdir(film) if name.startswith(STAGE)]
+
+
+@pytest.mark.parametrize("name", ["a.xmp", "c.xmp"], ids=["what was there", "nothing was there"])
+def test_what_is_written_meanwhile_stays(medium, known, film, monkeypatch, name):
+    media = [medium(f"{each}.mp4") for each in "abc"]
+    Path(film, "a.xmp").write_text("mine")
+    batch = render(Order((XMP,), film), media, known, quiet)
+    before = tree(film)
+    real = delivering._fill
+
+    def slow(*given):
+        real(*given)
+        Path(film, name).write_text("saved meanwhile")
+
+    monkeypatch.setattr(delivering, "_fill", slow)
+    with pytest.raises(Conflict, match="meanwhile"):
+        deliver(batch, base=film, protected=nothing, force=True)
+    assert Path(film, name).read_text() == "saved meanwhile"
+    assert {path for path in tree(film) if path not in before} <= {name}
 
 
 def test_nothing_is_written_through_a_link(medium, known, film, tmp_path):
