@@ -37,7 +37,7 @@ class TrustRecord:
             return {e["hash"]: Approval(e["hash"], e["generator"], float(e["approved"])) for e in entries}
         except FileNotFoundError:
             return {}
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             raise StorageError("store-damaged", f"{self.path} is not a record of trusted generators") from None
 
     def approve(self, approval: Approval) -> None:

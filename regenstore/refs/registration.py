@@ -113,7 +113,7 @@ def _read(root: str, name: str) -> Registration:
             told = json.loads(file.read(1 << 16))
         device, inode = told["place"]
         found = Registration(name, str(told["path"]), str(told["identity"]), (int(device), int(inode)))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return Registration(name, "", "")
     return found if name == _name(found.identity, found.path) else Registration(name, "", "")
 

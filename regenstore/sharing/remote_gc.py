@@ -205,7 +205,7 @@ class RemoteGc:
             told = json.loads(b"".join(self._backend.read(layout.tombstone(digest))))
             head = Head(int(told["size"]), str(told["tag"]), float(told["modified"]))
             return _Mark(float(told["marked"]), head)
-        except (Absent, ValueError, KeyError, TypeError, RecursionError):
+        except (Absent, ValueError, KeyError, TypeError, RecursionError, OverflowError):
             return None
 
     # -------------------------------------------------------------------------------- carrying it out
