@@ -26,7 +26,7 @@ from regenstore.objects.result_cache import SCHEMA_VERSION, ResultCache
 
 _ASIDE = f"{FILE}.damaged-"
 _TIERS = frozenset({"bytes", "content", "equivalent", "different"})
-_UNREADABLE = (sqlite3.DatabaseError, OSError, ValueError, TypeError, KeyError, OverflowError)
+_UNREADABLE = (sqlite3.DatabaseError, OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
 
 
 @dataclass

@@ -145,7 +145,7 @@ class Outbox:
             else:
                 manifest = _manifest(str(proof["place"]), str(proof["member"]))
                 happened = manifest is not None and str(manifest.digest) != proof["before"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             happened, manifest = False, None
         if happened:
             self._happened(path, manifest)

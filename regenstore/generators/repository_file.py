@@ -29,12 +29,12 @@ def read_file(top: str) -> dict[str, Any]:
         return {}
     if len(data) > _MAX_FILE:
         raise FormatError("bad-declaration", f"{FILE} has over {_MAX_FILE} bytes")
-    import tomllib  # most repositories have no such file
+    from regenstore.objects import bounded  # most repositories have no such file
 
     try:
-        return tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:
-        raise FormatError("bad-declaration", f"{FILE} is not valid TOML: {error}") from None
+        return bounded.tables(data)
+    except bounded.Unparsable as error:
+        raise FormatError("bad-declaration", f"{FILE} cannot be read: {error}") from None
 
 
 def hash_of(material: Mapping[str, Any], context: str) -> str:

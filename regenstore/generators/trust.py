@@ -70,7 +70,7 @@ class TrustRecord:
                 data = presence.read(self.path) or b""
                 self._read = state, {e["hash"]: _approval(e) for e in json.loads(data)["trusted"]}
             return dict(self._read[1])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             raise StorageError("store-damaged", f"{self.path} is not a record of trusted generators") from None
 
     def approve(self, approval: Approval) -> None:

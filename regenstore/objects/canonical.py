@@ -70,9 +70,18 @@ def utf8(text: str) -> bytes:
 def _int64(value: int) -> int:
     if not INT64_MIN <= value <= INT64_MAX:
         raise FormatError(
-            "bad-recipe", f"integer {str(value)[:40]} is beyond signed 64 bits: write it as a decimal string"
+            "bad-recipe", f"integer {shown(value)} is beyond signed 64 bits: write it as a decimal string"
         )
     return value
+
+
+def shown(value: object) -> str:
+    """A value for a message: short, whatever it is."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return "a very large number"
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _float(value: float) -> bytes:

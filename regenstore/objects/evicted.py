@@ -20,7 +20,7 @@ from regenstore.objects.result import KnownOutput, Proof
 
 FOLDER = "evicted"
 _SUFFIX = ".jsonl"
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, FormatError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, FormatError)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def _scan(text: bytes) -> tuple[bytes, int, bytes | None] | None:
                     return None
                 inside_string = False
         elif b'"""' in line:
-            if _OPENING.match(line) is None:
+            if _OPENING.match(line) is None or (in_output and line.startswith(b"key = ")):
                 return None  # also a comment that looks like the beginning of a string
             inside_string = True
         elif line.startswith(b"["):

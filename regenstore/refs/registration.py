@@ -110,7 +110,7 @@ def _read(root: str, name: str) -> Registration:
         told = json.loads(presence.read(_file(root, name), 1 << 16) or b"")
         device, inode = told["place"]
         found = Registration(name, _path_of(str(told["path"])), str(told["identity"]), (int(device), int(inode)))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return Registration(name, "", "")
     return found if name == _name(found.identity, found.path) else Registration(name, "", "")
 

@@ -39,6 +39,7 @@ LONGEST = 32 << 20
 _LINES = 50_000
 _MENTIONED = re.compile(rb"blake3:([0-9a-f]{64})")
 _COMPACTED = "compacted"
+_UNREADABLE = (FormatError, KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 class SharedResult(NamedTuple):
@@ -196,7 +197,7 @@ class Records:
                             found.result.key, name, content.media_type, found.result.seconds, found.recipe
                         )
                         made.setdefault(content.digest, []).append(known)
-            except (FormatError, KeyError, TypeError, ValueError, AttributeError):
+            except _UNREADABLE:
                 continue
         for shared in results.values():
             shared.sort(key=lambda each: -each.result.created)
@@ -280,7 +281,7 @@ def _about(line: bytes) -> set[Digest]:
         if record.get("kind") == "proof":
             return {_proof(record).take}
         return set(_result(record).result.digests) if record.get("kind") == "result" else set()
-    except (FormatError, KeyError, TypeError, ValueError, AttributeError):
+    except _UNREADABLE:
         return set()
 
 

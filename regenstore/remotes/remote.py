@@ -363,7 +363,7 @@ class Remote:
             with open(f"{self.folder}/speed.json", encoding="utf-8") as file:
                 told = json.load(file)
             return max(1.0, float(told["rate"])), max(0.0, float(told["latency"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
             return _SPEED
 
     def _learn(self) -> None:

@@ -205,7 +205,7 @@ class RemoteGc:
             told = json.loads(read_small(self._backend, layout.tombstone(digest), 1 << 16))
             head = Head(int(told["size"]), str(told["tag"]), float(told["modified"]))
             return _Mark(float(told["marked"]), head)
-        except (Absent, ValueError, KeyError, TypeError, RecursionError):
+        except (Absent, ValueError, KeyError, TypeError, RecursionError, OverflowError):
             return None
 
     # -------------------------------------------------------------------------------- carrying it out

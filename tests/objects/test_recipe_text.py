@@ -6,11 +6,11 @@ import time
 import tomllib
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from regenstore.errors import FormatError, RegenstoreError
-from regenstore.objects import toml
+from regenstore.objects import bounded, toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 from regenstore.objects.scan import MAX_SCAN, is_unsure, own_take, scan_key, scan_take
@@ -221,9 +221,9 @@ def test_nesting_has_a_limit():
     def nested(depth: int) -> bytes:
         return SMALL.replace('"sea"', "[" * depth + "]" * depth).encode()
 
-    toml.decode(nested(toml.MAX_DEPTH - 2))
+    toml.decode(nested(bounded.MAX_DEPTH - 2))
     with pytest.raises(FormatError, match="nested"):
-        toml.decode(nested(toml.MAX_DEPTH - 1))
+        toml.decode(nested(bounded.MAX_DEPTH - 1))
 
 
 @pytest.mark.parametrize("quote", ['"', "'", '"""', "'''", "#"])
@@ -234,11 +234,79 @@ def test_many_dots_in_a_text_are_no_deep_key(quote):
     assert recipe.params == ({} if quote == "#" else {"prompt": dots})
 
 
-def test_size_has_a_limit():
-    filler = toml.MAX_BYTES - len(SMALL)
+def heavy(count: int, piece: str) -> bytes:
+    return (SMALL + "[more]\n" + piece * count).encode()
+
+
+@pytest.mark.parametrize(
+    ("piece", "each"),
+    [
+        ("[[a]]\n", 6 + 48 + 2 * 16 + 8),
+        (" [[a.a]]\n", 9 + 48 + 2 * 16 + 24 + 8),
+        ("\n", 1 + 8),
+        ("#,\n", 3 + 8),
+    ],
+)
+def test_weight_has_a_limit_that_is_hit_exactly(piece: str, each: int) -> None:
+    empty = heavy(0, "")
+    assert bounded.weight(heavy(10, piece)) == bounded.weight(empty) + 10 * each
+    assert bounded.weight(empty + b"a = '[[.=,\\'") == bounded.weight(empty) + 64 + 12 + 12
+    count = (bounded.MAX_WEIGHT - bounded.weight(empty)) // each
+    with pytest.raises(FormatError, match="too many") as caught:
+        toml.decode(heavy(count + 1, piece))
+    assert caught.value.kind == "bad-recipe"
+    bounded.tables(heavy(count, piece))
+
+
+def test_size_has_a_limit() -> None:
+    filler = bounded.MAX_BYTES - len(SMALL)
     assert toml.decode((SMALL + "#" * filler).encode())
     with pytest.raises(FormatError, match="long"):
         toml.decode((SMALL + "#" * (filler + 1)).encode())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "".join(f"k{number} = 1\n" for number in range(200_000)),
+        "".join(f"[params.{'a.' * 20}k{number}]\n" for number in range(30_000)),
+        "[" + ".".join(["a"] * 3000) + "]\n",
+        ".".join(["a"] * 100_000) + " = 1\n",
+        'a = "' + "\\n" * 1_000_000 + '"\n',
+        "a = [" + "1," * 1_000_000 + "]\n",
+        "a = " + "[" * 100_000 + "\n",
+        "a = " + "{a=" * 100_000 + "\n",
+        "a = 0x" + "f" * 100_000 + "\n",
+        "a = " + "9" * 100_000 + "\n",
+        "#\n" * 1_500_000,
+        "a = " + "'" * 100_000 + "\n",
+        'a = """' + '"' * 100_000 + "\n",
+    ],
+    ids=lambda line: line[:24],
+)
+def test_hostile_texts_are_refused_at_once(line: str) -> None:
+    begun = time.process_time()
+    with pytest.raises(FormatError) as caught:
+        toml.decode((SMALL + "[more]\n" + line).encode())
+    assert caught.value.kind == "bad-recipe" and len(caught.value.message) < 300
+    assert time.process_time() - begun < 2  # a tenth of it, on a machine that does nothing else
+
+
+def test_numbers_that_python_does_not_write_are_told_of() -> None:
+    huge = "0x" + "f" * 5000
+    for change in (("regenstore = 1", f"regenstore = {huge}"), ("size = 12", f"size = {huge}"), ("= 1", f"= {huge}")):
+        with pytest.raises(FormatError):
+            toml.decode(SMALL.replace(*change).encode())
+
+
+def test_a_graph_of_thousands_of_nodes_is_a_recipe() -> None:
+    node = {
+        "class_type": "KSampler",
+        "inputs": {"model": ["4", 0], "positive": ["6", 0], "seed": 5, "steps": 20, "cfg": 7.5, "name": "euler"},
+        "_meta": {"title": "KSampler"},
+    }
+    recipe = Recipe("comfyui", "1", Output("image/png"), params={"graph": {str(n): node for n in range(3500)}})
+    assert toml.decode(toml.encode(recipe)) == recipe
 
 
 def test_conflict_markers_are_never_read_nor_written():
@@ -353,6 +421,7 @@ def test_a_wanted_recipe_has_no_take():
 # ------------------------------------------------------------------------------------------- whose take it is
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(SIMPLE | RECIPES)
 def test_the_scan_gives_the_key_that_the_parser_gives(recipe: Recipe) -> None:
     text = encoded(recipe)
@@ -367,6 +436,7 @@ def test_the_scan_gives_the_key_of_an_ordinary_recipe() -> None:
     assert recipe.key is not None and scan_key(toml.encode(recipe)) == recipe.key.raw
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=50)
 @given(KEYED)
 def test_a_take_of_another_key_is_outdated_and_its_text_stays(recipe: Recipe) -> None:
     text = encoded(recipe)

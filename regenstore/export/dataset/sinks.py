@@ -238,7 +238,7 @@ def _finish(out: str) -> None:
         with open(journal, "rb") as file:
             work = json.load(file)
         moves, left, gone = ([_inside(name) for name in work[part]] for part in ("move", "leave", "remove"))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError("bad-dataset", f"{journal} is damaged ({error}); remove {hidden} to go back") from None
     made: set[str] = set()
     for name in moves:

@@ -136,7 +136,7 @@ def roll_back(out: str) -> bool:
             size = int(json.load(file)["size"])
     except FileNotFoundError:
         return False
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         raise FormatError("bad-dataset", f"{journal} is damaged") from None
     with durable.storage_errors(out):
         if os.path.getsize(out) > size:

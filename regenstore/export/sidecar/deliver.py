@@ -246,7 +246,7 @@ def _finish(stage: str, base: str, protected: Callable[[str], bool]) -> None:
         for number, each in enumerate(told):
             check_relative(os.fsencode(each["target"]))
             moves.append(_Move(os.path.join(stage, str(number)), os.path.join(base, each["target"]), each["was"]))
-    except (ValueError, KeyError, TypeError, InvalidInput):
+    except (ValueError, KeyError, TypeError, RecursionError, InvalidInput):
         return  # nothing that this program wrote
     for move in moves:
         now = _identity(move.target)

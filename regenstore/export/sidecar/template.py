@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import re
 import string
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from regenstore.export import context
 from regenstore.export.context import Value
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.writer import Target, name_for, named
+from regenstore.objects import bounded
 
 SCHEMA = "regenstore-sidecar-template/1"
 MAX_BYTES, MAX_FIELDS, MAX_DEPTH = 256 << 10, 500, 8
@@ -123,8 +123,8 @@ def _read(text: bytes) -> dict[str, Any]:
     if len(text) > MAX_BYTES:
         raise Broken([f"it is larger than {MAX_BYTES >> 10} KiB"])
     try:
-        return tomllib.loads(text.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        return bounded.tables(text)
+    except bounded.Unparsable as error:
         raise Broken([f"no TOML: {error}"]) from None
 
 
