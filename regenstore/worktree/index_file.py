@@ -20,8 +20,8 @@ _HEADER = struct.Struct(">4sII")
 _STAT = struct.Struct(">10I")
 _EXTENDED, _SKIP_WORKTREE, _INTENT_TO_ADD = 0x4000, 0x4000, 0x2000
 MAX_ENTRIES = 50_000_000
-_LONGEST_PATH = 4096
-"""Bytes that the system takes for a path. In version 4 each path repeats those before it for nothing."""
+_LONGEST_PATH = 8192
+"""Twice what the system takes for a path. In version 4 each path repeats those before it for nothing."""
 
 
 class UnsupportedIndex(FormatError):

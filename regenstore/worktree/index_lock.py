@@ -33,6 +33,7 @@ class IndexLock:
         self.path = index + ".lock"
         self._mark = os.path.basename(folder)
         self.beside = f"{index}.{self._mark}"
+        self._marked = f"{self.beside}.lock"  # beside the index: the stage may be on another file system
         self._folder = folder
         self._wait = wait
         self._held = False
@@ -47,6 +48,7 @@ class IndexLock:
                 file.write(os.fsencode(self.index))
             while not self._try():
                 if time.monotonic() >= deadline:
+                    durable.unlink(self._marked)
                     return False
                 time.sleep(pause)
                 pause = min(pause * 2, 0.1)
@@ -55,11 +57,10 @@ class IndexLock:
 
     def _try(self) -> bool:
         """Create the lock with its mark already in it: a kill leaves none that nobody could tell as ours."""
-        marked = f"{self._folder}/lock"
-        with open(marked, "wb") as file:
+        with open(self._marked, "wb") as file:
             file.write(os.fsencode(self._mark))
         try:
-            swap.put(marked, self.path, swap.NOTHING)
+            swap.put(self._marked, self.path, swap.NOTHING)
         except swap.Changed:
             return False
         return True
@@ -73,6 +74,7 @@ class IndexLock:
             if mark_of(f"{index}.lock") == self._mark:
                 durable.unlink(f"{index}.lock")
             durable.unlink(f"{index}.{self._mark}")
+            durable.unlink(f"{index}.{self._mark}.lock")
 
     def release(self) -> None:
         if self._held:

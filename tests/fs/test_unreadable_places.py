@@ -129,6 +129,7 @@ gc makes a take once more before it relies on either": """
         generators/python_packages._Looking._record except
         generators/python_packages._Looking._distribution isfile*2
         generators/python_packages._Looking._loose isdir
+        generators/python_packages._Looking._project isdir exists
         generators/python_packages._Looking._sources walk
         generators/python_packages._Looking._hash except
         generators/python_packages._changed except*2
