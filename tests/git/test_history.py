@@ -89,7 +89,7 @@ def test_merge_conflict_resolved_by_editing_the_text(film: Film) -> None:
         if not line.startswith(("<<<<<<<", "=======", ">>>>>>>")) and "alpha2" not in line:
             kept.append(line)
     text = [line for n, line in enumerate(kept) if not (line.startswith("digest") and line in kept[:n])]
-    film.write(A, "".join(line for line in text if not line.startswith(("digest", "size", "seconds"))))
+    film.write(A, "".join(line for line in text if not line.startswith(("digest", "size", "seconds", "key"))))
     film.git("checkout", "--ours", C)
     film.git("add", "-A")
     film.git("commit", "-q", "--no-edit")
