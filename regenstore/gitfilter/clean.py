@@ -104,10 +104,13 @@ class CleanFilter:
 
     def _text(self, path: bytes, text: bytes) -> bytes:
         """Recipe text in its one form; what the index has already, and what is no valid recipe, as it is."""
-        if self._index.oid(path) == blob_id(text, self._oid_size):
+        oid = self._index.oid(path)
+        if oid == blob_id(text, self._oid_size):
             return text
         from regenstore.worktree import attribution
 
+        if oid is None and self._index.sides(path):
+            return attribution.one_text_of_sides(text, self._known_texts(path))
         return attribution.one_text(text)
 
     # -------------------------------------------------------------------------------- media

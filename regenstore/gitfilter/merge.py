@@ -17,7 +17,7 @@ from regenstore.objects import toml
 from regenstore.objects.recipe import Input, Output, Recipe
 
 _GONE: Any = object()
-_OF_TAKE = ("digest = ", "size = ", "seconds = ", "key = ")
+_OF_TAKE = ("digest = ", "size = ", "seconds = ")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from regenstore.errors import FormatError
@@ -20,6 +20,23 @@ def one_text(text: bytes) -> bytes:
         return toml.encode(toml.decode(text))
     except FormatError:
         return text
+
+
+def one_text_of_sides(text: bytes, sides: Iterable[bytes]) -> bytes:
+    """The one text of a conflict that was resolved by hand. Where its take comes from a side with other
+    parameters, it says so, also if the line that told it was removed."""
+    recipe = toml.decode_or_none(text)
+    if recipe is None or recipe.key is None or recipe.output.take is None or recipe.output.key is not None:
+        return one_text(text)
+    known = [side for side in map(toml.decode_or_none, sides) if side is not None and side.key is not None]
+    marks = {
+        side.output.key or side.key.mark: side.output.key
+        for side in known
+        if side.output.named == recipe.output.take and side.key is not None
+    }
+    own = recipe.key.mark
+    mark = marks[own] if own in marks else next(iter(marks), None)
+    return one_text(toml.encode(replace(recipe, output=replace(recipe.output, key=mark))))
 
 
 def attribute(

@@ -17,6 +17,7 @@ from regenstore.objects import toml
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe, Take
+from regenstore.worktree.attribution import one_text_of_sides
 
 TAKES = [Take(hash_bytes(name), len(name)) for name in (b"one", b"two!", b"three")]
 
@@ -373,9 +374,7 @@ def test_the_take_and_its_key_are_one_unit() -> None:
     theirs = replace(base, params={"seed": 3, "steps": 1}).with_take(other, 2)
     text = merge_recipes(base, ours, theirs).text.decode()
     hunk = text[text.rindex("<<<<<<<") :].split("=======")
-    assert [part.count("digest = ") == part.count("size = ") == part.count("key = ") == 1 for part in hunk] == [
-        True
-    ] * 2
+    assert [part.count("digest = ") == part.count("key = ") == 1 for part in hunk] == [True] * 2
     # Somebody changed the text of one side; the other side did nothing: the outdated take stays as it was told.
     edited = toml.decode(toml.encode(base).replace(b"seed = 1", b"seed = 9"))
     assert toml.decode(merge_recipes(base, edited, base).text) == edited
@@ -385,3 +384,18 @@ def test_the_take_and_its_key_are_one_unit() -> None:
     assert toml.decode(merge_recipes(base, made, edited).text) == made
     steps = replace(base, params={"seed": 1, "steps": 5}).with_take(other, 2)
     assert toml.decode(merge_recipes(base, edited, steps).text).output.named is None
+
+
+def test_a_conflict_resolved_by_hand_tells_from_which_side_its_take_comes() -> None:
+    one, other = Take(Digest(b"\1" * 32), 5), Take(Digest(b"\2" * 32), 6)
+    ours = Recipe("g", "1", Output("image/png"), params={"seed": 2}).with_take(one, 2)
+    theirs = Recipe("g", "1", Output("image/png"), params={"seed": 3}).with_take(other, 2)
+    sides = [toml.encode(ours), toml.encode(theirs)]
+    keyless = [b"\n".join(line for line in side.split(b"\n") if not line.startswith(b"key")) for side in sides]
+    for known in (sides, keyless):
+        assert one_text_of_sides(keyless[0], known) == known[0]
+        assert one_text_of_sides(keyless[1], known) == known[1]
+        mixed = toml.decode(one_text_of_sides(keyless[0].replace(b"seed = 2", b"seed = 3"), known))
+        assert (mixed.output.outdated, mixed.output.take) == (one, None)
+        new = toml.decode(one_text_of_sides(keyless[0].replace(b"01", b"07"), known))
+        assert new.output.take is not None and new.output.key is None
