@@ -87,11 +87,13 @@ class Filter:
             assert all(isinstance(each, Missing) for each in found)  # type: ignore[attr-defined]
 
         clean = CleanFilter(
-            given.location.top, size, given.store, lambda: given.cache, given.index, given.blobs, given.pending
-        )
+            given.location.top, size, given.store, lambda: given.cache, given.index, given.blobs, given.pending,
+            moved=lambda: given.moved, guessed=lambda path, origin: None,
+        )  # fmt: skip
         smudge = SmudgeFilter(
-            given.store, given.pending, lambda: given.placer, lambda text: blob_id(text, size), missing, Report()
-        )
+            given.store, given.pending, lambda: given.placer, lambda text: blob_id(text, size), missing, Report(),
+            lambda texts: outdated_texts(given.cache, texts),
+        )  # fmt: skip
         errors: list[BaseException] = []
 
         def failed(request: Request) -> None:
