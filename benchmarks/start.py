@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -26,16 +25,16 @@ def rows(bench: Bench) -> Iterator[Row]:
         contenders: dict[str, Callable[[], Sample]] = {}
         for kind, setting in ((REGENSTORE, "filter.regenstore.process"), (LFS, "filter.lfs.process")):
             tree = trees.begin(kind, f"{folder}/{kind}", ground, shape, folder)
-            contenders[kind] = _starter(tree, shlex.split(tree.git("config", setting)))
+            contenders[kind] = _starter(tree, tree.git("config", setting).strip())
         taken = interleave(15 * bench.rounds(3), contenders, warm_up=3)
     yield Row.of_samples(work, "git-lfs", goal, taken[REGENSTORE], taken[LFS])
 
 
-def _starter(tree: Tree, command: list[str]) -> Callable[[], Sample]:
+def _starter(tree: Tree, command: str) -> Callable[[], Sample]:
     def start() -> Sample:
         begun = time.perf_counter()
         with subprocess.Popen(
-            command, cwd=tree.path, env=tree.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ["sh", "-c", command], cwd=tree.path, env=tree.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as process:
             assert process.stdin is not None and process.stdout is not None
             process.stdin.write(_WELCOME + _OFFER)
