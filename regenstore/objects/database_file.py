@@ -155,3 +155,17 @@ def _flock(path: str, *, alone: bool) -> Iterator[Callable[[], None]]:
         yield release
     finally:
         release()
+
+
+def use_wal(db: sqlite3.Connection, patience: float) -> None:
+    """Changing the journal mode does not wait for other processes, as all else does: try again,
+    for so many seconds. Raises sqlite3.OperationalError."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import time
 from _thread import RLock
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -445,7 +444,7 @@ class ResultCache:
                 os.close(sharing.create(self.path, os.O_RDWR))
         db = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE, check_same_thread=False)
         try:
-            _use_wal(db)
+            database_file.use_wal(db, _PATIENCE)
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA mmap_size = 268435456")
             db.execute("PRAGMA temp_store = MEMORY")  # no files elsewhere, on a disk that no message would name
@@ -489,19 +488,6 @@ def _digests(joined: bytes) -> tuple[Digest, ...]:
     if not joined:
         return ()
     return tuple(Digest(joined[at : at + 32]) for at in range(0, len(joined), 32))
-
-
-def _use_wal(db: sqlite3.Connection) -> None:
-    """Changing the journal mode does not wait for other processes, as all else does: try again."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
 
 
 def _text(fingerprint: Mapping[str, str]) -> str:
