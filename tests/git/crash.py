@@ -56,6 +56,18 @@ class Watch:
 
     # -------------------------------------------------------------------------------- what no audit event tells
 
+    def renaming(self, real: Callable[..., int]) -> Callable[..., int]:
+        """renameat2, called past Python; an error that makes the change is the number that it gives."""
+
+        def renamed(folder: Any, old: Any, new_folder: Any, new: Any, flags: int) -> int:
+            try:
+                self.change("os.rename", (old, new))
+            except OSError as error:
+                return error.errno or errno.EIO
+            return real(folder, old, new_folder, new, flags)
+
+        return renamed
+
     def deepen(self) -> None:
         os.fsync = self._before("fsync", os.fsync)
         real = os.write
@@ -111,7 +123,7 @@ def main() -> None:
         from regenstore.cli.filter_entry import main as run
     from regenstore.fs import swap
 
-    swap._renameat2 = watch._before("os.rename", swap._renameat2)  # no audit event tells of it
+    swap._renameat2 = watch.renaming(swap._renameat2)
     sys.addaudithook(watch.audit)
     if deep:
         watch.deepen()
