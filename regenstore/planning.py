@@ -20,7 +20,7 @@ from regenstore.objects.outdated import judged
 from regenstore.objects.recipe import Input, Recipe
 from regenstore.objects.result import Content, Result
 from regenstore.objects.result_cache import ResultCache
-from regenstore.remotes.together import Elsewhere, Finder
+from regenstore.remotes.remote_set import Finder, RemoteSet
 from regenstore.worktree.paths import check_relative
 
 if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
@@ -309,7 +309,7 @@ class Planner:
             plan.fetches |= step.fetches
         return plan
 
-    def _sources(self, wants: Iterable[Want], elsewhere: Elsewhere) -> dict[str, Source]:
+    def _sources(self, wants: Iterable[Want], elsewhere: RemoteSet) -> dict[str, Source]:
         """What of the wants some remote has: label -> source. Their inputs are asked for on the way."""
         candidates: dict[str, list[Source]] = {}
         asked: set[Digest] = set()
@@ -333,21 +333,21 @@ class Planner:
             if any(there.get(source.content.digest) == source.content.size for source in found)
         }
 
-    def _rather_fetched(self, want: Want, source: Source, elsewhere: Elsewhere) -> bool:
+    def _rather_fetched(self, want: Want, source: Source, elsewhere: RemoteSet) -> bool:
         """Whether to bring what a want asks for without looking at how it would be made."""
         if self.prefer != AUTO:
             return self.prefer == FETCH
         cost = want.recipe.output.seconds if source.seconds is None else source.seconds
         return want.recipe.imported or cost is None or cost >= elsewhere.seconds(source.content.digest)
 
-    def _dearer(self, plan: Plan, key: RecipeKey, source: Source, elsewhere: Elsewhere) -> bool:
+    def _dearer(self, plan: Plan, key: RecipeKey, source: Source, elsewhere: RemoteSet) -> bool:
         """Whether making takes longer than bringing, with all that has to be made for it."""
         if self.prefer != AUTO:
             return False
         costs = [plan.steps[each].seconds for each in plan.closure(key) if each not in plan.waiting]
         return None in costs or sum(cost or 0.0 for cost in costs) >= elsewhere.seconds(source.content.digest)
 
-    def _add(self, want: Want, plan: Plan, elsewhere: Elsewhere | None) -> RecipeKey:
+    def _add(self, want: Want, plan: Plan, elsewhere: RemoteSet | None) -> RecipeKey:
         """Put a recipe and what it needs into the plan, inputs first; raises what makes it impossible, and
         then adds nothing."""
         root = want.recipe.key
@@ -378,7 +378,7 @@ class Planner:
         plan.steps.update((key, step) for key, step in tried.steps.items() if key in needed)
         return root
 
-    def _next(self, frame: _Frame, tried: Plan, above: Set[RecipeKey], elsewhere: Elsewhere | None) -> _Frame | None:
+    def _next(self, frame: _Frame, tried: Plan, above: Set[RecipeKey], elsewhere: RemoteSet | None) -> _Frame | None:
         """What a recipe needs made before it and is not in the plan; None when it has all. Raises NotFound
         (``input-missing``), InvalidInput (``dependency-cycle``), or why the recipe of an input cannot run."""
         while frame.missing or frame.open:

@@ -24,7 +24,7 @@ from regenstore.objects.result import Content, Proof, Result
 from regenstore.objects.result_cache import ResultCache
 from regenstore.planning import FindRecipes, Outcome, Plan, Planner, Source, Step, Want
 from regenstore.refs.leases import lease
-from regenstore.remotes.together import Finder, nobody
+from regenstore.remotes.remote_set import Finder, nobody
 
 if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
     from regenstore.generators.api import Declaration

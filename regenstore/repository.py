@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from regenstore.refs.holders import Holders
     from regenstore.refs.moved import Moved
     from regenstore.refs.roots import Roots
+    from regenstore.remotes.definitions import Definition, Remotes
     from regenstore.remotes.remote import Remote
-    from regenstore.remotes.together import Elsewhere
-    from regenstore.sharing.definitions import Definition, Remotes
+    from regenstore.remotes.remote_set import RemoteSet
     from regenstore.tracked.workbench import Workbench
 
 
@@ -134,7 +134,7 @@ class Repository:
         return Realiser(self.store, self.cache, self.registry, executor, finder.find, remotes=lambda: self.elsewhere)
 
     @cached_property
-    def elsewhere(self) -> Elsewhere | None:
+    def elsewhere(self) -> RemoteSet | None:
         """All usable remotes together; None where there are none. Opening them touches no network."""
         try:
             remotes = self.remotes
@@ -142,9 +142,9 @@ class Repository:
             return None  # a bad declaration must not keep a checkout from what can be had; 'remote list' tells it
         if not remotes:
             return None
-        from regenstore.remotes.together import Elsewhere
+        from regenstore.remotes.remote_set import RemoteSet
 
-        return Elsewhere(list(remotes.values()))
+        return RemoteSet(list(remotes.values()))
 
     @cached_property
     def roots(self) -> Roots:
@@ -218,9 +218,9 @@ class Repository:
         return Prober(self.store.root, self.cache, realiser, self.settings.gc_budget)
 
     @cached_property
-    def sharing(self) -> Remotes:
+    def remote_definitions(self) -> Remotes:
         """All remotes that have a name here; raises FormatError (``bad-declaration``)."""
-        from regenstore.sharing.definitions import Remotes
+        from regenstore.remotes.definitions import Remotes
 
         top = os.fsdecode(self.location.top)
         return Remotes(top, self.settings.remotes, self.settings.trust_file, self.open_remote)
@@ -228,26 +228,26 @@ class Repository:
     @property
     def remotes(self) -> dict[str, Remote]:
         """The remotes that can be used, those of Git's configuration first."""
-        return self.sharing.remotes
+        return self.remote_definitions.remotes
 
     @property
     def untrusted_remotes(self) -> dict[str, Definition]:
         """Those that regenstore.toml names and the user did not approve; nothing is asked of them."""
-        return self.sharing.untrusted
+        return self.remote_definitions.untrusted
 
     def open_remote(self, definition: Definition, *, create: bool = False) -> Remote:
         """The remote of a definition, which asks nothing of it; ``create`` makes its folder."""
         from regenstore.refs.credentials import credentials
-        from regenstore.remotes.opening import open_backend
-        from regenstore.remotes.patient import Patient, Throttle
+        from regenstore.remotes.backends.opening import open_backend
         from regenstore.remotes.remote import JOBS, Remote
+        from regenstore.remotes.retries import Retrying, Throttle
 
         top, setting = os.fsdecode(self.location.top), definition.setting
         settings, ask = self.settings, credentials(top, self.settings.netrc)
         proxies, ssh, pace = settings.proxies, settings.ssh, setting.pace
         opened = open_backend(definition.url, ask, base=top, create=create, proxies=proxies, ssh=ssh, pace=pace)
         jobs, throttle = setting.jobs or JOBS, Throttle(setting.limit)
-        return Remote(definition.name, Patient(opened, pace=pace), self.store, jobs=jobs, throttle=throttle)
+        return Remote(definition.name, Retrying(opened, pace=pace), self.store, jobs=jobs, throttle=throttle)
 
     @cached_property
     def workbench(self) -> Workbench:
@@ -271,8 +271,8 @@ class Repository:
 
     def close(self) -> None:
         """Close what is open; the object can be used again."""
-        sharing = self.__dict__.pop("sharing", None)
-        for remote in sharing.remotes.values() if sharing is not None else ():
+        definitions = self.__dict__.pop("remote_definitions", None)
+        for remote in definitions.remotes.values() if definitions is not None else ():
             remote.backend.close()
         for name in ("blobs", "cache"):
             part = self.__dict__.pop(name, None)

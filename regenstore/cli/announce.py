@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from regenstore.cli.console import say
 from regenstore.errors import RegenstoreError
-from regenstore.events.courier import Courier, Told
+from regenstore.events.courier import Courier, Delivery
 from regenstore.events.declaration import Notify, read_notify
-from regenstore.events.event import Event, Manifest
+from regenstore.events.event import Event, EventManifest
 from regenstore.events.outbox import Outbox
 from regenstore.fs.path_text import path_text
 from regenstore.objects.hashing import hash_blocks
@@ -40,7 +40,7 @@ def trusted_notify(repository: Repository) -> Notify | None:
     return notify
 
 
-def happened(repository: Repository, kind: str, data: Mapping[str, Any], manifest: Manifest | None = None) -> None:
+def happened(repository: Repository, kind: str, data: Mapping[str, Any], manifest: EventManifest | None = None) -> None:
     """Keep an event of something that is done."""
     notify = trusted_notify(repository)
     if notify is not None and kind in notify.events:
@@ -85,15 +85,15 @@ def announcing_sidecars(repository: Repository, batch: Batch) -> Iterator[None]:
         yield
 
 
-def _event(repository: Repository, kind: str, data: Mapping[str, Any], manifest: Manifest | None = None) -> Event:
+def _event(repository: Repository, kind: str, data: Mapping[str, Any], manifest: EventManifest | None = None) -> Event:
     return Event(kind, os.fsdecode(repository.location.top), time.time(), manifest, data)
 
 
-def deliver(repository: Repository, *, now: bool = False) -> Told | None:
+def deliver(repository: Repository, *, now: bool = False) -> Delivery | None:
     """Deliver what waits; None where nobody is to be told. Raises StorageError for an outbox that fails."""
     outbox = outbox_of(repository)
     if outbox.empty:
-        return Told(0, 0)
+        return Delivery(0, 0)
     notify = trusted_notify(repository)
     if notify is None:
         return None

@@ -88,10 +88,10 @@ def _patient(repository: Repository, ask_remotes: bool = False) -> Patient:
 
 
 def _remotes(repository: Repository) -> list[NamedRemote]:
-    sharing = repository.sharing
+    named = repository.remote_definitions
     return [
-        NamedRemote(name, each.shown, sharing.remotes.get(name), sharing.unusable.get(name))
-        for name, each in sharing.definitions.items()
+        NamedRemote(name, each.shown, named.remotes.get(name), named.unusable.get(name))
+        for name, each in named.definitions.items()
     ]
 
 

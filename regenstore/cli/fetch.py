@@ -14,9 +14,9 @@ from regenstore.cli.remote_problems import tell_problems
 from regenstore.cli.transfers import Transfers
 from regenstore.errors import NotFound, RegenstoreError
 from regenstore.fs.path_text import path_text
-from regenstore.sharing import fetch as fetching
-from regenstore.sharing import scope
-from regenstore.sharing.fetch import Fetch
+from regenstore.remotes import fetch as fetching
+from regenstore.remotes import scope
+from regenstore.remotes.fetch import Fetch
 
 _SHOWN = 20
 

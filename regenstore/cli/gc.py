@@ -16,7 +16,7 @@ from regenstore.cli.console import ask, say, visible
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError, TrustRequired
-from regenstore.events.event import Manifest
+from regenstore.events.event import EventManifest
 from regenstore.gc import auto
 from regenstore.gc.collect import Report
 from regenstore.gc.plan import Item, Plan, Wish
@@ -173,7 +173,7 @@ def _announce(repository: Repository, report: Report) -> None:
     manifest = None
     if taken:
         path = evicted.manifest_path(repository.store.root, report.run)
-        manifest = Manifest(path, *hash_file(path))
+        manifest = EventManifest(path, *hash_file(path))
     happened(repository, "gc", report.fields(), manifest)
 
 

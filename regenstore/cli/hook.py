@@ -17,9 +17,9 @@ from regenstore.fs import sharing
 from regenstore.objects import durable
 from regenstore.objects.ids import Digest
 from regenstore.refs.registration import own_store
+from regenstore.remotes.pre_push import Unshared, at_risk, unshared
+from regenstore.remotes.scope import Wanted
 from regenstore.repository import Repository
-from regenstore.sharing.before_push import Unshared, at_risk, unshared
-from regenstore.sharing.scope import Wanted
 from regenstore.tracked.check import check_index
 
 _SHOWN = 10
@@ -65,7 +65,7 @@ def _before_push(repository: Repository, arguments: Sequence[str]) -> int:
         found = at_risk(repository.git, repository.cache, lines, arguments[0] if arguments else "origin")
         if not found:
             return 0
-        if not repository.sharing.definitions:
+        if not repository.remote_definitions.definitions:
             _tell_once(repository, found)
             return 0
         left = unshared(repository.remotes.values(), found)
@@ -82,7 +82,7 @@ def _before_push(repository: Repository, arguments: Sequence[str]) -> int:
 
 
 def _tell(repository: Repository, left: Unshared) -> None:
-    problems = {**repository.sharing.unusable, **left.unasked}
+    problems = {**repository.remote_definitions.unusable, **left.unasked}
     where = "on no remote that could be asked" if problems else "on no remote"
     say(f"regenstore: media in these commits that are {where}: {len(left.media)}", err=True)
     for each in left.media[:_SHOWN]:

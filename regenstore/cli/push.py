@@ -16,12 +16,12 @@ from regenstore.fs.path_text import path_text
 from regenstore.gc.naming import names
 from regenstore.objects.ids import Digest
 from regenstore.refs.blobs import RecipeBlobs, read_blobs
+from regenstore.remotes import push as pushing
+from regenstore.remotes import scope
+from regenstore.remotes.push import Pushed
 from regenstore.remotes.remote import Remote
+from regenstore.remotes.scope import Wanted
 from regenstore.repository import Repository
-from regenstore.sharing import push as pushing
-from regenstore.sharing import scope
-from regenstore.sharing.push import Pushed
-from regenstore.sharing.scope import Wanted
 from regenstore.tracked.workbench import select
 
 _SHOWN = 20
@@ -51,7 +51,7 @@ def command(arguments: tuple[str, ...], everything: bool, again: bool, dry_run: 
     name, rest = _remote_and_paths(repository, arguments)
     if everything and rest:
         raise InvalidInput("bad-parameter", "--all sends everything; it takes no paths", hint="Leave one of them out.")
-    remote = repository.sharing.find(name)
+    remote = repository.remote_definitions.find(name)
     wanted = _everything(repository) if everything else wanted_here(repository, rest)
     what = pushing.load(repository.store, wanted)
     if dry_run:
@@ -68,12 +68,12 @@ def command(arguments: tuple[str, ...], everything: bool, again: bool, dry_run: 
 
 def _remote_and_paths(repository: Repository, arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
     """The first argument is a remote if one has that name, or if nothing else can be meant."""
-    sharing = repository.sharing
-    if arguments and arguments[0] in sharing.definitions:
+    named = repository.remote_definitions
+    if arguments and arguments[0] in named.definitions:
         return arguments[0], arguments[1:]
     if arguments and not os.path.lexists(arguments[0]) and "/" not in arguments[0]:
-        sharing.find(arguments[0])
-    usable = [*sharing.remotes, *sharing.unusable] or list(sharing.untrusted)
+        named.find(arguments[0])
+    usable = [*named.remotes, *named.unusable] or list(named.untrusted)
     if not usable:
         raise NotFound("no-such-remote", "there is no remote yet", hint="Run 'regenstore remote add NAME URL'.")
     if len(usable) > 1:

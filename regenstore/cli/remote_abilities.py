@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from regenstore.sharing.probe import ABILITIES, NEEDED_TO_PUSH, Abilities
+from regenstore.remotes.check import ABILITIES, NEEDED_TO_PUSH, Abilities
 
 _MEANING = {
     "answer": "it answers",

@@ -12,12 +12,12 @@ from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository
 from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
 from regenstore.errors import Conflict, InvalidInput
-from regenstore.remotes.backend import NoPlace
-from regenstore.remotes.opening import folder_of
+from regenstore.remotes.backends.contract import NoPlace
+from regenstore.remotes.backends.opening import folder_of
+from regenstore.remotes.check import NEEDED_TO_READ, probe
+from regenstore.remotes.definitions import GIT_CONFIG, Definition, require_no_password
 from regenstore.remotes.setting import MOST_JOBS, NAME, RemoteSetting
 from regenstore.repository import Repository
-from regenstore.sharing.definitions import GIT_CONFIG, Definition, require_no_password
-from regenstore.sharing.probe import NEEDED_TO_READ, probe
 
 
 @click.command()

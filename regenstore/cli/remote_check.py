@@ -14,9 +14,9 @@ from regenstore.cli.push import wanted_here
 from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
 from regenstore.errors import NotFound, RegenstoreError
 from regenstore.objects.ids import Digest
+from regenstore.remotes.check import NEEDED_TO_PUSH, Abilities, ContentSample, probe, sample, speed
 from regenstore.remotes.remote import Remote
 from regenstore.repository import Repository
-from regenstore.sharing.probe import NEEDED_TO_PUSH, Abilities, Sample, probe, sample, speed
 
 _CANDIDATES = 64
 """Contents that are asked for, to find some that are there."""
@@ -28,7 +28,7 @@ class _Checked:
     url: str
     abilities: Abilities = field(default_factory=Abilities)
     speed: tuple[float, float] | None = None
-    sample: Sample | None = None
+    sample: ContentSample | None = None
     error: RegenstoreError | None = None
 
     @property
@@ -53,17 +53,17 @@ def command(name: str | None, count: int, as_json: bool) -> None:
       regenstore remote check studio --sample 50
     """
     repository = open_repository()
-    sharing = repository.sharing
-    if name is None and not sharing.definitions:
+    named = repository.remote_definitions
+    if name is None and not named.definitions:
         raise NotFound("no-such-remote", "there is no remote yet", hint="Run 'regenstore remote add NAME URL'.")
     found = []
-    for each in [name] if name is not None else sharing.definitions:
+    for each in [name] if name is not None else named.definitions:
         try:
-            found.append(_check(repository, sharing.find(each), count))
+            found.append(_check(repository, named.find(each), count))
         except RegenstoreError as error:
             if name is not None:
                 raise
-            found.append(_Checked(each, sharing.definitions[each].shown, error=error))
+            found.append(_Checked(each, named.definitions[each].shown, error=error))
     if as_json:
         emit_json("remote-check", {"remotes": [_row(each) for each in found]})
     else:

@@ -12,7 +12,7 @@ from regenstore.cli.console import ask, say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.errors import InvalidInput, TrustRequired
 from regenstore.refs.settle import settle
-from regenstore.sharing.remote_gc import RETENTION, WAIT, Item, RemoteGc, RemoteGcPlan, RemoteGcReport, Rules
+from regenstore.remotes.gc import RETENTION, WAIT, RemoteContent, RemoteGc, RemoteGcPlan, RemoteGcReport, RetentionRules
 
 _LEAST = 3600.0
 _DAY = 86400.0
@@ -42,11 +42,11 @@ def command(name: str, dry_run: bool, retention: float, wait: float, yes: bool, 
         if given < _LEAST:
             raise InvalidInput("bad-parameter", f"{option} has to be an hour or more", hint="")
     repository = open_repository()
-    gc = RemoteGc(repository.sharing.find(name), repository.holders.holders)
+    gc = RemoteGc(repository.remote_definitions.find(name), repository.holders.holders)
     repository.store.prepare()
     if not dry_run:
         settle(repository.git, repository.roots.files)
-    plan = gc.plan(Rules(retention, wait))
+    plan = gc.plan(RetentionRules(retention, wait))
     if not as_json:
         _show(plan, name)
     if dry_run or plan.empty:
@@ -97,5 +97,5 @@ def _tell(report: RemoteGcReport, wait: float) -> None:
         say(f"{report.stayed} stayed, as they were sent again or are needed by now")
 
 
-def _sum(items: Sequence[Item]) -> str:
+def _sum(items: Sequence[RemoteContent]) -> str:
     return f"{len(items)} contents ({size_text(sum(item.size for item in items))})"

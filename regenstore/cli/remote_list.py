@@ -7,7 +7,7 @@ import click
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.cli.hints import hint_for
-from regenstore.sharing.definitions import Definition, Remotes
+from regenstore.remotes.definitions import Definition, Remotes
 
 
 @click.command()
@@ -19,38 +19,38 @@ def command(as_json: bool) -> None:
     Example:
       regenstore remote list
     """
-    sharing = open_repository().sharing
+    named = open_repository().remote_definitions
     if as_json:
-        emit_json("remotes", {"remotes": [_row(sharing, each) for each in sharing.definitions.values()]})
+        emit_json("remotes", {"remotes": [_row(named, each) for each in named.definitions.values()]})
         return
-    for each in sharing.definitions.values():
+    for each in named.definitions.values():
         say(f"{each.name}  {each.shown}")
         limits = [f"{each.setting.jobs} transfers at a time"] if each.setting.jobs else []
         limits += [f"{size_text(each.setting.limit)}/s"] if each.setting.limit else []
-        say("    " + ", ".join([f"from {each.source}", _state(sharing, each), *limits]))
-        if each.name in sharing.unusable:
-            error = sharing.unusable[each.name]
+        say("    " + ", ".join([f"from {each.source}", _state(named, each), *limits]))
+        if each.name in named.unusable:
+            error = named.unusable[each.name]
             say(f"    {error.message}")
             say(f"    hint: {hint_for(error)}")
-    if sharing.untrusted:
+    if named.untrusted:
         say("Approve what regenstore.toml names with: regenstore trust")
-    if not sharing.definitions:
+    if not named.definitions:
         say("There are no remotes. Add one: regenstore remote add NAME URL")
 
 
-def _state(sharing: Remotes, each: Definition) -> str:
+def _state(named: Remotes, each: Definition) -> str:
     if not each.trusted:
         return "untrusted"
-    return "unusable" if each.name in sharing.unusable else "trusted"
+    return "unusable" if each.name in named.unusable else "trusted"
 
 
-def _row(sharing: Remotes, each: Definition) -> dict[str, object]:
-    error = sharing.unusable.get(each.name)
+def _row(named: Remotes, each: Definition) -> dict[str, object]:
+    error = named.unusable.get(each.name)
     return {
         "name": each.name,
         "url": each.shown,
         "source": each.source,
-        "state": _state(sharing, each),
+        "state": _state(named, each),
         "jobs": each.setting.jobs,
         "limit": each.setting.limit,
         "error": None if error is None else error.message,

@@ -12,6 +12,6 @@ def tell_problems(repository: Repository) -> None:
     if elsewhere is not None:
         for name, error in elsewhere.problems.items():
             say(f"warning: remote {name}: {error.message}", err=True)
-    sharing = repository.__dict__.get("sharing")
-    for name in sharing.untrusted if sharing is not None else ():
+    definitions = repository.__dict__.get("remote_definitions")
+    for name in definitions.untrusted if definitions is not None else ():
         say(f"hint: remote {name} was not asked: look at 'regenstore remote list', then 'regenstore trust'", err=True)

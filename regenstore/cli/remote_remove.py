@@ -7,7 +7,7 @@ import click
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository
 from regenstore.errors import InvalidInput, NotFound
-from regenstore.sharing.definitions import GIT_CONFIG
+from regenstore.remotes.definitions import GIT_CONFIG
 
 
 @click.command()
@@ -21,7 +21,7 @@ def command(name: str, as_json: bool) -> None:
       regenstore remote remove studio
     """
     repository = open_repository()
-    found = repository.sharing.definitions.get(name)
+    found = repository.remote_definitions.definitions.get(name)
     if found is None:
         raise NotFound("no-such-remote", f"there is no remote '{name}'")
     if found.source != GIT_CONFIG:

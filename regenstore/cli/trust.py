@@ -16,7 +16,7 @@ from regenstore.events.declaration import read_notify
 from regenstore.generators.declared import DeclaredGenerator
 from regenstore.generators.registry import describe_files
 from regenstore.generators.trust import Approval
-from regenstore.remotes.opening import folder_of
+from regenstore.remotes.backends.opening import folder_of
 from regenstore.repository import Repository
 
 
@@ -93,7 +93,7 @@ def _declared(repository: Repository) -> dict[str, _Declared]:
     if notify is not None:
         title = f"{NOTIFY}: told of what regenstore does here"
         found[NOTIFY] = _Declared(NOTIFY, notify.hash, title, notify.describe(), notify.hash in approved)
-    for remote in repository.sharing.definitions.values():
+    for remote in repository.remote_definitions.definitions.values():
         if remote.hash is not None:
             title = f"{remote.trust_name}: media come from there, and 'regenstore push' sends them there"
             folder = folder_of(remote.url, os.fsdecode(repository.location.top))

@@ -18,7 +18,7 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_file
 from regenstore.planning import Plan
 from regenstore.realise import Progress
-from regenstore.remotes.together import nobody
+from regenstore.remotes.remote_set import nobody
 from regenstore.worktree.link import Linker
 
 

@@ -42,7 +42,7 @@ from regenstore.objects.result_cache import ResultCache
 from regenstore.planning import Plan, Want
 from regenstore.realise import Realiser
 from regenstore.refs.roots import Roots
-from regenstore.remotes.together import Elsewhere
+from regenstore.remotes.remote_set import RemoteSet
 from regenstore.worktree.location import Location
 
 _HOW = {
@@ -70,7 +70,7 @@ class Parts:
     cache: Callable[[], ResultCache]
     """The result database; asked only when it is sound."""
     realiser: Callable[[ContentStore, ResultCache], Realiser]
-    elsewhere: Callable[[], Elsewhere | None] = lambda: None
+    elsewhere: Callable[[], RemoteSet | None] = lambda: None
     """The remotes, asked for what is missing and cannot be made."""
     clock: Callable[[], float] = time.time
 

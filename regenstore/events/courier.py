@@ -32,7 +32,7 @@ _HEARD = 2000
 
 
 @dataclass(frozen=True)
-class Told:
+class Delivery:
     """What came of a delivery."""
 
     delivered: int
@@ -59,21 +59,21 @@ class Courier:
         self._environment = dict(environment)
         self._clock = clock
 
-    def deliver(self, *, now: bool = False) -> Told:
+    def deliver(self, *, now: bool = False) -> Delivery:
         """Deliver what waits, oldest first, as far as it goes. ``now``: also where the receiver failed a moment
         ago. Another process that delivers is left to it. Raises StorageError for an outbox that fails."""
         self._outbox.settle()
         if self._outbox.empty or (not now and self._clock() < self._pause()[1]):
-            return Told(0, len(self._outbox.waiting()))
+            return Delivery(0, len(self._outbox.waiting()))
         held = sharing.create(os.path.join(self._outbox.folder, "lock"), os.O_RDWR)
         try:
             if not lock(held):
-                return Told(0, len(self._outbox.waiting()))
+                return Delivery(0, len(self._outbox.waiting()))
             done, error = self._outbox.deliver(self._tell)
             self._remember(error)
         finally:
             os.close(held)
-        return Told(done, len(self._outbox.waiting()), error)
+        return Delivery(done, len(self._outbox.waiting()), error)
 
     def _tell(self, data: bytes) -> None:
         event = json.loads(data)

@@ -18,7 +18,7 @@ KINDS = ("export-sidecar", "export-dataset", "generation", "gc")
 
 
 @dataclass(frozen=True)
-class Manifest:
+class EventManifest:
     """A file that lists what the event is about, with the address of its bytes."""
 
     path: str
@@ -43,11 +43,11 @@ class Event:
     """The worktree's top."""
     time: float
     """Seconds since the epoch."""
-    manifest: Manifest | None = None
+    manifest: EventManifest | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: os.urandom(16).hex())
 
-    def with_manifest(self, manifest: Manifest) -> Event:
+    def with_manifest(self, manifest: EventManifest) -> Event:
         """The same event, with its manifest."""
         return replace(self, manifest=manifest)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.events.event import Event, Manifest
+from regenstore.events.event import Event, EventManifest
 from regenstore.fs import presence, sharing
 from regenstore.fs.path_text import utf8_only
 from regenstore.objects import durable
@@ -90,7 +90,7 @@ class Outbox:
         finally:
             os.close(held)
 
-    def put_manifest(self, fields: Mapping[str, object], event_id: str) -> Manifest:
+    def put_manifest(self, fields: Mapping[str, object], event_id: str) -> EventManifest:
         """Keep a list of what an export wrote, durably, for exports that write none of their own."""
         folder = os.path.join(self.folder, MANIFESTS)
         data = json.dumps(utf8_only(fields), indent=1, ensure_ascii=True).encode() + b"\n"
@@ -98,7 +98,7 @@ class Outbox:
         with durable.storage_errors(folder):
             durable.make_folder(folder)
         durable.write_file(path, data)
-        return Manifest(path, hash_bytes(data), len(data))
+        return EventManifest(path, hash_bytes(data), len(data))
 
     def _path(self, event: Event, ending: str) -> str:
         with durable.storage_errors(self.folder):
@@ -125,7 +125,7 @@ class Outbox:
                 raise
         return held
 
-    def _happened(self, path: str, manifest: Manifest | None = None) -> None:
+    def _happened(self, path: str, manifest: EventManifest | None = None) -> None:
         with open(path, "rb") as file:
             event = file.readline()
         if manifest is not None:
@@ -228,12 +228,12 @@ def _digest(path: str) -> Digest | None:
         raise presence.unreadable(error, path) from error
 
 
-def _manifest(place: str, member: str) -> Manifest | None:
+def _manifest(place: str, member: str) -> EventManifest | None:
     """A file of a folder, or of a ZIP file; None where it is not there. Raises StorageError (``unreadable``)."""
     try:
         if presence.is_folder(place):
             path = os.path.join(place, member)
-            return Manifest(path, *hash_file(path))
+            return EventManifest(path, *hash_file(path))
         from zipfile import BadZipFile, ZipFile  # every command imports this module, and hardly one a ZIP file
 
         try:
@@ -241,7 +241,7 @@ def _manifest(place: str, member: str) -> Manifest | None:
                 data = archive.read(member)
         except (KeyError, BadZipFile):
             return None
-        return Manifest(place, hash_bytes(data), len(data), member)
+        return EventManifest(place, hash_bytes(data), len(data), member)
     except presence.ABSENT:
         return None
     except OSError as error:

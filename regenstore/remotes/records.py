@@ -27,7 +27,7 @@ from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Content, KnownOutput, Proof, Result
 from regenstore.objects.result_cache import ResultCache
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent, Head, read_small
+from regenstore.remotes.backends.contract import Absent, Head, read_small
 from regenstore.remotes.remote import Remote
 
 LARGEST = 64 << 20

@@ -30,9 +30,9 @@ from regenstore.objects.facts import Facts
 from regenstore.objects.hashing import hash_blocks, hash_bytes, hash_own_file
 from regenstore.objects.ids import Digest
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent, Backend, Head
-from regenstore.remotes.part import part_of, require_room
-from regenstore.remotes.patient import Throttle
+from regenstore.remotes.backends.contract import Absent, Backend, Head
+from regenstore.remotes.partial_download import part_of, require_room
+from regenstore.remotes.retries import Throttle
 
 JOBS = 8
 _TOGETHER = 1000
@@ -60,7 +60,7 @@ Told = Callable[[Digest, int], None]
 
 
 @dataclass(frozen=True)
-class Moved:
+class Transfer:
     """What became of one content."""
 
     digest: Digest
@@ -190,7 +190,7 @@ class Remote:
 
     # -------------------------------------------------------------------------------- sending
 
-    def send(self, digests: Collection[Digest], told: Told, *, again: bool = False) -> Generator[Moved, None, None]:
+    def send(self, digests: Collection[Digest], told: Told, *, again: bool = False) -> Generator[Transfer, None, None]:
         """Send contents of the store that the remote does not have, or may delete; one answer for each, as it is
         known. The answers about what was there already, or marked, come last. ``again``: also those that it has, in
         whose place it may have other bytes."""
@@ -198,17 +198,17 @@ class Remote:
         marked = self._marked(digests)
         there = {} if again else self.having(digests)
 
-        def work(digest: Digest) -> Moved:
+        def work(digest: Digest) -> Transfer:
             path = self._store.stored(digest)
             if path is None:
                 raise StorageError("store-damaged", f"the store does not hold {digest} any more")
             size = os.path.getsize(path)
             if digest in there and there[digest].size == size and digest not in marked:
-                return Moved(digest, size, already=True)
+                return Transfer(digest, size, already=True)
             self._send(digest, path, size, lambda count: told(digest, count))
-            return Moved(digest, size)
+            return Transfer(digest, size)
 
-        last: dict[Digest, Moved] = {}
+        last: dict[Digest, Transfer] = {}
         for moved in self._settled(self._answers(digests, work)):
             if moved.error is None and (moved.already or moved.digest in marked):
                 last[moved.digest] = moved
@@ -222,9 +222,9 @@ class Remote:
             resent = {digest for digest in resent if last[digest].error is None}
         yield from last.values()
 
-    def _settled(self, answers: Iterator[Moved]) -> Iterator[Moved]:
+    def _settled(self, answers: Iterator[Transfer]) -> Iterator[Transfer]:
         """The same answers in the same order; nobody is told of a content that it is there before it is durable."""
-        waiting: list[Moved] = []
+        waiting: list[Transfer] = []
         for moved in answers:
             waiting.append(moved)
             if moved.error is not None or len(waiting) >= _TOGETHER:
@@ -280,18 +280,18 @@ class Remote:
 
     # -------------------------------------------------------------------------------- bringing
 
-    def bring(self, contents: Iterable[tuple[Digest, int | None]], told: Told) -> Generator[Moved, None, None]:
+    def bring(self, contents: Iterable[tuple[Digest, int | None]], told: Told) -> Generator[Transfer, None, None]:
         """Bring contents into the store (digest, and size where it is known); one answer for each, as it is
         known; durable when all were given. Errors are answers: what is not there is a StorageError
         (``remote-failed``)."""
         self._store.prepare()
         sizes = dict(contents)
 
-        def work(digest: Digest) -> Moved:
+        def work(digest: Digest) -> Transfer:
             size = sizes[digest]
             if (path := self._store.use(digest, size)) is not None:
-                return Moved(digest, os.path.getsize(path), already=True)
-            return Moved(digest, self._bring(digest, size, lambda count: told(digest, count)))
+                return Transfer(digest, os.path.getsize(path), already=True)
+            return Transfer(digest, self._bring(digest, size, lambda count: told(digest, count)))
 
         try:
             yield from self._answers(sizes, work)
@@ -387,12 +387,12 @@ class Remote:
 
     # -------------------------------------------------------------------------------- in parallel
 
-    def _answers(self, digests: Collection[Digest], work: Callable[[Digest], Moved]) -> Iterator[Moved]:
+    def _answers(self, digests: Collection[Digest], work: Callable[[Digest], Transfer]) -> Iterator[Transfer]:
         for digest, answer in self._all(digests, work):
             if isinstance(answer, RegenstoreError):
-                yield Moved(digest, 0, error=answer)
+                yield Transfer(digest, 0, error=answer)
             elif isinstance(answer, OSError):
-                yield Moved(digest, 0, error=durable.storage_error(answer, answer.filename or self.url))
+                yield Transfer(digest, 0, error=durable.storage_error(answer, answer.filename or self.url))
             else:
                 yield _raised(answer)
         self._learn()

@@ -63,8 +63,8 @@ KEYS = tuple(each.name for each in fields(RemoteSetting))
 
 @dataclass(frozen=True)
 class Proxies:
-    """What the environment says of proxies; :mod:`regenstore.remotes.proxy` reads it. Not shown: there may be passwords
-    in it."""
+    """What the environment says of proxies; :mod:`regenstore.remotes.backends.proxy` reads it. Not shown: there may be
+    passwords in it."""
 
     http: str = field(default="", repr=False)
     https: str = field(default="", repr=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from regenstore.errors import StorageError
-from regenstore.events.event import Event, Manifest
+from regenstore.events.event import Event, EventManifest
 from regenstore.events.outbox import KEPT_MANIFESTS, Outbox
 from regenstore.objects.hashing import hash_bytes
 
@@ -38,7 +38,7 @@ def event(name: str = "gc") -> Event:
 
 
 def test_an_event_as_receivers_see_it():
-    made = Event("gc", "/fílm", 1_700_000_000.0, Manifest("/m.json", hash_bytes(b""), 0), {"n": 1}, "0" * 32)
+    made = Event("gc", "/fílm", 1_700_000_000.0, EventManifest("/m.json", hash_bytes(b""), 0), {"n": 1}, "0" * 32)
     assert json.loads(made.to_bytes()) == {
         "schema": "regenstore-event/1",
         "id": "0" * 32,

@@ -24,7 +24,7 @@ from regenstore.objects.content_store import ContentStore, identity
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.leases import lease
-from regenstore.remotes.directory import Directory
+from regenstore.remotes.backends.directory import Directory
 from tests.conftest import BIN, Checkout, hermetic_environment
 
 GROUP, ADA, BEN = 41000, 41001, 41002

@@ -165,8 +165,8 @@ gc makes a take once more before it relies on either": """
         objects/holds.Holds.release except
         realise.Realiser._make rmtree
         refs/leases.lease except
-        remotes/directory.Directory._put suppress
-        remotes/exchange.Exchange._let_go except
+        remotes/backends/directory.Directory._put suppress
+        remotes/backends/exchange.Exchange._let_go except
         objects/durable.write_file suppress
         objects/holds.Holds._open except
         worktree/recovery._recover_stage except rmtree
@@ -183,8 +183,8 @@ gc makes a take once more before it relies on either": """
         objects/content_store.ContentStore.stale_temp except
         objects/holds.Holds.mark except
         refs/leases._try except
-        remotes/part._leads_to except
-        remotes/part.part_of suppress
+        remotes/partial_download._leads_to except
+        remotes/partial_download.part_of suppress
         """,
     "it becomes the answer: people and programs are told what failed, and of what": """
         cli/filter_entry.main except*2
@@ -215,7 +215,7 @@ gc makes a take once more before it relies on either": """
         doctor/rights.rights access
         fs/swap._put_new except
         fs/swap._system except
-        remotes/pace.within.run except
+        remotes/backends/time_limits.within.run except
         worktree/recovery.recover except*2
         """,
     "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
@@ -240,8 +240,8 @@ gc makes a take once more before it relies on either": """
         objects/content_store.ContentStore.claim except*2
         objects/content_store.ContentStore._revive except
         objects/facts.Facts.get except
-        remotes/directory._copy except
-        remotes/exchange.Exchange._answer except
+        remotes/backends/directory._copy except
+        remotes/backends/exchange.Exchange._answer except
         remotes/remote.Remote._learn except
         remotes/remote.Remote._speed except
         remotes/remote.Remote.last_confirmed except
@@ -302,7 +302,7 @@ gc makes a take once more before it relies on either": """
         generators/inprocess.InProcessSession.generate exists
         objects/content_store.ContentStore.put_file isdir
         objects/durable.make_folder isdir
-        remotes/directory.Directory.names is_dir
+        remotes/backends/directory.Directory.names is_dir
         repository.Repository.store isdir
         fs/sharing.make_folders isdir*2
         objects/result_cache.ResultCache._connect isdir lexists suppress
@@ -320,9 +320,9 @@ gc makes a take once more before it relies on either": """
         objects/database_file._usable access isfile lexists
         objects/durable.fsync_folder except*2
         refs/credentials._from_netrc except
-        remotes/ssh.Login._options exists
-        remotes/ssh.Login._told exists
-        remotes/ssh._known_hosts is_file
+        remotes/backends/ssh.Login._options exists
+        remotes/backends/ssh.Login._told exists
+        remotes/backends/ssh._known_hosts is_file
         """,
 }
 """Reason -> places, as ``module.function what``. ``what*2``: two of them in that function."""

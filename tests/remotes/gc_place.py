@@ -26,15 +26,14 @@ from regenstore.objects.result import BlobRecord, Content, Result
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.held import Held
 from regenstore.refs.holders import Holder
-from regenstore.remotes import layout
-from regenstore.remotes.backend import Backend, Head, Told
-from regenstore.remotes.opening import open_backend
-from regenstore.remotes.patient import Patient
+from regenstore.remotes import advisory_lock, layout
+from regenstore.remotes.backends.contract import Backend, Head, Told
+from regenstore.remotes.backends.opening import open_backend
+from regenstore.remotes.check import clock
+from regenstore.remotes.gc import RemoteGc, RetentionRules
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote
-from regenstore.sharing import turn
-from regenstore.sharing.probe import clock
-from regenstore.sharing.remote_gc import RemoteGc, Rules
+from regenstore.remotes.retries import Retrying
 from tests.conftest import noise
 from tests.remotes.real_servers import PASSWORD, USER, user_ssh
 
@@ -46,8 +45,8 @@ def quiet(digest: Digest, count: int) -> None:
     """Nobody is told."""
 
 
-def open_at(url: str, *, create: bool = False) -> Patient:
-    return Patient(open_backend(url, lambda url: (USER, PASSWORD), create=create, ssh=user_ssh()))
+def open_at(url: str, *, create: bool = False) -> Retrying:
+    return Retrying(open_backend(url, lambda url: (USER, PASSWORD), create=create, ssh=user_ssh()))
 
 
 class Watched:
@@ -110,14 +109,14 @@ class Job:
     later: float
     kill: int = 0
     """Before which request it kills itself; 0: never."""
-    stale: float = turn.STALE
+    stale: float = advisory_lock.STALE
     push: bool = False
 
     def digests(self) -> list[Digest]:
         return [Digest(bytes.fromhex(each)) for each in self.needed]
 
     def run(self, before: Before) -> None:
-        turn.STALE = self.stale
+        advisory_lock.STALE = self.stale
         remote = Remote("studio", Watched(open_at(self.url), before), ContentStore(self.store))
         if self.push:
             remote.settled = 1.0
@@ -134,7 +133,7 @@ class Gc(RemoteGc):
     """A gc that plans and does it, as the command does with ``--yes``."""
 
     def execute_all(self) -> None:
-        self.execute(self.plan(Rules()))
+        self.execute(self.plan(RetentionRules()))
 
 
 def gc_of(remote: Remote, needed: Collection[Digest], later: float, at_once: float = 0.5) -> Gc:

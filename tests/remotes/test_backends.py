@@ -1,4 +1,4 @@
-"""What every backend does alike: the contract of regenstore.remotes.backend, against real servers.
+"""What every backend does alike: the contract of regenstore.remotes.backends.contract, against real servers.
 
 The folder and a small server of the tests are in the fast lane; nginx, rclone, SeaweedFS and OpenSSH in the heavy one,
 on a loopback of their own.
@@ -19,10 +19,10 @@ import pytest
 
 from regenstore.errors import StorageError
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent, Backend, NoPlace
-from regenstore.remotes.directory import Directory
-from regenstore.remotes.opening import open_backend
-from regenstore.remotes.patient import Patient
+from regenstore.remotes.backends.contract import Absent, Backend, NoPlace
+from regenstore.remotes.backends.directory import Directory
+from regenstore.remotes.backends.opening import open_backend
+from regenstore.remotes.retries import Retrying
 from tests.conftest import noise
 from tests.remotes.real_servers import PASSWORD, SERVERS, USER, Started, user_ssh
 from tests.remotes.web_server import serving
@@ -181,7 +181,7 @@ def test_many_threads_at_once(backend: Backend, tmp_path: Path, request: pytest.
     data = {name_of(number): noise(f"t{number}", 1000 * number) for number in range(16)}
     data |= {name_of(number + 1024): noise(f"u{number}", 200_000) for number in range(4)}
     start = threading.Barrier(8)
-    patient = Patient(backend)  # some servers refuse for the moment what somebody else is writing
+    patient = Retrying(backend)  # some servers refuse for the moment what somebody else is writing
 
     def work(share: int) -> None:
         start.wait()

@@ -19,10 +19,10 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Backend
-from regenstore.remotes.http import Http
-from regenstore.remotes.patient import Patient
-from regenstore.remotes.remote import Moved, Remote
+from regenstore.remotes.backends.contract import Backend
+from regenstore.remotes.backends.http import Http
+from regenstore.remotes.remote import Remote, Transfer
+from regenstore.remotes.retries import Retrying
 from regenstore.remotes.setting import Pace
 from tests.conftest import noise
 from tests.remotes.web_server import Handler, WebServer, serving
@@ -37,7 +37,7 @@ class Side:
     def __init__(self, folder: Path, backend: Backend, retries: int) -> None:
         self.store = ContentStore(str(folder))
         self.store.prepare()
-        self.remote = Remote("studio", Patient(backend, (0.0,) * retries), self.store)
+        self.remote = Remote("studio", Retrying(backend, (0.0,) * retries), self.store)
         self.told = 0
         self._lock = threading.Lock()
 
@@ -50,11 +50,11 @@ class Side:
         self.store.put_bytes(data, digest)
         return digest
 
-    def send(self, digest: Digest) -> Moved:
+    def send(self, digest: Digest) -> Transfer:
         (moved,) = self.remote.send([digest], self.count)
         return moved
 
-    def bring(self, digest: Digest, size: int | None = SIZE) -> Moved:
+    def bring(self, digest: Digest, size: int | None = SIZE) -> Transfer:
         (moved,) = self.remote.bring([(digest, size)], self.count)
         return moved
 
@@ -310,7 +310,7 @@ def test_a_server_that_says_yes_and_keeps_less_is_not_believed(
     assert kind(moved.error) == "remote-failed"
     assert here.remote.confirm([digest]) == {}
     server.fault = None
-    assert here.send(digest) == Moved(digest, SIZE)
+    assert here.send(digest) == Transfer(digest, SIZE)
     assert here.remote.confirm([digest]) == {digest: SIZE}
 
 

@@ -13,10 +13,9 @@ import pytest
 
 from regenstore.errors import Conflict, StorageError
 from regenstore.objects.ids import Digest
-from regenstore.remotes import layout
+from regenstore.remotes import advisory_lock, layout
+from regenstore.remotes.gc import RETENTION, WAIT, RetentionRules
 from regenstore.remotes.records import Records
-from regenstore.sharing import turn
-from regenstore.sharing.remote_gc import RETENTION, WAIT, Rules
 from tests.conftest import fresh_seed
 from tests.remotes.gc_place import GcPlace, Job
 from tests.remotes.real_servers import Started
@@ -84,20 +83,20 @@ def forget_the_turn(place: GcPlace) -> None:
 def test_marked_then_deleted(place: GcPlace) -> None:
     one, two, three = place.put("one", "two", "three")
     place.needed = {one}
-    assert place.gc().plan(Rules()).empty
+    assert place.gc().plan(RetentionRules()).empty
     place.send([one, two, three])
-    assert {item.digest for item in place.gc().plan(Rules()).young} == {two, three}
+    assert {item.digest for item in place.gc().plan(RetentionRules()).young} == {two, three}
     time.sleep(NEW)
     place.later = RETENTION + 60
-    plan = place.gc().plan(Rules())
+    plan = place.gc().plan(RetentionRules())
     assert {item.digest for item in plan.mark} == {two, three} and not place.marked()
     assert len(place.gc().execute(plan).marked) == 2 and place.marked() == {two, three}
     place.later += WAIT - 60
-    plan = place.gc().plan(Rules())
+    plan = place.gc().plan(RetentionRules())
     assert {item.digest for item in plan.waiting} == {two, three} and plan.empty
     place.later += 120
     assert place.send([three]) == {three: False}
-    plan = place.gc().plan(Rules())
+    plan = place.gc().plan(RetentionRules())
     assert [item.digest for item in plan.delete] == [two] and place.there() == {one, two, three}
     report = place.gc().execute(plan)
     assert [item.digest for item in report.deleted] == [two]
@@ -114,10 +113,10 @@ def test_a_thousand_contents(place: GcPlace) -> None:
     place.later = RETENTION + 60
     time.sleep(NEW)
     gc = place.gc()
-    assert len(gc.execute(gc.plan(Rules())).marked) == 550
+    assert len(gc.execute(gc.plan(RetentionRules())).marked) == 550
     place.later += WAIT + 60
     gc = place.gc()
-    plan = gc.plan(Rules())
+    plan = gc.plan(RetentionRules())
     assert len(plan.delete) == 550 and plan.needed == (550, 1_100_000)
     assert len(gc.execute(plan).deleted) == 550
     assert place.there() == place.needed and not place.marked()
@@ -129,7 +128,7 @@ def test_a_server_that_cannot_list(servers: Started, tmp_path: Path) -> None:
         place = GcPlace(tmp_path, url)
         place.send(place.put("one"))
         with pytest.raises(StorageError, match="no listings") as caught:
-            place.gc().plan(Rules())
+            place.gc().plan(RetentionRules())
         assert caught.value.kind == "remote-failed"
         assert place.backend.head(layout.TURN) is None
         place.close()
@@ -329,7 +328,7 @@ def test_two_begin_at_the_same_moment(rooms: Callable[[], GcPlace]) -> None:
     """Many times: together they do what one does."""
     places = [rooms() for _ in range(4)]
     for place, of in zip(places, due(places), strict=True):
-        both = [place.job(stale=turn.STALE).start() for _ in range(2)]
+        both = [place.job(stale=advisory_lock.STALE).start() for _ in range(2)]
         said = [process.communicate()[1].decode() for process in both]
         assert 0 in [process.returncode for process in both], said
         assert all(not text or "remote-busy" in text or "another gc" in text for text in said), said

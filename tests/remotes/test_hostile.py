@@ -18,16 +18,17 @@ from regenstore.errors import RegenstoreError, StorageError
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
-from regenstore.remotes import layout, listing, records
-from regenstore.remotes.backend import Absent, Backend, Head
-from regenstore.remotes.directory import Directory
-from regenstore.remotes.http import Http
-from regenstore.remotes.patient import Patient
+from regenstore.remotes import layout, records
+from regenstore.remotes.backends import listing
+from regenstore.remotes.backends.contract import Absent, Backend, Head
+from regenstore.remotes.backends.directory import Directory
+from regenstore.remotes.backends.http import Http
+from regenstore.remotes.check import probe, sample
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote
+from regenstore.remotes.remote_set import RemoteSet, nobody
+from regenstore.remotes.retries import Retrying
 from regenstore.remotes.setting import Pace
-from regenstore.remotes.together import Elsewhere, nobody
-from regenstore.sharing.probe import probe, sample
 from tests.conftest import noise
 from tests.remotes.web_server import Handler, WebServer, serving
 
@@ -46,7 +47,7 @@ def store(tmp_path: Path) -> ContentStore:
 
 
 def remote_at(backend: Backend, store: ContentStore) -> Remote:
-    return Remote("studio", Patient(backend, (0.0, 0.0), PACE), store)
+    return Remote("studio", Retrying(backend, (0.0, 0.0), PACE), store)
 
 
 def brought(remote: Remote, size: int | None) -> RegenstoreError | None:
@@ -159,7 +160,7 @@ def test_an_answer_without_end_is_given_up(store: ContentStore, how: str, size: 
 
 def test_a_silent_server_does_not_hold_up_who_is_not_interested_any_more(store: ContentStore) -> None:
     with raw_server(silent) as url, closing(Http(url, lambda url: None)) as backend:
-        answers = Remote("studio", Patient(backend), store).bring([(DIGEST, len(DATA))], nobody)
+        answers = Remote("studio", Retrying(backend), store).bring([(DIGEST, len(DATA))], nobody)
         threading.Timer(0.3, lambda: os.kill(os.getpid(), 2)).start()
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
@@ -176,7 +177,7 @@ def test_a_remote_that_stays_silent_is_not_asked_for_everything(store: ContentSt
         over.wait(20)
 
     with raw_server(answer) as url, closing(Http(url, lambda url: None, pace=PACE)) as backend:
-        elsewhere = Elsewhere([Remote("studio", Patient(backend, (), PACE), store, jobs=4)])
+        elsewhere = RemoteSet([Remote("studio", Retrying(backend, (), PACE), store, jobs=4)])
         elsewhere._places = dict.fromkeys(digests, (elsewhere._remotes[0], 100))
         began = time.monotonic()
         moved = list(elsewhere.bring(digests, nobody))
@@ -251,7 +252,7 @@ def response(href: str, *, folder: bool = False) -> str:
 def test_a_listing_without_end_is_given_up(server: WebServer, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "MOST", 3000)
     monkeypatch.setattr(listing, "FOLDERS", 50)
-    monkeypatch.setattr("regenstore.remotes.http.MOST", 3000)
+    monkeypatch.setattr("regenstore.remotes.backends.http.MOST", 3000)
     served = 0
 
     def fault(handler: Handler) -> bool:
@@ -277,7 +278,7 @@ def test_a_listing_without_end_is_given_up(server: WebServer, how: str, monkeypa
         return True
 
     server.fault = fault
-    with closing(Patient(Http(server.url, lambda url: None, pace=PACE), (), PACE)) as backend:
+    with closing(Retrying(Http(server.url, lambda url: None, pace=PACE), (), PACE)) as backend:
         began = time.monotonic()
         if how == "deep":
             assert list(backend.names(layout.CONTENTS)) == [] and served < 10
@@ -300,7 +301,7 @@ def test_a_listing_that_goes_round_is_given_up() -> None:
                 yield from ((f"{prefix}{number}", Head(1, "")) for number in range(10))
 
     with pytest.raises(StorageError, match="does not come to an end"):
-        Patient(Round(), ()).names("v1/cas/")  # type: ignore[arg-type]
+        Retrying(Round(), ()).names("v1/cas/")  # type: ignore[arg-type]
 
 
 # ------------------------------------------------------------------------------------------- folders
@@ -383,7 +384,7 @@ def test_records_that_are_huge_or_deep_do_no_harm(
 
 def s3(url: str, monkeypatch: pytest.MonkeyPatch) -> Backend:
     pytest.importorskip("obstore")
-    from regenstore.remotes.object_store import ObjectStore
+    from regenstore.remotes.backends.object_store import ObjectStore
 
     for name, value in {
         "AWS_ENDPOINT_URL": url, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "a",
@@ -426,7 +427,7 @@ def test_pages_that_repeat_their_token_are_given_up(server: WebServer, monkeypat
 
     server.fault = fault
     with pytest.raises(StorageError, match="does not come to an end"):
-        Patient(s3(server.url, monkeypatch), ()).names(layout.CONTENTS)
+        Retrying(s3(server.url, monkeypatch), ()).names(layout.CONTENTS)
 
 
 @pytest.mark.parametrize(
@@ -436,7 +437,7 @@ def test_an_ssh_server_that_is_none_is_given_up(
     store: ContentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: bytes
 ) -> None:
     pytest.importorskip("asyncssh")
-    from regenstore.remotes import sftp, ssh
+    from regenstore.remotes.backends import sftp, ssh
     from regenstore.remotes.setting import SshSetting
 
     monkeypatch.setattr(ssh, "CONNECT", 0.5)

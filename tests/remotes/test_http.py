@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from regenstore.errors import InvalidInput, StorageError
-from regenstore.remotes import multistatus
-from regenstore.remotes.backend import Absent, NoPlace
-from regenstore.remotes.http import Http
-from regenstore.remotes.opening import open_backend
+from regenstore.remotes.backends import multistatus
+from regenstore.remotes.backends.contract import Absent, NoPlace
+from regenstore.remotes.backends.http import Http
+from regenstore.remotes.backends.opening import open_backend
 from regenstore.remotes.setting import Pace
 from tests.conftest import noise
 from tests.remotes.web_server import Handler, WebServer, serving

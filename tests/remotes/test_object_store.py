@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError, StorageError
-from regenstore.remotes.backend import Backend
-from regenstore.remotes.opening import open_backend
+from regenstore.remotes.backends.contract import Backend
+from regenstore.remotes.backends.opening import open_backend
 from tests.conftest import noise
 from tests.remotes.real_servers import PASSWORD, Started, free_port
 

@@ -12,9 +12,9 @@ import pytest
 from regenstore import config
 from regenstore.errors import InvalidInput, StorageError
 from regenstore.refs.git import Git
-from regenstore.remotes.http import Http
-from regenstore.remotes.opening import open_backend
-from regenstore.remotes.proxy import proxy_for
+from regenstore.remotes.backends.http import Http
+from regenstore.remotes.backends.opening import open_backend
+from regenstore.remotes.backends.proxy import proxy_for
 from regenstore.remotes.setting import Pace, Proxies
 from tests.conftest import noise
 from tests.remotes.forward_proxy import ForwardProxy, forwarding

@@ -13,10 +13,10 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe, Take
 from regenstore.realise import Realiser
 from regenstore.remotes import layout
-from regenstore.remotes.directory import Directory
+from regenstore.remotes.backends.directory import Directory
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote
-from regenstore.remotes.together import Elsewhere, nobody
+from regenstore.remotes.remote_set import RemoteSet, nobody
 from tests.test_realise import KIND, Studio, recipe, taking
 
 
@@ -33,7 +33,7 @@ class Artist(Studio):
 
     def meet(self) -> None:
         """Open the remotes anew, as the next command does."""
-        self.elsewhere = Elsewhere([self.remote])
+        self.elsewhere = RemoteSet([self.remote])
         self.realiser = Realiser(
             self.store, self.cache, self.registry, self.executor, self.find, remotes=lambda: self.elsewhere
         )

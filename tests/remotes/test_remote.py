@@ -18,10 +18,10 @@ from regenstore.objects.recipe import Output, Recipe
 from regenstore.objects.result import Content, Proof, Result
 from regenstore.objects.result_cache import ResultCache
 from regenstore.remotes import layout
-from regenstore.remotes.directory import Directory
-from regenstore.remotes.patient import Patient
+from regenstore.remotes.backends.directory import Directory
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import MANY, Remote
+from regenstore.remotes.retries import Retrying
 from tests.conftest import noise
 
 
@@ -113,7 +113,7 @@ def test_what_broke_off_goes_on(sides: tuple[Side, Side], monkeypatch: pytest.Mo
     (moved,) = other.remote.bring([(digest, len(data))], quiet)
     assert moved.error is not None and moved.error.kind == "remote-unreachable"
     assert other.store.stored(digest) is None
-    other.remote.backend = Patient(other.backend, pauses=(0.0,) * 9)
+    other.remote.backend = Retrying(other.backend, pauses=(0.0,) * 9)
     (moved,) = other.remote.bring([(digest, len(data))], quiet)
     assert moved.error is None and other.read(digest) == data
     assert starts == sorted(set(starts)) and len(starts) >= 3

@@ -19,8 +19,8 @@ import pytest
 from regenstore.errors import InvalidInput, NotFound, StorageError
 from regenstore.refs.credentials import credentials
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Head
-from regenstore.remotes.opening import open_backend
+from regenstore.remotes.backends.contract import Head
+from regenstore.remotes.backends.opening import open_backend
 from regenstore.remotes.setting import SshSetting
 from tests.conftest import noise
 from tests.remotes.real_servers import PASSWORD, USER, Started, alone, program, sshd
@@ -44,7 +44,7 @@ class Place:
         self.port = urlsplit(url).port
 
     def opened(self, url: str = "", *, agent: str = "", alive: float = 15):
-        from regenstore.remotes.sftp import Sftp
+        from regenstore.remotes.backends.sftp import Sftp
 
         return Sftp(url or self.url, nobody, SshSetting(str(self.ssh), agent), alive=alive)
 
@@ -400,7 +400,7 @@ def test_addresses_that_are_refused(url: str) -> None:
 )
 def test_addresses(url: str, host: str, port: int | None, user: str | None, folder: str) -> None:
     pytest.importorskip("asyncssh")
-    from regenstore.remotes.ssh import parsed
+    from regenstore.remotes.backends.ssh import parsed
 
     assert parsed(url) == (host, port, user, folder)
 
@@ -408,7 +408,7 @@ def test_addresses(url: str, host: str, port: int | None, user: str | None, fold
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "asyncssh", None)
     for name in ("sftp", "ssh"):
-        monkeypatch.delitem(sys.modules, f"regenstore.remotes.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"regenstore.remotes.backends.{name}", raising=False)
     with pytest.raises(NotFound) as caught:
         open_backend("sftp://host/srv", nobody)
     assert caught.value.kind == "extra-missing" and "regenstore[sftp]" in caught.value.hint

@@ -21,13 +21,13 @@ from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.held import Held
 from regenstore.refs.holders import Holder
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Backend, Told
-from regenstore.remotes.directory import Directory
+from regenstore.remotes.advisory_lock import AdvisoryLock
+from regenstore.remotes.backends.contract import Backend, Told
+from regenstore.remotes.backends.directory import Directory
+from regenstore.remotes.check import clock
+from regenstore.remotes.gc import RETENTION, WAIT, RemoteGc, RemoteGcPlan, RemoteGcReport, RetentionRules
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote
-from regenstore.sharing.probe import clock
-from regenstore.sharing.remote_gc import RETENTION, WAIT, RemoteGc, RemoteGcPlan, RemoteGcReport, Rules
-from regenstore.sharing.turn import Turn
 from tests.conftest import fresh_seed, noise
 from tests.remotes.gc_place import Sender
 
@@ -82,7 +82,7 @@ class Place(Sender):
 
     def run(self, backend: Backend | None = None) -> tuple[RemoteGcPlan, RemoteGcReport]:
         gc = self.gc(backend)
-        plan = gc.plan(Rules())
+        plan = gc.plan(RetentionRules())
         return plan, gc.execute(plan)
 
     def there(self) -> set[Digest]:
@@ -133,19 +133,19 @@ def test_marked_then_deleted(place: Place) -> None:
     assert {i.digest for i in report.deleted} == {two, three} and sum(i.size for i in report.deleted) == 4000
     assert place.there() == {one} and not place.marked()
     assert not (place.shared / layout.TURN).exists()
-    assert place.gc().plan(Rules()).empty
+    assert place.gc().plan(RetentionRules()).empty
 
 
 def test_planning_changes_nothing(place: Place) -> None:
     place.send(place.put("one", "two"))
     place.later = RETENTION + 60
     before = place.tree()
-    assert len(place.gc().plan(Rules()).mark) == 2
+    assert len(place.gc().plan(RetentionRules()).mark) == 2
     assert place.tree() == before
     place.run()
     place.later += WAIT + 60
     before = place.tree()
-    plan = place.gc().plan(Rules())
+    plan = place.gc().plan(RetentionRules())
     assert len(plan.delete) == 2 and json.dumps(plan.fields())
     assert place.tree() == before
 
@@ -167,7 +167,7 @@ def test_what_is_needed_or_sent_again_is_kept(place: Place) -> None:
 def test_what_is_sent_after_the_plan_is_kept(place: Place) -> None:
     one, two = place.due("one", "two")
     gc = place.gc()
-    plan = gc.plan(Rules())
+    plan = gc.plan(RetentionRules())
     place.send([one])
     report = gc.execute(plan)
     assert {i.digest for i in report.deleted} == {two} and report.stayed == 1 and place.there() == {one}
@@ -179,7 +179,7 @@ def test_nothing_goes_that_was_not_shown(place: Place) -> None:
     place.age(RETENTION + 60)
     gc = place.gc()
     place.needed = {two}
-    plan = gc.plan(Rules())
+    plan = gc.plan(RetentionRules())
     place.needed = set()
     assert {i.digest for i in gc.execute(plan).marked} == {one} == place.marked()
 
@@ -204,20 +204,20 @@ def test_refusals(place: Place, tmp_path: Path) -> None:
     ):
         gc = RemoteGc(place.remote, lambda changed=changed: [holder(set()), holder(set(), **changed)])  # type: ignore[misc]
         with pytest.raises(Conflict, match=said) as caught:
-            gc.plan(Rules())
+            gc.plan(RetentionRules())
         assert caught.value.kind == "needs-unknown"
 
     class Listless(Directory):
         lists = False
 
     with pytest.raises(StorageError, match="listings"):
-        place.gc(Listless(str(place.shared))).plan(Rules())
+        place.gc(Listless(str(place.shared))).plan(RetentionRules())
 
 
 def test_one_at_a_time(place: Place) -> None:
     place.send(place.put("one"))
     place.age(RETENTION + 60)
-    with Turn(place.backend, 0.01), pytest.raises(Conflict) as caught:
+    with AdvisoryLock(place.backend, 0.01), pytest.raises(Conflict) as caught:
         place.run()
     assert caught.value.kind == "remote-busy" and not place.marked()
     place.backend.write(layout.TURN, b"of somebody who died")

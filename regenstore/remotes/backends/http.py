@@ -9,10 +9,10 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from regenstore.errors import StorageError
-from regenstore.remotes import multistatus
-from regenstore.remotes.backend import Absent, Credentials, Head, NoPlace, Told
-from regenstore.remotes.exchange import BLOCK, Body, Exchange
-from regenstore.remotes.listing import MOST, Descent
+from regenstore.remotes.backends import multistatus
+from regenstore.remotes.backends.contract import Absent, Credentials, Head, NoPlace, Told
+from regenstore.remotes.backends.exchange import BLOCK, Body, Exchange
+from regenstore.remotes.backends.listing import MOST, Descent
 from regenstore.remotes.setting import Pace, Proxies
 
 _GONE = {404, 410}
@@ -29,8 +29,8 @@ USUAL = Pace()
 
 
 class Http:
-    """See :class:`regenstore.remotes.backend.Backend`. Raises InvalidInput (``bad-config``) for an address with a
-    user or password in it. Tags are empty for objects that are younger than two seconds."""
+    """See :class:`regenstore.remotes.backends.contract.Backend`. Raises InvalidInput (``bad-config``) for an address
+    with a user or password in it. Tags are empty for objects that are younger than two seconds."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class Http:
                 self._server.check(answer, "MKCOL", "")
             return answer.status not in no
 
-    def _listed(self, folder: str) -> Iterator[tuple[str, multistatus.Entry, str | None]]:
+    def _listed(self, folder: str) -> Iterator[tuple[str, multistatus.DavEntry, str | None]]:
         """What lies right in a folder, by name, and when the server said so."""
         with self._server.ask("PROPFIND", folder, {"Depth": "1"}, Body.of(multistatus.ASK)) as answer:
             if answer.status in _GONE:

@@ -13,7 +13,7 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_blocks
 from regenstore.objects.ids import Digest
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent, Backend
+from regenstore.remotes.backends.contract import Absent, Backend
 from regenstore.remotes.remote import Remote
 
 ABILITIES = ("answer", "write", "read", "range", "overwrite", "list", "delete")
@@ -136,7 +136,7 @@ def speed(remote: Remote, store: ContentStore) -> tuple[float, float]:
 
 
 @dataclass
-class Sample:
+class ContentSample:
     """Contents that were read back whole."""
 
     sound: list[Digest] = field(default_factory=list)
@@ -145,11 +145,11 @@ class Sample:
     there: int = 0
 
 
-def sample(remote: Remote, candidates: Collection[Digest], count: int) -> Sample:
+def sample(remote: Remote, candidates: Collection[Digest], count: int) -> ContentSample:
     """Ask for some contents, then read up to ``count`` of those that are there and hash them, no faster than the
     remote's limit. Raises StorageError."""
     found = remote.having(candidates)
-    done = Sample(asked=len(candidates), there=len(found))
+    done = ContentSample(asked=len(candidates), there=len(found))
     for digest in sorted(found, key=lambda each: each.hex)[:count]:
         try:
             right = hash_blocks(remote.blocks(layout.content(digest), found[digest].size))[0] == digest

@@ -6,8 +6,8 @@ import os
 from urllib.parse import unquote
 
 from regenstore.errors import InvalidInput, NotFound
-from regenstore.remotes.backend import Backend, Credentials
-from regenstore.remotes.directory import Directory
+from regenstore.remotes.backends.contract import Backend, Credentials
+from regenstore.remotes.backends.directory import Directory
 from regenstore.remotes.setting import Pace, Proxies, SshSetting
 
 SCHEMES = ("a folder", "file://", "https://", "http://", "s3://", "gs://", "az://", "sftp://")
@@ -33,16 +33,16 @@ def open_backend(
     if folder is not None:
         return Directory(folder, create=create)
     if url.startswith(("http://", "https://")):
-        from regenstore.remotes.http import Http
+        from regenstore.remotes.backends.http import Http
 
         return Http(url, credentials, create=create, proxies=proxies, pace=pace)
     if url.startswith(("s3://", "gs://", "az://")):
-        from regenstore.remotes.object_store import ObjectStore
+        from regenstore.remotes.backends.object_store import ObjectStore
 
         return ObjectStore(url, pace)
     if url.startswith("sftp://"):
         try:
-            from regenstore.remotes.sftp import Sftp
+            from regenstore.remotes.backends.sftp import Sftp
         except ModuleNotFoundError:
             raise NotFound(
                 "extra-missing",

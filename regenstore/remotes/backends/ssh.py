@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 import asyncssh
 
 from regenstore.errors import InvalidInput, RegenstoreError, StorageError
-from regenstore.remotes.backend import Credentials
+from regenstore.remotes.backends.contract import Credentials
 from regenstore.remotes.setting import SshSetting
 
 for _name in ("asyncio", "asyncssh"):

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from regenstore.errors import InvalidInput, NotFound, StorageError
-from regenstore.remotes.backend import Absent, Head, Told, error_of
-from regenstore.remotes.pace import TooSlow, within
+from regenstore.remotes.backends.contract import Absent, Head, Told, error_of
+from regenstore.remotes.backends.time_limits import TooSlow, within
 from regenstore.remotes.setting import Pace
 
 _BLOCK, _CHUNK, _LEAST_CHUNK = 1 << 20, 64 << 10, 4 << 10
@@ -39,7 +39,7 @@ of the environment begins with it."""
 
 
 class ObjectStore:
-    """See :class:`regenstore.remotes.backend.Backend`. Raises NotFound (``extra-missing``) without obstore,
+    """See :class:`regenstore.remotes.backends.contract.Backend`. Raises NotFound (``extra-missing``) without obstore,
     InvalidInput (``bad-config``) for an address that it cannot use."""
 
     lists = True

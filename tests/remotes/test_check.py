@@ -9,11 +9,11 @@ import pytest
 
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
-from regenstore.remotes.directory import Directory
-from regenstore.remotes.opening import open_backend
-from regenstore.remotes.patient import Throttle
+from regenstore.remotes.backends.directory import Directory
+from regenstore.remotes.backends.opening import open_backend
+from regenstore.remotes.check import sample, speed
 from regenstore.remotes.remote import Remote
-from regenstore.sharing.probe import sample, speed
+from regenstore.remotes.retries import Throttle
 from tests.conftest import noise
 from tests.remotes.web_server import serving
 

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.fs import presence, sharing
 from regenstore.objects import durable
-from regenstore.remotes.backend import Absent, Head, Told
-from regenstore.remotes.listing import Descent
+from regenstore.remotes.backends.contract import Absent, Head, Told
+from regenstore.remotes.backends.listing import Descent
 
 _CHUNK = 4 << 20
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
@@ -30,8 +30,8 @@ _AWAY = {errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDO
 
 
 class Directory:
-    """See :class:`regenstore.remotes.backend.Backend`. The folder itself has to be there: an empty mount point is
-    not taken for an empty remote."""
+    """See :class:`regenstore.remotes.backends.contract.Backend`. The folder itself has to be there: an empty mount
+    point is not taken for an empty remote."""
 
     lists = True
 

@@ -20,11 +20,11 @@ import asyncssh
 
 from regenstore.errors import StorageError
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent, Credentials, Head, NoPlace, Told
-from regenstore.remotes.listing import MOST, Descent, endless
-from regenstore.remotes.pace import TooSlow
+from regenstore.remotes.backends.contract import Absent, Credentials, Head, NoPlace, Told
+from regenstore.remotes.backends.listing import MOST, Descent, endless
+from regenstore.remotes.backends.ssh import BROKEN, CONNECT, FAILURES, MISSING, Login, Loop, error_of, parsed
+from regenstore.remotes.backends.time_limits import TooSlow
 from regenstore.remotes.setting import Pace, SshSetting
-from regenstore.remotes.ssh import BROKEN, CONNECT, FAILURES, MISSING, Login, Loop, error_of, parsed
 
 T = TypeVar("T")
 USUAL = Pace()
@@ -53,7 +53,7 @@ class _Session:
 
 
 class Sftp:
-    """See :class:`regenstore.remotes.backend.Backend`. The folder itself has to be there. Raises InvalidInput
+    """See :class:`regenstore.remotes.backends.contract.Backend`. The folder itself has to be there. Raises InvalidInput
     (``bad-config``) for an address that it cannot use; with ``create``, what making the folder raises."""
 
     lists = True

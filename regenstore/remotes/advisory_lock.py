@@ -13,8 +13,8 @@ import time
 
 from regenstore.errors import Conflict
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent, Backend, read_small
-from regenstore.sharing.probe import clock
+from regenstore.remotes.backends.contract import Absent, Backend, read_small
+from regenstore.remotes.check import clock
 
 STALE = 3600.0
 """Seconds after which whoever had the turn is taken to be dead."""
@@ -23,7 +23,7 @@ _PAUSE = 1.0
 _LONGEST = 1 << 16
 
 
-class Turn:
+class AdvisoryLock:
     """Taken by ``with``; raises Conflict (``remote-busy``) where somebody else has it."""
 
     def __init__(self, backend: Backend, pause: float = _PAUSE) -> None:
@@ -32,7 +32,7 @@ class Turn:
         self._mark = json.dumps({"process": os.getpid(), "turn": os.urandom(16).hex()}).encode()
         self._kept = 0.0
 
-    def __enter__(self) -> Turn:
+    def __enter__(self) -> AdvisoryLock:
         head = self._backend.head(layout.TURN)
         if head is not None and (head.modified is None or clock(self._backend) - head.modified < STALE):
             raise Conflict("remote-busy", f"another gc is at work on {self._backend.url}, or was until lately")

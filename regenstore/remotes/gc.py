@@ -28,11 +28,11 @@ from regenstore.objects.ids import Digest
 from regenstore.refs.blobs import mentioned
 from regenstore.refs.holders import Holder
 from regenstore.remotes import layout
-from regenstore.remotes.backend import Absent, Backend, Head, read_small
+from regenstore.remotes.advisory_lock import AdvisoryLock
+from regenstore.remotes.backends.contract import Absent, Backend, Head, read_small
+from regenstore.remotes.check import clock
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote
-from regenstore.sharing.probe import clock
-from regenstore.sharing.turn import Turn
 
 RETENTION = 30 * 86400.0
 WAIT = 7 * 86400.0
@@ -44,7 +44,7 @@ _UNSETTLED = 5
 _AGAIN = 1.0
 
 
-class Item(NamedTuple):
+class RemoteContent(NamedTuple):
     """A content on the remote."""
 
     digest: Digest
@@ -52,7 +52,7 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rules:
+class RetentionRules:
     """How long what nothing needs stays."""
 
     retention: float = RETENTION
@@ -63,16 +63,16 @@ class Rules:
 class RemoteGcPlan:
     """What would be done. A value."""
 
-    rules: Rules
+    rules: RetentionRules
     repositories: tuple[str, ...]
     """Those whose needs were asked."""
     now: float
     """By the remote's clock."""
-    mark: tuple[Item, ...] = ()
-    delete: tuple[Item, ...] = ()
-    waiting: tuple[Item, ...] = ()
+    mark: tuple[RemoteContent, ...] = ()
+    delete: tuple[RemoteContent, ...] = ()
+    waiting: tuple[RemoteContent, ...] = ()
     """Marked, and not yet due."""
-    young: tuple[Item, ...] = ()
+    young: tuple[RemoteContent, ...] = ()
     """Not needed, and not old enough to be marked."""
     unmark: tuple[Digest, ...] = ()
     """Needed again, sent again, or gone: their tombstones go."""
@@ -105,8 +105,8 @@ class RemoteGcPlan:
 class RemoteGcReport:
     """What was done."""
 
-    marked: list[Item] = field(default_factory=list)
-    deleted: list[Item] = field(default_factory=list)
+    marked: list[RemoteContent] = field(default_factory=list)
+    deleted: list[RemoteContent] = field(default_factory=list)
     unmarked: int = 0
     stayed: int = 0
     """Planned to go, and sent or needed again since."""
@@ -133,7 +133,7 @@ class _Mark(NamedTuple):
 
 class RemoteGc:
     """The gc of one remote. ``holders`` gives everybody who relies on the store, asked anew each time; ``ask_time``
-    tells what time it is on the remote; ``pause`` is how long taking the turn waits for somebody else; ``at_once``:
+    tells what time it is on the remote; ``pause`` is how long taking the lock waits for somebody else; ``at_once``:
     see :data:`AT_ONCE`."""
 
     def __init__(
@@ -154,7 +154,7 @@ class RemoteGc:
 
     # -------------------------------------------------------------------------------- planning
 
-    def plan(self, rules: Rules) -> RemoteGcPlan:
+    def plan(self, rules: RetentionRules) -> RemoteGcPlan:
         """What there is to do. Changes nothing that stays. Raises Conflict (``needs-unknown``), StorageError."""
         if not self._backend.lists:
             why = "gives no listings, or nothing was pushed there yet: nothing can be cleared up"
@@ -167,7 +167,7 @@ class RemoteGc:
         marks = {digest: self._read_mark(digest) for digest in self._remote.tombstones()}
         listed = self._backend.names(layout.CONTENTS)
         there = {digest: head for name, head in listed if (digest := layout.digest_of(name)) is not None}
-        found: dict[str, list[Item]] = {name: [] for name in ("needed", "mark", "delete", "waiting", "young")}
+        found: dict[str, list[RemoteContent]] = {name: [] for name in ("needed", "mark", "delete", "waiting", "young")}
         kept = set()
         for digest, head in sorted(there.items(), key=lambda each: each[0].hex):
             mark = marks.get(digest)
@@ -180,7 +180,7 @@ class RemoteGc:
             else:
                 what = "delete" if mark.marked <= now - rules.wait else "waiting"
                 kept.add(digest)
-            found[what].append(Item(digest, head.size))
+            found[what].append(RemoteContent(digest, head.size))
         counted = found.pop("needed")
         return RemoteGcPlan(
             rules,
@@ -214,20 +214,20 @@ class RemoteGc:
         """Carry out what of a plan still holds. Raises Conflict (``remote-busy``, ``needs-unknown``), StorageError:
         whatever was not done then is left to the next run."""
         report = RemoteGcReport()
-        with Turn(self._backend, self._pause) as turn:
+        with AdvisoryLock(self._backend, self._pause) as lock:
             again = self.plan(plan.rules)
             for digest in again.unmark:
-                turn.keep()
+                lock.keep()
                 self._backend.delete(layout.tombstone(digest))
                 report.unmarked += 1
             shown = set(plan.mark)
             for item in again.mark:
-                turn.keep()
+                lock.keep()
                 if item in shown and self._put_mark(item.digest, again):
                     report.marked.append(item)
             shown = set(plan.delete)
             for item in again.delete:
-                turn.keep()
+                lock.keep()
                 if item in shown and self._delete(item.digest, again):
                     report.deleted.append(item)
             if report.deleted:
@@ -235,7 +235,7 @@ class RemoteGc:
                 # see the tombstone.
                 time.sleep(self._at_once)
             for item in report.deleted:
-                turn.keep()
+                lock.keep()
                 self._backend.delete(layout.tombstone(item.digest))
             report.stayed = len({*plan.mark, *plan.delete} - {*report.marked, *report.deleted})
             records = Records(self._remote)

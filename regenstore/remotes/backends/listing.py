@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from regenstore.errors import StorageError
-from regenstore.remotes.backend import Head
+from regenstore.remotes.backends.contract import Head
 
 MOST = 4_000_000
 """Objects that one listing may name."""

@@ -10,8 +10,8 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.result import BlobRecord
 from regenstore.remotes.remote import Told
-from regenstore.remotes.together import Elsewhere
-from regenstore.sharing.scope import Wanted, in_order
+from regenstore.remotes.remote_set import RemoteSet
+from regenstore.remotes.scope import Wanted, in_order
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Fetch:
 
 def plan(
     store: ContentStore,
-    elsewhere: Elsewhere,
+    elsewhere: RemoteSet,
     wanted: Mapping[Digest, Wanted],
     takeless: Iterable[tuple[BlobRecord, bytes]] = (),
 ) -> Fetch:
@@ -56,7 +56,7 @@ def plan(
     return found
 
 
-def bring(elsewhere: Elsewhere, fetch: Fetch, told: Told) -> None:
+def bring(elsewhere: RemoteSet, fetch: Fetch, told: Told) -> None:
     """Bring what the plan says; what became of it is in the plan afterwards."""
     for moved in elsewhere.bring(fetch.bring, told):
         if moved.error is not None:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from regenstore.errors import StorageError
-from regenstore.remotes.backend import Backend, Head, Told
-from regenstore.remotes.listing import whole
-from regenstore.remotes.pace import Meter, TooSlow
+from regenstore.remotes.backends.contract import Backend, Head, Told
+from regenstore.remotes.backends.listing import whole
+from regenstore.remotes.backends.time_limits import Meter, TooSlow
 from regenstore.remotes.setting import Pace
 
 PAUSES = (0.2, 1.0, 4.0)
@@ -19,7 +19,7 @@ USUAL = Pace()
 T = TypeVar("T")
 
 
-class Patient:
+class Retrying:
     """Tries again what failed with ``remote-unreachable``, except to delete. A read goes on where it broke off. What
     is too slow is not tried again, but for a read that had got on well before."""
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any
 
-from regenstore.remotes.pace import Meter
+from regenstore.remotes.backends.time_limits import Meter
 from regenstore.remotes.setting import Pace
 
 AROUND = 1 << 20

@@ -10,8 +10,8 @@ import pytest
 from regenstore.config import GitEnvironment
 from regenstore.errors import FormatError, InvalidInput, NotFound, TrustRequired
 from regenstore.generators.trust import Approval
+from regenstore.remotes.definitions import FILE, GIT_CONFIG
 from regenstore.repository import Repository
-from regenstore.sharing.definitions import FILE, GIT_CONFIG
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def test_git_configuration(top):
     assert repository.settings.remotes["Studio-1"].jobs == 3
     remote = repository.remotes["Studio-1"]
     assert (remote.name, remote.url) == ("Studio-1", "/mnt/media")
-    assert repository.sharing.find("Studio-1") is remote
-    assert repository.sharing.definitions["Studio-1"].source == GIT_CONFIG
+    assert repository.remote_definitions.find("Studio-1") is remote
+    assert repository.remote_definitions.definitions["Studio-1"].source == GIT_CONFIG
     with pytest.raises(NotFound, match="Studio-1") as caught:
-        repository.sharing.find("studio-1")
+        repository.remote_definitions.find("studio-1")
     assert caught.value.kind == "no-such-remote"
 
 
@@ -71,7 +71,7 @@ def test_a_declared_one_needs_approval_of_name_and_address(top):
     definition = repository.untrusted_remotes["studio"]
     assert (definition.url, definition.source, definition.setting.jobs) == ("../shared", FILE, 2)
     with pytest.raises(TrustRequired) as caught:
-        repository.sharing.find("studio")
+        repository.remote_definitions.find("studio")
     assert caught.value.kind == "untrusted-remote"
 
     repository.registry.trust.approve(Approval(definition.hash, definition.trust_name, 0.0))
@@ -114,7 +114,7 @@ def test_git_configuration_wins(top):
 def test_bad_declarations(top, text):
     (top / FILE).write_text(text)
     with pytest.raises(FormatError) as caught:
-        opened(top).sharing.definitions  # noqa: B018
+        opened(top).remote_definitions.definitions  # noqa: B018
     assert caught.value.kind == "bad-declaration"
     assert "secret" not in caught.value.message
 
@@ -124,9 +124,9 @@ def test_one_that_cannot_be_opened_leaves_the_others(top):
     configure(top, "good.url", str(top))
     repository = opened(top)
     assert list(repository.remotes) == ["good"]
-    assert repository.sharing.unusable["odd"].kind == "bad-config"
+    assert repository.remote_definitions.unusable["odd"].kind == "bad-config"
     with pytest.raises(InvalidInput, match="gopher"):
-        repository.sharing.find("odd")
+        repository.remote_definitions.find("odd")
     repository.close()
 
 

@@ -15,7 +15,7 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.result_cache import ResultCache
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote, Told
-from regenstore.sharing.scope import Wanted, in_order
+from regenstore.remotes.scope import Wanted, in_order
 
 _HOPELESS = 3
 """After so many contents in a row for which the remote could not be reached, the rest is not tried."""

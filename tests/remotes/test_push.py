@@ -13,12 +13,12 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.result_cache import ResultCache
 from regenstore.remotes import layout
-from regenstore.remotes.directory import Directory
-from regenstore.remotes.patient import Patient
+from regenstore.remotes.backends.directory import Directory
+from regenstore.remotes.check import NEEDED_TO_PUSH, probe, sample, speed
+from regenstore.remotes.push import foresee, load, push
 from regenstore.remotes.remote import Remote
-from regenstore.sharing.probe import NEEDED_TO_PUSH, probe, sample, speed
-from regenstore.sharing.push import foresee, load, push
-from regenstore.sharing.scope import Wanted
+from regenstore.remotes.retries import Retrying
+from regenstore.remotes.scope import Wanted
 
 
 class Counting(Directory):
@@ -67,7 +67,7 @@ def wanted_of(store, count, size=10):
 
 
 def pushed(backend, store, wanted):
-    remote = Remote("studio", Patient(backend, (0.05,)), store)
+    remote = Remote("studio", Retrying(backend, (0.05,)), store)
     cache = ResultCache(store.root)
     try:
         return push(remote, cache, load(store, wanted), lambda digest, count: None)

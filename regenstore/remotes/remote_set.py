@@ -13,13 +13,13 @@ from regenstore.errors import RegenstoreError, StorageError
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import KnownOutput, Proof
 from regenstore.remotes.records import Records, SharedResult
-from regenstore.remotes.remote import Moved, Remote, Told
+from regenstore.remotes.remote import Remote, Told, Transfer
 
 HOPELESS = 3
 """After so many contents in a row for which a remote could not be reached, it is not asked for the rest."""
 
 
-class Elsewhere:
+class RemoteSet:
     """See the module. May be used from any thread."""
 
     def __init__(self, remotes: Sequence[Remote]) -> None:
@@ -66,7 +66,7 @@ class Elsewhere:
         remote, size = self._places[digest]
         return remote.estimate([size])
 
-    def bring(self, digests: Collection[Digest], told: Told) -> Iterator[Moved]:
+    def bring(self, digests: Collection[Digest], told: Told) -> Iterator[Transfer]:
         """Bring contents that :meth:`having` found into the store; one answer for each, as it is known. A mapping
         tells their sizes, where these are known better than by what a remote says. A remote that cannot be reached
         several times in a row is not asked for the rest, which fails as the last one did."""
@@ -88,7 +88,7 @@ class Elsewhere:
                     if in_a_row >= HOPELESS:
                         break
             for digest in wanted:
-                yield Moved(digest, 0, error=self.problems[remote.name])
+                yield Transfer(digest, 0, error=self.problems[remote.name])
 
     def confirm(self, digests: Sequence[Digest]) -> Mapping[Digest, int]:
         """Ask now: those whose bytes some remote has, with their sizes."""
@@ -130,5 +130,5 @@ def nobody(digest: Digest, count: int) -> None:
     """Told of what moves, tells nobody."""
 
 
-Finder = Callable[[], Elsewhere | None]
+Finder = Callable[[], RemoteSet | None]
 """Gives the remotes, opened when they are first asked for; None where there are none."""

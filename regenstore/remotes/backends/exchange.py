@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from regenstore.errors import InvalidInput, StorageError
-from regenstore.remotes.backend import Credentials, error_of
-from regenstore.remotes.pace import TooSlow
-from regenstore.remotes.proxy import proxy_for
+from regenstore.remotes.backends.contract import Credentials, error_of
+from regenstore.remotes.backends.proxy import proxy_for
+from regenstore.remotes.backends.time_limits import TooSlow
+from regenstore.remotes.backends.watched_socket import Watch, WatchedTls, connect
 from regenstore.remotes.setting import Pace, Proxies
-from regenstore.remotes.watched_socket import Watch, WatchedTls, connect
 
 BLOCK = 1 << 20
 _SMALL = 64 << 10

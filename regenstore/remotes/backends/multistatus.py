@@ -17,7 +17,7 @@ _BETWEEN = 1 << 20
 
 
 @dataclass
-class Entry:
+class DavEntry:
     """One resource: where it is, as the server spells it, and the texts of its properties."""
 
     href: str = ""
@@ -30,7 +30,7 @@ class Entry:
 _FIELDS = {"href": "href", "getcontentlength": "size", "getetag": "etag", "getlastmodified": "modified"}
 
 
-def entries(blocks: Iterable[bytes], most: int = 1 << 22) -> Iterator[Entry]:
+def entries(blocks: Iterable[bytes], most: int = 1 << 22) -> Iterator[DavEntry]:
     """The entries of a multistatus document. Raises ValueError where it is none, is cut off, or does not end: it has
     more than ``most`` entries, or too much that is none."""
     reader = _Reader()
@@ -55,10 +55,10 @@ class _Reader:
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._text
         self._parser.buffer_text = True
-        self._entry: Entry | None = None
+        self._entry: DavEntry | None = None
         self._text_of: list[str] | None = None
         self._long = 0
-        self._found: list[Entry] = []
+        self._found: list[DavEntry] = []
 
     def feed(self, block: bytes, last: bool = False) -> None:
         try:
@@ -66,7 +66,7 @@ class _Reader:
         except expat.ExpatError as error:
             raise ValueError(f"the listing is not XML: {error}") from None
 
-    def taken(self) -> list[Entry]:
+    def taken(self) -> list[DavEntry]:
         found, self._found = self._found, []
         return found
 
@@ -78,7 +78,7 @@ class _Reader:
         if space != "DAV:":
             return
         if local == "response":
-            self._entry = Entry()
+            self._entry = DavEntry()
         elif local in _FIELDS:
             self._text_of, self._long = [], 0
         elif local == "collection" and self._entry is not None:

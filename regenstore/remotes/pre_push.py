@@ -12,10 +12,10 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.blobs import read_blobs
 from regenstore.refs.git import Git
+from regenstore.remotes import scope
 from regenstore.remotes.remote import Remote
-from regenstore.remotes.together import Elsewhere
-from regenstore.sharing import scope
-from regenstore.sharing.scope import Wanted
+from regenstore.remotes.remote_set import RemoteSet
+from regenstore.remotes.scope import Wanted
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def at_risk(git: Git, cache: ResultCache, lines: Iterable[str], remote: str) -> 
 
 def unshared(remotes: Collection[Remote], wanted: Mapping[Digest, Wanted]) -> Unshared:
     """Those that none of the remotes holds, by path. One round of questions per remote at most."""
-    elsewhere = Elsewhere(list(remotes))
+    elsewhere = RemoteSet(list(remotes))
     found = elsewhere.having(wanted.keys())
     return Unshared(scope.in_order(wanted[digest] for digest in wanted.keys() - found), elsewhere.problems)
 

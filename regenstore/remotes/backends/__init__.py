@@ -1,0 +1,1 @@
+"""Backends: what each kind of server needs to keep objects under names."""

@@ -1,1 +1,0 @@
-"""Sharing through remotes: which remotes there are, what they can do, and sending contents and records."""
