@@ -240,14 +240,15 @@ class Repository:
         from regenstore.refs.credentials import credentials
         from regenstore.remotes.backends.opening import open_backend
         from regenstore.remotes.remote import JOBS, Remote
-        from regenstore.remotes.retries import Retrying, Throttle
+        from regenstore.remotes.retries import RetryingBackend
+        from regenstore.remotes.throttle import Throttle
 
         top, setting = os.fsdecode(self.location.top), definition.setting
         settings, ask = self.settings, credentials(top, self.settings.netrc)
         proxies, ssh, pace = settings.proxies, settings.ssh, setting.pace
         opened = open_backend(definition.url, ask, base=top, create=create, proxies=proxies, ssh=ssh, pace=pace)
         jobs, throttle = setting.jobs or JOBS, Throttle(setting.limit)
-        return Remote(definition.name, Retrying(opened, pace=pace), self.store, jobs=jobs, throttle=throttle)
+        return Remote(definition.name, RetryingBackend(opened, pace=pace), self.store, jobs=jobs, throttle=throttle)
 
     @cached_property
     def workbench(self) -> Workbench:

@@ -55,7 +55,9 @@ CONFINED = {
     "rich": ("cli/",),
     "pydantic": ("generators/schema.py", "generators/declared.py"),
     "xxhash": ("export/sidecar/writers/ascmhl.py",),
-    "lxml": ("export/sidecar/xml_document.py",),
+    "lxml": ("export/sidecar/xml_document.py", "remotes/backends/multistatus.py"),
+    "httpcore2": ("remotes/backends/http_client.py", "remotes/backends/watched_stream.py"),
+    "tenacity": ("remotes/retries.py",),
     "tomli_w": ("export/dataset/trainers.py", "export/sidecar/library.py"),
     "jinja2": ("export/sidecar/jinja_child.py",),
     "markupsafe": ("export/sidecar/jinja_child.py",),
@@ -193,7 +195,7 @@ def test_commands_load_no_writer_of_exports(tmp_path):
     command = [sys.executable, "-X", "importtime", f"{BIN}/regenstore", "status"]
     done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=True)
     assert b"regenstore.tracked.status" in done.stderr
-    assert not re.search(rb"\b(lxml|tomli_w)\b|regenstore\.export", done.stderr)
+    assert not re.search(rb"\b(lxml|tomli_w|httpcore2|tenacity)\b|regenstore\.export", done.stderr)
 
 
 # ------------------------------------------------------------------------------------------- sizes and words

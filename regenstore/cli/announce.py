@@ -98,7 +98,8 @@ def deliver(repository: Repository, *, now: bool = False) -> Delivery | None:
     if notify is None:
         return None
     top = os.fsdecode(repository.location.top)
-    return Courier(outbox, notify, top, repository.settings.worker_environment).deliver(now=now)
+    settings = repository.settings
+    return Courier(outbox, notify, top, settings.worker_environment, proxies=settings.proxies).deliver(now=now)
 
 
 def deliver_at_end(repository: Repository) -> None:

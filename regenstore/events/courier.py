@@ -1,29 +1,30 @@
 """Delivering events: to a command and to a webhook, at least once, one process at a time.
 
 An event stays in the outbox until both have taken it. A receiver that keeps failing is asked less and less
-often, so that it does not hold up every command; never less than every ten minutes.
+often, so that it does not hold up every command, or when it says so (Retry-After); never less than every ten minutes.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from regenstore import __version__
+from regenstore.addresses import shown
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.events.declaration import Notify
 from regenstore.events.outbox import Outbox, lock
 from regenstore.fs import sharing
 from regenstore.objects import durable
+from regenstore.remotes.backends.time_limits import TooSlow
+from regenstore.remotes.setting import Pace, Proxies
 
 _RETRY = "retry"
 _PATIENT_AFTER, _LONGEST = 3, 600.0
@@ -52,12 +53,14 @@ class Courier:
         top: str,
         environment: Mapping[str, str],
         clock: Callable[[], float] = time.time,
+        proxies: Proxies | None = None,
     ) -> None:
         self._outbox = outbox
         self._notify = notify
         self._top = top
         self._environment = dict(environment)
         self._clock = clock
+        self._proxies = proxies
 
     def deliver(self, *, now: bool = False) -> Delivery:
         """Deliver what waits, oldest first, as far as it goes. ``now``: also where the receiver failed a moment
@@ -116,21 +119,29 @@ class Courier:
 
     def _post(self, address: str, data: bytes, event: Mapping[str, object]) -> None:
         """The webhook; 2xx means that it has it. A redirection is a failure: what was approved is one address."""
+        from regenstore.remotes.backends.http_client import Body, HttpClient, safe_target
+
         headers = {
             "Content-Type": "application/json",
             "User-Agent": f"regenstore/{__version__}",
             "Regenstore-Event": str(event["event"]),
             "Regenstore-Delivery": str(event["id"]),
         }
-        request = urllib.request.Request(address, data, headers, method="POST")  # noqa: S310  http(s), as checked
+        parts, timeout = urlsplit(address), self._notify.timeout
+        place = f"{parts.scheme}://{parts.netloc}"
+        client = HttpClient(place, lambda url: None, timeout, Pace(1, timeout), self._proxies)
+        target = safe_target(parts.path, parts.query)
         try:
-            with urllib.request.build_opener(_NoRedirect).open(request, timeout=self._notify.timeout) as answer:
-                answer.read(_HEARD)
-        except urllib.error.HTTPError as error:
-            error.close()
-            raise _failed(f"{address} answered {error.code}") from None
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise _failed(f"{address}: {getattr(error, 'reason', None) or error}") from None
+            with client.ask("POST", target, headers, Body.of(data)) as answer:
+                pass
+        except TooSlow:
+            raise _failed(f"{shown(address)} did not answer within {timeout:g} s") from None
+        except StorageError as error:
+            raise _failed(error.message) from None
+        finally:
+            client.close()
+        if not 200 <= answer.status < 300:
+            raise _Refused(f"{shown(address)} answered {answer.status}", answer.retry_after)
 
     # ------------------------------------------------------------------------------------------- patience
 
@@ -151,12 +162,18 @@ class Courier:
             return
         failures = self._pause()[0] + 1
         pause = 0.0 if failures < _PATIENT_AFTER else min(_LONGEST, 2.0 ** min(failures - _PATIENT_AFTER + 1, 10))
+        if isinstance(error, _Refused):
+            pause = max(pause, min(_LONGEST, error.retry_after))
         durable.write_file(path, f"{failures} {self._clock() + pause}\n".encode())
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *given: object) -> None:
-        return None
+class _Refused(StorageError):
+    """A receiver that answered, but does not have it."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__("notify-failed", message)
+        self.retry_after = retry_after
+        """In so many seconds it wants to be asked again."""
 
 
 def _failed(message: str) -> StorageError:

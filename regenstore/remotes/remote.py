@@ -32,7 +32,7 @@ from regenstore.objects.ids import Digest
 from regenstore.remotes import layout
 from regenstore.remotes.backends.contract import Absent, Backend, Head
 from regenstore.remotes.partial_download import part_of, require_room
-from regenstore.remotes.retries import Throttle
+from regenstore.remotes.throttle import CANCELLED, Throttle, pause
 
 JOBS = 8
 _TOGETHER = 1000
@@ -70,10 +70,6 @@ class Transfer:
     error: RegenstoreError | None = None
 
 
-class _Stopped(Exception):
-    """The user wants no more of it."""
-
-
 class Remote:
     """A remote by the name that the user gave it, and the store whose contents go there and back."""
 
@@ -87,8 +83,6 @@ class Remote:
         self._jobs = jobs
         self.throttle = throttle or Throttle(None)
         self._facts = Facts(store.root)
-        self._thread = threading.local()
-        """What the work of this thread belongs to: ``stop`` says that nobody wants it any more."""
         self._times: list[tuple[int, float]] = []
         self.settled = SETTLED
         """See :data:`SETTLED`."""
@@ -405,7 +399,7 @@ class Remote:
         stop = threading.Event()
 
         def run() -> None:
-            self._thread.stop = stop
+            CANCELLED.set(stop)
             while True:
                 leave.get()
                 if stop.is_set():
@@ -445,10 +439,8 @@ class Remote:
                     thread.join(max(0.0, goodbye - time.monotonic()))
 
     def _moving(self, count: int) -> None:
-        """Called for each block. Raises :class:`_Stopped` when it is no longer wanted."""
-        stop = getattr(self._thread, "stop", None)
-        if stop is not None and stop.is_set():
-            raise _Stopped
+        """Called for each block. Raises Cancelled when it is no longer wanted."""
+        pause()
         self.throttle.took(count)
 
 

@@ -1,60 +1,90 @@
-"""Trying again, and not faster than allowed: wrappers around any backend."""
+"""Trying again, by tenacity, as long as somebody wants the answer."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
+
 from regenstore.errors import StorageError
-from regenstore.remotes.backends.contract import Backend, Head, Told
+from regenstore.remotes.backends.contract import Backend, Busy, Head, Told
 from regenstore.remotes.backends.listing import whole
 from regenstore.remotes.backends.time_limits import Meter, TooSlow
 from regenstore.remotes.setting import Pace
+from regenstore.remotes.throttle import pause
 
-PAUSES = (0.2, 1.0, 4.0)
-"""Seconds before the second, third and fourth attempt."""
+RETRIES, FIRST = 3, 0.2
+"""How often something is tried again, and about how many seconds after the first failure; then after longer."""
+_GROWTH, _LONGEST = 4.5, 4.0
+BUDGET = 30.0
+"""Seconds that the pauses of one question may take together, also where a server asks for longer ones."""
 USUAL = Pace()
 T = TypeVar("T")
 
 
-class Retrying:
+class RetryingBackend:
     """Tries again what failed with ``remote-unreachable``, except to delete. A read goes on where it broke off. What
-    is too slow is not tried again, but for a read that had got on well before."""
+    is too slow is not tried again, but for a read that had got on well before. Pauses grow, differ at random, and are
+    as long as the server asks for (Retry-After), within :data:`BUDGET`."""
 
-    def __init__(self, backend: Backend, pauses: tuple[float, ...] = PAUSES, pace: Pace = USUAL) -> None:
+    def __init__(self, backend: Backend, retries: int = RETRIES, *, first: float = FIRST, pace: Pace = USUAL) -> None:
         self._backend = backend
-        self._pauses = pauses
-        self._pace = pace
+        self._retries, self._pace = retries, pace
         self.url = backend.url
+        self._usual = wait_exponential_jitter(multiplier=first, max=_LONGEST, exp_base=_GROWTH, jitter=first)
+        self._retrying = Retrying(
+            sleep=pause,
+            wait=self._wait,
+            stop=self._stop,
+            retry=retry_if_exception(_may_pass),
+            reraise=True,
+        )
+
+    def _stop(self, state: RetryCallState) -> bool:
+        return state.attempt_number > self._retries or state.idle_for + state.upcoming_sleep > BUDGET
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome is not None else None
+        return max(self._usual(state), error.retry_after if isinstance(error, Busy) else 0.0)
 
     @property
     def lists(self) -> bool:
-        return self._try(lambda: self._backend.lists)
+        return self._retrying(lambda: self._backend.lists)
 
     def head(self, name: str) -> Head | None:
-        return self._try(lambda: self._backend.head(name))
+        return self._retrying(self._backend.head, name)
 
     def read(self, name: str, start: int = 0) -> Iterator[bytes]:
-        failures, enough = 0, self._pace.lowest * self._pace.patience
-        while True:
-            began = start
+        enough = self._pace.lowest * self._pace.patience
+        blocks: Iterator[bytes] | None = None
+        began = start
+
+        def following() -> bytes | None:
+            nonlocal blocks, began
+            if blocks is None:
+                began = start
+                blocks = Meter(self.url, self._pace).blocks(self._backend.read(name, start))
             try:
-                meter = Meter(self.url, self._pace)
-                for block in meter.blocks(self._backend.read(name, start)):
-                    start += len(block)
-                    failures = 0
-                    yield block
-                return
+                return next(blocks, None)
             except TooSlow as error:
-                if start - began < enough:
-                    raise
-                self._pause(error, failures, again=True)
-                failures += 1
+                blocks = None
+                if start - began >= enough:
+                    raise StorageError("remote-unreachable", error.message, hint=error.hint) from error
+                raise
+            except StorageError:
+                blocks = None
+                raise
+
+        while True:
+            try:
+                block = following()
             except StorageError as error:
-                self._pause(error, failures)
-                failures += 1
+                block = self._retrying(_failing_first(following, error))
+            if block is None:
+                return
+            start += len(block)
+            yield block
 
     def write_file(self, name: str, path: str, told: Told) -> None:
         sent = 0
@@ -71,17 +101,17 @@ class Retrying:
                 sent = 0
             self._backend.write_file(name, path, count)
 
-        self._try(attempt)
+        self._retrying(attempt)
 
     def write(self, name: str, data: bytes) -> None:
-        self._try(lambda: self._backend.write(name, data))
+        self._retrying(self._backend.write, name, data)
 
     def settle(self, *, everything: bool = False) -> None:
-        self._try(lambda: self._backend.settle(everything=everything))
+        self._retrying(lambda: self._backend.settle(everything=everything))
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
         # A listing that breaks off begins anew: nothing of it is given before it is whole.
-        return iter(self._try(lambda: whole(self.url, prefix, self._backend.names(prefix))).items())
+        return iter(self._retrying(lambda: whole(self.url, prefix, self._backend.names(prefix))).items())
 
     def delete(self, name: str) -> None:
         # Not tried again: whoever deletes has looked right before, and would have to look again.
@@ -90,38 +120,19 @@ class Retrying:
     def close(self) -> None:
         self._backend.close()
 
-    def _try(self, work: Callable[[], T]) -> T:
-        failures = 0
-        while True:
-            try:
-                return work()
-            except StorageError as error:
-                self._pause(error, failures)
-                failures += 1
 
-    def _pause(self, error: StorageError, failures: int, *, again: bool = False) -> None:
-        hopeless = error.kind != "remote-unreachable" or (isinstance(error, TooSlow) and not again)
-        if hopeless or failures >= len(self._pauses):
-            raise error
-        time.sleep(self._pauses[failures])
+def _failing_first(work: Callable[[], T], error: StorageError) -> Callable[[], T]:
+    """The same work, whose first attempt was made already."""
+    made = [error]
+
+    def attempt() -> T:
+        if made:
+            raise made.pop()
+        return work()
+
+    return attempt
 
 
-class Throttle:
-    """Holds several threads together to a number of bytes per second; None: no limit."""
-
-    def __init__(self, rate: float | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.rate = rate
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._free = 0.0
-
-    def took(self, count: int) -> None:
-        """Wait until that many more bytes were allowed."""
-        if self.rate is None or count <= 0:
-            return
-        with self._lock:
-            now = self._clock()
-            self._free = max(self._free, now) + count / self.rate
-            wait = self._free - now
-        if wait > 0:
-            time.sleep(wait)
+def _may_pass(error: BaseException) -> bool:
+    unreachable = isinstance(error, StorageError) and error.kind == "remote-unreachable"
+    return unreachable and not isinstance(error, TooSlow)

@@ -20,6 +20,7 @@ class Receiver(http.server.ThreadingHTTPServer):
         self.seen: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.answer = 204
+        self.retry_after = ""
         self.hold = threading.Event()
         self.hold.set()
         self.arrived = threading.Event()
@@ -42,6 +43,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(self.server.answer)
             if 300 <= self.server.answer < 400:
                 self.send_header("Location", "/elsewhere")
+            if self.server.retry_after:
+                self.send_header("Retry-After", self.server.retry_after)
             self.end_headers()
         except ConnectionError:
             pass  # who asked is gone

@@ -14,7 +14,9 @@ from regenstore.events.courier import Courier
 from regenstore.events.declaration import read_notify
 from regenstore.events.event import Event
 from regenstore.events.outbox import Outbox
+from regenstore.remotes.setting import Proxies
 from tests.events.receiver import receiver
+from tests.remotes.forward_proxy import forwarding
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
@@ -23,11 +25,11 @@ def declare(top: Path, text: str) -> None:
     (top / "regenstore.toml").write_text(f"[notify]\n{text}\n")
 
 
-def courier(top: Path, clock=time.time) -> tuple[Outbox, Courier]:
+def courier(top: Path, clock=time.time, proxies: Proxies | None = None) -> tuple[Outbox, Courier]:
     notify = read_notify(str(top))
     assert notify is not None
     outbox = Outbox(str(top / "store"))
-    return outbox, Courier(outbox, notify, str(top), ENVIRONMENT, clock)
+    return outbox, Courier(outbox, notify, str(top), ENVIRONMENT, clock, proxies)
 
 
 def script(top: Path, text: str) -> None:
@@ -79,7 +81,7 @@ def test_nobody_there_and_nobody_who_answers(tmp_path: Path):
         server.hold.clear()
         outbox, carrier = courier(tmp_path)
         put(outbox)
-        assert "timed out" in str(carrier.deliver().error)
+        assert "did not answer within 0.2 s" in str(carrier.deliver().error)
     assert "refused" in str(carrier.deliver().error)
     assert len(outbox.waiting()) == 1
 
@@ -108,6 +110,31 @@ def test_a_receiver_that_keeps_failing_is_asked_less_often(tmp_path: Path):
         assert carrier.deliver(now=True).delivered == 1
         put(outbox)
         assert carrier.deliver().delivered == 1  # forgiven
+
+
+def test_a_receiver_says_when_it_wants_to_be_asked_again(tmp_path: Path):
+    now = [1e9]
+    with receiver() as server:
+        declare(tmp_path, f'webhook = "{server.address}?token=s3cret"')
+        outbox, carrier = courier(tmp_path, lambda: now[0])
+        put(outbox)
+        server.answer, server.retry_after = 503, "60"
+        assert "s3cret" not in str(carrier.deliver().error)
+        now[0] += 59
+        carrier.deliver()
+        assert len(server.seen) == 1
+        now[0] += 2
+        carrier.deliver()
+        assert len(server.seen) == 2
+
+
+def test_a_webhook_is_told_through_the_proxy_that_is_set(tmp_path: Path):
+    with receiver() as server, forwarding("ada:s3cret") as proxy:
+        declare(tmp_path, f'webhook = "{server.address}"')
+        outbox, carrier = courier(tmp_path, proxies=Proxies(f"http://ada:s3cret@127.0.0.1:{proxy.port}"))
+        put(outbox)
+        assert carrier.deliver().delivered == 1 and proxy.asked == [("POST", server.address)]
+        assert "Proxy-Authorization" not in server.headers[0]
 
 
 def test_a_command_gets_the_event_on_its_input(tmp_path: Path):

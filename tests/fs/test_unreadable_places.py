@@ -166,7 +166,6 @@ gc makes a take once more before it relies on either": """
         realise.Realiser._make rmtree
         refs/leases.lease except
         remotes/backends/directory.Directory._put suppress
-        remotes/backends/exchange.Exchange._let_go except
         objects/durable.write_file suppress
         objects/holds.Holds._open except
         worktree/recovery._recover_stage except rmtree
@@ -241,7 +240,6 @@ gc makes a take once more before it relies on either": """
         objects/content_store.ContentStore._revive except
         objects/facts.Facts.get except
         remotes/backends/directory._copy except
-        remotes/backends/exchange.Exchange._answer except
         remotes/remote.Remote._learn except
         remotes/remote.Remote._speed except
         remotes/remote.Remote.last_confirmed except

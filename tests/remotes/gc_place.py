@@ -33,7 +33,7 @@ from regenstore.remotes.check import clock
 from regenstore.remotes.gc import RemoteGc, RetentionRules
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote
-from regenstore.remotes.retries import Retrying
+from regenstore.remotes.retries import RetryingBackend
 from tests.conftest import noise
 from tests.remotes.real_servers import PASSWORD, USER, user_ssh
 
@@ -45,8 +45,8 @@ def quiet(digest: Digest, count: int) -> None:
     """Nobody is told."""
 
 
-def open_at(url: str, *, create: bool = False) -> Retrying:
-    return Retrying(open_backend(url, lambda url: (USER, PASSWORD), create=create, ssh=user_ssh()))
+def open_at(url: str, *, create: bool = False) -> RetryingBackend:
+    return RetryingBackend(open_backend(url, lambda url: (USER, PASSWORD), create=create, ssh=user_ssh()))
 
 
 class Watched:

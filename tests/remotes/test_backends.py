@@ -22,7 +22,7 @@ from regenstore.remotes import layout
 from regenstore.remotes.backends.contract import Absent, Backend, NoPlace
 from regenstore.remotes.backends.directory import Directory
 from regenstore.remotes.backends.opening import open_backend
-from regenstore.remotes.retries import Retrying
+from regenstore.remotes.retries import RetryingBackend
 from tests.conftest import noise
 from tests.remotes.real_servers import PASSWORD, SERVERS, USER, Started, user_ssh
 from tests.remotes.web_server import serving
@@ -181,7 +181,7 @@ def test_many_threads_at_once(backend: Backend, tmp_path: Path, request: pytest.
     data = {name_of(number): noise(f"t{number}", 1000 * number) for number in range(16)}
     data |= {name_of(number + 1024): noise(f"u{number}", 200_000) for number in range(4)}
     start = threading.Barrier(8)
-    patient = Retrying(backend)  # some servers refuse for the moment what somebody else is writing
+    patient = RetryingBackend(backend)  # some servers refuse for the moment what somebody else is writing
 
     def work(share: int) -> None:
         start.wait()

@@ -13,7 +13,7 @@ from regenstore.remotes.backends.directory import Directory
 from regenstore.remotes.backends.opening import open_backend
 from regenstore.remotes.check import sample, speed
 from regenstore.remotes.remote import Remote
-from regenstore.remotes.retries import Throttle
+from regenstore.remotes.throttle import Throttle
 from tests.conftest import noise
 from tests.remotes.web_server import serving
 

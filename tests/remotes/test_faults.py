@@ -3,6 +3,7 @@ off goes on where it stopped."""
 
 from __future__ import annotations
 
+import contextvars
 import os
 import random
 import re
@@ -14,16 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from regenstore.errors import RegenstoreError
+from regenstore.errors import RegenstoreError, StorageError
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 from regenstore.remotes import layout
-from regenstore.remotes.backends.contract import Backend
+from regenstore.remotes.backends.contract import Backend, Busy
 from regenstore.remotes.backends.http import Http
 from regenstore.remotes.remote import Remote, Transfer
-from regenstore.remotes.retries import Retrying
+from regenstore.remotes.retries import RetryingBackend
 from regenstore.remotes.setting import Pace
+from regenstore.remotes.throttle import CANCELLED, Cancelled
 from tests.conftest import noise
 from tests.remotes.web_server import Handler, WebServer, serving
 
@@ -37,7 +39,7 @@ class Side:
     def __init__(self, folder: Path, backend: Backend, retries: int) -> None:
         self.store = ContentStore(str(folder))
         self.store.prepare()
-        self.remote = Remote("studio", Retrying(backend, (0.0,) * retries), self.store)
+        self.remote = Remote("studio", RetryingBackend(backend, retries, first=0.0), self.store)
         self.told = 0
         self._lock = threading.Lock()
 
@@ -368,6 +370,38 @@ def test_a_server_that_is_busy_is_asked_again(
     assert one.send(digest).error is None and one.told == SIZE
     assert other.bring(digest).error is None and other.holds(digest, data) and other.told == SIZE
     assert not any(left for method, left in waiting.items() if method in ("GET", "HEAD", "PUT"))
+
+
+@pytest.mark.parametrize(("asked_for", "asks"), [("1", 2), ("Thu, 01 Jan 1970 00:00:00 GMT", 2), ("3600", 1)])
+def test_a_server_that_says_when_is_asked_then(
+    server: WebServer, side: Callable[..., Side], asked_for: str, asks: int
+) -> None:
+    """Not where that is so late that whoever waits had better be told."""
+    server.fault = lambda handler: len(server.asked) == 1 and (handler.answer(503, Retry_After=asked_for) or True)
+    began, here = time.monotonic(), side(retries=2)
+    if asks == 1:
+        with pytest.raises(StorageError, match="503"):
+            here.remote.backend.head("v1/x")
+    else:
+        assert here.remote.backend.head("v1/x") is None
+    assert len(server.asked) == asks
+    assert (time.monotonic() - began >= 1.0) == (asked_for == "1")
+
+
+def test_who_waits_to_try_again_is_told_that_nobody_wants_it_any_more() -> None:
+    class Away:
+        url = "https://away"
+
+        def head(self, name: str) -> None:
+            threading.Timer(0.1, stop.set).start()
+            raise Busy("busy", 20.0)
+
+    stop, began = threading.Event(), time.monotonic()
+    context = contextvars.copy_context()
+    context.run(CANCELLED.set, stop)
+    with pytest.raises(Cancelled):
+        context.run(RetryingBackend(Away()).head, "v1/x")  # type: ignore[arg-type]
+    assert time.monotonic() - began < 10
 
 
 def test_any_mixture_of_faults(server: WebServer, side: Callable[..., Side]) -> None:

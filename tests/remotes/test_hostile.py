@@ -27,7 +27,7 @@ from regenstore.remotes.check import probe, sample
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote
 from regenstore.remotes.remote_set import RemoteSet, nobody
-from regenstore.remotes.retries import Retrying
+from regenstore.remotes.retries import RetryingBackend
 from regenstore.remotes.setting import Pace
 from tests.conftest import noise
 from tests.remotes.web_server import Handler, WebServer, serving
@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> ContentStore:
 
 
 def remote_at(backend: Backend, store: ContentStore) -> Remote:
-    return Remote("studio", Retrying(backend, (0.0, 0.0), PACE), store)
+    return Remote("studio", RetryingBackend(backend, 2, first=0.0, pace=PACE), store)
 
 
 def brought(remote: Remote, size: int | None) -> RegenstoreError | None:
@@ -160,7 +160,7 @@ def test_an_answer_without_end_is_given_up(store: ContentStore, how: str, size: 
 
 def test_a_silent_server_does_not_hold_up_who_is_not_interested_any_more(store: ContentStore) -> None:
     with raw_server(silent) as url, closing(Http(url, lambda url: None)) as backend:
-        answers = Remote("studio", Retrying(backend), store).bring([(DIGEST, len(DATA))], nobody)
+        answers = Remote("studio", RetryingBackend(backend), store).bring([(DIGEST, len(DATA))], nobody)
         threading.Timer(0.3, lambda: os.kill(os.getpid(), 2)).start()
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
@@ -177,7 +177,7 @@ def test_a_remote_that_stays_silent_is_not_asked_for_everything(store: ContentSt
         over.wait(20)
 
     with raw_server(answer) as url, closing(Http(url, lambda url: None, pace=PACE)) as backend:
-        elsewhere = RemoteSet([Remote("studio", Retrying(backend, (), PACE), store, jobs=4)])
+        elsewhere = RemoteSet([Remote("studio", RetryingBackend(backend, 0, pace=PACE), store, jobs=4)])
         elsewhere._places = dict.fromkeys(digests, (elsewhere._remotes[0], 100))
         began = time.monotonic()
         moved = list(elsewhere.bring(digests, nobody))
@@ -278,7 +278,7 @@ def test_a_listing_without_end_is_given_up(server: WebServer, how: str, monkeypa
         return True
 
     server.fault = fault
-    with closing(Retrying(Http(server.url, lambda url: None, pace=PACE), (), PACE)) as backend:
+    with closing(RetryingBackend(Http(server.url, lambda url: None, pace=PACE), 0, pace=PACE)) as backend:
         began = time.monotonic()
         if how == "deep":
             assert list(backend.names(layout.CONTENTS)) == [] and served < 10
@@ -301,7 +301,7 @@ def test_a_listing_that_goes_round_is_given_up() -> None:
                 yield from ((f"{prefix}{number}", Head(1, "")) for number in range(10))
 
     with pytest.raises(StorageError, match="does not come to an end"):
-        Retrying(Round(), ()).names("v1/cas/")  # type: ignore[arg-type]
+        RetryingBackend(Round(), 0).names("v1/cas/")  # type: ignore[arg-type]
 
 
 # ------------------------------------------------------------------------------------------- folders
@@ -427,7 +427,7 @@ def test_pages_that_repeat_their_token_are_given_up(server: WebServer, monkeypat
 
     server.fault = fault
     with pytest.raises(StorageError, match="does not come to an end"):
-        Retrying(s3(server.url, monkeypatch), ()).names(layout.CONTENTS)
+        RetryingBackend(s3(server.url, monkeypatch), 0).names(layout.CONTENTS)
 
 
 @pytest.mark.parametrize(

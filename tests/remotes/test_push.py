@@ -17,7 +17,7 @@ from regenstore.remotes.backends.directory import Directory
 from regenstore.remotes.check import NEEDED_TO_PUSH, probe, sample, speed
 from regenstore.remotes.push import foresee, load, push
 from regenstore.remotes.remote import Remote
-from regenstore.remotes.retries import Retrying
+from regenstore.remotes.retries import RetryingBackend
 from regenstore.remotes.scope import Wanted
 
 
@@ -67,7 +67,7 @@ def wanted_of(store, count, size=10):
 
 
 def pushed(backend, store, wanted):
-    remote = Remote("studio", Retrying(backend, (0.05,)), store)
+    remote = Remote("studio", RetryingBackend(backend, 1, first=0.05), store)
     cache = ResultCache(store.root)
     try:
         return push(remote, cache, load(store, wanted), lambda digest, count: None)

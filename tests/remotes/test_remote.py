@@ -21,7 +21,7 @@ from regenstore.remotes import layout
 from regenstore.remotes.backends.directory import Directory
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import MANY, Remote
-from regenstore.remotes.retries import Retrying
+from regenstore.remotes.retries import RetryingBackend
 from tests.conftest import noise
 
 
@@ -113,7 +113,7 @@ def test_what_broke_off_goes_on(sides: tuple[Side, Side], monkeypatch: pytest.Mo
     (moved,) = other.remote.bring([(digest, len(data))], quiet)
     assert moved.error is not None and moved.error.kind == "remote-unreachable"
     assert other.store.stored(digest) is None
-    other.remote.backend = Retrying(other.backend, pauses=(0.0,) * 9)
+    other.remote.backend = RetryingBackend(other.backend, 9, first=0.0)
     (moved,) = other.remote.bring([(digest, len(data))], quiet)
     assert moved.error is None and other.read(digest) == data
     assert starts == sorted(set(starts)) and len(starts) >= 3

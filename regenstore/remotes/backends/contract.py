@@ -28,12 +28,21 @@ Credentials = Callable[[str], tuple[str, str] | None]
 """Asks for user and password of an address, where the server wants them; None: there are none."""
 
 
-def error_of(status: int, message: str) -> StorageError:
-    """The error that a status of HTTP is."""
+class Busy(StorageError):
+    """A server that says when to ask again."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__("remote-unreachable", message)
+        self.retry_after = retry_after
+        """In so many seconds."""
+
+
+def error_of(status: int, message: str, retry_after: float = 0.0) -> StorageError:
+    """The error that a status of HTTP is. ``retry_after``: what the server says of when to ask again."""
     if status in (401, 403, 407):
         return StorageError("remote-refused", message)
     if status in (408, 423, 425, 429) or (500 <= status < 600 and status not in (501, 505, 507)):
-        return StorageError("remote-unreachable", message)
+        return Busy(message, retry_after) if retry_after else StorageError("remote-unreachable", message)
     return StorageError("remote-failed", message)
 
 

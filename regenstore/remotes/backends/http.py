@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from email.utils import parsedate_to_datetime
 from typing import BinaryIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-from regenstore.errors import StorageError
+from regenstore.errors import InvalidInput, StorageError
 from regenstore.remotes.backends import multistatus
 from regenstore.remotes.backends.contract import Absent, Credentials, Head, NoPlace, Told
-from regenstore.remotes.backends.exchange import BLOCK, Body, Exchange
+from regenstore.remotes.backends.http_client import SAFE, Answer, Body, HttpClient
 from regenstore.remotes.backends.listing import MOST, Descent
 from regenstore.remotes.setting import Pace, Proxies
 
+_BLOCK = 1 << 20
 _GONE = {404, 410}
 _NO_FOLDER = {404, 409, 500}
 """What servers answer to PUT where a collection is missing; with 500, nginx does."""
@@ -46,7 +48,8 @@ class Http:
         not there; raises what that raises. ``connect``: seconds to wait for a connection; ``pace``: how slow it may
         be then."""
         self.url = url.rstrip("/")
-        self._server = Exchange(self.url, credentials, connect, pace, proxies or Proxies())
+        self._base = quote(_path_of(self.url), safe=SAFE) + "/"
+        self._server = HttpClient(self.url, credentials, connect, pace, proxies)
         self._lists: bool | None = None
         self._made: set[str] | None = None
         """Collections that were made; None as long as the server did not ask for any."""
@@ -60,7 +63,7 @@ class Http:
     def lists(self) -> bool:
         """Asked of the server, once it has something."""
         if self._lists is None:
-            with self._server.ask("PROPFIND", "", {"Depth": "0"}, Body.of(multistatus.ASK)) as answer:
+            with self._ask("PROPFIND", "", {"Depth": "0"}, Body.of(multistatus.ASK)) as answer:
                 if answer.status in _GONE:
                     return False  # nothing is there yet that could tell
                 error = self._server.error(answer, "PROPFIND", "")
@@ -70,24 +73,24 @@ class Http:
         return self._lists
 
     def head(self, name: str) -> Head | None:
-        with self._server.ask("HEAD", name) as answer:
+        with self._ask("HEAD", name) as answer:
             if answer.status in _GONE:
                 return None
             self._server.check(answer, "HEAD", name, 200)
             get = answer.headers.get
-            return self._head(name, get("Content-Length"), get("ETag"), get("Last-Modified"), get("Date"))
+            return self._head(name, get("content-length"), get("etag"), get("last-modified"), get("date"))
 
     def read(self, name: str, start: int = 0) -> Iterator[bytes]:
-        with self._server.ask("GET", name, {"Range": f"bytes={start}-"} if start else {}) as answer:
+        with self._ask("GET", name, {"Range": f"bytes={start}-"} if start else {}) as answer:
             if answer.status in _GONE:
                 raise Absent(name)
             if start and answer.status == 416:
                 return
             self._server.check(answer, "GET", name, 200, 206)
-            if answer.headers.get("Content-Encoding", "identity") != "identity":
+            if answer.headers.get("content-encoding", "identity") != "identity":
                 raise StorageError("remote-failed", f"{self.url} gives {name} compressed")
             skip = start if answer.status == 200 else 0
-            if answer.status == 206 and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            if answer.status == 206 and not answer.headers.get("content-range", "").startswith(f"bytes {start}-"):
                 raise StorageError("remote-failed", f"{self.url} gives another range of {name} than was asked for")
             for block in self._server.body(answer):
                 if skip < len(block):
@@ -117,18 +120,23 @@ class Http:
                     yield name, head
 
     def delete(self, name: str) -> None:
-        with self._server.ask("DELETE", name) as answer:
+        with self._ask("DELETE", name) as answer:
             if answer.status not in _GONE:
                 self._server.check(answer, "DELETE", name)
 
     def close(self) -> None:
         self._server.close()
 
+    def _ask(
+        self, method: str, name: str, headers: Mapping[str, str] | None = None, body: Body | None = None
+    ) -> AbstractContextManager[Answer]:
+        return self._server.ask(method, self._base + name, headers, body)
+
     def _put(self, name: str, body: Body) -> None:
         for last in (False, True):
             if self._made is not None:
                 self._make_folders(name, self._made)
-            with self._server.ask("PUT", name, body=body) as answer:
+            with self._ask("PUT", name, body=body) as answer:
                 if last or answer.status not in _NO_FOLDER:
                     self._server.check(answer, "PUT", name)
                     return
@@ -148,7 +156,7 @@ class Http:
             folder = name[:at]
             if folder in made:
                 continue
-            with self._server.ask("MKCOL", folder) as answer:
+            with self._ask("MKCOL", folder) as answer:
                 if answer.status == 409 and folder.count("/") == 1:
                     raise NoPlace(f"{self.url}: there is no such folder")
                 if answer.status != 405:  # it is there
@@ -158,7 +166,8 @@ class Http:
     def _make_place(self) -> None:
         """From the bottom up: what is above may be out of our reach."""
         missing = []
-        for folder in self._server.folders:
+        names = self._base.strip("/").split("/") if self._base != "/" else []
+        for folder in (f"/{'/'.join(names[:count])}/" for count in range(len(names), 0, -1)):
             if self._made_at(folder, *_NO_PARENT):
                 break
             missing.append(folder)
@@ -167,23 +176,23 @@ class Http:
 
     def _made_at(self, folder: str, *no: int) -> bool:
         """Whether a folder is there now; False for the answers that are given."""
-        with self._server.ask("MKCOL", "", base=folder) as answer:
+        with self._server.ask("MKCOL", folder) as answer:
             if answer.status not in (*_IS_THERE, *no):
                 self._server.check(answer, "MKCOL", "")
             return answer.status not in no
 
     def _listed(self, folder: str) -> Iterator[tuple[str, multistatus.DavEntry, str | None]]:
         """What lies right in a folder, by name, and when the server said so."""
-        with self._server.ask("PROPFIND", folder, {"Depth": "1"}, Body.of(multistatus.ASK)) as answer:
+        with self._ask("PROPFIND", folder, {"Depth": "1"}, Body.of(multistatus.ASK)) as answer:
             if answer.status in _GONE:
                 return
             self._server.check(answer, "PROPFIND", folder, 207)
-            date = answer.headers.get("Date")
+            date = answer.headers.get("date")
             try:
                 found = list(multistatus.entries(self._server.body(answer), MOST))
             except ValueError as error:
                 raise StorageError("remote-failed", f"{self.url}: {folder}: {error}") from error
-        here = self._server.base + folder
+        here = unquote(self._base, errors="surrogateescape") + folder
         for entry in found:
             place = unquote(urlsplit(entry.href).path, errors="surrogateescape")
             name = place[len(here) :].rstrip("/")
@@ -215,7 +224,7 @@ class _Sent:
         self._done = 0
         self._file.seek(0)
         while self._done < self._size:
-            block = self._file.read(min(BLOCK, self._size - self._done))
+            block = self._file.read(min(_BLOCK, self._size - self._done))
             if not block:
                 raise StorageError("store-damaged", f"{self._path} became shorter while it was sent")
             yield block
@@ -230,3 +239,25 @@ def _seconds(date: str | None) -> float | None:
         return (parsedate_to_datetime(date).timestamp() or None) if date else None
     except (ValueError, OverflowError):
         return None
+
+
+def _path_of(url: str) -> str:
+    """The path of an address that can be used. Raises InvalidInput (``bad-config``)."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        host.encode("idna" if ":" not in host else "ascii")
+    except ValueError:
+        raise InvalidInput("bad-config", "the address of a remote cannot be read: no such host or port") from None
+    if parts.username is not None or parts.password is not None:
+        # Not shown: it has a password in it.
+        raise InvalidInput(
+            "bad-config",
+            f"the address of the remote at {host} has a user or password in it, which Git's configuration would keep",
+            hint="Leave them out of the address; git's credential helpers are asked for them.",
+        )
+    if parts.scheme not in ("http", "https") or not host or " " in host or not url.isprintable():
+        raise InvalidInput("bad-config", f"{url!r}: no address of a web server")
+    if parts.query or parts.fragment:
+        raise InvalidInput("bad-config", f"{url}: the address of a remote has no '?' and no '#'")
+    return parts.path.rstrip("/")

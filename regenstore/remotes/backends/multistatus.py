@@ -1,10 +1,12 @@
-"""Reading what a WebDAV server lists: the answer to PROPFIND, as it comes, without DTDs and entities."""
+"""Reading what a WebDAV server lists: the answer to PROPFIND, as it comes, by lxml without DTDs and entities."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from xml.parsers import expat
+from typing import Any
+
+from lxml import etree
 
 ASK = (
     b'<?xml version="1.0" encoding="utf-8"?>\n<propfind xmlns="DAV:"><prop>'
@@ -14,6 +16,7 @@ ASK = (
 _LONGEST = 1 << 16
 _BETWEEN = 1 << 20
 """Bytes from one entry to the next."""
+_PIECE = 64 << 10
 
 
 @dataclass
@@ -27,80 +30,63 @@ class DavEntry:
     modified: str = ""
 
 
-_FIELDS = {"href": "href", "getcontentlength": "size", "getetag": "etag", "getlastmodified": "modified"}
+_FIELDS = {
+    "{DAV:}href": "href",
+    "{DAV:}getcontentlength": "size",
+    "{DAV:}getetag": "etag",
+    "{DAV:}getlastmodified": "modified",
+}
 
 
 def entries(blocks: Iterable[bytes], most: int = 1 << 22) -> Iterator[DavEntry]:
     """The entries of a multistatus document. Raises ValueError where it is none, is cut off, or does not end: it has
     more than ``most`` entries, or too much that is none."""
-    reader = _Reader()
+    parser = etree.XMLPullParser(
+        ("end",), tag="{DAV:}response", resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+    )
     count = since = 0
-    for block in blocks:
-        reader.feed(block)
-        since += len(block)
-        for entry in reader.taken():
-            count, since = count + 1, 0
-            yield entry
-        if count > most or since > _BETWEEN:
-            raise ValueError("the listing does not come to an end")
-    reader.feed(b"", last=True)
-    yield from reader.taken()
+    try:
+        for block in blocks:
+            for at in range(0, len(block), _PIECE):
+                piece = block[at : at + _PIECE]
+                parser.feed(piece)
+                since += len(piece)
+                for _, response in parser.read_events():
+                    if not count:
+                        _refuse_doctype(response)
+                    count, since = count + 1, 0
+                    yield _entry(response)
+                    _drop(response)
+                if count > most or since > _BETWEEN:
+                    raise ValueError("the listing does not come to an end")
+        _refuse_doctype(parser.close())
+    except etree.LxmlError as error:
+        raise ValueError(f"the listing is not XML: {error}") from None
 
 
-class _Reader:
-    def __init__(self) -> None:
-        self._parser = expat.ParserCreate(namespace_separator=" ")
-        self._parser.StartDoctypeDeclHandler = self._refuse
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.CharacterDataHandler = self._text
-        self._parser.buffer_text = True
-        self._entry: DavEntry | None = None
-        self._text_of: list[str] | None = None
-        self._long = 0
-        self._found: list[DavEntry] = []
-
-    def feed(self, block: bytes, last: bool = False) -> None:
-        try:
-            self._parser.Parse(block, last)
-        except expat.ExpatError as error:
-            raise ValueError(f"the listing is not XML: {error}") from None
-
-    def taken(self) -> list[DavEntry]:
-        found, self._found = self._found, []
-        return found
-
-    def _refuse(self, *declaration: object) -> None:
+def _refuse_doctype(element: Any) -> None:
+    if element.getroottree().docinfo.doctype:
         raise ValueError("the listing has a document type, which is refused")
 
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        space, _, local = name.rpartition(" ")
-        if space != "DAV:":
-            return
-        if local == "response":
-            self._entry = DavEntry()
-        elif local in _FIELDS:
-            self._text_of, self._long = [], 0
-        elif local == "collection" and self._entry is not None:
-            self._entry.folder = True
 
-    def _text(self, text: str) -> None:
-        if self._text_of is not None:
-            self._long += len(text)
-            if self._long > _LONGEST:
-                raise ValueError("the listing has a property that is too long")
-            self._text_of.append(text)
+def _drop(response: Any) -> None:
+    """What was read of the document is not kept."""
+    response.clear()
+    parent = response.getparent()
+    if parent is not None:
+        del parent[: parent.index(response)]
 
-    def _end(self, name: str) -> None:
-        space, _, local = name.rpartition(" ")
-        if space != "DAV:" or self._entry is None:
-            return
-        if local == "response":
-            self._found.append(self._entry)
-            self._entry = None
-        elif local in _FIELDS and self._text_of is not None:
-            text = "".join(self._text_of).strip()
-            # A property that the server does not have comes empty, in a second propstat.
-            if text:
-                setattr(self._entry, _FIELDS[local], text)
-            self._text_of = None
+
+def _entry(response: Any) -> DavEntry:
+    found = DavEntry()
+    for element in response.iter(*_FIELDS, "{DAV:}collection"):
+        if element.tag == "{DAV:}collection":
+            found.folder = True
+            continue
+        text = element.text or ""
+        if len(text) > _LONGEST:
+            raise ValueError("the listing has a property that is too long")
+        # A property that the server does not have comes empty, in a second propstat.
+        if text.strip():
+            setattr(found, _FIELDS[element.tag], text.strip())
+    return found

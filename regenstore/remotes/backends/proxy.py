@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import re
 from typing import NamedTuple
@@ -17,15 +16,12 @@ _PORT = 3128
 class Proxy(NamedTuple):
     """A proxy that speaks HTTP."""
 
-    host: str
-    port: int
-    authorization: str | None
-    """What to send as Proxy-Authorization; never shown."""
-
-    @property
-    def shown(self) -> str:
-        """For people."""
-        return f"{self.host}:{self.port}"
+    shown: str
+    """Host and port, for people."""
+    url: str
+    """Without its login."""
+    login: tuple[bytes, bytes] | None
+    """User and password; never shown."""
 
 
 def proxy_for(proxies: Proxies, scheme: str, host: str, port: int) -> Proxy | None:
@@ -47,9 +43,9 @@ def proxy_for(proxies: Proxies, scheme: str, host: str, port: int) -> Proxy | No
         )
     login = None
     if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        login = "Basic " + base64.b64encode(pair.encode()).decode()
-    return Proxy(at, given or _PORT, login)
+        login = unquote(parts.username).encode(), unquote(parts.password or "").encode()
+    port = given or _PORT
+    return Proxy(f"{at}:{port}", f"http://[{at}]:{port}" if ":" in at else f"http://{at}:{port}", login)
 
 
 def _direct(none: str, host: str, port: int) -> bool:

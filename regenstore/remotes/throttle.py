@@ -1,0 +1,45 @@
+"""Waiting on purpose: for a limit of bytes per second, or before trying again. It ends when nobody wants the rest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+
+CANCELLED: ContextVar[threading.Event | None] = ContextVar("CANCELLED", default=None)
+"""Set once nobody wants what the work of this thread is for."""
+
+
+class Cancelled(Exception):
+    """Nobody wants the answer any more."""
+
+
+def pause(seconds: float = 0.0) -> None:
+    """Wait. Raises :class:`Cancelled` as soon as that is so."""
+    cancelled = CANCELLED.get()
+    if cancelled is None:
+        time.sleep(seconds)
+    elif cancelled.wait(seconds):
+        raise Cancelled
+
+
+class Throttle:
+    """Holds several threads together to a number of bytes per second; None: no limit."""
+
+    def __init__(self, rate: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.rate = rate
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._free = 0.0
+
+    def took(self, count: int) -> None:
+        """Wait until that many more bytes were allowed. Raises :class:`Cancelled`."""
+        if self.rate is None or count <= 0:
+            return
+        with self._lock:
+            now = self._clock()
+            self._free = max(self._free, now) + count / self.rate
+            wait = self._free - now
+        if wait > 0:
+            pause(wait)
