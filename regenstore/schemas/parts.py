@@ -1,0 +1,39 @@
+"""What the models are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Path = Annotated[str, Field(description="A path; docs/json.md says how one that is not UTF-8 is written.")]
+DigestText = Annotated[str, Field(pattern=r"^blake3:[0-9a-f]{64}$", description="BLAKE3 of a content.")]
+KeyText = Annotated[str, Field(pattern=r"^key:[0-9a-f]{64}$", description="A recipe key.")]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+Moment = Annotated[float, Field(description="Seconds since the epoch.")]
+Tier = Literal["bytes", "content", "equivalent", "different"]
+Standing = Literal["dead", "superseded", "tip", "working"]
+
+
+class Record(BaseModel):
+    """A JSON object with these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Printed(Record):
+    """What a command prints with ``--json``. The version grows when a field changes its meaning or goes away."""
+
+    version: Literal[1]
+
+
+class Amount(Record):
+    contents: Count
+    bytes: Count
+
+
+class Failure(Record):
+    path: Path
+    kind: Annotated[str, Field(description="As docs/errors.md lists it.")]
+    message: str

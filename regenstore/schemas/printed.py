@@ -1,0 +1,31 @@
+"""What commands print with ``--json``: every model by its ``type``, and reading a record as its model."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from pydantic import JsonValue, TypeAdapter
+
+from regenstore.schemas import printed_exports, printed_paths, printed_remotes, printed_store
+from regenstore.schemas.parts import Record
+
+_MODULES = (printed_exports, printed_paths, printed_remotes, printed_store)
+
+
+def printed_models() -> dict[str, type[Record]]:
+    """All of them, by their ``type``."""
+    found: dict[str, type[Record]] = {}
+    for model in (each for module in _MODULES for each in vars(module).values()):
+        if isinstance(model, type) and issubclass(model, Record) and "type" in model.model_fields:
+            (name,) = get_args(model.model_fields["type"].annotation)
+            found[name] = model
+    return dict(sorted(found.items()))
+
+
+def read_printed(text: str | bytes) -> Record:
+    """A record that a command printed, as its model. Raises ValueError for anything else."""
+    told = TypeAdapter(dict[str, JsonValue]).validate_json(text)
+    model = printed_models().get(str(told.get("type")))
+    if model is None:
+        raise ValueError(f"no record of regenstore's: {told.get('type')!r}")
+    return model.model_validate_json(text)

@@ -1,0 +1,186 @@
+"""What commands print with ``--json`` about exports and templates."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from regenstore.schemas.parts import Count, DigestText, Path, Printed, Record, Seconds
+
+
+class SidecarRow(Record):
+    path: Path
+    media: list[Path]
+    template: str | None
+    writer: str | None
+    written: bool
+
+
+class ExportSidecarRecord(Printed):
+    type: Literal["regenstore.export-sidecar"]
+    files: list[SidecarRow]
+    warnings: list[str]
+
+
+class FieldRow(Record):
+    target: str
+    source: str | None
+    value: str | None
+    status: str
+    note: str | None
+
+
+class SidecarPreviewRow(Record):
+    path: Path
+    template: str | None
+    writer: str | None
+    media: list[Path]
+    size: Count | None
+    state: Literal["new", "unchanged", "overwrites"]
+    fields: list[FieldRow]
+    text: str | None
+    problems: list[str]
+    warnings: list[str]
+
+
+class ExportSidecarPreviewRecord(Printed):
+    type: Literal["regenstore.export-sidecar-preview"]
+    files: list[SidecarPreviewRow]
+    warnings: list[str]
+
+
+class TemplateRow(Record):
+    name: str
+    built_in: bool
+    shadowed: bool
+    about: str
+    files: list[str]
+    problems: list[str]
+
+
+class TemplatesRecord(Printed):
+    type: Literal["regenstore.templates"]
+    templates: list[TemplateRow]
+
+
+class TemplateOutput(Record):
+    id: str
+    writer: str
+    file: str
+
+
+class TemplateField(Record):
+    output: str
+    target: str
+    source: str | None
+    value: str | None
+    format: str | None
+    when_missing: str
+    default: str | None
+
+
+class TemplateRecord(Printed):
+    type: Literal["regenstore.template"]
+    name: str
+    about: str
+    bases: list[str]
+    outputs: list[TemplateOutput]
+    fields: list[TemplateField]
+
+
+class DatasetCounts(Record):
+    splits: dict[str, Count]
+    added: Count
+    changed: Count
+    removed: Count
+    unchanged: Count
+    notes: list[str]
+
+
+class PlannedDataset(DatasetCounts):
+    out: Path
+    left_out: Count
+
+
+class ExportDatasetPlanRecord(Printed):
+    """With one dataset its fields stand here, with several in ``datasets``, with none nowhere."""
+
+    type: Literal["regenstore.export-dataset-plan"]
+    considered: Count
+    other: Count
+    dropped: dict[str, int]
+    kept: Count
+    missing: Count
+    out: Path | None = None
+    splits: dict[str, Count] | None = None
+    added: Count | None = None
+    changed: Count | None = None
+    removed: Count | None = None
+    unchanged: Count | None = None
+    notes: list[str] | None = None
+    left_out: Count | None = None
+    datasets: list[PlannedDataset] | None = None
+
+
+class ManifestDigest(Record):
+    digest: DigestText
+
+
+class WrittenDataset(DatasetCounts):
+    out: Path
+    format: str
+    version: str
+    dropped: dict[str, int]
+    left_out: dict[str, str]
+    manifest: ManifestDigest
+
+
+class ExportDatasetRecord(Record):
+    """With one dataset its fields stand here, and ``version`` is that of the dataset; several are in ``datasets``."""
+
+    type: Literal["regenstore.export-dataset"]
+    version: str | Literal[1]
+    out: Path
+    format: str | None = None
+    dropped: dict[str, int] | None = None
+    splits: dict[str, Count] | None = None
+    added: Count | None = None
+    changed: Count | None = None
+    removed: Count | None = None
+    unchanged: Count | None = None
+    notes: list[str] | None = None
+    left_out: dict[str, str] | None = None
+    manifest: ManifestDigest | None = None
+    datasets: list[WrittenDataset] | None = None
+
+
+class ScoreRow(Record):
+    count: Count
+    least: float
+    mean: float
+    most: float
+    histogram: list[Count]
+
+
+class DriftRow(Record):
+    new: list[Path]
+    changed: list[Path]
+    gone: list[Path]
+
+
+class ExportShowRecord(Record):
+    type: Literal["regenstore.export-show"]
+    version: Annotated[str, Field(description="That of the dataset.")]
+    format: str
+    kind: str
+    revision: JsonValue
+    splits: dict[str, Count]
+    seconds: dict[str, Seconds]
+    bytes: dict[str, Count]
+    scores: dict[str, dict[str, ScoreRow]]
+    labels: dict[str, dict[str, dict[str, Count]]]
+    filters: list[str]
+    removed: Count
+    problems: list[str]
+    drift: DriftRow | None

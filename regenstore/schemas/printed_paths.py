@@ -1,0 +1,272 @@
+"""What commands print with ``--json`` about paths, recipes and generators."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from regenstore.schemas.parts import (
+    Count,
+    DigestText,
+    Failure,
+    KeyText,
+    Moment,
+    Path,
+    Printed,
+    Record,
+    Seconds,
+    Standing,
+    Tier,
+)
+
+# ------------------------------------------------------------------------------------------- paths and recipes
+
+
+class StatusPath(Record):
+    path: Path
+    state: str
+    size: Count | None
+    digest: DigestText | None
+    stored: bool
+    eviction: str | None
+    rule: str | None
+    problem: str | None
+
+
+class Suggestion(Record):
+    disk_free_bytes: int
+    lacking_bytes: int
+    contents: Count
+    bytes: Count
+    seconds: Seconds | None
+    command: str
+
+
+class StatusRecord(Printed):
+    type: Literal["regenstore.status"]
+    paths: list[StatusPath]
+    totals: Annotated[dict[str, Count], Field(description="paths, media_bytes, not_stored, evictable_bytes; states.")]
+    suggestion: Suggestion | None
+
+
+class CheckFinding(Record):
+    commit: str
+    path: Path
+    kind: str
+    message: str
+
+
+class CheckRecord(Printed):
+    type: Literal["regenstore.check"]
+    findings: list[CheckFinding]
+
+
+class GetRecord(Printed):
+    type: Literal["regenstore.get"]
+    placed: list[Path]
+    drifted: list[Path]
+    failed: list[Failure]
+    excluded: Count
+
+
+class MakeStep(Record):
+    path: Path
+    key: KeyText
+    seconds: Seconds | None
+
+
+class FetchStep(Record):
+    path: Path | None
+    digest: DigestText
+    size: Count
+
+
+class GetPlanRecord(Printed):
+    type: Literal["regenstore.get-plan"]
+    present: Count
+    seconds: Seconds | None
+    make: list[MakeStep]
+    fetch: list[FetchStep]
+    excluded: Count
+
+
+class RecipeInput(Record):
+    path: str | None
+    digest: DigestText
+
+
+class RecipeOutput(Record):
+    name: str
+    media_type: str
+    digest: DigestText | None
+    size: Count | None
+    seconds: Seconds | None
+    outdated: DigestText | None
+
+
+class RecipeRecord(Printed):
+    type: Literal["regenstore.recipe"]
+    path: Path
+    key: KeyText | None
+    generator: str | None
+    generator_version: str | None
+    model: JsonValue
+    params: JsonValue
+    inputs: dict[str, RecipeInput]
+    output: RecipeOutput
+    about: JsonValue
+
+
+class TagRecord(Printed):
+    type: Literal["regenstore.tag"]
+    changed: list[Path]
+
+
+class TagsRecord(Printed):
+    type: Literal["regenstore.tags"]
+    labels: dict[str, dict[str, JsonValue]]
+
+
+class KnownTake(Record):
+    digest: DigestText
+    size: Count
+    made: Moment | None
+    seconds: Seconds | None
+    recorded: bool
+    stored: bool
+    tier: Tier | None
+
+
+class TakesRecord(Printed):
+    type: Literal["regenstore.takes"]
+    path: Path
+    takes: list[KnownTake]
+
+
+class CorrectionRow(Record):
+    size: Count
+    share: float
+    method: str
+    reason: str
+
+
+class VerifiedPath(Record):
+    path: Path
+    tier: Tier
+    take: DigestText
+    second: DigestText
+    metric: str | None
+    score: float | None
+    threshold: float | None
+    difference: str | None
+    correction: CorrectionRow | None
+    comes_back: bool
+    gave: list[DigestText]
+    seconds: Seconds
+    fingerprint: dict[str, str]
+
+
+class VerifyRecord(Printed):
+    type: Literal["regenstore.verify"]
+    paths: list[VerifiedPath | Failure]
+
+
+class Difference(Record):
+    name: str
+    then: str | None
+    here: str | None
+
+
+class ProofRow(Record):
+    tier: Tier
+    metric: str | None
+    score: float | None
+    threshold: float | None
+    created: Moment
+    holds: bool
+    differs: list[Difference]
+
+
+class Unchanged(Record):
+    covers: list[str]
+    not_covered: list[str]
+    probed: bool
+
+
+class ReturnCost(Record):
+    own: Seconds | None
+    closure: Seconds | None
+    key: KeyText
+
+
+class ReferrerRow(Record):
+    key: KeyText | None
+    standing: Standing
+    where: str
+
+
+class PinNote(Record):
+    reason: str | None
+    created: Moment
+
+
+class WhyRecord(Printed):
+    type: Literal["regenstore.why"]
+    path: Path
+    state: str
+    rule: str
+    meaning: str
+    detail: str | None
+    key: KeyText | None
+    take: DigestText | None
+    size: Count | None
+    stored: bool
+    proof: ProofRow | None
+    unchanged: Unchanged | None
+    others: list[DigestText]
+    cost: ReturnCost | None
+    standing: Standing | None
+    referrers: list[ReferrerRow]
+    input_of: list[Path]
+    roots: list[str]
+    pin: PinNote | None
+
+
+class PinRow(Record):
+    subject: str
+    blob: str
+    reason: str | None
+    created: Moment
+    paths: list[Path]
+
+
+class PinsRecord(Printed):
+    type: Literal["regenstore.pins"]
+    pins: list[PinRow]
+
+
+# ------------------------------------------------------------------------------------------- generators
+
+
+class SlotRow(Record):
+    description: str
+    kinds: list[str]
+    required: bool
+
+
+class GeneratorRow(Record):
+    name: str
+    version: str
+    source: str
+    trusted: bool
+    summary: str
+    media_types: list[str]
+    params: dict[str, dict[str, JsonValue]]
+    inputs: dict[str, SlotRow]
+    more_inputs: SlotRow | None
+
+
+class GeneratorsRecord(Printed):
+    type: Literal["regenstore.generators"]
+    generators: list[GeneratorRow]
