@@ -37,8 +37,8 @@ ROWS = [
     {"refs", "worktree", "generators", "capture"},
     {"media"},
     {"objects"},
-    {"fs"},
     {"schemas"},
+    {"fs"},
     {"errors"},
     {"addresses"},
 ]

@@ -78,16 +78,19 @@ class Report:
         return sum(copy.size for copy in self.purged)
 
     def fields(self) -> dict[str, object]:
-        """For scripts."""
-        return {
-            "run": self.run or None,
-            "evicted": {"contents": len(self.evicted), "bytes": sum(item.size for item in self.evicted)},
-            "unreachable": {"contents": len(self.discarded), "bytes": sum(item.size for item in self.discarded)},
-            "restored": {"contents": len(self.restored), "bytes": sum(copy.size for copy in self.restored)},
-            "purged": {"contents": len(self.purged), "bytes": self.freed},
-            "skipped": dict(self.skipped),
-            "probes": [probe.fields() for probe in self.probes],
-        }
+        """For programs: what :class:`GcDone` tells."""
+        from regenstore.schemas.events import GcDone
+        from regenstore.schemas.parts import Amount
+
+        return GcDone(
+            run=self.run or None,
+            evicted=Amount(contents=len(self.evicted), bytes=sum(item.size for item in self.evicted)),
+            unreachable=Amount(contents=len(self.discarded), bytes=sum(item.size for item in self.discarded)),
+            restored=Amount(contents=len(self.restored), bytes=sum(copy.size for copy in self.restored)),
+            purged=Amount(contents=len(self.purged), bytes=self.freed),
+            skipped=dict(self.skipped),
+            probes=[probe.record() for probe in self.probes],
+        ).model_dump()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from regenstore.fs.path_text import path_text
 from regenstore.gc import policy, trash
@@ -17,6 +18,9 @@ from regenstore.gc.uses import Uses
 from regenstore.objects.content_store import CACHE, VAULT
 from regenstore.objects.ids import Digest
 from regenstore.proof.survey import Entry, Referrer, Standing, Survey
+
+if TYPE_CHECKING:
+    from regenstore.schemas.printed_store import PlannedContent
 
 UNREACHABLE_AGE = 14 * 86400.0
 """How old a file has to be before '--unreachable' names it, unless the user says otherwise."""
@@ -82,18 +86,21 @@ class Item:
     def size(self) -> int:
         return self.entry.stored.size
 
-    def fields(self) -> dict[str, object]:
+    def record(self) -> PlannedContent:
+        """For programs."""
+        from regenstore.schemas.printed_store import PlannedContent
+
         finding, first = self.entry.finding, main_referrer(self.entry)
-        return {
-            "digest": str(self.digest),
-            "size": self.size,
-            "paths": [path_text(name) for name in self.names],
-            "media_type": first.media_type if first else None,
-            "key": None if self.entry.recipe_key is None else str(self.entry.recipe_key),
-            "rule": finding.rule,
-            "standing": self.entry.standing.name.lower(),
-            "seconds": seconds_back(self.entry),
-        }
+        return PlannedContent(
+            digest=str(self.digest),
+            size=self.size,
+            paths=[path_text(name) for name in self.names],
+            media_type=first.media_type if first else None,
+            key=None if self.entry.recipe_key is None else str(self.entry.recipe_key),
+            rule=finding.rule,
+            standing=self.entry.standing.name.lower(),
+            seconds=seconds_back(self.entry),
+        )
 
 
 @dataclass(frozen=True)
@@ -154,29 +161,31 @@ class Plan:
         return max(0, self.asked - self.freed)
 
     def fields(self) -> dict[str, object]:
-        """For scripts."""
-        return {
-            "evict": [item.fields() for item in self.evict],
-            "unreachable": [item.fields() for item in self.discard],
-            "trash": {
-                "restore": [_copy_fields(copy) for copy in self.restore],
-                "purge": [_copy_fields(copy) for copy in self.purge],
-                "waiting": [_copy_fields(copy) for copy in self.waiting],
-            },
-            "kept": {rule: {"contents": count, "bytes": size} for rule, (count, size) in self.kept.items()},
-            "probes": [probe.fields() for probe in self.probes],
-            "probe_seconds": sum(probe.seconds for probe in self.probes),
-            "probe_budget": self.probe_budget,
-            "evictable_and_kept": {"contents": self.evictable[0], "bytes": self.evictable[1]},
-            "bytes": self.bytes,
-            "seconds": self.seconds,
-            "total_bytes": self.total,
-            "freed_at_once": self.freed,
-            "asked": self.asked,
-            "short": self.short,
-            "complete": self.complete,
-            "problems": list(self.problems),
-        }
+        """For programs: what :class:`GcPlanFields` tells."""
+        from regenstore.schemas.parts import Amount
+        from regenstore.schemas.printed_store import GcPlanFields, TrashedCopy, TrashPlan
+
+        def rows(copies: tuple[Copy, ...]) -> list[TrashedCopy]:
+            return [TrashedCopy(digest=str(copy.digest), size=copy.size, run=copy.run) for copy in copies]
+
+        return GcPlanFields(
+            evict=[item.record() for item in self.evict],
+            unreachable=[item.record() for item in self.discard],
+            trash=TrashPlan(restore=rows(self.restore), purge=rows(self.purge), waiting=rows(self.waiting)),
+            kept={rule: Amount(contents=count, bytes=size) for rule, (count, size) in self.kept.items()},
+            probes=[probe.record() for probe in self.probes],
+            probe_seconds=sum(probe.seconds for probe in self.probes),
+            probe_budget=self.probe_budget,
+            evictable_and_kept=Amount(contents=self.evictable[0], bytes=self.evictable[1]),
+            bytes=self.bytes,
+            seconds=self.seconds,
+            total_bytes=self.total,
+            freed_at_once=self.freed,
+            asked=self.asked,
+            short=self.short,
+            complete=self.complete,
+            problems=list(self.problems),
+        ).model_dump()
 
 
 Names = Callable[[], Mapping[Digest, Sequence[str]]]
@@ -374,7 +383,3 @@ def _last_use(entry: Entry, uses: Uses) -> float:
 
 def _selected(pattern: str, names: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
-
-
-def _copy_fields(copy: Copy) -> dict[str, object]:
-    return {"digest": str(copy.digest), "size": copy.size, "run": copy.run}

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from regenstore.objects.ids import Digest
 from regenstore.proof.rules import weakness_of
 from regenstore.proof.survey import Definition, Entry, Referrer, Survey
+
+if TYPE_CHECKING:
+    from regenstore.schemas.printed_store import ProbeRow
 
 BuiltIn = Callable[[str], bool]
 
@@ -32,16 +36,18 @@ class PlannedProbe:
     def label(self) -> str:
         return self.names[0] if self.names else self.referrer.digest.short
 
-    def fields(self) -> dict[str, object]:
-        """For scripts."""
-        return {
-            "generator": self.definition[0],
-            "version": self.definition[1],
-            "take": str(self.referrer.digest),
-            "key": str(self.referrer.key),
-            "paths": [name.encode(errors="replace").decode() for name in self.names],
-            "seconds": self.seconds,
-        }
+    def record(self) -> ProbeRow:
+        """For programs."""
+        from regenstore.schemas.printed_store import ProbeRow
+
+        return ProbeRow(
+            generator=self.definition[0],
+            version=self.definition[1],
+            take=str(self.referrer.digest),
+            key=str(self.referrer.key),
+            paths=[name.encode(errors="replace").decode() for name in self.names],
+            seconds=self.seconds,
+        )
 
 
 class Needs:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache as memo
+from typing import TYPE_CHECKING
 
 from regenstore.errors import NotFound, RegenstoreError
 from regenstore.objects.content_store import ContentStore
@@ -24,6 +25,9 @@ from regenstore.proof.compare import compare_run
 from regenstore.proof.rules import Fingerprint, weakness_of
 from regenstore.proof.survey import Definition
 from regenstore.realise import Progress, Realiser
+
+if TYPE_CHECKING:
+    from regenstore.schemas.events import ProbedTake
 
 _NOT_REACHED = "it was not reached"
 STARTING = 30.0
@@ -61,18 +65,20 @@ class ProbeResult:
     def passed(self) -> bool:
         return not self.reason
 
-    def fields(self) -> dict[str, object]:
-        """For scripts."""
+    def record(self) -> ProbedTake:
+        """For programs."""
+        from regenstore.schemas.events import ProbedTake
+
         state = "passed" if self.passed else "different" if self.differs else "failed"
         generator, version = self.definition
-        return {
-            "generator": generator,
-            "version": version,
-            "path": self.label.encode(errors="replace").decode(),
-            "take": str(self.take),
-            "state": state,
-            "reason": self.reason or None,
-        }
+        return ProbedTake(
+            generator=generator,
+            version=version,
+            path=self.label.encode(errors="replace").decode(),
+            take=str(self.take),
+            state=state,
+            reason=self.reason or None,
+        )
 
 
 class Silent:

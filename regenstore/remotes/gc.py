@@ -33,6 +33,9 @@ from regenstore.remotes.backends.contract import Absent, Backend, Head, read_sma
 from regenstore.remotes.check import clock
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote
+from regenstore.schemas.parts import Amount
+from regenstore.schemas.printed_remotes import RemoteContentRow, RemoteGcDone, RemoteGcPlanFields
+from regenstore.schemas.stored import TombstoneRecord
 
 RETENTION = 30 * 86400.0
 WAIT = 7 * 86400.0
@@ -87,18 +90,23 @@ class RemoteGcPlan:
 
     def fields(self) -> dict[str, object]:
         """For programs."""
-        lists = {name: getattr(self, name) for name in ("mark", "delete", "waiting", "young")}
-        rows = {name: [{"digest": str(i.digest), "size": i.size} for i in items] for name, items in lists.items()}
-        return {
-            "retention": self.rules.retention,
-            "wait": self.rules.wait,
-            "repositories": list(self.repositories),
-            "now": self.now,
-            "needed": {"contents": self.needed[0], "bytes": self.needed[1]},
-            **rows,
-            "unmark": [str(digest) for digest in self.unmark],
-            "record_lines": self.lines,
-        }
+
+        def rows(contents: tuple[RemoteContent, ...]) -> list[RemoteContentRow]:
+            return [RemoteContentRow(digest=str(each.digest), size=each.size) for each in contents]
+
+        return RemoteGcPlanFields(
+            retention=self.rules.retention,
+            wait=self.rules.wait,
+            repositories=list(self.repositories),
+            now=self.now,
+            needed=Amount(contents=self.needed[0], bytes=self.needed[1]),
+            mark=rows(self.mark),
+            delete=rows(self.delete),
+            waiting=rows(self.waiting),
+            young=rows(self.young),
+            unmark=[str(digest) for digest in self.unmark],
+            record_lines=self.lines,
+        ).model_dump()
 
 
 @dataclass
@@ -114,14 +122,14 @@ class RemoteGcReport:
 
     def fields(self) -> dict[str, object]:
         """For programs."""
-        return {
-            "marked": len(self.marked),
-            "deleted": len(self.deleted),
-            "deleted_bytes": sum(item.size for item in self.deleted),
-            "unmarked": self.unmarked,
-            "stayed": self.stayed,
-            "record_lines": self.lines,
-        }
+        return RemoteGcDone(
+            marked=len(self.marked),
+            deleted=len(self.deleted),
+            deleted_bytes=sum(item.size for item in self.deleted),
+            unmarked=self.unmarked,
+            stayed=self.stayed,
+            record_lines=self.lines,
+        ).model_dump()
 
 
 class _Mark(NamedTuple):
@@ -202,11 +210,10 @@ class RemoteGc:
     def _read_mark(self, digest: Digest) -> _Mark | None:
         """What a tombstone says; None where there is none any more, or nothing that can be read."""
         try:
-            told = json.loads(read_small(self._backend, layout.tombstone(digest), 1 << 16))
-            head = Head(int(told["size"]), str(told["tag"]), float(told["modified"]))
-            return _Mark(float(told["marked"]), head)
-        except (Absent, ValueError, KeyError, TypeError, RecursionError, OverflowError):
+            told = TombstoneRecord.model_validate_json(read_small(self._backend, layout.tombstone(digest), 1 << 16))
+        except (Absent, ValueError):
             return None
+        return _Mark(told.marked, Head(told.size, told.tag, told.modified))
 
     # -------------------------------------------------------------------------------- carrying it out
 
@@ -250,8 +257,8 @@ class RemoteGc:
         head = self._backend.head(layout.content(digest))
         if head is None or head.modified is None or head.modified > plan.now - plan.rules.retention:
             return False
-        told = {"marked": plan.now, "size": head.size, "tag": head.tag, "modified": head.modified}
-        self._backend.write(layout.tombstone(digest), json.dumps(told).encode())
+        told = TombstoneRecord(marked=plan.now, size=head.size, tag=head.tag, modified=head.modified)
+        self._backend.write(layout.tombstone(digest), json.dumps(told.model_dump()).encode())
         return True
 
     def _delete(self, digest: Digest, plan: RemoteGcPlan) -> bool:

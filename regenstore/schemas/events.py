@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from regenstore.schemas.parts import Amount, Count, DigestText, KeyText, Path, Record, Seconds
+from regenstore.schemas.parts import Amount, Count, DigestText, KeyText, Path, Record, Seconds, Text
 
 
 class ManifestPlace(Record):
@@ -40,13 +40,13 @@ class GenerationData(Record):
 class ProbedTake(Record):
     generator: str
     version: str
+    path: str
     take: DigestText
-    key: KeyText
-    paths: list[str]
-    seconds: Seconds | None
+    state: str
+    reason: Text | None
 
 
-class GcData(Record):
+class GcDone(Record):
     run: str | None
     evicted: Amount
     unreachable: Amount
@@ -67,4 +67,4 @@ class EventRecord(Record):
     time: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", description="UTC.")]
     repository: Annotated[Path, Field(description="The top of the worktree.")]
     manifest: ManifestPlace | None
-    data: SidecarExportData | DatasetExportData | GenerationData | GcData
+    data: SidecarExportData | DatasetExportData | GenerationData | GcDone

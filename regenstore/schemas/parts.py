@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from regenstore.fs.path_text import utf8_only
 
 Path = Annotated[str, Field(description="A path; docs/json.md says how one that is not UTF-8 is written.")]
 DigestText = Annotated[str, Field(pattern=r"^blake3:[0-9a-f]{64}$", description="BLAKE3 of a content.")]
 KeyText = Annotated[str, Field(pattern=r"^key:[0-9a-f]{64}$", description="A recipe key.")]
 Count = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0)]
-Moment = Annotated[float, Field(description="Seconds since the epoch.")]
+Seconds = Annotated[int | float, Field(ge=0), WithJsonSchema({"type": "number", "minimum": 0})]
+Moment = Annotated[int | float, WithJsonSchema({"type": "number", "description": "Seconds since the epoch."})]
 Tier = Literal["bytes", "content", "equivalent", "different"]
-Standing = Literal["dead", "superseded", "tip", "working"]
+Standing = Annotated[str, Field(pattern=r"^(dead|superseded|tip|working)$")]
+Text = Annotated[str, BeforeValidator(utf8_only, json_schema_input_type=str)]
+"""Of any origin: what UTF-8 cannot encode is quoted as in paths."""
 
 
 class Record(BaseModel):

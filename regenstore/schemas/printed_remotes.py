@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from regenstore.schemas.parts import Amount, Count, DigestText, Moment, Path, Printed, Record, Seconds
+from regenstore.schemas.parts import Amount, Count, DigestText, Moment, Path, Printed, Record, Seconds, Text
 
 
 class NamedRemoteRow(Record):
@@ -124,7 +124,7 @@ class RemoteContentRow(Record):
 class RemoteGcPlanFields(Record):
     retention: Seconds
     wait: Seconds
-    repositories: list[str]
+    repositories: list[Text]
     now: Moment
     needed: Amount
     mark: list[RemoteContentRow]

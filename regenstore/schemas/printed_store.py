@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from regenstore.schemas.events import EventRecord
+from regenstore.schemas.events import EventRecord, GcDone
 from regenstore.schemas.parts import (
     Amount,
     Count,
@@ -15,6 +15,7 @@ from regenstore.schemas.parts import (
     Record,
     Seconds,
     Standing,
+    Text,
 )
 
 # ------------------------------------------------------------------------------------------- space
@@ -68,21 +69,11 @@ class GcPlanFields(Record):
     asked: Count
     short: Count
     complete: bool
-    problems: list[str]
+    problems: list[Text]
 
 
 class GcPlanRecord(Printed, GcPlanFields):
     type: Literal["regenstore.gc-plan"]
-
-
-class GcDone(Record):
-    run: str | None
-    evicted: Amount
-    unreachable: Amount
-    restored: Amount
-    purged: Amount
-    skipped: dict[str, Count]
-    probes: list[ProbeRow]
 
 
 class GcRecord(Printed):

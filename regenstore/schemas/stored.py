@@ -55,7 +55,9 @@ class CompactedRecord(Record):
 
 
 class TombstoneRecord(Record):
-    """The mark of a content that a remote's gc may delete."""
+    """The mark of a content that a remote's gc may delete. Later versions may add fields."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, allow_inf_nan=False)
 
     marked: Moment
     size: Count
