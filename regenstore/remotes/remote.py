@@ -439,7 +439,7 @@ class Remote:
                     thread.join(max(0.0, goodbye - time.monotonic()))
 
     def _moving(self, count: int) -> None:
-        """Called for each block. Raises Cancelled when it is no longer wanted."""
+        """Called for each block. Raises TransferCancelled when it is no longer wanted."""
         pause()
         self.throttle.took(count)
 

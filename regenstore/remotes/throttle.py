@@ -11,17 +11,17 @@ CANCELLED: ContextVar[threading.Event | None] = ContextVar("CANCELLED", default=
 """Set once nobody wants what the work of this thread is for."""
 
 
-class Cancelled(Exception):
+class TransferCancelled(Exception):
     """Nobody wants the answer any more."""
 
 
 def pause(seconds: float = 0.0) -> None:
-    """Wait. Raises :class:`Cancelled` as soon as that is so."""
+    """Wait. Raises :class:`TransferCancelled` as soon as that is so."""
     cancelled = CANCELLED.get()
     if cancelled is None:
         time.sleep(seconds)
     elif cancelled.wait(seconds):
-        raise Cancelled
+        raise TransferCancelled
 
 
 class Throttle:
@@ -34,7 +34,7 @@ class Throttle:
         self._free = 0.0
 
     def took(self, count: int) -> None:
-        """Wait until that many more bytes were allowed. Raises :class:`Cancelled`."""
+        """Wait until that many more bytes were allowed. Raises :class:`TransferCancelled`."""
         if self.rate is None or count <= 0:
             return
         with self._lock:

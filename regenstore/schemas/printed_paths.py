@@ -34,7 +34,7 @@ class StatusPath(Record):
     problem: str | None
 
 
-class Suggestion(Record):
+class SuggestionRow(Record):
     disk_free_bytes: int
     lacking_bytes: int
     contents: Count
@@ -47,7 +47,7 @@ class StatusRecord(Printed):
     type: Literal["regenstore.status"]
     paths: list[StatusPath]
     totals: Annotated[dict[str, Count], Field(description="paths, media_bytes, not_stored, evictable_bytes; states.")]
-    suggestion: Suggestion | None
+    suggestion: SuggestionRow | None
 
 
 class CheckFinding(Record):
@@ -128,7 +128,7 @@ class TagsRecord(Printed):
     labels: dict[str, dict[str, JsonValue]]
 
 
-class KnownTake(Record):
+class KnownTakeRow(Record):
     digest: DigestText
     size: Count
     made: Moment | None
@@ -141,7 +141,7 @@ class KnownTake(Record):
 class TakesRecord(Printed):
     type: Literal["regenstore.takes"]
     path: Path
-    takes: list[KnownTake]
+    takes: list[KnownTakeRow]
 
 
 class CorrectionRow(Record):
@@ -172,7 +172,7 @@ class VerifyRecord(Printed):
     paths: list[VerifiedPath | Failure]
 
 
-class Difference(Record):
+class DifferenceRow(Record):
     name: str
     then: str | None
     here: str | None
@@ -185,10 +185,10 @@ class ProofRow(Record):
     threshold: float | None
     created: Moment
     holds: bool
-    differs: list[Difference]
+    differs: list[DifferenceRow]
 
 
-class Unchanged(Record):
+class UnchangedRow(Record):
     covers: list[str]
     not_covered: list[str]
     probed: bool
@@ -223,7 +223,7 @@ class WhyRecord(Printed):
     size: Count | None
     stored: bool
     proof: ProofRow | None
-    unchanged: Unchanged | None
+    unchanged: UnchangedRow | None
     others: list[DigestText]
     cost: ReturnCost | None
     standing: Standing | None

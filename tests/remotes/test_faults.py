@@ -25,7 +25,7 @@ from regenstore.remotes.backends.http import Http
 from regenstore.remotes.remote import Remote, Transfer
 from regenstore.remotes.retries import RetryingBackend
 from regenstore.remotes.setting import Pace
-from regenstore.remotes.throttle import CANCELLED, Cancelled
+from regenstore.remotes.throttle import CANCELLED, TransferCancelled
 from tests.conftest import noise
 from tests.remotes.web_server import Handler, WebServer, serving
 
@@ -399,7 +399,7 @@ def test_who_waits_to_try_again_is_told_that_nobody_wants_it_any_more() -> None:
     stop, began = threading.Event(), time.monotonic()
     context = contextvars.copy_context()
     context.run(CANCELLED.set, stop)
-    with pytest.raises(Cancelled):
+    with pytest.raises(TransferCancelled):
         context.run(RetryingBackend(Away()).head, "v1/x")  # type: ignore[arg-type]
     assert time.monotonic() - began < 10
 
