@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from regenstore.schemas.printed import printed_models
 from regenstore.schemas.stored import STORED
@@ -15,12 +16,26 @@ def schemas() -> dict[str, str]:
     printed = {f"json-{name.removeprefix('regenstore.')}": model for name, model in printed_models().items()}
     return {
         f"{name}.json": json.dumps(
-            {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(by_alias=True)},
+            {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "title": model.__name__,
+                **_published(model.model_json_schema(by_alias=True)),
+            },
             indent=1,
         )
         + "\n"
         for name, model in {**printed, **STORED}.items()
     }
+
+
+def _published(schema: Any) -> Any:
+    """Without titles that only repeat names, and open: later versions may add fields."""
+    if isinstance(schema, dict):
+        kept = {name: value for name, value in schema.items() if name != "title" or isinstance(value, dict)}
+        if kept.get("additionalProperties") is False:
+            del kept["additionalProperties"]
+        return {name: _published(value) for name, value in kept.items()}
+    return [_published(each) for each in schema] if isinstance(schema, list) else schema
 
 
 def write(folder: Path) -> None:
