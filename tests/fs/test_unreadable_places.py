@@ -299,7 +299,7 @@ gc makes a take once more before it relies on either": """
         export/sidecar/deliver.existing lexists
         export/sidecar/deliver.recover isdir isfile
         export/sidecar/preview.difference isfile
-        generators/inprocess.InProcessSession.generate exists
+        generators/implementation.InProcessSession.generate exists
         objects/content_store.ContentStore.put_file isdir
         objects/durable.make_folder isdir
         remotes/directory.Directory.names is_dir
