@@ -21,9 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from regenstore.generators.schema import Param, ParamSchema
+if TYPE_CHECKING:
+    from regenstore.generators.schema import Param, ParamSchema
 
 __all__ = [
     "API_VERSION",
@@ -42,6 +43,15 @@ __all__ = [
 ]
 
 API_VERSION = 1
+
+
+def __getattr__(name: str) -> Any:
+    """The parts of a declaration that are slow to import: a worker, which needs none, starts without them."""
+    if name in ("Param", "ParamSchema"):
+        from regenstore.generators import schema
+
+        return getattr(schema, name)
+    raise AttributeError(name)
 
 
 @dataclass(frozen=True)
