@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,8 @@ def write(folder: Path) -> None:
     """Write all of them, and remove those of models that are gone."""
     folder.mkdir(exist_ok=True)
     texts = schemas()
-    for old in folder.glob("*.json"):
-        if old.name not in texts:
-            old.unlink()
+    for old in set(os.listdir(folder)) - texts.keys():
+        (folder / old).unlink()
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="ascii")
 
