@@ -58,12 +58,11 @@ class Repository:
     def discover(cls, cwd: str, environment: config.GitEnvironment) -> Repository:
         """The repository around a folder; raises NotFound (``not-a-repository``)."""
         git = Git(cwd)
-        answer = git.run("rev-parse", "--show-toplevel", "--absolute-git-dir", check=False)
-        lines = answer.stdout.decode(errors="surrogateescape").split("\n")
-        if answer.returncode or len(lines) < 2 or not lines[0]:
+        found = git.places()
+        if found is None:
             refuse_unreadable(cwd)
             raise NotFound("not-a-repository", f"{cwd} is not inside a Git worktree")
-        top, git_dir = lines[0], lines[1]
+        top, git_dir = found
         refuse_attributes(os.fsencode(top), [b""])
         located = locate(top, git_dir, environment.index)  # a relative index file is below the top, for git as well
         inside = Git(top)

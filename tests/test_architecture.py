@@ -34,6 +34,7 @@ ROWS = [
     {"planning"},
     {"jobs"},
     {"refs", "worktree", "remotes", "generators", "capture"},
+    {"refs.git"},
     {"media"},
     {"objects"},
     {"fs"},
@@ -59,6 +60,7 @@ CONFINED = {
     "jinja2": ("export/sidecar/jinja_child.py",),
     "markupsafe": ("export/sidecar/jinja_child.py",),
     "orjson": ("export/dataset/fast_json.py",),
+    "pygit2": ("refs/git/linked.py",),
     "pyarrow": ("export/dataset/tables.py",),
     "cel": ("export/dataset/selection.py",),
     "obstore": ("remotes/object_store.py",),
@@ -69,7 +71,8 @@ MODULE_LINES, FUNCTION_LINES = 500, 80
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "misc", "common", "manager"}
 NO_TERMINAL = ("print", "sys.exit", "os._exit", "os.environ", "os.getenv", "os.environb", "exit", "quit")
 # A worker ends at once when its host is gone or says good-bye: nothing of it is worth an orderly exit.
-TERMINAL_EXCEPTIONS = {("generators/worker.py", "os._exit")}
+# Git's processes get the environment of this one, but for what the door changes in it.
+TERMINAL_EXCEPTIONS = {("generators/worker.py", "os._exit"), ("refs/git/process.py", "os.environ")}
 # Words kept for what is not raised yet; docs/errors.md says "(reserved)" beside them.
 RESERVED_KINDS = {"unmerged", "interrupted", "policy-forbids"}
 
@@ -101,13 +104,15 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
 
 def room(name: str) -> str | None:
     """The row name that a module name belongs to; None for the package's own ``__init__`` and for others."""
-    parts = name.split(".")
-    return parts[1] if parts[0] == "regenstore" and len(parts) > 1 and parts[1] in ROW_OF else None
+    top, *parts = name.split(".")
+    if top != "regenstore":
+        return None
+    return next((inner for inner in (".".join(parts[:2]), *parts[:1]) if inner in ROW_OF), None)
 
 
 def room_of_file(path: Path) -> str | None:
-    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    return None if first == "__init__" else first
+    parts = [part.removesuffix(".py") for part in path.relative_to(PACKAGE).parts]
+    return None if parts[0] == "__init__" else room(".".join(["regenstore", *parts])) or parts[0]
 
 
 # ------------------------------------------------------------------------------------------- imports
@@ -193,6 +198,60 @@ def test_commands_load_no_writer_of_exports(tmp_path):
     done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=True)
     assert b"regenstore.tracked.status" in done.stderr
     assert not re.search(rb"\b(lxml|tomli_w)\b|regenstore\.export", done.stderr)
+
+
+# ------------------------------------------------------------------------------------------- Git
+
+GIT_DOOR = "refs/git/"
+NOT_GITS = {"worktree/stage.py", "refs/pending.py", "gitfilter/asking.py"}
+"""What they split at NUL is a journal and a list of ours, and a command line that the system tells."""
+STARTS_PROGRAMS = {
+    "cli/demo_story.py", "doctor/checkup.py", "events/courier.py", "export/dataset/file_writing.py",
+    "export/sidecar/writers/text.py", "generators/command.py", "generators/command_environment.py",
+    "generators/worker_host.py", "gitfilter/launch.py",
+}  # fmt: skip
+"""Programs other than git: shells, generators, receivers of events, Python once more."""
+
+
+def beyond_the_door() -> Iterator[tuple[str, ast.AST]]:
+    """Everything that is written outside of the door to Git."""
+    for path in MODULES:
+        if not shown(path).startswith(GIT_DOOR):
+            for node in ast.walk(tree_of(path)):
+                yield f"{shown(path)}:{getattr(node, 'lineno', 0)}", node
+
+
+def test_git_is_started_in_one_place():
+    """A command line is a list that begins with the program; the door's own ways to start one are private."""
+    wrong = []
+    for where, node in beyond_the_door():
+        first = next(iter(node.elts), None) if isinstance(node, ast.List) else None
+        if isinstance(first, ast.Constant) and first.value in ("git", b"git"):
+            wrong.append(f"{where} has a command line of git")
+        if isinstance(node, ast.Attribute) and node.attr in ("_run", "_output", "_line", "_talk"):
+            owner = _dotted(node.value)
+            if owner.endswith("git"):
+                wrong.append(f"{where} {owner}.{node.attr}")
+    for path in MODULES:
+        if not shown(path).startswith(GIT_DOOR):
+            inside = re.compile(r"regenstore\.refs\.git\.[a-z_]+\.")
+            wrong += [f"{shown(path)}:{line} {name}" for line, name in imported(path) if inside.match(name)]
+    assert not wrong
+    started = {shown(p) for p in MODULES if any(name.split(".")[0] == "subprocess" for _, name in imported(p))}
+    assert {name for name in started if not name.startswith(GIT_DOOR)} == STARTS_PROGRAMS
+
+
+def test_what_git_prints_is_taken_apart_in_one_place():
+    wrong = [
+        where
+        for where, node in beyond_the_door()
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("split", "rsplit", "partition", "rpartition")
+        and any(isinstance(given, ast.Constant) and given.value in ("\0", b"\0") for given in node.args)
+        and where.partition(":")[0] not in NOT_GITS
+    ]
+    assert not wrong
 
 
 # ------------------------------------------------------------------------------------------- sizes and words

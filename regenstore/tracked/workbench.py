@@ -75,23 +75,19 @@ class Workbench:
         """
         oids = self.index.oids()
         refuse_attributes(self.location.top, {os.path.dirname(path) for path in oids})
-        listing = self.git.output("ls-files", "-z", "--", ATTRIBUTE) if oids else b""
-        names = set(filter(None, listing.split(b"\0")))
+        names = set(self.git.ls_files(ATTRIBUTE)) if oids else set()
         entries = {path: oid for path, oid in oids.items() if path in names}
         return entries if not paths else {p: entries[p] for p in select(entries, paths)}
 
     def untracked(self) -> list[bytes]:
         """Files at filtered paths that Git's index does not have yet and does not ignore."""
         # Git gives nothing for an attribute pathspec together with --others, so it is asked in two steps.
-        others = self.git.output("ls-files", "-z", "--others", "--exclude-standard", "--full-name", "--", ":/")
-        answer = self.git.output("check-attr", "-z", "--stdin", "filter", stdin=others).split(b"\0") if others else []
-        return [path for path, value in zip(answer[::3], answer[2::3]) if value == b"regenstore"]
+        return self.git.filtered(self.git.ls_untracked(":/"))
 
     def require_tracked(self, path: bytes) -> None:
         """Raise InvalidInput (``not-tracked``) unless the filter is set for a path."""
         refuse_attributes(self.location.top, _above(path))
-        answer = self.git.output("check-attr", "-z", "--stdin", "filter", stdin=path + b"\0").split(b"\0")
-        if len(answer) < 3 or answer[2] != b"regenstore":
+        if not self.git.filtered([path]):
             suffix = os.path.splitext(os.fsdecode(path))[1]
             raise InvalidInput(
                 "not-tracked",
