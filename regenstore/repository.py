@@ -18,9 +18,7 @@ from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.pending import Pending
 from regenstore.refs.registration import own_store, register
 from regenstore.worktree.index_view import IndexView
-from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location, locate, refuse_attributes, refuse_unreadable
-from regenstore.worktree.place import Placer
 
 if TYPE_CHECKING:
     from regenstore.gc.collect import Collector
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from regenstore.remotes.together import Elsewhere
     from regenstore.sharing.definitions import Definition, Remotes
     from regenstore.tracked.workbench import Workbench
+    from regenstore.worktree.place import Placer
 
 
 class Repository:
@@ -107,6 +106,9 @@ class Repository:
 
     @cached_property
     def placer(self) -> Placer:
+        from regenstore.worktree.link import Linker
+        from regenstore.worktree.place import Placer
+
         return Placer(self.location, self.settings.oid_size, Linker(reflink=self.settings.reflink))
 
     @cached_property
@@ -252,21 +254,7 @@ class Repository:
     def workbench(self) -> Workbench:
         from regenstore.tracked.workbench import Workbench
 
-        return Workbench(
-            self.location,
-            self.git,
-            self.index,
-            self.blobs,
-            self.store,
-            self.cache,
-            self.pending,
-            self.moved,
-            self.placer,
-            self.registry,
-            self.realiser,
-            self.surveyor,
-            self.holders,
-        )
+        return Workbench(self.location, self.git, self.index, self.blobs, self.pending, self)
 
     def close(self) -> None:
         """Close what is open; the object can be used again."""
