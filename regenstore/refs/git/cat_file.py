@@ -19,16 +19,24 @@ class CatFile:
         self._git = git
         self._process: Popen[bytes] | None = None
 
-    def headers(self, names: Sequence[bytes]) -> list[Header | None]:
-        """What each name leads to; None where that is nothing. Raises FormatError (``git-failed``) where git ends
-        before it answered."""
+    def texts(self, names: Sequence[bytes], limit: int) -> list[tuple[str, bytes | None]]:
+        """Kind and bytes of what each name leads to: no bytes of what is larger than the limit or no blob, no kind for
+        what is not there. Raises FormatError (``git-failed``) for a blob that is damaged, and where git does not
+        answer."""
         process = self._ask(b"info", names)
-        found = []
+        found: list[tuple[str, bytes | None]] = []
+        small = []
         for name in names:
             line = self._line(process) if name else b"missing"
             if not line:
                 raise self._ended(name)
-            found.append(header(line))
+            about = header(line)
+            found.append(("" if about is None else about.kind, None))
+            if about is not None and about.kind == "blob" and about.size <= limit:
+                small.append(len(found) - 1)
+        for at, data in zip(small, self.contents([names[at] for at in small], limit, strict=True)):
+            # One that went meanwhile ('git gc' may run beside us) is not there.
+            found[at] = ("blob" if data is not None else "", data)
         return found
 
     def contents(self, names: Sequence[bytes], limit: int, *, strict: bool = False) -> list[bytes | None]:

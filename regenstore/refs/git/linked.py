@@ -11,29 +11,19 @@ import os
 import re
 import zlib
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
-from regenstore.refs.git.answers import Header
 from regenstore.refs.git.cat_file import CatFile
 from regenstore.refs.git.history import History
 
+_BLOB = 3
 _KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _ID = re.compile(rb"[0-9a-f]{40}\Z")
 _LONGEST, _OVERHEAD = 64, 4096
 """Bytes of what stands before an object, and that compression may add to a small one."""
 _ELSEWHERE = ("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_REPLACE_REF_BASE", "GIT_GRAFT_FILE")
 _BEYOND = r"^(extensions\.(partialclone|objectformat)|remote\..*\.promisor)$"
-
-
-class _Loose(NamedTuple):
-    """What the file of an object gives."""
-
-    about: Header
-    data: bytes
-    whole: bool
-    """Whether that is all, and its checksum is right."""
 
 
 class Linked:
@@ -48,6 +38,7 @@ class Linked:
 
         self._git = git
         self._folders = folders
+        self._shards = frozenset(shard for folder in folders for shard in presence.names(folder))
         self._odb = pygit2.Odb()
         for folder in folders:
             self._odb.add_backend(pygit2.OdbBackendPack(folder), 1)
@@ -55,64 +46,53 @@ class Linked:
         self._oid = pygit2.Oid
         self._failures = (KeyError, ValueError, OSError, pygit2.GitError)
 
-    def headers(self, names: Sequence[bytes]) -> list[Header | None]:
-        """What each name leads to; None where that is nothing. Raises what :meth:`CatFile.headers` raises."""
-        found = [self._header(name) for name in names]
-        left = [name for name, about in zip(names, found) if about is None]
-        rest = iter(self._git.headers(left) if left else ())
-        return [next(rest) if about is None else about for about in found]
-
-    def contents(self, names: Sequence[bytes], limit: int, *, strict: bool = False) -> list[bytes | None]:
-        """The bytes of blobs, of each at most ``limit + 1``; None for what is no blob. Raises what
-        :meth:`CatFile.contents` raises."""
-        found = [self._content(name, limit) for name in names]
+    def contents(self, names: Sequence[bytes], limit: int) -> list[bytes | None]:
+        """The bytes of blobs, of each at most ``limit + 1``; None for what is no blob, or cannot be read."""
+        found: list[bytes | None] = [None if told is None else told[1] for told in self._all(names, limit)]
         left = [name for name, data in zip(names, found) if data is None]
-        rest = iter(self._git.contents(left, limit, strict=strict) if left else ())
+        rest = iter(self._git.contents(left, limit) if left else ())
         return [next(rest) if data is None else data for data in found]
 
-    def _header(self, name: bytes) -> Header | None:
-        if not _ID.match(name):
-            return None
-        loose = self._loose(name, 0)
-        return self._packed_header(name) if loose is None else loose.about
+    def texts(self, names: Sequence[bytes], limit: int) -> list[tuple[str, bytes | None]]:
+        """Kind and bytes; raises what :meth:`CatFile.texts` raises."""
+        found = self._all(names, limit)
+        left = [name for name, told in zip(names, found) if told is None]
+        rest = iter(self._git.texts(left, limit) if left else ())
+        return [next(rest) if told is None else told for told in found]
 
-    def _content(self, name: bytes, limit: int) -> bytes | None:
-        """The bytes of a blob; None for what git has to be asked for, as for the beginning of a large one."""
-        if not _ID.match(name):
-            return None
-        loose = self._loose(name, limit)
-        about = self._packed_header(name) if loose is None else loose.about
-        if about is None or about.kind != "blob" or about.size > limit:
-            return None
-        if loose is not None:
-            return loose.data if loose.whole and len(loose.data) == about.size else None
-        try:
-            return self._odb.read(self._oid(raw=about.oid))[1]
-        except self._failures:
-            return None
+    def _all(self, names: Sequence[bytes], limit: int) -> list[tuple[str, bytes | None] | None]:
+        return [self._one(name.decode(), limit) if _ID.match(name) else None for name in names]
 
-    def _packed_header(self, name: bytes) -> Header | None:
+    def _one(self, name: str, limit: int) -> tuple[str, bytes | None] | None:
+        """Kind and bytes, no bytes of what is larger than the limit or no blob; None for what git has to be asked."""
+        if name[:2] in self._shards and (loose := self._loose(name, limit)) is not None:
+            return loose
         try:
-            oid = self._oid(hex=name.decode())
+            oid = self._oid(hex=name)
             kind, size = self._look(oid)
+            if kind != _BLOB or size > limit:
+                return _KINDS[kind], None
+            return "blob", self._odb.read(oid)[1]
         except self._failures:
             return None
-        return Header(oid.raw, _KINDS[kind], size)
 
-    def _loose(self, name: bytes, limit: int) -> _Loose | None:
-        """An object with a file of its own, and as much of it as the limit allows: gitformat-loose(5)."""
-        text = name.decode()
+    def _loose(self, name: str, limit: int) -> tuple[str, bytes | None] | None:
+        """An object with a file of its own: gitformat-loose(5). None where there is none, or not all of it is right."""
         for folder in self._folders:
             stream = zlib.decompressobj()
             try:
-                with open(f"{folder}/{text[:2]}/{text[2:]}", "rb") as file:
+                with open(f"{folder}/{name[:2]}/{name[2:]}", "rb", buffering=0) as file:
                     told = stream.decompress(file.read(limit + _OVERHEAD), limit + _LONGEST)
             except (OSError, zlib.error):
                 continue
             first, _, data = told.partition(b"\x00")
             kind, _, size = first.decode(errors="replace").partition(" ")
-            if kind in _KINDS.values() and size.isdigit():
-                return _Loose(Header(bytes.fromhex(text), kind, int(size)), data, stream.eof)
+            if kind not in _KINDS.values() or not size.isdigit():
+                continue
+            if kind != "blob" or int(size) > limit:
+                return kind, None
+            if stream.eof and len(data) == int(size):
+                return kind, data
         return None
 
 
