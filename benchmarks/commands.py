@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -58,7 +59,7 @@ def _started(tree: Tree, command: Callable[[], tuple[str, ...]]) -> tuple[list[s
         with open(log, encoding="utf-8", errors="replace") as file:
             started = [line for line in file if line.rstrip().endswith(" = 0")]
         os.unlink(log)
-        return asked, sum("regenstore" in line for line in started) - 1
+        return asked, sum(re.search(r'execve\("[^"]*python', line) is not None for line in started)
     return asked, 0
 
 

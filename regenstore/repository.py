@@ -7,7 +7,7 @@ these for every git command.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from regenstore.generators.registry import Registry
     from regenstore.objects.result import Proof
     from regenstore.objects.result_cache import ResultCache
+    from regenstore.proof.environments import Environments
     from regenstore.proof.probe import Prober
     from regenstore.proof.survey import Confirm
     from regenstore.proof.surveyor import Surveyor
@@ -162,24 +163,30 @@ class Repository:
 
     @cached_property
     def surveyor(self) -> Surveyor:
-        """Judges contents by what is known here; no remote is asked."""
-        return self._surveyor(None)
+        """Judges contents by what is known here; no remote is asked, and built-in generators not every time. For
+        commands that only tell."""
+        from regenstore.proof.remembered import FILE, RecentEnvironments
 
-    def _surveyor(self, confirm: Confirm | None) -> Surveyor:
-        from regenstore.objects.holds import held
+        path = os.path.join(os.path.dirname(self.settings.trust_file), FILE)
+        seen = self.settings.worker_environment
+        return self._surveyor(None, lambda: RecentEnvironments(path, seen, self._environments))
+
+    def _environments(self) -> Environments:
         from regenstore.proof.environments import Environments
-        from regenstore.proof.surveyor import Surveyor
 
-        def environments() -> Environments:
-            return Environments(self._registry(), self.realiser.executor)
+        return Environments(self._registry(), self.realiser.executor)
+
+    def _surveyor(self, confirm: Confirm | None, environments: Callable[[], Environments]) -> Surveyor:
+        from regenstore.objects.holds import held
+        from regenstore.proof.surveyor import Surveyor
 
         return Surveyor(
             self.store,
             self.cache,
             environments,
-            self.holders.holders,
+            lambda: self.holders.holders(),
             held=lambda: held(self.store.root),
-            corrected=self.realiser.corrects,
+            corrected=lambda proof: self.realiser.corrects(proof),
             confirm=confirm,
             others=self._others_proofs,
         )
@@ -199,7 +206,7 @@ class Repository:
         return Collector(
             self.store,
             self.cache,
-            self._surveyor(self.elsewhere.confirm if self.elsewhere else None).survey,
+            self._surveyor(self.elsewhere.confirm if self.elsewhere else None, self._environments).survey,
             self.holders.pins,
             lambda digest: self.realiser.producers(digest, None),
             lambda: names(self.git, self.cache),

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regenstore.gc.policy import bytes_to_free
-from regenstore.gc.usage import content_bytes
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.result_cache import ResultCache
 
@@ -27,7 +26,7 @@ RECENT_DAYS = 7
 
 def due(store: ContentStore, cache: ResultCache, cap: int) -> bool:
     """Whether there is anything to do: quickly, without a survey."""
-    total = content_bytes(store)
+    total = _content_bytes(store)
     if total <= cap:
         return False
     stuck = cache.read("SELECT value FROM gc_value WHERE name = ?", (f"{_STUCK}{cap}",))
@@ -42,10 +41,10 @@ def collect(collector: Collector, cap: int, grace: float) -> Report | None:
         return None
     from regenstore.gc.plan import Wish
 
-    free = bytes_to_free(content_bytes(store), cap)
+    free = bytes_to_free(_content_bytes(store), cap)
     plan = collector.plan(Wish(free=free, grace=grace))
     report = None if plan.empty else collector.execute(plan)
-    left = float(content_bytes(store))
+    left = float(_content_bytes(store))
 
     def work(db: sqlite3.Connection) -> None:
         db.execute("DELETE FROM gc_value WHERE name LIKE ?", (f"{_STUCK}%",))
@@ -54,6 +53,12 @@ def collect(collector: Collector, cap: int, grace: float) -> Report | None:
 
     cache.write(work)
     return report
+
+
+def _content_bytes(store: ContentStore) -> int:
+    from regenstore.gc.usage import content_bytes
+
+    return content_bytes(store)
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def suggest(store: ContentStore, cap: int | None, collector: Callable[[], Collec
         return None  # there is no store yet, or nobody can tell
     wanted = lacking(disk.free, disk.total)
     if cap is not None:
-        wanted = max(wanted, bytes_to_free(content_bytes(store), cap))
+        wanted = max(wanted, bytes_to_free(_content_bytes(store), cap))
     if not wanted:
         return None
     from regenstore.gc.plan import Wish

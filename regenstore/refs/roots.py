@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeVar
@@ -284,6 +283,8 @@ class Roots:
 
 def at_once(*asked: Callable[[], T]) -> list[T]:
     """Ask Git several things at the same time."""
+    from concurrent.futures import ThreadPoolExecutor  # slow to import, and not needed where nothing changed
+
     with ThreadPoolExecutor(len(asked)) as threads:
         return [told.result() for told in [threads.submit(question) for question in asked]]
 

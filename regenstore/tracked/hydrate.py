@@ -115,7 +115,7 @@ def _wish(bench: Workbench, path: bytes, entry: bytes | None, old: BlobRecord | 
 
 def _old_takes(bench: Workbench, oids: Mapping[bytes, bytes]) -> dict[bytes, BlobRecord]:
     """What index blobs say, of those paths whose takes were made with other parameters."""
-    said = read_blobs(bench.git, bench.cache, list(oids.values()), remember=False)
+    said = read_blobs(bench.git, bench.cache, list(oids.values()), remember=os.path.isdir(bench.store.root))
     records = judged_blobs(bench.cache, said.records)
     found = {path: records[oid] for path, oid in oids.items() if oid in records}
     return {path: record for path, record in found.items() if record.outdated is not None}
