@@ -24,7 +24,7 @@ FILE = "environments.json"
 BUILT_IN = frozenset(f"{kind}.{medium}" for kind in ("procedural", "derive") for medium in ("image", "video", "audio"))
 _LASTS = 3600.0
 _LIBRARIES = ("numpy-", "pillow-", "av-", "zstandard-", "regenstore-")
-_OWN = ("generators", "generators/procedural", "generators/derive", "media")
+_OWN, _PLUGIN = ("generators", "generators/derive", "media"), "regenstore_procedural"
 
 
 class RecentEnvironments(Environments):
@@ -80,12 +80,13 @@ def _here() -> Iterator[str]:
     """The interpreter, the libraries that it has, and our own code, as far as their files tell."""
     yield f"{sys.executable} {sys.version} {platform.machine()}"
     package = os.path.dirname(os.path.dirname(__file__))
+    folders = [*(f"{package}/{name}" for name in _OWN), *(f"{folder}/{_PLUGIN}" for folder in sys.path)]
     for folder in sys.path:
         for entry in _entries(folder):
             if entry.name.lower().startswith(_LIBRARIES) and entry.name.endswith(".dist-info"):
                 yield f"{entry.path} {entry.stat().st_mtime_ns}"
-    for name in _OWN:
-        for entry in _entries(f"{package}/{name}"):
+    for folder in folders:
+        for entry in _entries(folder):
             if entry.name.endswith(".py"):
                 yield f"{entry.path} {entry.stat().st_mtime_ns}"
 
