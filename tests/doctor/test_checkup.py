@@ -64,6 +64,9 @@ def test_all_is_well_and_nothing_changes(gallery: Gallery) -> None:
 def test_versions(diagnose: Diagnose, gallery: Gallery) -> None:
     assert has(diagnose("versions"), OK, "Python 3.")
     assert has(diagnose("git_version"), OK, "git version 2.")
+    assert has(diagnose("git_blobs"), OK, "libgit2")
+    gallery.git("config", "remote.origin.promisor", "true")
+    assert has(diagnose("git_blobs"), NOTE, "partial clone")
     old = gallery.path.parent / "old-git"
     old.write_text("#!/bin/sh\necho git version 2.38.9\n")
     old.chmod(0o755)
