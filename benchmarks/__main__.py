@@ -20,6 +20,8 @@ SUBJECTS = (
     "add",
     "status",
     "start",
+    "commands",
+    "blobs",
     "memory",
     "packed",
     "roots",

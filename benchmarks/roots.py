@@ -17,13 +17,13 @@ from regenstore.refs.enumeration import ADDED, FULL, UNCHANGED, Enumerated, Enum
 from regenstore.refs.git import Git
 from regenstore.refs.roots import Roots
 
-_A_COMMIT = 10
+A_COMMIT = 10
 _BRANCH_EVERY = 20
 
 
 def rows(bench: Bench) -> Iterator[Row]:
     commits = 200 if bench.quick else 2000
-    shape = f"{commits * _A_COMMIT:,} recipes in {commits:,} commits, packed"
+    shape = f"{commits * A_COMMIT:,} recipes in {commits:,} commits, packed"
     with bench.folder(bench.plain, "roots") as folder:
         film, store = f"{folder}/film", f"{folder}/store"
         history(film, commits)
@@ -32,18 +32,18 @@ def rows(bench: Bench) -> Iterator[Row]:
         kept = [f"{store}/{name}.held" for name in ("cold", "unchanged", "added")]
         cache = ResultCache(store)
         cold, unchanged, added = (Enumeration(roots, cache, path, "film") for path in kept)
-        first = timed(lambda: _expect(added.run(), FULL, commits * _A_COMMIT))
-        _expect(unchanged.run(), FULL, commits * _A_COMMIT)
+        first = timed(lambda: _expect(added.run(), FULL, commits * A_COMMIT))
+        _expect(unchanged.run(), FULL, commits * A_COMMIT)
         taken = interleave(
             bench.rounds(7),
             {
                 "git": _timer(lambda: _git(film, "rev-list", "--objects", "--all")),
                 "live": _timer(lambda: roots.live()),
-                "cold": _timer(lambda: _cold(cold, kept[0], commits * _A_COMMIT)),
-                "unchanged": _timer(lambda: _expect(unchanged.run(), UNCHANGED, commits * _A_COMMIT)),
+                "cold": _timer(lambda: _cold(cold, kept[0], commits * A_COMMIT)),
+                "unchanged": _timer(lambda: _expect(unchanged.run(), UNCHANGED, commits * A_COMMIT)),
             },
         )
-        committed = count(commits * _A_COMMIT)
+        committed = count(commits * A_COMMIT)
         taken_added = interleave(
             bench.rounds(7),
             {
@@ -93,7 +93,7 @@ def history(path: str, commits: int) -> None:
     parts: list[bytes] = []
     for commit in range(commits):
         parts.append(b"commit refs/heads/main\ncommitter Ada <ada@example.org> %d +0000\ndata 0\n" % (10**9 + commit))
-        for number in range(commit * _A_COMMIT, (commit + 1) * _A_COMMIT):
+        for number in range(commit * A_COMMIT, (commit + 1) * A_COMMIT):
             text = recipe(number)
             path_in_tree = b"shots/%02d/%03d.png" % (number % 50, number // 50 % 40)
             parts.append(b"M 100644 inline %s\ndata %d\n%s\n" % (path_in_tree, len(text), text))

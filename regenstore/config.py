@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from regenstore.errors import InvalidInput
+from regenstore.errors import FormatError, InvalidInput
 from regenstore.refs.git import Git
 from regenstore.remotes.setting import MOST_JOBS, MOST_PATIENCE, NAME, Proxies, RemoteSetting, SshSetting
 
@@ -100,15 +100,10 @@ class GitEnvironment:
 def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
     """The settings for a repository; raises InvalidInput (``bad-config``) naming the setting."""
     found = dict(os.environ if environ is None else environ)
-    answer = git.run("config", "-z", "--get-regexp", r"^(regenstore\.|extensions\.objectformat$)", check=False)
-    if answer.returncode > 1:  # 1: nothing is set
-        why = answer.stderr.decode(errors="replace").strip()
-        raise InvalidInput("bad-config", f"Git's configuration cannot be read: {why}")
-    pairs = answer.stdout
-    values: dict[str, str] = {}
-    for pair in pairs.decode(errors="surrogateescape").split("\0"):
-        name, separator, value = pair.partition("\n")
-        values[name] = value if separator else "true"
+    try:
+        values = git.config(r"^(regenstore\.|extensions\.objectformat$)")
+    except FormatError as error:
+        raise InvalidInput("bad-config", f"Git's configuration cannot be read: {error.message}") from None
     for name in (
         "store",
         "smudge",

@@ -134,6 +134,7 @@ KINDS: dict[str, str] = {
     "no-such-remote": "Run 'regenstore remote list' for those that there are, or 'regenstore remote add' one.",
     "not-pinned": "Run 'regenstore pins' for those that are.",
     "git-missing": "Install Git 2.39 or newer.",
+    "git-too-old": "Install Git 2.39 or newer, and let it come first on PATH.",
     # conflict
     "exists": "Choose another path, or use --force.",
     "index-locked": "Another Git process is running in this repository; try again when it has ended.",

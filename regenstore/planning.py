@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError, TrustRequired
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
-from regenstore.objects.corrections import Corrections
 from regenstore.objects.evicted import Manifests
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.outdated import judged
 from regenstore.objects.recipe import Input, Recipe
 from regenstore.objects.result import Content, Result
 from regenstore.objects.result_cache import ResultCache
-from regenstore.remotes.remote_set import Finder, RemoteSet
 from regenstore.worktree.paths import check_relative
 
 if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
     from regenstore.generators.api import Declaration
     from regenstore.generators.registry import Registry
+    from regenstore.remotes.remote_set import Finder, RemoteSet
 
 FindRecipes = Callable[[Digest, str | None], Iterator[Recipe]]
 AUTO, FETCH, GENERATE = "auto", "fetch", "generate"
@@ -242,6 +241,8 @@ class Planner:
         """What a run of a key should give, by what is known last: the take to the byte, or what a correction
         turns into it. Empty where nothing says that the take comes back. What a run in another environment
         gave since says nothing: this may be the one that gives the take. The caller holds the lock."""
+        from regenstore.objects.corrections import Corrections
+
         corrections = Corrections(self._store.root)
         proofs = [
             proof

@@ -7,7 +7,7 @@ these for every git command.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,15 +18,14 @@ from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.pending import Pending
 from regenstore.refs.registration import own_store, register
 from regenstore.worktree.index_view import IndexView
-from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location, locate, refuse_attributes, refuse_unreadable
-from regenstore.worktree.place import Placer
 
 if TYPE_CHECKING:
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
     from regenstore.objects.result import Proof
     from regenstore.objects.result_cache import ResultCache
+    from regenstore.proof.environments import Environments
     from regenstore.proof.probe import Prober
     from regenstore.proof.survey import Confirm
     from regenstore.proof.surveyor import Surveyor
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from regenstore.remotes.remote import Remote
     from regenstore.remotes.remote_set import RemoteSet
     from regenstore.tracked.workbench import Workbench
+    from regenstore.worktree.place import Placer
 
 
 class Repository:
@@ -58,12 +58,11 @@ class Repository:
     def discover(cls, cwd: str, environment: config.GitEnvironment) -> Repository:
         """The repository around a folder; raises NotFound (``not-a-repository``)."""
         git = Git(cwd)
-        answer = git.run("rev-parse", "--show-toplevel", "--absolute-git-dir", check=False)
-        lines = answer.stdout.decode(errors="surrogateescape").split("\n")
-        if answer.returncode or len(lines) < 2 or not lines[0]:
+        found = git.places()
+        if found is None:
             refuse_unreadable(cwd)
             raise NotFound("not-a-repository", f"{cwd} is not inside a Git worktree")
-        top, git_dir = lines[0], lines[1]
+        top, git_dir = found
         refuse_attributes(os.fsencode(top), [b""])
         located = locate(top, git_dir, environment.index)  # a relative index file is below the top, for git as well
         inside = Git(top)
@@ -108,6 +107,9 @@ class Repository:
 
     @cached_property
     def placer(self) -> Placer:
+        from regenstore.worktree.link import Linker
+        from regenstore.worktree.place import Placer
+
         return Placer(self.location, self.settings.oid_size, Linker(reflink=self.settings.reflink))
 
     @cached_property
@@ -161,24 +163,30 @@ class Repository:
 
     @cached_property
     def surveyor(self) -> Surveyor:
-        """Judges contents by what is known here; no remote is asked."""
-        return self._surveyor(None)
+        """Judges contents by what is known here; no remote is asked, and built-in generators not every time. For
+        commands that only tell."""
+        from regenstore.proof.remembered import FILE, RecentEnvironments
 
-    def _surveyor(self, confirm: Confirm | None) -> Surveyor:
-        from regenstore.objects.holds import held
+        path = os.path.join(os.path.dirname(self.settings.trust_file), FILE)
+        seen = self.settings.worker_environment
+        return self._surveyor(None, lambda: RecentEnvironments(path, seen, self._environments))
+
+    def _environments(self) -> Environments:
         from regenstore.proof.environments import Environments
-        from regenstore.proof.surveyor import Surveyor
 
-        def environments() -> Environments:
-            return Environments(self._registry(), self.realiser.executor)
+        return Environments(self._registry(), self.realiser.executor)
+
+    def _surveyor(self, confirm: Confirm | None, environments: Callable[[], Environments]) -> Surveyor:
+        from regenstore.objects.holds import held
+        from regenstore.proof.surveyor import Surveyor
 
         return Surveyor(
             self.store,
             self.cache,
             environments,
-            self.holders.holders,
+            lambda: self.holders.holders(),
             held=lambda: held(self.store.root),
-            corrected=self.realiser.corrects,
+            corrected=lambda proof: self.realiser.corrects(proof),
             confirm=confirm,
             others=self._others_proofs,
         )
@@ -198,7 +206,7 @@ class Repository:
         return Collector(
             self.store,
             self.cache,
-            self._surveyor(self.elsewhere.confirm if self.elsewhere else None).survey,
+            self._surveyor(self.elsewhere.confirm if self.elsewhere else None, self._environments).survey,
             self.holders.pins,
             lambda digest: self.realiser.producers(digest, None),
             lambda: names(self.git, self.cache),
@@ -254,21 +262,7 @@ class Repository:
     def workbench(self) -> Workbench:
         from regenstore.tracked.workbench import Workbench
 
-        return Workbench(
-            self.location,
-            self.git,
-            self.index,
-            self.blobs,
-            self.store,
-            self.cache,
-            self.pending,
-            self.moved,
-            self.placer,
-            self.registry,
-            self.realiser,
-            self.surveyor,
-            self.holders,
-        )
+        return Workbench(self.location, self.git, self.index, self.blobs, self.pending, self)
 
     def close(self) -> None:
         """Close what is open; the object can be used again."""

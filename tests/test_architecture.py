@@ -21,28 +21,46 @@ from tests.conftest import BIN, hermetic_environment
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "regenstore"
 
-# From the top: a row may import rows below it, and nothing of its own row.
+
+class Row(NamedTuple):
+    rooms: tuple[str, ...]
+    about: str
+    later: tuple[str, ...] = ()
+    """Rooms that are not built yet."""
+
+
+# From the top: a row may import rows below it, and nothing of its own row. ARCHITECTURE.md shows this table;
+# `python -m tests.test_architecture` writes it there.
 ROWS = [
-    {"cli", "web"},
-    {"watch"},
-    {"repository"},
-    {"config"},
-    {"gc", "export", "gitfilter", "tracked", "evolve", "doctor", "githooks"},
-    {"events"},
-    {"proof"},
-    {"realise"},
-    {"planning"},
-    {"jobs"},
-    {"remotes"},
-    {"refs", "worktree", "generators", "capture"},
-    {"media"},
-    {"objects"},
-    {"schemas"},
-    {"fs"},
-    {"errors"},
-    {"addresses"},
+    Row(("cli",), "the terminal, and what Git calls", ("web",)),
+    Row((), "long-running looks at the worktree", ("watch",)),
+    Row(("repository",), "composition only: finds the parts and holds them"),
+    Row(("config",), "settings: defaults < Git's configuration < environment"),
+    Row(
+        ("gitfilter", "tracked", "gc", "doctor", "export"),
+        "the filter; verbs on tracked paths; evicting; fsck and doctor; sidecars and datasets",
+        ("evolve", "githooks"),
+    ),
+    Row(("events",), "what a pipeline is told, kept until it is delivered"),
+    Row(("proof",), "what may be evicted: rules, and the survey of the whole store"),
+    Row(("realise",), "hit -> generate -> record: the only place that knows the order"),
+    Row(("planning",), "what is present, and what to run in which order for the rest"),
+    Row(("jobs",), "schedule, workers, cancellation"),
+    Row(("remotes",), "shared places: by name, what is there, pushing, fetching, clearing up"),
+    Row(
+        ("refs", "worktree", "generators"),
+        "what Git refers to; the files people see; how media are made",
+        ("capture",),
+    ),
+    Row(("refs.git",), "the door to Git"),
+    Row(("media",), "types, bit-exact encoding and decoding, comparing"),
+    Row(("objects",), "ids, recipe, canonical encoding, text, store, result cache"),
+    Row(("schemas",), "what is written as JSON, as models"),
+    Row(("fs",), "files: what is there, locks, rights, replacing what was seen"),
+    Row(("errors",), "what can go wrong, by kind"),
+    Row(("addresses",), "addresses as they may be shown: without secrets"),
 ]
-ROW_OF = {name: position for position, row in enumerate(ROWS) for name in row}
+ROW_OF = {name: position for position, row in enumerate(ROWS) for name in (*row.rooms, *row.later)}
 MAY_OPEN_A_REPOSITORY = {"cli", "web", "watch"}
 
 # Which files may import a package from elsewhere. A folder stands for all below it.
@@ -63,6 +81,7 @@ CONFINED = {
     "jinja2": ("export/sidecar/jinja_child.py",),
     "markupsafe": ("export/sidecar/jinja_child.py",),
     "orjson": ("export/dataset/fast_json.py",),
+    "pygit2": ("refs/git/linked.py",),
     "pyarrow": ("export/dataset/tables.py",),
     "cel": ("export/dataset/selection.py",),
     "obstore": ("remotes/backends/object_store.py",),
@@ -73,7 +92,8 @@ MODULE_LINES, FUNCTION_LINES = 500, 80
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "misc", "common", "manager"}
 NO_TERMINAL = ("print", "sys.exit", "os._exit", "os.environ", "os.getenv", "os.environb", "exit", "quit")
 # A worker ends at once when its host is gone or says good-bye: nothing of it is worth an orderly exit.
-TERMINAL_EXCEPTIONS = {("generators/worker.py", "os._exit")}
+# Git's processes get the environment of this one, but for what the door changes in it.
+TERMINAL_EXCEPTIONS = {("generators/worker.py", "os._exit"), ("refs/git/process.py", "os.environ")}
 # Words kept for what is not raised yet; docs/errors.md says "(reserved)" beside them.
 RESERVED_KINDS = {"unmerged", "interrupted", "policy-forbids"}
 
@@ -108,13 +128,59 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
 
 def room(name: str) -> str | None:
     """The row name that a module name belongs to; None for the package's own ``__init__`` and for others."""
-    parts = name.split(".")
-    return parts[1] if parts[0] == "regenstore" and len(parts) > 1 and parts[1] in ROW_OF else None
+    top, *parts = name.split(".")
+    if top != "regenstore":
+        return None
+    return next((inner for inner in (".".join(parts[:2]), *parts[:1]) if inner in ROW_OF), None)
 
 
 def room_of_file(path: Path) -> str | None:
-    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    return None if first == "__init__" else first
+    parts = [part.removesuffix(".py") for part in path.relative_to(PACKAGE).parts]
+    return None if parts[0] == "__init__" else room(".".join(["regenstore", *parts])) or parts[0]
+
+
+# ------------------------------------------------------------------------------------------- the page itself
+
+
+def layer_table() -> str:
+    built = [row for row in ROWS if row.rooms]
+    width = max(len("  ".join(row.rooms)) for row in built) + 2
+    lines = [f"{'  '.join(row.rooms):{width}}{row.about}" for row in built]
+    return "```\n" + "\n".join(lines) + "\n```\n"
+
+
+def with_layer_table(page: str) -> str:
+    return re.sub(
+        r"(?<=\n## Layers\n)(.*?)```\n.*?```\n",
+        lambda found: found[1] + layer_table(),
+        page,
+        count=1,
+        flags=re.DOTALL,
+    )
+
+
+def test_the_page_shows_the_layers():
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    assert layer_table() in page and with_layer_table(page) == page
+
+
+def test_the_page_names_what_there_is():
+    """Every module and folder of the source map exists."""
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    wrong = []
+    for line in page.partition("## Source map")[2].partition("\n## ")[0].splitlines():
+        if not line.startswith("| `"):
+            continue
+        folder = PACKAGE
+        for name in re.findall(r"`([^`]+)`", line.split("|")[1]):
+            if "<" in name or name.startswith(("plugins/", "hooks/")):
+                continue
+            path = Path(name)
+            if len(path.parts) > 1:
+                folder = PACKAGE / path.parent
+            if not (list(folder.glob(path.name)) or (PACKAGE / path).exists()):
+                wrong.append(name)
+    assert not wrong
 
 
 # ------------------------------------------------------------------------------------------- imports
@@ -214,13 +280,73 @@ def test_the_filter_starts_lean(tmp_path):
     assert not heavy & loaded
 
 
-def test_commands_load_no_writer_of_exports(tmp_path):
+SELDOM = (
+    rb"\b(lxml|tomli_w|httpcore2|tenacity|pygit2|pydantic|rich|numpy|PIL|av|jinja2)\b|regenstore\.(export|gc\.collect)"
+)
+
+
+@pytest.mark.parametrize("name", ["status", "get"])
+def test_commands_load_what_they_need(tmp_path, name):
     environment = hermetic_environment(tmp_path)
     subprocess.run(["git", "init", "-q"], env=environment, cwd=tmp_path, check=True)
-    command = [sys.executable, "-X", "importtime", f"{BIN}/regenstore", "status"]
+    command = [sys.executable, "-X", "importtime", f"{BIN}/regenstore", name]
     done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=True)
-    assert b"regenstore.tracked.status" in done.stderr
-    assert not re.search(rb"\b(lxml|tomli_w|httpcore2|tenacity)\b|regenstore\.export", done.stderr)
+    assert b"regenstore.tracked.workbench" in done.stderr
+    assert not re.search(SELDOM, done.stderr)
+
+
+# ------------------------------------------------------------------------------------------- Git
+
+GIT_DOOR = "refs/git/"
+NOT_GITS = {"worktree/stage.py", "refs/pending.py", "gitfilter/asking.py"}
+"""What they split at NUL is a journal and a list of ours, and a command line that the system tells."""
+STARTS_PROGRAMS = {
+    "cli/demo_story.py", "doctor/checkup.py", "events/courier.py", "export/dataset/file_writing.py",
+    "export/sidecar/writers/text.py", "generators/command.py", "generators/command_environment.py",
+    "generators/worker_host.py", "gitfilter/launch.py",
+}  # fmt: skip
+"""Programs other than git: shells, generators, receivers of events, Python once more."""
+
+
+def beyond_the_door() -> Iterator[tuple[str, ast.AST]]:
+    """Everything that is written outside of the door to Git."""
+    for path in MODULES:
+        if not shown(path).startswith(GIT_DOOR):
+            for node in ast.walk(tree_of(path)):
+                yield f"{shown(path)}:{getattr(node, 'lineno', 0)}", node
+
+
+def test_git_is_started_in_one_place():
+    """A command line is a list that begins with the program; the door's own ways to start one are private."""
+    wrong = []
+    for where, node in beyond_the_door():
+        first = next(iter(node.elts), None) if isinstance(node, ast.List) else None
+        if isinstance(first, ast.Constant) and first.value in ("git", b"git"):
+            wrong.append(f"{where} has a command line of git")
+        if isinstance(node, ast.Attribute) and node.attr in ("_run", "_output", "_line", "_talk"):
+            owner = _dotted(node.value)
+            if owner.endswith("git"):
+                wrong.append(f"{where} {owner}.{node.attr}")
+    for path in MODULES:
+        if not shown(path).startswith(GIT_DOOR):
+            inside = re.compile(r"regenstore\.refs\.git\.[a-z_]+\.")
+            wrong += [f"{shown(path)}:{line} {name}" for line, name in imported(path) if inside.match(name)]
+    assert not wrong
+    started = {shown(p) for p in MODULES if any(name.split(".")[0] == "subprocess" for _, name in imported(p))}
+    assert {name for name in started if not name.startswith(GIT_DOOR)} == STARTS_PROGRAMS
+
+
+def test_what_git_prints_is_taken_apart_in_one_place():
+    wrong = [
+        where
+        for where, node in beyond_the_door()
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("split", "rsplit", "partition", "rpartition")
+        and any(isinstance(given, ast.Constant) and given.value in ("\0", b"\0") for given in node.args)
+        and where.partition(":")[0] not in NOT_GITS
+    ]
+    assert not wrong
 
 
 # ------------------------------------------------------------------------------------------- sizes and words
@@ -420,3 +546,7 @@ def test_every_command_has_help_with_an_example(name):
     assert len(text.split("\n\n")[0]) > 20
     assert re.search(r"\n\s*Examples?\b.*:\n\s+\S", text), "no example"
     assert f"regenstore {name}" in text.partition("Example")[2]
+
+
+if __name__ == "__main__":
+    (ROOT / "ARCHITECTURE.md").write_text(with_layer_table((ROOT / "ARCHITECTURE.md").read_text()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 
@@ -12,6 +11,7 @@ import click
 from regenstore.cli.filter_report import LEFT_FILE
 from regenstore.gitfilter.install import clone_options
 from regenstore.gitfilter.launch import starter
+from regenstore.refs.git import Git, people
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -30,11 +30,12 @@ def command(store: str | None, git_arguments: tuple[str, ...]) -> None:
       regenstore clone film film2
       regenstore clone --store /big/disk/regenstore --depth 1 git@host:film.git film
     """
+    Git(os.getcwd()).require_version()
     more = {} if store is None else {"regenstore.store": os.path.abspath(store)}
     options = clone_options(starter(), more)
     with tempfile.TemporaryDirectory(prefix="regenstore-clone-") as folder:
         told = os.path.join(folder, "left")
         environment = {**os.environ, LEFT_FILE: told}
-        done = subprocess.run(["git", "clone", *options, *git_arguments], env=environment, check=False)
+        done = people.call(["clone", *options, *git_arguments], environment)
         left = os.path.exists(told)
-    sys.exit(done.returncode or int(left))
+    sys.exit(done.code or int(left))

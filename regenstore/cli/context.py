@@ -16,7 +16,7 @@ from regenstore.cli.background import end
 from regenstore.cli.console import bars, print_json, say_error, visible
 from regenstore.config import GitEnvironment
 from regenstore.errors import InvalidInput, RegenstoreError
-from regenstore.events.outbox import Outbox
+from regenstore.events.waiting import nothing_waits
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.refs.registration import own_store
 from regenstore.repository import Repository
@@ -47,7 +47,7 @@ def tell_recovery(done: Recovered) -> None:
 def _deliver_events(repository: Repository) -> None:
     """Tell a pipeline what this command had generated, and what earlier ones left. Nearly always there is nothing."""
     realiser = repository.__dict__.get("realiser")
-    if (realiser is None or not realiser.made) and Outbox(own_store(repository.location.common_dir)).empty:
+    if (realiser is None or not realiser.made) and nothing_waits(own_store(repository.location.common_dir)):
         return
     from regenstore.cli.announce import deliver_at_end  # slow to import
 

@@ -22,6 +22,8 @@ from regenstore.fs import interpreter
 from regenstore.objects import toml
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.ids import Digest
+from regenstore.refs.blobs import read_texts
+from regenstore.refs.git import people
 from regenstore.repository import Repository
 from regenstore.tracked.status import Status, status
 
@@ -214,10 +216,10 @@ class Story:
     def _git(self, *words: str, tail: int = 0, only: tuple[str, ...] = (), quiet: bool = False) -> None:
         if not quiet:
             self._say("git " + " ".join(_shown(word) for word in words))
-        done = subprocess.run(["git", *words], stdout=subprocess.PIPE, text=True, errors="replace", check=False)
-        if done.returncode:
+        done = people.call(words, listen=True)
+        if done.code:
             raise DemoFailed(f"git {' '.join(words)} failed")
-        lines = done.stdout.splitlines()
+        lines = done.text.splitlines()
         if only:
             lines = [line for line in lines if line.startswith(only)]
         for line in lines[-tail:]:
@@ -247,7 +249,7 @@ class Story:
                 right += 1
             else:
                 wrong += 1
-        clean = not subprocess.run(["git", "status", "--porcelain"], capture_output=True, check=True).stdout
+        clean = not people.call(["status", "--porcelain"], listen=True).text
         say(f"  {right} of {right + wrong} digests are right, git status is {'clean' if clean else 'NOT clean'}")
         self._facts.append(
             (f"every digest came back {where} ({right} of {right + wrong}), git status is clean", clean and not wrong)
@@ -256,13 +258,9 @@ class Story:
     def _media_bytes(self) -> int:
         """All media that Git's history refers to, each once."""
         repository = self._repository(self.film)
-        listing = repository.git.output(
-            "rev-list", "--objects", "--no-object-names", "--all", "--filter=object:type=blob"
-        )
         sizes: dict[Digest, int] = {}
-
-        for oid in listing.split():
-            recipe = toml.decode_or_none(repository.blobs.read(oid, 1 << 20))
+        for _, text in read_texts(repository.git, repository.git.list_blobs(("--all",), ()).blobs):
+            recipe = toml.decode_or_none(text)
             if recipe is not None and recipe.output.take is not None:
                 sizes[recipe.output.take.digest] = recipe.output.take.size
         repository.close()

@@ -177,7 +177,7 @@ def _order(repository: Repository, out: str, rev: str | None, given: dict[str, A
         given["on_leak"],
         given["stratify"],
     )
-    commit = repository.git.line("rev-parse", "--verify", "--quiet", f"{rev}^{{commit}}") if rev else None
+    commit = repository.git.commit(rev) if rev else None
     return Order(
         place,
         given["layout"],

@@ -60,8 +60,8 @@ def command(
     if jobs is not None:
         repository.settings = replace(repository.settings, jobs=jobs)
     bench = repository.workbench
-    bench.realiser.prefer = prefer
-    planned = hydrate.plan_get(bench, worktree_paths(repository, paths), generate=not no_generate, local=local)
+    chosen = worktree_paths(repository, paths)
+    planned = hydrate.plan_get(bench, chosen, generate=not no_generate, local=local, prefer=prefer)
     if dry_run:
         _show(planned, as_json)
         tell_problems(repository)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -61,6 +60,8 @@ def run() -> None:
         code = _tell(storage_error(error, error.filename or "a file"))
     except Exception as error:
         if "REGENSTORE_DEBUG" in os.environ:
+            import traceback
+
             for line in traceback.format_exc().splitlines():
                 say(line, err=True)
         text = f"{type(error).__name__}: {error}"

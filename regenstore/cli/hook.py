@@ -47,7 +47,7 @@ def command(name: str, arguments: tuple[str, ...]) -> None:
 
 def _before_commit(repository: Repository) -> int:
     bench = repository.workbench
-    staged = set(repository.git.output("diff", "--cached", "--name-only", "-z", "--diff-filter=AMT").split(b"\0"))
+    staged = repository.git.staged()
     entries = {path: oid for path, oid in bench.tracked().items() if path in staged}
     found = list(check_index(repository.git, repository.blobs, entries, repository.cache))
     for f in found:

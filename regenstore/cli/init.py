@@ -26,10 +26,11 @@ def command(store: str | None, force: bool) -> None:
       regenstore init --store /big/disk/regenstore
     """
     repository = open_repository()
+    repository.git.require_version()
     changes = install.plan_install(repository.git, "local", starter(), force=force)
     install.apply(repository.git, "local", changes)
     if store is not None:
-        repository.git.run("config", "--local", "regenstore.store", os.path.abspath(store))
+        repository.git.set_config("regenstore.store", os.path.abspath(store))
         repository = open_repository()
     repository.store.prepare()
     say(f"Set up {os.fsdecode(repository.location.top)}; the store is {repository.store.root}")

@@ -28,6 +28,7 @@ def command(scope: str, force: bool, dry_run: bool) -> None:
       regenstore install --local         # this one only
     """
     git = Git(os.getcwd())
+    git.require_version()
     changes = install.plan_install(git, scope, starter(), force=force)
     for change in changes:
         say(f"{'would set' if dry_run else 'set'} {change}")
@@ -36,6 +37,6 @@ def command(scope: str, force: bool, dry_run: bool) -> None:
     if not changes:
         say(f"Already installed in the {scope} configuration")
     for name in ("merge.renormalize", "diff.regenstore.textconv"):
-        value = git.line("config", "--get", name)
+        value = git.config_value(name)
         if value not in (None, "", "false"):
             say(f"Warning: {name} is {value}; it makes git bring back media for old versions. Unset it.", err=True)

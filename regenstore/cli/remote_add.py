@@ -102,6 +102,6 @@ def _store(repository: Repository, name: str, setting: RemoteSetting, limit: str
     for key, value in (("url", setting.url), ("jobs", setting.jobs), ("limit", limit)):
         full = f"regenstore.remote.{name}.{key}"
         if value is None:
-            repository.git.run("config", "--local", "--unset-all", full, check=False)
+            repository.git.unset_config(full, check=False)
         else:
-            repository.git.run("config", "--local", "--replace-all", full, str(value))
+            repository.git.set_config(full, str(value))

@@ -27,10 +27,8 @@ def command(name: str, as_json: bool) -> None:
     if found.source != GIT_CONFIG:
         hint = f"Take your approval back with 'regenstore trust --revoke {found.trust_name}', or edit the file."
         raise InvalidInput("bad-parameter", f"{found.source} names the remote '{name}'", hint=hint)
-    done = repository.git.run("config", "--local", "--remove-section", f"regenstore.remote.{name}", check=False)
-    if done.returncode:
-        where = repository.git.line("config", "--show-origin", "--get", f"regenstore.remote.{name}.url") or "elsewhere"
-        origin = where.partition("\t")[0]
+    if not repository.git.remove_config_section(f"regenstore.remote.{name}"):
+        origin = repository.git.config_source(f"regenstore.remote.{name}.url") or "elsewhere"
         raise InvalidInput(
             "bad-parameter",
             f"the remote '{name}' is not set in this repository but in {origin}",

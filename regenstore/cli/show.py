@@ -11,11 +11,9 @@ from regenstore.cli.context import emit_json, json_option, open_repository, work
 from regenstore.errors import NotFound
 from regenstore.fs.path_text import path_text
 from regenstore.objects import canonical, toml
-from regenstore.objects.outdated import judged
 from regenstore.objects.recipe import Recipe
 from regenstore.refs.recipes import read_text
 from regenstore.repository import Repository
-from regenstore.tracked.check import OUTDATED
 
 
 @click.command()
@@ -46,6 +44,8 @@ def command(name: str, key: bool, as_canonical: bool, as_json: bool) -> None:
     else:
         write(toml.encode(recipe))
         if recipe.output.outdated is not None:
+            from regenstore.tracked.check import OUTDATED
+
             say(f"{name}: {OUTDATED}", err=True)
 
 
@@ -56,7 +56,12 @@ def _recipe(repository: Repository, name: str) -> Recipe:
         text = read_text(repository.blobs, os.fsencode(f"{revision}:{inside}"))
         if not toml.looks_like_recipe(text):
             raise NotFound("not-a-recipe", f"{name}: Git holds no recipe there")
-        return judged(repository.cache, [toml.decode(text)])[0]
+        recipe = toml.decode(text)
+        if recipe.output.key is not None:
+            return recipe
+        from regenstore.objects.outdated import judged
+
+        return judged(repository.cache, [recipe])[0]
     return repository.workbench.current(worktree_path(repository, name))
 
 

@@ -96,7 +96,7 @@ def _suggestion(repository: Repository, found: Status) -> auto.Suggestion | None
     if found.problem is not None:
         return None  # for that reason nothing can be said of what may go
     try:
-        return auto.suggest(repository.collector, repository.settings.max_size)
+        return auto.suggest(repository.store, repository.settings.max_size, lambda: repository.collector)
     except RegenstoreError as error:
         say(f"what could be freed cannot be told: {error.message}", err=True)
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -33,11 +32,10 @@ from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
 from regenstore.generators.registry import GROUP
 from regenstore.objects import durable
-from regenstore.refs.git import Git
+from regenstore.refs.git import WORTH_IT, Git, blob_source
 from regenstore.refs.roots import Roots
 from regenstore.remotes.setting import KEYS as REMOTE_KEYS
 
-GIT_NEEDED = (2, 39)
 SQLITE_NEEDED = (3, 35)
 _HELLO = (
     b"0016git-filter-client\n000eversion=2\n00000015capability=clean\n0016capability=smudge\n0015capability=delay\n0000"
@@ -77,13 +75,17 @@ def versions(patient: Patient) -> Found:
 
 
 def git_version(patient: Patient) -> Found:
-    said = patient.git.output("--version").decode(errors="replace").strip()
-    numbers = re.search(r"(\d+)\.(\d+)", said)
-    found = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
-    if found < GIT_NEEDED:
-        yield PROBLEM, f"{said} is too old", "Install Git 2.39 or newer."
+    patient.git.require_version()
+    yield OK, patient.git.version(), ""
+
+
+def git_blobs(patient: Patient) -> Found:
+    """Who reads blobs where there are many: git is right everywhere, libgit2 only faster."""
+    linked, told = blob_source(patient.git)
+    if linked:
+        yield OK, f"from {WORTH_IT} blobs on {told} reads them; git does everything else", ""
     else:
-        yield OK, said, ""
+        yield NOTE, f"git reads all blobs, which is right and takes longer where they are many: {told}", ""
 
 
 # ------------------------------------------------------------------------------------------- Git's configuration
@@ -91,7 +93,8 @@ def git_version(patient: Patient) -> Found:
 
 def git_filter(patient: Patient) -> Found:
     """The filter and merge driver that are in effect: present, ours, and able to start."""
-    values = {name: patient.git.line("config", "--get", name) for name in patient.expected}
+    told = patient.git.config(r"^(filter|merge|diff)\.regenstore\.")
+    values = {name: told.get(name) for name in patient.expected}
     process = values["filter.regenstore.process"]
     if process is None:
         yield PROBLEM, "Git does not know the filter: media would be committed as they are", _SET_UP
@@ -141,8 +144,7 @@ def _start(command: str, folder: str | bytes) -> str | None:
 
 def settings(patient: Patient) -> Found:
     """Settings with a name that nobody reads."""
-    listing = patient.git.output("config", "-z", "--name-only", "--get-regexp", r"^regenstore\.", check=False)
-    for name in sorted({os.fsdecode(name) for name in listing.split(b"\0") if name}):
+    for name in sorted(patient.git.config(r"^regenstore\.")):
         known = name.removeprefix("regenstore.")
         of_a_remote = known.startswith("remote.") and known.rpartition(".")[2] in REMOTE_KEYS
         if known in patient.settings or of_a_remote:
@@ -155,11 +157,11 @@ def settings(patient: Patient) -> Found:
 def conversions(patient: Patient) -> Found:
     """Settings that make Git bring back media where nobody looks at them."""
     for name in ("diff.regenstore.textconv", "diff.regenstore.command"):
-        value = patient.git.line("config", "--get", name)
+        value = patient.git.config_value(name)
         if value is not None:
             remedy = f"Run 'git config --unset-all {name}': recipes are text already."
             yield WARNING, f"{name} is set: every old version that 'git log -p' shows would be made again", remedy
-    if patient.git.line("config", "--type=bool", "--get", "merge.renormalize") == "true":
+    if patient.git.config_value("merge.renormalize", "bool") == "true":
         remedy = "Run 'git config merge.renormalize false' here."
         yield WARNING, "merge.renormalize is set: a merge would bring back three media for every path", remedy
 
@@ -167,8 +169,7 @@ def conversions(patient: Patient) -> Found:
 def attributes(patient: Patient) -> Found:
     """Whether Git filters paths here, tells other clones so, and leaves recipe text alone."""
     git = patient.git
-    listed = git.output("ls-files", "-z", "--", ".gitattributes", "**/.gitattributes").split(b"\0")
-    tracked = {os.fsdecode(path) for path in filter(None, listed)}
+    tracked = {os.fsdecode(path) for path in git.ls_files(".gitattributes", "**/.gitattributes")}
     top = os.fsdecode(patient.location.top)
     lines = [(file, line) for file in {".gitattributes", *tracked} for line in _lines(f"{top}/{file}")]
     ours = [(file, line) for file, line in lines if "filter=regenstore" in line.split()[1:]]
@@ -191,15 +192,10 @@ def attributes(patient: Patient) -> Found:
 
 def _effective(git: Git, paths: list[bytes]) -> Found:
     """What the attributes come to at the paths: a later line, or another file, may override ours."""
-    if not paths:
-        return
-    stdin = b"".join(path + b"\0" for path in dict.fromkeys(paths))
-    answer = git.output("check-attr", "-z", "--stdin", "text", "eol", "ident", "working-tree-encoding", stdin=stdin)
-    fields = answer.split(b"\0")
     wrong: dict[str, list[bytes]] = {}
-    for path, name, value in zip(fields[::3], fields[1::3], fields[2::3]):
-        if value not in (b"unspecified", b"unset") or (name == b"text" and value != b"unset"):
-            wrong.setdefault(f"{name.decode()}={value.decode(errors='replace')}", []).append(path)
+    for path, name, value in git.check_attr(paths, ("text", "eol", "ident", "working-tree-encoding")):
+        if value not in ("unspecified", "unset") or (name == "text" and value != "unset"):
+            wrong.setdefault(f"{name}={value}", []).append(path)
     for what, where in wrong.items():
         more = f" and {len(where) - 1} more" if len(where) > 1 else ""
         message = f"{os.fsdecode(where[0])}{more} has {what}: Git would convert line ends inside media and recipes"
@@ -213,11 +209,10 @@ def _lines(path: str) -> list[str]:
 
 
 def hooks(patient: Patient) -> Found:
-    moved = patient.git.line("config", "--get", "core.hooksPath")
+    moved = patient.git.config_value("core.hooksPath")
     if moved is not None:
         yield NOTE, f"core.hooksPath is {moved}: Git's hooks are there", ""
-    folder = patient.git.line("rev-parse", "--git-path", "hooks") or "hooks"
-    path = os.path.join(os.fsdecode(patient.git.cwd), folder, "pre-commit")
+    path = os.path.join(patient.git.git_path("hooks"), "pre-commit")
     if not presence.is_file(path):
         yield NOTE, "there is no pre-commit hook; one is comfort only", "Copy hooks/pre-commit of regenstore there."
     elif not os.access(path, os.X_OK):
@@ -264,6 +259,7 @@ def generators(patient: Patient) -> Found:
 CHECKS: tuple[Callable[[Patient], Found], ...] = (
     versions,
     git_version,
+    git_blobs,
     git_filter,
     surroundings,
     settings,

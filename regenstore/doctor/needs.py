@@ -149,7 +149,7 @@ class Survey:
     def run(self) -> Needs:
         """Look at everything; what is missing has no name yet (see :meth:`describe`)."""
         current = git_recipes.current(self._asked.git)
-        self._current = {bytes.fromhex(seen.oid.decode("ascii")): seen for seen in reversed(current)}
+        self._current = {seen.oid: seen for seen in reversed(current)}
         pending = self._known_pending()
         said = self._said(set(pending.values()))
         records = self._in_order(said.records.values())
@@ -382,13 +382,13 @@ class Survey:
     def _judge(self, current: Iterable[git_recipes.Seen], said: RecipeBlobs) -> None:
         """Blobs at this worktree's filtered paths that are no recipes, and those that cannot be read, anywhere."""
         for seen in current:
-            oid = bytes.fromhex(seen.oid.decode("ascii"))
+            oid = seen.oid
             if oid not in said.records:
                 for found in self._asked.judge({seen.path: oid}):
                     self.needs.invalid.append(Invalid(found.path, found.kind, found.message, " and ".join(seen.places)))
         elsewhere = [oid for oid in said.unreadable if oid not in self._current]
         places = self.places(elsewhere)
-        filtered = set(git_recipes.filtered(self._asked.git, [place.path for place in places.values() if place.path]))
+        filtered = set(self._asked.git.filtered(place.path for place in places.values() if place.path))
         for oid, place in places.items():
             if place.path in filtered:
                 for found in self._asked.judge({place.path: oid}):

@@ -56,7 +56,7 @@ def _asked(patient: Patient, imported: set[Digest]) -> Found:
 
 def _imported(patient: Patient) -> set[Digest]:
     """The imported media that HEAD and the index refer to. Asks Git alone: the database may be damaged."""
-    oids = {bytes.fromhex(seen.oid.decode("ascii")) for seen in git_recipes.current(patient.git)}
+    oids = {seen.oid for seen in git_recipes.current(patient.git)}
     recipes = (toml.decode_or_none(text) for _, text in read_texts(patient.git, list(oids)) if text is not None)
     takes = (recipe.output.take for recipe in recipes if recipe is not None and recipe.imported)
     return {take.digest for take in takes if take is not None}

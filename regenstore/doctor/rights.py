@@ -58,7 +58,7 @@ def rights(patient: Patient) -> Found:
     if not presence.is_folder(root):
         return
     there = os.stat(root)
-    told = patient.git.line("config", "--get", "core.sharedRepository") or ""
+    told = patient.git.config_value("core.sharedRepository") or ""
     wants = told.lower() not in ("", "umask", "false", "0", "no", "off")
     quoted = shlex.quote(root)
     open_up = f"chmod -R g+rwX {quoted} && find {quoted} -type d -exec chmod g+s {{}} +"

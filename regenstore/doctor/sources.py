@@ -37,7 +37,7 @@ def search(store: ContentStore, git: Git, sought: Iterable[Sought]) -> dict[Dige
     found: dict[Digest, str] = {}
     if not left:
         return found
-    common = git.line("rev-parse", "--path-format=absolute", "--git-common-dir")
+    common = git.common_dir()
     users = [path for path in (common, *(r.path for r in registrations(store.root))) if path and os.path.isdir(path)]
     for root in set(_stores(git, users)) - {store.root}:
         elsewhere = ContentStore(root)
@@ -74,26 +74,19 @@ def _by_size(folders: Iterable[str], left: dict[Digest, Sought]) -> Iterator[tup
 
 def worktrees(git: Git) -> list[str]:
     """The tops of all worktrees of a repository, that at hand first."""
-    own = git.line("rev-parse", "--show-toplevel")
-    listing = git.output("worktree", "list", "--porcelain", "-z", check=False)
-    listed = [os.fsdecode(entry[9:]) for entry in listing.split(b"\0") if entry.startswith(b"worktree ")]
-    return [top for top in dict.fromkeys([*([own] if own else []), *listed]) if os.path.isdir(top)]
+    return list(filter(os.path.isdir, git.worktrees()))
 
 
 def _stores(git: Git, users: Iterable[str]) -> Iterator[str]:
     """Stores on this machine other than that at hand: in their places in the repositories that use it, and in those
     that Git's remotes and alternates lead to."""
     top = os.fsdecode(git.cwd)
-    urls = git.output("config", "--get-regexp", "-z", r"^remote\..*\.url$", check=False).split(b"\0")
-    places = [os.fsdecode(entry.partition(b"\n")[2]) for entry in urls if entry]
     folders = list(users)
-    for place in places:
+    for place in git.config(r"^remote\..*\.url$").values():
         path = urllib.parse.unquote(place[7:], errors="surrogateescape") if place.startswith("file://") else place
         if "://" not in path:
             folders += [os.path.join(top, path, tail) for tail in (".git", "", "../.git")]
-    listing = git.line("rev-parse", "--git-path", "objects/info/alternates")
-    if listing:
-        folders += [os.path.dirname(line.rstrip("/")) for line in _lines(os.path.join(top, listing))]
+    folders += [os.path.dirname(line.rstrip("/")) for line in _lines(git.git_path("objects/info/alternates"))]
     for folder in dict.fromkeys(map(os.path.normpath, folders)):
         root = own_store(folder)
         if any(os.path.isdir(f"{root}/{tree}") for tree in TREES):

@@ -102,7 +102,7 @@ def repositories(patient: Patient) -> Found:
 
 def takes(patient: Patient) -> Found:
     """Recipes in HEAD and the index whose takes were made with other parameters."""
-    paths = {bytes.fromhex(seen.oid.decode("ascii")): seen.path for seen in git_recipes.current(patient.git)}
+    paths = {seen.oid: seen.path for seen in git_recipes.current(patient.git)}
     texts = {oid: text for oid, text in read_texts(patient.git, list(paths)) if text is not None}
     recipes = {oid: recipe for oid, text in texts.items() if (recipe := toml.decode_or_none(text)) is not None}
     if databases.examine(patient.store).state == databases.SOUND:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.events.event import Event, EventManifest
+from regenstore.events.waiting import FOLDER, PREPARED, READY, nothing_waits
 from regenstore.fs import file_lock, presence, sharing
 from regenstore.fs.path_text import utf8_only
 from regenstore.fs.writing import write_all
@@ -25,8 +26,7 @@ from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
 
-FOLDER, MANIFESTS = "events", "manifests"
-_READY, _PREPARED = ".json", ".prepared"
+MANIFESTS = "manifests"
 KEPT_MANIFESTS = 200
 """How many manifests that no waiting event names stay in the store."""
 
@@ -43,11 +43,11 @@ class Outbox:
     @property
     def empty(self) -> bool:
         """Whether nothing waits; one look at a folder."""
-        return not self._names(_READY, _PREPARED)
+        return nothing_waits(os.path.dirname(self.folder))
 
     def waiting(self) -> list[str]:
         """Paths of the events that happened and are not delivered, oldest first."""
-        return [os.path.join(self.folder, name) for name in self._names(_READY)]
+        return [os.path.join(self.folder, name) for name in self._names(READY)]
 
     def _names(self, *endings: str) -> list[str]:
         return sorted(name for name in presence.names(self.folder) if name.endswith(endings))
@@ -56,7 +56,7 @@ class Outbox:
 
     def put(self, event: Event) -> str:
         """Keep an event that happened, durably; gives its path. Raises StorageError."""
-        path = self._path(event, _READY)
+        path = self._path(event, READY)
         durable.write_file(path, event.to_bytes())
         return path
 
@@ -80,7 +80,7 @@ class Outbox:
 
     @contextmanager
     def _prepared(self, event: Event, proof: Mapping[str, object]) -> Iterator[str]:
-        path = self._path(event, _PREPARED)
+        path = self._path(event, PREPARED)
         held = self._write_locked(path, event.to_bytes() + json.dumps(proof).encode() + b"\n")
         try:
             try:
@@ -129,7 +129,7 @@ class Outbox:
             event = file.readline()
         if manifest is not None:
             event = json.dumps({**json.loads(event), "manifest": manifest.fields()}).encode("ascii") + b"\n"
-        durable.write_file(path.removesuffix(_PREPARED) + _READY, event)
+        durable.write_file(path.removesuffix(PREPARED) + READY, event)
         durable.unlink(path)
 
     def _decide(self, path: str) -> None:
@@ -155,7 +155,7 @@ class Outbox:
 
     def settle(self) -> None:
         """Decide what became of events whose process died, and let go of old manifests. Raises StorageError."""
-        for name in self._names(_PREPARED):
+        for name in self._names(PREPARED):
             path = os.path.join(self.folder, name)
             with durable.storage_errors(path):
                 self._settle(path)
@@ -180,7 +180,7 @@ class Outbox:
     def _prune(self) -> None:
         folder = os.path.join(self.folder, MANIFESTS)
         names = sorted(presence.names(folder))
-        needed = {name.rpartition("-")[2].partition(".")[0] for name in self._names(_READY, _PREPARED)}
+        needed = {name.rpartition("-")[2].partition(".")[0] for name in self._names(READY, PREPARED)}
         spare = [name for name in names if name.rpartition("-")[2].partition(".")[0] not in needed]
         for name in spare[:-KEPT_MANIFESTS]:
             durable.unlink(os.path.join(folder, name))

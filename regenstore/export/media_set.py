@@ -153,7 +153,7 @@ class Tree:
 
     def _in_index(self, arguments: Sequence[bytes]) -> list[Entry]:
         known = self.index.oids()
-        filtered = set(filter(None, self.git.output("ls-files", "-z", "--", ATTRIBUTE).split(b"\0")))
+        filtered = set(self.git.ls_files(ATTRIBUTE))
         oids = {path: oid for path, oid in known.items() if path in filtered}
         # New ones that were not added yet; what is pending for a path that is gone is nothing.
         top = os.fsencode(self.git.cwd)
@@ -161,24 +161,21 @@ class Tree:
         paths = matching(sorted({*oids, *fresh}), arguments)
         for path in paths:
             _is_there(top, path)  # git passes over what it cannot look at: as if nobody had edited it
-        edited = set(filter(None, self.git.output("diff-files", "-z", "--name-only").split(b"\0"))) if paths else set()
+        edited = self.git.edited() if paths else set()
         # Where it was edited, what lies there is meant, not what was added last.
         here = edited | fresh
         return [Entry(path, None if path in here else oids[path].hex()) for path in paths]
 
     def _in_revision(self, arguments: Sequence[bytes], revision: str) -> list[Entry]:
-        commit = self.git.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        commit = self.git.commit(revision)
         if commit is None:
             raise NotFound("no-such-revision", f"'{revision}' is no commit that Git knows")
         entries: dict[bytes, bytes] = {}
-        listing = self.git.output("ls-tree", "-r", "-z", "-l", "--full-tree", commit)
-        for line in filter(None, listing.split(b"\0")):
-            head, _, path = line.partition(b"\t")
-            mode, kind, oid, size = head.split()
+        for entry in self.git.ls_tree(commit, sizes=True):
             # Attributes may have been others then: a recipe is known by its text.
-            if kind == b"blob" and mode != b"120000" and size.isdigit() and int(size) <= toml.MAX_BYTES:
-                entries[path] = oid
-        return [Entry(path, entries[path].decode(), commit) for path in matching(sorted(entries), arguments)]
+            if entry.is_file and entry.size is not None and entry.size <= toml.MAX_BYTES:
+                entries[entry.path] = entry.oid
+        return [Entry(path, entries[path].hex(), commit) for path in matching(sorted(entries), arguments)]
 
     @staticmethod
     def _recipe(text: bytes | None, path: bytes) -> Recipe | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from regenstore.gc.collect import Collector, Report
-from regenstore.gc.plan import Wish
 from regenstore.gc.policy import bytes_to_free
-from regenstore.gc.usage import content_bytes
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.result_cache import ResultCache
+
+if TYPE_CHECKING:  # slow to import, and seldom needed
+    from regenstore.gc.collect import Collector, Report
 
 _STUCK = "stuck at "
 _MORE = 1.02
@@ -24,7 +26,7 @@ RECENT_DAYS = 7
 
 def due(store: ContentStore, cache: ResultCache, cap: int) -> bool:
     """Whether there is anything to do: quickly, without a survey."""
-    total = content_bytes(store)
+    total = _content_bytes(store)
     if total <= cap:
         return False
     stuck = cache.read("SELECT value FROM gc_value WHERE name = ?", (f"{_STUCK}{cap}",))
@@ -37,10 +39,12 @@ def collect(collector: Collector, cap: int, grace: float) -> Report | None:
     store, cache = collector.store, collector.cache
     if not due(store, cache, cap):
         return None
-    free = bytes_to_free(content_bytes(store), cap)
+    from regenstore.gc.plan import Wish
+
+    free = bytes_to_free(_content_bytes(store), cap)
     plan = collector.plan(Wish(free=free, grace=grace))
     report = None if plan.empty else collector.execute(plan)
-    left = float(content_bytes(store))
+    left = float(_content_bytes(store))
 
     def work(db: sqlite3.Connection) -> None:
         db.execute("DELETE FROM gc_value WHERE name LIKE ?", (f"{_STUCK}%",))
@@ -49,6 +53,12 @@ def collect(collector: Collector, cap: int, grace: float) -> Report | None:
 
     cache.write(work)
     return report
+
+
+def _content_bytes(store: ContentStore) -> int:
+    from regenstore.gc.usage import content_bytes
+
+    return content_bytes(store)
 
 
 @dataclass(frozen=True)
@@ -89,17 +99,19 @@ def lacking(free: int, capacity: int) -> int:
     return max(0, int(min(LOW_SHARE * capacity, LOW_BYTES)) - free)
 
 
-def suggest(collector: Collector, cap: int | None) -> Suggestion | None:
+def suggest(store: ContentStore, cap: int | None, collector: Callable[[], Collector]) -> Suggestion | None:
     """What could be freed, where the store's disk runs low or its contents are above the cap; None where neither
     is so. Surveys only then. Changes nothing."""
     try:
-        disk = shutil.disk_usage(collector.store.root)
+        disk = shutil.disk_usage(store.root)
     except OSError:
         return None  # there is no store yet, or nobody can tell
     wanted = lacking(disk.free, disk.total)
     if cap is not None:
-        wanted = max(wanted, bytes_to_free(content_bytes(collector.store), cap))
+        wanted = max(wanted, bytes_to_free(_content_bytes(store), cap))
     if not wanted:
         return None
-    plan = collector.plan(Wish(free=wanted, older_than=RECENT_DAYS * 86400.0))
+    from regenstore.gc.plan import Wish
+
+    plan = collector().plan(Wish(free=wanted, older_than=RECENT_DAYS * 86400.0))
     return Suggestion(disk.free, wanted, len(plan.evict) + len(plan.purge), plan.freed, plan.seconds)

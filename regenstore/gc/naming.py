@@ -10,7 +10,6 @@ from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.git import Git
 from regenstore.refs.roots import Roots
 
-_HISTORY = ("rev-list", "--objects", "--missing=allow-any", "--all", "--reflog", "--indexed-objects")
 _BRANCHES, _LOG = ("refs/heads/", "refs/remotes/"), " (reflog)"
 
 
@@ -18,18 +17,15 @@ def names(git: Git, cache: ResultCache) -> dict[Digest, list[str]]:
     """Digest -> paths whose recipe records it, those of Git's index first. Only what the result cache knows of
     blobs is used: ask after a survey. Where Git cannot say, fewer names are given."""
     paths: dict[bytes, dict[bytes, None]] = {}
-    for entry in git.output("ls-files", "-s", "-z", "--full-name", "--", ":/", check=False).split(b"\0"):
-        head, _, path = entry.partition(b"\t")
-        if path:
-            paths.setdefault(bytes.fromhex(head.split(b" ")[1].decode()), {})[path] = None
+    for entry in git.ls_entries(":/", check=False):
+        paths.setdefault(entry.oid, {})[entry.path] = None
     try:
-        listing = git.output("--no-replace-objects", *_HISTORY)
+        history = git.blob_paths("--all", "--reflog", "--indexed-objects")
     except FormatError:
-        listing = b""
-    for line in listing.splitlines():
-        oid, _, path = line.partition(b" ")
+        history = []
+    for oid, path in history:
         if path:
-            paths.setdefault(bytes.fromhex(oid.decode()), {})[path] = None
+            paths.setdefault(oid, {})[path] = None
     found: dict[Digest, dict[str, None]] = {}
     for oid, record in cache.blobs(paths).items():
         if record.digest is not None:

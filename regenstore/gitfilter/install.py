@@ -16,6 +16,7 @@ from regenstore.refs.git import Git
 ATTRIBUTES = "filter=regenstore diff=regenstore merge=regenstore -text"
 _XFUNCNAME = r"^(\[.*\])$"
 _OURS = "regenstore"
+_NAMES = r"^(filter|merge|diff)\.regenstore\."
 _SHOWN = 300
 
 
@@ -55,8 +56,9 @@ def plan_install(git: Git, scope: str, start: Starter, *, force: bool = False) -
     """What installing would change; raises Conflict (``foreign-config``) where somebody else's value
     stands, unless forced."""
     changes = []
+    present = git.config(_NAMES, scope)
     for name, value in git_values(start).items():
-        before = git.line("config", f"--{scope}", "--get", name)
+        before = present.get(name)
         if before == value:
             continue
         if before is not None and not force and not _ours(name, before):
@@ -69,21 +71,17 @@ def plan_install(git: Git, scope: str, start: Starter, *, force: bool = False) -
 
 def plan_uninstall(git: Git, scope: str) -> list[Change]:
     """What uninstalling would remove from a scope."""
-    found = []
-    for name in git_values(Starter("")):
-        before = git.line("config", f"--{scope}", "--get", name)
-        if before is not None:
-            found.append(Change(name, before, None))
-    return found
+    present = git.config(_NAMES, scope)
+    return [Change(name, present[name], None) for name in git_values(Starter("")) if name in present]
 
 
 def apply(git: Git, scope: str, changes: list[Change]) -> None:
     """Write the changes; raises FormatError with git's message when it refuses."""
     for change in changes:
         if change.after is None:
-            git.run("config", f"--{scope}", "--unset-all", change.name)
+            git.unset_config(change.name, scope)
         else:
-            git.run("config", f"--{scope}", "--replace-all", change.name, change.after)
+            git.set_config(change.name, change.after, scope)
 
 
 def _ours(name: str, value: str) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-
 from regenstore.errors import FormatError
 from regenstore.gitfilter.merge import merge_recipes
 from regenstore.objects import toml
 from regenstore.objects.recipe import Recipe
+from regenstore.refs.git import people
 
 
 def merge_files(base: str, ours: str, theirs: str, marker: int) -> bool:
@@ -26,10 +25,7 @@ def merge_files(base: str, ours: str, theirs: str, marker: int) -> bool:
             raise FormatError("bad-recipe", "one side is imported media")
         merged = merge_recipes(first, recipes[0], recipes[1], marker)
     except FormatError:
-        return (
-            subprocess.run(["git", "merge-file", f"--marker-size={marker}", ours, base, theirs], check=False).returncode
-            == 0
-        )
+        return people.call(["merge-file", f"--marker-size={marker}", ours, base, theirs]).code == 0
     with open(ours, "wb") as file:
         file.write(merged.text)
     return not merged.conflicts

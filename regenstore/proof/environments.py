@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from regenstore.errors import GenerationError, RegenstoreError
-from regenstore.jobs.local import LocalExecutor, Slot
 
 if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
     from regenstore.generators.registry import Registry
+    from regenstore.jobs.local import LocalExecutor, Slot
 
 
 class Environments:

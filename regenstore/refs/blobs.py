@@ -17,11 +17,9 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord
 from regenstore.objects.result_cache import ResultCache
-from regenstore.refs.git import Git
+from regenstore.refs.git import BlobReader, Git
 
 _MENTIONED = re.compile(rb"blake3:([0-9a-f]{64})")
-_AT_ONCE = 16 << 20
-"""Bytes of blobs that are asked of Git, and held, at a time."""
 
 
 @dataclass(frozen=True)
@@ -86,38 +84,6 @@ def read_blobs(git: Git, cache: ResultCache, oids: Iterable[bytes], *, remember:
 def read_texts(git: Git, oids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
     """The bytes of blobs, in any number; None for one that is larger than any recipe. An object that is not
     there, or is no blob, is left out. Large blobs are not read."""
-    if not oids:
-        return
-    names = b"".join(oid.hex().encode() + b"\n" for oid in oids)
-    sizes = git.output("cat-file", "--batch-check=%(objecttype) %(objectsize)", "--buffer", stdin=names)
-    batch: list[bytes] = []
-    held = 0
-    for oid, line in zip(oids, sizes.splitlines(), strict=True):
-        kind, _, size = line.partition(b" ")
-        if kind != b"blob":
-            continue
-        if int(size) > toml.MAX_BYTES:
-            yield oid, None
-            continue
-        batch.append(oid)
-        held += int(size)
-        if held >= _AT_ONCE:
-            yield from _contents(git, batch)
-            batch, held = [], 0
-    yield from _contents(git, batch)
-
-
-def _contents(git: Git, oids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    if not oids:
-        return
-    names = b"".join(oid.hex().encode() + b"\n" for oid in oids)
-    data = git.output("cat-file", "--batch=%(objectsize)", "--buffer", stdin=names)
-    at = 0
-    for oid in oids:
-        end = data.index(b"\n", at)
-        if not data[at:end].isdigit():
-            at = end + 1  # it went meanwhile: 'git gc' may run beside us
-            continue
-        size = int(data[at:end])
-        yield oid, data[end + 1 : end + 1 + size]
-        at = end + 1 + size + 1
+    if oids:
+        with BlobReader(git, expected=len(oids)) as blobs:
+            yield from blobs.texts(oids, toml.MAX_BYTES)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from regenstore.refs.git import Git
 
-_ASKING_NOBODY = ("GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=", "git")
+_ASKING_NOBODY = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": ""}
 
 
 def credentials(top: str, netrc_file: str) -> Callable[[str], tuple[str, str] | None]:
@@ -17,7 +17,7 @@ def credentials(top: str, netrc_file: str) -> Callable[[str], tuple[str, str] | 
     where Git may (``GIT_TERMINAL_PROMPT``, ``core.askPass``), and only when nothing else knows."""
 
     def find(url: str) -> tuple[str, str] | None:
-        quiet = Git(top, program="env", options=_ASKING_NOBODY)
+        quiet = Git(top, give=_ASKING_NOBODY)
         return _filled(quiet, url) or _from_netrc(netrc_file, url) or _filled(Git(top), url)
 
     return find
@@ -26,11 +26,7 @@ def credentials(top: str, netrc_file: str) -> Callable[[str], tuple[str, str] | 
 def _filled(git: Git, url: str) -> tuple[str, str] | None:
     if "\n" in url:
         return None
-    answer = git.run("credential", "fill", stdin=f"url={url}\n\n".encode(), check=False)
-    pairs = dict(line.partition("=")[::2] for line in answer.stdout.decode(errors="replace").splitlines())
-    if answer.returncode or "password" not in pairs:
-        return None
-    return pairs.get("username", ""), pairs["password"]
+    return git.credential(url)
 
 
 def _from_netrc(path: str, url: str) -> tuple[str, str] | None:

@@ -14,10 +14,11 @@ from regenstore.errors import FormatError, StorageError
 from regenstore.fs import presence
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs import held as files
+from regenstore.refs.git import Listed
 from regenstore.refs.held import REACHED, TIP, WORKING, Basis, Held
 from regenstore.refs.pending import Pending
 from regenstore.refs.pins import Pins
-from regenstore.refs.roots import Listed, Points, Roots, at_once
+from regenstore.refs.roots import Points, Roots, at_once
 
 UNCHANGED, ADDED, FULL = "unchanged", "added", "full"
 

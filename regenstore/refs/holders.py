@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from regenstore.errors import RegenstoreError, StorageError
+from regenstore.errors import FormatError, RegenstoreError, StorageError
 from regenstore.fs import presence
 from regenstore.objects import durable
 from regenstore.objects.ids import Digest
@@ -183,10 +183,10 @@ def refusal(registered: Registration) -> str:
         return f"{path} is not the repository that registered"
     # Found, not given: a repository that is given by name is not checked for its owner (safe.directory).
     top = os.path.dirname(path) if os.path.basename(path) == ".git" else path
-    answer = elsewhere(top).run("rev-parse", "--absolute-git-dir", check=False)
-    if answer.returncode:
-        return answer.stderr.decode(errors="replace").strip().split("\n")[0] or "git refuses it"
-    found = os.path.realpath(os.fsdecode(answer.stdout.rstrip(b"\n")))
+    try:
+        found = os.path.realpath(elsewhere(top).git_dir())
+    except FormatError as error:
+        return error.message.split("\n")[0]
     return "" if found == path else f"git finds {found} there"
 
 

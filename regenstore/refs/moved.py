@@ -97,11 +97,7 @@ class Moved:
             return False
         if now is None:
             return True
-        found = self._git.output(
-            "--literal-pathspecs", "log", "-1", "--format=%h", f"--find-object={oid.hex()}", "HEAD", "--", path,
-            check=False,
-        )  # fmt: skip
-        return bool(found.strip())
+        return self._git.was_committed(oid, path)
 
     @staticmethod
     def _others(ranked: Iterable[tuple[tuple[int, ...], _Place]], kind: int, chosen: _Place) -> Iterable[bytes]:
@@ -151,8 +147,7 @@ class Moved:
             return {}  # one is damaged; fsck and doctor tell, and Git's own recipes still count
 
     def _in_index(self) -> Iterable[_Place]:
-        listing = self._git.output("ls-files", "-z", "--", ATTRIBUTE, check=False)
-        names = set(listing.split(b"\0"))
+        names = set(self._git.ls_files(ATTRIBUTE, check=False))
         for path, oid in self._index.oids().items():
             if path in names:
                 yield _Place(path, oid, None)
@@ -162,14 +157,9 @@ class Moved:
 
     def _in_head(self) -> Iterable[_Place]:
         """What HEAD has and the index has not any more."""
-        listing = self._git.output(
-            "diff-index", "--cached", "-z", "--no-renames", "--diff-filter=DM", "HEAD", "--", check=False
-        )
-        fields = listing.split(b"\0")
-        for about, path in zip(fields[::2], fields[1::2]):
-            parts = about.split(b" ")
-            if len(parts) == 5 and parts[0] in (b":100644", b":100755"):
-                yield _Place(path, bytes.fromhex(parts[2].decode("ascii")), None, head=True)
+        for change in self._git.unstaged_from_head():
+            if change.old_mode in (0o100644, 0o100755):
+                yield _Place(change.path, change.old, None, head=True)
 
     def _takes(self, oids: set[bytes]) -> dict[bytes, Take]:
         """The contents that blobs name: by the database, else by their texts."""

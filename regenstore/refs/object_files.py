@@ -59,14 +59,11 @@ def require_gone(git: Git, common: str, oids: Iterable[bytes], *, partial: bool 
     names = [oid.hex() for oid in oids]
     if not names:
         return
-    answers = [b" missing"] * len(names)
-    if not partial:
-        asked = "".join(f"{name}\n" for name in names).encode()
-        answers = git.output("cat-file", "--batch-check=%(objecttype)", "--buffer", stdin=asked).splitlines()
+    told = [None] * len(names) if partial else git.object_types(names)
     places = folders(common)
-    for name, answer in zip(names, answers, strict=True):
+    for name, answer in zip(names, told, strict=True):
         loose = next(_loose(places, name), None)
-        if loose is not None or not answer.endswith(b" missing"):
+        if loose is not None or answer is not None:
             what = f"{loose or name} cannot be read by Git: it is damaged, or this user may not read it"
             raise StorageError("unreadable", what, hint="'git fsck' tells more; nothing that depends on it was done.")
 

@@ -70,32 +70,26 @@ class Pins:
         cannot keep, FormatError (``git-failed``) when Git does not take it."""
         if "\0" in reason:
             raise InvalidInput("bad-parameter", "a reason cannot have a NUL character")
-        blob = self._git.output("hash-object", "-w", "-t", "blob", "--stdin", stdin=text).decode().strip()
-        # Git's own words for who it is, without its time: the clock is the caller's.
-        who = (self._git.line("var", "GIT_COMMITTER_IDENT") or "").rpartition("> ")[0]
-        tagger = f"{who}>" if who else _NOBODY
+        blob = self._git.write_object("blob", text)
+        tagger = self._git.committer() or _NOBODY  # without Git's time: the clock is the caller's
         tag = f"object {blob}\ntype blob\ntag pin-{name}\ntagger {tagger} {int(now)} +0000\n\n{reason.strip()}\n"
         data = tag.encode(errors="surrogateescape")
-        oid = self._git.output("hash-object", "-w", "-t", "tag", "--stdin", stdin=data).decode().strip()
-        self._git.run("update-ref", PREFIX + name, oid)
+        oid = self._git.write_object("tag", data)
+        self._git.update_ref(PREFIX + name, oid)
         return Pin(name, bytes.fromhex(blob), reason.strip(), int(now))
 
     def remove(self, name: str) -> bool:
         """Take a pin away; says whether there was one. Deletes nothing but the ref."""
-        if self._git.line("rev-parse", "--verify", "--quiet", PREFIX + name) is None:
+        if self._git.resolve(PREFIX + name) is None:
             return False
-        self._git.run("update-ref", "-d", PREFIX + name)
+        self._git.delete_ref(PREFIX + name)
         return True
 
     def all(self) -> list[Pin]:
         """Every pin, by name."""
-        form = "".join(f"%({name})%00" for name in _FIELDS)
-        listing = self._git.output("for-each-ref", f"--format={form}", PREFIX)
-        values = [value.decode(errors="replace") for value in listing.split(b"\0")]
         found = []
-        for at in range(0, len(values) - len(_FIELDS), len(_FIELDS)):
-            ref, oid, kind, inner, inner_kind, date, text = values[at : at + len(_FIELDS)]
-            name = ref.strip("\n").removeprefix(PREFIX)
+        for ref, oid, kind, inner, inner_kind, date, text in self._git.ref_fields(_FIELDS, PREFIX):
+            name = ref.removeprefix(PREFIX)
             if kind == "blob":
                 found.append(Pin(name, bytes.fromhex(oid), "", None))
             elif kind == "tag" and inner_kind == "blob":

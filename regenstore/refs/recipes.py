@@ -45,25 +45,8 @@ class RecipeFinder:
         index = self._index()
         if hint is not None and hint in index:
             yield index[hint].hex().encode()
-        listing = self._git.output(
-            "grep", "--cached", "-z", "-l", "-F", "-e", str(digest), "--", ATTRIBUTE, check=False
-        )
-        for path in filter(None, listing.split(b"\0")):
+        for path in self._git.grep_index(str(digest), ATTRIBUTE):
             if path in index:
                 yield index[path].hex().encode()
-        history = self._git.output(
-            "log",
-            "--all",
-            "--reflog",
-            "--format=",
-            "--raw",
-            "--no-abbrev",
-            "--no-renames",
-            "-m",
-            f"-S{digest}",
-            check=False,
-        )
-        for line in history.splitlines():
-            fields = line.split(b" ")
-            if len(fields) > 4 and fields[3].strip(b"0"):
-                yield fields[3]
+        for oid in self._git.blobs_that_mention(str(digest)):
+            yield oid.hex().encode()

@@ -16,25 +16,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from regenstore.errors import FormatError
 from regenstore.fs import presence
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs import object_files
 from regenstore.refs.blobs import RecipeBlobs, read_blobs
-from regenstore.refs.git import Git, elsewhere
+from regenstore.refs.git import Git, Listed, elsewhere
 from regenstore.refs.root_files import OWN_REFS, RootFiles
 
 T = TypeVar("T")
 
-# A replaced object stays reachable by itself, and its replacement by its own ref.
-_LIST = ("--no-replace-objects", "rev-list", "--objects", "--no-object-names")
-_BLOBS_ONLY = ("--filter=object:type=blob", "--filter-provided-objects")
 _REFTABLE_PSEUDO = (
     "MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "ORIG_HEAD", "BISECT_HEAD",
     "BISECT_EXPECTED_REV", "AUTO_MERGE", "MERGE_AUTOSTASH", "NOTES_MERGE_PARTIAL",
@@ -42,12 +38,10 @@ _REFTABLE_PSEUDO = (
 # Of worktrees' own refs, Git keeps what they lead to only where they belong; they are walked with what stopped
 # operations left, of all worktrees and from each the same.
 _ALL = (*(f"--exclude={name}/*" for name in OWN_REFS), "--all")
-_OWN = re.compile(rb" (?:%s)/" % b"|".join(name.encode() for name in OWN_REFS))
+_OWN = tuple(f"{name}/" for name in OWN_REFS)
 _ID = re.compile(r"(?:[0-9a-f]{64}|[0-9a-f]{40})\Z")
 _CUTTING = ("GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REF_PARANOIA")
 """What in the caller's environment would let Git see less than there is."""
-_FIND_OBJECTS = 500
-"""From so many blobs on, Git lists all changes and they are sought here: a command line has its limits."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +55,6 @@ class Live:
     """Those in the trees of what refs lead to."""
     working: frozenset[bytes] = frozenset()
     """Those in the trees of HEADs and in the indexes of all worktrees, every side of a path in conflict."""
-
-
-class Listed(NamedTuple):
-    """Blobs as Git lists them, newest first, and what is missing of them."""
-
-    blobs: list[bytes]
-    missing: list[bytes]
 
 
 @dataclass(frozen=True)
@@ -155,24 +142,20 @@ class Roots:
     def names(self, blobs: Iterable[bytes]) -> dict[bytes, list[str]]:
         """The names of the roots that reach each of these blobs: HEADs and refs first, then indexes, stopped
         operations, reflogs. Empty for a blob that no name reaches. Raises StorageError (``unreadable``)."""
-        wanted = {oid.hex(): oid for oid in blobs}
-        found: dict[bytes, dict[str, None]] = {oid: {} for oid in wanted.values()}
-        if not wanted:
+        found: dict[bytes, dict[str, None]] = {oid: {} for oid in blobs}
+        if not found:
             return {}
         self.require_readable()
         before, after = self._named()
-        tips = [*before, *after]
-        reached = self._reached(list(wanted), {tip.oid for tip in tips if tip.kind == "commit"})
+        reached = self.git.held_by(list(found), (tip.oid for tip in (*before, *after) if tip.kind == "commit"))
         for tip in before:
-            self._note(tip, wanted, reached, found)
+            self._note(tip, reached, found)
         for prefix, folder in self.files.worktrees():
-            listing = self._plain(folder).output("ls-files", "-s", "-z", "--", ":/")
-            for entry in filter(None, listing.split(b"\0")):
-                oid = wanted.get(entry.split(b" ", 2)[1].decode())
-                if oid is not None:
-                    found[oid][f"{prefix}index"] = None
+            for entry in self._plain(folder).ls_entries(":/"):
+                if entry.oid in found:
+                    found[entry.oid][f"{prefix}index"] = None
         for tip in after:
-            self._note(tip, wanted, reached, found)
+            self._note(tip, reached, found)
         return {oid: list(names) for oid, names in found.items()}
 
     # -------------------------------------------------------------------------------- the walk
@@ -220,8 +203,8 @@ class Roots:
 
     def points(self, known: frozenset[bytes] = frozenset()) -> Points:
         """The objects that roots name now; those ``known`` from reflogs before are not looked for again."""
-        listing = self._plain(self._common).output("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
-        shared = [line[: line.index(b" ")].decode() for line in listing if not _OWN.search(line)]
+        refs = self._plain(self._common).for_each_ref()
+        shared = [oid for name, oid in refs if not name.startswith(_OWN)]
         tips = frozenset(map(bytes.fromhex, [*shared, *(tip.oid for tip in self._resolve(self._heads()))]))
         logged = frozenset(bytes.fromhex(oid) for _, oid in self.files.logged())
         named = tips | logged
@@ -237,92 +220,31 @@ class Roots:
         """Whether all that points reach is reached from others too. Says no for all but commits."""
         if self.kinds(gone) - {"commit"}:
             return False
-        lines = "".join([*(f"{oid.hex()}\n" for oid in gone), *(f"^{oid.hex()}\n" for oid in by)]).encode()
-        return not self.git.output("--no-replace-objects", "rev-list", "-1", "--stdin", stdin=lines)
+        return self.git.reaches_all(gone, by)
 
     def kinds(self, oids: Iterable[bytes]) -> set[str]:
         """The kinds that objects have; ``missing`` is one."""
-        asked = "".join(f"{oid.hex()}\n" for oid in oids).encode()
-        if not asked:
-            return set()
-        told = self.git.output(
-            "--no-replace-objects", "cat-file", "--batch-check=%(objecttype)", "--buffer", stdin=asked
-        )
-        return {line.split(" ")[-1] for line in told.decode().splitlines()}
+        found = self.git.object_types((oid.hex() for oid in oids), as_is=True)
+        return {"missing" if each is None else each.kind for each in found}
 
-    def _list(self, git: Git, options: Sequence[str], tips: Sequence[str]) -> Listed:
-        lines = "".join(f"{tip}\n" for tip in tips).encode()
-        if not self.files.partial:
-            output = git.output(*_LIST, *_BLOBS_ONLY, *options, "--stdin", stdin=lines)
-            return Listed(_raw(output.splitlines()), [])
-        # Git would fetch what is not here, one by one. Told not to, it names what is missing; with a filter
-        # by type it would pass over missing trees in silence, so the types are looked up afterwards.
-        output = git.output(*_LIST, "--missing=print", *options, "--stdin", stdin=lines)
-        listed = output.splitlines()
-        gone = [line[1:] for line in listed if line.startswith(b"?")]
-        here = [line for line in listed if not line.startswith(b"?")]
-        kinds = git.output("cat-file", "--batch-check=%(objecttype)", "--buffer", stdin=b"\n".join([*here, b""]))
-        return Listed(
-            _raw(oid for oid, kind in zip(here, kinds.splitlines(), strict=True) if kind == b"blob"), _raw(gone)
-        )
+    def _list(self, git: Git, options: Sequence[str], tips: Iterable[str]) -> Listed:
+        return git.list_blobs(options, tips, partial=self.files.partial)
 
-    def _reached(self, wanted: Sequence[str], tips: set[str]) -> dict[str, set[str]]:
-        """Commit -> those of the wanted blobs that it or an ancestor holds, for the given commits. A blob that
-        a commit holds was brought in by it or by an ancestor, compared with any of its parents."""
-        if not tips:
-            return {}
-        lines = "".join(f"{tip}\n" for tip in sorted(tips)).encode()
-        graph = self.git.output(
-            "--no-replace-objects", "rev-list", "--parents", "--topo-order", "--reverse", "--stdin", stdin=lines
-        )
-        few = [f"--find-object={oid}" for oid in wanted] if len(wanted) <= _FIND_OBJECTS else []
-        diff = ("diff-tree", "--stdin", "-m", "-r", "--root", "--raw", "--no-abbrev", "--no-renames", *few)
-        bit = {oid.encode(): 1 << n for n, oid in enumerate(wanted)}
-        brought: dict[bytes, int] = {}
-        commit = b""
-        for line in self.git.output("--no-replace-objects", *diff, stdin=graph).splitlines():
-            if not line.startswith(b":"):
-                commit = line.split(b" ")[0]
-            elif (mask := bit.get(line.split(b" ", 4)[3])) is not None:
-                brought[commit] = brought.get(commit, 0) | mask
-        masks: dict[bytes, int] = {}
-        for line in graph.splitlines():
-            commit, *parents = line.split(b" ")
-            mask = brought.get(commit, 0)
-            for parent in parents:
-                mask |= masks.get(parent, 0)
-            masks[commit] = mask
-        return {
-            tip: {oid for n, oid in enumerate(wanted) if mask >> n & 1}
-            for tip in tips
-            if (mask := masks.get(tip.encode(), 0))
-        }
-
-    def _note(
-        self,
-        tip: Tip,
-        wanted: dict[str, bytes],
-        reached: dict[str, set[str]],
-        found: dict[bytes, dict[str, None]],
-    ) -> None:
+    def _note(self, tip: Tip, reached: Mapping[str, set[bytes]], found: dict[bytes, dict[str, None]]) -> None:
         """Write a tip's name beside each wanted blob that it reaches."""
         if tip.kind == "tree":
-            listing = self.git.output("ls-tree", "-r", "-z", tip.oid, check=False)
-            held = {entry.split(b"\t")[0].split(b" ")[-1].decode() for entry in listing.split(b"\0")}
+            held = {entry.oid for entry in self.git.ls_tree(tip.oid, check=False)}
         else:
-            held = {tip.oid} if tip.kind == "blob" else reached.get(tip.oid, set())
-        for oid in held & wanted.keys():
-            found[wanted[oid]][tip.name] = None
+            held = {bytes.fromhex(tip.oid)} if tip.kind == "blob" else reached.get(tip.oid, set())
+        for oid in held & found.keys():
+            found[oid][tip.name] = None
 
     # -------------------------------------------------------------------------------- which tips
 
     def _named(self) -> tuple[list[Tip], list[Tip]]:
         """All named tips: HEADs and refs; stopped operations and reflogs."""
         before = self._heads()
-        listing = self._plain(self._common).output("for-each-ref", "--format=%(objectname) %(refname)")
-        for line in listing.decode(errors="surrogateescape").splitlines():
-            oid, _, name = line.partition(" ")
-            before.append((name, oid))
+        before += self._plain(self._common).for_each_ref()
         after = [*self._extra(), *self.files.logged()]
         return self._resolve(before), self._resolve(after)
 
@@ -334,15 +256,13 @@ class Roots:
         given = list(dict.fromkeys(tips))
         if not given:
             return []
-        asked = "".join(f"{expression}^{{}}\n" for _, expression in given).encode(errors="surrogateescape")
-        check = "--batch-check=%(objectname) %(objecttype)"
-        answers = self._plain(self._common).output("--no-replace-objects", "cat-file", check, "--buffer", stdin=asked)
-        found = []
-        for (name, _), line in zip(given, answers.splitlines(), strict=True):
-            oid, _, kind = line.decode(errors="replace").rpartition(" ")
-            if kind in ("commit", "tree", "blob") and len(oid) in (40, 64):
-                found.append(Tip(name, oid, kind))
-        return found
+        asked = (f"{expression}^{{}}" for _, expression in given)
+        answers = self._plain(self._common).object_types(asked, as_is=True)
+        return [
+            Tip(name, told.oid.hex(), told.kind)
+            for (name, _), told in zip(given, answers, strict=True)
+            if told is not None and told.kind in ("commit", "tree", "blob")
+        ]
 
     def _extra(self) -> Iterator[tuple[str, str]]:
         """What ``rev-list --all --reflog --indexed-objects`` does not know: (name, expression)."""
@@ -351,10 +271,7 @@ class Roots:
             if presence.is_folder(f"{folder}/reftable"):
                 # Here these are no files; Git answers for their names.
                 yield from ((prefix + name, f"{prefix or 'main-worktree/'}{name}") for name in _REFTABLE_PSEUDO)
-                form = "--format=%(objectname) %(refname)"
-                for line in self._plain(folder).output("for-each-ref", form, *OWN_REFS).decode().splitlines():
-                    oid, _, name = line.partition(" ")
-                    yield prefix + name, oid
+                yield from ((prefix + name, oid) for name, oid in self._plain(folder).for_each_ref(*OWN_REFS))
 
     def _plain(self, git_dir: str) -> Git:
         """Git in one worktree's folder, with that worktree's own index."""
@@ -366,13 +283,11 @@ class Roots:
 
 def at_once(*asked: Callable[[], T]) -> list[T]:
     """Ask Git several things at the same time."""
+    from concurrent.futures import ThreadPoolExecutor  # slow to import, and not needed where nothing changed
+
     with ThreadPoolExecutor(len(asked)) as threads:
         return [told.result() for told in [threads.submit(question) for question in asked]]
 
 
 def _join(one: Listed, other: Listed) -> Listed:
     return Listed(one.blobs + other.blobs, one.missing + other.missing)
-
-
-def _raw(names: Iterable[bytes]) -> list[bytes]:
-    return [bytes.fromhex(name.decode()) for name in names]

@@ -19,12 +19,7 @@ def settle(git: Git, files: RootFiles) -> int:
         if not known:
             continue
         head = f"{prefix or 'main-worktree/'}HEAD"
-        listing = git.output("ls-tree", "-r", "-z", "--full-tree", head, check=False)
-        oids: dict[bytes, bytes] = {}
-        for line in listing.split(b"\0"):
-            about, _, path = line.partition(b"\t")
-            if path in known:
-                oids[path] = bytes.fromhex(about.split(b" ")[2].decode())
+        oids = {entry.path: entry.oid for entry in git.ls_tree(head, check=False) if entry.path in known}
         texts = dict(read_texts(git, list(dict.fromkeys(oids.values()))))
         for path, oid in oids.items():
             # Read once more: another program may have set it anew.

@@ -6,10 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from regenstore.objects import toml
-from regenstore.refs.git import BlobReader, Git
-
-_TREES = ("160000",)
-"""Modes of what is no file of this repository: another repository inside of it."""
+from regenstore.refs.git import SUBMODULE, BlobReader, Git
 
 
 class WorktreeFiles:
@@ -24,17 +21,11 @@ class WorktreeFiles:
 
     def untracked(self, folder: str) -> Sequence[str]:
         """What is there and neither tracked nor ignored."""
-        listing = self._git.output("ls-files", "-z", "-o", "--exclude-standard", "--", _folder(folder), check=False)
-        return sorted(map(os.fsdecode, filter(None, listing.split(b"\0"))))
+        return sorted(map(os.fsdecode, self._git.ls_untracked(_folder(folder), check=False)))
 
     def media(self, paths: Iterable[str]) -> Mapping[str, bool]:
         """Those that Git has as recipes, or will have, and whether a generator made them."""
-        names = [os.fsencode(path) for path in paths]
-        if not names:
-            return {}
-        stdin = b"\0".join(names) + b"\0"
-        fields = self._git.output("check-attr", "-z", "--stdin", "filter", stdin=stdin, check=False).split(b"\0")
-        media = [os.fsdecode(path) for path, value in zip(fields[::3], fields[2::3]) if value == b"regenstore"]
+        media = [os.fsdecode(path) for path in self._git.filtered(map(os.fsencode, paths), check=False)]
         if not media:
             return {}
         oids = dict(self._staged([f":(top,literal){path}" for path in media]))
@@ -44,12 +35,9 @@ class WorktreeFiles:
         return {path: _made(texts.get(path)) for path in media}
 
     def _staged(self, specs: Sequence[str]) -> Iterable[tuple[str, str]]:
-        listing = self._git.output("ls-files", "-z", "--stage", "--", *specs, check=False)
-        for row in filter(None, listing.split(b"\0")):
-            told, _, path = row.partition(b"\t")
-            mode, oid, _ = told.decode().split(" ")
-            if mode not in _TREES:
-                yield os.fsdecode(path), oid
+        for entry in self._git.ls_entries(*specs, check=False):
+            if entry.mode != SUBMODULE:
+                yield os.fsdecode(entry.path), entry.oid.hex()
 
 
 def _folder(folder: str) -> str:

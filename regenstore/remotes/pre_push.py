@@ -48,8 +48,4 @@ def unshared(remotes: Collection[Remote], wanted: Mapping[Digest, Wanted]) -> Un
 
 def _known(git: Git, oids: Collection[str]) -> list[str]:
     """Those of the objects that are here: what somebody else pushed meanwhile may not be."""
-    if not oids:
-        return []
-    asked = "".join(f"{oid}\n" for oid in oids).encode()
-    answers = git.output("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).decode().splitlines()
-    return [line.split(" ")[0] for line in answers if not line.endswith(" missing")]
+    return [found.oid.hex() for found in git.object_types(oids) if found is not None]

@@ -29,26 +29,18 @@ class Wanted(NamedTuple):
 def here(git: Git, index: Mapping[bytes, bytes]) -> dict[bytes, set[bytes]]:
     """Path -> the blobs that HEAD and this worktree's index have there. Raises FormatError (``git-failed``)."""
     found = {path: {oid} for path, oid in index.items()}
-    some = git.line("rev-parse", "--verify", "--quiet", "HEAD") is not None  # else there is no commit yet
-    listing = git.output("ls-tree", "-r", "-z", "--full-tree", "HEAD") if some else b""
-    for entry in filter(None, listing.split(b"\0")):
-        head, _, path = entry.partition(b"\t")
-        kind, oid = head.split(b" ")[1:3]
-        if kind == b"blob":
-            found.setdefault(path, set()).add(bytes.fromhex(oid.decode()))
+    some = git.resolve("HEAD") is not None  # else there is no commit yet
+    for entry in git.ls_tree("HEAD") if some else ():
+        if entry.kind == "blob":
+            found.setdefault(entry.path, set()).add(entry.oid)
     return found
 
 
 def outgoing(git: Git, new: Iterable[str], old: Iterable[str], remote: str) -> dict[bytes, bytes]:
     """Blob -> a path of it, for what a push of commits to a Git remote adds to what is known to be there. Raises
     FormatError (``git-failed``)."""
-    revisions = "".join(f"{oid}\n" for oid in new) + "".join(f"^{oid}\n" for oid in old)
-    listing = git.output(
-        "--no-replace-objects", "rev-list", "--objects", "--filter=object:type=blob", "--filter-provided-objects",
-        "--missing=allow-any", "--not", f"--remotes={remote}", "--not", "--stdin", stdin=revisions.encode(),
-    )  # fmt: skip
-    lines = (line.partition(b" ") for line in listing.splitlines())
-    return {bytes.fromhex(oid.decode()): path for oid, _, path in lines}
+    tips = [*new, *(f"^{oid}" for oid in old)]
+    return dict(git.blob_paths("--not", f"--remotes={remote}", "--not", tips=tips))
 
 
 def wanted(said: RecipeBlobs, paths: Mapping[bytes, bytes], cache: ResultCache) -> dict[Digest, Wanted]:

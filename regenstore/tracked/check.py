@@ -12,7 +12,7 @@ from regenstore.errors import FormatError, NotFound
 from regenstore.objects import toml
 from regenstore.objects.outdated import judged
 from regenstore.objects.result_cache import ResultCache
-from regenstore.refs.git import BlobReader, Git
+from regenstore.refs.git import LINK, SUBMODULE, BlobReader, Git
 
 OUTDATED = "its take was made with other parameters; 'regenstore get', 'regenstore record' and 'git add' renew it"
 
@@ -33,26 +33,16 @@ def check_commits(
 ) -> Iterator[Finding]:
     """Findings in what the commits of a range (any ``git rev-list`` arguments) added or changed. The ``cache`` is
     asked which parameters gave a take where the recipe itself does not say."""
-    listing = git.run("rev-list", "--reverse", *revisions, "--", check=False)
-    if listing.returncode:
-        message = listing.stderr.decode(errors="replace").strip()
-        raise NotFound("no-such-revision", f"git rev-list {' '.join(revisions)}: {message}")
-    for commit in listing.stdout.decode().split():
+    for commit in git.rev_list(*revisions):
         yield from _check(git, blobs, commit, _changed(git, commit), cache)
 
 
 def check_tree(git: Git, blobs: BlobReader, revision: str, cache: ResultCache | None = None) -> Iterator[Finding]:
     """Findings in a whole tree."""
-    commit = git.line("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    commit = git.commit(revision)
     if commit is None:
         raise NotFound("no-such-revision", f"there is no revision {revision!r}")
-    listing = git.output("ls-tree", "-r", "-z", "--full-tree", commit)
-    entries = {}
-    for line in filter(None, listing.split(b"\0")):
-        head, _, path = line.partition(b"\t")
-        mode, kind, oid = head.split(b" ")
-        if kind == b"blob" and mode != b"120000":
-            entries[path] = oid
+    entries = {entry.path: entry.oid for entry in git.ls_tree(commit) if entry.is_file}
     yield from _check(git, blobs, commit, entries, cache)
 
 
@@ -61,21 +51,13 @@ def check_index(
 ) -> Iterator[Finding]:
     """Findings in Git's index, given as path -> blob id, already limited to filtered paths."""
     for path, oid in entries.items():
-        yield from _blob(blobs, "", path, oid.hex().encode(), cache)
+        yield from _blob(blobs, "", path, oid, cache)
 
 
 def _changed(git: Git, commit: str) -> dict[bytes, bytes]:
     """What a commit added or changed: path -> blob id. A merge is compared with its first parent."""
-    raw = git.output(
-        "diff-tree", "--root", "-m", "--first-parent", "-r", "-z", "--no-renames", "--no-commit-id", commit
-    )
-    fields = raw.split(b"\0")
-    found = {}
-    for head, path in zip(fields[::2], fields[1::2]):
-        parts = head.split(b" ")
-        if len(parts) >= 5 and parts[4] in (b"A", b"M", b"T") and parts[1] not in (b"120000", b"160000"):
-            found[path] = parts[3]
-    return found
+    changes = git.diff_tree(commit)
+    return {each.path: each.oid for each in changes if each.status in "AMT" and each.mode not in (LINK, SUBMODULE)}
 
 
 def _check(
@@ -92,17 +74,13 @@ def _filtered(git: Git, tree: str, paths: Iterable[bytes]) -> list[bytes]:
         return []
     with tempfile.TemporaryDirectory(prefix="regenstore-check-") as folder:
         index = os.path.join(folder, "index")
-        with_index = Git(git.cwd, program="env", options=[f"GIT_INDEX_FILE={index}", "git"])
-        with_index.run("read-tree", tree)
-        answer = with_index.output(
-            "check-attr", "--cached", "-z", "--stdin", "filter", stdin=b"".join(p + b"\0" for p in wanted)
-        )
-    fields = answer.split(b"\0")
-    return [path for path, value in zip(fields[::3], fields[2::3]) if value == b"regenstore"]
+        with_index = Git(git.cwd, give={"GIT_INDEX_FILE": index})
+        with_index.read_tree(tree)
+        return with_index.filtered(wanted, cached=True)
 
 
 def _blob(blobs: BlobReader, commit: str, path: bytes, oid: bytes, cache: ResultCache | None) -> Iterator[Finding]:
-    text = blobs.read(oid, toml.MAX_BYTES)
+    text = blobs.read(oid.hex().encode(), toml.MAX_BYTES)
     if text is None:
         yield Finding(commit, path, "bad-recipe", "the blob cannot be read")
     elif not text:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from regenstore.errors import NotFound, RegenstoreError
 from regenstore.fs.swap import NOTHING, Identity, Nothing
 from regenstore.objects import toml
 from regenstore.objects.outdated import judged_blobs
 from regenstore.objects.result import BlobRecord
-from regenstore.planning import Plan, Want
-from regenstore.realise import Progress
+from regenstore.planning import AUTO, Plan, Want
 from regenstore.refs.blobs import read_blobs
 from regenstore.tracked.workbench import Held, Workbench, excluded, select
-from regenstore.worktree.place import Placement
+
+if TYPE_CHECKING:  # slow to import, and not needed where nothing has to be done
+    from regenstore.realise import Progress
+    from regenstore.worktree.place import Placement
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,12 @@ class Report:
     failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
 
 
-def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool, local: bool = False) -> GetPlan:
-    """Which recipes in the worktree become media, and what has to be brought and made for that. With ``local``, no
-    remote is asked. What a path holds that cannot be read is among the failed ones, and is not replaced."""
+def plan_get(
+    bench: Workbench, paths: Sequence[bytes], *, generate: bool, local: bool = False, prefer: str = AUTO
+) -> GetPlan:
+    """Which recipes in the worktree become media, and what has to be brought and made for that: what can be had both
+    ways, as it is preferred. With ``local``, no remote is asked. What a path holds that cannot be read is among the
+    failed ones, and is not replaced."""
     tracked = bench.tracked()
     everything = [*tracked, *bench.untracked()]
     chosen = select(everything, paths) if paths else everything
@@ -79,8 +85,10 @@ def plan_get(bench: Workbench, paths: Sequence[bytes], *, generate: bool, local:
                 planned.excluded.append(path)
             elif error.kind != "not-a-file" or path in tracked or path in paths:
                 planned.failed.append((path, error))
-    plan = bench.realiser.plan(wants, local=local)
-    planned.plan = plan if generate else plan.within(-1.0)
+    if wants:
+        bench.realiser.prefer = prefer
+        plan = bench.realiser.plan(wants, local=local)
+        planned.plan = plan if generate else plan.within(-1.0)
     return planned
 
 
@@ -88,6 +96,9 @@ def _wish(bench: Workbench, path: bytes, entry: bytes | None, old: BlobRecord | 
     """What ``get`` does at a path; None where there is nothing to do. ``entry``: the index blob there; ``old``: what
     it says, if its take was made with other parameters."""
     held = bench.held(path, digest=False)
+    medium = None if held is None or held.text is not None or old is None else _old_medium(bench, path, old)
+    if held is not None and held.text is None and medium is None:
+        return None
     known = bench.index_text(path)
     replaces: bytes | Nothing | Identity = NOTHING
     text = known
@@ -95,10 +106,7 @@ def _wish(bench: Workbench, path: bytes, entry: bytes | None, old: BlobRecord | 
         bench.refuse_excluded(path)
     elif held.text is not None:
         text = replaces = held.text
-    else:
-        medium = None if old is None else _old_medium(bench, path, old)
-        if medium is None:
-            return None
+    elif medium is not None:
         replaces = medium.identity
     if text is None or not toml.looks_like_recipe(text):
         return None
@@ -107,7 +115,7 @@ def _wish(bench: Workbench, path: bytes, entry: bytes | None, old: BlobRecord | 
 
 def _old_takes(bench: Workbench, oids: Mapping[bytes, bytes]) -> dict[bytes, BlobRecord]:
     """What index blobs say, of those paths whose takes were made with other parameters."""
-    said = read_blobs(bench.git, bench.cache, list(oids.values()), remember=False)
+    said = read_blobs(bench.git, bench.cache, list(oids.values()), remember=os.path.isdir(bench.store.root))
     records = judged_blobs(bench.cache, said.records)
     found = {path: records[oid] for path, oid in oids.items() if oid in records}
     return {path: record for path, record in found.items() if record.outdated is not None}
@@ -138,6 +146,10 @@ def _old_medium(bench: Workbench, path: bytes, record: BlobRecord) -> Held | Non
 def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
     """Carry out a plan: make what is missing, place everything, tell Git's index."""
     report = Report(failed=list(planned.failed))
+    if not planned.wishes:
+        return report
+    from regenstore.worktree.place import Placement
+
     waiting: list[Placement] = []
 
     def flush() -> None:
@@ -200,6 +212,8 @@ def _plan_drop(bench: Workbench, path: bytes, oid: bytes, held: Held, planned: D
     elif bench.store.claim(held.digest, held.size) is None:
         planned.kept.append((path, "the store does not hold its bytes"))
     else:
+        from regenstore.worktree.place import Placement
+
         planned.placements.append(Placement(path, text, held.identity, oid if text == known else None))
 
 

@@ -134,8 +134,7 @@ def _roots(bench: Workbench, digest: Digest) -> Iterator[str]:
 
 
 def _dependents(bench: Workbench, digest: Digest) -> Iterator[bytes]:
-    listing = bench.git.output("grep", "--cached", "-z", "-l", "-F", "-e", str(digest), "--", ATTRIBUTE, check=False)
-    for path in filter(None, listing.split(b"\0")):
+    for path in bench.git.grep_index(str(digest), ATTRIBUTE):
         recipe = toml.decode_or_none(bench.index_text(path))
         if recipe is not None and any(given.digest == digest for given in recipe.inputs.values()):
             yield path

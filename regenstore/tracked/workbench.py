@@ -7,34 +7,32 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from regenstore.errors import Conflict, FormatError, InvalidInput, NotFound, RegenstoreError
 from regenstore.fs import presence
 from regenstore.fs.swap import NOTHING, Identity, Seen, identity
 from regenstore.media.types import HEAD
 from regenstore.objects import toml
-from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_fd
 from regenstore.objects.ids import Digest
-from regenstore.objects.outdated import judged
 from regenstore.objects.recipe import Recipe, Take
-from regenstore.objects.result_cache import ResultCache
-from regenstore.proof.surveyor import Surveyor
-from regenstore.realise import Realiser
 from regenstore.refs.git import BlobReader, Git
-from regenstore.refs.holders import Holders
-from regenstore.refs.moved import Moved
 from regenstore.refs.pending import Pending
 from regenstore.refs.recipes import ATTRIBUTE
-from regenstore.worktree.attribution import attribute
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location, refuse_attributes
 from regenstore.worktree.paths import Folders
-from regenstore.worktree.place import Placer, not_a_file
 
-if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
+if TYPE_CHECKING:  # slow to import, and not needed by every verb
     from regenstore.generators.registry import Registry
+    from regenstore.objects.content_store import ContentStore
+    from regenstore.objects.result_cache import ResultCache
+    from regenstore.proof.surveyor import Surveyor
+    from regenstore.realise import Realiser
+    from regenstore.refs.holders import Holders
+    from regenstore.refs.moved import Moved
+    from regenstore.worktree.place import Placer
 
 
 @dataclass(frozen=True)
@@ -48,23 +46,69 @@ class Held:
     identity: Identity
 
 
+class Parts(Protocol):
+    """What holds the parts of a worktree, and makes each at its first use."""
+
+    @property
+    def store(self) -> ContentStore: ...
+    @property
+    def cache(self) -> ResultCache: ...
+    @property
+    def moved(self) -> Moved: ...
+    @property
+    def placer(self) -> Placer: ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def realiser(self) -> Realiser: ...
+    @property
+    def surveyor(self) -> Surveyor: ...
+    @property
+    def holders(self) -> Holders: ...
+
+
 @dataclass(frozen=True)
 class Workbench:
-    """One worktree's parts."""
+    """One worktree's parts. What is slow to make is made when a verb asks for it."""
 
     location: Location
     git: Git
     index: IndexView
     blobs: BlobReader
-    store: ContentStore
-    cache: ResultCache
     pending: Pending
-    moved: Moved
-    placer: Placer
-    registry: Registry
-    realiser: Realiser
-    surveyor: Surveyor
-    holders: Holders
+    _parts: Parts
+
+    @property
+    def store(self) -> ContentStore:
+        return self._parts.store
+
+    @property
+    def cache(self) -> ResultCache:
+        return self._parts.cache
+
+    @property
+    def moved(self) -> Moved:
+        return self._parts.moved
+
+    @property
+    def placer(self) -> Placer:
+        return self._parts.placer
+
+    @property
+    def registry(self) -> Registry:
+        return self._parts.registry
+
+    @property
+    def realiser(self) -> Realiser:
+        return self._parts.realiser
+
+    @property
+    def surveyor(self) -> Surveyor:
+        return self._parts.surveyor
+
+    @property
+    def holders(self) -> Holders:
+        return self._parts.holders
 
     # -------------------------------------------------------------------------------- which paths
 
@@ -75,23 +119,19 @@ class Workbench:
         """
         oids = self.index.oids()
         refuse_attributes(self.location.top, {os.path.dirname(path) for path in oids})
-        listing = self.git.output("ls-files", "-z", "--", ATTRIBUTE) if oids else b""
-        names = set(filter(None, listing.split(b"\0")))
+        names = set(self.git.ls_files(ATTRIBUTE)) if oids else set()
         entries = {path: oid for path, oid in oids.items() if path in names}
         return entries if not paths else {p: entries[p] for p in select(entries, paths)}
 
     def untracked(self) -> list[bytes]:
         """Files at filtered paths that Git's index does not have yet and does not ignore."""
         # Git gives nothing for an attribute pathspec together with --others, so it is asked in two steps.
-        others = self.git.output("ls-files", "-z", "--others", "--exclude-standard", "--full-name", "--", ":/")
-        answer = self.git.output("check-attr", "-z", "--stdin", "filter", stdin=others).split(b"\0") if others else []
-        return [path for path, value in zip(answer[::3], answer[2::3]) if value == b"regenstore"]
+        return self.git.filtered(self.git.ls_untracked(":/"))
 
     def require_tracked(self, path: bytes) -> None:
         """Raise InvalidInput (``not-tracked``) unless the filter is set for a path."""
         refuse_attributes(self.location.top, _above(path))
-        answer = self.git.output("check-attr", "-z", "--stdin", "filter", stdin=path + b"\0").split(b"\0")
-        if len(answer) < 3 or answer[2] != b"regenstore":
+        if not self.git.filtered([path]):
             suffix = os.path.splitext(os.fsdecode(path))[1]
             raise InvalidInput(
                 "not-tracked",
@@ -110,7 +150,7 @@ class Workbench:
                 folder, name = folders.parent(path)
                 found = os.lstat(name, dir_fd=folder)
                 if not stat.S_ISREG(found.st_mode):
-                    raise not_a_file(found.st_mode).at(shown)
+                    raise _not_a_file(found.st_mode, shown)
                 fd = presence.open_file(name, dir_fd=folder, follow=False)
             try:
                 return _held(fd, digest)
@@ -122,7 +162,7 @@ class Workbench:
             raise Conflict("not-a-file", f"{shown}: it is {error.what}, and is left alone") from error
         except OSError as error:
             if error.errno == errno.ELOOP:
-                raise not_a_file(stat.S_IFLNK).at(shown) from error
+                raise _not_a_file(stat.S_IFLNK, shown) from error
             raise presence.unreadable(error, path) from error
 
     def seen(self, path: bytes) -> Seen:
@@ -167,6 +207,10 @@ class Workbench:
 
     def _judged(self, recipe: Recipe) -> Recipe:
         """What the text alone does not say, the database may know: that other parameters gave its take."""
+        if recipe.output.take is None or recipe.output.key is not None or recipe.imported:
+            return recipe
+        from regenstore.objects.outdated import judged
+
         return judged(self.cache, [recipe])[0]
 
     def text_of(self, path: bytes, held: Held, known: bytes | None) -> bytes:
@@ -186,6 +230,8 @@ class Workbench:
         def elsewhere(take: Take) -> bytes | None:
             origin = self.moved.find(path, take, known=first is not None)
             return None if origin is None else origin.text
+
+        from regenstore.worktree.attribution import attribute
 
         return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
 
@@ -208,6 +254,12 @@ class Workbench:
         if before is not None and not before.imported:
             raise Conflict("edited", f"{shown}: the medium was edited by hand; changing the recipe would replace it")
         raise InvalidInput("imported-media", f"{shown}: it is imported media; there are no parameters to change")
+
+
+def _not_a_file(mode: int, shown: str) -> RegenstoreError:
+    from regenstore.worktree.place import not_a_file
+
+    return not_a_file(mode).at(shown)
 
 
 def _names(text: bytes, take: Take) -> bool:

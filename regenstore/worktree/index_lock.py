@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import time
 
-from regenstore.errors import FormatError, NotFound
+from regenstore.errors import FormatError
 from regenstore.fs import presence, swap
 from regenstore.objects import durable
+from regenstore.refs.git import Git
 from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
 from regenstore.worktree.location import Location
 
@@ -132,20 +132,10 @@ def staged_entries(location: Location) -> list[Entry]:
     """All entries as Git tells them, for split and sparse indexes, which Git alone puts together. Raises FormatError
     (``bad-index``) where it cannot, NotFound (``git-missing``)."""
     try:
-        done = subprocess.run(
-            [*_git(location), "ls-files", "-t", "-s", "-z"], cwd=location.top, capture_output=True, check=False
-        )
-    except FileNotFoundError:
-        raise NotFound("git-missing", "the program 'git' was not found") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()
-        raise FormatError("bad-index", f"git cannot read the index {location.index}: {said[:2000]}")
-    found = []
-    for line in filter(None, done.stdout.split(b"\0")):
-        head, _, path = line.partition(b"\t")
-        tag, mode, oid, number = head.split(b" ")
-        found.append(Entry(path, bytes.fromhex(oid.decode("ascii")), int(number), int(mode, 8), -1, tag == b"S", False))
-    return found
+        entries = _git(location).ls_entries(skipped=True)
+    except FormatError as error:
+        raise FormatError("bad-index", f"git cannot read the index {location.index}: {error.message}") from None
+    return [Entry(found.path, found.oid, found.stage, found.mode, -1, found.skipped, False) for found in entries]
 
 
 def refresh_with_git(location: Location, stats: Stats) -> None:
@@ -158,15 +148,8 @@ def refresh_with_git(location: Location, stats: Stats) -> None:
     ]  # fmt: skip
     if not paths:
         return
-    subprocess.run(
-        [*_git(location), "update-index", "-q", "-z", "--stdin"],
-        input=b"".join(path + b"\0" for path in paths),
-        cwd=location.top,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
+    _git(location).update_index(paths)
 
 
-def _git(location: Location) -> list[str]:
-    return ["git", "--git-dir", location.git_dir, "--work-tree", os.fsdecode(location.top)]
+def _git(location: Location) -> Git:
+    return Git(location.top, git_dir=location.git_dir, work_tree=os.fsdecode(location.top))

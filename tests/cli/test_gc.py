@@ -198,7 +198,7 @@ def test_status_plans_nothing_while_there_is_room(proven, tmp_path):
         trace = tmp_path / "trace"
         trace.write_bytes(b"")
         proven.run("regenstore", "status", GIT_TRACE=str(trace), **config)
-        return b"rev-list --objects --missing=allow-any" in trace.read_bytes()  # the names in a plan
+        return b"--missing=allow-any --all --reflog" in trace.read_bytes()  # the names in a plan
 
     assert not plans()
     assert plans(REGENSTORE_MAX_SIZE="1k")

@@ -64,10 +64,15 @@ def test_all_is_well_and_nothing_changes(gallery: Gallery) -> None:
 def test_versions(diagnose: Diagnose, gallery: Gallery) -> None:
     assert has(diagnose("versions"), OK, "Python 3.")
     assert has(diagnose("git_version"), OK, "git version 2.")
+    assert has(diagnose("git_blobs"), OK, "libgit2")
+    gallery.git("config", "remote.origin.promisor", "true")
+    assert has(diagnose("git_blobs"), NOTE, "partial clone")
     old = gallery.path.parent / "old-git"
     old.write_text("#!/bin/sh\necho git version 2.38.9\n")
     old.chmod(0o755)
-    assert has(diagnose("git_version", git=Git(str(gallery.path), program=str(old))), PROBLEM, "too old")
+    assert has(
+        diagnose("git_version", git=Git(str(gallery.path), program=str(old))), PROBLEM, "2.39 or newer is needed"
+    )
 
 
 def test_the_filter_is_missing_foreign_or_broken(diagnose: Diagnose, gallery: Gallery) -> None:

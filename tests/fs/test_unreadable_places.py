@@ -138,10 +138,17 @@ gc makes a take once more before it relies on either": """
         generators/python_packages._listed except
     """,
     "a memory that nothing needs: without it files are read again": """
+        proof/remembered.RecentEnvironments._keep except
+        proof/remembered._read except
+        proof/remembered._entries except
+        tracked/hydrate._old_takes isdir
         objects/known_hashes.KnownHashes._all except
         objects/known_hashes.KnownHashes._keep except
     """,
     "git meets it next, and tells": """
+        refs/git/linked.Linked._loose except
+        refs/git/linked.open_linked except
+        refs/git/process.Process._missing isdir
         worktree/location.refuse_attributes except
     """,
     "cleaning up afterwards: what stays behind is found, told and cleared later, and nothing is decided by it": """
@@ -265,7 +272,6 @@ gc makes a take once more before it relies on either": """
         doctor/sources._size except
         doctor/sources._stores isdir
         doctor/sources.search isdir
-        doctor/sources.worktrees isdir
         """,
     "what follows works at the same path, and fails with what the system says": """
         cli/context.path_or_key lexists

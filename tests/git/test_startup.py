@@ -7,7 +7,7 @@ import sys
 
 from tests.git.film import FIRST, MAIN, A, Film
 
-HEAVY = {"click", "pydantic", "numpy", "PIL", "av", "rich", "tomllib", "sqlite3"}
+HEAVY = {"click", "pydantic", "numpy", "PIL", "av", "rich", "tomllib", "sqlite3", "pygit2"}
 
 
 def imported(listing: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -147,7 +148,7 @@ def test_addresses_of_proxies() -> None:
 
 
 def test_what_the_environment_says(tmp_path: Path) -> None:
-    Git(str(tmp_path)).run("init", "-q", str(tmp_path))
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     environment = {"HTTP_PROXY": "http://not-this", "HTTPS_PROXY": "http://one", "NO_PROXY": "a"}
     assert config.load(Git(str(tmp_path)), environment).proxies == Proxies("", "http://one", "a")
     environment |= {"http_proxy": "http://two", "https_proxy": "http://three", "no_proxy": "b"}

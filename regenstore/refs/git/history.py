@@ -1,0 +1,206 @@
+"""Git's refs and history, and writing of objects and refs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from regenstore.errors import NotFound
+from regenstore.refs.git.answers import Change, Header, change, header, lines_of, parts, raw
+from regenstore.refs.git.listing import Listings
+
+# A replaced object stays reachable by itself, and its replacement by its own ref.
+_AS_IT_IS = "--no-replace-objects"
+_LIST = (_AS_IT_IS, "rev-list", "--objects")
+_BLOBS_ONLY = ("--filter=object:type=blob", "--filter-provided-objects")
+_FIND_OBJECTS = 500
+"""From so many blobs on, Git lists all changes and they are sought here: a command line has its limits."""
+_FROM = re.compile(rb"([0-9a-f]{40,64}) \(from ([0-9a-f]{40,64})\) ")
+
+
+class Listed(NamedTuple):
+    """Blobs as Git lists them, newest first, and what is missing of them."""
+
+    blobs: list[bytes]
+    missing: list[bytes]
+
+
+class Moment(NamedTuple):
+    """What a commit changed, compared with one of its parents."""
+
+    commit: str
+    before: str
+    """The parent, or an expression that leads to it."""
+    change: Change
+
+
+class History(Listings):
+    """What refs are, what they lead to, and what commits changed."""
+
+    # -------------------------------------------------------------------------------- names and objects
+
+    def resolve(self, name: str | bytes) -> str | None:
+        """The id of the object that an expression leads to, in hex digits; None where there is none."""
+        return self._line("rev-parse", "--verify", "--quiet", "--end-of-options", name)
+
+    def commit(self, revision: str) -> str | None:
+        """The id of the commit that an expression leads to, in hex digits; None where there is none."""
+        return self.resolve(f"{revision}^{{commit}}")
+
+    def for_each_ref(self, *patterns: str) -> list[tuple[str, str]]:
+        """All refs that match, as (name, object id in hex digits)."""
+        told = self._output("for-each-ref", "--format=%(objectname) %(refname)", *patterns)
+        found = (line.partition(" ") for line in told.decode(errors="surrogateescape").splitlines())
+        return [(name, oid) for oid, _, name in found]
+
+    def ref_fields(self, fields: Sequence[str], pattern: str) -> Iterator[list[str]]:
+        """Fields of all refs that match, as ``git for-each-ref`` names them."""
+        form = "".join(f"%({name})%00" for name in fields)
+        output = self._output("for-each-ref", f"--format={form}", pattern)
+        told = [part.decode(errors="replace") for part in parts(output)]
+        for at in range(0, len(told), len(fields)):
+            first, *rest = told[at : at + len(fields)]
+            yield [first.lstrip("\n"), *rest]
+
+    def object_types(self, names: Iterable[str], *, as_is: bool = False) -> list[Header | None]:
+        """What each of some expressions leads to; None where that is nothing. With ``as_is``, no replacements count."""
+        asked = "".join(f"{name}\n" for name in names).encode(errors="surrogateescape")
+        if not asked:
+            return []
+        flags = (_AS_IT_IS,) if as_is else ()
+        answers = self._output(*flags, "cat-file", "--batch-check", "--buffer", stdin=asked)
+        return [header(line) for line in answers.splitlines()]
+
+    def write_object(self, kind: str, data: bytes) -> str:
+        """Keep an object; gives its id in hex digits. Raises FormatError (``git-failed``)."""
+        return self._output("hash-object", "-w", "-t", kind, "--stdin", stdin=data).decode().strip()
+
+    def update_ref(self, name: str, oid: str) -> None:
+        """Let a ref lead to an object. Raises FormatError (``git-failed``)."""
+        self._run("update-ref", name, oid)
+
+    def delete_ref(self, name: str) -> None:
+        """Take a ref away. Raises FormatError (``git-failed``)."""
+        self._run("update-ref", "-d", name)
+
+    # -------------------------------------------------------------------------------- walks
+
+    def rev_list(self, *revisions: str) -> list[str]:
+        """The commits of a range, oldest first. Raises NotFound (``no-such-revision``) with git's message."""
+        done = self._run("rev-list", "--reverse", *revisions, "--", check=False)
+        if done.returncode:
+            message = done.stderr.decode(errors="replace").strip()
+            raise NotFound("no-such-revision", f"git rev-list {' '.join(revisions)}: {message}")
+        return done.stdout.decode().split()
+
+    def list_blobs(self, options: Sequence[str], tips: Iterable[str], *, partial: bool = False) -> Listed:
+        """The blobs that a walk from tips, ``^`` before those that are left out, and ``git rev-list``'s options
+        reaches. Of a ``partial`` clone nothing is fetched, and what is missing is told. Raises FormatError
+        (``git-failed``)."""
+        lines = "".join(f"{tip}\n" for tip in tips).encode()
+        walk = (*_LIST, "--no-object-names")
+        if not partial:
+            output = self._output(*walk, *_BLOBS_ONLY, *options, "--stdin", stdin=lines)
+            return Listed([raw(line) for line in output.splitlines()], [])
+        # Git would fetch what is not here, one by one. Told not to, it names what is missing; with a filter
+        # by type it would pass over missing trees in silence, so the types are looked up afterwards.
+        listed = self._output(*walk, "--missing=print", *options, "--stdin", stdin=lines).splitlines()
+        gone = [raw(line[1:]) for line in listed if line.startswith(b"?")]
+        here = self.object_types(line.decode() for line in listed if not line.startswith(b"?"))
+        return Listed([found.oid for found in here if found is not None and found.kind == "blob"], gone)
+
+    def blob_paths(self, *options: str, tips: Iterable[str] = ()) -> list[tuple[bytes, bytes]]:
+        """Blobs that a walk reaches, each with a path that it has or had; what is missing is passed over. Raises
+        FormatError (``git-failed``)."""
+        lines = "".join(f"{tip}\n" for tip in tips).encode()
+        args = (*_LIST, *_BLOBS_ONLY, "--missing=allow-any", *options, "--stdin")
+        found = (line.partition(b" ") for line in self._output(*args, stdin=lines).splitlines())
+        return [(raw(oid), path) for oid, _, path in found]
+
+    def reaches_all(self, new: Iterable[bytes], old: Iterable[bytes]) -> bool:
+        """Whether every commit that the new ones reach is reached from the old ones too."""
+        lines = lines_of(new) + b"".join(b"^" + oid.hex().encode() + b"\n" for oid in old)
+        return not self._output(_AS_IT_IS, "rev-list", "-1", "--stdin", stdin=lines)
+
+    def held_by(self, wanted: Sequence[bytes], commits: Iterable[str]) -> dict[str, set[bytes]]:
+        """Commit -> those of the wanted blobs that it or an ancestor holds, for the given commits. A blob that a
+        commit holds was brought in by it or by an ancestor, compared with any of its parents."""
+        tips = sorted(set(commits))
+        if not tips:
+            return {}
+        lines = "".join(f"{tip}\n" for tip in tips).encode()
+        walk = ("rev-list", "--parents", "--topo-order", "--reverse", "--stdin")
+        graph = self._output(_AS_IT_IS, *walk, stdin=lines)
+        diff = ("diff-tree", "--stdin", "-m", "-r", "--root", "--raw", "--no-abbrev", "--no-renames", *_find(wanted))
+        bit = {oid.hex().encode(): 1 << n for n, oid in enumerate(wanted)}
+        brought: dict[bytes, int] = {}
+        commit = b""
+        for line in self._output(_AS_IT_IS, *diff, stdin=graph).splitlines():
+            if not line.startswith(b":"):
+                commit = line.split(b" ")[0]
+            elif (mask := bit.get(line.split(b" ", 4)[3])) is not None:
+                brought[commit] = brought.get(commit, 0) | mask
+        masks: dict[bytes, int] = {}
+        for line in graph.splitlines():
+            commit, *parents = line.split(b" ")
+            mask = brought.get(commit, 0)
+            for parent in parents:
+                mask |= masks.get(parent, 0)
+            masks[commit] = mask
+        found = ((tip, masks.get(tip.encode(), 0)) for tip in tips)
+        return {tip: {oid for n, oid in enumerate(wanted) if mask >> n & 1} for tip, mask in found if mask}
+
+    def moments(self, oids: Collection[bytes]) -> Iterator[Moment]:
+        """Where any of some blobs came or went, newest first, in all that refs and reflogs reach. Where they are
+        many, all other changes are given too; where history is damaged, what Git says before it stops."""
+        answer = self._run(
+            _AS_IT_IS, "log", "--all", "--reflog", "-m", "--raw", "--no-abbrev", "--no-renames", "-z",
+            "--pretty=oneline", "--no-abbrev-commit", "--no-color", *_find(oids), check=False,
+        )  # fmt: skip
+        commit = before = ""
+        told = iter(parts(answer.stdout))
+        for part in told:
+            if part.startswith(b":"):
+                yield Moment(commit, before, change(part, next(told, b"")))
+                continue
+            commit = part.split(b" ", 1)[0].decode()
+            merged = _FROM.match(part)
+            before = merged[2].decode() if merged else f"{commit}^"
+
+    def in_words(self, commits: Iterable[str]) -> Mapping[str, str]:
+        """Short name and date of commits that expressions lead to; what leads to none stands for itself."""
+        asked = list(commits)
+        found = self.object_types(asked)
+        here = dict.fromkeys(each.oid for each in found if each is not None)
+        said: dict[bytes, str] = {}
+        if here:
+            args = ("log", "--no-walk=unsorted", "--format=%H commit %h of %cs", "--stdin")
+            for line in os.fsdecode(self._output(*args, stdin=lines_of(here))).splitlines():
+                oid, _, words = line.partition(" ")
+                said[bytes.fromhex(oid)] = words
+        return {commit: commit if each is None else said.get(each.oid, commit) for commit, each in zip(asked, found)}
+
+    def blobs_that_mention(self, text: str) -> Iterator[bytes]:
+        """The blobs with which a text came or went, newest first, in all that refs and reflogs reach."""
+        told = self._output(
+            "log", "--all", "--reflog", "--format=", "--raw", "--no-abbrev", "--no-renames", "-m", f"-S{text}",
+            check=False,
+        )  # fmt: skip
+        for line in told.splitlines():
+            fields = line.split(b" ")
+            if len(fields) > 4 and fields[3].strip(b"0"):
+                yield raw(fields[3])
+
+    def was_committed(self, oid: bytes, path: bytes) -> bool:
+        """Whether any commit of HEAD's history brought a blob to a path, or took it away from there."""
+        found = self._output(
+            "--literal-pathspecs", "log", "-1", "--format=%h", f"--find-object={oid.hex()}", "HEAD", "--", path,
+            check=False,
+        )  # fmt: skip
+        return bool(found.strip())
+
+
+def _find(oids: Collection[bytes]) -> Sequence[str]:
+    return [f"--find-object={oid.hex()}" for oid in oids] if len(oids) <= _FIND_OBJECTS else []

@@ -1,0 +1,192 @@
+"""Git's settings, names, index, trees and attributes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from regenstore.refs.git.answers import (
+    Change,
+    IndexEntry,
+    TreeEntry,
+    changes,
+    index_entries,
+    pairs,
+    parts,
+    tree_entries,
+)
+from regenstore.refs.git.process import Process, failed
+
+FILTER = "regenstore"
+"""The filter's name in attributes."""
+
+
+class Places(NamedTuple):
+    """Where a repository is, as git found it: both absolute."""
+
+    top: str
+    git_dir: str
+
+
+class Settings(Process):
+    """Git's configuration. Names are as Git gives them: in lower case, but for what stands between two dots."""
+
+    def config(self, pattern: str, scope: str | None = None) -> dict[str, str]:
+        """The settings whose names match an extended regular expression, with the value that counts. Raises FormatError
+        (``git-failed``) where the configuration cannot be read."""
+        args = ("config", *_scope(scope), "-z", "--get-regexp", pattern)
+        done = self._run(*args, check=False)
+        if done.returncode > 1:  # 1: nothing is set
+            raise failed(args, done.stderr)
+        return dict(pairs(done.stdout))
+
+    def config_value(self, name: str, kind: str | None = None) -> str | None:
+        """The value of one setting, as git reads a ``kind`` of them (``bool``); None where it is not set."""
+        return self._line("config", *(() if kind is None else (f"--type={kind}",)), "--get", name)
+
+    def config_source(self, name: str) -> str | None:
+        """Where the value of a setting comes from, in Git's words; None where it is not set."""
+        told = self._line("config", "--show-origin", "--get", name)
+        return None if told is None else told.partition("\t")[0]
+
+    def set_config(self, name: str, value: str, scope: str = "local") -> None:
+        """Set it to this value alone. Raises FormatError (``git-failed``)."""
+        self._run("config", *_scope(scope), "--replace-all", name, value)
+
+    def unset_config(self, name: str, scope: str = "local", *, check: bool = True) -> None:
+        """Take all values of it away. Raises FormatError (``git-failed``), with ``check`` also where it is not set."""
+        self._run("config", *_scope(scope), "--unset-all", name, check=check)
+
+    def remove_config_section(self, name: str) -> bool:
+        """Take a section of this repository's own configuration away; says whether there was one."""
+        return self._run("config", "--local", "--remove-section", name, check=False).returncode == 0
+
+    def committer(self) -> str:
+        """Git's own words for who commits, name and address; empty where it does not know."""
+        who = (self._line("var", "GIT_COMMITTER_IDENT") or "").rpartition("> ")[0]
+        return f"{who}>" if who else ""
+
+    def credential(self, url: str) -> tuple[str, str] | None:
+        """User and password for an address, as ``git credential fill`` finds them; None where nobody knows."""
+        answer = self._run("credential", "fill", stdin=f"url={url}\n\n".encode(), check=False)
+        told = dict(line.partition("=")[::2] for line in answer.stdout.decode(errors="replace").splitlines())
+        if answer.returncode or "password" not in told:
+            return None
+        return told.get("username", ""), told["password"]
+
+
+class Listings(Settings):
+    """Where a repository is, and what its index and trees hold."""
+
+    # -------------------------------------------------------------------------------- places
+
+    def places(self) -> Places | None:
+        """The worktree around this folder; None where there is none that git would use."""
+        answer = self._run("rev-parse", "--show-toplevel", "--absolute-git-dir", check=False)
+        told = answer.stdout.decode(errors="surrogateescape").split("\n")
+        return None if answer.returncode or len(told) < 2 or not told[0] else Places(told[0], told[1])
+
+    def git_dir(self) -> str:
+        """Git's folder of the repository that is found here. Raises FormatError (``git-failed``), for example where
+        git refuses one of another owner."""
+        return os.fsdecode(self._output("rev-parse", "--absolute-git-dir").rstrip(b"\n"))
+
+    def common_dir(self) -> str | None:
+        """Git's folder that all worktrees share."""
+        return self._line("rev-parse", "--path-format=absolute", "--git-common-dir")
+
+    def objects_folder(self) -> str | None:
+        """Where Git keeps objects here; None outside of a repository."""
+        found = self._line("rev-parse", "--git-path", "objects")
+        return None if found is None else os.path.join(os.fsdecode(self.cwd), found)
+
+    def git_path(self, name: str) -> str:
+        """Where git keeps something of its own here."""
+        return os.path.join(os.fsdecode(self.cwd), self._line("rev-parse", "--git-path", name) or name)
+
+    def worktrees(self) -> list[str]:
+        """The tops of all worktrees of the repository, that at hand first, whether they are there or not."""
+        own = self._line("rev-parse", "--show-toplevel")
+        listed = parts(self._output("worktree", "list", "--porcelain", "-z", check=False))
+        tops = [os.fsdecode(entry[9:]) for entry in listed if entry.startswith(b"worktree ")]
+        return list(dict.fromkeys([*([own] if own else []), *tops]))
+
+    # -------------------------------------------------------------------------------- the index
+
+    def ls_files(self, *specs: str, check: bool = True) -> list[bytes]:
+        """The paths of the index that pathspecs choose."""
+        return parts(self._output("ls-files", "-z", "--", *specs, check=check))
+
+    def ls_entries(self, *specs: str, check: bool = True, skipped: bool = False) -> list[IndexEntry]:
+        """The entries of the index that pathspecs choose, by whole paths; every side of a path in conflict. With
+        ``skipped``, what a sparse checkout leaves out is told."""
+        tags = ("-t",) if skipped else ()
+        args = ("ls-files", *tags, "-s", "-z", "--full-name", "--", *specs)
+        return list(index_entries(self._output(*args, check=check)))
+
+    def ls_untracked(self, *specs: str, check: bool = True) -> list[bytes]:
+        """The whole paths of files that are neither in the index nor ignored."""
+        args = ("ls-files", "-z", "--others", "--exclude-standard", "--full-name", "--", *specs)
+        return parts(self._output(*args, check=check))
+
+    def edited(self) -> set[bytes]:
+        """The paths whose files are not what the index has."""
+        return set(parts(self._output("diff-files", "-z", "--name-only")))
+
+    def staged(self) -> set[bytes]:
+        """The paths that the index has anew, changed or as another type than HEAD."""
+        return set(parts(self._output("diff", "--cached", "--name-only", "-z", "--diff-filter=AMT")))
+
+    def unstaged_from_head(self) -> list[Change]:
+        """What HEAD has and the index has not any more; nothing where there is no HEAD."""
+        args = ("diff-index", "--cached", "-z", "--no-renames", "--diff-filter=DM", "HEAD", "--")
+        return list(changes(self._output(*args, check=False)))
+
+    def grep_index(self, text: str, spec: str) -> list[bytes]:
+        """The paths of the index whose blobs hold a text."""
+        args = ("grep", "--cached", "-z", "-l", "-F", "-e", text, "--", spec)
+        return parts(self._output(*args, check=False))
+
+    def update_index(self, paths: Iterable[bytes]) -> None:
+        """Let git take in what lies at paths of the index; it reads the files and asks the clean filter."""
+        self._run("update-index", "-q", "-z", "--stdin", stdin=_each(paths), check=False)
+
+    def read_tree(self, tree: str) -> None:
+        """Make the index what a tree is."""
+        self._run("read-tree", tree)
+
+    # -------------------------------------------------------------------------------- trees and attributes
+
+    def ls_tree(self, tree: str, *, sizes: bool = False, check: bool = True) -> list[TreeEntry]:
+        """All that a tree holds, by whole paths. Without ``check``, nothing where there is no such tree."""
+        told = ("-l",) if sizes else ()
+        return list(tree_entries(self._output("ls-tree", "-r", "-z", *told, "--full-tree", tree, check=check)))
+
+    def diff_tree(self, commit: str) -> list[Change]:
+        """What a commit changed, compared with its first parent."""
+        args = ("diff-tree", "--root", "-m", "--first-parent", "-r", "-z", "--no-renames", "--no-commit-id", commit)
+        return list(changes(self._output(*args)))
+
+    def check_attr(
+        self, paths: Iterable[bytes], names: Sequence[str], *, cached: bool = False, check: bool = True
+    ) -> list[tuple[bytes, str, str]]:
+        """Path, attribute and value, for each of the paths and names; with ``cached`` as the index alone has them."""
+        stdin = _each(dict.fromkeys(paths))
+        if not stdin:
+            return []
+        args = ("check-attr", *(("--cached",) if cached else ()), "-z", "--stdin", *names)
+        told = iter(parts(self._output(*args, stdin=stdin, check=check)))
+        return [(path, name.decode(), os.fsdecode(value)) for path, name, value in zip(told, told, told)]
+
+    def filtered(self, paths: Iterable[bytes], *, cached: bool = False, check: bool = True) -> list[bytes]:
+        """Those paths for which the attributes name our filter."""
+        return [p for p, _, value in self.check_attr(paths, ("filter",), cached=cached, check=check) if value == FILTER]
+
+
+def _scope(scope: str | None) -> tuple[str, ...]:
+    return () if scope is None else (f"--{scope}",)
+
+
+def _each(paths: Iterable[bytes]) -> bytes:
+    return b"".join(path + b"\0" for path in paths)

@@ -1,0 +1,33 @@
+"""Git on behalf of somebody at the terminal: with their environment, language and settings, as they would call it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from regenstore.refs.git.process import missing
+
+
+class Said(NamedTuple):
+    """How a command ended, and what it said; nothing where that went to the terminal."""
+
+    code: int
+    text: str = ""
+
+
+def call(args: Sequence[str], environment: Mapping[str, str] | None = None, *, listen: bool = False) -> Said:
+    """Run a git command on this terminal. With ``listen``, what it says is given instead of shown, but for its
+    errors. Raises NotFound (``git-missing``)."""
+    try:
+        done = subprocess.run(
+            ["git", *args],
+            env=environment,
+            stdout=subprocess.PIPE if listen else None,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError:
+        raise missing("git") from None
+    return Said(done.returncode, done.stdout or "")
