@@ -11,8 +11,6 @@ from __future__ import annotations
 import os
 import sys
 
-from regenstore.cli.console import say
-
 TYPE_CHECKING = False  # importing typing would take a third of the time until git's handshake is answered
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
     from regenstore.errors import RegenstoreError
     from regenstore.gitfilter.process import Payload, Request
     from regenstore.gitfilter.smudge import Missing
+    from regenstore.objects.result_cache import ResultCache
+    from regenstore.refs.moved import Moved
 
 
 def main() -> None:
@@ -39,6 +39,8 @@ def main() -> None:
         elif command == "merge-driver" and len(arguments) >= 5:
             code = _merge(arguments)
         else:
+            from regenstore.cli.console import say
+
             for line in (__doc__ or "").split("\n"):
                 say(line, err=True)
             code = 2
@@ -51,6 +53,16 @@ def main() -> None:
         _say(f"internal error: {type(error).__name__}: {error}. Please report it.")
         code = 70
     os._exit(code)  # nothing is left to do, and the interpreter takes its time to find that out
+
+
+def _see_what_is_installed() -> None:
+    """Have this Python find all installed packages, plug-ins too: git's command starts it without looking for them,
+    because most requests need none."""
+    if sys.flags.no_site:
+        import site
+
+        if site.ENABLE_USER_SITE is None:  # it has not looked yet
+            site.main()
 
 
 def _catch_signals() -> None:
@@ -87,11 +99,11 @@ class _Filters:
             repository.location.top,
             size,
             repository.store,
-            lambda: repository.cache,
+            self._cache,
             repository.index,
             repository.blobs,
             repository.pending,
-            moved=lambda: repository.moved,
+            moved=self._moved,
             guessed=self.report.guessed,
             durable_at_end=repository.settings.durable == COMMAND and only_reads_worktree(),
             adopts_raw=cache(renormalizes),
@@ -107,15 +119,24 @@ class _Filters:
             inline=self._inline if repository.settings.inline else None,
         )
 
+    def _cache(self) -> ResultCache:
+        _see_what_is_installed()
+        return self.repository.cache
+
+    def _moved(self) -> Moved:
+        _see_what_is_installed()
+        return self.repository.moved
+
     def _outdated(self, texts: Iterable[bytes]) -> set[bytes]:
         from regenstore.objects.outdated import outdated_texts
 
-        return outdated_texts(self.repository.cache, texts)
+        return outdated_texts(self._cache(), texts)
 
     def _bring(self, missing: Sequence[Missing]) -> None:
         from regenstore.cli.filter_report import FilterProgress
         from regenstore.gitfilter.bring import bring
 
+        _see_what_is_installed()
         given = self.repository
         with FilterProgress(len(missing)) as progress:
             bring(
@@ -133,6 +154,7 @@ class _Filters:
     def _inline(self, path: bytes, text: bytes) -> str | None:
         from regenstore.gitfilter.bring import bring_one
 
+        _see_what_is_installed()
         given = self.repository
         budget = given.settings.budget if given.settings.smudge == "generate" else -1.0
         fetch = given.settings.smudge != "place"
@@ -173,22 +195,32 @@ class _Busy:
     def __init__(self, told: int | None) -> None:
         self._told = told
         if told is not None:
-            from select import select
-
             os.set_inheritable(told, False)
-            self._select = select
 
     def begin(self) -> None:
         """From now on something is taken from git."""
         if self._told is not None:
             os.write(self._told, b"b")
 
-    def wait(self) -> None:
+    def wait(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Everything is answered: wait for git without taking anything."""
         if self._told is not None:
             os.write(self._told, b"i")
-            self._select([0], (), ())
+        meanwhile()
+        if self._told is not None:
+            from select import select
+
+            select([0], (), ())
             os.write(self._told, b"b")
+
+
+def _prepare() -> None:
+    """What is needed in any case, but not for the handshake: git has its own work to do until its first request."""
+    try:
+        import regenstore.objects.hashing  # noqa: F401  a module of another machine ends the process here, in time
+    except Exception:
+        pass  # told at the first request
+    _widen_pipes()
 
 
 def _process(told: int | None = None) -> int:
@@ -196,11 +228,6 @@ def _process(told: int | None = None) -> int:
     from regenstore.gitfilter.pktline import PacketReader
     from regenstore.gitfilter.process import handshake, serve
 
-    try:
-        import regenstore.objects.hashing  # noqa: F401  a module of another machine ends the process here, in time
-    except Exception:
-        pass  # told at the first request
-    _widen_pipes()
     busy = _Busy(told)
     reader = PacketReader(0)
     filters: list[_Filters] = []
@@ -231,7 +258,7 @@ def _process(told: int | None = None) -> int:
     try:
         busy.begin()
         handshake(reader, 1)
-        busy.wait()
+        busy.wait(_prepare)
         serve(reader, 1, {b"clean": handler("clean"), b"smudge": handler("smudge")}, _failed, answered)
         if filters:
             filters[0].finish()
@@ -288,6 +315,7 @@ def _single(command: str, path: bytes) -> int:
 def _merge(arguments: list[str]) -> int:
     from regenstore.gitfilter.merge_driver import merge_files
 
+    _see_what_is_installed()
     base, ours, theirs, marker = arguments[1:5]
     return 0 if merge_files(base, ours, theirs, int(marker) if marker.isdigit() else 7) else 1
 
@@ -304,6 +332,8 @@ def _widen_pipes() -> None:
 
 
 def _say(text: str) -> None:
+    from regenstore.cli.console import say
+
     if "://" in text:
         from regenstore.addresses import without_secrets
 

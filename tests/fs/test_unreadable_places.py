@@ -208,7 +208,7 @@ gc makes a take once more before it relies on either": """
         remotes/remote.Remote._all.run except
         worktree/place.Placer._rename except*2
         worktree/place.Placer.place except
-        cli/filter_entry._process except
+        cli/filter_entry._prepare except
         cli/filter_entry._process.handler.answer except
         cli/group.run except*2
         doctor/rights._entries except walk
