@@ -29,7 +29,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 def open_repository() -> Repository:
     """The repository around the current folder, after finishing what a killed process began there."""
     repository = Repository.discover(os.getcwd(), GitEnvironment.read())
-    tell_recovery(recover(repository.location, repository.settings.oid_size))
+    tell_recovery(recover(repository.location, repository.settings.oid_size, repository.store.use))
     running = click.get_current_context(silent=True)
     if running is not None:
         running.call_on_close(lambda: end(repository))

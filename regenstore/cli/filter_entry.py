@@ -89,6 +89,7 @@ class _Filters:
         from regenstore.gitfilter.smudge import SmudgeFilter
         from regenstore.refs.git import blob_id
         from regenstore.repository import Repository
+        from regenstore.worktree.recovery import torn_files
 
         _catch_signals()
         self.report = Report()
@@ -107,11 +108,12 @@ class _Filters:
             guessed=self.report.guessed,
             durable_at_end=repository.settings.durable == COMMAND and only_reads_worktree(),
             adopts_raw=cache(renormalizes),
+            torn=torn_files(repository.location),
         )
         self.smudge = SmudgeFilter(
             repository.store,
             repository.pending,
-            lambda: repository.placer,
+            lambda: repository.filler,
             lambda text: blob_id(text, size),
             self._bring,
             self.report,
@@ -143,7 +145,7 @@ class _Filters:
                 missing,
                 realiser=given.realiser,
                 store=given.store,
-                placer=given.placer,
+                placer=given.filler,
                 generate=given.settings.smudge == "generate",
                 fetch=given.settings.smudge != "place",
                 budget=given.settings.budget,
@@ -166,7 +168,8 @@ class _Filters:
         from regenstore.worktree.recovery import recover
 
         try:
-            return recover(self.repository.location, self.repository.settings.oid_size, lock_wait).problems
+            given = self.repository
+            return recover(given.location, given.settings.oid_size, given.store.use, lock_wait).problems
         except RegenstoreError as error:
             return [error]
 
@@ -267,9 +270,6 @@ def _process(told: int | None = None) -> int:
         return error.exit_code
     except RegenstoreError as error:
         _say(f"{error.message}. {error.hint}")
-    finally:
-        if filters:
-            filters[0].smudge.discard()
     return 0
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from regenstore.errors import FormatError
@@ -23,6 +25,7 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.scan import scan_take
 from regenstore.refs.git import BlobReader, blob_id, file_blob_id
 from regenstore.refs.pending import Pending
+from regenstore.worktree.fill import is_torn, open_take
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.link import Linker
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 TEXT_LIMIT = 4 << 20
 _SMALL = 256 << 10
+_PIECE = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _RECIPE = b"regenstore = "
 
@@ -54,12 +58,14 @@ class CleanFilter:
         guessed: Callable[[bytes, Origin], None],
         durable_at_end: bool = False,
         adopts_raw: Callable[[], bool] = lambda: False,
+        torn: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
         """``guessed`` is told of a moved medium that could be from several places.
 
         ``durable_at_end``: one pass at the end, in :meth:`finish`, is enough; only for a git command that
         leaves the worktree's files alone until this filter has ended. ``adopts_raw``: whether raw media that Git
-        holds become imported media, instead of staying as they are."""
+        holds become imported media, instead of staying as they are. ``torn``: the texts of paths at which a file may
+        be half filled with its medium."""
         self._top = top
         self._oid_size = oid_size
         self._store = store
@@ -73,10 +79,16 @@ class CleanFilter:
         self._prepared = False
         self._durable_at_end = durable_at_end
         self._adopts_raw = adopts_raw
+        self._torn = torn
         self._raw: list[str] = []
 
     def clean(self, request: Request, content: Iterator[memoryview]) -> Payload:
         """The blob for a worktree content. Raises StorageError when the bytes cannot be stored."""
+        if request.path in self._torn:
+            return self._perhaps_torn(request.path, self._torn[request.path], content)
+        return self._clean(request.path, content)
+
+    def _clean(self, path: bytes, content: Iterator[memoryview]) -> Payload:
         first = bytes(next(content, b""))
         if not first:
             return b""
@@ -85,9 +97,27 @@ class CleanFilter:
             for chunk in content:
                 text += chunk
                 if len(text) > TEXT_LIMIT:
-                    return self._medium(request.path, chain([bytes(text)], content))
-            return self._text(request.path, bytes(text))
-        return self._medium(request.path, chain([first], content))
+                    return self._medium(path, chain([bytes(text)], content))
+            return self._text(path, bytes(text))
+        return self._medium(path, chain([first], content))
+
+    def _perhaps_torn(self, path: bytes, text: bytes, content: Iterator[memoryview]) -> Payload:
+        """A file that was being filled with its medium is what Git has there; anything else is somebody's work."""
+        import tempfile
+
+        with tempfile.TemporaryFile() as file:
+            for piece in content:
+                file.write(piece)
+            file.flush()
+            stored = open_take(text, self._store.use)
+            if stored >= 0:
+                try:
+                    if is_torn(file.fileno(), stored, text):
+                        return text
+                finally:
+                    os.close(stored)
+            file.seek(0)
+            return self._clean(path, map(memoryview, iter(partial(file.read, _PIECE), b"")))
 
     def finish(self) -> None:
         """Make durable what is not yet, and remove what answers needed only until they were sent.

@@ -56,7 +56,17 @@ class Linker:
         if not self.clone(source, target):
             self._copy(source, target)
 
-    def _copy(self, source: int, target: int) -> None:
+    def fill_over(self, source: int, target: int) -> None:
+        """Give an open file all bytes of the source instead of its own. Interrupted at any point, it begins as the
+        source does and may go on as it did before. Raises OSError (a full disk, say)."""
+        if self._reflink:
+            os.ftruncate(target, 0)  # else the system would first write down what is about to be replaced
+            if self.clone(source, target):
+                return
+        os.ftruncate(target, self._copy(source, target))
+
+    def _copy(self, source: int, target: int) -> int:
+        """Gives how many bytes."""
         done = 0
         while self._copy_range:
             try:
@@ -67,11 +77,13 @@ class Linker:
                 self._copy_range = False
                 break
             if count == 0:
-                return
+                return done
             done += count
         os.lseek(source, done, os.SEEK_SET)
         os.lseek(target, done, os.SEEK_SET)
         while chunk := os.read(source, 1 << 20):
+            done += len(chunk)
             view = memoryview(chunk)
             while view:
                 view = view[os.write(target, view) :]
+        return done
