@@ -1,6 +1,6 @@
 """``regenstore-filter``: what Git calls. Starts lean: no click, no pydantic, nothing before it is needed.
 
-regenstore-filter process [DESCRIPTOR]          the long-running filter, protocol version 2
+regenstore-filter process [DESCRIPTOR [file]]   the long-running filter, protocol version 2
 regenstore-filter clean -- PATH                 one file, for programs without that protocol
 regenstore-filter smudge -- PATH
 regenstore-filter merge-driver BASE OURS THEIRS MARKER PATH
@@ -33,7 +33,7 @@ def main() -> None:
         os.environ["LD_LIBRARY_PATH"] = libraries  # for what this process starts; it was started without it itself
     try:
         if command == "process":
-            code = _process(int(arguments[1]) if len(arguments) > 1 else None)
+            code = _process(int(arguments[1]) if len(arguments) > 1 else None, arguments[2:] == ["file"])
         elif command in ("clean", "smudge"):
             code = _single(command, os.fsencode(arguments[-1]))
         elif command == "merge-driver" and len(arguments) >= 5:
@@ -192,29 +192,60 @@ class _Filters:
 
 
 class _Busy:
-    """Tells the script that started this process, over a descriptor, whether git waits for an answer: only while
-    it does not can somebody else go on where this process ends. See regenstore/gitfilter/launch.py."""
+    """Tells the script that started this process whether git waits for an answer: only while it does not can somebody
+    else go on where this process ends. See regenstore/gitfilter/launch.py. The script gets the name of a file, once,
+    and looks into it when this process has ended: a pipe would wake it up twice for every request."""
 
-    def __init__(self, told: int | None) -> None:
+    def __init__(self, told: int | None, by_file: bool) -> None:
         self._told = told
+        self._by_file = by_file
+        self._path = ""
+        self._state: memoryview | None = None
         if told is not None:
             os.set_inheritable(told, False)
 
     def begin(self) -> None:
         """From now on something is taken from git."""
-        if self._told is not None:
-            os.write(self._told, b"b")
+        if self._told is None:
+            return
+        if self._by_file:
+            path = f"{os.environ.get('TMPDIR') or '/tmp'}/regenstore-filter-{os.urandom(8).hex()}"
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            except OSError:
+                pass  # no place for it: the pipe does as well, more slowly
+            else:
+                from mmap import mmap
+
+                self._path = path
+                os.write(fd, b"b\n")
+                self._state = memoryview(mmap(fd, 2))
+                os.close(fd)
+                os.write(self._told, os.fsencode(path))
+                os.close(self._told)
+                return
+        self._say(b"b")
 
     def wait(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Everything is answered: wait for git without taking anything."""
-        if self._told is not None:
-            os.write(self._told, b"i")
+        self._say(b"i")
         meanwhile()
         if self._told is not None:
             from select import select
 
             select([0], (), ())
-            os.write(self._told, b"b")
+            self._say(b"b")
+
+    def end(self) -> None:
+        """This process ends as it should."""
+        if self._path:
+            os.unlink(self._path)
+
+    def _say(self, state: bytes) -> None:
+        if self._state is not None:
+            self._state[:1] = state
+        elif self._told is not None:
+            os.write(self._told, state)
 
 
 def _prepare() -> None:
@@ -226,12 +257,12 @@ def _prepare() -> None:
     _widen_pipes()
 
 
-def _process(told: int | None = None) -> int:
+def _process(told: int | None = None, by_file: bool = False) -> int:
     from regenstore.errors import FormatError, RegenstoreError
     from regenstore.gitfilter.pktline import PacketReader
     from regenstore.gitfilter.process import handshake, serve
 
-    busy = _Busy(told)
+    busy = _Busy(told, by_file)
     reader = PacketReader(0)
     filters: list[_Filters] = []
     failure: list[Exception] = []
@@ -270,6 +301,8 @@ def _process(told: int | None = None) -> int:
         return error.exit_code
     except RegenstoreError as error:
         _say(f"{error.message}. {error.hint}")
+    finally:
+        busy.end()
     return 0
 
 

@@ -32,15 +32,18 @@ _PATIENCE = 60.0
 _ENTER = f"from {MODULE} import main"
 _ENTER_ALONE = f'exec("try: {_ENTER}\\nexcept ImportError: import site; site.main(); {_ENTER}")'
 
-# Its arguments are what runs the filter. The interpreter writes to descriptor 3: 'b' before it takes
-# anything from git, 'i' after each answer. Only where it ended idle, or wrote nothing, can somebody else go on.
+# Its arguments are what runs the filter. The interpreter says 'b' before it takes anything from git, 'i' after each
+# answer: in a file whose name it writes to descriptor 3, or, where it cannot make one, there. Only where it ended idle,
+# or wrote nothing, can somebody else go on.
 _START = (
     "trap : INT TERM; exec 4>&1;",
-    'go() { s=$("$@" process 3 3>&1 >&4 4>&-); r=$?; };',
+    'go() { s=$("$@" process 3 file 3>&1 >&4 4>&-); r=$?; };',
     f"L=$LD_LIBRARY_PATH; unset LD_LIBRARY_PATH; {LIBRARIES}=$L; export {LIBRARIES};",
     'go "$@";',
     'if [ $r != 0 ] && [ -z "$s" ] && [ "$L" ]; then LD_LIBRARY_PATH=$L; export LD_LIBRARY_PATH; go "$@"; fi;',
-    "case $r,$s in 0,*|*b) exit $r;; esac;",
+    "[ $r != 0 ] || exit 0;",
+    'case $s in "") ;;',
+    '*/*) x=; [ -f "$s" ] && read x <"$s" && rm -f "$s"; [ "$x" = i ] || exit $r;; *b) exit $r;; esac;',
 )
 # Packets of gitprotocol-common(5), read a byte at a time: nothing but dd takes exactly what it was told from a pipe.
 _STAND_IN = (

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import NamedTuple, Protocol
 
 from regenstore.errors import RegenstoreError
+from regenstore.fs import presence
 from regenstore.gitfilter.process import Payload, Request, Stored
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
@@ -73,8 +74,8 @@ class SmudgeFilter:
         self._inline = inline
         self._queue: dict[bytes, tuple[bytes, bytes | None]] = {}
         self._newest: tuple[bytes, bytes] | None = None
-        self._found: dict[bytes, str] = {}
-        """Where the media of some queued paths are."""
+        self._found: dict[bytes, tuple[str, bytes]] = {}
+        """Where the media of some queued paths were, with their digests, before anything held them."""
         self._temps: list[str] = []
 
     def smudge(self, request: Request, content: Iterator[memoryview]) -> Payload:
@@ -115,11 +116,11 @@ class SmudgeFilter:
         if newest is None or take is None:
             return
         try:
-            source = self._store.use(Digest(take[0]), take[1])
+            source = self._store.stored(Digest(take[0]), take[1])
         except (RegenstoreError, OSError):
             return  # the real placing meets it again, and tells
         if source is not None:
-            self._found[newest[0]] = source
+            self._found[newest[0]] = source, take[0]
 
     def _raw(self, head: bytes, content: Iterator[memoryview]) -> Stored:
         """Raw media that somebody committed: git sends all of it before it reads, so it needs a place."""
@@ -143,7 +144,9 @@ class SmudgeFilter:
     def _hold(self) -> None:
         """Hold everything that is about to be placed, at once."""
         takes = [scan_take(text) for path, (text, _) in self._queue.items() if path not in self._found]
-        self._store.holds.try_hold(Digest(take[0]) for take in takes if take is not None)
+        digests = [take[0] for take in takes if take is not None]
+        digests += [digest for _, digest in self._found.values()]
+        self._store.holds.try_hold(map(Digest, digests))
 
     def finish(self) -> None:
         """Place what the store has, then bring what it has not. Called when git has closed the pipe."""
@@ -159,7 +162,9 @@ class SmudgeFilter:
         outdated = self._outdated(unsure) if unsure else ()
         for path, (text, hexa) in self._queue.items():
             oid = bytes.fromhex(hexa.decode("ascii")) if hexa else self._blob_oid(text)
-            source = self._found.pop(path, None) or self._find(text)
+            source: str | None = self._found.pop(path, ("", b""))[0]
+            if not source or presence.lstat(source) is None:
+                source = self._find(text)
             if text in outdated:
                 source = None
             if source is None:

@@ -210,7 +210,7 @@ class _Work:
             stored = open_stored(source)
             date = placing_date(self._date, found.st_mtime_ns)
             try:
-                self._linker.fill_over(stored, target)
+                self._linker.fill_over(stored, target, found.st_size)
                 self._report.placed.append(wish.path)
             except OSError as error:
                 self.failure = self.failure or durable.storage_error(error, wish.path)
@@ -309,7 +309,7 @@ def mend(filling: Filling, find: Find, folders: Folders, linker: Linker, date: i
         stored = open_take(filling.text, find)
         if stored < 0 or not is_torn(target, stored, filling.text):
             return None
-        linker.fill_over(stored, target)
+        linker.fill_over(stored, target, found.st_size)
         date = placing_date(date, found.st_mtime_ns)
         os.utime(target, ns=(date, date))
         return os.fstat(target)

@@ -56,14 +56,16 @@ class Linker:
         if not self.clone(source, target):
             self._copy(source, target)
 
-    def fill_over(self, source: int, target: int) -> None:
-        """Give an open file all bytes of the source instead of its own. Interrupted at any point, it begins as the
-        source does and may go on as it did before. Raises OSError (a full disk, say)."""
+    def fill_over(self, source: int, target: int, before: int) -> None:
+        """Give an open file of ``before`` bytes all bytes of the source instead. Interrupted at any point, it begins
+        as the source does and may go on as it did before. Raises OSError (a full disk, say)."""
         if self._reflink:
             os.ftruncate(target, 0)  # else the system would first write down what is about to be replaced
             if self.clone(source, target):
                 return
-        os.ftruncate(target, self._copy(source, target))
+            before = 0
+        if (done := self._copy(source, target)) < before:
+            os.ftruncate(target, done)
 
     def _copy(self, source: int, target: int) -> int:
         """Gives how many bytes."""
