@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from regenstore.gitfilter.process import Payload, Request
     from regenstore.gitfilter.smudge import Missing
     from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.unsettled import Backing
     from regenstore.refs.moved import Moved
 
 
@@ -84,7 +85,7 @@ class _Filters:
 
         from regenstore.cli.filter_report import Report
         from regenstore.config import COMMAND, GitEnvironment
-        from regenstore.gitfilter.asking import only_reads_worktree, renormalizes
+        from regenstore.gitfilter.asking import keeps_worktree, renormalizes
         from regenstore.gitfilter.clean import CleanFilter
         from regenstore.gitfilter.smudge import SmudgeFilter
         from regenstore.refs.git import blob_id
@@ -95,6 +96,8 @@ class _Filters:
         self.report = Report()
         self.repository = repository = Repository.at_top(os.getcwd(), GitEnvironment.read())
         size = repository.settings.oid_size
+        for problem in self._settle():
+            _say(f"left by an ended process: {problem}")
         self._recover(0.0)  # git may wait for the index itself, and with its own lock held nothing of ours is stale
         self.clean = CleanFilter(
             repository.location.top,
@@ -106,7 +109,7 @@ class _Filters:
             repository.pending,
             moved=self._moved,
             guessed=self.report.guessed,
-            durable_at_end=repository.settings.durable == COMMAND and only_reads_worktree(),
+            deferred=self._backing() if repository.settings.durable == COMMAND and keeps_worktree() else None,
             adopts_raw=cache(renormalizes),
             torn=torn_files(repository.location),
         )
@@ -120,6 +123,22 @@ class _Filters:
             self._outdated,
             inline=self._inline if repository.settings.inline else None,
         )
+
+    def _settle(self) -> list[RegenstoreError]:
+        """See to what an ended process left to the disk; gives what could not be."""
+        from regenstore.objects import unsettled
+
+        if not unsettled.any_in(self.repository.store.root):
+            return []
+        from regenstore.gitfilter.retake import settle_for_others
+
+        return settle_for_others(self.repository.store)
+
+    def _backing(self) -> Backing:
+        from regenstore.objects.unsettled import Backing
+
+        location = self.repository.location
+        return Backing(location.top, location.git_dir, location.index, self.repository.settings.oid_size)
 
     def _cache(self) -> ResultCache:
         _see_what_is_installed()

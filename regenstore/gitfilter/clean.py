@@ -32,6 +32,7 @@ from regenstore.worktree.link import Linker
 if TYPE_CHECKING:
     from regenstore.objects.recipe import Take
     from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.unsettled import Backing
     from regenstore.refs.moved import Moved, Origin
 
 TEXT_LIMIT = 4 << 20
@@ -56,14 +57,14 @@ class CleanFilter:
         *,
         moved: Callable[[], Moved],
         guessed: Callable[[bytes, Origin], None],
-        durable_at_end: bool = False,
+        deferred: Backing | None = None,
         adopts_raw: Callable[[], bool] = lambda: False,
         torn: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
         """``guessed`` is told of a moved medium that could be from several places.
 
-        ``durable_at_end``: one pass at the end, in :meth:`finish`, is enough; only for a git command that
-        leaves the worktree's files alone until this filter has ended. ``adopts_raw``: whether raw media that Git
+        ``deferred``: this worktree, where one wait for the disk, in :meth:`finish`, is enough; only for a git command
+        that leaves the worktree's files alone until this filter has ended. ``adopts_raw``: whether raw media that Git
         holds become imported media, instead of staying as they are. ``torn``: the texts of paths at which a file may
         be half filled with its medium."""
         self._top = top
@@ -77,7 +78,7 @@ class CleanFilter:
         self._guessed = guessed
         self._linker = Linker()
         self._prepared = False
-        self._durable_at_end = durable_at_end
+        self._deferred = deferred
         self._adopts_raw = adopts_raw
         self._torn = torn
         self._raw: list[str] = []
@@ -161,11 +162,12 @@ class CleanFilter:
                 spooled.discard()
             return blob
         # Durable before the answer, because git may then replace the worktree's file, perhaps the only copy
-        # (stash does). At the end, where the user chose it for "git add": the bytes are under their name
-        # now, which a killed process cannot undo. But a power cut before git has ended can leave an index
-        # that calls the worktree's file unchanged while the store lacks its bytes.
+        # (stash does). At the end, for "git add": the bytes are under their name now, which a killed process
+        # cannot undo, and after a power cut they are taken from the worktree again.
         try:
-            spooled.keep(wait=not self._durable_at_end)
+            if self._deferred is not None:
+                self._store.defer(self._deferred)
+            spooled.keep(wait=self._deferred is None)
         except BaseException:
             spooled.discard()
             raise

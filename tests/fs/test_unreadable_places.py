@@ -254,7 +254,10 @@ gc makes a take once more before it relies on either": """
         worktree/link.Linker.clone except
         worktree/fill.mend except
         cli/clone.command exists
+        cli/filter_entry._Busy.begin except
         cli/filter_report.Report._tell_starter except
+        objects/content_store._write_some except
+        objects/durable._dirty except
         fs/boot.boot_id except
         fs/sharing._group except
         gitfilter/asking._asker except
