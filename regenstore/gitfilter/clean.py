@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 TEXT_LIMIT = 4 << 20
 _SMALL = 256 << 10
 _PIECE = 1 << 20
+_WAITED_FOR = 4
+"""For so few media, waiting for each takes no longer than the mark and the one wait for all."""
 _BOM = b"\xef\xbb\xbf"
 _RECIPE = b"regenstore = "
 
@@ -79,6 +81,7 @@ class CleanFilter:
         self._linker = Linker()
         self._prepared = False
         self._deferred = deferred
+        self._taken = 0
         self._adopts_raw = adopts_raw
         self._torn = torn
         self._raw: list[str] = []
@@ -165,9 +168,12 @@ class CleanFilter:
         # (stash does). At the end, for "git add": the bytes are under their name now, which a killed process
         # cannot undo, and after a power cut they are taken from the worktree again.
         try:
-            if self._deferred is not None:
+            self._taken += 1
+            if self._deferred is None or self._taken <= _WAITED_FOR:
+                spooled.keep(wait=True)
+            else:
                 self._store.defer(self._deferred)
-            spooled.keep(wait=self._deferred is None)
+                spooled.keep(wait=False)
         except BaseException:
             spooled.discard()
             raise

@@ -17,8 +17,7 @@ from regenstore.fs import sharing
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 CHUNK = 1 << 20
-_FEW = 32
-_MUCH = 1 << 30
+_MUCH = 512 << 20
 _DISK, _WAIT = 100e6, 0.003
 """Bytes that a plain disk writes in a second, and the seconds that waiting for one file takes there."""
 
@@ -84,8 +83,6 @@ def begin_writing(path: str) -> None:
 def sync_is_short(count: int, added: int) -> bool:
     """Whether one pass over a file system is likely to be faster than waiting for ``count`` files, which have
     ``added`` bytes: it waits for what others have written too."""
-    if count < _FEW:
-        return False
     others = max(_dirty() - added, 0)
     return others < _MUCH or others / _DISK < count * _WAIT
 

@@ -135,7 +135,7 @@ def test_what_somebody_else_has_not_waited_for_is_waited_for(adding: Adding, mon
 
 
 @pytest.mark.parametrize(
-    ("count", "dirty", "short"), [(3, 0, False), (40, 0, True), (40, 20 << 30, False), (50_000, 10 << 30, True)]
+    ("count", "dirty", "short"), [(3, 1 << 30, False), (3, 0, True), (40, 20 << 30, False), (50_000, 10 << 30, True)]
 )
 def test_one_pass_is_chosen_where_it_is_short(
     count: int, dirty: int, short: bool, monkeypatch: pytest.MonkeyPatch
