@@ -73,6 +73,9 @@ def left(root: str) -> Iterator[Mark]:
         except presence.ABSENT:
             continue
         except OSError as error:
+            made = presence.lstat(path)
+            if made is not None and hasattr(os, "geteuid") and made.st_uid != os.geteuid():
+                continue  # that user's next command sees to it
             raise presence.unreadable(error, path) from error
         try:
             if living.hold(fd) and presence.lstat(path) is not None:

@@ -169,6 +169,7 @@ gc makes a take once more before it relies on either": """
         remotes/exchange.Exchange._let_go except
         objects/durable.write_file suppress
         objects/holds.Holds._open except
+        objects/unsettled.left except
         worktree/recovery._recover_stage except rmtree
         worktree/stage.Stage.close except rmtree
         """,
