@@ -19,7 +19,8 @@ from benchmarks.trees import LFS, REGENSTORE, Shape, Tree
 
 def rows(bench: Bench) -> Iterator[Row]:
     for ground in bench.grounds:
-        yield from _rows(bench, ground, bench.many, 0.8)
+        yield from _rows(bench, ground, bench.many, 0.9)
+        yield from _rows(bench, ground, bench.medium, 0.3 if ground.reflinks else 0.5)
         yield from _rows(bench, ground, bench.large(1), 0.3)
 
 
@@ -33,16 +34,12 @@ def _rows(bench: Bench, ground: Ground, shape: Shape, goal: float) -> Iterator[R
         ours, theirs = adders[REGENSTORE], adders[LFS]
         contenders = {
             REGENSTORE: ours.add,
-            "command": lambda: ours.add("-c", "regenstore.durable=command"),
             LFS: theirs.add,
             "sync": lambda: theirs.add(sync=True),
         }
         taken = interleave(bench.rounds(5), contenders)
     yield Row.of_samples(work, "git-lfs", goal, taken[REGENSTORE], taken[LFS])
     yield Row.of_samples(work, "git-lfs, then sync", goal, taken[REGENSTORE], taken["sync"])
-    batched = f"{work}, durable=command"
-    yield Row.of_samples(batched, "git-lfs", goal, taken["command"], taken[LFS])
-    yield Row.of_samples(batched, "git-lfs, then sync", goal, taken["command"], taken["sync"])
 
 
 class _Adder:
@@ -54,14 +51,14 @@ class _Adder:
         shutil.copytree(f"{self.tree.path}/.git", self.fresh)
         shutil.copytree(media, self.tree.path, dirs_exist_ok=True)
 
-    def add(self, *options: str, sync: bool = False) -> Sample:
+    def add(self, *, sync: bool = False) -> Sample:
         repository = f"{self.tree.path}/.git"
         shutil.rmtree(repository)
         shutil.copytree(self.fresh, repository)
         self.tree.ground.settle()
 
         def work() -> None:
-            self.tree.git(*options, "add", ".")
+            self.tree.git("add", ".")
             if sync:
                 self.tree.ground.settle()
 

@@ -14,11 +14,12 @@ from benchmarks.trees import LFS, REGENSTORE, Shape
 
 def rows(bench: Bench) -> Iterator[Row]:
     for ground in bench.grounds:
-        goal = 0.25 if ground.reflinks else 0.6
-        yield from _against_lfs(bench, ground, bench.many, goal, "checkout-many")
+        many, medium = (0.45, 0.08) if ground.reflinks else (0.6, 0.2)
+        yield from _against_lfs(bench, ground, bench.many, many, "checkout-many")
+        yield from _against_lfs(bench, ground, bench.medium, medium, "checkout-medium")
     if bench.reflinks is None:
         yield Row(
-            f"checkout of {bench.many}, reflinks", "git-lfs", 0.25, skipped=bench.unavailable.get("xfs", "no reflinks")
+            f"checkout of {bench.many}, reflinks", "git-lfs", 0.45, skipped=bench.unavailable.get("xfs", "no reflinks")
         )
     for ground in bench.grounds:
         yield from _large(bench, ground)

@@ -38,7 +38,7 @@ class Shape:
 
 
 def _readable(size: int) -> str:
-    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KB", 1000)):
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("MB", 1_000_000), ("KB", 1000)):
         if size >= factor and size % factor == 0:
             return f"{size // factor} {unit}"
     return f"{size} B"

@@ -68,9 +68,9 @@ class Settings:
     """Through which web servers are asked: ``http_proxy``, ``https_proxy``, ``no_proxy`` of the environment."""
     pre_push: str = WARN
     """What happens when commits are pushed whose media no remote holds: ``warn``, ``refuse`` or ``off``."""
-    durable: str = EACH
-    """When new media are safe from a power cut: ``each`` before git goes on with the next one; ``command``
-    before the ``git add`` ends, in one pass, which is several times faster for many small files."""
+    durable: str = COMMAND
+    """When media that ``git add`` takes in are on the disk: ``command`` before it ends, in one pass; ``each`` before
+    git goes on with the next one, which takes several times as long for many small files."""
     object_format: str = "sha1"
     worker_environment: Mapping[str, str] = field(default_factory=dict)
     """All that a generator's process sees of the environment, besides a home of its own."""
@@ -134,7 +134,7 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
     policy = text("smudge", FETCH if in_ci else GENERATE)
     if policy not in POLICIES:
         raise _bad("smudge", "one of " + ", ".join(POLICIES), policy)
-    durable = text("durable", EACH)
+    durable = text("durable", COMMAND)
     if durable not in (EACH, COMMAND):
         raise _bad("durable", f"{EACH} or {COMMAND}", durable)
     pre_push = text("prepush", WARN)

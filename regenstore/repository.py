@@ -17,6 +17,7 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.pending import Pending
 from regenstore.refs.registration import own_store, register
+from regenstore.worktree.fill import Filler
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location, locate, refuse_attributes, refuse_unreadable
 
@@ -111,6 +112,10 @@ class Repository:
         from regenstore.worktree.place import Placer
 
         return Placer(self.location, self.settings.oid_size, Linker(reflink=self.settings.reflink))
+
+    @cached_property
+    def filler(self) -> Filler:
+        return Filler(self.placer)
 
     @cached_property
     def registry(self) -> Registry:

@@ -17,6 +17,7 @@ from regenstore.cli.console import bars, print_json, say_error, visible
 from regenstore.config import GitEnvironment
 from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.events.waiting import nothing_waits
+from regenstore.gitfilter.retake import settle_for_others
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.refs.registration import own_store
 from regenstore.repository import Repository
@@ -29,7 +30,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 def open_repository() -> Repository:
     """The repository around the current folder, after finishing what a killed process began there."""
     repository = Repository.discover(os.getcwd(), GitEnvironment.read())
-    tell_recovery(recover(repository.location, repository.settings.oid_size))
+    for error in settle_for_others(repository.store):
+        say_error("regenstore: left by an ended process", error)
+    tell_recovery(recover(repository.location, repository.settings.oid_size, repository.store.use))
     running = click.get_current_context(silent=True)
     if running is not None:
         running.call_on_close(lambda: end(repository))

@@ -1,6 +1,6 @@
 """``regenstore-filter``: what Git calls. Starts lean: no click, no pydantic, nothing before it is needed.
 
-regenstore-filter process [DESCRIPTOR]          the long-running filter, protocol version 2
+regenstore-filter process [DESCRIPTOR [file]]   the long-running filter, protocol version 2
 regenstore-filter clean -- PATH                 one file, for programs without that protocol
 regenstore-filter smudge -- PATH
 regenstore-filter merge-driver BASE OURS THEIRS MARKER PATH
@@ -11,8 +11,6 @@ from __future__ import annotations
 import os
 import sys
 
-from regenstore.cli.console import say
-
 TYPE_CHECKING = False  # importing typing would take a third of the time until git's handshake is answered
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +18,9 @@ if TYPE_CHECKING:
     from regenstore.errors import RegenstoreError
     from regenstore.gitfilter.process import Payload, Request
     from regenstore.gitfilter.smudge import Missing
+    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.unsettled import Backing
+    from regenstore.refs.moved import Moved
 
 
 def main() -> None:
@@ -33,12 +34,14 @@ def main() -> None:
         os.environ["LD_LIBRARY_PATH"] = libraries  # for what this process starts; it was started without it itself
     try:
         if command == "process":
-            code = _process(int(arguments[1]) if len(arguments) > 1 else None)
+            code = _process(int(arguments[1]) if len(arguments) > 1 else None, arguments[2:] == ["file"])
         elif command in ("clean", "smudge"):
             code = _single(command, os.fsencode(arguments[-1]))
         elif command == "merge-driver" and len(arguments) >= 5:
             code = _merge(arguments)
         else:
+            from regenstore.cli.console import say
+
             for line in (__doc__ or "").split("\n"):
                 say(line, err=True)
             code = 2
@@ -51,6 +54,16 @@ def main() -> None:
         _say(f"internal error: {type(error).__name__}: {error}. Please report it.")
         code = 70
     os._exit(code)  # nothing is left to do, and the interpreter takes its time to find that out
+
+
+def _see_what_is_installed() -> None:
+    """Have this Python find all installed packages, plug-ins too: git's command starts it without looking for them,
+    because most requests need none."""
+    if sys.flags.no_site:
+        import site
+
+        if site.ENABLE_USER_SITE is None:  # it has not looked yet
+            site.main()
 
 
 def _catch_signals() -> None:
@@ -72,34 +85,38 @@ class _Filters:
 
         from regenstore.cli.filter_report import Report
         from regenstore.config import COMMAND, GitEnvironment
-        from regenstore.gitfilter.asking import only_reads_worktree, renormalizes
+        from regenstore.gitfilter.asking import keeps_worktree, renormalizes
         from regenstore.gitfilter.clean import CleanFilter
         from regenstore.gitfilter.smudge import SmudgeFilter
         from regenstore.refs.git import blob_id
         from regenstore.repository import Repository
+        from regenstore.worktree.recovery import torn_files
 
         _catch_signals()
         self.report = Report()
         self.repository = repository = Repository.at_top(os.getcwd(), GitEnvironment.read())
         size = repository.settings.oid_size
+        for problem in self._settle():
+            _say(f"left by an ended process: {problem}")
         self._recover(0.0)  # git may wait for the index itself, and with its own lock held nothing of ours is stale
         self.clean = CleanFilter(
             repository.location.top,
             size,
             repository.store,
-            lambda: repository.cache,
+            self._cache,
             repository.index,
             repository.blobs,
             repository.pending,
-            moved=lambda: repository.moved,
+            moved=self._moved,
             guessed=self.report.guessed,
-            durable_at_end=repository.settings.durable == COMMAND and only_reads_worktree(),
+            deferred=self._backing() if repository.settings.durable == COMMAND and keeps_worktree() else None,
             adopts_raw=cache(renormalizes),
+            torn=torn_files(repository.location),
         )
         self.smudge = SmudgeFilter(
             repository.store,
             repository.pending,
-            lambda: repository.placer,
+            lambda: repository.filler,
             lambda text: blob_id(text, size),
             self._bring,
             self.report,
@@ -107,22 +124,47 @@ class _Filters:
             inline=self._inline if repository.settings.inline else None,
         )
 
+    def _settle(self) -> list[RegenstoreError]:
+        """See to what an ended process left to the disk; gives what could not be."""
+        from regenstore.objects import unsettled
+
+        if not unsettled.any_in(self.repository.store.root):
+            return []
+        from regenstore.gitfilter.retake import settle_for_others
+
+        return settle_for_others(self.repository.store)
+
+    def _backing(self) -> Backing:
+        from regenstore.objects.unsettled import Backing
+
+        location = self.repository.location
+        return Backing(location.top, location.git_dir, location.index, self.repository.settings.oid_size)
+
+    def _cache(self) -> ResultCache:
+        _see_what_is_installed()
+        return self.repository.cache
+
+    def _moved(self) -> Moved:
+        _see_what_is_installed()
+        return self.repository.moved
+
     def _outdated(self, texts: Iterable[bytes]) -> set[bytes]:
         from regenstore.objects.outdated import outdated_texts
 
-        return outdated_texts(self.repository.cache, texts)
+        return outdated_texts(self._cache(), texts)
 
     def _bring(self, missing: Sequence[Missing]) -> None:
         from regenstore.cli.filter_report import FilterProgress
         from regenstore.gitfilter.bring import bring
 
+        _see_what_is_installed()
         given = self.repository
         with FilterProgress(len(missing)) as progress:
             bring(
                 missing,
                 realiser=given.realiser,
                 store=given.store,
-                placer=given.placer,
+                placer=given.filler,
                 generate=given.settings.smudge == "generate",
                 fetch=given.settings.smudge != "place",
                 budget=given.settings.budget,
@@ -133,6 +175,7 @@ class _Filters:
     def _inline(self, path: bytes, text: bytes) -> str | None:
         from regenstore.gitfilter.bring import bring_one
 
+        _see_what_is_installed()
         given = self.repository
         budget = given.settings.budget if given.settings.smudge == "generate" else -1.0
         fetch = given.settings.smudge != "place"
@@ -144,7 +187,8 @@ class _Filters:
         from regenstore.worktree.recovery import recover
 
         try:
-            return recover(self.repository.location, self.repository.settings.oid_size, lock_wait).problems
+            given = self.repository
+            return recover(given.location, given.settings.oid_size, given.store.use, lock_wait).problems
         except RegenstoreError as error:
             return [error]
 
@@ -167,41 +211,77 @@ class _Filters:
 
 
 class _Busy:
-    """Tells the script that started this process, over a descriptor, whether git waits for an answer: only while
-    it does not can somebody else go on where this process ends. See regenstore/gitfilter/launch.py."""
+    """Tells the script that started this process whether git waits for an answer: only while it does not can somebody
+    else go on where this process ends. See regenstore/gitfilter/launch.py. The script gets the name of a file, once,
+    and looks into it when this process has ended: a pipe would wake it up twice for every request."""
 
-    def __init__(self, told: int | None) -> None:
+    def __init__(self, told: int | None, by_file: bool) -> None:
         self._told = told
+        self._by_file = by_file
+        self._path = ""
+        self._state: memoryview | None = None
         if told is not None:
-            from select import select
-
             os.set_inheritable(told, False)
-            self._select = select
 
     def begin(self) -> None:
         """From now on something is taken from git."""
-        if self._told is not None:
-            os.write(self._told, b"b")
+        if self._told is None:
+            return
+        if self._by_file:
+            path = f"{os.environ.get('TMPDIR') or '/tmp'}/regenstore-filter-{os.urandom(8).hex()}"
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            except OSError:
+                pass  # no place for it: the pipe does as well, more slowly
+            else:
+                from mmap import mmap
 
-    def wait(self) -> None:
+                self._path = path
+                os.write(fd, b"b\n")
+                self._state = memoryview(mmap(fd, 2))
+                os.close(fd)
+                os.write(self._told, os.fsencode(path))
+                os.close(self._told)
+                return
+        self._say(b"b")
+
+    def wait(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Everything is answered: wait for git without taking anything."""
+        self._say(b"i")
+        meanwhile()
         if self._told is not None:
-            os.write(self._told, b"i")
-            self._select([0], (), ())
-            os.write(self._told, b"b")
+            from select import select
+
+            select([0], (), ())
+            self._say(b"b")
+
+    def end(self) -> None:
+        """This process ends as it should."""
+        if self._path:
+            os.unlink(self._path)
+
+    def _say(self, state: bytes) -> None:
+        if self._state is not None:
+            self._state[:1] = state
+        elif self._told is not None:
+            os.write(self._told, state)
 
 
-def _process(told: int | None = None) -> int:
-    from regenstore.errors import FormatError, RegenstoreError
-    from regenstore.gitfilter.pktline import PacketReader
-    from regenstore.gitfilter.process import handshake, serve
-
+def _prepare() -> None:
+    """What is needed in any case, but not for the handshake: git has its own work to do until its first request."""
     try:
         import regenstore.objects.hashing  # noqa: F401  a module of another machine ends the process here, in time
     except Exception:
         pass  # told at the first request
     _widen_pipes()
-    busy = _Busy(told)
+
+
+def _process(told: int | None = None, by_file: bool = False) -> int:
+    from regenstore.errors import FormatError, RegenstoreError
+    from regenstore.gitfilter.pktline import PacketReader
+    from regenstore.gitfilter.process import handshake, serve
+
+    busy = _Busy(told, by_file)
     reader = PacketReader(0)
     filters: list[_Filters] = []
     failure: list[Exception] = []
@@ -231,7 +311,7 @@ def _process(told: int | None = None) -> int:
     try:
         busy.begin()
         handshake(reader, 1)
-        busy.wait()
+        busy.wait(_prepare)
         serve(reader, 1, {b"clean": handler("clean"), b"smudge": handler("smudge")}, _failed, answered)
         if filters:
             filters[0].finish()
@@ -241,8 +321,7 @@ def _process(told: int | None = None) -> int:
     except RegenstoreError as error:
         _say(f"{error.message}. {error.hint}")
     finally:
-        if filters:
-            filters[0].smudge.discard()
+        busy.end()
     return 0
 
 
@@ -288,6 +367,7 @@ def _single(command: str, path: bytes) -> int:
 def _merge(arguments: list[str]) -> int:
     from regenstore.gitfilter.merge_driver import merge_files
 
+    _see_what_is_installed()
     base, ours, theirs, marker = arguments[1:5]
     return 0 if merge_files(base, ours, theirs, int(marker) if marker.isdigit() else 7) else 1
 
@@ -304,6 +384,8 @@ def _widen_pipes() -> None:
 
 
 def _say(text: str) -> None:
+    from regenstore.cli.console import say
+
     if "://" in text:
         from regenstore.addresses import without_secrets
 

@@ -108,22 +108,20 @@ def git_filter(patient: Patient) -> Found:
         elif program and "regenstore" not in value:
             remedy = "Look at it with 'git config'; 'regenstore install --force' replaces it."
             yield PROBLEM, f"{name} is {value!r}, which is not regenstore's", remedy
-        elif name.endswith(".start"):
-            yield WARNING, f"{name} is another version's", _SET_UP
         elif program:
             alone = " -I" in value or " -E " in value
             old = "" if alone else " as earlier versions did, and variables of Python break it"
-            yield NOTE, f"{name} runs another installation{old}: {value}", "Run 'regenstore init' to use this one."
+            yield NOTE, f"{name} runs another installation{old}: {value:.90}", "Run 'regenstore init' to use this one."
         elif name == "filter.regenstore.required":
             yield PROBLEM, f"{name} is {value!r}: a failing filter would commit raw media", _SET_UP
         else:
             yield WARNING, f"{name} is {value!r}, not {patient.expected[name]!r}", _SET_UP
     why = _start(process, patient.git.cwd)
     if why is None:
-        yield OK, f"the filter starts and answers: {process}", ""
+        yield OK, f"the filter starts and answers: {process:.90}", ""
     else:
         remedy = "Reinstall regenstore, then run 'regenstore init' or 'regenstore install'."
-        yield PROBLEM, f"the filter does not start ({process}): {why}", remedy
+        yield PROBLEM, f"the filter does not start ({process:.90}): {why}", remedy
 
 
 def _start(command: str, folder: str | bytes) -> str | None:

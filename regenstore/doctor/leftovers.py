@@ -57,7 +57,7 @@ def clear(found: Leftovers, store: ContentStore, location: Location, oid_size: i
         except RegenstoreError:
             continue
     if found.stages:
-        recover(location, oid_size)
+        recover(location, oid_size, store.use)
 
 
 def held(path: str) -> bool:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 _SHELLS = 4
 """Git starts filters through a shell, and its configuration names another, which may start one more."""
-_ONLY_READ = (b"add", b"stage")
+_ADDS = (b"add", b"stage")
+_KEEPS = (*_ADDS, b"commit")
 _TAKE_VALUE = {b"-c", b"-C", b"--git-dir", b"--work-tree", b"--namespace", b"--super-prefix", b"--config-env"}
 
 
-def only_reads_worktree() -> bool:
-    """Whether the git command that started this process leaves the worktree's files alone while it runs."""
-    return subcommand(_asker()) in _ONLY_READ
+def keeps_worktree() -> bool:
+    """Whether the git command that started this process is known to leave the worktree's files alone while it runs."""
+    return subcommand(_asker()) in _KEEPS
 
 
 def renormalizes() -> bool:
@@ -31,7 +32,7 @@ def renormalizes() -> bool:
 
 def asks_to_renormalize(arguments: Sequence[bytes]) -> bool:
     """Whether a command line is ``git add --renormalize``, also where Git's own abbreviations are used."""
-    if subcommand(arguments) not in _ONLY_READ:
+    if subcommand(arguments) not in _ADDS:
         return False
     options = list(takewhile(lambda argument: argument != b"--", arguments))
     # --re alone could be --refresh too; the last one given counts.

@@ -16,7 +16,8 @@ from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.planning import Outcome, Want
 from regenstore.realise import Progress, Realiser
-from regenstore.worktree.place import Placement, Placer
+from regenstore.worktree.fill import Filler
+from regenstore.worktree.place import Placement
 
 BATCH_SECONDS = 1.0
 
@@ -26,7 +27,7 @@ def bring(
     *,
     realiser: Realiser,
     store: ContentStore,
-    placer: Placer,
+    placer: Filler,
     generate: bool,
     fetch: bool,
     budget: float,
@@ -70,7 +71,7 @@ def _reason(outcome: Outcome, generate: bool) -> str:
 class _Batch:
     """Places media about once a second, and the rest at the end: each time costs a read of the index."""
 
-    def __init__(self, placer: Placer, report: FilterReport, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, placer: Filler, report: FilterReport, clock: Callable[[], float] = time.monotonic) -> None:
         self._placer, self._report, self._clock = placer, report, clock
         self._waiting: list[Placement] = []
         self._last = clock()

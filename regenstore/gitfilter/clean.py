@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from regenstore.errors import FormatError
@@ -23,16 +25,21 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.scan import scan_take
 from regenstore.refs.git import BlobReader, blob_id, file_blob_id
 from regenstore.refs.pending import Pending
+from regenstore.worktree.fill import is_torn, open_take
 from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.link import Linker
 
 if TYPE_CHECKING:
     from regenstore.objects.recipe import Take
     from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.unsettled import Backing
     from regenstore.refs.moved import Moved, Origin
 
 TEXT_LIMIT = 4 << 20
 _SMALL = 256 << 10
+_PIECE = 1 << 20
+_WAITED_FOR = 4
+"""For so few media, waiting for each takes no longer than the mark and the one wait for all."""
 _BOM = b"\xef\xbb\xbf"
 _RECIPE = b"regenstore = "
 
@@ -52,14 +59,16 @@ class CleanFilter:
         *,
         moved: Callable[[], Moved],
         guessed: Callable[[bytes, Origin], None],
-        durable_at_end: bool = False,
+        deferred: Backing | None = None,
         adopts_raw: Callable[[], bool] = lambda: False,
+        torn: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
         """``guessed`` is told of a moved medium that could be from several places.
 
-        ``durable_at_end``: one pass at the end, in :meth:`finish`, is enough; only for a git command that
-        leaves the worktree's files alone until this filter has ended. ``adopts_raw``: whether raw media that Git
-        holds become imported media, instead of staying as they are."""
+        ``deferred``: this worktree, where one wait for the disk, in :meth:`finish`, is enough; only for a git command
+        that leaves the worktree's files alone until this filter has ended. ``adopts_raw``: whether raw media that Git
+        holds become imported media, instead of staying as they are. ``torn``: the texts of paths at which a file may
+        be half filled with its medium."""
         self._top = top
         self._oid_size = oid_size
         self._store = store
@@ -71,12 +80,19 @@ class CleanFilter:
         self._guessed = guessed
         self._linker = Linker()
         self._prepared = False
-        self._durable_at_end = durable_at_end
+        self._deferred = deferred
+        self._taken = 0
         self._adopts_raw = adopts_raw
+        self._torn = torn
         self._raw: list[str] = []
 
     def clean(self, request: Request, content: Iterator[memoryview]) -> Payload:
         """The blob for a worktree content. Raises StorageError when the bytes cannot be stored."""
+        if request.path in self._torn:
+            return self._perhaps_torn(request.path, self._torn[request.path], content)
+        return self._clean(request.path, content)
+
+    def _clean(self, path: bytes, content: Iterator[memoryview]) -> Payload:
         first = bytes(next(content, b""))
         if not first:
             return b""
@@ -85,9 +101,27 @@ class CleanFilter:
             for chunk in content:
                 text += chunk
                 if len(text) > TEXT_LIMIT:
-                    return self._medium(request.path, chain([bytes(text)], content))
-            return self._text(request.path, bytes(text))
-        return self._medium(request.path, chain([first], content))
+                    return self._medium(path, chain([bytes(text)], content))
+            return self._text(path, bytes(text))
+        return self._medium(path, chain([first], content))
+
+    def _perhaps_torn(self, path: bytes, text: bytes, content: Iterator[memoryview]) -> Payload:
+        """A file that was being filled with its medium is what Git has there; anything else is somebody's work."""
+        import tempfile
+
+        with tempfile.TemporaryFile() as file:
+            for piece in content:
+                file.write(piece)
+            file.flush()
+            stored = open_take(text, self._store.use)
+            if stored >= 0:
+                try:
+                    if is_torn(file.fileno(), stored, text):
+                        return text
+                finally:
+                    os.close(stored)
+            file.seek(0)
+            return self._clean(path, map(memoryview, iter(partial(file.read, _PIECE), b"")))
 
     def finish(self) -> None:
         """Make durable what is not yet, and remove what answers needed only until they were sent.
@@ -131,11 +165,15 @@ class CleanFilter:
                 spooled.discard()
             return blob
         # Durable before the answer, because git may then replace the worktree's file, perhaps the only copy
-        # (stash does). At the end, where the user chose it for "git add": the bytes are under their name
-        # now, which a killed process cannot undo. But a power cut before git has ended can leave an index
-        # that calls the worktree's file unchanged while the store lacks its bytes.
+        # (stash does). At the end, for "git add": the bytes are under their name now, which a killed process
+        # cannot undo, and after a power cut they are taken from the worktree again.
         try:
-            spooled.keep(wait=not self._durable_at_end)
+            self._taken += 1
+            if self._deferred is None or self._taken <= _WAITED_FOR:
+                spooled.keep(wait=True)
+            else:
+                self._store.defer(self._deferred)
+                spooled.keep(wait=False)
         except BaseException:
             spooled.discard()
             raise

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from regenstore.errors import Conflict
-from regenstore.gitfilter.launch import SCRIPT, SCRIPT_NAME, Starter
+from regenstore.gitfilter.launch import EARLIER_SCRIPT_NAME, Starter
 from regenstore.refs.git import Git
 
 ATTRIBUTES = "filter=regenstore diff=regenstore merge=regenstore -text"
 _XFUNCNAME = r"^(\[.*\])$"
 _OURS = "regenstore"
 _NAMES = r"^(filter|merge|diff)\.regenstore\."
-_SHOWN = 300
+_SHOWN = 90
 
 
 def git_values(start: Starter) -> dict[str, str]:
@@ -27,7 +27,6 @@ def git_values(start: Starter) -> dict[str, str]:
     shows.
     """
     return {
-        SCRIPT_NAME: SCRIPT,
         "filter.regenstore.process": start.process(),
         "filter.regenstore.clean": start.single("clean -- %f"),
         "filter.regenstore.smudge": start.single("smudge -- %f"),
@@ -49,7 +48,7 @@ class Change:
 
     def __str__(self) -> str:
         value = self.after or ""
-        return f"{self.name} = {value if len(value) <= _SHOWN else f'{value[:40]}...'}"
+        return f"{self.name} = {value if len(value) <= _SHOWN else f'{value[:_SHOWN]}...'}"
 
 
 def plan_install(git: Git, scope: str, start: Starter, *, force: bool = False) -> list[Change]:
@@ -63,7 +62,8 @@ def plan_install(git: Git, scope: str, start: Starter, *, force: bool = False) -
             continue
         if before is not None and not force and not _ours(name, before):
             raise Conflict(
-                "foreign-config", f"{name} in the {scope} configuration is {before!r}, which regenstore did not write"
+                "foreign-config",
+                f"{name} in the {scope} configuration is {before[:_SHOWN]!r}, which regenstore did not write",
             )
         changes.append(Change(name, before, value))
     return changes
@@ -72,7 +72,8 @@ def plan_install(git: Git, scope: str, start: Starter, *, force: bool = False) -
 def plan_uninstall(git: Git, scope: str) -> list[Change]:
     """What uninstalling would remove from a scope."""
     present = git.config(_NAMES, scope)
-    return [Change(name, present[name], None) for name in git_values(Starter("")) if name in present]
+    names = (*git_values(Starter("")), EARLIER_SCRIPT_NAME)
+    return [Change(name, present[name], None) for name in names if name in present]
 
 
 def apply(git: Git, scope: str, changes: list[Change]) -> None:

@@ -5,38 +5,45 @@ cloned repository may hold modules with the names of ours: the interpreter is st
 absolute path, without the libraries of others. It gets that variable back for what it starts itself.
 
 With ``required=true`` git ends at the first request that a filter leaves unanswered, in the middle of a checkout. So
-the long-running command is a small shell script around the interpreter. It is kept in Git's configuration, beside the
-command that runs it: there is no file that could be gone. When that ends between two requests, or
+the long-running command is a small shell script around the interpreter. All of it is in Git's configuration: there is
+no file that could be gone. When the interpreter ends between two requests, or
 before the first (its environment was removed, its modules are broken, it was killed), the script answers git in its
 place, as slow and as simple as can be: recipes pass through in both directions, and media are refused, so that the
 tree is whole, and what is new in it is recipes. Standard error tells so.
+
+Every git command with something to filter pays for the start. So the shell starts nothing but the interpreter, and
+the interpreter knows where this package is instead of looking through all that is installed; ``filter_entry`` makes
+up for that where a request needs more. Should the package have moved meanwhile, it is looked for as usual.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regenstore.fs.interpreter import ENTER
-
-ENTRY = ENTER.format(module="regenstore.cli.filter_entry")
+MODULE = "regenstore.cli.filter_entry"
 LIBRARIES = "REGENSTORE_LD_LIBRARY_PATH"
 """Where the script keeps LD_LIBRARY_PATH, which the interpreter is started without."""
-_NEEDS = "import regenstore.cli.filter_entry, blake3"
 _PATIENCE = 60.0
+_ENTER = f"from {MODULE} import main"
+_ENTER_ALONE = f'exec("try: {_ENTER}\\nexcept ImportError: import site; site.main(); {_ENTER}")'
 
-# Its arguments are the interpreter with its options. The interpreter writes to descriptor 3: 'b' before it takes
-# anything from git, 'i' after each answer. Only where it ended idle, or wrote nothing, can somebody else go on.
+# Its arguments are what runs the filter. The interpreter says 'b' before it takes anything from git, 'i' after each
+# answer: in a file whose name it writes to descriptor 3, or, where it cannot make one, there. Only where it ended idle,
+# or wrote nothing, can somebody else go on.
 _START = (
     "trap : INT TERM; exec 4>&1;",
-    f'go() {{ s=$("$@" -c "{ENTRY}" process 3 3>&1 >&4 4>&-); r=$?; }};',
+    'go() { s=$("$@" process 3 file 3>&1 >&4 4>&-); r=$?; };',
     f"L=$LD_LIBRARY_PATH; unset LD_LIBRARY_PATH; {LIBRARIES}=$L; export {LIBRARIES};",
     'go "$@";',
     'if [ $r != 0 ] && [ -z "$s" ] && [ "$L" ]; then LD_LIBRARY_PATH=$L; export LD_LIBRARY_PATH; go "$@"; fi;',
-    "case $r,$s in 0,*|*b) exit $r;; esac;",
+    "[ $r != 0 ] || exit 0;",
+    'case $s in "") ;;',
+    '*/*) x=; [ -f "$s" ] && read x <"$s" && rm -f "$s"; [ "$x" = i ] || exit $r;; *b) exit $r;; esac;',
 )
 # Packets of gitprotocol-common(5), read a byte at a time: nothing but dd takes exactly what it was told from a pipe.
 _STAND_IN = (
@@ -60,42 +67,61 @@ _STAND_IN = (
     'printf "%04x" $((m+4)); dd if="$f" bs=65516 skip=$k count=1 2>/dev/null; k=$((k+1)); done;',
     'printf "00000000"; done',
 )
-SCRIPT = " ".join((*_START, *_STAND_IN))
-"""For Git's configuration, on one line."""
-SCRIPT_NAME = "filter.regenstore.start"
+_SCRIPT = " ".join((*_START, *_STAND_IN))
+EARLIER_SCRIPT_NAME = "filter.regenstore.start"
+"""Where earlier versions kept the script, which their command runs: only uninstalling touches it."""
 
 
 @dataclass(frozen=True)
 class Starter:
-    """How the filter is started: the interpreter, and the options that keep others out."""
+    """How the filter is started: the interpreter, the options that keep others out, and, where it does not look
+    through what is installed, the folders with this package and with what it needs."""
 
     python: str
     options: tuple[str, ...] = ("-I",)
+    folders: tuple[str, ...] = ()
 
     def process(self) -> str:
         """The long-running filter."""
-        # With the first, which git sets in submodules, no git config runs; with the other it reads another file.
-        script = f"unset GIT_INTERNAL_SUPER_PREFIX GIT_CONFIG; git config {SCRIPT_NAME}"
-        return f'sh -c "$({script})" regenstore-filter {self._interpreter()}'
+        return f"set -- {self._filter()}; {_SCRIPT}"
 
     def single(self, arguments: str) -> str:
         """One call, for one file."""
-        return f"{self._interpreter()} -c {shlex.quote(ENTRY)} {arguments}"
+        return f"{self._filter()} {arguments}"
 
-    def _interpreter(self) -> str:
-        return shlex.join((self.python, *self.options))
+    def command(self, code: str = "main()") -> list[str]:
+        """What runs Python code after the filter's entry point is imported as git's command imports it."""
+        if not self.folders:
+            return [self.python, *self.options, "-c", f"{_ENTER}; {code}"]
+        # Another Python of this name by now has folders of its own.
+        folders = f"[{', '.join(map(ascii, self.folders))}] if sys.hexversion >> 16 == {sys.hexversion >> 16} else []"
+        return [self.python, *self.options, "-c", f"import sys; sys.path[:0] = {folders}; {_ENTER_ALONE}; {code}"]
+
+    def _filter(self) -> str:
+        return shlex.join(self.command())
 
 
 def starter() -> Starter:
     """How the running installation is started: as much on its own as its place allows. Isolated mode does not see
     the user's own packages, where 'pip install --user' puts them; an installation that is found by PYTHONPATH alone
     needs that variable. Tries it out."""
-    choices: Sequence[tuple[str, ...]] = (("-I",), ("-E", "-P"))
-    for options in choices:
+    folders = tuple(dict.fromkeys(_folder_of(name) for name in ("regenstore", "blake3")))
+    for given in (
+        Starter(sys.executable, ("-I", "-S"), folders),
+        Starter(sys.executable, ("-I",)),
+        Starter(sys.executable, ("-E", "-P")),
+    ):
         try:
-            command = [sys.executable, *options, "-c", _NEEDS]
+            command = given.command("import blake3")
             if not subprocess.run(command, capture_output=True, timeout=_PATIENCE, cwd="/", check=False).returncode:
-                return Starter(sys.executable, options)
+                return given
         except (OSError, subprocess.TimeoutExpired):
             break
     return Starter(sys.executable, ("-P",))
+
+
+def _folder_of(package: str) -> str:
+    """The folder in which a package is found."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.origin is not None
+    return os.path.dirname(os.path.dirname(os.path.abspath(spec.origin)))

@@ -13,15 +13,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import NamedTuple, Protocol
 
 from regenstore.errors import RegenstoreError
+from regenstore.fs import presence
 from regenstore.gitfilter.process import Payload, Request, Stored
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.scan import is_unsure, own_take, scan_take
 from regenstore.refs.pending import Pending
-from regenstore.worktree.place import Placement, Placer
+from regenstore.worktree.fill import Filler
+from regenstore.worktree.place import Placement
 
 RECIPE_LIMIT = 4 << 20
-_AHEAD_LIMIT = 1 << 20
 
 
 class Missing(NamedTuple):
@@ -53,7 +54,7 @@ class SmudgeFilter:
         self,
         store: ContentStore,
         pending: Pending,
-        placer: Callable[[], Placer],
+        placer: Callable[[], Filler],
         blob_oid: Callable[[bytes], bytes],
         bring: Bring,
         report: FilterReport,
@@ -73,8 +74,8 @@ class SmudgeFilter:
         self._inline = inline
         self._queue: dict[bytes, tuple[bytes, bytes | None]] = {}
         self._newest: tuple[bytes, bytes] | None = None
-        self._found: dict[bytes, str] = {}
-        """Where the media of some queued paths are, of those that were staged ahead."""
+        self._found: dict[bytes, tuple[str, bytes]] = {}
+        """Where the media of some queued paths were, with their digests, before anything held them."""
         self._temps: list[str] = []
 
     def smudge(self, request: Request, content: Iterator[memoryview]) -> Payload:
@@ -107,19 +108,19 @@ class SmudgeFilter:
         return blob
 
     def ahead(self) -> None:
-        """Stage what was asked for last. Called after each answer, while git writes the recipe and prepares
+        """Look up what was asked for last. Called after each answer, while git writes the recipe and prepares
         its next request: this takes about as long, so it costs no time, and git's pipe is full afterwards
         instead of waking us up packet by packet."""
         newest, self._newest = self._newest, None
         take = own_take(newest[1]) if newest is not None else None
-        if newest is None or take is None or take[1] > _AHEAD_LIMIT:
+        if newest is None or take is None:
             return
         try:
-            source = self._store.use(Digest(take[0]), take[1])
-            if source is not None and self._placer().stage_ahead(source, take[1]):
-                self._found[newest[0]] = source
+            source = self._store.stored(Digest(take[0]), take[1])
         except (RegenstoreError, OSError):
             return  # the real placing meets it again, and tells
+        if source is not None:
+            self._found[newest[0]] = source, take[0]
 
     def _raw(self, head: bytes, content: Iterator[memoryview]) -> Stored:
         """Raw media that somebody committed: git sends all of it before it reads, so it needs a place."""
@@ -143,7 +144,9 @@ class SmudgeFilter:
     def _hold(self) -> None:
         """Hold everything that is about to be placed, at once."""
         takes = [scan_take(text) for path, (text, _) in self._queue.items() if path not in self._found]
-        self._store.holds.try_hold(Digest(take[0]) for take in takes if take is not None)
+        digests = [take[0] for take in takes if take is not None]
+        digests += [digest for _, digest in self._found.values()]
+        self._store.holds.try_hold(map(Digest, digests))
 
     def finish(self) -> None:
         """Place what the store has, then bring what it has not. Called when git has closed the pipe."""
@@ -159,7 +162,9 @@ class SmudgeFilter:
         outdated = self._outdated(unsure) if unsure else ()
         for path, (text, hexa) in self._queue.items():
             oid = bytes.fromhex(hexa.decode("ascii")) if hexa else self._blob_oid(text)
-            source = self._found.pop(path, None) or self._find(text)
+            source: str | None = self._found.pop(path, ("", b""))[0]
+            if not source or presence.lstat(source) is None:
+                source = self._find(text)
             if text in outdated:
                 source = None
             if source is None:
@@ -173,12 +178,8 @@ class SmudgeFilter:
         elif missing:
             self._bring(missing)
 
-    def discard(self) -> None:
-        """Remove what was staged ahead, if it was not placed."""
-        self._placer().discard()
 
-
-def place(placer: Placer, placements: Sequence[Placement], report: FilterReport) -> bool:
+def place(placer: Filler, placements: Sequence[Placement], report: FilterReport) -> bool:
     """Place, and tell the report; False when the disk is full or fails."""
     try:
         done = placer.place(placements)

@@ -33,8 +33,12 @@ class Spooled:
         self._store, self.temp, self._stored = store, temp, stored
 
     def keep(self, *, wait: bool) -> None:
-        if self.temp is None and self._store.claim(self.digest, self.size) is None:
-            self._copy_stored()  # gc took it after it was compared, or it is another user's
+        if self.temp is None:
+            claimed = self._store.claim(self.digest, self.size)
+            if claimed is None:
+                self._copy_stored()  # gc took it after it was compared, or it is another user's
+            elif wait:
+                self._store.wait_for(claimed)
         if self.temp is not None:
             # Also over equal bytes: those of another process may not be durable yet.
             self._store.put_file(self.temp, self.digest, wait=wait)

@@ -9,7 +9,7 @@ Whoever makes something new rely on bytes that are stored already asks :meth:`Co
 uses them asks :meth:`ContentStore.use`. What is put is held by itself.
 
 Layout below the root: ``cache/ab/<62 hex>``, ``vault/ab/<62 hex>``, ``trash/<run>/<tree>/ab/<62 hex>``,
-``tmp/``, ``leases/``, ``uses/``, ``format.json``, ``results.sqlite``.
+``tmp/``, ``leases/``, ``uses/``, ``unsettled/``, ``format.json``, ``results.sqlite``.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
+from threading import Thread
 
 from regenstore.errors import FormatError, StorageError
 from regenstore.fs import file_lock, presence, sharing
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable, store_format
+from regenstore.objects import durable, store_format, unsettled
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.holds import Holds, lives
 from regenstore.objects.ids import Digest
+from regenstore.objects.unsettled import Backing
 
 CACHE, VAULT, TRASH = "cache", "vault", "trash"
 TREES = (CACHE, VAULT)
 _LOOKED_THROUGH = (CACHE, VAULT, CACHE)  # gc moves contents between the trees while we look
 _STEPS_OF_TIME = (1, 1_000, 1_000_000_000, 2_000_000_000)  # nanoseconds; some file systems keep whole seconds
 STALE_TEMP = 24 * 3600.0
-_SYNC_WHOLE = 32  # from so many contents on, one pass over the file system is cheaper than one each
 
 
 class ContentStore:
@@ -48,6 +50,9 @@ class ContentStore:
         """Bytes that were put through this object."""
         self._folders: set[str] = set()
         self._unsettled: list[str] = []
+        self._mark: tuple[str, int] | None = None
+        self._writer: Thread | None = None
+        self._to_write: SimpleQueue[str | None] = SimpleQueue()
 
     # -------------------------------------------------------------------------------- looking up
 
@@ -199,16 +204,33 @@ class ContentStore:
             self.added += os.path.getsize(path)
             folder = os.path.dirname(target)
             if not wait:
-                durable.begin_writing(path)
                 if not os.path.isdir(folder):
                     sharing.make_folders(folder)  # durable with its contents
                 durable.rename(path, target)
                 self._unsettled.append(target)
+                self._begin_writing(target)
                 return
             durable.fsync_file(path)
             self._make(folder)
             durable.rename(path, target)
             durable.fsync_folder(folder)
+
+    def defer(self, backing: Backing) -> None:
+        """Write down, durably, that contents are about to be put with ``wait=False`` which the files of a worktree
+        hold too: should the power be cut before :meth:`settle`, they are taken in again from there. Raises
+        StorageError."""
+        if self._mark is None:
+            with durable.storage_errors(self.root):
+                self._mark = unsettled.make(self.root, backing)
+
+    def wait_for(self, path: str) -> None:
+        """Make a content durable that is stored already, perhaps by a process that has not waited yet. Raises
+        StorageError."""
+        if unsettled.any_in(self.root):
+            with durable.storage_errors(path):
+                durable.fsync_file(path)
+                durable.fsync_folder(os.path.dirname(path))
+                durable.fsync_folder(os.path.dirname(os.path.dirname(path)))
 
     def settle(self) -> None:
         """Make durable what was put with ``wait=False``; raises StorageError.
@@ -218,10 +240,30 @@ class ContentStore:
         caller whose sources stay where they are until it has settled may leave the waiting to this.
         """
         targets, self._unsettled = self._unsettled, []
+        self._write_down(targets)
+        if self._mark is not None:
+            path, fd = self._mark
+            self._mark = None
+            durable.unlink(path)
+            os.close(fd)
+
+    def _begin_writing(self, target: str) -> None:
+        """Have the system write a content down while the next ones come: it may keep whoever asks for it waiting."""
+        if self._writer is None:
+            self._to_write = SimpleQueue()
+            self._writer = Thread(target=_write_some, args=(self._to_write,), daemon=True)
+            self._writer.start()
+        self._to_write.put(target)
+
+    def _write_down(self, targets: Sequence[str]) -> None:
+        if self._writer is not None:
+            self._to_write.put(None)
+            self._writer.join()
+            self._writer = None
         if not targets:
             return
         with durable.storage_errors(self.root):
-            if len(targets) >= _SYNC_WHOLE and durable.sync_file_system(self.root):
+            if durable.sync_is_short(len(targets), self.added) and durable.sync_file_system(self.root):
                 return
             for target in targets:
                 durable.fsync_file(target)
@@ -287,6 +329,14 @@ class ContentStore:
         if folder not in self._folders:
             durable.make_folder(folder)
             self._folders.add(folder)
+
+
+def _write_some(paths: SimpleQueue[str | None]) -> None:
+    while (path := paths.get()) is not None:
+        try:
+            durable.begin_writing(path)
+        except OSError:
+            continue  # settling waits for it, and tells
 
 
 def bring_back(trashed: str, path: str) -> None:

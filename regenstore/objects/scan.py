@@ -19,6 +19,7 @@ _DIGEST = re.compile(rb'digest = "blake3:([0-9a-f]{64})"\Z')
 _SIZE = re.compile(rb"size = (0|[1-9][0-9]{0,17})\Z")
 _MARK = re.compile(rb'key = "([^"\\]*)"\Z')
 _HEADER = re.compile(rb"\[((?:inputs\.)?[A-Za-z0-9_-]+)\]\Z")
+_CONFLICT = (b"\n<", b"\n=", b"\n>", b"\n|")
 _BARE = re.compile(rb"[A-Za-z0-9_-]+\Z")
 _STRING = re.compile(rb'"([^"\\\x00-\x1f\x7f]*)"\Z')
 _INTEGER = re.compile(rb"(?:0|-?[1-9][0-9]{0,17})\Z")
@@ -61,6 +62,11 @@ def _scan(text: bytes) -> tuple[bytes, int, bytes | None] | None:
         return None
     if b"\n<<<<<<<" in text and b"\n>>>>>>>" in text:
         return None  # conflict markers, also inside a prompt: no recipe
+    if b'"""' not in text and (start := text.find(b"\n[output]\n")) >= 0:
+        # Without strings of several lines, each line before that table says what it is by its first character.
+        if any(begin in text[:start] for begin in _CONFLICT):
+            return None
+        text = text[start + 1 :]
     inside_string = in_output = False
     digest = size = mark = None
     for line in text.split(b"\n"):

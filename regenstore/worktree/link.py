@@ -58,7 +58,19 @@ class Linker:
         if not self.clone(source, target):
             self._copy(source, target)
 
-    def _copy(self, source: int, target: int) -> None:
+    def fill_over(self, source: int, target: int, before: int) -> None:
+        """Give an open file of ``before`` bytes all bytes of the source instead. Interrupted at any point, it begins
+        as the source does and may go on as it did before. Raises OSError (a full disk, say)."""
+        if self._reflink:
+            os.ftruncate(target, 0)  # else the system would first write down what is about to be replaced
+            if self.clone(source, target):
+                return
+            before = 0
+        if (done := self._copy(source, target)) < before:
+            os.ftruncate(target, done)
+
+    def _copy(self, source: int, target: int) -> int:
+        """Gives how many bytes."""
         done = 0
         while self._copy_range:
             try:
@@ -69,9 +81,11 @@ class Linker:
                 self._copy_range = False
                 break
             if count == 0:
-                return
+                return done
             done += count
         os.lseek(source, done, os.SEEK_SET)
         os.lseek(target, done, os.SEEK_SET)
         while chunk := os.read(source, 1 << 20):
+            done += len(chunk)
             write_all(target, chunk)
+        return done

@@ -40,6 +40,9 @@ _PAUSES = (0.002, 0.01, 0.05, 0.2)
 """Seconds to wait for a stored file that gc takes and brings back when it sees that it is held."""
 LOCK_WAIT = 2.0
 _BACKDATE_NS = 2_000_000_000
+_ROOM_NS = 900_000_000
+"""Dated later by this, a file is still a second older than the index, which Git compares by whole seconds."""
+_TICK_NS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -73,40 +76,13 @@ class _Staged:
 
 
 class Placer:
-    """Places batches in one worktree. ``oid_size`` is 20 (SHA-1) or 32 (SHA-256).
-
-    While somebody else works, :meth:`stage_ahead` can do part of the next :meth:`place`; without one,
-    :meth:`discard` undoes it."""
+    """Places batches in one worktree. ``oid_size`` is 20 (SHA-1) or 32 (SHA-256)."""
 
     def __init__(self, location: Location, oid_size: int, linker: Linker | None = None, lock_wait: float = LOCK_WAIT):
         self.location = location
         self.oid_size = oid_size
         self.linker = linker or Linker()
         self.lock_wait = lock_wait
-        self._ahead: _Ahead | None = None
-
-    def stage_ahead(self, source: str, size: int) -> bool:
-        """Stage a stored file for a placement that will be asked for. What fails here is left to
-        :meth:`place`, and most of the free room to everybody else. True when it is staged."""
-        try:
-            if self._ahead is None:
-                self._ahead = _Ahead(Stage(self.location))
-            ahead = self._ahead
-            ahead.room -= size
-            if ahead.room > 0:
-                temp = self._fill(source, ahead.stage, ahead.stage.mode, date := time.time_ns() - _BACKDATE_NS)
-                ahead.temps.setdefault(source, []).append((temp, date))
-                return True
-        except (RegenstoreError, OSError):
-            if self._ahead is not None:
-                self._ahead.room = 0
-        return False
-
-    def discard(self) -> None:
-        """Remove what was staged ahead."""
-        if self._ahead is not None:
-            ahead, self._ahead = self._ahead, None
-            ahead.stage.close()
 
     def place(self, wishes: Sequence[Placement]) -> PlaceReport:
         """Place what can be placed. Only a full or failing disk raises (StorageError), with nothing
@@ -114,15 +90,13 @@ class Placer:
         report = PlaceReport()
         if not wishes:
             return report
-        ahead, self._ahead = self._ahead, None
-        opened = ahead.stage if ahead is not None else Stage(self.location)
-        with opened as stage, _folders(self.location) as folders:
+        with Stage(self.location) as stage, _folders(self.location) as folders:
             staged = []
             failure: RegenstoreError | None = None
-            date = self._date()
+            date = placing_base(self.location)
             for wish in wishes:
                 try:
-                    staged.append(self._stage(wish, _look(wish, folders), stage, date, ahead))
+                    staged.append(self._stage(wish, _look(wish, folders), stage, date))
                 except RegenstoreError as error:
                     report.skipped.append((wish.path, error))
                 except OSError as error:
@@ -138,28 +112,16 @@ class Placer:
         with _folders(self.location) as folders:
             return [wish for wish in wishes if isinstance(wish.replaces, bytes) and _still(wish, folders)]
 
-    def _date(self) -> int:
-        found = presence.found(self.location.index)
-        return (time.time_ns() if found is None else found.st_mtime_ns) - _BACKDATE_NS
-
-    def _stage(
-        self, wish: Placement, before: os.stat_result | None, stage: Stage, date: int, ahead: _Ahead | None
-    ) -> _Staged:
-        mode = stat.S_IMODE(before.st_mode) if before is not None else stage.mode
-        ready = ahead.temps.get(wish.source) if ahead is not None and isinstance(wish.source, str) else None
-        if not ready:
-            return _Staged(wish, self._fill(wish.source, stage, mode, date), swap.seen(before))
-        temp, dated = ready.pop()
-        if mode != stage.mode:
-            os.chmod(temp, mode)
-        if dated > date:
-            os.utime(temp, ns=(date, date))
-        return _Staged(wish, temp, swap.seen(before))
+    def _stage(self, wish: Placement, before: os.stat_result | None, stage: Stage, date: int) -> _Staged:
+        mode = stage.mode
+        if before is not None:
+            mode, date = stat.S_IMODE(before.st_mode), placing_date(date, before.st_mtime_ns)
+        return _Staged(wish, self._fill(wish.source, stage, mode, date), swap.seen(before))
 
     def _fill(self, source: str | bytes, stage: Stage, mode: int, date: int) -> str:
         """A new staged file. Raises a RegenstoreError where the source cannot be opened, OSError where its bytes
         cannot be written."""
-        stored = None if isinstance(source, bytes) else _open_stored(source)
+        stored = None if isinstance(source, bytes) else open_stored(source)
         temp = stage.next_name()
         target = -1
         try:
@@ -233,6 +195,21 @@ class Placer:
         return None
 
 
+def placing_base(location: Location) -> int:
+    """What placed files are dated with, in nanoseconds: before the index, so that Git need not read them."""
+    found = presence.found(location.index)
+    return (time.time_ns() if found is None else found.st_mtime_ns) - _BACKDATE_NS
+
+
+def placing_date(date: int, before: int) -> int:
+    """When a file that takes another's place was changed, in nanoseconds: another time than that one's, later where
+    there is room before the index's second. Whoever compares dates sees each change, also two in a row."""
+    if not date <= before:
+        return date
+    later = before + _TICK_NS
+    return later if later < date + _ROOM_NS else date - (before == date)
+
+
 def _folders(location: Location) -> Folders:
     try:
         return Folders(location.top)
@@ -285,7 +262,7 @@ def _unwritable(error: OSError) -> RegenstoreError:
     return InvalidInput("bad-path", f"it could not be written: {os.strerror(error.errno or 0)}")
 
 
-def _open_stored(path: str) -> int:
+def open_stored(path: str) -> int:
     """A stored file, open. Raises StorageError (``unreadable``)."""
     try:
         for pause in _PAUSES:
@@ -357,12 +334,3 @@ def replace_file(path: str, data: bytes, was: Seen) -> None:
         raise Conflict("edited", f"{path}: {APPEARED if was is NOTHING else CHANGED}") from None
     finally:
         durable.unlink(temp)
-
-
-class _Ahead:
-    """An open stage with what is staged in it before it is asked for: source -> (staged file, its date)."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.temps: dict[str, list[tuple[str, int]]] = {}
-        self.room = shutil.disk_usage(stage.folder).free // 4

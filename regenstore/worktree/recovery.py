@@ -7,16 +7,29 @@ import os
 import shutil
 import stat
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.fs import presence, swap
 from regenstore.objects import durable
+from regenstore.worktree.fill import JOURNAL, Filling, Find, mend, records
+from regenstore.worktree.fill import read_journal as read_fillings
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, mark_of, refresh_with_git
+from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
-from regenstore.worktree.stage import OWNER, Move, numbers, own, read_journal, stages
+from regenstore.worktree.place import placing_base
+from regenstore.worktree.stage import OWNER, Move, Stage, numbers, own, read_journal, stages
+
+if TYPE_CHECKING:
+    from regenstore.objects.ids import Digest
 
 LOCK_WAIT = 2.0
+
+
+def nowhere(digest: Digest, size: int) -> str | None:
+    """For who has no store at hand: torn files stay as they are then."""
+    return None
 
 
 @dataclass
@@ -27,18 +40,26 @@ class Recovered:
     problems: list[RegenstoreError] = field(default_factory=list)
 
 
-def recover(location: Location, oid_size: int, lock_wait: float = LOCK_WAIT) -> Recovered:
+def recover(location: Location, oid_size: int, find: Find = nowhere, lock_wait: float = LOCK_WAIT) -> Recovered:
     """Tell the index of media that were already renamed, give back what somebody wrote in the last instant before,
-    remove stage folders and our own stale ``index.lock``. Raises StorageError (``unreadable``) where it cannot be
-    told what is left."""
+    fill up torn files with what ``find`` gives, remove stage folders and our own stale ``index.lock``. Raises
+    StorageError (``unreadable``) where it cannot be told what is left."""
     done = Recovered()
     for folder in stages(location):
         try:
-            done.stages += _recover_stage(location, oid_size, folder, lock_wait)
+            done.stages += _recover_stage(location, oid_size, folder, find, lock_wait)
         except RegenstoreError as error:
             done.problems.append(error)
         except OSError as error:
             done.problems.append(durable.storage_error(error, folder))
+    for record, intact in records(location):
+        try:
+            if not intact:
+                done.stages += _recover_record(location, oid_size, record, find, lock_wait)
+        except RegenstoreError as error:
+            done.problems.append(error)
+        except OSError as error:
+            done.problems.append(durable.storage_error(error, record))
     try:
         _unlock_for_nobody(location)
     except RegenstoreError as error:
@@ -46,6 +67,14 @@ def recover(location: Location, oid_size: int, lock_wait: float = LOCK_WAIT) -> 
     except OSError as error:
         done.problems.append(durable.storage_error(error, f"{location.index}.lock"))
     return done
+
+
+def torn_files(location: Location) -> dict[bytes, bytes]:
+    """Paths that may be half filled, now or since a process was killed, with the text that Git has there. Raises
+    StorageError (``unreadable``, ``store-damaged``)."""
+    journals = [f"{folder}/{JOURNAL}" for folder in stages(location)]
+    journals += [record for record, intact in records(location) if not intact]
+    return {each.path: each.text for journal in journals for each in read_fillings(journal)}
 
 
 def abandoned_lock(location: Location) -> str | None:
@@ -89,7 +118,7 @@ def _unlock_for_nobody(location: Location) -> None:
         os.close(fd)
 
 
-def _recover_stage(location: Location, oid_size: int, folder: str, lock_wait: float) -> int:
+def _recover_stage(location: Location, oid_size: int, folder: str, find: Find, lock_wait: float) -> int:
     try:
         # One without its owner's file was killed before it had it, or while it was removed; should it live
         # after all, it sees that it lost its folder, and makes another.
@@ -103,11 +132,24 @@ def _recover_stage(location: Location, oid_size: int, folder: str, lock_wait: fl
     try:
         lock = IndexLock(location.index, folder, lock_wait)
         lock.clear()
-        if not _replay(location, oid_size, folder, lock):
+        if not _replay(location, oid_size, folder, find, lock):
             return 0  # Git is at work; the next one finishes this
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(owner)
+    return 1
+
+
+def _recover_record(location: Location, oid_size: int, record: str, find: Find, lock_wait: float) -> int:
+    """After a power cut: what was filled may not have reached the disk."""
+    with Stage(location, location.git_dir) as stage:
+        try:
+            os.rename(record, f"{stage.folder}/{JOURNAL}")
+        except FileNotFoundError:
+            return 0  # another process does it
+        stage.kept = True
+        lock = IndexLock(location.index, stage.folder, lock_wait)
+        stage.kept = not _replay(location, oid_size, stage.folder, find, lock)
     return 1
 
 
@@ -116,8 +158,12 @@ def _of_another_user(folder: str) -> bool:
     return found is not None and hasattr(os, "geteuid") and found.st_uid != os.geteuid()
 
 
-def _replay(location: Location, oid_size: int, folder: str, lock: IndexLock) -> bool:
-    """Tell the index of what a journal says was renamed; False when somebody else holds the index."""
+def _replay(location: Location, oid_size: int, folder: str, find: Find, lock: IndexLock) -> bool:
+    """Tell the index of what a journal says was renamed, and of what is filled up; False when somebody else holds
+    the index."""
+    fillings = read_fillings(f"{folder}/{JOURNAL}")
+    if fillings:
+        return _refill(location, oid_size, fillings, find, lock)
     moves = read_journal(folder)
     stats: Stats = {}
     with Folders(location.top) as folders:
@@ -134,13 +180,36 @@ def _replay(location: Location, oid_size: int, folder: str, lock: IndexLock) -> 
         return True
     if not lock.take():
         return False
+    _tell_index(location, oid_size, stats, lock)
+    return True
+
+
+def _refill(location: Location, oid_size: int, fillings: list[Filling], find: Find, lock: IndexLock) -> bool:
+    if not lock.take():
+        return False
+    stats: Stats = {}
+    linker, date = Linker(), placing_base(location)
+    try:
+        with Folders(location.top) as folders:
+            for each in fillings:
+                mended = mend(each, find, folders, linker, date)
+                if mended is not None:
+                    stats[each.path] = (each.oid, mended)
+    except BaseException:
+        lock.release()
+        raise
+    _tell_index(location, oid_size, stats, lock)
+    return True
+
+
+def _tell_index(location: Location, oid_size: int, stats: Stats, lock: IndexLock) -> None:
+    """Patch the entries, and give the lock back."""
     try:
         patched = IndexPatch(lock, oid_size).apply(stats)
     finally:
         lock.release()
     if not patched:
         refresh_with_git(location, stats)
-    return True
 
 
 def _give_back(folder: str, move: Move, folders: Folders) -> None:

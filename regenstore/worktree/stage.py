@@ -48,9 +48,10 @@ def numbers(found: os.stat_result) -> tuple[int, ...]:
 class Stage:
     """An open stage of this process. Raises StorageError where it cannot be made."""
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, home: str | None = None) -> None:
+        """``home``: the folder to make it in, for who renames nothing from it into the worktree."""
         self._location = location
-        self._prefix = f"{_home(location)}{STAGE_PREFIX}{os.getpid()}-"
+        self._prefix = f"{_home(location) if home is None else f'{home}/'}{STAGE_PREFIX}{os.getpid()}-"
         umask = os.umask(0)
         os.umask(umask)
         self.mode = 0o666 & ~umask

@@ -211,7 +211,7 @@ def test_install_leaves_a_foreign_filter_alone(film: Checkout) -> None:
     done = film.run("regenstore", "install", "--local", check=False)
     assert done.returncode == 4 and b"somebody-elses" in done.stderr
     film.regenstore("install", "--local", "--force")
-    assert "regenstore-filter" in film.git("config", "filter.regenstore.process")
+    assert "regenstore.cli.filter_entry" in film.git("config", "filter.regenstore.process")
 
 
 def test_a_program_path_with_blanks_works(film: Checkout) -> None:

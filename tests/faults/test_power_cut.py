@@ -86,6 +86,9 @@ class Rig:
     def check(self, acknowledged: str) -> None:
         """Nothing is wrong with the studio as the disk has it, and all that was acknowledged is there."""
         studio = self.studio
+        for lock in (studio.path / ".git").rglob("*.lock"):
+            lock.unlink()  # the user's part of it
+        assert studio.answers("regenstore", "status") == 0  # takes in again what git add had not waited for
         stored = studio.kept().keys() | studio.evicted()
         assert self.before <= stored
         for line in acknowledged.splitlines():
@@ -96,9 +99,6 @@ class Rig:
         studio.database_is_sound()
         for digest in claimed(studio):
             assert digest in stored, f"the database names what is not there: {digest}"
-        for lock in (studio.path / ".git").rglob("*.lock"):
-            lock.unlink()  # the user's part of it
-        assert studio.answers("regenstore", "status") == 0
         studio.git("fsck", "--strict")
         assert studio.answers("regenstore", "fsck", "--no-repair") == 0
         studio.obtain()

@@ -175,6 +175,7 @@ gc makes a take once more before it relies on either": """
         remotes/backends/directory.Directory._put suppress
         objects/durable.write_file suppress
         objects/holds.Holds._open except
+        objects/unsettled.left except
         worktree/recovery._recover_stage except rmtree
         worktree/stage.Stage.close except rmtree
         """,
@@ -214,7 +215,10 @@ gc makes a take once more before it relies on either": """
         remotes/remote.Remote._all.run except
         worktree/place.Placer._rename except*2
         worktree/place.Placer.place except
-        cli/filter_entry._process except
+        worktree/fill._Work._fill except*2
+        worktree/fill._Work._give_back except
+        worktree/fill._Work._slices except
+        cli/filter_entry._prepare except
         cli/filter_entry._process.handler.answer except
         cli/group.run except*2
         doctor/rights._entries except walk
@@ -222,7 +226,7 @@ gc makes a take once more before it relies on either": """
         fs/swap._put_new except
         fs/swap._system except
         remotes/backends/time_limits.within.run except
-        worktree/recovery.recover except*2
+        worktree/recovery.recover except*3
         """,
     "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
         cli/background._start except
@@ -254,9 +258,13 @@ gc makes a take once more before it relies on either": """
         tracked/status.status isdir
         worktree/link.Linker._copy except
         worktree/link.Linker.clone except
-        worktree/place.Placer.stage_ahead except
+        worktree/fill.mend except
         cli/clone.command exists
+        cli/filter_entry._Busy.begin except
         cli/filter_report.Report._tell_starter except
+        objects/content_store._write_some except
+        objects/durable._dirty except
+        fs/boot.boot_id except
         fs/sharing._group except
         gitfilter/asking._asker except
         gitfilter/launch.starter except

@@ -106,7 +106,7 @@ class Film(Checkout):
     def no_filter(self, *command: str) -> str:
         """Run a git command; the filter must not be started for it."""
         done = self.run("git", *command, GIT_TRACE="1")
-        assert b"regenstore-filter" not in done.stderr, done.stderr.decode(errors="replace")
+        assert b"filter_entry" not in done.stderr, done.stderr.decode(errors="replace")
         return done.stdout.decode(errors="surrogateescape")
 
     def settled(

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from regenstore.gitfilter.install import git_values
-from regenstore.gitfilter.launch import Starter
+from regenstore.gitfilter.launch import Starter, starter
 from tests.conftest import Checkout
 from tests.git.film import FIRST, MAIN, A, Film
 
@@ -118,7 +119,7 @@ def test_modules_that_cannot_be_loaded_stop_no_checkout(film: Film, tmp_path: Pa
     for name in ("sitecustomize", "json", "struct", "select"):
         (bad / f"{name}.py").unlink()
     before = film.git("config", PROCESS)
-    film.git("config", PROCESS, f"env PYTHONPATH={bad} {before.removesuffix(' -I')} -P")
+    film.git("config", PROCESS, before.replace("sys.path[:0] = [", f"sys.path[:0] = [{str(bad)!r}, ".replace("'", '"')))
     done = film.run("git", "checkout", "-q", "first")
     assert b"undefined symbol" in done.stderr
     assert film.read(A) == film.blob(A, "first")
@@ -182,6 +183,7 @@ def test_a_filter_that_is_killed_in_a_checkout_is_stood_in_for(film: Film) -> No
 
 
 def test_earlier_configuration_works_and_is_brought_up_to_date(film: Film) -> None:
+    at_its_place = film.git("config", PROCESS)
     old = f"{Path(sys.executable).parent}/regenstore-filter"
     film.git("config", "filter.regenstore.start", "exit 1")
     for name in ("process", "clean", "smudge"):
@@ -190,8 +192,18 @@ def test_earlier_configuration_works_and_is_brought_up_to_date(film: Film) -> No
     assert film.read(A) == FIRST[A]
     assert "as earlier versions did" in film.regenstore("doctor")
     film.regenstore("init")
-    assert film.git("config", PROCESS) == git_values(Starter(sys.executable))[PROCESS]
+    assert film.git("config", PROCESS) == at_its_place
     assert "as earlier versions did" not in film.regenstore("doctor")
+
+
+def test_a_program_that_has_moved_is_found_as_usual(film: Film) -> None:
+    """The command names the folders of the packages; without those that are left, the interpreter looks for them."""
+    now = starter()
+    assert now.folders
+    for options in (now.options, ("-I",)):
+        film.git("config", PROCESS, replace(now, options=options, folders=("/nowhere", "/neither")).process())
+        film.git("checkout", "-q", "first" if options == now.options else "main")
+        film.settled(FIRST if options == now.options else MAIN)
 
 
 @pytest.mark.parametrize("inside", [False, True])

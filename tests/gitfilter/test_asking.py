@@ -1,4 +1,4 @@
-"""Which git command asks: only one that is plainly ``git add`` lets durability wait for the end."""
+"""Which git command asks: only one that is plainly ``git add`` or ``git commit`` lets durability wait for the end."""
 
 from __future__ import annotations
 
@@ -89,22 +89,26 @@ def test_many_added_media_are_in_the_store_when_git_add_ends(empty: Checkout) ->
     [
         ("each", ("add", "."), False),
         ("command", ("add", "."), True),
+        ("command", ("commit", "-qam", "new"), True),
         ("command", ("stash", "push", "-u"), False),
     ],
 )
 def test_only_git_add_may_leave_durability_to_the_end(
     empty: Checkout, setting: str, command: tuple[str, ...], waits: bool
 ) -> None:
-    """Seen from outside: each of 40 media is made durable by itself, or by choice all at once by an add."""
+    """Seen from outside: each of 40 media is made durable by itself, or by choice all at once by an add or a commit."""
     empty.git("config", "regenstore.durable", setting)
     trace = empty.path / ".git" / "fsyncs"
     filter_program = empty.git("config", "filter.regenstore.process")
     if empty.run("sh", "-c", "command -v strace", check=False).returncode:
         pytest.skip("strace is missing (Debian package strace)")
     # -D: the filter, not strace, is what the shell starts.
-    traced = f"strace -D -f -q -e trace=fsync,syncfs -A -o '{trace}' {filter_program}"
+    tracer = f"strace -D -f -q -e trace=fsync,syncfs -A -o '{trace}'"
+    traced = filter_program.replace("set -- ", f"set -- {tracer} ", 1)
     for number in range(40):
         empty.write(f"{number}.bin", noise(f"media {number}", 500))
+    if command[0] == "commit":
+        empty.git("add", "-N", ".")
     done = empty.run("git", "-c", f"filter.regenstore.process={traced}", *command, check=False)
     if b"ptrace" in done.stderr:
         pytest.skip("strace may not trace here")

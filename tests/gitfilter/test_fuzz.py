@@ -92,7 +92,7 @@ class Filter:
             moved=lambda: given.moved, guessed=lambda path, origin: None,
         )  # fmt: skip
         smudge = SmudgeFilter(
-            given.store, given.pending, lambda: given.placer, lambda text: blob_id(text, size), missing, Report(),
+            given.store, given.pending, lambda: given.filler, lambda text: blob_id(text, size), missing, Report(),
             lambda texts: outdated_texts(given.cache, texts),
         )  # fmt: skip
         errors: list[BaseException] = []
@@ -117,7 +117,6 @@ class Filter:
             clean.finish()
             if end == "end":
                 smudge.finish()
-            smudge.discard()
         assert all(isinstance(error, RegenstoreError) and error.category != "internal" for error in errors), errors
         return end
 

@@ -84,8 +84,9 @@ def test_small_files_are_written_whole_or_not_at_all(tmp_path, steps):
     assert os.listdir(tmp_path) == ["f"]
 
 
-@pytest.mark.parametrize("count", [3, 100])
-def test_what_may_wait_is_settled_at_once(tmp_path, steps, count):
+@pytest.mark.parametrize(("count", "dirty"), [(3, 20 << 30), (100, 0)])
+def test_what_may_wait_is_settled_at_once(tmp_path, steps, count, dirty, monkeypatch):
+    monkeypatch.setattr(durable, "_dirty", lambda: dirty)
     store = ContentStore(str(tmp_path / "store"))
     store.prepare()
     contents = {hash_bytes(b"%d" % n): b"%d" % n for n in range(count)}

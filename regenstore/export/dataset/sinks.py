@@ -187,7 +187,7 @@ class FolderSink:
 
 
 def partial(out: str) -> str:
-    """A name beside a place for what will be renamed into it, and is held (:mod:`regenstore.fs.living`) until then;
+    """A name beside a place for what will be renamed into it, and is held (:mod:`regenstore.fs.file_lock`) until then;
     what killed exports left there is removed."""
     parent, name = os.path.split(out)
     for left in os.listdir(parent) if os.path.isdir(parent) else ():

@@ -1,0 +1,121 @@
+"""After a ``git add`` that could not wait for the disk at its end: killed, or cut off from power.
+
+Where only the process has ended, the system still has all of it, and is asked to write it down. Where the power was
+cut, every content that was put since is hashed: what is short or wrong is set aside. Then what the recipes of that
+worktree's index name, and the store lacks, is taken in again from the worktree's files, if they hold those bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterable
+
+from regenstore.errors import NotFound, RegenstoreError
+from regenstore.fs import boot, presence, sharing
+from regenstore.objects import durable, unsettled
+from regenstore.objects.content_store import TREES, ContentStore
+from regenstore.objects.hashing import hash_own_file
+from regenstore.objects.ids import Digest
+from regenstore.objects.scan import MAX_SCAN, scan_take
+from regenstore.objects.unsettled import Backing
+from regenstore.refs.git import BlobReader, Git
+from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
+from regenstore.worktree.index_lock import staged_entries
+from regenstore.worktree.location import Location, locate
+
+_SLACK = 2_000_000_000
+"""Some file systems keep whole seconds, and round."""
+ASIDE = "quarantine"
+
+
+def settle_for_others(store: ContentStore) -> list[RegenstoreError]:
+    """Finish what ended processes did not wait for; gives what could not be. A mark stays until it could. Raises
+    StorageError (``unreadable``)."""
+    problems: list[RegenstoreError] = []
+    for mark in unsettled.left(store.root):
+        try:
+            if mark.backing is not None and not boot.since_this_boot(mark.boot):
+                set_aside(store, mark.since - _SLACK)
+                take_in_again(store, mark.backing)
+            with durable.storage_errors(mark.path):
+                if not durable.sync_file_system(store.root):
+                    os.sync()
+                durable.unlink(mark.path)
+        except RegenstoreError as error:
+            problems.append(error)
+    return problems
+
+
+def set_aside(store: ContentStore, since: int) -> list[str]:
+    """Move contents that were put since a time, and are not what their names say, where nobody takes them for those;
+    gives their new paths."""
+    moved = []
+    folder = f"{store.root}/{ASIDE}"
+    for digest, size, tree, (_, written) in list(store.inventory()):
+        if tree not in TREES or written < since:
+            continue
+        path = store.object_path(digest, tree)
+        with durable.storage_errors(path):
+            try:
+                if hash_own_file(path)[0] == digest:
+                    continue
+                durable.make_folder(folder)
+                target = f"{folder}/{tree}-{digest.hex}.{time.time_ns() // 1_000_000}-{os.urandom(3).hex()}"
+                durable.rename(path, target)
+            except FileNotFoundError:
+                continue
+            why = f"why:   the power was cut before it was written down\nnamed: {digest}\nsize:  {size}\n"
+            durable.write_file(f"{target}.txt", why.encode())
+            durable.fsync_folder(os.path.dirname(path))
+        moved.append(target)
+    return moved
+
+
+def take_in_again(store: ContentStore, backing: Backing) -> int:
+    """Put what a worktree's index names and the store lacks, where the worktree's files still have it; gives how
+    many. Raises StorageError, FormatError (``bad-index``)."""
+    try:
+        location = locate(os.fsdecode(backing.top), backing.git_dir, backing.index_file)
+    except NotFound:
+        return 0  # the worktree is gone, and with it whatever relied on this
+    count = 0
+    entries = [entry for entry in _entries(location, backing.oid_size) if stat.S_ISREG(entry.mode)]
+    with BlobReader(Git(backing.top, git_dir=backing.git_dir)) as blobs:
+        texts = blobs.read_many((entry.oid.hex().encode() for entry in entries), MAX_SCAN)
+        for entry, text in zip(entries, texts, strict=True):
+            take = scan_take(text) if text is not None else None
+            if take is not None and store.stored(Digest(take[0]), take[1]) is None:
+                count += _take(store, os.path.join(backing.top, entry.path), Digest(take[0]), take[1])
+    return count
+
+
+def _entries(location: Location, oid_size: int) -> Iterable[Entry]:
+    try:
+        return IndexFile.read(location.index, oid_size).entries
+    except UnsupportedIndex:
+        return staged_entries(location)
+
+
+def _take(store: ContentStore, path: bytes, digest: Digest, size: int) -> bool:
+    """Put a copy of a worktree file, if it is what it should be."""
+    found = presence.lstat(path)
+    if found is None or not stat.S_ISREG(found.st_mode) or found.st_size != size:
+        return False
+    store.prepare()
+    temp = store.temp_path("retake")
+    with durable.storage_errors(temp):
+        try:
+            file = presence.open_file(path, follow=False)
+            with open(file, "rb") as source, open(sharing.create(temp, os.O_WRONLY | os.O_EXCL), "wb") as target:
+                shutil.copyfileobj(source, target, durable.CHUNK)
+            if hash_own_file(temp)[0] != digest:
+                return False
+            store.put_file(temp, digest)
+        except (presence.NotRegular, *presence.ABSENT):
+            return False  # somebody put something else there just now
+        finally:
+            durable.unlink(temp)
+    return True

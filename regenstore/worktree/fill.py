@@ -1,0 +1,341 @@
+"""Filling recipe files with their media in place, at the end of a checkout: Git created them a moment ago, and
+nobody has them open. That spares a second file, a rename that the file system may wait for, and an unlink each.
+
+1. Write the journal (the paths, with the text and the blob that Git has there), and wait until it is on the disk.
+2. Take ``index.lock``.
+3. For each path, on a few threads: open the file itself; check on the descriptor that it is a regular file of one
+   link which holds exactly the text; give it the medium's bytes, its size and a date before the index's.
+4. Patch the stat fields of the index entries.
+
+A file that a killed process, or a power cut, left half filled is *torn*: it begins as the medium does and goes on as
+the text does, so nothing in it is anybody's work. ``recovery`` fills those up, and the clean filter answers for one
+with the text of the journal. Anything else at such a path is the user's.
+
+The bytes are not waited for. So the journal stays, as a *record*, until the system has surely written them down.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from regenstore.errors import Conflict, RegenstoreError, StorageError
+from regenstore.fs import boot, presence
+from regenstore.objects import durable
+from regenstore.objects.ids import Digest
+from regenstore.objects.scan import scan_take
+from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
+from regenstore.worktree.link import Linker
+from regenstore.worktree.location import Location
+from regenstore.worktree.paths import Folders
+from regenstore.worktree.place import (
+    CHANGED,
+    GONE,
+    LOCKED,
+    Placement,
+    Placer,
+    PlaceReport,
+    open_stored,
+    placing_base,
+    placing_date,
+)
+from regenstore.worktree.stage import Stage
+
+FROM = 32
+"""From so many files on: for fewer, waiting for the journal takes longer than it saves."""
+THREADS = 3
+WRITTEN_DOWN = 90.0
+"""Seconds after which Linux has written a dirty page back: 30 by its defaults, and some for a busy disk."""
+JOURNAL = "texts"
+RECORD_PREFIX = "regenstore-filled-"
+Find = Callable[[Digest, int], "str | None"]
+"""Where the store has a content."""
+_OPEN = os.O_RDWR | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
+_LONGEST_TEXT = 64 << 10
+_END = b"end"
+_SLICE = 32
+_PIECE = 1 << 20
+
+
+class Filling(NamedTuple):
+    """A path of the journal: the text that Git wrote there, whose take is to be there instead."""
+
+    path: bytes
+    oid: bytes
+    text: bytes
+
+
+class Filler:
+    """Places the media of a checkout: many in place, few as :class:`Placer` does."""
+
+    def __init__(self, placer: Placer) -> None:
+        self._placer = placer
+        self.location = placer.location
+
+    def place(self, wishes: Sequence[Placement]) -> PlaceReport:
+        """As :meth:`Placer.place`, for paths that Git has just written."""
+        fit: list[Placement] = []
+        others: list[Placement] = []
+        for wish in wishes:
+            (fit if _fits(wish) else others).append(wish)
+        if len(fit) < FROM:
+            return self._placer.place(wishes)
+        report = PlaceReport()
+        others += self._fill(fit, report)
+        if others:
+            more = self._placer.place(others)
+            report.placed += more.placed
+            report.skipped += more.skipped
+        return report
+
+    def unplaced(self, wishes: Iterable[Placement]) -> list[Placement]:
+        """Those whose path still holds the expected text, after :meth:`place` has raised."""
+        return self._placer.unplaced(wishes)
+
+    def _fill(self, wishes: list[Placement], report: PlaceReport) -> list[Placement]:
+        """Fill what can be filled; gives what only a new file can take the place of."""
+        placer = self._placer
+        with Stage(self.location, self.location.git_dir) as stage:
+            journal = f"{stage.folder}/{JOURNAL}"
+            with durable.storage_errors(journal):
+                _write_journal(journal, wishes)
+            lock = IndexLock(self.location.index, stage.folder, placer.lock_wait)
+            work = _Work(placer, report)
+            try:
+                if not lock.take():
+                    report.skipped += [(wish.path, Conflict("index-locked", LOCKED)) for wish in wishes]
+                    return []
+                patch = IndexPatch(lock, placer.oid_size)
+                stage.kept = True
+                try:
+                    work.run(wishes)
+                finally:
+                    patched = patch.apply(work.stats)
+                    if not work.torn:
+                        _record(self.location, journal)
+                        stage.kept = False
+            finally:
+                lock.release()
+            if not patched:
+                refresh_with_git(self.location, work.stats)
+        if work.failure is not None:
+            raise work.failure
+        return work.others
+
+
+def _fits(wish: Placement) -> bool:
+    """Whether recovery could tell what is meant from the text alone."""
+    text, source = wish.replaces, wish.source
+    if wish.oid is None or not isinstance(text, bytes) or not isinstance(source, str):
+        return False
+    if not 0 < len(text) <= _LONGEST_TEXT or b"\0" in text:
+        return False
+    take = scan_take(text)
+    return take is not None and source.endswith(take[0].hex()[2:])
+
+
+class _Work:
+    """Many files filled by a few threads; the system does most of it, without holding up Python."""
+
+    def __init__(self, placer: Placer, report: PlaceReport) -> None:
+        self.stats: Stats = {}
+        self.others: list[Placement] = []
+        self.failure: StorageError | None = None
+        self.torn = False
+        """Whether a file could neither be filled nor be given its text back."""
+        self.failed: list[Exception] = []
+        self._report = report
+        self._linker = placer.linker
+        self._top = placer.location.top
+        self._date = placing_base(placer.location)
+        self._stopped = False
+
+    def run(self, wishes: Sequence[Placement]) -> None:
+        """Fill all, or as far as the disk's room goes. When this is interrupted, the files that were begun are
+        finished."""
+        slices = iter([wishes[at : at + _SLICE] for at in range(0, len(wishes), _SLICE)])
+        threads = [threading.Thread(target=self._slices, args=(slices,)) for _ in range(THREADS)]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            self._stopped = True
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+        for error in self.failed:
+            raise durable.storage_error(error, self._top) if isinstance(error, OSError) else error
+
+    def _slices(self, slices: Iterator[Sequence[Placement]]) -> None:
+        with Folders(self._top) as folders:
+            for each in slices:
+                for wish in each:
+                    if self._stopped:
+                        return
+                    try:
+                        self._fill(wish, folders)
+                    except RegenstoreError as error:
+                        self._report.skipped.append((wish.path, error))
+                    except Exception as error:  # a thread ends; what it began is recovery's
+                        self._stopped = self.torn = True
+                        self.failed.append(error)
+
+    def _fill(self, wish: Placement, folders: Folders) -> None:
+        text, source = wish.replaces, wish.source
+        assert isinstance(text, bytes) and isinstance(source, str) and wish.oid is not None
+        target = stored = -1
+        try:
+            try:
+                folder, name = folders.parent(wish.path)
+                target = os.open(name, _OPEN, dir_fd=folder)
+                found = os.fstat(target)
+                if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+                    self.others.append(wish)
+                    return
+                if found.st_size != len(text) or os.pread(target, len(text) + 1, 0) != text:
+                    raise Conflict("edited", CHANGED)
+            except presence.ABSENT:
+                raise Conflict("edited", GONE) from None
+            except OSError:
+                self.others.append(wish)  # the other way tells what is the matter
+                return
+            stored = open_stored(source)
+            date = placing_date(self._date, found.st_mtime_ns)
+            try:
+                self._linker.fill_over(stored, target, found.st_size)
+                self._report.placed.append(wish.path)
+            except OSError as error:
+                self.failure = self.failure or durable.storage_error(error, wish.path)
+                self._stopped = True
+                self._give_back(target, text)
+            os.utime(target, ns=(date, date))
+            self.stats[wish.path] = (wish.oid, os.fstat(target))
+        finally:
+            for fd in (stored, target):
+                if fd >= 0:
+                    os.close(fd)
+
+    def _give_back(self, target: int, text: bytes) -> None:
+        try:
+            os.ftruncate(target, 0)
+            os.pwrite(target, text, 0)
+        except OSError:
+            self.torn = True  # recovery does it
+
+
+# ------------------------------------------------------------------------------------------- journals
+
+
+def _write_journal(path: str, wishes: Iterable[Placement]) -> None:
+    fields = [boot.boot_id()]
+    for wish in wishes:
+        assert wish.oid is not None and isinstance(wish.replaces, bytes)
+        fields += [wish.path, wish.oid.hex().encode(), wish.replaces]
+    fields.append(_END)
+    with open(path, "xb") as file:
+        file.write(b"\0".join(fields))
+        file.flush()
+        os.fsync(file.fileno())
+    durable.fsync_folder(os.path.dirname(path))
+    durable.fsync_folder(os.path.dirname(os.path.dirname(path)))
+
+
+def read_journal(path: str) -> list[Filling]:
+    """What was about to be filled; nothing where it did not come to that. Raises StorageError (``unreadable``,
+    ``store-damaged``)."""
+    fields = (presence.read(path) or b"").split(b"\0")
+    if fields[-1] != _END:
+        return []  # a process that was killed while it wrote this had begun nothing
+    try:
+        return [
+            Filling(path, bytes.fromhex(oid.decode("ascii")), text)
+            for path, oid, text in zip(*(fields[at:-1:3] for at in (1, 2, 3)), strict=True)
+        ]
+    except ValueError:
+        raise StorageError("store-damaged", f"{path} is not what was written there") from None
+
+
+def _record(location: Location, journal: str) -> None:
+    os.rename(journal, f"{location.git_dir}/{RECORD_PREFIX}{os.getpid()}-{os.urandom(4).hex()}")
+
+
+def records(location: Location) -> Iterator[tuple[str, bool]]:
+    """The records of a worktree, each with whether the system ran on since, so that all is as it was written. Those
+    that nobody needs any more are removed."""
+    for name in presence.names(location.git_dir):
+        if not name.startswith(RECORD_PREFIX):
+            continue
+        path = f"{location.git_dir}/{name}"
+        told = (presence.read(path, 64) or b"").partition(b"\0")[0]
+        intact = boot.since_this_boot(told)
+        written = presence.found(path)
+        if intact and written is not None and time.time() - written.st_mtime > WRITTEN_DOWN:
+            durable.unlink(path)
+        else:
+            yield path, intact
+
+
+# ------------------------------------------------------------------------------------------- torn files
+
+
+def mend(filling: Filling, find: Find, folders: Folders, linker: Linker, date: int) -> os.stat_result | None:
+    """Fill a torn file up; gives what it is then. None where there is nothing to do: it is not torn, the text is as
+    Git wrote it, or nobody can tell because the store has no such medium any more.
+    Raises StorageError (``unreadable``), OSError."""
+    stored = target = -1
+    try:
+        try:
+            folder, name = folders.parent(filling.path)
+            target = os.open(name, _OPEN, dir_fd=folder)
+        except presence.ABSENT:
+            return None
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                return None  # something else by now
+            raise presence.unreadable(error, filling.path) from error
+        found = os.fstat(target)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            return None
+        if found.st_size == len(filling.text) and os.pread(target, found.st_size, 0) == filling.text:
+            return None
+        stored = open_take(filling.text, find)
+        if stored < 0 or not is_torn(target, stored, filling.text):
+            return None
+        linker.fill_over(stored, target, found.st_size)
+        date = placing_date(date, found.st_mtime_ns)
+        os.utime(target, ns=(date, date))
+        return os.fstat(target)
+    finally:
+        for fd in (stored, target):
+            if fd >= 0:
+                os.close(fd)
+
+
+def open_take(text: bytes, find: Find) -> int:
+    """The stored take of a recipe text, open; -1 where there is none."""
+    take = scan_take(text)
+    source = None if take is None else find(Digest(take[0]), take[1])
+    return -1 if source is None else open_stored(source)
+
+
+def is_torn(file: int, stored: int, text: bytes) -> bool:
+    """Whether a file begins as the medium and goes on as the text, as far as it goes: whole, it is the medium."""
+    size = os.fstat(file).st_size
+    if size > max(os.fstat(stored).st_size, len(text)):
+        return False
+    done = 0
+    while done < size:
+        ours, theirs = os.pread(file, _PIECE, done), os.pread(stored, _PIECE, done)
+        if ours != theirs[: len(ours)]:
+            done += next((at for at, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), len(theirs))
+            break
+        done += len(ours)
+    return size - done <= max(len(text) - done, 0) and os.pread(file, size - done, done) == text[done:size]
