@@ -43,30 +43,53 @@ def suits(command: Sequence[str | bytes], environment: Mapping[str, str]) -> boo
     )
 
 
+class Started:
+    """A command that runs."""
+
+    def __init__(self, pid: int, reply: socket.socket) -> None:
+        self.pid = pid
+        self._reply = reply
+
+    def wait(self) -> int:
+        """The exit code, as subprocess gives it."""
+        with self._reply:
+            return os.waitstatus_to_exitcode(int(self._reply.recv(64) or b"256"))
+
+    def kill(self) -> None:
+        with self._reply, contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def start(command: Sequence[str | bytes], cwd: Path, environment: Mapping[str, str], fds: Sequence[int]) -> Started:
+    """Run a command with these three descriptors for its standard streams; they stay open here."""
+    arguments = [os.fsdecode(part) for part in command[1:]]
+    message = json.dumps([arguments, os.fspath(cwd), dict(environment)]).encode()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        passed = array.array("i", [*fds, theirs.fileno()])
+        _server().sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
+    pid = int(ours.recv(64) or b"0")
+    assert pid, "the server of tests.fork_server has ended"
+    return Started(pid, ours)
+
+
 def run(
     command: Sequence[str | bytes], cwd: Path, environment: Mapping[str, str], stdin: bytes
 ) -> subprocess.CompletedProcess[bytes]:
     """As subprocess.run does with its output captured."""
-    arguments = [os.fsdecode(part) for part in command[1:]]
-    message = json.dumps([arguments, os.fspath(cwd), dict(environment)]).encode()
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pipes = [os.pipe() for _ in range(3)]
     ends = [pipes[0][0], pipes[1][1], pipes[2][1]]
-    _server().sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [*ends, theirs.fileno()]))])
-    theirs.close()
-    for end in ends:
-        os.close(end)
-    with ours:
-        pid = int(ours.recv(64) or b"0")
-        try:
-            out, err = _exchange(pipes[0][1], stdin, (pipes[1][0], pipes[2][0]))
-            status = int(ours.recv(64) or b"256")
-        except BaseException:
-            if pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            raise
-    return subprocess.CompletedProcess(command, os.waitstatus_to_exitcode(status), out, err)
+    try:
+        started = start(command, cwd, environment, ends)
+    finally:
+        for end in ends:
+            os.close(end)
+    try:
+        out, err = _exchange(pipes[0][1], stdin, (pipes[1][0], pipes[2][0]))
+        return subprocess.CompletedProcess(command, started.wait(), out, err)
+    except BaseException:
+        started.kill()
+        raise
 
 
 def _exchange(to: int, data: bytes, sources: tuple[int, int]) -> tuple[bytes, bytes]:

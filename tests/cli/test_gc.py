@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import shutil
 import subprocess
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout, built_on, copied
+from tests.terminal import on_terminal
 
 SEA = "plates/sea.png"
 MORE = ("-g", "procedural.image", "-p", "prompt=fog", "-p", "width=64", "-p", "height=48")
@@ -85,23 +85,9 @@ def test_nobody_is_asked_nothing_goes(proven):
 
 @pytest.mark.parametrize("answer", ["n", "y"])
 def test_a_terminal_asks(proven, answer):
-    master, slave = pty.openpty()
-    done = subprocess.Popen(
-        ["regenstore", "gc"], cwd=proven.path, env=proven.environment, stdin=slave, stdout=slave, stderr=slave
-    )
-    os.close(slave)
-    os.write(master, f"{answer}\n".encode())
-    said = b""
-    while True:
-        try:
-            said += (part := os.read(master, 1 << 16))
-        except OSError:
-            break
-        if not part:
-            break
-    os.close(master)
+    code, said = on_terminal(proven, "regenstore", "gc", typed=f"{answer}\n".encode())
     assert b"Do this?" in said
-    assert (done.wait() == 0) == (answer == "y")
+    assert (code == 0) == (answer == "y")
     assert (proven.store / "trash").exists() == (answer == "y")
 
 
