@@ -12,12 +12,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import hypothesis
 import pytest
 
 from regenstore.refs.leases import lease
 from regenstore.schemas.printed import read_printed
+from regenstore.worktree.index_file import IndexFile
 from tests import fork_server
 
 # In CI a verdict depends on the change alone; everywhere else each run tries new examples.
@@ -129,6 +131,9 @@ class Checkout:
         return Path(configured) if configured else self.path / ".git" / "regenstore"
 
 
+Kind = TypeVar("Kind", bound=Checkout)
+
+
 def fresh_seed() -> int:
     """Where a test's chance begins: REGENSTORE_SEED replays one, in CI it is always the same. Whoever takes it
     prints it."""
@@ -155,10 +160,10 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    home = tmp_path / "home"
-    home.mkdir()
+def new_home(folder: Path) -> dict[str, str]:
+    """The environment with a new home, in that folder, which holds nothing but settings of Git."""
+    home = folder / "home"
+    home.mkdir(parents=True)
     (home / ".gitconfig").write_text(
         '[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n[protocol "file"]\n\tallow = always\n'
     )
@@ -166,16 +171,27 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def empty(tmp_path: Path, environment: dict[str, str]) -> Iterator[Checkout]:
+def environment(tmp_path: Path) -> dict[str, str]:
+    return new_home(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def empty_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def build(folder: Path) -> None:
+        checkout = Checkout(folder / "film", new_home(folder))
+        checkout.path.mkdir()
+        checkout.git("init", "-q")
+        checkout.regenstore("init")
+        checkout.regenstore("track", "*.png", "*.mp4", "*.wav", "*.bin")
+        checkout.commit("attributes")
+
+    return built_once(tmp_path_factory, "empty-template", build)
+
+
+@pytest.fixture
+def empty(empty_template: Path, tmp_path: Path, environment: dict[str, str]) -> Checkout:
     """A new repository, set up for PNG, MP4, WAV and BIN files, with nothing committed but its attributes."""
-    folder = tmp_path / "film"
-    folder.mkdir()
-    checkout = Checkout(folder, environment)
-    checkout.git("init", "-q")
-    checkout.regenstore("init")
-    checkout.regenstore("track", "*.png", "*.mp4", "*.wav", "*.bin")
-    checkout.commit("attributes")
-    yield checkout
+    return copied(empty_template, tmp_path, Checkout)
 
 
 def built_once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
@@ -189,3 +205,38 @@ def built_once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Calla
             build(folder)
             (folder / "built").touch()
     return folder
+
+
+def copied(template: Path, target: Path, kind: type[Kind], name: str = "film") -> Kind:
+    """A private copy of a folder with a home and a clean repository. Git's index is told of the copies' inodes: what
+    Git knew to be clean it need not ask the filter about again."""
+    shutil.copytree(template, target, symlinks=True, dirs_exist_ok=True)
+    index = IndexFile.read(f"{target}/{name}/.git/index", 20)
+    stats = {}
+    for entry in index.entries:
+        path = b"/" + os.fsencode(name) + b"/" + entry.path
+        try:
+            if index.matches(entry, os.lstat(os.fsencode(template) + path)):
+                stats[entry.path] = entry.oid, os.lstat(os.fsencode(target) + path)
+        except FileNotFoundError:
+            pass
+    index.set_stats(stats)
+    (target / name / ".git" / "index").write_bytes(index.to_bytes())
+    return kind(target / name, hermetic_environment(target / "home"))
+
+
+def built_on(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    template: Path,
+    kind: type[Kind],
+    build: Callable[[Kind], object],
+) -> Path:
+    """A copy of a template that has been worked on: a template of its own, see :func:`built_once`."""
+
+    def work(folder: Path) -> None:
+        checkout = copied(template, folder, kind)
+        build(checkout)
+        assert checkout.status() == ""
+
+    return built_once(tmp_path_factory, name, work)

@@ -19,10 +19,14 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from regenstore.fs import interpreter
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = str(Path(sys.executable).parent / "regenstore")
 LOCALE = "C.UTF-8"
+WORKER = interpreter.command("regenstore.generators.worker")
 LARGEST = 100_000
 """Bytes of a request: what one packet of a Unix socket holds in any case."""
 
@@ -39,30 +43,53 @@ def suits(command: Sequence[str | bytes], environment: Mapping[str, str]) -> boo
     )
 
 
+class Started:
+    """A command that runs."""
+
+    def __init__(self, pid: int, reply: socket.socket) -> None:
+        self.pid = pid
+        self._reply = reply
+
+    def wait(self) -> int:
+        """The exit code, as subprocess gives it."""
+        with self._reply:
+            return os.waitstatus_to_exitcode(int(self._reply.recv(64) or b"256"))
+
+    def kill(self) -> None:
+        with self._reply, contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def start(command: Sequence[str | bytes], cwd: Path, environment: Mapping[str, str], fds: Sequence[int]) -> Started:
+    """Run a command with these three descriptors for its standard streams; they stay open here."""
+    arguments = [os.fsdecode(part) for part in command[1:]]
+    message = json.dumps([arguments, os.fspath(cwd), dict(environment)]).encode()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        passed = array.array("i", [*fds, theirs.fileno()])
+        _server().sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
+    pid = int(ours.recv(64) or b"0")
+    assert pid, "the server of tests.fork_server has ended"
+    return Started(pid, ours)
+
+
 def run(
     command: Sequence[str | bytes], cwd: Path, environment: Mapping[str, str], stdin: bytes
 ) -> subprocess.CompletedProcess[bytes]:
     """As subprocess.run does with its output captured."""
-    arguments = [os.fsdecode(part) for part in command[1:]]
-    message = json.dumps([arguments, os.fspath(cwd), dict(environment)]).encode()
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pipes = [os.pipe() for _ in range(3)]
     ends = [pipes[0][0], pipes[1][1], pipes[2][1]]
-    _server().sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [*ends, theirs.fileno()]))])
-    theirs.close()
-    for end in ends:
-        os.close(end)
-    with ours:
-        pid = int(ours.recv(64) or b"0")
-        try:
-            out, err = _exchange(pipes[0][1], stdin, (pipes[1][0], pipes[2][0]))
-            status = int(ours.recv(64) or b"256")
-        except BaseException:
-            if pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            raise
-    return subprocess.CompletedProcess(command, os.waitstatus_to_exitcode(status), out, err)
+    try:
+        started = start(command, cwd, environment, ends)
+    finally:
+        for end in ends:
+            os.close(end)
+    try:
+        out, err = _exchange(pipes[0][1], stdin, (pipes[1][0], pipes[2][0]))
+        return subprocess.CompletedProcess(command, started.wait(), out, err)
+    except BaseException:
+        started.kill()
+        raise
 
 
 def _exchange(to: int, data: bytes, sources: tuple[int, int]) -> tuple[bytes, bytes]:
@@ -167,6 +194,61 @@ def _become(arguments: list[str], cwd: str, environment: dict[str, str], fds: li
     os.environ.update(environment)
     sys.argv[:] = [PROGRAM, *arguments]
     sys.path[0] = os.path.dirname(PROGRAM)
+    subprocess.Popen = _Popen  # type: ignore[misc]
+
+
+class _Popen(subprocess.Popen[bytes]):
+    """Forks the worker processes of generators from the command, which has imported what they need, and starts all
+    else. A worker gets the environment, the folder, the session and the three pipes that it is started with, and no
+    other open file. The tests of the workers themselves, and all that Git starts, begin with Python.
+    """
+
+    def _execute_child(
+        self, args: object, executable: object, preexec_fn: object, close_fds: object, *more: Any
+    ) -> None:
+        if args != WORKER:
+            super()._execute_child(args, executable, preexec_fn, close_fds, *more)  # type: ignore[misc]
+            return
+        _, cwd, environment, _, _, _, *pipes = more[:12]
+        self.pid = os.fork()
+        if self.pid == 0:
+            _work(cwd, environment, pipes[0], pipes[3], pipes[5])
+        self._child_created = True
+        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+
+def _work(cwd: str, environment: dict[str, str], *fds: int) -> None:
+    """Be a generator's worker, and do not return."""
+    import gc
+    import tempfile
+    import traceback
+
+    from regenstore.generators import worker
+
+    try:
+        gc.freeze()  # nothing of the command's is closed by and by: the numbers are other files' from here on
+        kept = sys.stdin, sys.stdout, sys.stderr  # what they hold back is not ours to write
+        os.setsid()
+        for target, fd in enumerate(fds):
+            os.dup2(fd, target)
+        os.closerange(3, 4096)
+        sys.stdin, sys.stdout, sys.stderr = (open(fd, mode, closefd=False) for fd, mode in enumerate("rww"))
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.chdir(cwd)
+        os.environ.clear()
+        os.environ.update(environment)
+        tempfile.tempdir = None
+        sys.argv[:] = ["-c"]
+        del sys.path[0]
+        worker.main()
+        del kept
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(1)
 
 
 def _run(command: Callable[[], None]) -> None:
@@ -191,17 +273,24 @@ def _run(command: Callable[[], None]) -> None:
 
 def main() -> None:
     import importlib
+    import pkgutil
 
     import av  # noqa: F401
     import numpy as np  # noqa: F401
     import PIL.Image  # noqa: F401
     import pydantic  # noqa: F401
+    import regenstore_procedural
 
+    from regenstore import generators
     from regenstore.cli.main import COMMANDS
     from regenstore.cli.main import main as command
+    from regenstore.generators import derive
 
     for name in COMMANDS:
         importlib.import_module(f"regenstore.cli.{name}")
+    for package in (generators, derive, regenstore_procedural):
+        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+            importlib.import_module(module.name)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     serve(socket.socket(fileno=int(sys.argv[1])), command)
 

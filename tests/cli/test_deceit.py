@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_console import DECEITFUL
 from tests.conftest import Checkout
+from tests.terminal import on_terminal
 
 RAW = [c for c in DECEITFUL if c != "\0" and not "\ud800" <= c <= "\udfff"]
 EVIL = "".join(RAW) + "\x1b]0;owned\x07\x1b[5;7mEVIL\n  hint: forged\r\nregenstore: error: forged [red]x[/red]"
@@ -45,26 +43,6 @@ def hostile(film: Checkout) -> Checkout:
     return film
 
 
-def on_terminal(film: Checkout, *command: str) -> bytes:
-    """All that a command writes to a terminal."""
-    main, side = pty.openpty()
-    environment = {**film.environment, "TERM": "xterm-256color"}
-    process = subprocess.Popen(command, cwd=film.path, env=environment, stdin=side, stdout=side, stderr=side)
-    os.close(side)
-    said = b""
-    while True:
-        try:
-            data = os.read(main, 1 << 16)
-        except OSError:  # Linux: the other end was closed
-            break
-        if not data:
-            break
-        said += data
-    os.close(main)
-    process.wait()
-    return said
-
-
 def check(said: bytes, command: tuple[str, ...]) -> str:
     text = said.decode()
     found = FORBIDDEN.search(text)
@@ -96,7 +74,7 @@ def test_nothing_raw_reaches_a_pipe_or_a_terminal(hostile: Checkout) -> None:
         assert done.returncode != 70 and b"Traceback" not in done.stderr, (command, done.stderr)
         shown += check(done.stdout, command).count("EVIL") + check(done.stderr, command).count("EVIL")
         if number % 3 == 0:  # every third one there, too: it is one door, and a terminal adds its styles and bars
-            check(on_terminal(hostile, *command), command)
+            check(on_terminal(hostile, *command)[1], command)
     assert shown > 25  # it was printed, in a form that can only be read
 
 
@@ -111,7 +89,7 @@ def test_json_holds_none_of_it_either(hostile: Checkout) -> None:
 def test_a_recipe_is_exact_in_a_pipe_and_readable_on_a_terminal(hostile: Checkout) -> None:
     raw = hostile.run("regenstore", "show", "HEAD:plates/sea.png").stdout
     assert raw == hostile.blob("plates/sea.png", "HEAD") and "\u009b".encode() in raw
-    shown = check(on_terminal(hostile, "regenstore", "show", "HEAD:plates/sea.png"), ("show",))
+    shown = check(on_terminal(hostile, "regenstore", "show", "HEAD:plates/sea.png")[1], ("show",))
     assert "\\u009b" in shown and len(shown.splitlines()) == len(raw.decode().split("\n")) - 1
 
 

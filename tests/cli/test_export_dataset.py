@@ -10,18 +10,25 @@ from typing import Any
 import pytest
 
 from regenstore.export.dataset.manifest import load
-from tests.conftest import Checkout
+from tests.conftest import Checkout, built_on, copied
 
 SMALL = ("-p", "width=32", "-p", "height=24")
 
 
+@pytest.fixture(scope="session")
+def plates_template(film_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def build(film: Checkout) -> None:
+        film.git("rm", "-q", "-f", "refs/photo.png")
+        film.regenstore("new", "plates/sky.png", "-g", "procedural.image", "-p", "prompt=blue", "-p", "seed=7", *SMALL)
+        film.regenstore("tag", "plates/sky.png", "scene=sky", "rating=3")
+        film.commit("Two plates")
+
+    return built_on(tmp_path_factory, "plates-template", film_template, Checkout, build)
+
+
 @pytest.fixture
-def plates(film: Checkout) -> Checkout:
-    film.git("rm", "-q", "-f", "refs/photo.png")
-    film.regenstore("new", "plates/sky.png", "-g", "procedural.image", "-p", "prompt=blue", "-p", "seed=7", *SMALL)
-    film.regenstore("tag", "plates/sky.png", "scene=sky", "rating=3")
-    film.commit("Two plates")
-    return film
+def plates(plates_template: Path, tmp_path: Path) -> Checkout:
+    return copied(plates_template, tmp_path, Checkout)
 
 
 def export(film: Checkout, name: str, *more: str) -> Any:

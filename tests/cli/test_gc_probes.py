@@ -6,7 +6,6 @@ The generator reads ``shade`` outside of the repository, which nothing that is r
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Checkout, hermetic_environment
+from tests.conftest import Checkout, built_on, copied
 
 PRINT = """#!/bin/sh
 outside="$(dirname "$0")/../../outside"
@@ -75,35 +74,25 @@ class Printed(Checkout):
 
 
 @pytest.fixture(scope="session")
-def printed_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("printed")
-    (folder / "home").mkdir()
-    (folder / "home" / ".gitconfig").write_text("[init]\n\tdefaultBranch = main\n")
-    made = Printed(folder / "film", hermetic_environment(folder / "home"))
-    made.path.mkdir()
-    made.outside.mkdir()
-    (made.outside / "shade").write_text("light ")
-    made.git("init", "-q")
-    made.regenstore("init")
-    made.regenstore("track", "*.bin")
-    made.write("tools/print", PRINT).chmod(0o755)
-    made.write("tools/join", JOIN).chmod(0o755)
-    made.write("regenstore.toml", DECLARED)
-    made.regenstore("trust", "--yes")
-    for word in WORDS:
-        made.regenstore("new", f"{word}.bin", "-g", "print", "-p", f"word={word}")
-    made.commit("printed")
-    made.regenstore("verify", "--all")
-    return folder
+def printed_template(empty_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def build(made: Printed) -> None:
+        made.outside.mkdir()
+        (made.outside / "shade").write_text("light ")
+        made.write("tools/print", PRINT).chmod(0o755)
+        made.write("tools/join", JOIN).chmod(0o755)
+        made.write("regenstore.toml", DECLARED)
+        made.regenstore("trust", "--yes")
+        for word in WORDS:
+            made.regenstore("new", f"{word}.bin", "-g", "print", "-p", f"word={word}")
+        made.commit("printed")
+        made.regenstore("verify", "--all")
+
+    return built_on(tmp_path_factory, "printed-template", empty_template, Printed, build)
 
 
 @pytest.fixture
-def printed(printed_template: Path, tmp_path: Path, environment: dict[str, str]) -> Printed:
-    for name in ("home", "film", "outside"):
-        shutil.copytree(printed_template / name, tmp_path / name, symlinks=True, dirs_exist_ok=True)
-    copied = Printed(tmp_path / "film", environment)
-    assert copied.status() == ""
-    return copied
+def printed(printed_template: Path, tmp_path: Path) -> Printed:
+    return copied(printed_template, tmp_path, Printed)
 
 
 def paths() -> list[str]:

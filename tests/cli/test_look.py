@@ -239,7 +239,7 @@ def test_every_command_has_help_with_an_example(name: str, film_environment: Che
 def film_environment(film_template) -> Checkout:  # type: ignore[no-untyped-def]
     from tests.conftest import hermetic_environment
 
-    return Checkout(film_template, hermetic_environment(film_template.parent / "home"))
+    return Checkout(film_template / "film", hermetic_environment(film_template / "home"))
 
 
 def test_the_command_group(film: Checkout) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import shutil
 import signal
 import socket
@@ -17,6 +16,7 @@ import pytest
 
 from regenstore.objects.hashing import hash_file
 from tests.conftest import Checkout, noise
+from tests.terminal import on_terminal
 
 pytestmark = pytest.mark.heavy
 
@@ -202,19 +202,8 @@ def test_progress_in_bytes(film, tmp_path):
     told = film.run("regenstore", "push", "--json").stderr.decode().splitlines()
     ends = [row["item"] for row in map(json.loads, told) if row["what"] == "finished"]
     assert sorted(ends) == [SEA, "refs/large.png", PHOTO]
-    master, slave = pty.openpty()
-    pushing = subprocess.Popen(
-        ["regenstore", "push", "--again"], cwd=film.path, env=film.environment, stdout=slave, stderr=slave, stdin=slave
-    )
-    os.close(slave)
-    said = b""
-    try:
-        while block := os.read(master, 65536):
-            said += block
-    except OSError:  # the other end was closed
-        pass
-    os.close(master)
-    assert pushing.wait() == 0 and b"1.0 MB" in said and b"to studio" in said
+    code, said = on_terminal(film, "regenstore", "push", "--again")
+    assert code == 0 and b"1.0 MB" in said and b"to studio" in said
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

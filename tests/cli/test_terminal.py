@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import struct
-import subprocess
-import termios
 from pathlib import Path
 
 import pyte
 import pytest
 
 from tests.conftest import Checkout
-
-COLUMNS, LINES = 100, 40
+from tests.terminal import COLUMNS, LINES, on_terminal
 
 
 def seen(film: Checkout, *command: str, into: Path | None = None) -> list[str]:
     """The lines on the screen after a command, of which standard output may go into a file."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-    output = slave if into is None else os.open(into, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    process = subprocess.Popen(
-        command,
-        cwd=film.path,
-        env={**film.environment, "TERM": "xterm-256color"},
-        stdin=slave,
-        stdout=output,
-        stderr=slave,
-    )
-    os.close(slave)
+    code, said = on_terminal(film, *command, into=into)
+    assert code == 0
     screen = pyte.Screen(COLUMNS, LINES)
-    stream = pyte.ByteStream(screen)
-    while True:
-        try:
-            data = os.read(master, 1 << 16)
-        except OSError:  # Linux: the other end was closed
-            break
-        if not data:
-            break
-        stream.feed(data)
-    os.close(master)
-    if into is not None:
-        os.close(output)
-    assert process.wait() == 0
+    pyte.ByteStream(screen).feed(said)
     return [line.rstrip() for line in screen.display if line.strip()]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from regenstore.refs.registration import registrations
-from tests.conftest import Checkout, hermetic_environment, noise
+from tests.conftest import Checkout, copied, noise
 from tests.unprivileged import AS_USER, bytes_below, needed, unreadable
 
 pytestmark = needed
@@ -61,10 +61,7 @@ class Rig:
 def rig(film_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Rig:
     """Made once: nothing here changes it."""
     tmp_path = tmp_path_factory.mktemp("unreadable")
-    shutil.copytree(film_template, tmp_path / "film", symlinks=True)
-    (tmp_path / "home").mkdir()
-    film = Checkout(tmp_path / "film", hermetic_environment(tmp_path / "home"))
-    film.status()
+    film = copied(film_template, tmp_path, Checkout)
     film.regenstore("verify", "--all")
     film.regenstore("set", SEA, "seed=7")
     film.commit("another sea")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from regenstore.objects.hashing import hash_bytes
-from tests.conftest import Checkout
+from tests.conftest import Checkout, built_on, copied
 
 # Each run's picture depends on how often it ran: 'near' changes one value by one, 'far' all of them.
 RESTLESS = f"""#!{sys.executable}
@@ -33,16 +34,23 @@ type = "string"
 """
 
 
+@pytest.fixture(scope="session")
+def restless_template(film_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def build(film: Checkout) -> None:
+        film.write("tools/restless", RESTLESS).chmod(0o755)
+        film.write(".gitignore", "*.count\n")
+        film.write("regenstore.toml", DECLARED)
+        film.regenstore("trust", "--yes")
+        for kind in ("near", "far"):
+            film.regenstore("new", f"{kind}.png", "-g", "restless", "-p", f"kind={kind}")
+        film.commit("restless")
+
+    return built_on(tmp_path_factory, "restless-template", film_template, Checkout, build)
+
+
 @pytest.fixture
-def restless(film: Checkout) -> Checkout:
-    film.write("tools/restless", RESTLESS).chmod(0o755)
-    film.write(".gitignore", "*.count\n")
-    film.write("regenstore.toml", DECLARED)
-    film.regenstore("trust", "--yes")
-    for kind in ("near", "far"):
-        film.regenstore("new", f"{kind}.png", "-g", "restless", "-p", f"kind={kind}")
-    film.commit("restless")
-    return film
+def restless(restless_template: Path, tmp_path: Path) -> Checkout:
+    return copied(restless_template, tmp_path, Checkout)
 
 
 def tiers(film: Checkout, *arguments: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import SMALL
-from tests.conftest import Checkout, hermetic_environment
+from tests.conftest import Checkout, built_on, copied
 
 # Paints what it is told; with 'again' another picture at each run.
 PAINT = f"""#!{sys.executable}
@@ -40,28 +39,22 @@ default = "steady"
 
 @pytest.fixture(scope="session")
 def painted_template(film_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("painted")
-    shutil.copytree(film_template.parent / "home", folder / "home")
-    shutil.copytree(film_template, folder / "film", symlinks=True)
-    film = Checkout(folder / "film", hermetic_environment(folder / "home"))
-    film.write("tools/paint", PAINT).chmod(0o755)
-    film.write(".gitignore", "*.count\n")
-    film.write("regenstore.toml", DECLARED)
-    film.regenstore("trust", "--yes")
-    film.regenstore("new", "paint.png", "-g", "paint", "-p", "level=9")
-    film.regenstore("new", "small.png", "-g", "derive.image", "-i", "source=paint.png", "-p", "width=32")
-    film.commit("painted")
-    return folder
+    def build(film: Checkout) -> None:
+        film.write("tools/paint", PAINT).chmod(0o755)
+        film.write(".gitignore", "*.count\n")
+        film.write("regenstore.toml", DECLARED)
+        film.regenstore("trust", "--yes")
+        film.regenstore("new", "paint.png", "-g", "paint", "-p", "level=9")
+        film.regenstore("new", "small.png", "-g", "derive.image", "-i", "source=paint.png", "-p", "width=32")
+        film.commit("painted")
+
+    return built_on(tmp_path_factory, "painted-template", film_template, Checkout, build)
 
 
 @pytest.fixture
-def painted(painted_template: Path, tmp_path: Path, environment: dict[str, str]) -> Checkout:
+def painted(painted_template: Path, tmp_path: Path) -> Checkout:
     """The film with ``paint.png``, by a trusted program, and ``small.png``, derived from it."""
-    shutil.copytree(painted_template / "home", tmp_path / "home", dirs_exist_ok=True)
-    shutil.copytree(painted_template / "film", tmp_path / "film", symlinks=True)
-    copied = Checkout(tmp_path / "film", environment)
-    assert copied.status() == ""
-    return copied
+    return copied(painted_template, tmp_path, Checkout)
 
 
 def why(film: Checkout, path: str) -> dict:

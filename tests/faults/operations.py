@@ -30,9 +30,6 @@ class Operation:
     done: Callable[[Studio], None]
     loses: Callable[[Studio], set[str]] = lambda studio: set()
     """The contents that it may remove from the store."""
-    look: bool = True
-    """Whether Git may look at the worktree first: taking media in again heals damage."""
-
     already: int = 0
     """The exit code where there is nothing left to do."""
 
@@ -249,7 +246,7 @@ OPERATIONS = [
     Operation("checkout", ("git", "checkout", "-q", "-f", "side"), _side_lost, _on_side),
     Operation("verify", ("regenstore", "verify", A, DICE), _nothing, _verified),
     Operation("accept", ("regenstore", "accept", DICE), _second_dice, _accepted),
-    Operation("fsck", ("regenstore", "fsck"), _damaged, _repaired, _rotten, look=False),
+    Operation("fsck", ("regenstore", "fsck"), _damaged, _repaired, _rotten),
     Operation("rebuild", ("regenstore", "doctor", "--rebuild"), _no_database, _has_database),
 ]
 OPERATIONS += GC

@@ -17,7 +17,7 @@ from blake3 import blake3
 from regenstore.errors import RegenstoreError
 from regenstore.objects import toml
 from regenstore.objects.recipe import Recipe
-from tests.conftest import hermetic_environment
+from tests.conftest import copied, hermetic_environment
 from tests.git import film as project
 from tests.git.film import MAIN, Film
 
@@ -215,12 +215,7 @@ def build(folder: Path) -> None:
     studio.commit("studio")
 
 
-def copy(template: Path, target: Path, *, look: bool = True) -> Studio:
-    """A private copy of what :func:`build` made. Git looks at it once, so that it knows the new inodes; with
-    ``look=False`` nothing has run in it yet."""
+def copy(template: Path, target: Path) -> Studio:
+    """A private copy of what :func:`build` made, in which nothing has run yet."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(template, target, symlinks=True)
-    studio = Studio(target / "film", hermetic_environment(target / "home"))
-    if look:
-        studio.git("status", "--porcelain")
-    return studio
+    return copied(template, target, Studio)

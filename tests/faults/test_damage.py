@@ -99,7 +99,7 @@ def allowed(studio: Studio) -> dict[str, set[bytes]]:
 
 
 def suffer(worn: Studio, folder: Path, kind: str, damage: str, chance: random.Random) -> None:
-    studio = project.copy(worn.path.parent, folder, look=False)
+    studio = project.copy(worn.path.parent, folder)
     target = chance.choice(files_by_kind(studio)[kind])
     print(f"{damage} {target}", flush=True)
     DAMAGES[damage](target, chance)

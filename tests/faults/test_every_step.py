@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 CHANGE = re.compile(r"^change (\d+): (.*)$", re.MULTILINE)
 DECISIVE = ("os.rename", "os.link", "sqlite COMMIT")
 """Changes by which something comes into being: kills before them tell most."""
-MANY = 10
+MANY = 3
 ERRORS = ("EIO", "ENOSPC")
 
 
@@ -38,7 +38,7 @@ class Rig:
 
     def run(self, fault: str, count: int) -> tuple[Studio, int, str]:
         """The studio after the operation went wrong; its exit code, and what it said."""
-        studio = project.copy(self.before, self.folder / "now", look=self.operation.look)
+        studio = project.copy(self.before, self.folder / "now")
         option = f"--error {fault} " if fault else ""
         crash = f"'{sys.executable}' -m tests.git.crash --deep {option}{count}"
         paths = f"env PYTHONPATH='{ROOT}' PYTHONDONTWRITEBYTECODE=1"
@@ -80,7 +80,7 @@ def every_step(rig: Rig, seed: int, fault: str, few: int) -> None:
     for count, what in chosen(steps, seed, few, decisive=not fault):
         studio, code, said = rig.run(fault, count)
         print(f"{rig.operation.name}: {fault or 'killed'} at {count} ({what}): {code}", flush=True)
-        again(rig.operation, rig.start, studio, said, thorough=tried % 8 == 0)
+        again(rig.operation, rig.start, studio, said, thorough=tried % 4 == 0)
         tried += 1
     assert tried
     print(f"{tried} of {len(steps)} steps tried")
@@ -90,7 +90,7 @@ def every_step(rig: Rig, seed: int, fault: str, few: int) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])
 def test_killed_before_every_step(studio_template: Path, tmp_path: Path, seed: int, name: str) -> None:
-    every_step(Rig(studio_template, tmp_path, BY_NAME[name]), seed, "", few=2)
+    every_step(Rig(studio_template, tmp_path, BY_NAME[name]), seed, "", few=1)
 
 
 @pytest.mark.heavy

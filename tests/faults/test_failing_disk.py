@@ -46,7 +46,7 @@ class Rig:
 
     def run(self, **faults: object) -> tuple[Studio, int, str]:
         """The studio after the operation, its store as the disk has it; the exit code; the log."""
-        studio = project.copy(self.folder / "before", self.folder / "now", look=self.operation.look)
+        studio = project.copy(self.folder / "before", self.folder / "now")
         log, mounted = self.folder / "log", self.folder / "mounted"
         with shown_at(studio.store, mounted, log, **faults):
             studio.git("config", "regenstore.store", str(mounted))

@@ -22,7 +22,7 @@ def test_little_room(studio_template: Path, tmp_path: Path, small: Path, name: s
     operation.prepare(before)
     failed = 0
     for pages in (0, 3, 12):
-        studio = project.copy(tmp_path / "before", tmp_path / "now", look=operation.look)
+        studio = project.copy(tmp_path / "before", tmp_path / "now")
         own = studio.store
         shutil.copytree(own, small / "store")
         studio.git("config", "regenstore.store", str(small / "store"))

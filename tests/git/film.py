@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from regenstore.objects import toml
-from tests.conftest import Checkout, hermetic_environment, noise
+from tests.conftest import Checkout, copied, hermetic_environment, noise
 
 A, B, C, D, E = "shots/a.bin", "shots/b.bin", "plates/c.bin", "shots/d.bin", "plates/e.bin"
 GENERATOR = """\
@@ -197,7 +196,4 @@ def _branches(film: Film) -> None:
 
 def copy(template: Path, target: Path) -> Film:
     """A private copy of what :func:`build` made."""
-    shutil.copytree(template, target, symlinks=True, dirs_exist_ok=True)
-    film = Film(target / "film", hermetic_environment(target / "home"))
-    film.git("status", "--porcelain")  # inodes are others now: let Git look once
-    return film
+    return copied(template, target, Film)

@@ -1,0 +1,40 @@
+"""Commands on a terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import termios
+from pathlib import Path
+
+from tests import fork_server
+from tests.conftest import Checkout
+
+COLUMNS, LINES = 100, 40
+
+
+def on_terminal(checkout: Checkout, *command: str, typed: bytes = b"", into: Path | None = None) -> tuple[int, bytes]:
+    """The exit code of a regenstore command, and all that it writes to a terminal of 100 x 40 with colours; its
+    standard output may go into a file instead."""
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    output = side if into is None else os.open(into, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    environment = {**checkout.environment, "TERM": "xterm-256color"}
+    assert fork_server.suits(command, environment)
+    process = fork_server.start(command, checkout.path, environment, (side, output, side))
+    for fd in {side, output}:
+        os.close(fd)
+    os.write(main, typed)
+    said = b""
+    while True:
+        try:
+            data = os.read(main, 1 << 16)
+        except OSError:  # Linux: the other end was closed
+            break
+        if not data:
+            break
+        said += data
+    os.close(main)
+    return process.wait(), said
