@@ -16,6 +16,7 @@ import hypothesis
 import pytest
 
 from regenstore.refs.leases import lease
+from tests import fork_server
 
 # In CI a verdict depends on the change alone; everywhere else each run tries new examples.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -59,9 +60,13 @@ class Checkout:
     def run(
         self, *command: str | bytes, check: bool = True, stdin: bytes = b"", **extra: str
     ) -> subprocess.CompletedProcess[bytes]:
-        done = subprocess.run(
-            command, cwd=self.path, env={**self.environment, **extra}, input=stdin, capture_output=True, check=False
-        )
+        environment = {**self.environment, **extra}
+        if fork_server.suits(command, environment):
+            done = fork_server.run(command, self.path, environment, stdin)
+        else:
+            done = subprocess.run(
+                command, cwd=self.path, env=environment, input=stdin, capture_output=True, check=False
+            )
         if check and done.returncode:
             shown = " ".join(os.fsdecode(part) for part in command)
             said = (done.stdout + b"\n" + done.stderr).decode(errors="replace")

@@ -74,6 +74,9 @@ TERMINAL_EXCEPTIONS = {("generators/worker.py", "os._exit")}
 RESERVED_KINDS = {"unmerged", "interrupted", "policy-forbids"}
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
+PUBLIC = ("regenstore.generators.api", "regenstore.generators.shared_params", "regenstore.generators.implementation")
+"""What a plug-in may import of regenstore."""
 
 
 def shown(path: Path) -> str:
@@ -133,6 +136,27 @@ def test_imports_point_down():
             if here is None or ROW_OF[there] <= ROW_OF[here]:
                 wrong.append(f"{shown(path)}:{line} imports {name}")
     assert not wrong
+
+
+def test_plugins_import_the_public_interface_only():
+    wrong = [
+        f"{path.name}:{node.lineno} {name}"
+        for path in PLUGINS
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names])
+        if name.partition(".")[0] == "regenstore" and name not in PUBLIC
+    ]
+    assert PLUGINS and not wrong
+
+
+def test_files_are_locked_and_written_through_one_door():
+    def users(call: str) -> set[str]:
+        return {shown(path) for path in MODULES if f"{call}(" in path.read_text()}
+
+    assert users("fcntl.flock") == {"fs/file_lock.py"}
+    # Beside it: a byte to a pipe, from a signal handler; the trial of a file system.
+    assert users("os.write") == {"fs/writing.py", "cli/filter_entry.py", "doctor/store_checkup.py"}
 
 
 def test_only_the_top_opens_repositories():

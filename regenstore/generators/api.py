@@ -12,17 +12,46 @@ A generator has two halves.
 What an implementation promises: it writes only below ``item.outdir``; it never talks to a shell; a second
 run with the same item and the same fingerprint gives the same bytes, or the declaration says
 ``reproducible=False``.
+
+A plug-in imports from regenstore what stands here, in :mod:`regenstore.generators.shared_params`, and in its
+implementation alone in :mod:`regenstore.generators.implementation`; nothing else is promised to stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from regenstore.generators.schema import ParamSchema
+if TYPE_CHECKING:
+    from regenstore.generators.schema import Param, ParamSchema
+
+__all__ = [
+    "API_VERSION",
+    "Cancelled",
+    "Context",
+    "Cost",
+    "Declaration",
+    "Implementation",
+    "InputSlot",
+    "Item",
+    "Made",
+    "Param",
+    "ParamSchema",
+    "Probe",
+    "Session",
+]
 
 API_VERSION = 1
+
+
+def __getattr__(name: str) -> Any:
+    """The parts of a declaration that are slow to import: a worker, which needs none, starts without them."""
+    if name in ("Param", "ParamSchema"):
+        from regenstore.generators import schema
+
+        return getattr(schema, name)
+    raise AttributeError(name)
 
 
 @dataclass(frozen=True)

@@ -30,19 +30,11 @@ _SHOWN = 40
 
 
 @cache
-def built_in() -> dict[str, Declaration]:
-    """The generators that regenstore brings."""
-    from regenstore.generators import builtin
+def built_in() -> dict[str, EntryPoint]:
+    """The generators that regenstore brings: the entry points of its own distribution."""
+    from importlib import metadata
 
-    found = (
-        builtin.PROCEDURAL_IMAGE,
-        builtin.PROCEDURAL_VIDEO,
-        builtin.PROCEDURAL_AUDIO,
-        builtin.DERIVE_IMAGE,
-        builtin.DERIVE_VIDEO,
-        builtin.DERIVE_AUDIO,
-    )
-    return {declaration.name: declaration for declaration in found}
+    return {entry.name: entry for entry in metadata.distribution("regenstore").entry_points.select(group=GROUP)}
 
 
 @dataclass(frozen=True)
@@ -97,12 +89,12 @@ class Registry:
     def find(self, name: str) -> Known:
         """The generator of that name, trusted or not; raises NotFound naming the nearest one."""
         if name in built_in():
-            return Known(built_in()[name], "built-in", True)
+            return Known(_load(built_in()[name]), "built-in", True)
         if name in self.declared:
             declared = self.declared[name]
             return Known(declared.declaration, "regenstore.toml", self.approves(declared), declared)
         if name in self._plugins:
-            return Known(self._load(self._plugins[name]), "plug-in", True)
+            return Known(_load(self._plugins[name]), "plug-in", True)
         names = [*built_in(), *self._plugins, *self.declared]
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         also = f"; did you mean '{near[0]}'?" if near else ""
@@ -153,22 +145,6 @@ class Registry:
             )
         return known.declaration
 
-    @staticmethod
-    def _load(entry: EntryPoint) -> Declaration:
-        from regenstore.generators.api import Declaration
-
-        try:
-            loaded = entry.load()
-        except Exception as error:
-            raise GenerationError(
-                "generator-unavailable", f"the plug-in '{entry.name}' cannot be loaded: {error}"
-            ) from error
-        if not isinstance(loaded, Declaration) or loaded.name != entry.name:
-            raise GenerationError(
-                "generator-unavailable", f"the plug-in '{entry.name}' gives no declaration of that name"
-            )
-        return loaded
-
 
 def describe_files(declared: DeclaredGenerator) -> list[str]:
     """What would run, a line each, for people to read before they approve it."""
@@ -181,3 +157,17 @@ def describe_files(declared: DeclaredGenerator) -> list[str]:
         names = ", ".join(path for path, _ in declared.beside[:5]) + (", …" if len(declared.beside) > 5 else "")
         lines.append(f"beside:  {len(declared.beside)} that Git does not track yet: {names}")
     return lines
+
+
+def _load(entry: EntryPoint) -> Declaration:
+    from regenstore.generators.api import Declaration
+
+    try:
+        loaded = entry.load()
+    except Exception as error:
+        raise GenerationError(
+            "generator-unavailable", f"the plug-in '{entry.name}' cannot be loaded: {error}"
+        ) from error
+    if not isinstance(loaded, Declaration) or loaded.name != entry.name:
+        raise GenerationError("generator-unavailable", f"the plug-in '{entry.name}' gives no declaration of that name")
+    return loaded

@@ -169,8 +169,10 @@ class _Worker:
 
 def _fingerprint(message: dict[str, Any], implementation: Implementation) -> dict[str, str]:
     """What an implementation says of its environment; of an installed one, also what it is installed with."""
+    from regenstore.generators.registry import built_in
+
     said = {str(name): str(value) for name, value in implementation.fingerprint().items()}
-    if message["implementation"].partition(".")[0] == "regenstore":
+    if message["implementation"].startswith("regenstore.") or message["name"] in built_in():
         return said
     from regenstore.generators.installed import installed_with
 

@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from regenstore.fs import boot, living, presence, sharing
+from regenstore.fs import boot, file_lock, presence, sharing
+from regenstore.fs.writing import write_all
 from regenstore.objects import durable
 
 FOLDER = "unsettled"
@@ -49,8 +50,8 @@ def make(root: str, backing: Backing) -> tuple[str, int]:
     while True:
         path = f"{folder}/{os.getpid()}-{os.urandom(4).hex()}"
         fd = sharing.create(path, os.O_WRONLY | os.O_EXCL)
-        if living.hold(fd):
-            os.write(fd, data)
+        if file_lock.take(fd):
+            write_all(fd, data)
             os.fsync(fd)
             durable.fsync_folder(folder)
             if presence.lstat(path) is not None:
@@ -78,7 +79,7 @@ def left(root: str) -> Iterator[Mark]:
                 continue  # that user's next command sees to it
             raise presence.unreadable(error, path) from error
         try:
-            if living.hold(fd) and presence.lstat(path) is not None:
+            if file_lock.take(fd) and presence.lstat(path) is not None:
                 yield _read(path, os.read(fd, 1 << 16))
         finally:
             os.close(fd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regenstore.errors import NotFound
-from regenstore.media.likeness import BYTES, Likeness, compare
+from regenstore.media.likeness import BYTES, Likeness
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.result import Proof
 from regenstore.objects.result_cache import ResultCache
@@ -25,6 +25,8 @@ def compare_run(
     files = realiser.restore(take.digest), store.use(content.digest, content.size)
     if files[0] is None or files[1] is None:
         raise NotFound("content-missing", "the second run gave other bytes, and the take is not here to compare")
+    from regenstore.media.comparison import compare
+
     likeness = compare(files[0], files[1], recipe.output.media_type)
     told = (likeness.tier, likeness.metric, likeness.score, likeness.threshold)
     proof = Proof(recipe.key, take.digest, content.digest, *told, seconds, now, outcome.fingerprint)

@@ -212,7 +212,7 @@ def test_a_pending_recipe_ends_with_its_commit(film, tmp_path):
 
     def pending() -> list[int]:
         folders = [film.path / ".git", film.path / ".git/worktrees/side"]
-        return [len(list(folder.glob("regenstore-pending/*"))) for folder in folders]
+        return [len(list(folder.glob("regenstore-pending/*.base"))) for folder in folders]
 
     for each, name in ((film, "plates/new.png"), (side, "plates/ü new.png")):
         each.regenstore("new", name, *MORE)

@@ -27,7 +27,7 @@ GENERATORS = (
     + """\
 [generators.dice]
 version = "1"
-command = ["tools/dice.sh", "{output}", "{face}"]
+command = ["more tools/dice.sh", "{output}", "{face}"]
 media_type = "application/octet-stream"
 seconds = 0.1
 reproducible = false
@@ -35,23 +35,24 @@ reproducible = false
 type = "string"
 [generators.fold]
 version = "1"
-command = ["tools/fold.sh", "{output}", "{input.source}"]
+command = ["more tools/fold.sh", "{output}", "{input.source}"]
 media_type = "application/octet-stream"
 seconds = 0.1
 [generators.fold.inputs.source]
 [generators.fade]
 version = "1"
-command = ["tools/fade.sh", "{output}", "{word}"]
+command = ["more tools/fade.sh", "{output}", "{word}"]
 media_type = "application/octet-stream"
 seconds = 0.1
 [generators.fade.params.word]
 type = "string"
 """
 )
+# In a folder of their own: what lies beside a program counts as a part of it, and only main has these.
 PROGRAMS = {
-    "tools/dice.sh": '#!/bin/sh\n{ echo "$2"; head -c 600 /dev/urandom; } > "$1"\n',
-    "tools/fade.sh": '#!/bin/sh\n{ cat "${0%/*}/mood"; yes "$2" | head -c 40000; } > "$1"\n',
-    "tools/fold.sh": '#!/bin/sh\n{ echo folded; cat "$2"; } > "$1"\n',
+    "more tools/dice.sh": '#!/bin/sh\n{ echo "$2"; head -c 600 /dev/urandom; } > "$1"\n',
+    "more tools/fade.sh": '#!/bin/sh\n{ cat "${0%/*}/mood"; yes "$2" | head -c 40000; } > "$1"\n',
+    "more tools/fold.sh": '#!/bin/sh\n{ echo folded; cat "$2"; } > "$1"\n',
 }
 EXIT_CODES = {0, 1, *(category.exit_code for category in RegenstoreError.__subclasses__())} - {70}
 
@@ -159,14 +160,11 @@ class Studio(Film):
         clone = self.at(folder / "clone")
         self.git("clone", "-q", "--no-checkout", str(self.path), str(clone.path))
         clone.git("config", "regenstore.store", str(folder / "store"))
-        (clone.path / "tools").mkdir()
-        for name in (
-            ".gitattributes",
-            "regenstore.toml",
-            *(f"tools/{p.name}" for p in (self.path / "tools").iterdir()),
-        ):
+        for name in (".gitattributes", "regenstore.toml"):
+            shutil.copy2(self.path / name, clone.path / name)
+        for name in ("tools", "more tools"):
             if (self.path / name).exists():
-                shutil.copy2(self.path / name, clone.path / name)
+                shutil.copytree(self.path / name, clone.path / name)
         for digest, recipe in wanted.items():
             clone.write(f"all/{digest}.bin", toml.encode(recipe))
         clone.git("add", "-A")

@@ -39,12 +39,12 @@ FADED = "shots/faded.bin"
 def wear(studio: Studio) -> None:
     """Use a store until it has a file of every kind: proofs, a correction, something evicted and something in the
     trash, a pending recipe, a killed placing."""
-    (studio.path / ".git/info/exclude").write_text("tools/mood\n")
-    studio.write("tools/mood", "1\n")
+    (studio.path / ".git/info/exclude").write_text("more tools/mood\n")
+    studio.write("more tools/mood", "1\n")
     studio.regenstore("new", FADED, "-g", "fade", "-p", "word=faded")
     (studio.path.parent / "faded").write_bytes(studio.read(FADED))
     studio.commit("faded")
-    studio.write("tools/mood", "2\n")
+    studio.write("more tools/mood", "2\n")
     studio.run("regenstore", "verify", A, FOLD, DICE, FADED, check=False)
     studio.git("checkout", "-q", "clash")
     studio.run("regenstore", "verify", "--all", check=False)

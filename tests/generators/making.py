@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regenstore.generators import builtin
-from regenstore.generators.api import Cancelled, Declaration, Item
+from regenstore.generators.api import Cancelled, Item
+from regenstore.generators.registry import built_in
 
-DECLARATIONS = {each.name: each for each in vars(builtin).values() if isinstance(each, Declaration)}
+DECLARATIONS = {name: entry.load() for name, entry in built_in().items()}
 
 
 @dataclass

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from regenstore.generators.builtin import VIDEO_TYPES
+from regenstore.generators.shared_params import VIDEO_TYPES
 from regenstore.media import decode
 from regenstore.media.stills import read_still, write_still
 from tests.generators.making import digest, make

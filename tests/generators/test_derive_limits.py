@@ -8,8 +8,8 @@ import av
 import pytest
 
 from regenstore.generators.api import Cancelled
-from regenstore.generators.builtin import DERIVE_AUDIO, DERIVE_IMAGE, DERIVE_VIDEO
 from regenstore.generators.derive import image
+from regenstore.generators.derive.declarations import DERIVE_AUDIO, DERIVE_IMAGE, DERIVE_VIDEO
 from regenstore.media.stills import read_still, write_still
 from tests.generators.making import Heard, make
 from tests.media import made

@@ -10,22 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from regenstore.errors import RegenstoreError
-from regenstore.generators.api import Cancelled, Item
-from regenstore.generators.builtin import (
-    AUDIO_TYPES,
-    IMAGE_TYPES,
+from regenstore_procedural import mood, picture
+from regenstore_procedural.declarations import (
     MOTIONS,
     PROCEDURAL_AUDIO,
     PROCEDURAL_IMAGE,
     PROCEDURAL_VIDEO,
     SOUNDS,
     STYLES,
-    VIDEO_TYPES,
 )
-from regenstore.generators.procedural import mood, picture
-from regenstore.generators.procedural.picture import Camera, Picture
+from regenstore_procedural.picture import Camera, Picture
+
+from regenstore.errors import RegenstoreError
+from regenstore.generators.api import Cancelled, Item
+from regenstore.generators.shared_params import AUDIO_TYPES, IMAGE_TYPES, VIDEO_TYPES
 from regenstore.jobs.local import Slot
 from regenstore.media import decode
 from regenstore.media.rates import exact_rate

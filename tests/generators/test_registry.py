@@ -40,7 +40,7 @@ def test_built_in_generators_are_trusted(registry):
 
 
 def test_no_plug_in_replaces_a_built_in_one(registry):
-    assert registry.find("procedural.image").declaration is built_in()["procedural.image"]
+    assert registry.find("procedural.image").declaration is built_in()["procedural.image"].load()
 
 
 def test_installed_generators_are_found(registry):

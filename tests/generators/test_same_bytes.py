@@ -9,8 +9,9 @@ import subprocess
 import sys
 
 import pytest
+from regenstore_procedural.declarations import SOUNDS, STYLES
 
-from regenstore.generators.builtin import AUDIO_TYPES, IMAGE_TYPES, SOUNDS, STYLES, VIDEO_TYPES
+from regenstore.generators.shared_params import AUDIO_TYPES, IMAGE_TYPES, VIDEO_TYPES
 from tests.generators import making
 from tests.generators.making import make
 

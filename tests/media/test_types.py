@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from regenstore.generators.builtin import AUDIO_TYPES, IMAGE_TYPES, VIDEO_TYPES
+from regenstore.generators.shared_params import AUDIO_TYPES, IMAGE_TYPES, VIDEO_TYPES
 from regenstore.media import types
 from regenstore.media.stills import write_still
 from tests.media import made

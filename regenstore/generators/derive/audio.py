@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from regenstore.generators.api import Item
 from regenstore.generators.derive.sources import all_named, named, only, several
-from regenstore.generators.inprocess import InProcess, Tick
+from regenstore.generators.implementation import InProcess, Tick
 from regenstore.media import decode, sound
 from regenstore.media.encode import Samples, Sound, Writer
 

@@ -10,7 +10,7 @@ import numpy as np
 from regenstore.generators.api import Item
 from regenstore.generators.derive.geometry import fitting, parse_crop
 from regenstore.generators.derive.sources import fitted, named, only, picture, several
-from regenstore.generators.inprocess import InProcess, Tick
+from regenstore.generators.implementation import InProcess, Tick
 from regenstore.generators.overlay import burn_in, stamp
 from regenstore.media import decode, stills
 from regenstore.media.encode import Frame

@@ -11,7 +11,7 @@ import numpy as np
 from regenstore.generators.api import Item
 from regenstore.generators.derive.geometry import Fitting, fitting, parse_crop
 from regenstore.generators.derive.sources import all_named, fitted, named, only, picture, several
-from regenstore.generators.inprocess import InProcess, Tick
+from regenstore.generators.implementation import InProcess, Tick
 from regenstore.generators.overlay import burn_in
 from regenstore.media import decode, sound
 from regenstore.media.encode import Frame, Samples, Sound, Writer

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from regenstore.generators.procedural.randomness import Floats, stream
+from regenstore_procedural.randomness import Floats, stream
 
 PERIOD = 256
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regenstore.generators.procedural.noise import Box
-from regenstore.generators.procedural.randomness import Floats
+from regenstore_procedural.noise import Box
+from regenstore_procedural.randomness import Floats
 
 Colour = tuple[float, float, float]
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 from regenstore.generators.api import Item
-from regenstore.generators.inprocess import InProcess, Tick
-from regenstore.generators.overlay import burn_in
-from regenstore.generators.procedural.picture import Picture
-from regenstore.generators.procedural.slate import lay_slate
-from regenstore.media import stills
+from regenstore.generators.implementation import InProcess, Tick, burn_in, write_still
+from regenstore_procedural.picture import Picture
+from regenstore_procedural.slate import lay_slate
 
 STILL_RATE = Fraction(24)
 """What timecode counts by on a still."""
@@ -27,5 +25,5 @@ class ProceduralImage(InProcess):
         if params["slate"]:
             lay_slate(pixels, item)
         burn_in(pixels, "" if params["slate"] else params["shot"], params["timecode"], 0, STILL_RATE)
-        stills.write_still(path, pixels, item.media_type)
+        write_still(path, pixels, item.media_type)
         tick(1.0, 1.0, "written")

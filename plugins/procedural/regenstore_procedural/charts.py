@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from regenstore.generators.procedural.canvas import Canvas, View
-from regenstore.generators.procedural.mood import Mood
-from regenstore.generators.procedural.randomness import Floats
+from regenstore_procedural.canvas import Canvas, View
+from regenstore_procedural.mood import Mood
+from regenstore_procedural.randomness import Floats
 
 BARS = (
     (0.75, 0.75, 0.75),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from regenstore.generators.procedural.canvas import Canvas, Colour, View, blend, scaled
-from regenstore.generators.procedural.mood import Mood
-from regenstore.generators.procedural.noise import Box, Noise
-from regenstore.generators.procedural.randomness import Floats, smooth, stream
-from regenstore.generators.procedural.sky import Sky
-from regenstore.generators.procedural.water import mirrored
+from regenstore_procedural.canvas import Canvas, Colour, View, blend, scaled
+from regenstore_procedural.mood import Mood
+from regenstore_procedural.noise import Box, Noise
+from regenstore_procedural.randomness import Floats, smooth, stream
+from regenstore_procedural.sky import Sky
+from regenstore_procedural.water import mirrored
 
 
 class Ridge:

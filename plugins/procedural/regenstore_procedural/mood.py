@@ -10,8 +10,8 @@ import colorsys
 import re
 from dataclasses import dataclass, field
 
-from regenstore.generators.procedural.canvas import Colour, blend, hex_colour
-from regenstore.generators.procedural.randomness import hashed
+from regenstore_procedural.canvas import Colour, blend, hex_colour
+from regenstore_procedural.randomness import hashed
 
 # Sky from the top to the horizon, light, haze, near ground.
 LIGHTS: dict[str, str] = {

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regenstore.generators.procedural.canvas import Canvas, Colour, View, blend
-from regenstore.generators.procedural.mood import Mood, hue_colour
-from regenstore.generators.procedural.noise import Noise
-from regenstore.generators.procedural.randomness import Floats, smooth, stream
-from regenstore.generators.procedural.sky import Sky
-from regenstore.generators.procedural.water import mirrored
+from regenstore_procedural.canvas import Canvas, Colour, View, blend
+from regenstore_procedural.mood import Mood, hue_colour
+from regenstore_procedural.noise import Noise
+from regenstore_procedural.randomness import Floats, smooth, stream
+from regenstore_procedural.sky import Sky
+from regenstore_procedural.water import mirrored
 
 SPAN = 3.2
 """How much of the x axis is built up, around 0; wider pictures repeat the street."""

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenstore.generators.api import Item
-from regenstore.generators.inprocess import InProcess, Tick
-from regenstore.generators.procedural.mood import words_of
-from regenstore.generators.procedural.randomness import Floats, hashed, sine, smooth, stream
-from regenstore.media.encode import Samples, Sound, Writer
+from regenstore.generators.implementation import InProcess, Samples, Sound, Tick, Writer
+from regenstore_procedural.mood import words_of
+from regenstore_procedural.randomness import Floats, hashed, sine, smooth, stream
 
 BLOCK = 1 << 14
 SOUNDS: dict[str, str] = {

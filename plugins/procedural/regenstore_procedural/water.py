@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from regenstore.generators.procedural.canvas import Canvas, Colour, View, blend, gradient, scaled
-from regenstore.generators.procedural.mood import Mood
-from regenstore.generators.procedural.noise import Noise
-from regenstore.generators.procedural.randomness import Floats, sine, smooth, stream
-from regenstore.generators.procedural.sky import Sky
+from regenstore_procedural.canvas import Canvas, Colour, View, blend, gradient, scaled
+from regenstore_procedural.mood import Mood
+from regenstore_procedural.noise import Noise
+from regenstore_procedural.randomness import Floats, sine, smooth, stream
+from regenstore_procedural.sky import Sky
 
 WATER_DEPTH = 0.4
 """How much of the camera's move a waterline shows."""

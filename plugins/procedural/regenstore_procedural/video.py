@@ -8,14 +8,11 @@ from fractions import Fraction
 import numpy as np
 
 from regenstore.generators.api import Item
-from regenstore.generators.inprocess import InProcess, Tick
-from regenstore.generators.overlay import burn_in
-from regenstore.generators.procedural.audio import Soundscape
-from regenstore.generators.procedural.picture import EXACT, Camera, Picture
-from regenstore.generators.procedural.randomness import hashed, sine
-from regenstore.generators.procedural.slate import lay_slate
-from regenstore.media.encode import Samples, Sound, Writer
-from regenstore.media.rates import even, exact_rate
+from regenstore.generators.implementation import InProcess, Samples, Sound, Tick, Writer, burn_in, even, exact_rate
+from regenstore_procedural.audio import Soundscape
+from regenstore_procedural.picture import EXACT, Camera, Picture
+from regenstore_procedural.randomness import hashed, sine
+from regenstore_procedural.slate import lay_slate
 
 SOUND_RATE = 48_000
 _MOVES = ("pan-right", "push-in", "drift", "pan-left", "static")

@@ -7,8 +7,7 @@ import textwrap
 import numpy as np
 
 from regenstore.generators.api import Item
-from regenstore.generators.overlay import plate, stamp
-from regenstore.media.stills import Pixels
+from regenstore.generators.implementation import Pixels, plate, stamp
 
 
 def lay_slate(pixels: Pixels, item: Item) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from regenstore.media.comparison import compare, psnr, ssim
 from regenstore.media.encode import Sound, Writer
-from regenstore.media.likeness import BYTES, CONTENT, DIFFERENT, EQUIVALENT, compare, psnr, ssim
+from regenstore.media.likeness import BYTES, CONTENT, DIFFERENT, EQUIVALENT
 from regenstore.media.stills import write_still
 
 

@@ -8,17 +8,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from regenstore.generators.procedural.canvas import Canvas, View
-from regenstore.generators.procedural.charts import Bars, Grid
-from regenstore.generators.procedural.city import Skyline
-from regenstore.generators.procedural.flow import Flow
-from regenstore.generators.procedural.mood import Mood, mood_of
-from regenstore.generators.procedural.randomness import stream
-from regenstore.generators.procedural.space import Nebula
-from regenstore.generators.procedural.terrain import Landscape
-from regenstore.generators.procedural.water import Seascape
-from regenstore.generators.procedural.weather import Weather
-from regenstore.media.stills import Pixels
+from regenstore.generators.implementation import Pixels
+from regenstore_procedural.canvas import Canvas, View
+from regenstore_procedural.charts import Bars, Grid
+from regenstore_procedural.city import Skyline
+from regenstore_procedural.flow import Flow
+from regenstore_procedural.mood import Mood, mood_of
+from regenstore_procedural.randomness import stream
+from regenstore_procedural.space import Nebula
+from regenstore_procedural.terrain import Landscape
+from regenstore_procedural.water import Seascape
+from regenstore_procedural.weather import Weather
 
 BAND = 1 << 21
 """Pixels drawn at a time; bounds the memory of a large picture."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from regenstore.generators.procedural.canvas import Canvas, View, blend, scaled
-from regenstore.generators.procedural.mood import Mood
-from regenstore.generators.procedural.noise import Noise
-from regenstore.generators.procedural.randomness import Floats, sine, smooth, stream
+from regenstore_procedural.canvas import Canvas, View, blend, scaled
+from regenstore_procedural.mood import Mood
+from regenstore_procedural.noise import Noise
+from regenstore_procedural.randomness import Floats, sine, smooth, stream
 
 FAR = 0.06
 """How much of the camera's move the sky shows."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from regenstore.generators.procedural.canvas import Canvas, View, blend, gradient
-from regenstore.generators.procedural.mood import Mood, hue_colour
-from regenstore.generators.procedural.noise import Noise
-from regenstore.generators.procedural.randomness import sine, stream
+from regenstore_procedural.canvas import Canvas, View, blend, gradient
+from regenstore_procedural.mood import Mood, hue_colour
+from regenstore_procedural.noise import Noise
+from regenstore_procedural.randomness import sine, stream
 
 
 class Flow:

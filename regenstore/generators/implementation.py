@@ -1,4 +1,5 @@
-"""What the built-in generators share: they run inside the worker, hold no model, and make items one by one.
+"""What implementations build on, in the worker: writing pictures, videos and sounds, words on pictures, and the
+rest of the protocol for those that hold no model and make items one by one.
 
 A subclass of :class:`InProcess` says how one item is made; this module supplies the rest of the protocol.
 The fingerprint names every library whose code touches output bytes. It does not name the processor: pixel
@@ -17,7 +18,27 @@ from typing import Any, ClassVar
 import numpy as np
 
 from regenstore.generators.api import Cancelled, Context, Item, Made, Probe
+from regenstore.generators.overlay import burn_in, plate, stamp
 from regenstore.media import encode, stills
+from regenstore.media.encode import Samples, Sound, Writer
+from regenstore.media.rates import even, exact_rate
+from regenstore.media.stills import Pixels, scale_still, write_still
+
+__all__ = [
+    "InProcess",
+    "Pixels",
+    "Samples",
+    "Sound",
+    "Tick",
+    "Writer",
+    "burn_in",
+    "even",
+    "exact_rate",
+    "plate",
+    "scale_still",
+    "stamp",
+    "write_still",
+]
 
 Tick = Callable[[float, float, str], None]
 """``tick(done, total, note)``: reports progress, and leaves the item when it was cancelled."""
