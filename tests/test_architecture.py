@@ -150,6 +150,15 @@ def test_plugins_import_the_public_interface_only():
     assert PLUGINS and not wrong
 
 
+def test_files_are_locked_and_written_through_one_door():
+    def users(call: str) -> set[str]:
+        return {shown(path) for path in MODULES if f"{call}(" in path.read_text()}
+
+    assert users("fcntl.flock") == {"fs/file_lock.py"}
+    # Beside it: a byte to a pipe, from a signal handler; the trial of a file system.
+    assert users("os.write") == {"fs/writing.py", "cli/filter_entry.py", "doctor/store_checkup.py"}
+
+
 def test_only_the_top_opens_repositories():
     wrong = [
         f"{shown(path)}:{line}"

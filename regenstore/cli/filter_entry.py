@@ -260,7 +260,7 @@ def _explain(error: BaseException | None, where: str = "") -> None:
 def _single(command: str, path: bytes) -> int:
     """Clean or smudge standard input to standard output."""
     from regenstore.errors import RegenstoreError
-    from regenstore.gitfilter.pktline import write_all
+    from regenstore.fs.writing import write_all
     from regenstore.gitfilter.process import Request, Stored
 
     def chunks() -> Iterator[memoryview]:

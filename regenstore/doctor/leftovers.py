@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from regenstore.errors import Conflict, RegenstoreError
-from regenstore.fs import living
+from regenstore.fs import file_lock
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.holds import PREFIX as USE
 from regenstore.refs.leases import lease
@@ -62,7 +62,7 @@ def clear(found: Leftovers, store: ContentStore, location: Location, oid_size: i
 
 def held(path: str) -> bool:
     """Whether a living process holds a file by flock, or may do so; False where the file is not there."""
-    return living.in_use(path) is not False
+    return file_lock.in_use(path) is not False
 
 
 def _give_up() -> None:

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from regenstore import __version__
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.events.declaration import Notify
-from regenstore.events.outbox import Outbox, lock
-from regenstore.fs import sharing
+from regenstore.events.outbox import Outbox
+from regenstore.fs import file_lock, sharing
 from regenstore.objects import durable
 
 _RETRY = "retry"
@@ -67,7 +67,7 @@ class Courier:
             return Told(0, len(self._outbox.waiting()))
         held = sharing.create(os.path.join(self._outbox.folder, "lock"), os.O_RDWR)
         try:
-            if not lock(held):
+            if not file_lock.take(held):
                 return Told(0, len(self._outbox.waiting()))
             done, error = self._outbox.deliver(self._tell)
             self._remember(error)

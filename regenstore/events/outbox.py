@@ -18,8 +18,9 @@ from contextlib import contextmanager
 
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.events.event import Event, Manifest
-from regenstore.fs import presence, sharing
+from regenstore.fs import file_lock, presence, sharing
 from regenstore.fs.path_text import utf8_only
+from regenstore.fs.writing import write_all
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
@@ -112,10 +113,8 @@ class Outbox:
         with durable.storage_errors(path):
             held = sharing.create(scratch, os.O_RDWR | os.O_EXCL)
             try:
-                lock(held)
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(held, view) :]
+                file_lock.take(held)
+                write_all(held, data)
                 os.fsync(held)
                 durable.rename(scratch, path)
                 durable.fsync_folder(os.path.dirname(path))
@@ -168,7 +167,7 @@ class Outbox:
         except FileNotFoundError:
             return
         try:
-            if not lock(held) or presence.lstat(path) is None:
+            if not file_lock.take(held) or presence.lstat(path) is None:
                 return  # its process lives, or has just finished it
             self._decide(path)
         except StorageError as error:
@@ -246,16 +245,3 @@ def _manifest(place: str, member: str) -> Manifest | None:
         return None
     except OSError as error:
         raise presence.unreadable(error, place) from error
-
-
-def lock(fd: int) -> bool:
-    """Hold a file's lock until its descriptor is closed; False while another process has it."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -113,10 +113,3 @@ def packets(data: bytes | memoryview) -> bytes:
 def text_packets(*lines: bytes) -> bytes:
     """Text lines as packets, followed by a flush."""
     return b"".join(b"%04x%s\n" % (len(line) + 5, line) for line in lines) + b"0000"
-
-
-def write_all(fd: int, data: bytes | memoryview) -> None:
-    """Write everything; raises BrokenPipeError when nobody reads any more."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

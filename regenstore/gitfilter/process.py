@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import re
 
-from regenstore.gitfilter.pktline import MAX_DATA, BadPacket, EndOfInput, PacketReader, packets, text_packets, write_all
+from regenstore.fs.writing import write_all
+from regenstore.gitfilter.pktline import MAX_DATA, BadPacket, EndOfInput, PacketReader, packets, text_packets
 
 TYPE_CHECKING = False  # typing takes longer to import than the handshake takes
 if TYPE_CHECKING:

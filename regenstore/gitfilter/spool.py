@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from blake3 import blake3
 
+from regenstore.fs.writing import write_all
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
@@ -58,9 +59,7 @@ class Spooled:
                 done = 0
                 while piece := os.pread(self._stored.fd, _PIECE, done):
                     done += len(piece)
-                    view = memoryview(piece)
-                    while view:
-                        view = view[os.write(out, view) :]
+                    write_all(out, piece)
             finally:
                 os.close(out)
 
@@ -167,5 +166,4 @@ class _Intake:
             temp = self.store.temp_path("clean")
             self.out = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             self.temp = temp
-        while piece:
-            piece = piece[os.write(self.out, piece) :]
+        write_all(self.out, piece)

@@ -21,7 +21,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import living, presence, sharing
+from regenstore.fs import file_lock, presence, sharing
+from regenstore.fs.writing import write_all
 from regenstore.objects import durable, store_format
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.holds import Holds, lives
@@ -235,9 +236,7 @@ class ContentStore:
             try:
                 fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 try:
-                    view = memoryview(data)
-                    while view:
-                        view = view[os.write(fd, view) :]
+                    write_all(fd, data)
                 finally:
                     os.close(fd)
                 self.put_file(temp, digest, tree=tree)
@@ -261,7 +260,7 @@ class ContentStore:
         for name in sorted(presence.names(f"{self.root}/tmp")):
             path = f"{self.root}/tmp/{name}"
             try:
-                if _last_change(path) < horizon and not living.in_use(path) and not lives(self.root, _mark(name)):
+                if _last_change(path) < horizon and not file_lock.in_use(path) and not lives(self.root, _mark(name)):
                     yield path
             except OSError:
                 continue

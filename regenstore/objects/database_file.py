@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from regenstore.errors import Conflict, RegenstoreError, StorageError
-from regenstore.fs import presence
+from regenstore.fs import file_lock, presence
 from regenstore.objects import durable, store_format
 
 FILE = "results.sqlite"
@@ -146,12 +146,7 @@ def _flock(path: str, *, alone: bool) -> Iterator[Callable[[], None]]:
 
     try:
         if fd >= 0:
-            try:
-                import fcntl
-
-                fcntl.flock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-            except (ImportError, OSError):
-                pass
+            file_lock.wait(fd, shared=not alone)
         yield release
     finally:
         release()

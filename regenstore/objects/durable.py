@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.fs import sharing
+from regenstore.fs.writing import write_all
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -139,9 +140,7 @@ def write_file(path: str, data: bytes, *, temp: str | None = None) -> None:
     try:
         fd = sharing.create(scratch, os.O_WRONLY | os.O_TRUNC)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
+            write_all(fd, data)
             os.fsync(fd)
         finally:
             os.close(fd)

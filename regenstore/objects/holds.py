@@ -17,7 +17,7 @@ from _thread import allocate_lock
 from collections.abc import Iterable, Iterator
 
 from regenstore.errors import StorageError
-from regenstore.fs import living, presence, sharing
+from regenstore.fs import file_lock, presence, sharing
 from regenstore.objects import durable
 from regenstore.objects.ids import Digest
 
@@ -108,7 +108,7 @@ class Holds:
             fd = sharing.create(new, flags)
         try:
             # Locked before it has its name, so that nobody ever sees it there without a lock.
-            living.hold(fd)
+            file_lock.take(fd)
             self._path = f"{folder}/{PREFIX}{name}"
             durable.rename(new, self._path)
         except BaseException:
@@ -125,7 +125,7 @@ class Holds:
 
 def lives(root: str, mark: str) -> bool | None:
     """Whether the process of a mark still runs; None where the system has no locks to tell that by."""
-    return living.in_use(f"{root}/{LEASES}/{PREFIX}{mark}")
+    return file_lock.in_use(f"{root}/{LEASES}/{PREFIX}{mark}")
 
 
 def held(root: str) -> set[Digest]:
@@ -180,7 +180,7 @@ def _read(folder: str) -> Iterator[tuple[str, bytes, bool]]:
         except OSError as error:
             raise presence.unreadable(error, path) from error
         try:
-            living = not _free(fd)  # asked first: what is held when it is asked is in the file
+            living = file_lock.locked(fd)  # asked first: what is held when it is asked is in the file
             data = b""
             while piece := os.read(fd, 1 << 20):
                 data += piece
@@ -189,14 +189,3 @@ def _read(folder: str) -> Iterator[tuple[str, bytes, bool]]:
         finally:
             os.close(fd)
         yield path, data, living
-
-
-def _free(fd: int) -> bool:
-    """Whether nobody holds a lock on an open file. Where that cannot be told, somebody does."""
-    try:
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except (ImportError, OSError):
-        return False
-    return True

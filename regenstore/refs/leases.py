@@ -1,7 +1,7 @@
 """Leases: a named claim that a running process holds by flock, and that its death releases.
 
 One lease per recipe key makes generation single-flight across processes: the next one waits, then finds
-the result. The name is ours as soon as the lock is held on the file that the name still leads to.
+the result.
 """
 
 from __future__ import annotations
@@ -12,35 +12,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from regenstore.errors import StorageError
-from regenstore.fs import presence, sharing
+from regenstore.fs import file_lock, presence, sharing
 from regenstore.objects import durable
 
 _PAUSE = 0.05
 
 
-def _try(path: str) -> int | None:
+def _open(path: str) -> int:
     try:
-        fd = sharing.create(path, os.O_RDWR)
+        return sharing.create(path, os.O_RDWR)
     except PermissionError as error:
         try:
-            fd = presence.open_file(path)  # another user's: a lock needs no right to write
+            return presence.open_file(path)  # another user's: a lock needs no right to write
         except FileNotFoundError:
             raise error from None
         except presence.NotRegular as other:
             raise StorageError("unreadable", str(other)) from None
-    try:
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The holder before us may have removed the file between our open and our lock.
-        if os.fstat(fd).st_ino == os.stat(path).st_ino:
-            return fd
-    except ImportError:
-        return fd
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    os.close(fd)
-    return None
 
 
 @contextmanager
@@ -49,7 +36,7 @@ def lease(folder: str, name: str, waiting: Callable[[], None]) -> Iterator[None]
     has it, and may raise to give up. Raises StorageError where the file cannot be made."""
     path = f"{folder}/{name}"
     with durable.storage_errors(path):
-        while (fd := _try(path)) is None:
+        while (fd := file_lock.claim(path, _open)) is None:
             waiting()
             time.sleep(_PAUSE)
     try:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.fs import presence, sharing
+from regenstore.fs.writing import write_all
 from regenstore.objects import durable
 from regenstore.remotes.backend import Absent, Head, Told
 from regenstore.remotes.listing import Descent
@@ -83,7 +84,7 @@ class Directory:
 
     def write(self, name: str, data: bytes) -> None:
         with self._errors():
-            self._put(name, lambda target: _write_all(target, data))
+            self._put(name, lambda target: write_all(target, data))
             durable.fsync_file(self._place(name))
             durable.fsync_folder(os.path.dirname(self._place(name)))
 
@@ -178,12 +179,6 @@ class Directory:
 
 def _head(found: os.stat_result) -> Head:
     return Head(found.st_size, f"{found.st_ino}-{found.st_mtime_ns}", found.st_mtime)
-
-
-def _write_all(target: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(target, view) :]
 
 
 def _copy(source: int, target: int, size: int, told: Told) -> None:

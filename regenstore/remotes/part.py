@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from regenstore.errors import StorageError
-from regenstore.fs import living, sharing
+from regenstore.fs import file_lock, sharing
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
@@ -27,7 +27,7 @@ def part_of(store: ContentStore, digest: Digest) -> Iterator[tuple[str, int]]:
     fd = -1
     with suppress(PermissionError):  # another user's
         fd = sharing.create(path, flags)
-    if fd < 0 or os.fstat(fd).st_uid != os.geteuid() or not living.hold(fd) or not _leads_to(path, fd):
+    if fd < 0 or os.fstat(fd).st_uid != os.geteuid() or not file_lock.take(fd) or not _leads_to(path, fd):
         if fd >= 0:
             os.close(fd)
         path, shared = store.temp_path("fetch"), False

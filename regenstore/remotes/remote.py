@@ -24,6 +24,7 @@ from typing import TypeVar
 
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.fs import sharing
+from regenstore.fs.writing import write_all
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.facts import Facts
@@ -342,7 +343,7 @@ class Remote:
                     self._moving(len(block))
                     if done + len(block) > size:
                         raise StorageError("remote-wrong-bytes", f"{self.url} has more bytes under {name} than {size}")
-                    _write(fd, block)
+                    write_all(fd, block)
                     done += len(block)
                     told(len(block))
                     yield block
@@ -460,9 +461,3 @@ def _raised(answer: T | Exception) -> T:
 
 def _receipt(head: Head) -> bytes:
     return f"{head.size} {head.tag}".encode()
-
-
-def _write(fd: int, block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        view = view[os.write(fd, view) :]

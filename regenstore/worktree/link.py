@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 
+from regenstore.fs.writing import write_all
+
 _FICLONE = 0x40049409  # linux/fs.h
 _NEXT_TIER = {
     errno.EOPNOTSUPP,
@@ -72,6 +74,4 @@ class Linker:
         os.lseek(source, done, os.SEEK_SET)
         os.lseek(target, done, os.SEEK_SET)
         while chunk := os.read(source, 1 << 20):
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(target, view) :]
+            write_all(target, chunk)

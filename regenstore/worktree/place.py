@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from regenstore.errors import Conflict, InvalidInput, RegenstoreError
 from regenstore.fs import presence, swap
 from regenstore.fs.swap import NOTHING, Identity, Nothing, Seen
+from regenstore.fs.writing import write_all
 from regenstore.objects import durable
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
 from regenstore.worktree.link import Linker
@@ -164,9 +165,7 @@ class Placer:
         try:
             target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             if isinstance(source, bytes):
-                view = memoryview(source)
-                while view:
-                    view = view[os.write(target, view) :]
+                write_all(target, source)
             elif stored is not None:
                 self.linker.fill(stored, target)
             if mode != stage.mode:

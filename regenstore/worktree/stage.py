@@ -3,6 +3,7 @@ one that was killed leaves it with its journal (see :mod:`regenstore.worktree.re
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from regenstore.errors import StorageError
-from regenstore.fs import presence
+from regenstore.fs import file_lock, presence
 from regenstore.fs.swap import Nothing, Seen
 from regenstore.objects import durable
 from regenstore.worktree.index_lock import STAGE_PREFIX, IndexLock
@@ -148,11 +149,8 @@ def own(path: str, flags: int = os.O_RDWR | os.O_CREAT) -> int:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(22, "not a regular file", path)
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        pass
+        if not file_lock.take(fd):
+            raise BlockingIOError(errno.EWOULDBLOCK, "another process has it", path)
     except OSError:
         os.close(fd)
         raise

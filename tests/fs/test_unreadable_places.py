@@ -175,14 +175,14 @@ gc makes a take once more before it relies on either": """
     "where it cannot be told, it counts as in use, as too young, or as nobody's to touch": """
         doctor/leftovers._age except walk
         doctor/leftovers._paths except
-        objects/holds._free except
         doctor/index_lock._users except
         doctor/index_lock._working except
-        fs/living.hold except
-        fs/living.in_use except*2
+        fs/file_lock._flock except
+        fs/file_lock.claim except
+        fs/file_lock.in_use except
         objects/content_store.ContentStore.stale_temp except
         objects/holds.Holds.mark except
-        refs/leases._try except
+        refs/leases._open except
         remotes/part._leads_to except
         remotes/part.part_of suppress
         """,
@@ -316,7 +316,6 @@ gc makes a take once more before it relies on either": """
         generators/worker_host.WorkerHost._keep_tail except
         media/correction/png.Png.rows except
         media/stills.is_still except
-        objects/database_file._flock except
         objects/database_file._usable access isfile lexists
         objects/durable.fsync_folder except*2
         refs/credentials._from_netrc except

@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from regenstore.errors import FormatError
-from regenstore.gitfilter.pktline import MAX_DATA, EndOfInput, PacketReader, packets, text_packets, write_all
+from regenstore.fs.writing import write_all
+from regenstore.gitfilter.pktline import MAX_DATA, EndOfInput, PacketReader, packets, text_packets
 from regenstore.gitfilter.process import Request, Stored, handshake, serve
 
 

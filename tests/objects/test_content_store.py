@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import living
+from regenstore.fs import file_lock
 from regenstore.objects import store_format
 from regenstore.objects.content_store import CACHE, STALE_TEMP, VAULT, ContentStore, identity
 from regenstore.objects.hashing import hash_bytes
@@ -231,7 +231,7 @@ def test_clean_temp_removes_only_what_is_old(store):
     fetched = Path(store.root, "tmp", "fetch-" + "ab" * 32)
     fetched.write_bytes(DATA)
     os.utime(fetched, (now - STALE_TEMP - 10,) * 2)
-    held = living.open_held(str(fetched))
+    held = file_lock.open_locked(str(fetched))
     assert list(store.stale_temp(now)) == [old]
     assert store.clean_temp(now) == 1
     os.close(held)

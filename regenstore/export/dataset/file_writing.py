@@ -16,6 +16,7 @@ from typing import IO
 
 from regenstore.errors import FormatError, StorageError
 from regenstore.fs import interpreter
+from regenstore.fs.writing import write_all
 from regenstore.objects import durable
 from regenstore.worktree.link import Linker
 
@@ -128,9 +129,7 @@ def perform(job: Job, linker: Linker) -> None:
         try:
             if source:
                 _copy(source, file, size, linker)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(file, view) :]
+            write_all(file, data)
         finally:
             os.close(file)
 

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from regenstore.errors import Conflict, FormatError
 from regenstore.export.dataset.file_writing import FileWriter
-from regenstore.fs import living
+from regenstore.fs import file_lock
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
@@ -101,7 +101,7 @@ class FolderSink:
         self._folders: set[str] = set()
         with durable.storage_errors(self.stage):
             os.makedirs(self.stage)
-            self._held = living.open_held(self.stage)
+            self._held = file_lock.open_locked(self.stage)
 
     @property
     def changing(self) -> bool:
@@ -193,7 +193,7 @@ def partial(out: str) -> str:
     for left in os.listdir(parent) if os.path.isdir(parent) else ():
         if left.startswith(f".{name}.partial-"):
             path = os.path.join(parent, left)
-            if living.in_use(path.removesuffix("-old")) or _age(path) < _YOUNG:
+            if file_lock.in_use(path.removesuffix("-old")) or _age(path) < _YOUNG:
                 continue
             shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
     return os.path.join(parent, f".{name}.partial-{os.getpid()}-{os.urandom(4).hex()}")

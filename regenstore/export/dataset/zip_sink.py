@@ -20,7 +20,7 @@ from typing import Any
 from regenstore.errors import FormatError
 from regenstore.export.dataset.sinks import FolderSink, Stored, made_in, partial
 from regenstore.export.dataset.splits import SPLITS
-from regenstore.fs import living
+from regenstore.fs import file_lock
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
@@ -52,7 +52,7 @@ class Archive:
         except zipfile.BadZipFile as error:
             raise FormatError("bad-dataset", f"{path} is no ZIP: {error}") from None
         self._zip = archive
-        living.hold(archive.fp.fileno())
+        file_lock.take(archive.fp.fileno())
         if changing:
             archive.start_dir = archive.fp.seek(0, 2)  # behind the old directory, not over it
 

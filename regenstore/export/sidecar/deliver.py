@@ -7,7 +7,6 @@ later is finished by the next export into that folder (:func:`recover`), but for
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -19,8 +18,9 @@ from functools import partial
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.sidecar.batch import Batch, PlannedFile
-from regenstore.fs import living, presence, swap
+from regenstore.fs import file_lock, presence, swap
 from regenstore.fs.swap import Seen
+from regenstore.fs.writing import write_all
 from regenstore.objects import durable
 from regenstore.worktree.link import Linker
 from regenstore.worktree.paths import check_relative
@@ -119,8 +119,7 @@ def _write(due: Sequence[PlannedFile], base: str, linker: Linker, was: Mapping[s
     stage = os.path.join(above if fresh else base, f"{STAGE}{os.getpid()}-{os.urandom(4).hex()}")
     _sweep(os.path.dirname(stage))
     os.mkdir(stage)
-    lock = os.open(stage, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)  # who recovers sees that this process lives
+    lock = file_lock.open_locked(stage)  # whoever recovers sees that this process lives
     try:
         if fresh:  # one rename brings all of it
             for file in due:
@@ -176,9 +175,7 @@ def _fill(file: PlannedFile, temp: str, linker: Linker) -> None:
                 os.close(source)
             return
         for block in file.blocks():
-            view = memoryview(block)
-            while view:
-                view = view[os.write(target, view) :]
+            write_all(target, block)
     finally:
         os.close(target)
 
@@ -229,11 +226,9 @@ def recover(base: str, protected: Callable[[str], bool]) -> None:
         if name.startswith(STAGE) and os.path.isfile(os.path.join(stage, _JOURNAL)):
             lock = os.open(stage, os.O_RDONLY)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _finish(stage, base, protected)
-                _remove(stage)
-            except BlockingIOError:
-                pass  # its process lives
+                if file_lock.take(lock):  # else its process lives
+                    _finish(stage, base, protected)
+                    _remove(stage)
             finally:
                 os.close(lock)
 
@@ -276,7 +271,7 @@ def _sweep(folder: str) -> None:
         if name.startswith(STAGE):
             path = os.path.join(folder, name)
             try:
-                if time.time() - os.stat(path).st_mtime > _STALE and not living.in_use(path):
+                if time.time() - os.stat(path).st_mtime > _STALE and not file_lock.in_use(path):
                     shutil.rmtree(path, ignore_errors=True)
             except OSError:
                 pass
