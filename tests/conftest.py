@@ -24,8 +24,8 @@ from tests import fork_server
 
 # In CI a verdict depends on the change alone; everywhere else each run tries new examples.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+hypothesis.settings.register_profile("local", max_examples=50, deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 # What a shell starts in the background ignores Ctrl-C, and so would everything that is tested with it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

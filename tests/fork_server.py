@@ -1,5 +1,5 @@
 """Real regenstore commands without the seconds that their imports take: each runs in a process of its own, forked from
-one that has imported the program already and done nothing else.
+one that has imported the program already and done nothing else; and so does each worker of their generators.
 
 What depends on how Python starts (``PYTHON...``, another locale) is left to a real start: see :func:`suits`.
 """
