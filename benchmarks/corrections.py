@@ -30,7 +30,7 @@ from PIL import Image, PngImagePlugin
 from benchmarks import machine
 from regenstore.media.correction import making
 from regenstore.media.correction.corrector import SHARE
-from regenstore.media.encode import Sound, Writer
+from regenstore.media.encode import MediaWriter, Sound
 
 RATE = 44100
 
@@ -167,7 +167,7 @@ def still_cases(quick: bool) -> Iterator[Case]:
 def sound(levels: np.ndarray, media_type: str, bits: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/sound"
-        with Writer(path, media_type, sound=Sound(RATE, levels.shape[0], bits)) as writer:
+        with MediaWriter(path, media_type, sound=Sound(RATE, levels.shape[0], bits)) as writer:
             writer.samples((levels / 2 ** (bits - 1)).astype(np.float32))
         return Path(path).read_bytes()
 

@@ -91,7 +91,7 @@ class Source:
 
 
 @dataclass
-class Plan:
+class RunPlan:
     """What there is, and what to do for the rest. A value: building it changes nothing."""
 
     present: list[Outcome] = field(default_factory=list)
@@ -130,11 +130,11 @@ class Plan:
                 todo += self.steps[current].depends
         return found
 
-    def within(self, budget: float) -> Plan:
+    def within(self, budget: float) -> RunPlan:
         """The part of the plan whose estimated work fits the budget, first come first served; what does
         not fit fails with ``over-budget``. An unknown cost counts as over any budget."""
         chosen: set[RecipeKey] = set()
-        kept = Plan(self.present, list(self.failed), budget=budget, sources=self.sources)
+        kept = RunPlan(self.present, list(self.failed), budget=budget, sources=self.sources)
         for want, source in self.fetched:
             kept.fetch(want, source)
         left = budget
@@ -261,13 +261,13 @@ class Planner:
     def _complete(self, outputs: Mapping[str, Content]) -> bool:
         return all(self._store.use(c.digest, c.size) is not None for c in outputs.values())
 
-    def plan(self, wants: Iterable[Want], *, again: bool = False, local: bool = False) -> Plan:
+    def plan(self, wants: Iterable[Want], *, again: bool = False, local: bool = False) -> RunPlan:
         """What is present, what to bring from a remote, what has to be generated and in which order, and what
         cannot be had.
 
         With ``again``, every want is run, also one whose take is present. With ``local``, no remote is asked.
         """
-        plan = Plan()
+        plan = RunPlan()
         missing = []
         asked = list(wants)
         with self._lock:
@@ -341,14 +341,14 @@ class Planner:
         cost = want.recipe.output.seconds if source.seconds is None else source.seconds
         return want.recipe.imported or cost is None or cost >= elsewhere.seconds(source.content.digest)
 
-    def _dearer(self, plan: Plan, key: RecipeKey, source: Source, elsewhere: RemoteSet) -> bool:
+    def _dearer(self, plan: RunPlan, key: RecipeKey, source: Source, elsewhere: RemoteSet) -> bool:
         """Whether making takes longer than bringing, with all that has to be made for it."""
         if self.prefer != AUTO:
             return False
         costs = [plan.steps[each].seconds for each in plan.closure(key) if each not in plan.waiting]
         return None in costs or sum(cost or 0.0 for cost in costs) >= elsewhere.seconds(source.content.digest)
 
-    def _add(self, want: Want, plan: Plan, elsewhere: RemoteSet | None) -> RecipeKey:
+    def _add(self, want: Want, plan: RunPlan, elsewhere: RemoteSet | None) -> RecipeKey:
         """Put a recipe and what it needs into the plan, inputs first; raises what makes it impossible, and
         then adds nothing."""
         root = want.recipe.key
@@ -356,7 +356,7 @@ class Planner:
             raise NotFound("content-missing", "it is imported media, and its bytes are not in the store")
         if root in plan.steps:
             return root
-        tried = Plan(steps=dict(plan.steps))
+        tried = RunPlan(steps=dict(plan.steps))
         # A stack of its own: a film whose every shot goes on from the last one is a deep tree.
         path = [_Frame(self._step(want.label, want.recipe, root))]
         while path:
@@ -379,7 +379,7 @@ class Planner:
         plan.steps.update((key, step) for key, step in tried.steps.items() if key in needed)
         return root
 
-    def _next(self, frame: _Frame, tried: Plan, above: Set[RecipeKey], elsewhere: RemoteSet | None) -> _Frame | None:
+    def _next(self, frame: _Frame, tried: RunPlan, above: Set[RecipeKey], elsewhere: RemoteSet | None) -> _Frame | None:
         """What a recipe needs made before it and is not in the plan; None when it has all. Raises NotFound
         (``input-missing``), InvalidInput (``dependency-cycle``), or why the recipe of an input cannot run."""
         while frame.missing or frame.open:

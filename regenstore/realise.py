@@ -22,7 +22,7 @@ from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Content, Proof, Result
 from regenstore.objects.result_cache import ResultCache
-from regenstore.planning import FindRecipes, Outcome, Plan, Planner, Source, Step, Want
+from regenstore.planning import FindRecipes, Outcome, Planner, RunPlan, Source, Step, Want
 from regenstore.refs.leases import lease
 from regenstore.remotes.remote_set import Finder, nobody
 
@@ -61,7 +61,7 @@ class Realiser(Planner):
         self.made: list[tuple[str, Result]] = []
         """What was generated, not found: the label and what the run gave."""
 
-    def run(self, plan: Plan, progress: Progress, limit: float | None = None) -> Iterator[Outcome]:
+    def run(self, plan: RunPlan, progress: Progress, limit: float | None = None) -> Iterator[Outcome]:
         """Do what the plan says and give each want's outcome as it is decided, what is present first.
 
         ``limit`` stops everything after that many seconds. Leaving the iterator early cancels what runs.
@@ -107,7 +107,7 @@ class Realiser(Planner):
                 # A second run beside the take is there to show what the generator gives.
                 yield outcome if plan.steps[by_id[job.id]].again else self._corrected(outcome)
 
-    def _fetch(self, plan: Plan, progress: Progress, limit: float | None) -> Iterator[Outcome]:
+    def _fetch(self, plan: RunPlan, progress: Progress, limit: float | None) -> Iterator[Outcome]:
         """Bring what the plan says. A want whose content cannot be brought is made instead, if it can be."""
         elsewhere = self._remotes()
         assert elsewhere is not None

@@ -186,6 +186,15 @@ def test_the_page_names_what_there_is():
 # ------------------------------------------------------------------------------------------- imports
 
 
+def test_a_class_name_means_one_thing():
+    where: dict[str, list[str]] = {}
+    for path in [*MODULES, *PLUGINS]:
+        for node in tree_of(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert not {name: paths for name, paths in where.items() if len(paths) > 1}
+
+
 def test_there_is_something_to_check():
     assert len(MODULES) > 50
 

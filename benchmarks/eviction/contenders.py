@@ -19,7 +19,7 @@ from regenstore.gc.policy import (
     WORKING,
     Candidate,
     Choice,
-    Usage,
+    UseRecord,
     bytes_to_free,
     choose,
     faded,
@@ -188,7 +188,7 @@ class Regenstore(Contender):
         self._standing: dict[int, int] = {}
         self._told = 0
         self._hits: dict[int, int] = {}
-        self._usage: dict[int, Usage] = {}
+        self._usage: dict[int, UseRecord] = {}
         self._candidates: dict[int, Candidate] = {}
         self._aging = 0.0
         self._digests = [Digest(item.to_bytes(32)) for item in range(len(trace.sizes))]

@@ -14,7 +14,7 @@ from regenstore.cli.context import emit_json, json_option
 from regenstore.cli.hints import hint_for
 from regenstore.config import GitEnvironment, Settings
 from regenstore.doctor import checkup, database
-from regenstore.doctor.patient import OK, PROBLEM, WARNING, Finding, NamedRemote, Patient
+from regenstore.doctor.patient import OK, PROBLEM, WARNING, Diagnosis, NamedRemote, Patient
 from regenstore.doctor.rights import find, mend
 from regenstore.errors import InvalidInput
 from regenstore.gitfilter.install import git_values
@@ -54,7 +54,7 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json:
     except InvalidInput as error:
         if rebuild:
             raise
-        _report([Finding("settings", PROBLEM, error.message, hint_for(error))], as_json)
+        _report([Diagnosis("settings", PROBLEM, error.message, hint_for(error))], as_json)
         sys.exit(1)
     if rebuild:
         _rebuild(repository, dry_run, as_json)
@@ -108,7 +108,7 @@ def _rebuild(repository: Repository, dry_run: bool, as_json: bool) -> None:
         say(f"the old database is {aside}")
 
 
-def _report(findings: list[Finding], as_json: bool) -> None:
+def _report(findings: list[Diagnosis], as_json: bool) -> None:
     if as_json:
         rows = [{"check": f.check, "level": f.level, "message": f.message, "remedy": f.remedy} for f in findings]
         emit_json("doctor", {"findings": rows})

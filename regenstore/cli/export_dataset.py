@@ -24,13 +24,13 @@ from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.export.dataset import exporting, roots, splits, trainers
-from regenstore.export.dataset.exporting import Order
+from regenstore.export.dataset.exporting import DatasetOrder
 from regenstore.export.dataset.manifest import LAYOUTS
 from regenstore.export.dataset.row import whole_text
 from regenstore.export.dataset.selection import Limits
-from regenstore.export.dataset.survey import Drops, Survey
-from regenstore.export.dataset.writing import Outcome
-from regenstore.export.known import Known
+from regenstore.export.dataset.survey import Drops, MediaSurvey
+from regenstore.export.dataset.writing import DatasetOutcome
+from regenstore.export.known import Measurements
 from regenstore.export.media_set import MediaSet, Tree
 from regenstore.fs import presence
 from regenstore.objects.hashing import hash_bytes
@@ -126,12 +126,15 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
             _tell(order, found, done, as_json)
 
 
-Done = list[tuple[str, Outcome]]
+Done = list[tuple[str, DatasetOutcome]]
 """What was done at which place."""
 
 
 def _write(
-    repository: Repository, parts: list[tuple[Order, Survey]], known: Known, told: Callable[[str], None]
+    repository: Repository,
+    parts: list[tuple[DatasetOrder, MediaSurvey]],
+    known: Measurements,
+    told: Callable[[str], None],
 ) -> Done:
     """All datasets, when none is refused."""
     linker = Linker(reflink=repository.settings.reflink)
@@ -155,7 +158,7 @@ def _alone(repository: Repository, out: str) -> Iterator[None]:
         yield
 
 
-def _order(repository: Repository, out: str, rev: str | None, given: dict[str, Any]) -> Order:
+def _order(repository: Repository, out: str, rev: str | None, given: dict[str, Any]) -> DatasetOrder:
     place = os.path.abspath(out)
     if given["layout"] == "zip" and not place.endswith(".zip"):
         place += ".zip"
@@ -178,7 +181,7 @@ def _order(repository: Repository, out: str, rev: str | None, given: dict[str, A
         given["stratify"],
     )
     commit = repository.git.commit(rev) if rev else None
-    return Order(
+    return DatasetOrder(
         place,
         given["layout"],
         _limits(given),
@@ -235,7 +238,7 @@ def _dropped(*counted: Drops) -> dict[str, int]:
     return {shown: count for drops in counted for shown, count in drops.counts.items()}
 
 
-def _tell_dry(found: Survey, other: int, planned: Done, as_json: bool, missing: int = 0) -> None:
+def _tell_dry(found: MediaSurvey, other: int, planned: Done, as_json: bool, missing: int = 0) -> None:
     dropped = _dropped(found.early) if missing else _dropped(found.early, found.drops)
     kept = found.early.kept if missing else found.drops.kept
     record: dict[str, Any] = {
@@ -268,7 +271,7 @@ def _tell_several(done: Done) -> None:
         say(f"these are {kinds}: a dataset each, as loaders read one kind (--kind chooses one)", err=True)
 
 
-def _record(outcome: Outcome) -> dict[str, Any]:
+def _record(outcome: DatasetOutcome) -> dict[str, Any]:
     return {
         "splits": dict(_counts(outcome)),
         "added": len(outcome.added),
@@ -279,7 +282,7 @@ def _record(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _tell_counts(outcome: Outcome) -> None:
+def _tell_counts(outcome: DatasetOutcome) -> None:
     shares = ", ".join(f"{split} {count}" for split, count in _counts(outcome))
     say(
         f"{len(outcome.added)} new, {len(outcome.changed)} changed, {len(outcome.removed)} removed, "
@@ -291,12 +294,12 @@ def _tell_counts(outcome: Outcome) -> None:
         say(f"left out: {key}: {why}", err=True)
 
 
-def _counts(outcome: Outcome) -> list[tuple[str, int]]:
+def _counts(outcome: DatasetOutcome) -> list[tuple[str, int]]:
     counted = Counter(outcome.splits.values())
     return [(split, counted[split]) for split in splits.SPLITS if counted[split]]
 
 
-def _tell(order: Order, found: Survey, done: Done, as_json: bool) -> None:
+def _tell(order: DatasetOrder, found: MediaSurvey, done: Done, as_json: bool) -> None:
     if as_json:
         dropped = _dropped(found.early, found.drops)
         told = [

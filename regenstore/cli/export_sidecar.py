@@ -22,10 +22,10 @@ from regenstore.cli.context import (
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import utf8_text
-from regenstore.export.known import Known
+from regenstore.export.known import Measurements
 from regenstore.export.media_set import MediaSet, Medium, Tree
 from regenstore.export.sidecar import preview as previewing
-from regenstore.export.sidecar.batch import Batch, Order, refuse_collisions, render
+from regenstore.export.sidecar.batch import Batch, SidecarOrder, refuse_collisions, render
 from regenstore.export.sidecar.deliver import deliver, existing
 from regenstore.export.sidecar.library import Library
 from regenstore.fs.path_text import path_text
@@ -93,7 +93,7 @@ def command(
     _report(batch, done.written, done.unchanged, as_json)
 
 
-def _order(repository: Repository, templates: Sequence[str], given: dict[str, Any]) -> Order:
+def _order(repository: Repository, templates: Sequence[str], given: dict[str, Any]) -> SidecarOrder:
     top = os.fsdecode(repository.location.top)
     library = Library(top)
     names = list(dict.fromkeys(templates or ("xmp",)))
@@ -103,10 +103,12 @@ def _order(repository: Repository, templates: Sequence[str], given: dict[str, An
     redact = frozenset(word.strip() for words in given.pop("redact") for word in words.split(",") if word.strip())
     to = given.pop("to")
     folder = None if to is None else os.path.abspath(to)
-    return Order(tuple(library.load(name) for name in names), top, folder, measure=measure, redact=redact, **given)
+    return SidecarOrder(
+        tuple(library.load(name) for name in names), top, folder, measure=measure, redact=redact, **given
+    )
 
 
-def _render(order: Order, media: Sequence[Medium], known: Known, progress: ConsoleProgress) -> Batch:
+def _render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, progress: ConsoleProgress) -> Batch:
     running: set[str] = set()
     ended: set[str] = set()
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from regenstore.errors import RegenstoreError
     from regenstore.gitfilter.process import Payload, Request
-    from regenstore.gitfilter.smudge import Missing
+    from regenstore.gitfilter.smudge import MissingMedium
     from regenstore.objects.result_cache import ResultCache
     from regenstore.objects.unsettled import Backing
     from regenstore.refs.moved import Moved
@@ -83,7 +83,7 @@ class _Filters:
     def __init__(self) -> None:
         from functools import cache
 
-        from regenstore.cli.filter_report import Report
+        from regenstore.cli.filter_report import FilterTally
         from regenstore.config import COMMAND, GitEnvironment
         from regenstore.gitfilter.asking import keeps_worktree, renormalizes
         from regenstore.gitfilter.clean import CleanFilter
@@ -93,7 +93,7 @@ class _Filters:
         from regenstore.worktree.recovery import torn_files
 
         _catch_signals()
-        self.report = Report()
+        self.report = FilterTally()
         self.repository = repository = Repository.at_top(os.getcwd(), GitEnvironment.read())
         size = repository.settings.oid_size
         for problem in self._settle():
@@ -153,7 +153,7 @@ class _Filters:
 
         return outdated_texts(self._cache(), texts)
 
-    def _bring(self, missing: Sequence[Missing]) -> None:
+    def _bring(self, missing: Sequence[MissingMedium]) -> None:
         from regenstore.cli.filter_report import FilterProgress
         from regenstore.gitfilter.bring import bring
 
@@ -340,7 +340,7 @@ def _single(command: str, path: bytes) -> int:
     """Clean or smudge standard input to standard output."""
     from regenstore.errors import RegenstoreError
     from regenstore.fs.writing import write_all
-    from regenstore.gitfilter.process import Request, Stored
+    from regenstore.gitfilter.process import Request, StoredReply
 
     def chunks() -> Iterator[memoryview]:
         while data := os.read(0, 1 << 20):
@@ -351,7 +351,7 @@ def _single(command: str, path: bytes) -> int:
         filters = _Filters()
         handler = filters.clean.clean if command == "clean" else filters.smudge.smudge
         payload = handler(request, chunks())
-        if isinstance(payload, Stored):
+        if isinstance(payload, StoredReply):
             with open(payload.path, "rb") as file:
                 while data := file.read(1 << 20):
                     write_all(1, data)

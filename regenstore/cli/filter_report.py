@@ -22,7 +22,7 @@ LEFT_FILE = "REGENSTORE_LEFT_FILE"
 started git."""
 
 
-class Report:
+class FilterTally:
     """Collects what happened to paths; ``summary`` prints at most a few lines."""
 
     def __init__(self) -> None:

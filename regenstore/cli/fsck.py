@@ -14,7 +14,7 @@ from regenstore.config import GitEnvironment
 from regenstore.doctor import repair, store_check
 from regenstore.doctor.needs import Asked, Invalid, Scope
 from regenstore.doctor.repair import Done
-from regenstore.doctor.store_check import CheckPlan, Parts
+from regenstore.doctor.store_check import CheckPlan, StoreParts
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.environments import Environments
@@ -80,7 +80,7 @@ def command(dry_run: bool, no_repair: bool, quick: bool, worktree_only: bool, re
     sys.exit(0 if well else 1)
 
 
-def _parts(repository: Repository) -> Parts:
+def _parts(repository: Repository) -> StoreParts:
     finder = RecipeFinder(repository.git, repository.blobs, repository.index.oids)
 
     def realiser(store: ContentStore, cache: ResultCache) -> Realiser:
@@ -112,7 +112,7 @@ def _parts(repository: Repository) -> Parts:
         environments,
         lambda proof: repository.realiser.corrects(proof),
     )
-    return Parts(
+    return StoreParts(
         repository.store,
         repository.location,
         repository.settings.oid_size,

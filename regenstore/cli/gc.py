@@ -18,8 +18,8 @@ from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError, TrustRequired
 from regenstore.events.event import EventManifest
 from regenstore.gc import auto
-from regenstore.gc.collect import Report
-from regenstore.gc.plan import Item, Plan, Wish
+from regenstore.gc.collect import GcReport
+from regenstore.gc.plan import Eviction, EvictionPlan, GcWish
 from regenstore.gc.policy import bytes_to_free
 from regenstore.gc.usage import content_bytes
 from regenstore.objects import evicted
@@ -114,7 +114,7 @@ def command(
         return
     if free is None and max_size is None and settings.max_size is not None:
         free = bytes_to_free(content_bytes(repository.store), settings.max_size) or None
-    wish = Wish(free, max_size, older_than, select, unreachable, purge, settings.grace)
+    wish = GcWish(free, max_size, older_than, select, unreachable, purge, settings.grace)
     if not dry_run:
         settle(repository.git, repository.roots.files)
     plan = repository.collector.plan(wish)
@@ -136,7 +136,7 @@ def command(
     sys.exit(1 if report.freed < plan.asked else 0)
 
 
-def _ask(plan: Plan, as_json: bool) -> None:
+def _ask(plan: EvictionPlan, as_json: bool) -> None:
     if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise TrustRequired("not-confirmed", "nothing was removed: there is nobody to ask")
     if not ask("Do this?", default=False):
@@ -166,7 +166,7 @@ def _by_itself(repository: Repository) -> None:
         return  # another gc is at work, which will do
 
 
-def _announce(repository: Repository, report: Report) -> None:
+def _announce(repository: Repository, report: GcReport) -> None:
     taken = bool(report.evicted or report.discarded)
     if not (taken or report.restored or report.purged):
         return
@@ -180,7 +180,7 @@ def _announce(repository: Repository, report: Report) -> None:
 # ------------------------------------------------------------------------------------------- for people
 
 
-def _show(plan: Plan) -> None:
+def _show(plan: EvictionPlan) -> None:
     _list("evict", plan.evict, f"; {_time(plan.seconds)} would bring them back")
     _list("unreachable", plan.discard, "; nothing brings them back once they are deleted")
     for copies, what in ((plan.restore, "go back, as they are kept by now"), (plan.purge, "are deleted")):
@@ -207,7 +207,7 @@ def _show(plan: Plan) -> None:
         say("nothing to do")
 
 
-def _list(what: str, items: Sequence[Item], more: str) -> None:
+def _list(what: str, items: Sequence[Eviction], more: str) -> None:
     if not items:
         return
     for item in items[:_SHOWN]:
@@ -222,7 +222,7 @@ def _list(what: str, items: Sequence[Item], more: str) -> None:
     say(f"{what}: {_count(len(items))}, {size_text(sum(item.size for item in items))}{more}")
 
 
-def _tell(plan: Plan, report: Report) -> None:
+def _tell(plan: EvictionPlan, report: GcReport) -> None:
     for probe in report.probes:
         generator = " ".join(probe.definition)
         if probe.passed:

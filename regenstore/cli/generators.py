@@ -11,7 +11,7 @@ from regenstore.cli.context import emit_json, json_option
 from regenstore.config import GitEnvironment, load
 from regenstore.errors import NotFound
 from regenstore.generators.api import Declaration, InputSlot
-from regenstore.generators.registry import Known, Registry
+from regenstore.generators.registry import RegisteredGenerator, Registry
 from regenstore.generators.schema import Param
 from regenstore.media.types import suffix_for
 from regenstore.refs.git import Git
@@ -49,7 +49,7 @@ def _registry() -> Registry:
         return Registry(os.devnull, load(Git(os.getcwd())).trust_file)
 
 
-def _show(known: Known) -> None:
+def _show(known: RegisteredGenerator) -> None:
     declaration = known.declaration
     say(f"{declaration.name}, version {declaration.version} ({known.source})")
     say(declaration.summary)
@@ -83,7 +83,7 @@ def _range(param: Param) -> str:
     return ", ".join(words)
 
 
-def _fields(known: Known) -> dict[str, object]:
+def _fields(known: RegisteredGenerator) -> dict[str, object]:
     declaration: Declaration = known.declaration
 
     def slot(given: InputSlot) -> dict[str, object]:

@@ -21,7 +21,7 @@ from regenstore.cli.context import (
 from regenstore.cli.progress_lines import progress_for
 from regenstore.cli.remote_problems import tell_problems
 from regenstore.fs.path_text import path_text
-from regenstore.planning import AUTO, PREFERENCES, Plan
+from regenstore.planning import AUTO, PREFERENCES, RunPlan
 from regenstore.tracked import hydrate
 
 
@@ -111,6 +111,6 @@ def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
         say(f"cannot be had: {outcome.want.label}: {outcome.error.message}", err=True)
 
 
-def _fetched(plan: Plan) -> list[dict[str, Any]]:
+def _fetched(plan: RunPlan) -> list[dict[str, Any]]:
     paths = {source.content.digest: path_text(want.label) for want, source in plan.fetched}
     return [{"path": paths.get(d), "digest": str(d), "size": size} for d, size in plan.fetches.items()]

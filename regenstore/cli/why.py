@@ -18,8 +18,8 @@ from regenstore.cli.context import (
 )
 from regenstore.config import OWN
 from regenstore.fs.path_text import path_text
-from regenstore.proof.rules import RULES, Finding
-from regenstore.proof.survey import STANDINGS, Entry
+from regenstore.proof.rules import RULES, Judgement
+from regenstore.proof.survey import STANDINGS, JudgedContent
 from regenstore.repository import Repository
 from regenstore.tracked.why import NOT_COVERED, Why, why
 
@@ -73,7 +73,7 @@ def _others(repository: Repository, found: Why) -> int:
     return sum((proof.key, proof.take) == (found.recipe.key, take.digest) for proof in elsewhere.proofs())
 
 
-def _tell_proof(finding: Finding) -> None:
+def _tell_proof(finding: Judgement) -> None:
     if finding.others:
         say("  varies    runs in this environment gave other bytes too: " + _some([d.short for d in finding.others]))
     proof = finding.proof
@@ -87,7 +87,7 @@ def _tell_proof(finding: Finding) -> None:
         say(f"            {name}: {then or 'none'} then, {now or 'none'} here")
 
 
-def _tell_entry(entry: Entry) -> None:
+def _tell_entry(entry: JudgedContent) -> None:
     if entry.recipe_key is not None:
         own = "not known" if entry.own is None else f"{entry.own:.3g} s"
         if entry.closure != entry.own:

@@ -13,7 +13,7 @@ from importlib import metadata
 
 from regenstore import __version__
 from regenstore.doctor import git_recipes
-from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Finding, Found, Patient
+from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Diagnosis, Found, Patient
 from regenstore.doctor.remotes_checkup import remotes
 from regenstore.doctor.rights import rights
 from regenstore.doctor.store_checkup import (
@@ -47,7 +47,7 @@ _START = 30.0
 _SET_UP = "Run 'regenstore init' here, or 'regenstore install' for all your repositories."
 
 
-def examine(patient: Patient, only: str | None = None) -> Iterator[Finding]:
+def examine(patient: Patient, only: str | None = None) -> Iterator[Diagnosis]:
     """All findings, in a fixed order, or those of one check. A check that fails is a finding as well."""
     for check in CHECKS:
         if only not in (None, check.__name__):
@@ -55,12 +55,12 @@ def examine(patient: Patient, only: str | None = None) -> Iterator[Finding]:
         name = check.__name__
         try:
             for level, message, remedy in check(patient):
-                yield Finding(name, level, message, remedy)
+                yield Diagnosis(name, level, message, remedy)
         except RegenstoreError as error:
-            yield Finding(name, PROBLEM, error.message, error.hint)
+            yield Diagnosis(name, PROBLEM, error.message, error.hint)
         except OSError as error:
             failed = durable.storage_error(error, error.filename or name)
-            yield Finding(name, PROBLEM, failed.message, failed.hint)
+            yield Diagnosis(name, PROBLEM, failed.message, failed.hint)
 
 
 # ------------------------------------------------------------------------------------------- programs

@@ -96,7 +96,7 @@ def _open(path: str) -> sqlite3.Connection:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownResult:
     """A recipe blob, and its take when the store has the bytes, with their age."""
 
     oid: bytes
@@ -110,14 +110,14 @@ class RebuildPlan:
     """What a rebuild would record. A value: making it changes nothing."""
 
     examined: Examined
-    known: list[Known] = field(default_factory=list)
+    known: list[KnownResult] = field(default_factory=list)
     salvaged: Salvaged = field(default_factory=Salvaged)
     """What databases that were set aside, and a damaged one that is about to be, still tell."""
     evicted: list[Evicted] = field(default_factory=list)
     """What gc took, with the recipe that brings it back and its proof, as manifests tell it."""
 
     @property
-    def results(self) -> list[Known]:
+    def results(self) -> list[KnownResult]:
         return [known for known in self.known if known.content is not None and known.recipe.key is not None]
 
     def fields(self) -> dict[str, object]:
@@ -166,10 +166,10 @@ def plan_rebuild(store: ContentStore, roots: Roots, examined: Examined | None = 
             take = None  # another recipe says that its parameters gave it
         path = None if take is None else store.stored(take.digest, take.size)
         if take is None or path is None:
-            plan.known.append(Known(oid, recipe, None, 0.0))
+            plan.known.append(KnownResult(oid, recipe, None, 0.0))
         else:
             content = Content(take.digest, take.size, recipe.output.media_type)
-            plan.known.append(Known(oid, recipe, content, os.stat(path).st_mtime))
+            plan.known.append(KnownResult(oid, recipe, content, os.stat(path).st_mtime))
     return plan
 
 

@@ -56,7 +56,7 @@ class Invalid:
 
 
 @dataclass
-class Missing:
+class LostContent:
     """A content that is needed and not in the store. ``how`` says what can be done; ``where`` is the last
     place that records it."""
 
@@ -116,7 +116,7 @@ class Needs:
     """What was found."""
 
     recipes: int = 0
-    missing: dict[Digest, Missing] = field(default_factory=dict)
+    missing: dict[Digest, LostContent] = field(default_factory=dict)
     again: dict[Digest, BlobRecord] = field(default_factory=dict)
     """What is not in the store, and a second run proved, here, that it comes back."""
     trashed: int = 0
@@ -128,7 +128,7 @@ class Needs:
     """What is not here to be looked at, although nothing is wrong."""
 
 
-class Survey:
+class NeedsSurvey:
     """One look at everything that is needed."""
 
     def __init__(self, asked: Asked, cache: ResultCache, sound: SoundStore, scan: Scan, scope: Scope) -> None:
@@ -170,7 +170,7 @@ class Survey:
             if digest not in self.needs.again and digest not in self.needs.missing:
                 near = record.oid in self._current
                 known = record.size if record.digest == digest else None
-                self.needs.missing[digest] = Missing(
+                self.needs.missing[digest] = LostContent(
                     digest, known, oid=record.oid, here=near, input_of=record.digest != digest
                 )
         self._judge(current, said)
@@ -223,7 +223,7 @@ class Survey:
             return
         take = recipe.output.take
         if take is not None and take.digest not in takes and self._lacks(take.digest, take.size):
-            missing = Missing(take.digest, take.size, path, where, recipe=recipe, here=holder is None)
+            missing = LostContent(take.digest, take.size, path, where, recipe=recipe, here=holder is None)
             self.needs.missing[take.digest] = missing
 
     def _check_sizes(self, records: Iterable[BlobRecord]) -> None:
@@ -395,7 +395,7 @@ class Survey:
                     self.needs.invalid.append(Invalid(found.path, found.kind, found.message, place.commit))
 
 
-def find_elsewhere(missing: Iterable[Missing], sound: SoundStore, scan: Scan, git: Git) -> None:
+def find_elsewhere(missing: Iterable[LostContent], sound: SoundStore, scan: Scan, git: Git) -> None:
     """Look for bytes that are missing in other places of this machine; what is found is ``coming``."""
     wanted = [one for one in missing if not one.source]
     sought = [sources.Sought(one.digest, one.size, {one.path} if one.path else set()) for one in wanted]

@@ -19,7 +19,7 @@ OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """What one check found. ``remedy`` is empty where nothing need be done."""
 
     check: str

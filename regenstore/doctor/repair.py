@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from regenstore.doctor import database, leftovers, quarantine
-from regenstore.doctor.needs import BLOCKED, COPY, FETCH, GENERATE, LOST, RENAME, Missing
-from regenstore.doctor.store_check import CheckPlan, Parts
+from regenstore.doctor.needs import BLOCKED, COPY, FETCH, GENERATE, LOST, RENAME, LostContent
+from regenstore.doctor.store_check import CheckPlan, StoreParts
 from regenstore.doctor.store_scan import Bad
 from regenstore.errors import NotFound, RegenstoreError
 from regenstore.objects import durable, store_format
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_file
-from regenstore.planning import Plan
+from regenstore.planning import RunPlan
 from regenstore.realise import Progress
 from regenstore.remotes.remote_set import nobody
 from regenstore.worktree.link import Linker
@@ -35,7 +35,7 @@ class Done:
         return {"what": self.what, "subject": self.subject, "ok": self.ok, "message": self.message}
 
 
-def execute(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
+def execute(parts: StoreParts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
     """Carry out a plan. What fails is told, and the rest is done all the same."""
     if plan.sound and not plan.leftovers.count:
         return
@@ -70,7 +70,7 @@ def execute(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]
         yield Done("cleared", f"{plan.leftovers.count} leftovers of killed processes", True)
 
 
-def _last(missing: Missing, reason: str) -> str:
+def _last(missing: LostContent, reason: str) -> str:
     return f"last seen in {missing.where}; {reason}"
 
 
@@ -88,18 +88,18 @@ def _attempt(what: str, subject: str, work: Callable[[], str]) -> Done:
         return Done(what, subject, False, f"{error.message}. {error.hint}")
 
 
-def _confine(parts: Parts, bad: Bad) -> str:
+def _confine(parts: StoreParts, bad: Bad) -> str:
     target = quarantine.confine(parts.store, bad, parts.clock())
     return "it was replaced or removed meanwhile" if target is None else f"{bad.why}; now {target}"
 
 
-def _rebuild(parts: Parts, examined: database.Examined) -> str:
+def _rebuild(parts: StoreParts, examined: database.Examined) -> str:
     """With what the store has by now."""
     aside = database.rebuild(parts.store, database.plan_rebuild(parts.store, parts.roots, examined))
     return f"the old one is {aside}"
 
 
-def _rename(store: ContentStore, missing: Missing) -> str:
+def _rename(store: ContentStore, missing: LostContent) -> str:
     with durable.storage_errors(missing.source):
         if store.stored(missing.digest, missing.size) is not None:
             return "it came back meanwhile"
@@ -109,7 +109,7 @@ def _rename(store: ContentStore, missing: Missing) -> str:
     return f"it lay in {missing.source}"
 
 
-def _restore(store: ContentStore, missing: Missing) -> str:
+def _restore(store: ContentStore, missing: LostContent) -> str:
     """Copy bytes into the store from elsewhere, hashed after they were copied."""
     temp = store.temp_path("fsck")
     try:
@@ -131,7 +131,7 @@ def _restore(store: ContentStore, missing: Missing) -> str:
     return f"its bytes were in {missing.source}"
 
 
-def _fetch(parts: Parts, plan: CheckPlan) -> Iterator[Done]:
+def _fetch(parts: StoreParts, plan: CheckPlan) -> Iterator[Done]:
     missing = {m.digest: m for m in plan.missing if m.how == FETCH}
     elsewhere = parts.elsewhere() if missing else None
     for moved in elsewhere.bring(list(missing), nobody) if elsewhere is not None else ():
@@ -140,13 +140,13 @@ def _fetch(parts: Parts, plan: CheckPlan) -> Iterator[Done]:
         yield Done("fetched" if error is None else LOST, one.label, error is None, what)
 
 
-def _generate(parts: Parts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
+def _generate(parts: StoreParts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
     if not plan.generate.steps:
         return
     by_label = {str(m.digest): m for m in plan.missing}
     realiser = parts.realiser(parts.store, parts.cache())
     # What is present or failed is told by the plan itself.
-    steps = Plan(steps=plan.generate.steps, waiting=plan.generate.waiting)
+    steps = RunPlan(steps=plan.generate.steps, waiting=plan.generate.waiting)
     for outcome in realiser.run(steps, progress):
         missing = by_label[outcome.want.label]
         if parts.store.stored(missing.digest, missing.size) is not None:

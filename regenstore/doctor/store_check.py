@@ -24,10 +24,10 @@ from regenstore.doctor.needs import (
     UNTRIED,
     Asked,
     Invalid,
-    Missing,
+    LostContent,
     Needs,
+    NeedsSurvey,
     Scope,
-    Survey,
     find_elsewhere,
 )
 from regenstore.doctor.store_scan import STRAY, WRONG, Bad, Scan, SoundStore, Tell, scan
@@ -39,7 +39,7 @@ from regenstore.objects import durable, evicted, store_format
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.result_cache import ResultCache
-from regenstore.planning import Plan, Want
+from regenstore.planning import RunPlan, Want
 from regenstore.realise import Realiser
 from regenstore.refs.roots import Roots
 from regenstore.remotes.remote_set import RemoteSet
@@ -58,7 +58,7 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Parts:
+class StoreParts:
     """What a check needs. ``realiser`` makes one for a store and a database."""
 
     store: ContentStore
@@ -88,10 +88,10 @@ class CheckPlan:
     """The store's format marker, when it cannot be read."""
     rebuild: database.RebuildPlan | None = None
     needs: Needs = field(default_factory=Needs)
-    generate: Plan = field(default_factory=Plan)
+    generate: RunPlan = field(default_factory=RunPlan)
 
     @property
-    def missing(self) -> list[Missing]:
+    def missing(self) -> list[LostContent]:
         return list(self.needs.missing.values())
 
     @property
@@ -107,7 +107,7 @@ class CheckPlan:
         return [bad for bad in self.scan.bad if bad.untold]
 
     @property
-    def hopeless(self) -> list[Missing]:
+    def hopeless(self) -> list[LostContent]:
         """What carrying the plan out will not bring back."""
         return [m for m in self.missing if m.how in (LOST, BLOCKED, UNTRIED)]
 
@@ -178,14 +178,14 @@ def _some(lines: list[str], more: str) -> list[str]:
     return lines if len(lines) <= _SHOWN else [*lines[:_SHOWN], f"and {len(lines) - _SHOWN} {more}"]
 
 
-def _named(m: Missing) -> str:
+def _named(m: LostContent) -> str:
     roots = [root for root in m.roots[:3] if root != m.where]
     more = f" and {len(m.roots) - 3} more" if len(m.roots) > 3 else ""
     held = f"; held by {', '.join(roots)}{more}" if roots else ""
     return f"{m.label} ({m.digest.short}, last seen in {m.where}{held})"
 
 
-def _more(m: Missing) -> str:
+def _more(m: LostContent) -> str:
     return f" {m.source}" if m.how == COPY else f": {m.reason}" if m.reason else ""
 
 
@@ -196,7 +196,7 @@ def _shown(i: Invalid) -> str:
 # ------------------------------------------------------------------------------------------- planning
 
 
-def plan_check(parts: Parts, tell: Tell, scope: Scope | None = None) -> CheckPlan:
+def plan_check(parts: StoreParts, tell: Tell, scope: Scope | None = None) -> CheckPlan:
     """Read all contents, the database and the recipes. Raises FormatError (``newer-store``)."""
     scope = scope or Scope()
     marker = _marker(parts.store.root)
@@ -212,7 +212,7 @@ def plan_check(parts: Parts, tell: Tell, scope: Scope | None = None) -> CheckPla
     if examined.state == database.DAMAGED:
         # Reading it would move it aside: the plan goes without one.
         cache, scope = ResultCache(f"{parts.store.root}/no-database"), replace(scope, remember=False)
-    survey = Survey(parts.asked, cache, sound, scanned, scope)
+    survey = NeedsSurvey(parts.asked, cache, sound, scanned, scope)
     plan.needs = survey.run()
     _add_victims(plan, survey, sound)
     survey.describe()
@@ -236,7 +236,7 @@ def _marker(root: str) -> Bad | None:
     return None
 
 
-def _add_victims(plan: CheckPlan, survey: Survey, sound: SoundStore) -> None:
+def _add_victims(plan: CheckPlan, survey: NeedsSurvey, sound: SoundStore) -> None:
     """Contents whose bytes are bad, also those that no recipe in Git records any more."""
     missing = plan.needs.missing
     for bad in plan.scan.bad:
@@ -249,31 +249,31 @@ def _add_victims(plan: CheckPlan, survey: Survey, sound: SoundStore) -> None:
         if recipe is None and (bad.why == STRAY or (bad.found is not None and _known(bad.found, plan, survey, sound))):
             continue  # nobody knows the name; only the name was wrong, or it never held a content
         where = f"{bad.tree}/ of the store" if recipe is None else "the result database"
-        missing[bad.named] = Missing(bad.named, None, where=where, recipe=recipe, damaged=True)
+        missing[bad.named] = LostContent(bad.named, None, where=where, recipe=recipe, damaged=True)
 
 
-def _known(digest: Digest, plan: CheckPlan, survey: Survey, sound: SoundStore) -> bool:
+def _known(digest: Digest, plan: CheckPlan, survey: NeedsSurvey, sound: SoundStore) -> bool:
     """Whether bytes that lie under a wrong name are those of a content that is here, or that somebody misses."""
     return digest in plan.needs.missing or sound.find(digest) is not None or survey.known(digest) is not None
 
 
-def _find_misnamed(plan: CheckPlan, survey: Survey, sound: SoundStore) -> None:
+def _find_misnamed(plan: CheckPlan, survey: NeedsSurvey, sound: SoundStore) -> None:
     """Files with a wrong name whose bytes are missing: they only need their right name."""
     missing = plan.needs.missing
     for bad in plan.scan.bad:
         if bad.found is None or sound.find(bad.found) is not None:
             continue
         if bad.found not in missing and (recipe := survey.known(bad.found)) is not None:
-            missing[bad.found] = Missing(bad.found, None, where="the result database", recipe=recipe)
+            missing[bad.found] = LostContent(bad.found, None, where="the result database", recipe=recipe)
         if bad.found in missing:
             missing[bad.found].how, missing[bad.found].source = RENAME, bad.path
             sound.coming.add(bad.found)
 
 
-def _choose(parts: Parts, plan: CheckPlan, sound: SoundStore, cache: ResultCache, scope: Scope) -> None:
+def _choose(parts: StoreParts, plan: CheckPlan, sound: SoundStore, cache: ResultCache, scope: Scope) -> None:
     """Decide for each missing content how it comes back. Remotes are asked for what cannot be made, first of all for
     that from which others are made."""
-    asked: dict[str, Missing] = {}
+    asked: dict[str, LostContent] = {}
     for missing in plan.missing:
         recipe = missing.recipe
         if missing.source:
@@ -301,7 +301,7 @@ def _choose(parts: Parts, plan: CheckPlan, sound: SoundStore, cache: ResultCache
     _ask_remotes(parts, plan.hopeless, plan, sound)
 
 
-def _ask_remotes(parts: Parts, hopeless: list[Missing], plan: CheckPlan, sound: SoundStore) -> None:
+def _ask_remotes(parts: StoreParts, hopeless: list[LostContent], plan: CheckPlan, sound: SoundStore) -> None:
     elsewhere = parts.elsewhere() if hopeless else None
     if elsewhere is None:
         return
@@ -316,7 +316,7 @@ def _ask_remotes(parts: Parts, hopeless: list[Missing], plan: CheckPlan, sound: 
             plan.needs.notes.append(note)
 
 
-def _untried(registry: Registry, missing: Missing) -> tuple[str, str]:
+def _untried(registry: Registry, missing: LostContent) -> tuple[str, str]:
     assert missing.recipe is not None
     try:
         registry.runnable(missing.recipe.generator or "", missing.recipe.version)

@@ -11,7 +11,7 @@ from regenstore.export.media_set import Located
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.media.media_info import FACT, VERSION, MediaInfo
 from regenstore.media.types import kind
-from regenstore.objects.facts import Facts
+from regenstore.objects.facts import ContentFacts
 
 FRAMES, FACES = "frames", "faces"
 """Kinds of fact: per-frame measurements, and what a detector of faces found."""
@@ -43,11 +43,11 @@ def measures() -> dict[str, Measure]:
     return {FRAMES: _frames, **({FACES: _faces} if faces.installed() else {})}
 
 
-class Known:
+class Measurements:
     """Probe and measurements of media, each done once per content. ``measures``: how what was not measured yet is;
     without it only what is kept already is known."""
 
-    def __init__(self, facts: Facts, measures: Mapping[str, Measure] | None = None) -> None:
+    def __init__(self, facts: ContentFacts, measures: Mapping[str, Measure] | None = None) -> None:
         self.facts = facts
         self._measures = {} if measures is None else measures
 

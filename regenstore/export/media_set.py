@@ -18,7 +18,7 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result_cache import ResultCache
-from regenstore.planning import Outcome, Plan, Want
+from regenstore.planning import Outcome, RunPlan, Want
 from regenstore.realise import Progress, Realiser
 from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.pending import Pending
@@ -83,7 +83,7 @@ Located = Present | Medium
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecipePath:
     """A path that may have a recipe, at the index or a revision. ``blob``: None where what lies in the worktree is
     meant, which Git does not have yet."""
 
@@ -130,12 +130,12 @@ class Tree:
             )
         return found
 
-    def entries(self, arguments: Sequence[bytes], revision: str | None = None) -> list[Entry]:
+    def entries(self, arguments: Sequence[bytes], revision: str | None = None) -> list[RecipePath]:
         """Where those recipes may be; no text is read. Raises NotFound as :meth:`chosen`, StorageError
         (``unreadable``) where it cannot be told what lies at a path."""
         return self._in_index(arguments) if revision is None else self._in_revision(arguments, revision)
 
-    def read(self, entries: Sequence[Entry], arguments: Sequence[bytes]) -> Iterator[Chosen]:
+    def read(self, entries: Sequence[RecipePath], arguments: Sequence[bytes]) -> Iterator[Chosen]:
         """The recipes of entries. Raises NotFound for arguments that lead to none, FormatError for a recipe that
         cannot be read."""
         oids = (entry.blob.encode() for entry in entries if entry.blob is not None)
@@ -151,7 +151,7 @@ class Tree:
                 where = entry.revision or "Git's index"
                 raise NotFound("not-a-recipe", f"{os.fsdecode(entry.path)}: {where} holds no recipe there")
 
-    def _in_index(self, arguments: Sequence[bytes]) -> list[Entry]:
+    def _in_index(self, arguments: Sequence[bytes]) -> list[RecipePath]:
         known = self.index.oids()
         filtered = set(self.git.ls_files(ATTRIBUTE))
         oids = {path: oid for path, oid in known.items() if path in filtered}
@@ -164,9 +164,9 @@ class Tree:
         edited = self.git.edited() if paths else set()
         # Where it was edited, what lies there is meant, not what was added last.
         here = edited | fresh
-        return [Entry(path, None if path in here else oids[path].hex()) for path in paths]
+        return [RecipePath(path, None if path in here else oids[path].hex()) for path in paths]
 
-    def _in_revision(self, arguments: Sequence[bytes], revision: str) -> list[Entry]:
+    def _in_revision(self, arguments: Sequence[bytes], revision: str) -> list[RecipePath]:
         commit = self.git.commit(revision)
         if commit is None:
             raise NotFound("no-such-revision", f"'{revision}' is no commit that Git knows")
@@ -175,7 +175,7 @@ class Tree:
             # Attributes may have been others then: a recipe is known by its text.
             if entry.is_file and entry.size is not None and entry.size <= toml.MAX_BYTES:
                 entries[entry.path] = entry.oid
-        return [Entry(path, entries[path].hex(), commit) for path in matching(sorted(entries), arguments)]
+        return [RecipePath(path, entries[path].hex(), commit) for path in matching(sorted(entries), arguments)]
 
     @staticmethod
     def _recipe(text: bytes | None, path: bytes) -> Recipe | None:
@@ -244,12 +244,12 @@ class MediaSet:
         self._cache = cache
         self._realiser = realiser
 
-    def plan(self, chosen: Iterable[Chosen], budget: float | None) -> Plan:
+    def plan(self, chosen: Iterable[Chosen], budget: float | None) -> RunPlan:
         """What is present, and what has to be made. ``budget``: seconds of estimated work; None: any."""
         plan = self._realiser.plan([Want(os.fsdecode(each.path), each.recipe) for each in chosen])
         return plan if budget is None else plan.within(budget)
 
-    def realise(self, chosen: Sequence[Chosen], plan: Plan, progress: Progress) -> list[Medium]:
+    def realise(self, chosen: Sequence[Chosen], plan: RunPlan, progress: Progress) -> list[Medium]:
         """All of them, made where need be, in the order in which they were chosen.
 
         Raises the error of the first that cannot be had, which says how many more there are: an export of half
@@ -305,7 +305,9 @@ class MediaSet:
             each.revision,
         )
 
-    def locate(self, entry: Entry, digest: Digest, size: int, media_type: str, key: RecipeKey | None) -> Present | None:
+    def locate(
+        self, entry: RecipePath, digest: Digest, size: int, media_type: str, key: RecipeKey | None
+    ) -> Present | None:
         """A medium by what an earlier export knew of it; None where the store does not have its bytes."""
         file = self._store.use(digest, size)
         if file is None:

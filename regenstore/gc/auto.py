@@ -13,7 +13,7 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.result_cache import ResultCache
 
 if TYPE_CHECKING:  # slow to import, and seldom needed
-    from regenstore.gc.collect import Collector, Report
+    from regenstore.gc.collect import Collector, GcReport
 
 _STUCK = "stuck at "
 _MORE = 1.02
@@ -33,16 +33,16 @@ def due(store: ContentStore, cache: ResultCache, cap: int) -> bool:
     return not stuck or total > stuck[0][0] * _MORE
 
 
-def collect(collector: Collector, cap: int, grace: float) -> Report | None:
+def collect(collector: Collector, cap: int, grace: float) -> GcReport | None:
     """Bring the contents back to 90 % of the cap, if they are above it. Raises Conflict where another gc is at
     work. None when nothing was done."""
     store, cache = collector.store, collector.cache
     if not due(store, cache, cap):
         return None
-    from regenstore.gc.plan import Wish
+    from regenstore.gc.plan import GcWish
 
     free = bytes_to_free(_content_bytes(store), cap)
-    plan = collector.plan(Wish(free=free, grace=grace))
+    plan = collector.plan(GcWish(free=free, grace=grace))
     report = None if plan.empty else collector.execute(plan)
     left = float(_content_bytes(store))
 
@@ -111,7 +111,7 @@ def suggest(store: ContentStore, cap: int | None, collector: Callable[[], Collec
         wanted = max(wanted, bytes_to_free(_content_bytes(store), cap))
     if not wanted:
         return None
-    from regenstore.gc.plan import Wish
+    from regenstore.gc.plan import GcWish
 
-    plan = collector().plan(Wish(free=wanted, older_than=RECENT_DAYS * 86400.0))
+    plan = collector().plan(GcWish(free=wanted, older_than=RECENT_DAYS * 86400.0))
     return Suggestion(disk.free, wanted, len(plan.evict) + len(plan.purge), plan.freed, plan.seconds)

@@ -26,8 +26,8 @@ from typing import TypeVar
 from regenstore.errors import Conflict
 from regenstore.gc import manifest, trash
 from regenstore.gc.manifest import Producers
-from regenstore.gc.plan import Item, Names, Plan, Wish, is_unreachable, make_plan, may_be_purged
-from regenstore.gc.probing import Needs, PlannedProbe
+from regenstore.gc.plan import Eviction, EvictionPlan, GcWish, Names, is_unreachable, make_plan, may_be_purged
+from regenstore.gc.probing import PlannedProbe, ProbeNeeds
 from regenstore.gc.trash import Copy, Trash
 from regenstore.gc.uses import load, save
 from regenstore.objects import durable, evicted, store_format, toml
@@ -39,7 +39,7 @@ from regenstore.objects.recipe import Take
 from regenstore.objects.result import Proof
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.probe import ProbeOrder, Prober, ProbeResult
-from regenstore.proof.survey import Entry, Survey
+from regenstore.proof.survey import JudgedContent, Survey
 from regenstore.realise import Progress
 from regenstore.refs.leases import lease
 
@@ -58,12 +58,12 @@ _IN_USE, _CHANGED, _PINNED, _KEPT, _UNKNOWN, _UNPROBED = (
 
 
 @dataclass
-class Report:
+class GcReport:
     """What was done."""
 
     run: str = ""
-    evicted: list[Item] = field(default_factory=list)
-    discarded: list[Item] = field(default_factory=list)
+    evicted: list[Eviction] = field(default_factory=list)
+    discarded: list[Eviction] = field(default_factory=list)
     restored: list[Copy] = field(default_factory=list)
     purged: list[Copy] = field(default_factory=list)
     moved: int = 0
@@ -118,7 +118,7 @@ class Collector:
     clock: Callable[[], float] = time.time
     prober: Prober | None = None
 
-    def plan(self, wish: Wish) -> Plan:
+    def plan(self, wish: GcWish) -> EvictionPlan:
         """What would be done now. Changes nothing, and runs no generator."""
         store_format.check(self.store.root, "gc")
         files = list(trash.copies(self.store))
@@ -126,7 +126,7 @@ class Collector:
         built_in, budget = (None, 0.0) if self.prober is None else (self.prober.built_in, self.prober.budget)
         return make_plan(self.survey(), files, uses, wish, self.clock(), self.names(), built_in, budget)
 
-    def execute(self, plan: Plan, progress: Progress | None = None) -> Report:
+    def execute(self, plan: EvictionPlan, progress: Progress | None = None) -> GcReport:
         """Do what the plan says, its probes first, as far as it still holds. Raises Conflict where another gc is at
         work. Without the probes, which run before anything is locked, nothing that depends on them goes."""
         self.store.prepare()
@@ -136,7 +136,7 @@ class Collector:
         with alone(self.store.root):
             return _Run(self, plan, probes, made).run()
 
-    def _probe(self, plan: Plan, progress: Progress | None) -> tuple[list[ProbeResult], set[Digest]]:
+    def _probe(self, plan: EvictionPlan, progress: Progress | None) -> tuple[list[ProbeResult], set[Digest]]:
         """What came of the plan's probes; and what they put into the trees that was not there before."""
         if self.prober is None or not plan.probes:
             return [], set()
@@ -158,19 +158,19 @@ class Collector:
 class _Run:
     """One execution."""
 
-    def __init__(self, parts: Collector, plan: Plan, probes: Sequence[ProbeResult], made: Set[Digest]) -> None:
+    def __init__(self, parts: Collector, plan: EvictionPlan, probes: Sequence[ProbeResult], made: Set[Digest]) -> None:
         self._parts = parts
         self._store, self._cache = parts.store, parts.cache
         self._plan = plan
         self._trash = Trash(parts.store)
         self._name = trash.new_run(parts.clock())
-        self._report = Report(probes=list(probes))
+        self._report = GcReport(probes=list(probes))
         self._made = made
         self._passed = {probe.definition: probe for probe in probes if probe.passed}
         self._pins: Set[str] = frozenset()
         self._proofs: dict[tuple[RecipeKey, Digest], list[Proof]] = {}
 
-    def run(self) -> Report:
+    def run(self) -> GcReport:
         report = self._report
         uses = load(self._store, self._cache)
         files, survey = self._look()
@@ -203,13 +203,13 @@ class _Run:
         files = list(trash.copies(self._store))
         return files, self._parts.survey()
 
-    def _still(self, survey: Survey) -> tuple[list[Item], list[Item]]:
+    def _still(self, survey: Survey) -> tuple[list[Eviction], list[Eviction]]:
         """What of the plan holds in a new survey, with the entries of that one."""
 
         made_again = {probe.take for probe in self._report.probes}
         needs = self._needs(survey)
 
-        def fresh(items: Sequence[Item], allowed: Callable[[Entry], bool]) -> Iterator[Item]:
+        def fresh(items: Sequence[Eviction], allowed: Callable[[JudgedContent], bool]) -> Iterator[Eviction]:
             for item in items:
                 entry = survey.entries.get(item.digest)
                 if entry is None or not allowed(entry):
@@ -219,20 +219,20 @@ class _Run:
                 elif entry.stored.identity != item.entry.stored.identity and item.digest not in made_again:
                     self._report.skipped[_CHANGED] += 1
                 else:
-                    yield Item(entry, item.names)
+                    yield Eviction(entry, item.names)
 
         evict = list(fresh(self._plan.evict, lambda entry: entry.evictable))
         evict += [
-            Item(entry, ())  # a probe made it, of which there was none, or one in the trash
+            Eviction(entry, ())  # a probe made it, of which there was none, or one in the trash
             for digest in sorted(self._made)
             if (entry := survey.entries.get(digest)) and entry.evictable and self._vouched(survey, needs, digest)
         ]
         return evict, list(fresh(self._plan.discard, lambda entry: is_unreachable(survey, entry)))
 
-    def _needs(self, survey: Survey) -> Needs:
-        return Needs(survey, None if self._parts.prober is None else self._parts.prober.built_in)
+    def _needs(self, survey: Survey) -> ProbeNeeds:
+        return ProbeNeeds(survey, None if self._parts.prober is None else self._parts.prober.built_in)
 
-    def _vouched(self, survey: Survey, needs: Needs, digest: Digest) -> bool:
+    def _vouched(self, survey: Survey, needs: ProbeNeeds, digest: Digest) -> bool:
         """Whether all that would bring a content back passed a probe in this run, in the environment that this
         survey found."""
         return all(
@@ -241,7 +241,7 @@ class _Run:
             for definition in needs.definitions(digest)
         )  # fmt: skip
 
-    def _describe(self, items: Iterable[Item]) -> dict[Digest, evicted.Evicted]:
+    def _describe(self, items: Iterable[Eviction]) -> dict[Digest, evicted.Evicted]:
         """The manifest's records of what goes; what nobody could tell how to bring back does not go."""
         found = {}
         for item in items:
@@ -321,7 +321,7 @@ class _Run:
 
     # -------------------------------------------------------------------------------- into the trash
 
-    def _take(self, items: Sequence[Item], tree: str, taken: list[Item]) -> None:
+    def _take(self, items: Sequence[Eviction], tree: str, taken: list[Eviction]) -> None:
         """Move contents to the trash, in batches, each looked at under the lock before and after."""
         for batch in _batches(items):
             for item in batch:
@@ -329,7 +329,7 @@ class _Run:
             pins = self._parts.pins()
             self._locked(partial(self._take_batch, batch, tree, pins, taken))
 
-    def _take_batch(self, batch: Sequence[Item], tree: str, pins: Set[str], taken: list[Item]) -> None:
+    def _take_batch(self, batch: Sequence[Eviction], tree: str, pins: Set[str], taken: list[Eviction]) -> None:
         with durable.storage_errors(self._store.root):
             for item in batch:
                 why = self._reason(item.entry, pins) or self._taken(item, tree)
@@ -338,7 +338,7 @@ class _Run:
                 else:
                     self._report.skipped[why] += 1
 
-    def _reason(self, entry: Entry, pins: Set[str]) -> str | None:
+    def _reason(self, entry: JudgedContent, pins: Set[str]) -> str | None:
         """Why a content stays after all: what came up since the survey."""
         digest = entry.stored.digest
         if is_held(self._store.root, digest):
@@ -352,7 +352,7 @@ class _Run:
                 return _KEPT
         return None
 
-    def _taken(self, item: Item, tree: str) -> str | None:
+    def _taken(self, item: Eviction, tree: str) -> str | None:
         """Take one content, unless somebody relies on it: then it is back where it was."""
         wanted, run = item.entry.stored.identity, self._name
         try:
@@ -394,7 +394,7 @@ class _Run:
         for batch in _batches(wrong):
             self._locked(partial(self._move_batch, batch))
 
-    def _move_batch(self, batch: Sequence[Entry]) -> None:
+    def _move_batch(self, batch: Sequence[JudgedContent]) -> None:
         for entry in batch:
             digest, source, wanted = entry.stored.digest, entry.stored.tree, entry.stored.identity
             target = CACHE if source == VAULT else VAULT

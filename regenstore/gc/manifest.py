@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from regenstore.gc.plan import Item, main_referrer
+from regenstore.gc.plan import Eviction, main_referrer
 from regenstore.objects import toml
 from regenstore.objects.evicted import Evicted
 from regenstore.objects.ids import Digest, RecipeKey
@@ -24,7 +24,7 @@ def recipe_text(cache: ResultCache, producers: Producers, key: RecipeKey, digest
     return next((toml.encode(recipe) for recipe in producers(digest) if recipe.key == key), None)
 
 
-def describe(item: Item, text: bytes | None) -> Evicted:
+def describe(item: Eviction, text: bytes | None) -> Evicted:
     """The manifest's record of a content that goes."""
     entry, first = item.entry, main_referrer(item.entry)
     return Evicted(

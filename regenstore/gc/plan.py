@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from regenstore.fs.path_text import path_text
 from regenstore.gc import policy, trash
-from regenstore.gc.probing import BuiltIn, Needs, PlannedProbe, Probing
+from regenstore.gc.probing import BuiltIn, PlannedProbe, ProbeNeeds, Probing
 from regenstore.gc.trash import Copy
 from regenstore.gc.uses import Uses
 from regenstore.objects.content_store import CACHE, VAULT
 from regenstore.objects.ids import Digest
-from regenstore.proof.survey import Entry, Referrer, Standing, Survey
+from regenstore.proof.survey import JudgedContent, Referrer, Standing, Survey
 
 if TYPE_CHECKING:
     from regenstore.schemas.printed_store import PlannedContent
@@ -43,7 +43,7 @@ _BRINGS_NOTHING_BACK = {
 
 
 @dataclass(frozen=True)
-class Wish:
+class GcWish:
     """What a user asked for. Without ``free`` and ``cap``, all that only the past needs is evicted."""
 
     free: int | None = None
@@ -71,10 +71,10 @@ FETCH_RATE, FETCH_LATENCY = 20e6, 0.05
 
 
 @dataclass(frozen=True)
-class Item:
+class Eviction:
     """One content that is to go."""
 
-    entry: Entry
+    entry: JudgedContent
     names: tuple[str, ...]
     """Paths in this repository that it has or had."""
 
@@ -104,13 +104,13 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvictionPlan:
     """What a gc would do now."""
 
-    wish: Wish
-    evict: tuple[Item, ...] = ()
+    wish: GcWish
+    evict: tuple[Eviction, ...] = ()
     """Proven contents that go to the trash, first to go first."""
-    discard: tuple[Item, ...] = ()
+    discard: tuple[Eviction, ...] = ()
     """Contents that no root needs and nothing brings back, which go to the trash."""
     restore: tuple[Copy, ...] = ()
     """What lies in the trash and is kept by now: it goes back."""
@@ -195,12 +195,12 @@ def make_plan(
     survey: Survey,
     copies: Iterable[Copy],
     uses: Uses,
-    wish: Wish,
+    wish: GcWish,
     now: float,
     names: Mapping[Digest, Sequence[str]],
     built_in: BuiltIn | None = None,
     budget: float = 0.0,
-) -> Plan:
+) -> EvictionPlan:
     """Decide. ``copies`` are all files of contents, read before the survey was made. What depends on generators that
     are not ``built_in`` goes only if the probes that it needs fit into ``budget``; without ``built_in``, all are."""
     files = list(copies)
@@ -208,7 +208,7 @@ def make_plan(
     restore, purge, waiting = _empty_trash(survey, files, wish, now)
     possible = {one.digest: one for one in _candidates(survey, uses, wish, now, names)}
     by_proof = _by_proof(files, purge)
-    probing = Probing.over(Needs(survey, built_in), budget, possible.keys() | by_proof)
+    probing = Probing.over(ProbeNeeds(survey, built_in), budget, possible.keys() | by_proof)
     unprobed = {digest for digest in possible.keys() | by_proof if not probing.allows(digest)}
     waiting += [copy for copy in purge if copy.digest in unprobed & by_proof]
     purge = [copy for copy in purge if copy.digest not in unprobed & by_proof]
@@ -228,7 +228,7 @@ def make_plan(
             rule = "unprobed" if entry.evictable else entry.finding.rule
             count, size = kept.get(rule, (0, 0))
             kept[rule] = count + 1, size + entry.stored.size
-    return Plan(
+    return EvictionPlan(
         wish,
         tuple(chosen),
         tuple(discard),
@@ -264,7 +264,7 @@ def may_be_purged(survey: Survey, copy: Copy, elsewhere: bool) -> bool:
     return entry.evictable if copy.tree == CACHE else is_unreachable(survey, entry)
 
 
-def is_unreachable(survey: Survey, entry: Entry) -> bool:
+def is_unreachable(survey: Survey, entry: JudgedContent) -> bool:
     """Whether no root needs a content, nobody pinned or holds it, and nothing brings it back."""
     return (
         survey.complete
@@ -275,7 +275,7 @@ def is_unreachable(survey: Survey, entry: Entry) -> bool:
 
 
 def _empty_trash(
-    survey: Survey, files: Sequence[Copy], wish: Wish, now: float
+    survey: Survey, files: Sequence[Copy], wish: GcWish, now: float
 ) -> tuple[list[Copy], list[Copy], list[Copy]]:
     """What of the trash goes back, is deleted, waits."""
     in_trees = {(copy.digest, copy.size) for copy in files if copy.run is None}
@@ -297,7 +297,7 @@ def _empty_trash(
 
 
 def _candidates(
-    survey: Survey, uses: Uses, wish: Wish, now: float, names: Mapping[Digest, Sequence[str]]
+    survey: Survey, uses: Uses, wish: GcWish, now: float, names: Mapping[Digest, Sequence[str]]
 ) -> Iterator[policy.Candidate]:
     """What may go, and is what the wish is about."""
     past = wish.free is None and wish.cap is None
@@ -320,11 +320,11 @@ def _candidates(
 def _choose(
     survey: Survey,
     uses: Uses,
-    wish: Wish,
+    wish: GcWish,
     candidates: Sequence[policy.Candidate],
     names: Mapping[Digest, Sequence[str]],
     left_to_free: int,
-) -> tuple[list[Item], float]:
+) -> tuple[list[Eviction], float]:
     if wish.free is None and wish.cap is None:
         left_to_free = sum(one.size for one in candidates)
     inputs = _inputs(survey, {one.digest for one in candidates})
@@ -333,10 +333,10 @@ def _choose(
     # What had to go of a part of the contents says nothing of what all of them are worth.
     partial = wish.select is not None or wish.older_than is not None
     aging = uses.aging if partial else choice.aging
-    return [Item(entries[one.digest], tuple(names.get(one.digest, ()))) for one in choice.chosen], aging
+    return [Eviction(entries[one.digest], tuple(names.get(one.digest, ()))) for one in choice.chosen], aging
 
 
-def _unreachable(survey: Survey, wish: Wish, now: float, names: Mapping[Digest, Sequence[str]]) -> list[Item]:
+def _unreachable(survey: Survey, wish: GcWish, now: float, names: Mapping[Digest, Sequence[str]]) -> list[Eviction]:
     """What no root needs and nothing brings back, the oldest first."""
     horizon = UNREACHABLE_AGE if wish.older_than is None else wish.older_than
     found = []
@@ -346,7 +346,7 @@ def _unreachable(survey: Survey, wish: Wish, now: float, names: Mapping[Digest, 
         known = names.get(entry.stored.digest, ())
         if now - entry.stored.identity[1] / 1e9 < horizon or (wish.select and not _selected(wish.select, known)):
             continue
-        found.append(Item(entry, tuple(known)))
+        found.append(Eviction(entry, tuple(known)))
     return sorted(found, key=lambda item: (item.entry.stored.identity[1], item.digest))
 
 
@@ -362,7 +362,7 @@ def _inputs(survey: Survey, candidates: Set[Digest]) -> dict[Digest, tuple[Diges
     return found
 
 
-def seconds_back(entry: Entry, *, alone: bool = False) -> float | None:
+def seconds_back(entry: JudgedContent, *, alone: bool = False) -> float | None:
     """What it takes to bring a content back: by making it, with all that it needs (or ``alone``), or from the remote
     that has just confirmed it, whichever is less. None where nothing tells."""
     made = entry.own if alone else entry.closure
@@ -372,12 +372,12 @@ def seconds_back(entry: Entry, *, alone: bool = False) -> float | None:
     return fetched if made is None else min(made, fetched)
 
 
-def main_referrer(entry: Entry) -> Referrer | None:
+def main_referrer(entry: JudgedContent) -> Referrer | None:
     """The referrer whose recipe brings a content back; else the firmest one."""
     return next((r for r in entry.referrers if r.key == entry.recipe_key), None) or next(iter(entry.referrers), None)
 
 
-def _last_use(entry: Entry, uses: Uses) -> float:
+def _last_use(entry: JudgedContent, uses: Uses) -> float:
     return max(uses.last.get(entry.stored.digest, 0.0), entry.stored.identity[1] / 1e9)
 
 

@@ -71,26 +71,26 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class UseRecord:
     """What is remembered of the uses of one content."""
 
     frequency: float
     base: float
 
 
-def used(before: Usage | None, hits: int, aging: float) -> Usage:
+def used(before: UseRecord | None, hits: int, aging: float) -> UseRecord:
     """Fold the hits since the last gc, during which the aging value was ``aging``, into what is remembered.
 
     A content without a past has been used once: when it was made.
     """
     if before is None:
-        return Usage(1.0 + hits, aging)
-    return Usage(before.frequency + hits, aging) if hits else before
+        return UseRecord(1.0 + hits, aging)
+    return UseRecord(before.frequency + hits, aging) if hits else before
 
 
-def faded(usage: Usage) -> Usage:
+def faded(usage: UseRecord) -> UseRecord:
     """What to remember of a content when it is evicted: half. All or nothing both save less."""
-    return Usage(usage.frequency / 2, usage.base)
+    return UseRecord(usage.frequency / 2, usage.base)
 
 
 def bytes_to_free(stored: int, cap: int) -> int:

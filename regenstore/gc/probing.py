@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from regenstore.objects.ids import Digest
 from regenstore.proof.rules import weakness_of
-from regenstore.proof.survey import Definition, Entry, Referrer, Survey
+from regenstore.proof.survey import Definition, JudgedContent, Referrer, Survey
 
 if TYPE_CHECKING:
     from regenstore.schemas.printed_store import ProbeRow
@@ -50,7 +50,7 @@ class PlannedProbe:
         )
 
 
-class Needs:
+class ProbeNeeds:
     """Of a survey: by which generators that are not built in contents would come back."""
 
     def __init__(self, survey: Survey, built_in: BuiltIn | None) -> None:
@@ -59,7 +59,7 @@ class Needs:
         names = {name for name, _ in survey.environments} if built_in is not None else set()
         self._foreign = {name for name in names if built_in is not None and not built_in(name)}
 
-    def makers(self, digest: Digest) -> list[tuple[Entry, Referrer]]:
+    def makers(self, digest: Digest) -> list[tuple[JudgedContent, Referrer]]:
         """Every recipe that would have to run for a content, and is of a generator that is not built in."""
         survey, found = self._survey, []
         if not self._foreign:
@@ -87,12 +87,12 @@ class Needs:
 class Probing:
     """The probes that a gc can afford. Choose among what :meth:`allows`, then ask for those that this needs."""
 
-    needs: Needs
+    needs: ProbeNeeds
     budget: float
     affordable: dict[Definition, PlannedProbe] = field(default_factory=dict)
 
     @classmethod
-    def over(cls, needs: Needs, budget: float, digests: Iterable[Digest]) -> Probing:
+    def over(cls, needs: ProbeNeeds, budget: float, digests: Iterable[Digest]) -> Probing:
         """Find the cheapest probe for each generator that these contents depend on, and keep those that fit into
         the budget together, cheapest first. A take of the strictest tier is tried: what comes back to the byte is
         not vouched for by what only looks alike."""
@@ -123,7 +123,7 @@ class Probing:
         return tuple(replace(probe, names=tuple(names.get(probe.referrer.digest, ()))) for probe in probes)
 
 
-def _probe(entry: Entry, referrer: Referrer) -> PlannedProbe | None:
+def _probe(entry: JudgedContent, referrer: Referrer) -> PlannedProbe | None:
     proof = entry.finding.proof
     if referrer.key is None or referrer.generator is None or proof is None or entry.closure is None:
         return None

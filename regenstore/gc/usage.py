@@ -11,7 +11,7 @@ from regenstore.gc.plan import is_unreachable, main_referrer
 from regenstore.gc.trash import Copy
 from regenstore.objects.content_store import CACHE, TRASH, VAULT, ContentStore
 from regenstore.objects.ids import Digest
-from regenstore.proof.survey import Entry, Survey
+from regenstore.proof.survey import JudgedContent, Survey
 
 BY = ("state", "type", "generator", "proof", "branch")
 EVICTABLE, UNREACHABLE, NEEDED = "evictable", "unreachable", "kept"
@@ -30,7 +30,7 @@ class Share:
 
 
 @dataclass
-class Usage:
+class StoreUsage:
     """How the store's bytes divide. ``total`` counts every file below the store's folder."""
 
     total: int = 0
@@ -68,9 +68,9 @@ def measure(
     copies: Iterable[Copy],
     by: str,
     branches: Callable[[], Mapping[Digest, Sequence[str]]],
-) -> Usage:
+) -> StoreUsage:
     """Add everything up. ``branches`` tells which refs reach a content; asked only for ``by`` branch."""
-    found = Usage(file_bytes(store.root), states={name: Share() for name in (NEEDED, EVICTABLE, UNREACHABLE)})
+    found = StoreUsage(file_bytes(store.root), states={name: Share() for name in (NEEDED, EVICTABLE, UNREACHABLE)})
     groups = _groups(survey, by, branches)
     for copy in copies:
         if copy.run is not None:
@@ -88,7 +88,7 @@ def measure(
     return found
 
 
-def state_of(survey: Survey, entry: Entry) -> str:
+def state_of(survey: Survey, entry: JudgedContent) -> str:
     """Evictable, unreachable or kept."""
     if entry.evictable:
         return EVICTABLE
@@ -126,7 +126,7 @@ def content_bytes(store: ContentStore) -> int:
 
 def _groups(
     survey: Survey, by: str, branches: Callable[[], Mapping[Digest, Sequence[str]]]
-) -> Callable[[Entry], Sequence[str]]:
+) -> Callable[[JudgedContent], Sequence[str]]:
     if by == "branch":
         reached = branches()
         return lambda entry: reached.get(entry.stored.digest) or (_NO_BRANCH,)
@@ -135,7 +135,7 @@ def _groups(
     if by == "proof":
         return lambda entry: (entry.finding.rule,)
 
-    def of_referrer(entry: Entry) -> Sequence[str]:
+    def of_referrer(entry: JudgedContent) -> Sequence[str]:
         first = main_referrer(entry)
         if first is None:
             return ("(unknown)",)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from regenstore.gc.policy import Usage, faded, used
+from regenstore.gc.policy import UseRecord, faded, used
 from regenstore.objects import durable, holds
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
@@ -28,14 +28,14 @@ _AGING = "aging"
 class Uses:
     """What is known of all uses. ``aging`` is the policy's value L."""
 
-    usage: dict[Digest, Usage] = field(default_factory=dict)
+    usage: dict[Digest, UseRecord] = field(default_factory=dict)
     last: dict[Digest, float] = field(default_factory=dict)
     """When a content was last used; seconds since the epoch."""
     aging: float = 0.0
     counted: list[str] = field(default_factory=list)
     """The files whose uses are in here, and not yet in the database."""
 
-    def of(self, digest: Digest) -> Usage:
+    def of(self, digest: Digest) -> UseRecord:
         return self.usage.get(digest) or used(None, 0, self.aging)
 
 
@@ -47,7 +47,7 @@ def load(store: ContentStore, cache: ResultCache) -> Uses:
             found.aging = value
     for raw, frequency, base, last in cache.read("SELECT digest, frequency, base, used FROM usage", ()):
         digest = Digest(raw)
-        found.usage[digest] = Usage(frequency, base)
+        found.usage[digest] = UseRecord(frequency, base)
         found.last[digest] = last
     hits: Counter[Digest] = Counter()
     for path, digests in holds.finished(store.root):
@@ -61,7 +61,7 @@ def load(store: ContentStore, cache: ResultCache) -> Uses:
     for digest, count in hits.items():
         found.usage[digest] = used(found.usage.get(digest), count, found.aging)
     if any(usage.frequency > MANY for usage in found.usage.values()):
-        found.usage = {digest: Usage(usage.frequency / 2, usage.base) for digest, usage in found.usage.items()}
+        found.usage = {digest: UseRecord(usage.frequency / 2, usage.base) for digest, usage in found.usage.items()}
     return found
 
 

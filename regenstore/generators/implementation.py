@@ -20,17 +20,17 @@ import numpy as np
 from regenstore.generators.api import Cancelled, Context, Item, Made, Probe
 from regenstore.generators.overlay import burn_in, plate, stamp
 from regenstore.media import encode, stills
-from regenstore.media.encode import Samples, Sound, Writer
+from regenstore.media.encode import MediaWriter, Samples, Sound
 from regenstore.media.rates import even, exact_rate
 from regenstore.media.stills import Pixels, scale_still, write_still
 
 __all__ = [
     "InProcess",
+    "MediaWriter",
     "Pixels",
     "Samples",
     "Sound",
     "Tick",
-    "Writer",
     "burn_in",
     "even",
     "exact_rate",

@@ -38,7 +38,7 @@ def built_in() -> dict[str, EntryPoint]:
 
 
 @dataclass(frozen=True)
-class Known:
+class RegisteredGenerator:
     """A generator that has a name here. ``source``: built-in, plug-in or regenstore.toml."""
 
     declaration: Declaration
@@ -81,20 +81,20 @@ class Registry:
 
         return {e.name: e for e in metadata.entry_points(group=GROUP) if e.name not in built_in()}
 
-    def all(self) -> list[Known]:
+    def all(self) -> list[RegisteredGenerator]:
         """Every generator, by name."""
         names = {*built_in(), *self._plugins, *self.declared}
         return [self.find(name) for name in sorted(names)]
 
-    def find(self, name: str) -> Known:
+    def find(self, name: str) -> RegisteredGenerator:
         """The generator of that name, trusted or not; raises NotFound naming the nearest one."""
         if name in built_in():
-            return Known(_load(built_in()[name]), "built-in", True)
+            return RegisteredGenerator(_load(built_in()[name]), "built-in", True)
         if name in self.declared:
             declared = self.declared[name]
-            return Known(declared.declaration, "regenstore.toml", self.approves(declared), declared)
+            return RegisteredGenerator(declared.declaration, "regenstore.toml", self.approves(declared), declared)
         if name in self._plugins:
-            return Known(_load(self._plugins[name]), "plug-in", True)
+            return RegisteredGenerator(_load(self._plugins[name]), "plug-in", True)
         names = [*built_in(), *self._plugins, *self.declared]
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         also = f"; did you mean '{near[0]}'?" if near else ""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from regenstore.errors import FormatError, GenerationError, RegenstoreError, StorageError, TrustRequired
-from regenstore.gitfilter.smudge import FilterReport, Missing, place
+from regenstore.gitfilter.smudge import FilterReport, MissingMedium, place
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.planning import Outcome, Want
@@ -23,7 +23,7 @@ BATCH_SECONDS = 1.0
 
 
 def bring(
-    missing: Sequence[Missing],
+    missing: Sequence[MissingMedium],
     *,
     realiser: Realiser,
     store: ContentStore,
@@ -36,7 +36,7 @@ def bring(
 ) -> None:
     """Place what can be had; tell the report of every path that stays a recipe, and why."""
     wants: list[Want] = []
-    by_label: dict[str, Missing] = {}
+    by_label: dict[str, MissingMedium] = {}
     for given in missing:
         label = os.fsdecode(given.path)
         try:

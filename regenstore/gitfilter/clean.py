@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from regenstore.errors import FormatError
 from regenstore.fs import presence
-from regenstore.gitfilter.process import Payload, Request, Stored
-from regenstore.gitfilter.spool import Candidate, Spooled, take_in
+from regenstore.gitfilter.process import Payload, Request, StoredReply
+from regenstore.gitfilter.spool import Spooled, StreamSource, take_in
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.scan import scan_take
@@ -160,7 +160,7 @@ class CleanFilter:
         except BaseException:
             spooled.discard()
             raise
-        if isinstance(blob, Stored):
+        if isinstance(blob, StoredReply):
             if spooled.temp is None:
                 spooled.discard()
             return blob
@@ -191,7 +191,7 @@ class CleanFilter:
             found.append(text)
         return found
 
-    def _candidate(self, path: bytes, known: bytes | None) -> Candidate | None:
+    def _candidate(self, path: bytes, known: bytes | None) -> StreamSource | None:
         """A file that probably holds the stream's bytes: the recorded take, or a clone of the worktree file."""
         try:
             found = os.lstat(os.path.join(self._top, path))
@@ -203,10 +203,10 @@ class CleanFilter:
         if take is not None and take[1] == found.st_size:
             stored = self._store.use(Digest(take[0]), take[1])
             if stored is not None:
-                return Candidate(stored, temp=False)
+                return StreamSource(stored, temp=False)
         return self._clone(path) if found.st_size >= _SMALL and self._linker.reflinks else None
 
-    def _clone(self, path: bytes) -> Candidate | None:
+    def _clone(self, path: bytes) -> StreamSource | None:
         temp = self._store.temp_path("clone")
         try:
             source = presence.open_file(os.path.join(self._top, path), follow=False)
@@ -219,7 +219,7 @@ class CleanFilter:
             finally:
                 os.close(source)
             if cloned:
-                return Candidate(temp, temp=True)
+                return StreamSource(temp, temp=True)
         except (OSError, presence.NotRegular):
             pass  # the stream itself is taken in, and reports a full disk
         try:
@@ -260,6 +260,6 @@ class CleanFilter:
         if spooled.temp is None:
             stored = self._store.use(spooled.digest, spooled.size)
             assert stored is not None
-            return Stored(stored)
+            return StoredReply(stored)
         self._raw.append(spooled.temp)
-        return Stored(spooled.temp)
+        return StoredReply(spooled.temp)

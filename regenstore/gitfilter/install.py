@@ -39,7 +39,7 @@ def git_values(start: Starter) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Change:
+class ConfigChange:
     """One configuration value to write: ``before`` is None where there was none."""
 
     name: str
@@ -51,7 +51,7 @@ class Change:
         return f"{self.name} = {value if len(value) <= _SHOWN else f'{value[:_SHOWN]}...'}"
 
 
-def plan_install(git: Git, scope: str, start: Starter, *, force: bool = False) -> list[Change]:
+def plan_install(git: Git, scope: str, start: Starter, *, force: bool = False) -> list[ConfigChange]:
     """What installing would change; raises Conflict (``foreign-config``) where somebody else's value
     stands, unless forced."""
     changes = []
@@ -65,18 +65,18 @@ def plan_install(git: Git, scope: str, start: Starter, *, force: bool = False) -
                 "foreign-config",
                 f"{name} in the {scope} configuration is {before[:_SHOWN]!r}, which regenstore did not write",
             )
-        changes.append(Change(name, before, value))
+        changes.append(ConfigChange(name, before, value))
     return changes
 
 
-def plan_uninstall(git: Git, scope: str) -> list[Change]:
+def plan_uninstall(git: Git, scope: str) -> list[ConfigChange]:
     """What uninstalling would remove from a scope."""
     present = git.config(_NAMES, scope)
     names = (*git_values(Starter("")), EARLIER_SCRIPT_NAME)
-    return [Change(name, present[name], None) for name in names if name in present]
+    return [ConfigChange(name, present[name], None) for name in names if name in present]
 
 
-def apply(git: Git, scope: str, changes: list[Change]) -> None:
+def apply(git: Git, scope: str, changes: list[ConfigChange]) -> None:
     """Write the changes; raises FormatError with git's message when it refuses."""
     for change in changes:
         if change.after is None:

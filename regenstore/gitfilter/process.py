@@ -36,7 +36,7 @@ class Request:
         self.can_delay = can_delay
 
 
-class Stored:
+class StoredReply:
     """A reply whose bytes are a file's."""
 
     __slots__ = ("path",)
@@ -45,7 +45,7 @@ class Stored:
         self.path = path
 
 
-Payload = bytes | Stored
+Payload = bytes | StoredReply
 
 
 def handshake(reader: PacketReader, out: int) -> None:

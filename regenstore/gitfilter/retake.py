@@ -22,7 +22,7 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.scan import MAX_SCAN, scan_take
 from regenstore.objects.unsettled import Backing
 from regenstore.refs.git import BlobReader, Git
-from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
+from regenstore.worktree.index_file import CacheEntry, IndexFile, UnsupportedIndex
 from regenstore.worktree.index_lock import staged_entries
 from regenstore.worktree.location import Location, locate
 
@@ -92,7 +92,7 @@ def take_in_again(store: ContentStore, backing: Backing) -> int:
     return count
 
 
-def _entries(location: Location, oid_size: int) -> Iterable[Entry]:
+def _entries(location: Location, oid_size: int) -> Iterable[CacheEntry]:
     try:
         return IndexFile.read(location.index, oid_size).entries
     except UnsupportedIndex:

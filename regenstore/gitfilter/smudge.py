@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
-from regenstore.gitfilter.process import Payload, Request, Stored
+from regenstore.gitfilter.process import Payload, Request, StoredReply
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.scan import is_unsure, own_take, scan_take
@@ -25,7 +25,7 @@ from regenstore.worktree.place import Placement
 RECIPE_LIMIT = 4 << 20
 
 
-class Missing(NamedTuple):
+class MissingMedium(NamedTuple):
     """A checked-out recipe whose take is not in the store (or that has none)."""
 
     path: bytes
@@ -43,7 +43,7 @@ class FilterReport(Protocol):
     def failed(self) -> None: ...
 
 
-Bring = Callable[[Sequence[Missing]], None]
+Bring = Callable[[Sequence[MissingMedium]], None]
 """Makes missing media present and places them: the heavy half, imported only when it is needed."""
 
 
@@ -101,7 +101,7 @@ class SmudgeFilter:
             self._pending.clear(request.path)
         if self._inline is not None:
             made = self._inline(request.path, blob)
-            return blob if made is None else Stored(made)
+            return blob if made is None else StoredReply(made)
         self._queue[request.path] = (blob, request.blob)
         self._found.pop(request.path, None)
         self._newest = request.path, blob
@@ -122,7 +122,7 @@ class SmudgeFilter:
         if source is not None:
             self._found[newest[0]] = source, take[0]
 
-    def _raw(self, head: bytes, content: Iterator[memoryview]) -> Stored:
+    def _raw(self, head: bytes, content: Iterator[memoryview]) -> StoredReply:
         """Raw media that somebody committed: git sends all of it before it reads, so it needs a place."""
         import tempfile
 
@@ -131,11 +131,11 @@ class SmudgeFilter:
             file.write(head)
             for chunk in content:
                 file.write(chunk)
-        return Stored(file.name)
+        return StoredReply(file.name)
 
     def _now(self, text: bytes) -> Payload:
         found = None if is_unsure(text) and self._outdated([text]) else self._find(text)
-        return text if found is None else Stored(found)
+        return text if found is None else StoredReply(found)
 
     def _find(self, text: bytes) -> str | None:
         take = own_take(text) or parsed_take(text)
@@ -156,7 +156,7 @@ class SmudgeFilter:
         if not self._queue:
             return
         placements: list[Placement] = []
-        missing: list[Missing] = []
+        missing: list[MissingMedium] = []
         self._hold()
         unsure = [text for text, _ in self._queue.values() if is_unsure(text)]
         outdated = self._outdated(unsure) if unsure else ()
@@ -168,7 +168,7 @@ class SmudgeFilter:
             if text in outdated:
                 source = None
             if source is None:
-                missing.append(Missing(path, text, oid))
+                missing.append(MissingMedium(path, text, oid))
             else:
                 placements.append(Placement(path, source, text, oid))
         self._queue.clear()

@@ -27,7 +27,7 @@ class Spooled:
     them; ``discard`` drops the temp file."""
 
     def __init__(
-        self, store: ContentStore, digest: Digest, size: int, head: bytes, temp: str | None, stored: Candidate | None
+        self, store: ContentStore, digest: Digest, size: int, head: bytes, temp: str | None, stored: StreamSource | None
     ) -> None:
         self.digest, self.size, self.head = digest, size, head
         self._store, self.temp, self._stored = store, temp, stored
@@ -68,7 +68,7 @@ class Spooled:
                 os.close(out)
 
 
-class Candidate:
+class StreamSource:
     """A file that may hold the stream's bytes. ``temp`` says that it is ours to move into the store."""
 
     def __init__(self, path: str, *, temp: bool) -> None:
@@ -92,7 +92,7 @@ class Candidate:
             self.fd = -1
 
 
-def take_in(store: ContentStore, chunks: Iterable[memoryview | bytes], candidate: Candidate | None) -> Spooled:
+def take_in(store: ContentStore, chunks: Iterable[memoryview | bytes], candidate: StreamSource | None) -> Spooled:
     """Read a stream to its end. Raises StorageError when it cannot be written down; then no temp file is
     left, and the stream is only partly read."""
     intake = _Intake(store, candidate)
@@ -107,7 +107,7 @@ def take_in(store: ContentStore, chunks: Iterable[memoryview | bytes], candidate
 
 
 class _Intake:
-    def __init__(self, store: ContentStore, candidate: Candidate | None) -> None:
+    def __init__(self, store: ContentStore, candidate: StreamSource | None) -> None:
         self.store = store
         self.candidate = candidate
         self.hasher = blake3()

@@ -75,7 +75,7 @@ class Sound:
     bits: int = 16
 
 
-class Writer:
+class MediaWriter:
     """One media file being written: a picture track, a sound track or both. Use it as a context manager.
 
     After an exception inside the ``with`` block, or one while finishing, there is no file.

@@ -1,4 +1,4 @@
-"""Facts: what was computed once about a content and is kept, because a content never changes.
+"""What was computed once about a content and is kept, because a content never changes.
 
 Nothing here is ever needed: a fact that is missing, damaged or of an older version is computed again. So a
 file is put by rename without waiting for the disk, every file carries a checksum over what it is about and
@@ -24,7 +24,7 @@ LARGEST = 256 << 20
 _CHECK = 32
 
 
-class Facts:
+class ContentFacts:
     """The facts below a store's root. Cheap to construct: touches nothing before the first use."""
 
     def __init__(self, root: str) -> None:

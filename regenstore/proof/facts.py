@@ -12,7 +12,7 @@ from regenstore.objects.outdated import judged_blobs
 from regenstore.objects.result import BlobRecord, MadeOutput, Proof
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.rules import Fingerprint
-from regenstore.proof.survey import Referrer, Standing, Stored
+from regenstore.proof.survey import Referrer, Standing, StoredContent
 from regenstore.refs.blobs import blob_record, mentioned
 from regenstore.refs.holders import Holder
 
@@ -21,10 +21,10 @@ Made = tuple[RecipeKey, str, Digest]
 
 
 @dataclass
-class Facts:
+class ProofFacts:
     """Everything that is known, before it is judged."""
 
-    stored: dict[Digest, Stored]
+    stored: dict[Digest, StoredContent]
     held: Set[Digest] = frozenset()
     """What running processes rely on."""
     referrers: dict[Digest, list[Referrer]] = field(default_factory=dict)
@@ -66,12 +66,12 @@ def gather(
     held: Callable[[], Set[Digest]],
     holders: Callable[[], Iterable[Holder]],
     others: Callable[[], Iterable[Proof]] = tuple,
-) -> Facts:
+) -> ProofFacts:
     """Look at the store, then at what running processes rely on, then at roots. Who makes a new referrer of a
     content holds it, gives it another identity, and lets go of it when a root reaches it: in this order, a
     referrer that is missed here has changed an identity that was seen. ``others``: proofs that somebody else made
     and that count here."""
-    facts = Facts(look(store))
+    facts = ProofFacts(look(store))
     facts.held = held()
     known: dict[tuple[RecipeKey | None, str, Digest], Referrer] = {}
     for holder in holders():
@@ -86,14 +86,14 @@ def gather(
     return facts
 
 
-def look(store: ContentStore) -> dict[Digest, Stored]:
+def look(store: ContentStore) -> dict[Digest, StoredContent]:
     """Every content of the store, in the vault, else in the cache, else in the trash: what lies there is there
     for who looks for it, and is judged like any other before it is deleted."""
-    found: dict[Digest, Stored] = {}
+    found: dict[Digest, StoredContent] = {}
     with durable.storage_errors(store.root):
         for digest, size, tree, identity in store.inventory():
             if digest not in found or tree == VAULT:
-                found[digest] = Stored(digest, size, tree, identity)
+                found[digest] = StoredContent(digest, size, tree, identity)
     return found
 
 
@@ -101,7 +101,7 @@ def look(store: ContentStore) -> dict[Digest, Stored]:
 
 
 def _ask(
-    facts: Facts,
+    facts: ProofFacts,
     known: dict[tuple[RecipeKey | None, str, Digest], Referrer],
     holder: Holder,
     cache: ResultCache,
@@ -123,7 +123,7 @@ def _ask(
 
 
 def _add(
-    facts: Facts,
+    facts: ProofFacts,
     known: dict[tuple[RecipeKey | None, str, Digest], Referrer],
     record: BlobRecord,
     standing: Standing,
@@ -160,7 +160,7 @@ def referrer(record: BlobRecord, digest: Digest, standing: Standing, where: str)
 # ------------------------------------------------------------------------------------------- what was run
 
 
-def _recall(facts: Facts, known: dict[tuple[RecipeKey | None, str, Digest], Referrer], cache: ResultCache) -> None:
+def _recall(facts: ProofFacts, known: dict[tuple[RecipeKey | None, str, Digest], Referrer], cache: ResultCache) -> None:
     """Results and proofs. A result that no root reaches is a referrer too, a dead one."""
     dead: list[MadeOutput] = []
     seconds: dict[tuple[str, str], list[float]] = {}

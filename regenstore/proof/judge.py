@@ -8,9 +8,9 @@ from itertools import chain
 
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.proof import foundation
-from regenstore.proof.facts import Facts
-from regenstore.proof.rules import EVICTABLE, Corrected, Finding, Fingerprint, own_finding
-from regenstore.proof.survey import Definition, Entry, Referrer, Standing, Stored, Survey
+from regenstore.proof.facts import ProofFacts
+from regenstore.proof.rules import EVICTABLE, Corrected, Fingerprint, Judgement, own_finding
+from regenstore.proof.survey import Definition, JudgedContent, Referrer, Standing, StoredContent, Survey
 from regenstore.refs.pins import name_of
 
 Here = Callable[[str, str], Fingerprint]
@@ -29,7 +29,7 @@ class Way:
 class Judged:
     """The rule for one content and its ways back, the one to take first."""
 
-    finding: Finding
+    finding: Judgement
     ways: tuple[Way, ...]
 
     @property
@@ -45,12 +45,12 @@ class Judged:
 class Judge:
     """Applies the rules to facts. ``confirmed`` are the digests that a remote has just confirmed."""
 
-    def __init__(self, facts: Facts, here: Here, corrected: Corrected, confirmed: Mapping[Digest, int]) -> None:
+    def __init__(self, facts: ProofFacts, here: Here, corrected: Corrected, confirmed: Mapping[Digest, int]) -> None:
         self._facts = facts
         self._here = here
         self._corrected = corrected
         self._confirmed = confirmed
-        self._own: dict[int, Finding] = {}  # by the identity of referrers, which the facts hold
+        self._own: dict[int, Judgement] = {}  # by the identity of referrers, which the facts hold
         self._environments: dict[Definition, Fingerprint] = {}
 
     def survey(self) -> Survey:
@@ -59,7 +59,7 @@ class Judge:
         judged = self._judge(facts.stored)
         entries = {digest: self.entry(stored, judged[digest]) for digest, stored in facts.stored.items()}
         gone = {
-            digest: self.entry(Stored(digest, 0, "", (0, 0)), one)
+            digest: self.entry(StoredContent(digest, 0, "", (0, 0)), one)
             for digest, one in judged.items()
             if digest not in facts.stored and one.open
         }
@@ -75,7 +75,7 @@ class Judge:
             entries, self._needed(evictable), not problems, tuple(problems), absent, gone, dict(self._environments)
         )
 
-    def entries(self, digests: Iterable[Digest]) -> dict[Digest, Entry]:
+    def entries(self, digests: Iterable[Digest]) -> dict[Digest, JudgedContent]:
         """Those of these contents that the store has."""
         stored = self._facts.stored
         judged = self.findings(digest for digest in digests if digest in stored)
@@ -134,18 +134,18 @@ class Judge:
 
     # -------------------------------------------------------------------------------- rules
 
-    def own(self, referrer: Referrer) -> Finding:
+    def own(self, referrer: Referrer) -> Judgement:
         """The rule for one recipe's take in view of itself alone."""
         found = self._own.get(id(referrer))
         if found is None:
             found = self._own[id(referrer)] = self._alone(referrer)
         return found
 
-    def _alone(self, referrer: Referrer) -> Finding:
+    def _alone(self, referrer: Referrer) -> Judgement:
         facts, key = self._facts, referrer.key
         generator = referrer.generator
         if key is None or generator is None:
-            return Finding("imported")
+            return Judgement("imported")
         return own_finding(
             referrer.digest,
             facts.proofs.get((key, referrer.digest), ()),
@@ -182,7 +182,7 @@ class Judge:
         if self._facts.unknown:
             return judged.told("incomplete", f"{self._facts.unknown[0]}: nobody knows what it needs")
         if confirmed:
-            return Judged(Finding("confirmed"), judged.ways)
+            return Judged(Judgement("confirmed"), judged.ways)
         if self._facts.partial and all(r.standing == Standing.DEAD for r in referrers):
             return judged.told("incomplete", f"{self._facts.partial[0]} is a partial clone without some of its objects")
         return judged
@@ -198,7 +198,7 @@ class Judge:
             able.sort(key=lambda r: not self.own(r).exact)
             able = [r for r in able if self.own(r).exact == self.own(able[0]).exact] or referrers[:1]
             if not able:
-                return Judged(Finding("unknown"), ())
+                return Judged(Judgement("unknown"), ())
             judged = Judged(self.own(able[0]), tuple(Way(r, frozenset(r.inputs)) for r in able))
         if digest in self._facts.mentioned and judged.finding.state == EVICTABLE:
             return judged.told("shared", _NAMED)
@@ -233,17 +233,17 @@ class Judge:
 
     # -------------------------------------------------------------------------------- cost and need
 
-    def entry(self, stored: Stored, judged: Judged) -> Entry:
+    def entry(self, stored: StoredContent, judged: Judged) -> JudgedContent:
         """One content of the store, with what its return would cost."""
         referrers = tuple(self._facts.referrers.get(stored.digest, ()))
         standing = max((r.standing for r in referrers), default=Standing.DEAD)
         if not judged.ways:
-            return Entry(stored, referrers, judged.finding, standing, None, None, None, None)
+            return JudgedContent(stored, referrers, judged.finding, standing, None, None, None, None)
         first = judged.ways[0].referrer
         own = self.seconds(first)
         whole = all(need in self._facts.stored for need in first.inputs)
         closure = own if whole else self.closure(first)
-        return Entry(stored, referrers, judged.finding, standing, own, closure, judged.finding.proof, first.key)
+        return JudgedContent(stored, referrers, judged.finding, standing, own, closure, judged.finding.proof, first.key)
 
     def closure(self, referrer: Referrer) -> float | None:
         """Seconds to run a recipe with everything that it needs and that is not in the store now."""

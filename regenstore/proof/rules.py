@@ -40,7 +40,7 @@ _STATES = {"proven": EVICTABLE, "corrected": EVICTABLE, "confirmed": EVICTABLE, 
 
 
 @dataclass(frozen=True)
-class Finding:
+class Judgement:
     """The rule that decides about one take. ``proof`` is the one it looked at: that of this environment,
     else the newest."""
 
@@ -78,30 +78,30 @@ def own_finding(
     runs: Collection[tuple[Fingerprint, Digest]],
     here: Callable[[], Fingerprint],
     corrected: Corrected,
-) -> Finding:
+) -> Judgement:
     """The rule for the take of a recipe in view of itself alone. ``proofs`` are the take's, newest first;
     ``runs`` what each recorded run gave for the same output, and where; ``here`` asks for this environment's
     fingerprint, or raises what makes the generator unusable."""
     if not proofs and all(given == take for _, given in runs):
-        return Finding("unproven")
+        return Judgement("unproven")
     newest = proofs[0] if proofs else None
     try:
         now = here()
     except RegenstoreError as error:
-        return Finding("generator", error.message, newest)
+        return Judgement("generator", error.message, newest)
     if UNPINNED in now:
-        return Finding("unpinned", now[UNPINNED], newest)
+        return Judgement("unpinned", now[UNPINNED], newest)
     valid = [proof for proof in proofs if proof.fingerprint == now]
     compared = {proof.second for proof in valid} | {take}
     given = {digest for fingerprint, digest in runs if fingerprint == now}
     others = tuple(sorted((given | compared) - {take}))
     if newest is None:
-        return Finding("unproven", others=others)
+        return Judgement("unproven", others=others)
     if not valid:
         names = sorted({*newest.fingerprint, *now} - {LAPSED})
         differs = {name: (newest.fingerprint.get(name), now.get(name)) for name in names}
         changed = {name: pair for name, pair in differs.items() if pair[0] != pair[1]}
-        return Finding("lapsed", newest.fingerprint.get(LAPSED, ""), newest, changed, others=others)
+        return Judgement("lapsed", newest.fingerprint.get(LAPSED, ""), newest, changed, others=others)
     weakness, proof = max(((weakness_of(proof, corrected), proof) for proof in valid), key=lambda pair: pair[0])
     if weakness > max(_WEAKNESS.values()):
         rule = "different"
@@ -109,7 +109,7 @@ def own_finding(
         rule = "varies"
     else:
         rule = "corrected" if weakness == 1 else "proven"
-    return Finding(rule, proof=proof, holds=True, others=others)
+    return Judgement(rule, proof=proof, holds=True, others=others)
 
 
 def weakness_of(proof: Proof, corrected: Corrected) -> int:

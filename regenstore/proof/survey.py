@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Proof
-from regenstore.proof.rules import EVICTABLE, Finding, Fingerprint
+from regenstore.proof.rules import EVICTABLE, Fingerprint, Judgement
 
 Definition = tuple[str, str]
 """A generator's name and contract version: what is proven, and what one probe speaks for."""
@@ -56,7 +56,7 @@ class Referrer:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredContent:
     """One content as it was found on disk, before any root was read."""
 
     digest: Digest
@@ -67,12 +67,12 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Entry:
+class JudgedContent:
     """One content of the store, judged."""
 
-    stored: Stored
+    stored: StoredContent
     referrers: tuple[Referrer, ...]
-    finding: Finding
+    finding: Judgement
     standing: Standing
     """The highest of its referrers."""
     own: float | None
@@ -100,7 +100,7 @@ class Survey:
     """What the whole store holds, judged at one moment. Evicting everything evictable at once still leaves
     every one of them obtainable."""
 
-    entries: dict[Digest, Entry]
+    entries: dict[Digest, JudgedContent]
     needed: frozenset[Digest]
     """Everything that any root needs: takes, inputs, and the inputs of what would make missing ones."""
     complete: bool
@@ -108,7 +108,7 @@ class Survey:
     problems: tuple[str, ...]
     absent: Mapping[Digest, tuple[Digest, ...]] = field(default_factory=dict)
     """What contents that are not in the store are made from, by their firmest recipes."""
-    gone: Mapping[Digest, Entry] = field(default_factory=dict)
+    gone: Mapping[Digest, JudgedContent] = field(default_factory=dict)
     """What is not in the store and would come back on the way to something that is evictable, judged alike."""
     environments: Mapping[Definition, Fingerprint] = field(default_factory=dict)
     """The fingerprint, here and now, of each definition that was asked for it and can run."""

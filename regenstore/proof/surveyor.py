@@ -14,9 +14,9 @@ from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.environments import Environments
-from regenstore.proof.facts import Facts, gather, referrer
+from regenstore.proof.facts import ProofFacts, gather, referrer
 from regenstore.proof.judge import Judge
-from regenstore.proof.survey import Confirm, Entry, Standing, Stored, Survey
+from regenstore.proof.survey import Confirm, JudgedContent, Standing, StoredContent, Survey
 from regenstore.refs.blobs import blob_record
 from regenstore.refs.holders import Holder
 
@@ -61,12 +61,12 @@ class Surveyor:
                 return replace(survey, problems=(*survey.problems, problem))
             return Judge(facts, here.of, self._corrected, confirmed).survey() if confirmed else survey
 
-    def entries(self, digests: Iterable[Digest]) -> dict[Digest, Entry]:
+    def entries(self, digests: Iterable[Digest]) -> dict[Digest, JudgedContent]:
         """Those of these contents that the store has; no remote is asked."""
         with _all_kept(), self._environments() as here:
             return Judge(self._gather(), here.of, self._corrected, {}).entries(digests)
 
-    def judge(self, recipe: Recipe) -> Entry:
+    def judge(self, recipe: Recipe) -> JudgedContent:
         """The take of one recipe, as if the store had it, and seen from this recipe: what keeps it is its own
         rule if that does, and else another's."""
         with _all_kept():
@@ -82,10 +82,10 @@ class Surveyor:
         facts.inputs.update(said.inputs)
         with self._environments() as here:
             judge = Judge(facts, here.of, self._corrected, {})
-            stored = facts.stored.get(said.digest, Stored(said.digest, said.size, "", (0, 0)))
+            stored = facts.stored.get(said.digest, StoredContent(said.digest, said.size, "", (0, 0)))
             return judge.entry(stored, judge.findings([said.digest])[said.digest])
 
-    def _gather(self) -> Facts:
+    def _gather(self) -> ProofFacts:
         return gather(self._store, self._cache, self._held, self._holders, self._others)
 
 

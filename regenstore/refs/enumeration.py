@@ -14,8 +14,8 @@ from regenstore.errors import FormatError, StorageError
 from regenstore.fs import presence
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs import held as files
-from regenstore.refs.git import Listed
-from regenstore.refs.held import REACHED, TIP, WORKING, Basis, Held
+from regenstore.refs.git import ListedBlobs
+from regenstore.refs.held import REACHED, TIP, WORKING, Basis, LiveRecipes
 from regenstore.refs.pending import Pending
 from regenstore.refs.pins import Pins
 from regenstore.refs.roots import Points, Roots, at_once
@@ -27,7 +27,7 @@ UNCHANGED, ADDED, FULL = "unchanged", "added", "full"
 class Enumerated:
     """What is held, and which way it was found."""
 
-    held: Held
+    held: LiveRecipes
     how: str
 
 
@@ -63,14 +63,14 @@ class Enumeration:
                 pass  # the next time takes longer
         return found
 
-    def _kept(self) -> Held | None:
+    def _kept(self) -> LiveRecipes | None:
         """What was found the last time. Whatever ails it, a full walk tells the same."""
         try:
             return None if self._path is None else files.load(self._path, self._name)
         except StorageError:
             return None
 
-    def _unchanged(self, old: Held, pending: tuple[bytes, ...]) -> Held:
+    def _unchanged(self, old: LiveRecipes, pending: tuple[bytes, ...]) -> LiveRecipes:
         held = old if pending == old.pending else replace(old, pending=pending, told=time.time())
         if old.unreadable:
             # A newer program may have learned to read them.
@@ -79,7 +79,7 @@ class Enumeration:
                 held = replace(held, records={**old.records, **said.records}, unreadable=said.unreadable)
         return held
 
-    def _changed(self, old: Held | None, before: bytes, pending: tuple[bytes, ...]) -> Enumerated:
+    def _changed(self, old: LiveRecipes | None, before: bytes, pending: tuple[bytes, ...]) -> Enumerated:
         roots = self._roots
         roots.require_readable()
         found = self._asked(old)
@@ -90,7 +90,7 @@ class Enumeration:
         basis = replace(found.held.basis, stamp=before) if sound else Basis()
         return replace(found, held=replace(found.held, pending=pending, pins=pins, told=time.time(), basis=basis))
 
-    def _asked(self, old: Held | None) -> Enumerated:
+    def _asked(self, old: LiveRecipes | None) -> Enumerated:
         roots = self._roots
         points = roots.points(frozenset() if old is None else old.basis.logged)
         shape = roots.files.shape()
@@ -110,7 +110,7 @@ class Enumeration:
         basis = Basis(b"", shape, points.tips, points.logged) if points.sure else Basis()
         return Enumerated(replace(held, missing=missing, basis=basis), FULL if more is None else ADDED)
 
-    def _since(self, basis: Basis, points: Points) -> Listed | None:
+    def _since(self, basis: Basis, points: Points) -> ListedBlobs | None:
         """What is reached now and was not before; None where more than that changed."""
         before, now = basis.tips | basis.logged, points.tips | points.logged
         gone = before - now
@@ -121,7 +121,7 @@ class Enumeration:
         except FormatError:
             return None  # whatever it is, the full walk says it better
 
-    def _told(self, old: Held | None, marks: Mapping[bytes, int], added: bool) -> Held:
+    def _told(self, old: LiveRecipes | None, marks: Mapping[bytes, int], added: bool) -> LiveRecipes:
         """What the marked blobs say; what they said before is not asked again."""
         records = {} if old is None else {oid: told for oid in marks if (told := old.records.get(oid)) is not None}
         plain = frozenset() if old is None else old.plain
@@ -129,7 +129,7 @@ class Enumeration:
         said = self._roots.say(self._cache, unknown, remember=self._path is not None)
         records.update(said.records)
         plain |= said.plain
-        return Held(
+        return LiveRecipes(
             records,
             {oid: marks[oid] for oid in (*records, *said.unreadable)},
             said.unreadable,

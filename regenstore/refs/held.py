@@ -36,7 +36,7 @@ _NOTHING = bytes(32)
 
 @dataclass(frozen=True)
 class Basis:
-    """The roots that a :class:`Held` rests on."""
+    """The roots that a :class:`LiveRecipes` rests on."""
 
     stamp: bytes = b""
     """Of everything that is a root; empty where it may not be relied on."""
@@ -49,7 +49,7 @@ class Basis:
 
 
 @dataclass(frozen=True)
-class Held:
+class LiveRecipes:
     """The live recipes of one repository."""
 
     records: Mapping[bytes, BlobRecord] = field(default_factory=dict)
@@ -72,21 +72,21 @@ class Held:
         return 3 if mark & WORKING else 2 if mark & TIP else 1
 
 
-def save(path: str, repository: str, held: Held) -> None:
+def save(path: str, repository: str, held: LiveRecipes) -> None:
     """Keep it, durably; raises StorageError."""
     with durable.storage_errors(path):
         durable.make_folder(os.path.dirname(path))
     durable.write_file(path, encode(repository, held))
 
 
-def load(path: str, repository: str) -> Held | None:
+def load(path: str, repository: str) -> LiveRecipes | None:
     """What was kept for a repository, or None where there is nothing that can be relied on. Raises StorageError
     (``unreadable``): what a repository held that is gone is told by nothing else."""
     data = presence.read(path)
     return None if data is None else decode(repository, data)
 
 
-def encode(repository: str, held: Held) -> bytes:
+def encode(repository: str, held: LiveRecipes) -> bytes:
     """The file's bytes. ``repository`` says whose they are."""
     records = list(held.records.values())
     n = len(records)
@@ -132,7 +132,7 @@ def encode(repository: str, held: Held) -> bytes:
     return body + hash_bytes(body).raw
 
 
-def decode(repository: str, data: bytes) -> Held | None:
+def decode(repository: str, data: bytes) -> LiveRecipes | None:
     """What the bytes tell of a repository, or None."""
     body = memoryview(data)[:-_TRAILER]
     if not data.startswith(_MAGIC) or hash_bytes(body).raw != data[-_TRAILER:]:
@@ -164,7 +164,7 @@ def decode(repository: str, data: bytes) -> Held | None:
     others = map(outdated.get, oids)
     records = map(BlobRecord, oids, keys, digests, sizes, output, inputs, *more, seconds, others, sure)
     unreadable = {bytes.fromhex(oid): (mark, mentioned) for oid, mark, mentioned in meta["unreadable"]}
-    return Held(
+    return LiveRecipes(
         dict(zip(oids, records)),
         dict(zip(oids, marks)) | {oid: mark for oid, (mark, _) in unreadable.items()},
         {oid: frozenset(Digest(bytes.fromhex(d)) for d in mentioned) for oid, (_, mentioned) in unreadable.items()},

@@ -18,7 +18,7 @@ from regenstore.objects.result_cache import ResultCache
 from regenstore.refs import held as files
 from regenstore.refs.enumeration import Enumeration
 from regenstore.refs.git import elsewhere
-from regenstore.refs.held import Held
+from regenstore.refs.held import LiveRecipes
 from regenstore.refs.pins import PREFIX, Pins
 from regenstore.refs.registration import (
     Registration,
@@ -45,7 +45,7 @@ class Holder:
     reachable: bool
     reason: str
     """Why it cannot be reached."""
-    held: Held
+    held: LiveRecipes
     as_of: float | None
     """When it said what it holds, in seconds since the epoch; None: never."""
     how: str = ""
@@ -156,7 +156,7 @@ class Holders:
                 raise StorageError("unreadable", why, hint=_OR_FORGET) from error
             reason = error.message
         last = files.load(kept, _whose(registered.name))
-        return Holder(name, path, False, reason, last or Held(), None if last is None else last.told)
+        return Holder(name, path, False, reason, last or LiveRecipes(), None if last is None else last.told)
 
 
 def forget(store: str, given: str) -> list[Registration]:

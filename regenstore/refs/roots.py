@@ -26,7 +26,7 @@ from regenstore.fs import presence
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs import object_files
 from regenstore.refs.blobs import RecipeBlobs, read_blobs
-from regenstore.refs.git import Git, Listed, elsewhere
+from regenstore.refs.git import Git, ListedBlobs, elsewhere
 from regenstore.refs.root_files import OWN_REFS, RootFiles
 
 T = TypeVar("T")
@@ -160,7 +160,7 @@ class Roots:
 
     # -------------------------------------------------------------------------------- the walk
 
-    def reached(self) -> Listed:
+    def reached(self) -> ListedBlobs:
         """What everything but the indexes reaches."""
         everything = (*_ALL, "--reflog")
         extra = [tip.oid for tip in self._resolve(self._extra())]
@@ -181,17 +181,17 @@ class Roots:
                     continue  # an older commit is gone; then what this one has itself counts
         return found
 
-    def reached_since(self, new: Iterable[bytes], old: Iterable[bytes]) -> Listed:
+    def reached_since(self, new: Iterable[bytes], old: Iterable[bytes]) -> ListedBlobs:
         """What new points reach, without most of what the old ones do."""
         return self._list(self.git, (), [*(oid.hex() for oid in new), *(f"^{oid.hex()}" for oid in old)])
 
-    def in_tips(self) -> Listed:
+    def in_tips(self) -> ListedBlobs:
         """What is in the trees of tips, those that a worktree has for itself included."""
         own = [tip.oid for tip in self._resolve(self._extra()) if "refs/" in tip.name]
         options = ("--no-walk", *_ALL, "--missing=allow-any")  # what is missing is told by the whole walk
         return self._list(self._plain(self._common), options, own)
 
-    def in_worktrees(self) -> Listed:
+    def in_worktrees(self) -> ListedBlobs:
         """What is in the trees of HEADs and in the indexes."""
         heads = [tip.oid for tip in self._resolve(self._heads()) if tip.kind == "commit"]
         found = self._list(self.git, ("--no-walk", "--indexed-objects"), heads)
@@ -227,7 +227,7 @@ class Roots:
         found = self.git.object_types((oid.hex() for oid in oids), as_is=True)
         return {"missing" if each is None else each.kind for each in found}
 
-    def _list(self, git: Git, options: Sequence[str], tips: Iterable[str]) -> Listed:
+    def _list(self, git: Git, options: Sequence[str], tips: Iterable[str]) -> ListedBlobs:
         return git.list_blobs(options, tips, partial=self.files.partial)
 
     def _note(self, tip: Tip, reached: Mapping[str, set[bytes]], found: dict[bytes, dict[str, None]]) -> None:
@@ -289,5 +289,5 @@ def at_once(*asked: Callable[[], T]) -> list[T]:
         return [told.result() for told in [threads.submit(question) for question in asked]]
 
 
-def _join(one: Listed, other: Listed) -> Listed:
-    return Listed(one.blobs + other.blobs, one.missing + other.missing)
+def _join(one: ListedBlobs, other: ListedBlobs) -> ListedBlobs:
+    return ListedBlobs(one.blobs + other.blobs, one.missing + other.missing)

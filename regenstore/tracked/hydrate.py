@@ -12,9 +12,9 @@ from regenstore.fs.swap import NOTHING, Identity, Nothing
 from regenstore.objects import toml
 from regenstore.objects.outdated import judged_blobs
 from regenstore.objects.result import BlobRecord
-from regenstore.planning import AUTO, Plan, Want
+from regenstore.planning import AUTO, RunPlan, Want
 from regenstore.refs.blobs import read_blobs
-from regenstore.tracked.workbench import Held, Workbench, excluded, select
+from regenstore.tracked.workbench import Workbench, WorktreeContent, excluded, select
 
 if TYPE_CHECKING:  # slow to import, and not needed where nothing has to be done
     from regenstore.realise import Progress
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # slow to import, and not needed where nothing has to be done
 
 
 @dataclass(frozen=True)
-class Wish:
+class GetWish:
     """A path whose worktree file is a recipe text (or gone), with the index entry to tell about it."""
 
     path: bytes
@@ -36,8 +36,8 @@ class Wish:
 class GetPlan:
     """What ``get`` would do. A value: making it changes nothing."""
 
-    wishes: dict[str, Wish]
-    plan: Plan
+    wishes: dict[str, GetWish]
+    plan: RunPlan
     failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
     excluded: list[bytes] = field(default_factory=list)
     """What the sparse checkout keeps out of the worktree, and nobody named."""
@@ -53,7 +53,7 @@ class DropPlan:
 
 
 @dataclass
-class Report:
+class GetReport:
     """What was done, by path."""
 
     done: list[bytes] = field(default_factory=list)
@@ -71,7 +71,7 @@ def plan_get(
     everything = [*tracked, *bench.untracked()]
     chosen = select(everything, paths) if paths else everything
     wants: list[Want] = []
-    planned = GetPlan({}, Plan())
+    planned = GetPlan({}, RunPlan())
     refused = _refused(bench, chosen, paths)
     old = _old_takes(bench, {path: tracked[path] for path in chosen if path in tracked})
     for path in chosen:
@@ -92,7 +92,7 @@ def plan_get(
     return planned
 
 
-def _wish(bench: Workbench, path: bytes, entry: bytes | None, old: BlobRecord | None) -> Wish | None:
+def _wish(bench: Workbench, path: bytes, entry: bytes | None, old: BlobRecord | None) -> GetWish | None:
     """What ``get`` does at a path; None where there is nothing to do. ``entry``: the index blob there; ``old``: what
     it says, if its take was made with other parameters."""
     held = bench.held(path, digest=False)
@@ -110,7 +110,7 @@ def _wish(bench: Workbench, path: bytes, entry: bytes | None, old: BlobRecord | 
         replaces = medium.identity
     if text is None or not toml.looks_like_recipe(text):
         return None
-    return Wish(path, text, replaces, entry if text == known else None)
+    return GetWish(path, text, replaces, entry if text == known else None)
 
 
 def _old_takes(bench: Workbench, oids: Mapping[bytes, bytes]) -> dict[bytes, BlobRecord]:
@@ -133,7 +133,7 @@ def _refused(bench: Workbench, chosen: Iterable[bytes], paths: Sequence[bytes]) 
     return found
 
 
-def _old_medium(bench: Workbench, path: bytes, record: BlobRecord) -> Held | None:
+def _old_medium(bench: Workbench, path: bytes, record: BlobRecord) -> WorktreeContent | None:
     """What lies at a path, if it is the medium of other parameters that its recipe still names, and stored."""
     held = bench.held(path)
     if held is None or held.digest is None or held.digest != record.outdated:
@@ -143,9 +143,9 @@ def _old_medium(bench: Workbench, path: bytes, record: BlobRecord) -> Held | Non
     return held if bench.store.claim(held.digest, held.size) is not None else None
 
 
-def get(bench: Workbench, planned: GetPlan, progress: Progress) -> Report:
+def get(bench: Workbench, planned: GetPlan, progress: Progress) -> GetReport:
     """Carry out a plan: make what is missing, place everything, tell Git's index."""
-    report = Report(failed=list(planned.failed))
+    report = GetReport(failed=list(planned.failed))
     if not planned.wishes:
         return report
     from regenstore.worktree.place import Placement
@@ -202,7 +202,7 @@ def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> DropPlan:
     return planned
 
 
-def _plan_drop(bench: Workbench, path: bytes, oid: bytes, held: Held, planned: DropPlan) -> None:
+def _plan_drop(bench: Workbench, path: bytes, oid: bytes, held: WorktreeContent, planned: DropPlan) -> None:
     assert held.digest is not None
     known = bench.index_text(path)
     text = bench.text_of(path, held, known)
@@ -217,11 +217,11 @@ def _plan_drop(bench: Workbench, path: bytes, oid: bytes, held: Held, planned: D
         planned.placements.append(Placement(path, text, held.identity, oid if text == known else None))
 
 
-def drop(bench: Workbench, planned: DropPlan) -> Report:
+def drop(bench: Workbench, planned: DropPlan) -> GetReport:
     """Put recipe text at the paths, and tell Git's index."""
     done = bench.placer.place(planned.placements)
     added = {placement.path for placement in planned.placements if placement.oid is not None}
     for path in done.placed:
         if path in added:  # of what is not added yet, the pending recipe is all that keeps the medium
             bench.pending.clear(path)
-    return Report(done=done.placed, failed=[*planned.failed, *done.skipped])
+    return GetReport(done=done.placed, failed=[*planned.failed, *done.skipped])

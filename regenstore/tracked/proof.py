@@ -15,7 +15,7 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.outdated import judged
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof, Result
-from regenstore.planning import Outcome, Plan, Want
+from regenstore.planning import Outcome, RunPlan, Want
 from regenstore.proof.compare import compare_run
 from regenstore.proof.environments import Environments
 from regenstore.realise import Progress
@@ -111,13 +111,13 @@ def sample(recipes: Mapping[bytes, Recipe], count: int, seed: int | None = None)
     return {path: recipes[path] for path in sorted(chosen)}
 
 
-def plan_verify(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> Plan:
+def plan_verify(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> RunPlan:
     """What verifying would run: each key once more, and inputs that are missing first."""
     return bench.realiser.plan([Want(os.fsdecode(path), recipe) for path, recipe in recipes.items()], again=True)
 
 
 def verify(
-    bench: Workbench, plan: Plan, progress: Progress, clock: Callable[[], float] = time.time
+    bench: Workbench, plan: RunPlan, progress: Progress, clock: Callable[[], float] = time.time
 ) -> Iterator[Verdict]:
     """Carry out a plan and give each path's verdict as it is decided. The take is never touched: what the
     second run gave is stored beside it, under its own digest. Where that differs, a correction is looked

@@ -15,8 +15,8 @@ from regenstore.objects.outdated import judged_blobs
 from regenstore.objects.result import BlobRecord
 from regenstore.proof import survey
 from regenstore.refs.blobs import read_blobs
-from regenstore.tracked.workbench import Held, Workbench, select
-from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
+from regenstore.tracked.workbench import Workbench, WorktreeContent, select
+from regenstore.worktree.index_file import CacheEntry, IndexFile, UnsupportedIndex
 
 STATES = {
     "placed": "the recorded take is in the worktree",
@@ -47,7 +47,7 @@ class PathStatus:
     digest: Digest | None
     stored: bool
     """Whether the store holds the recorded take."""
-    entry: survey.Entry | None = None
+    entry: survey.JudgedContent | None = None
     """Whether that may be evicted, by which rule, and what its return costs; None where it is not stored, or
     where that cannot be told now."""
     problem: RegenstoreError | None = None
@@ -67,7 +67,7 @@ class Status:
         return {state: found[state] for state in STATES if found[state]}
 
     @property
-    def entries(self) -> list[survey.Entry]:
+    def entries(self) -> list[survey.JudgedContent]:
         """Of all recorded takes in the store, equal ones once."""
         return list({p.digest: p.entry for p in self.paths if p.entry is not None}.values())
 
@@ -117,7 +117,7 @@ def _read_index(bench: Workbench) -> IndexFile | None:
         return None  # without stat fields every medium is hashed: slower, and as right
 
 
-def _state(bench: Workbench, path: bytes, record: BlobRecord, index: IndexFile | None, entry: Entry | None) -> str:
+def _state(bench: Workbench, path: bytes, record: BlobRecord, index: IndexFile | None, entry: CacheEntry | None) -> str:
     found = presence.lstat(os.path.join(bench.location.top, path), shown=path)
     untouched = found is not None and index is not None and entry is not None and index.matches(entry, found)
     held = bench.held(path, digest=not untouched)
@@ -146,12 +146,12 @@ def _old_state(bench: Workbench, record: BlobRecord) -> str:
     return "unrecorded" if made else "outdated"
 
 
-def _digest(bench: Workbench, path: bytes, held: Held) -> Digest | None:
+def _digest(bench: Workbench, path: bytes, held: WorktreeContent) -> Digest | None:
     whole = held if held.digest is not None else bench.held(path)
     return None if whole is None else whole.digest
 
 
-def _untouched_medium(bench: Workbench, path: bytes, record: BlobRecord, held: Held) -> str:
+def _untouched_medium(bench: Workbench, path: bytes, record: BlobRecord, held: WorktreeContent) -> str:
     """A medium that Git takes for unchanged. Only where two results have one size does its digest tell."""
     if record.key is None:
         return "imported"
@@ -169,7 +169,7 @@ def _untouched_medium(bench: Workbench, path: bytes, record: BlobRecord, held: H
     return "placed"
 
 
-def _touched_medium(bench: Workbench, path: bytes, record: BlobRecord, held: Held) -> str:
+def _touched_medium(bench: Workbench, path: bytes, record: BlobRecord, held: WorktreeContent) -> str:
     known = bench.index_text(path)
     text = bench.text_of(path, held, known)
     if text == known:

@@ -14,8 +14,8 @@ from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import LAPSED, UNPINNED
-from regenstore.proof.rules import Finding
-from regenstore.proof.survey import Entry
+from regenstore.proof.rules import Judgement
+from regenstore.proof.survey import JudgedContent
 from regenstore.refs.pins import Pin, Pins, pin_name
 from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.tracked.pinning import roots_of
@@ -57,8 +57,8 @@ class Why:
 
     path: bytes
     recipe: Recipe
-    finding: Finding
-    entry: Entry | None
+    finding: Judgement
+    entry: JudgedContent | None
     """None where there is no take."""
     stored: bool
     dependents: tuple[bytes, ...]
@@ -76,7 +76,7 @@ def why(bench: Workbench, path: bytes) -> Why:
     if take is None:
         detail = "" if recipe.output.outdated is None else "what it names as its take was made with other parameters"
         pin = None if recipe.imported else _pin(bench, recipe)
-        return Why(path, recipe, Finding("wanted", detail), None, False, (), (), pin)
+        return Why(path, recipe, Judgement("wanted", detail), None, False, (), (), pin)
     pin = _pin(bench, recipe)
     entry = bench.surveyor.judge(recipe)
     return Why(
@@ -92,7 +92,7 @@ def why(bench: Workbench, path: bytes) -> Why:
     )
 
 
-def _unchanged(bench: Workbench, recipe: Recipe, finding: Finding) -> Unchanged | None:
+def _unchanged(bench: Workbench, recipe: Recipe, finding: Judgement) -> Unchanged | None:
     """In words: what the fingerprint of the finding's proof holds."""
     if recipe.generator is None:
         return None
@@ -111,7 +111,7 @@ def _unchanged(bench: Workbench, recipe: Recipe, finding: Finding) -> Unchanged 
     return Unchanged(tuple(covers), known.source != "built-in")
 
 
-def _named(finding: Finding, recipe: Recipe, pin: Pin | None) -> Finding:
+def _named(finding: Judgement, recipe: Recipe, pin: Pin | None) -> Judgement:
     """The finding in words of this path: its inputs by their names, its pin by its reason."""
     if finding.rule == "pinned" and pin is not None:
         return replace(finding, detail=pin.reason)

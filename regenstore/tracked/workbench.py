@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # slow to import, and not needed by every verb
 
 
 @dataclass(frozen=True)
-class Held:
+class WorktreeContent:
     """What lies in the worktree at a path: recipe text, or media with its digest."""
 
     text: bytes | None
@@ -141,7 +141,7 @@ class Workbench:
 
     # -------------------------------------------------------------------------------- what lies there
 
-    def held(self, path: bytes, *, digest: bool = True) -> Held | None:
+    def held(self, path: bytes, *, digest: bool = True) -> WorktreeContent | None:
         """What the worktree has at a path; None when nothing is there. Never follows a link, and opens regular files
         only. Raises StorageError (``unreadable``) where that cannot be told or read, Conflict (``not-a-file``)."""
         shown = os.fsdecode(path)
@@ -213,7 +213,7 @@ class Workbench:
 
         return judged(self.cache, [recipe])[0]
 
-    def text_of(self, path: bytes, held: Held, known: bytes | None) -> bytes:
+    def text_of(self, path: bytes, held: WorktreeContent, known: bytes | None) -> bytes:
         """The recipe text that clean would give for a medium that lies in the worktree."""
         assert held.digest is not None
         sides = self._sides(path) if known is None else [known]
@@ -267,12 +267,12 @@ def _names(text: bytes, take: Take) -> bool:
     return recipe is not None and recipe.output.named == take
 
 
-def _held(fd: int, digest: bool) -> Held:
+def _held(fd: int, digest: bool) -> WorktreeContent:
     found = os.fstat(fd)
     head = os.pread(fd, HEAD, 0)
     if toml.looks_like_recipe(head) and found.st_size <= toml.MAX_BYTES:
-        return Held(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, head, identity(found))
-    return Held(None, hash_fd(fd)[0] if digest else None, found.st_size, head, identity(found))
+        return WorktreeContent(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, head, identity(found))
+    return WorktreeContent(None, hash_fd(fd)[0] if digest else None, found.st_size, head, identity(found))
 
 
 def _above(path: bytes) -> Iterator[bytes]:

@@ -31,7 +31,7 @@ class UnsupportedIndex(FormatError):
         super().__init__("bad-index", f"the index is {why}")
 
 
-class Entry(NamedTuple):
+class CacheEntry(NamedTuple):
     """One entry. ``stat`` is the offset of its 40 stat bytes, -1 where Git told of the entry."""
 
     path: bytes
@@ -59,15 +59,15 @@ class IndexFile:
         data = presence.read(path)
         return cls(_HEADER.pack(b"DIRC", 2, 0) + b"\0" * oid_size if data is None else data, oid_size)
 
-    def by_path(self) -> dict[bytes, Entry]:
+    def by_path(self) -> dict[bytes, CacheEntry]:
         """The unconflicted entries by path."""
         return {entry.path: entry for entry in self.entries if entry.stage == 0}
 
-    def stat_of(self, entry: Entry) -> tuple[int, ...]:
+    def stat_of(self, entry: CacheEntry) -> tuple[int, ...]:
         """ctime s, ns, mtime s, ns, dev, ino, mode, uid, gid, size; each modulo 2^32."""
         return _STAT.unpack_from(self.data, entry.stat)
 
-    def matches(self, entry: Entry, found: os.stat_result) -> bool:
+    def matches(self, entry: CacheEntry, found: os.stat_result) -> bool:
         """Whether a file is, by its stat alone, what Git last saw at that entry."""
         return self.stat_of(entry)[2:10] == stat_fields(found, self.stat_of(entry)[6])[2:10]
 
@@ -99,7 +99,7 @@ class IndexFile:
 
     # -------------------------------------------------------------------------------- parsing
 
-    def _parse(self) -> Iterator[Entry]:
+    def _parse(self) -> Iterator[CacheEntry]:
         data = bytes(self.data)
         try:
             magic, version, count = _HEADER.unpack_from(data)
@@ -115,7 +115,7 @@ class IndexFile:
         except (struct.error, IndexError, ValueError) as error:
             raise FormatError("bad-index", f"the index is damaged: {error}") from None
 
-    def _entry(self, data: bytes, start: int, version: int, previous: bytes) -> tuple[Entry, int]:
+    def _entry(self, data: bytes, start: int, version: int, previous: bytes) -> tuple[CacheEntry, int]:
         at = start + _STAT.size
         oid = data[at : at + self.oid_size]
         at += self.oid_size
@@ -143,7 +143,7 @@ class IndexFile:
             raise FormatError("bad-index", "the index is damaged: it ends inside an entry")
         mode = int.from_bytes(data[start + 24 : start + 28], "big")
         skip, intent = bool(more & _SKIP_WORKTREE), bool(more & _INTENT_TO_ADD)
-        return Entry(path, oid, flags >> 12 & 3, mode, start, skip, intent), following
+        return CacheEntry(path, oid, flags >> 12 & 3, mode, start, skip, intent), following
 
     def _extensions(self, data: bytes, position: int) -> None:
         end = len(data) - self.oid_size

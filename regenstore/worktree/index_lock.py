@@ -15,7 +15,7 @@ from regenstore.errors import FormatError
 from regenstore.fs import presence, swap
 from regenstore.objects import durable
 from regenstore.refs.git import Git
-from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
+from regenstore.worktree.index_file import CacheEntry, IndexFile, UnsupportedIndex
 from regenstore.worktree.location import Location
 
 STAGE_PREFIX = "regenstore-stage-"
@@ -128,14 +128,14 @@ class IndexPatch:
         return True
 
 
-def staged_entries(location: Location) -> list[Entry]:
+def staged_entries(location: Location) -> list[CacheEntry]:
     """All entries as Git tells them, for split and sparse indexes, which Git alone puts together. Raises FormatError
     (``bad-index``) where it cannot, NotFound (``git-missing``)."""
     try:
         entries = _git(location).ls_entries(skipped=True)
     except FormatError as error:
         raise FormatError("bad-index", f"git cannot read the index {location.index}: {error.message}") from None
-    return [Entry(found.path, found.oid, found.stage, found.mode, -1, found.skipped, False) for found in entries]
+    return [CacheEntry(found.path, found.oid, found.stage, found.mode, -1, found.skipped, False) for found in entries]
 
 
 def refresh_with_git(location: Location, stats: Stats) -> None:

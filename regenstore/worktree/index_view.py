@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from regenstore.errors import FormatError, StorageError
 from regenstore.fs import presence
 from regenstore.fs.swap import NOTHING, Seen, seen
-from regenstore.worktree.index_file import Entry, IndexFile, UnsupportedIndex
+from regenstore.worktree.index_file import CacheEntry, IndexFile, UnsupportedIndex
 from regenstore.worktree.index_lock import staged_entries
 from regenstore.worktree.location import Location
 
@@ -29,7 +29,7 @@ class IndexView:
         self._conflicts: dict[bytes, dict[int, bytes]] = {}
         self._skipped: set[bytes] = set()
         self._file: IndexFile | None = None
-        self._entries: dict[bytes, Entry] | None = None
+        self._entries: dict[bytes, CacheEntry] | None = None
 
     def oid(self, path: bytes) -> bytes | None:
         """The blob id at a path, or None; also None while the path is in conflict."""
@@ -98,7 +98,7 @@ class IndexView:
                     skipped.add(entry.path)
         self._oids, self._conflicts, self._skipped, self._seen = oids, conflicts, skipped, now
 
-    def _load(self) -> Iterable[Entry]:
+    def _load(self) -> Iterable[CacheEntry]:
         index = self._location.index
         try:
             self._file = IndexFile.read(index, self._oid_size)

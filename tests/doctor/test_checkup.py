@@ -16,7 +16,7 @@ import pytest
 from regenstore.cli.doctor import _patient
 from regenstore.config import GitEnvironment
 from regenstore.doctor import checkup, file_system
-from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Finding
+from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Diagnosis
 from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.git import Git
 from regenstore.refs.leases import lease
@@ -24,7 +24,7 @@ from regenstore.repository import Repository
 from tests.conftest import BIN, Checkout
 from tests.doctor.gallery import Gallery, flip, snapshot
 
-Diagnose = Callable[..., list[Finding]]
+Diagnose = Callable[..., list[Diagnosis]]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def diagnose(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> Diagnose:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "argv", [f"{BIN}/regenstore", "doctor"])
 
-    def run(check: str, **changed: object) -> list[Finding]:
+    def run(check: str, **changed: object) -> list[Diagnosis]:
         assert check in {c.__name__ for c in checkup.CHECKS}
         repository = Repository.discover(str(gallery.path), GitEnvironment.read())
         patient = dataclasses.replace(_patient(repository), **changed)  # type: ignore[arg-type]
@@ -46,7 +46,7 @@ def diagnose(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> Diagnose:
     return run
 
 
-def has(found: list[Finding], level: str, text: str) -> bool:
+def has(found: list[Diagnosis], level: str, text: str) -> bool:
     """Whether there is such a finding; every one that is not well says what to do."""
     assert all(f.remedy for f in found if f.level in (WARNING, PROBLEM))
     return any(f.level == level and text in f.message for f in found)

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from regenstore.errors import Conflict, InvalidInput, StorageError
-from regenstore.export.known import FRAMES, Known
+from regenstore.export.known import FRAMES, Measurements
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar import deliver as delivering
-from regenstore.export.sidecar.batch import Order, refuse_collisions, render
+from regenstore.export.sidecar.batch import SidecarOrder, refuse_collisions, render
 from regenstore.export.sidecar.deliver import STAGE, deliver, existing
 from regenstore.export.sidecar.library import FOLDER, Library
 from regenstore.media.frame_table import FrameMetrics
-from regenstore.objects.facts import Facts
+from regenstore.objects.facts import ContentFacts
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.recipe import Output, Recipe, Take
 
@@ -52,7 +52,7 @@ def medium(golden_file, tmp_path):
 
 @pytest.fixture
 def known(tmp_path):
-    return Known(Facts(str(tmp_path / "facts-store")))
+    return Measurements(ContentFacts(str(tmp_path / "facts-store")))
 
 
 @pytest.fixture
@@ -68,13 +68,13 @@ def tree(folder) -> dict[str, bytes]:
 
 def test_sidecars_lie_beside_their_media_and_come_out_the_same(medium, known, film, tmp_path):
     media = [medium("shots/a.mp4"), medium("plates/b.mov", "r2997df.mov", media_type="video/quicktime")]
-    order = Order((XMP,), film)
+    order = SidecarOrder((XMP,), film)
     batch = render(order, media, known, quiet)
     done = deliver(batch, base=film, protected=nothing)
     assert sorted(os.path.relpath(path, film) for path in done.written) == ["plates/b.xmp", "shots/a.xmp"]
     before = tree(film)
     # Again, with nothing kept of what was found out: byte by byte the same, so nothing is written.
-    again = render(order, media, Known(Facts(str(tmp_path / "other-store"))), quiet)
+    again = render(order, media, Measurements(ContentFacts(str(tmp_path / "other-store"))), quiet)
     done = deliver(again, base=film, protected=nothing)
     assert (len(done.written), len(done.unchanged)) == (0, 2)
     assert tree(film) == before
@@ -82,7 +82,7 @@ def test_sidecars_lie_beside_their_media_and_come_out_the_same(medium, known, fi
 
 def test_a_fresh_folder_appears_whole(medium, known, film, tmp_path):
     out = str(tmp_path / "new" / "out")
-    order = Order((XMP,), film, to=out, copy=True)
+    order = SidecarOrder((XMP,), film, to=out, copy=True)
     deliver(render(order, [medium("shots/a.mp4")], known, quiet), base=out, protected=nothing)
     assert sorted(tree(out)) == ["a.mp4", "a.xmp"]
     assert os.stat(f"{out}/a.mp4").st_nlink == 1  # a program that writes into it changes nothing else
@@ -93,7 +93,7 @@ def test_embedding_writes_into_the_copy_alone(medium, known, film, tmp_path):
     out = str(tmp_path / "out")
     given = medium("shots/a.mp4", prompt="a storm")
     before = Path(given.file).read_bytes()
-    order = Order((XMP,), film, to=out, embed=True)
+    order = SidecarOrder((XMP,), film, to=out, embed=True)
     deliver(render(order, [given], known, quiet), base=out, protected=nothing)
     assert Path(given.file).read_bytes() == before
     assert Path(film, given.path).read_bytes() == before
@@ -102,7 +102,7 @@ def test_embedding_writes_into_the_copy_alone(medium, known, film, tmp_path):
 
 def test_what_has_no_place_for_xmp_is_copied_as_it_is(medium, known, film, tmp_path):
     given = medium("a.webm", "r23976.webm", media_type="video/webm")
-    order = Order((XMP,), film, to=str(tmp_path / "out"), embed=True)
+    order = SidecarOrder((XMP,), film, to=str(tmp_path / "out"), embed=True)
     batch = render(order, [given], known, quiet)
     assert any("no place for XMP" in warning for warning in batch.warnings)
     deliver(batch, base=str(tmp_path / "out"), protected=nothing)
@@ -112,7 +112,7 @@ def test_what_has_no_place_for_xmp_is_copied_as_it_is(medium, known, film, tmp_p
 def test_nothing_is_overwritten_without_force(medium, known, film):
     media = [medium("a.mp4"), medium("b.mp4")]
     Path(film, "b.xmp").write_text("mine")
-    batch = render(Order((XMP,), film), media, known, quiet)
+    batch = render(SidecarOrder((XMP,), film), media, known, quiet)
     with pytest.raises(Conflict, match=r"b\.xmp") as caught:
         deliver(batch, base=film, protected=nothing)
     assert caught.value.kind == "exists"
@@ -126,7 +126,7 @@ def test_a_file_of_gits_is_never_overwritten(medium, known, film, tmp_path):
     (tmp_path / "film" / FOLDER).mkdir(parents=True)
     text = 'schema = "regenstore-sidecar-template/1"\nbase = "xmp"\n[[output]]\nwriter = "xmp"\nfile = "{stem}.mp4"\n'
     (tmp_path / "film" / FOLDER / "evil.toml").write_text(text)
-    order = Order((Library(film).load("evil"),), film)
+    order = SidecarOrder((Library(film).load("evil"),), film)
     batch = render(order, [medium("a.mp4")], known, quiet)
     with pytest.raises(InvalidInput, match="file of Git's"):
         deliver(batch, base=film, protected=lambda path: path.endswith("a.mp4"), force=True)
@@ -144,7 +144,7 @@ def test_a_file_of_gits_is_never_overwritten(medium, known, film, tmp_path):
 )
 def test_names_that_collide_are_refused(paths, full_names, to):
     with pytest.raises(InvalidInput, match="would both have"):
-        refuse_collisions(Order((XMP,), "/film", to=to, full_names=full_names), paths)
+        refuse_collisions(SidecarOrder((XMP,), "/film", to=to, full_names=full_names), paths)
 
 
 @pytest.mark.parametrize(
@@ -152,18 +152,18 @@ def test_names_that_collide_are_refused(paths, full_names, to):
     [(["a/x.png", "a/x.mp4"], True, None), (["a/x.mp4", "b/x.mp4"], False, None), (["a.mp4", "b.mp4"], False, "/o")],
 )
 def test_names_that_do_not_collide_are_fine(paths, full_names, to):
-    refuse_collisions(Order((XMP,), "/film", to=to, full_names=full_names), paths)
+    refuse_collisions(SidecarOrder((XMP,), "/film", to=to, full_names=full_names), paths)
 
 
 def test_full_names(medium, known, film):
-    batch = render(Order((XMP,), film, full_names=True), [medium("a.mp4")], known, quiet)
+    batch = render(SidecarOrder((XMP,), film, full_names=True), [medium("a.mp4")], known, quiet)
     assert [os.path.basename(file.target) for file in batch.files] == ["a.mp4.xmp"]
 
 
 def test_what_fails_half_way_leaves_all_as_it_was(medium, known, film, monkeypatch):
     media = [medium(f"{name}.mp4") for name in "abc"]
     Path(film, "a.xmp").write_text("mine")
-    batch = render(Order((XMP,), film), media, known, quiet)
+    batch = render(SidecarOrder((XMP,), film), media, known, quiet)
     before = tree(film)
     real, calls = delivering.swap.put, []
 
@@ -186,7 +186,7 @@ def test_what_fails_half_way_leaves_all_as_it_was(medium, known, film, monkeypat
 def test_what_is_written_meanwhile_stays(medium, known, film, monkeypatch, name):
     media = [medium(f"{each}.mp4") for each in "abc"]
     Path(film, "a.xmp").write_text("mine")
-    batch = render(Order((XMP,), film), media, known, quiet)
+    batch = render(SidecarOrder((XMP,), film), media, known, quiet)
     before = tree(film)
     real = delivering._fill
 
@@ -206,7 +206,7 @@ def test_nothing_is_written_through_a_link(medium, known, film, tmp_path):
     given = medium("shots/a.mp4")
     os.rename(f"{film}/shots", f"{film}/real")
     os.symlink(str(tmp_path / "elsewhere"), f"{film}/shots")
-    batch = render(Order((XMP,), film), [given], known, quiet)
+    batch = render(SidecarOrder((XMP,), film), [given], known, quiet)
     with pytest.raises(InvalidInput, match="symbolic link"):
         deliver(batch, base=film, protected=nothing)
     assert not os.listdir(tmp_path / "elsewhere")
@@ -216,7 +216,7 @@ def test_a_link_at_the_place_is_replaced_and_not_followed(medium, known, film, t
     (tmp_path / "victim").write_text("mine")
     given = medium("a.mp4")
     os.symlink(str(tmp_path / "victim"), f"{film}/a.xmp")
-    batch = render(Order((XMP,), film), [given], known, quiet)
+    batch = render(SidecarOrder((XMP,), film), [given], known, quiet)
     assert len(existing(batch)[1]) == 1
     deliver(batch, base=film, protected=nothing, force=True)
     assert (tmp_path / "victim").read_text() == "mine"
@@ -231,22 +231,22 @@ def test_measuring_is_asked_for_by_templates_that_need_it(medium, known, film, t
         told(1.0)
         return FrameMetrics(12, {"blur": array("d", [1.0] * 12), "black": array("d", [1.0] * 12)})
 
-    facts = Facts(str(tmp_path / "facts-store"))
+    facts = ContentFacts(str(tmp_path / "facts-store"))
     given = medium("a.mp4")
-    assert not Order((XMP,), film).measures
-    render(Order((XMP,), film), [given], Known(facts, {FRAMES: measure}), quiet)
+    assert not SidecarOrder((XMP,), film).measures
+    render(SidecarOrder((XMP,), film), [given], Measurements(facts, {FRAMES: measure}), quiet)
     assert not measured
     library = Library(film)
     library.create("sharp", "xmp")
     with open(library.path("sharp"), "a", encoding="utf-8") as file:
         file.write('[[field]]\ntarget = "regen:blur"\nsource = "metrics.blur.max"\n')
-    order = Order((library.load("sharp"),), film)
-    (file,) = render(order, [given], Known(facts, {FRAMES: measure}), quiet).files
+    order = SidecarOrder((library.load("sharp"),), film)
+    (file,) = render(order, [given], Measurements(facts, {FRAMES: measure}), quiet).files
     assert b"<regen:blur>1.0</regen:blur>" in file.data
-    render(order, [given], Known(facts, {FRAMES: measure}), quiet)
+    render(order, [given], Measurements(facts, {FRAMES: measure}), quiet)
     assert len(measured) == 1  # kept
     # What was measured once is told by others, too.
-    (file,) = render(Order((XMP,), film), [given], Known(facts, {FRAMES: measure}), quiet).files
+    (file,) = render(SidecarOrder((XMP,), film), [given], Measurements(facts, {FRAMES: measure}), quiet).files
     assert b"xmpDM:markers" in file.data
 
 
@@ -255,7 +255,7 @@ def test_a_medium_that_cannot_be_read_is_told(medium, known, film):
     os.chmod(given.file, 0o644)
     Path(given.file).write_bytes(b"\0\0\0\x18ftypisom" + b"\0" * 100)
     with pytest.raises(InvalidInput, match=r"a\.mp4: .*(cannot|neither)"):
-        render(Order((XMP,), film), [given], known, quiet)
+        render(SidecarOrder((XMP,), film), [given], known, quiet)
 
 
 def test_two_templates_with_one_name_and_other_contents_are_refused(medium, known, film):
@@ -264,12 +264,12 @@ def test_two_templates_with_one_name_and_other_contents_are_refused(medium, know
     with open(library.path("mine"), "a", encoding="utf-8") as file:
         file.write('[[field]]\ntarget = "dc:title"\nvalue = "other"\n')
     with pytest.raises(InvalidInput, match="with other contents"):
-        render(Order((XMP, library.load("mine")), film), [medium("a.mp4")], known, quiet)
+        render(SidecarOrder((XMP, library.load("mine")), film), [medium("a.mp4")], known, quiet)
 
 
 def test_the_same_contents_of_two_templates_are_one_file(medium, known, film, tmp_path):
     same, mhl = replace(XMP, name="again"), Library(None).load("ascmhl")
-    order = Order((XMP, same, mhl), film, to=str(tmp_path / "out"))
+    order = SidecarOrder((XMP, same, mhl), film, to=str(tmp_path / "out"))
     batch = render(order, [medium("b.mp4")], known, quiet)
     assert [os.path.basename(file.target) for file in batch.files[:1]] == ["b.xmp"]
     assert not [file.target for file in batch.files[1:] if not file.target.startswith(f"{order.to}/ascmhl/")]

@@ -13,7 +13,7 @@ import av
 import pytest
 from PIL import Image, ImageCms, ImageSequence
 
-from regenstore.export.sidecar.batch import Order, xmp_packet
+from regenstore.export.sidecar.batch import SidecarOrder, xmp_packet
 from regenstore.media.embed import UUID, embedded, packet
 from regenstore.media.probe import probe
 from tests.export.clips import HOSTILE, LONG, clip
@@ -26,7 +26,7 @@ TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".png": "image/png", ".
 
 
 def document(prompt: str = "a lighthouse") -> bytes:
-    return xmp_packet(Order((), "/"), clip(prompt=prompt))
+    return xmp_packet(SidecarOrder((), "/"), clip(prompt=prompt))
 
 
 def put(source: Path, target: Path, xmp: bytes) -> Path:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from regenstore.export.sidecar import writers
-from regenstore.export.sidecar.batch import Order, xmp_packet
+from regenstore.export.sidecar.batch import SidecarOrder, xmp_packet
 from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.library import Library
 from regenstore.export.sidecar.writer import Options, Row
@@ -190,7 +190,7 @@ def test_redaction_leaves_no_trace_of_the_text():
     assert shown(file)["regen:prompt"].status == "redacted"
     assert shown(file)["dc:description"].status == "redacted"
     assert b"blurry" in file.data  # the negative prompt was not asked for
-    assert secret.encode() not in xmp_packet(Order((), "/"), made)
+    assert secret.encode() not in xmp_packet(SidecarOrder((), "/"), made)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_two_users_of_a_store(shared: Path) -> None:
         store.prepare()
         store.put_bytes(b"one", one)
         store.put_bytes(b"two", two, tree="cache")
-        facts.Facts(path).put(one, "kind", 1, b"fact")
+        facts.ContentFacts(path).put(one, "kind", 1, b"fact")
         evicted.write(path, "20260101T000000Z-1", [])
         with closing(ResultCache(path)) as cache:
             cache.write(lambda db: db.execute("INSERT INTO gc_value VALUES ('a', 1)"))
@@ -132,7 +132,7 @@ def test_two_users_of_a_store(shared: Path) -> None:
         with closing(ResultCache(path)) as cache:
             cache.write(lambda db: db.execute("UPDATE gc_value SET value = 2"))
             assert [tuple(row) for row in cache.read("SELECT value FROM gc_value", ())] == [(2.0,)]
-        assert facts.Facts(path).put(one, "kind", 1, b"newer")
+        assert facts.ContentFacts(path).put(one, "kind", 1, b"newer")
         with lease(f"{path}/leases", "key", lambda: None):
             pass
         Trash(store).prepare("20260101T000000Z-3", "cache", two)

@@ -164,11 +164,11 @@ gc makes a take once more before it relies on either": """
         generators/worker_host.WorkerHost.__init__ rmtree
         generators/worker_host.WorkerHost.close rmtree
         generators/worker_host._kill_group except
-        media/encode.Writer._abandon except exists
+        media/encode.MediaWriter._abandon except exists
         objects/content_store.ContentStore.clean_temp except isdir islink
         objects/content_store._last_change walk
         objects/durable.remove_folder except
-        objects/facts.Facts.put except*2
+        objects/facts.ContentFacts.put except*2
         objects/holds.Holds.release except
         realise.Realiser._make rmtree
         refs/leases.lease except
@@ -239,7 +239,7 @@ gc makes a take once more before it relies on either": """
         export/dataset/sinks.FolderSink.intact except
         export/dataset/tar_sink.TarSink.intact exists
         export/dataset/zip_sink.SplitZipSink.intact except
-        export/known.Known.stamp except
+        export/known.Measurements.stamp except
         export/sidecar/batch._lies_there except
         gc/auto.suggest except
         gc/trash.Trash.share except
@@ -249,7 +249,7 @@ gc makes a take once more before it relies on either": """
         gitfilter/smudge.SmudgeFilter.ahead except
         objects/content_store.ContentStore.claim except*2
         objects/content_store.ContentStore._revive except
-        objects/facts.Facts.get except
+        objects/facts.ContentFacts.get except
         remotes/backends/directory._copy except
         remotes/remote.Remote._learn except
         remotes/remote.Remote._speed except
@@ -261,7 +261,7 @@ gc makes a take once more before it relies on either": """
         worktree/fill.mend except
         cli/clone.command exists
         cli/filter_entry._Busy.begin except
-        cli/filter_report.Report._tell_starter except
+        cli/filter_report.FilterTally._tell_starter except
         objects/content_store._write_some except
         objects/durable._dirty except
         fs/boot.boot_id except
@@ -272,8 +272,8 @@ gc makes a take once more before it relies on either": """
         worktree/recovery._replay except
         """,
     "a copy that is looked for elsewhere, or where something was last: none is taken for the only one": """
-        doctor/needs.Survey._recipes isdir
-        doctor/needs.Survey.places isdir
+        doctor/needs.NeedsSurvey._recipes isdir
+        doctor/needs.NeedsSurvey.places isdir
         doctor/sources._files walk
         doctor/sources._hash except*2
         doctor/sources._lines except

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from regenstore.gc import collect, trash
-from regenstore.gc.collect import Report
-from regenstore.gitfilter.spool import Candidate, take_in
+from regenstore.gc.collect import GcReport
+from regenstore.gitfilter.spool import StreamSource, take_in
 from regenstore.objects import durable, toml
 from regenstore.objects.content_store import CACHE, TRASH, TREES, ContentStore
 from regenstore.objects.hashing import hash_bytes
@@ -136,7 +136,7 @@ class Shared(World):
         store = ContentStore(self.store.root)
         stored = store.use(take.digest, take.size)
         try:
-            candidate = None if stored is None else Candidate(stored, temp=False)
+            candidate = None if stored is None else StreamSource(stored, temp=False)
         except FileNotFoundError:
             candidate = None  # gc had it in its hands
         spooled = take_in(store, [data[:300], data[300:]], candidate)
@@ -319,7 +319,7 @@ class Shared(World):
             self.look_over(report)
             self.count()
 
-    def look_over(self, report: Report) -> None:
+    def look_over(self, report: GcReport) -> None:
         """What lies in the trash since this gc is needed by no root, but by recipes that are proven themselves: who
         came too late for gc's survey has held it or given it another identity, or took it back afterwards."""
         taken = {item.digest for item in [*report.evicted, *report.discarded]}

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from regenstore.gc import trash
-from regenstore.gc.plan import Plan, Wish, make_plan
+from regenstore.gc.plan import EvictionPlan, GcWish, make_plan
 from regenstore.gc.uses import load
 from regenstore.objects.content_store import CACHE
 from tests.gc.world import DAY, DEAD, SUPERSEDED, TIP, WORKING, World
@@ -88,7 +88,7 @@ def test_only_what_has_such_a_path(world):
     def chosen(pattern: str) -> set[object]:
         copies = list(trash.copies(world.store))
         uses = load(world.store, world.cache)
-        plan = make_plan(world.survey(), copies, uses, Wish(select=pattern), world.now, names)
+        plan = make_plan(world.survey(), copies, uses, GcWish(select=pattern), world.now, names)
         return {item.digest for item in plan.evict}
 
     assert chosen("shots/*") == {first, second}
@@ -154,10 +154,10 @@ def test_what_is_not_built_in_goes_only_with_a_probe_that_fits(world: World) -> 
     shot = world.make("shot", plate, seconds=2.0)
     world.make("wide", seconds=9.0)
 
-    def plan(budget: float, *names: str) -> Plan:
+    def plan(budget: float, *names: str) -> EvictionPlan:
         given = world.collector
         files, uses = list(trash.copies(world.store)), load(world.store, world.cache)
-        return make_plan(given.survey(), files, uses, Wish(free=9000), world.now, {}, names.__contains__, budget)
+        return make_plan(given.survey(), files, uses, GcWish(free=9000), world.now, {}, names.__contains__, budget)
 
     (probe,) = plan(5.0).probes
     assert (probe.definition, probe.referrer.digest, probe.seconds) == (("grow", "1"), shot, 2.0)

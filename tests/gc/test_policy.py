@@ -16,7 +16,7 @@ from regenstore.gc.policy import (
     WORKING,
     Candidate,
     Choice,
-    Usage,
+    UseRecord,
     bytes_to_free,
     choose,
     faded,
@@ -220,11 +220,11 @@ def test_hysteresis():
 
 def test_uses_are_folded():
     first = used(None, 0, 0.5)
-    assert first == Usage(1.0, 0.5)
+    assert first == UseRecord(1.0, 0.5)
     assert used(first, 0, 0.9) == first  # not used since: it keeps the age of its last use
-    assert used(first, 3, 0.9) == Usage(4.0, 0.9)
-    assert used(None, 2, 0.0) == Usage(3.0, 0.0)
-    assert faded(Usage(4.0, 0.9)) == Usage(2.0, 0.9)
+    assert used(first, 3, 0.9) == UseRecord(4.0, 0.9)
+    assert used(None, 2, 0.0) == UseRecord(3.0, 0.0)
+    assert faded(UseRecord(4.0, 0.9)) == UseRecord(2.0, 0.9)
 
 
 @pytest.mark.parametrize("with_inputs", [False, True])

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from regenstore.gc import uses
-from regenstore.gc.policy import Usage
+from regenstore.gc.policy import UseRecord
 from regenstore.objects.ids import Digest
 from tests.gc.world import DAY, DEAD, SUPERSEDED, World
 
@@ -95,11 +95,11 @@ def test_what_is_long_gone_is_forgotten(world):
 def test_old_fame_fades_for_all_alike(world):
     plate, shot = world.make("plate"), world.make("shot")
     known = counted(world)
-    known.usage = {plate: Usage(uses.MANY + 1, 2.0), shot: Usage(10.0, 1.0)}
+    known.usage = {plate: UseRecord(uses.MANY + 1, 2.0), shot: UseRecord(10.0, 1.0)}
     uses.save(world.cache, known, [plate, shot], [], 0.0, world.now)
     found = counted(world)
-    assert found.of(plate) == Usage((uses.MANY + 1) / 2, 2.0)
-    assert found.of(shot) == Usage(5.0, 1.0)
+    assert found.of(plate) == UseRecord((uses.MANY + 1) / 2, 2.0)
+    assert found.of(shot) == UseRecord(5.0, 1.0)
 
 
 def test_a_run_writes_down_what_its_choice_says_of_worth(world):

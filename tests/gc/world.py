@@ -11,8 +11,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from regenstore.gc.collect import Collector, Report
-from regenstore.gc.plan import Plan, Wish
+from regenstore.gc.collect import Collector, GcReport
+from regenstore.gc.plan import EvictionPlan, GcWish
 from regenstore.objects import toml
 from regenstore.objects.content_store import CACHE, VAULT, ContentStore
 from regenstore.objects.evicted import Manifests
@@ -192,10 +192,10 @@ class World:
             lambda: self.now,
         )
 
-    def plan(self, **wish: object) -> Plan:
-        return self.collector.plan(Wish(**wish))  # type: ignore[arg-type]
+    def plan(self, **wish: object) -> EvictionPlan:
+        return self.collector.plan(GcWish(**wish))  # type: ignore[arg-type]
 
-    def gc(self, **wish: object) -> Report:
+    def gc(self, **wish: object) -> GcReport:
         return self.collector.execute(self.plan(**wish))
 
     # -------------------------------------------------------------------------------- looking

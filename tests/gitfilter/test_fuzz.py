@@ -17,7 +17,7 @@ from regenstore.errors import RegenstoreError
 from regenstore.gitfilter.clean import CleanFilter
 from regenstore.gitfilter.pktline import BadPacket, PacketReader, packets, text_packets
 from regenstore.gitfilter.process import Request, handshake, serve
-from regenstore.gitfilter.smudge import Missing, SmudgeFilter
+from regenstore.gitfilter.smudge import MissingMedium, SmudgeFilter
 from regenstore.objects.outdated import outdated_texts
 from regenstore.refs.git import blob_id
 from regenstore.repository import Repository
@@ -85,7 +85,7 @@ class Filter:
             def failed() -> None: ...
 
         def missing(found: object) -> None:
-            assert all(isinstance(each, Missing) for each in found)  # type: ignore[attr-defined]
+            assert all(isinstance(each, MissingMedium) for each in found)  # type: ignore[attr-defined]
 
         clean = CleanFilter(
             given.location.top, size, given.store, lambda: given.cache, given.index, given.blobs, given.pending,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from regenstore.errors import FormatError
 from regenstore.fs.writing import write_all
 from regenstore.gitfilter.pktline import MAX_DATA, EndOfInput, PacketReader, packets, text_packets
-from regenstore.gitfilter.process import Request, Stored, handshake, serve
+from regenstore.gitfilter.process import Request, StoredReply, handshake, serve
 
 
 @contextmanager
@@ -183,7 +183,7 @@ def test_what_a_handler_leaves_unread_is_skipped():
 
 def test_empty_and_stored_answers(tmp_path):
     (tmp_path / "large").write_bytes(b"m" * 2_000_000)
-    handlers = {b"clean": lambda g, c: b"", b"smudge": lambda g, c: Stored(str(tmp_path / "large"))}
+    handlers = {b"clean": lambda g, c: b"", b"smudge": lambda g, c: StoredReply(str(tmp_path / "large"))}
     assert converse(request(b"clean", b"a", b""), handlers=handlers) == OK + b"00000000"
     answer = converse(request(b"smudge", b"a", b"x"), handlers=handlers)
     with arriving(answer) as reader:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from regenstore.gitfilter.spool import Candidate, Spooled, take_in
+from regenstore.gitfilter.spool import Spooled, StreamSource, take_in
 from regenstore.objects.content_store import CACHE, VAULT, ContentStore, identity
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.holds import held
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> ContentStore:
 
 def spooled(store: ContentStore) -> Spooled:
     path = store.object_path(DIGEST, CACHE)
-    return take_in(store, [DATA[:1000], DATA[1000:]], Candidate(path, temp=False))
+    return take_in(store, [DATA[:1000], DATA[1000:]], StreamSource(path, temp=False))
 
 
 def test_a_stored_content_is_claimed(store):

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from regenstore.media.encode import Samples, Sound, Writer
+from regenstore.media.encode import MediaWriter, Samples, Sound
 from regenstore.media.stills import Pixels
 
 BITS = 12
@@ -42,7 +42,7 @@ def numbered_video(
     first: int = 0,
     quality: int = 0,
 ) -> Path:
-    with Writer(str(path), media_type, size=NUMBERED, rate=Fraction(rate), quality=quality) as writer:
+    with MediaWriter(str(path), media_type, size=NUMBERED, rate=Fraction(rate), quality=quality) as writer:
         for number in range(first, first + count):
             writer.picture(numbered(number))
     return path
@@ -53,7 +53,7 @@ def flat(width: int, height: int, colour: tuple[int, ...]) -> Pixels:
 
 
 def flat_video(path: Path, size: tuple[int, int], colour: tuple[int, ...], count: int = 4, rate: int = 24) -> Path:
-    with Writer(str(path), "video/mp4", size=size, rate=Fraction(rate), quality=0) as writer:
+    with MediaWriter(str(path), "video/mp4", size=size, rate=Fraction(rate), quality=0) as writer:
         for _ in range(count):
             writer.picture(flat(*size, colour))
     return path
@@ -67,7 +67,7 @@ def levels(count: int, channels: int = 1, bits: int = 16, seed: int = 1) -> Samp
 
 
 def sound_file(path: Path, samples: Samples, rate: int = 8000, bits: int = 16, media_type: str = "audio/wav") -> Path:
-    with Writer(str(path), media_type, sound=Sound(rate, samples.shape[0], bits)) as writer:
+    with MediaWriter(str(path), media_type, sound=Sound(rate, samples.shape[0], bits)) as writer:
         writer.samples(samples)
     return path
 
@@ -105,7 +105,7 @@ def quarters(width: int = 64, height: int = 48) -> Pixels:
 def still_video(path: Path, pixels: Pixels, count: int) -> Path:
     """One picture, shown for so many frames."""
     height, width = pixels.shape[:2]
-    with Writer(str(path), "video/mp4", size=(width, height), rate=Fraction(24), quality=0) as writer:
+    with MediaWriter(str(path), "video/mp4", size=(width, height), rate=Fraction(24), quality=0) as writer:
         for _ in range(count):
             writer.picture(pixels)
     return path
@@ -118,7 +118,9 @@ def ramp(first: int, end: int) -> Samples:
 
 def sounding_video(path: Path, count: int) -> Path:
     """Numbered pictures at 24 frames per second over a ramp at 48 kHz: 2000 samples a frame."""
-    with Writer(str(path), "video/mp4", size=NUMBERED, rate=Fraction(24), quality=0, sound=Sound(48_000, 1)) as writer:
+    with MediaWriter(
+        str(path), "video/mp4", size=NUMBERED, rate=Fraction(24), quality=0, sound=Sound(48_000, 1)
+    ) as writer:
         for number in range(count):
             writer.picture(numbered(number))
         writer.samples(ramp(0, count * 2000))

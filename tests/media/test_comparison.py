@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from regenstore.media.comparison import compare, psnr, ssim
-from regenstore.media.encode import Sound, Writer
+from regenstore.media.encode import MediaWriter, Sound
 from regenstore.media.likeness import BYTES, CONTENT, DIFFERENT, EQUIVALENT
 from regenstore.media.stills import write_still
 
@@ -30,7 +30,7 @@ def png(path: Path, pixels: np.ndarray, media_type: str = "image/png") -> str:
 def video(path: Path, frames: list[np.ndarray], rate: int = 24, sound: np.ndarray | None = None) -> str:
     height, width = frames[0].shape[:2]
     track = None if sound is None else Sound(48_000, sound.shape[0])
-    with Writer(
+    with MediaWriter(
         str(path), "video/x-matroska", size=(width, height), rate=Fraction(rate), sound=track, quality=0
     ) as writer:
         for frame in frames:
@@ -41,7 +41,7 @@ def video(path: Path, frames: list[np.ndarray], rate: int = 24, sound: np.ndarra
 
 
 def wav(path: Path, samples: np.ndarray, rate: int = 48_000) -> str:
-    with Writer(str(path), "audio/wav", sound=Sound(rate, samples.shape[0], 24)) as writer:
+    with MediaWriter(str(path), "audio/wav", sound=Sound(rate, samples.shape[0], 24)) as writer:
         writer.samples(samples)
     return str(path)
 

@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from regenstore.media.correction import deflate, jpeg, making, packing, png, streams
 from regenstore.media.correction.making import Difference
-from regenstore.media.encode import Sound, Writer
+from regenstore.media.encode import MediaWriter, Sound
 
 DEEP = settings(deadline=None, max_examples=60)
 
@@ -149,7 +149,7 @@ def test_sounds(tmp_path, media_type: str, bits: int, count: int) -> None:
     changed[rng.choice(levels.size, count, replace=False)] += 1
     files = []
     for name, values in (("one", levels), ("two", changed)):
-        with Writer(str(tmp_path / name), media_type, sound=Sound(44100, 2, bits)) as writer:
+        with MediaWriter(str(tmp_path / name), media_type, sound=Sound(44100, 2, bits)) as writer:
             writer.samples((values.reshape(2, -1) / 32768).astype(np.float32))
         files.append((tmp_path / name).read_bytes())
     found = made(files[0], files[1])

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from regenstore.media import decode
-from regenstore.media.encode import VIDEO_TYPES, Writer
+from regenstore.media.encode import VIDEO_TYPES, MediaWriter
 from regenstore.media.stills import is_still, read_still
 from tests.media import made
 
@@ -93,7 +93,7 @@ def two_halves(path, size=(64, 32)):
     """Left half red, right half blue."""
     pixels = made.flat(*size, (255, 0, 0))
     pixels[:, size[0] // 2 :] = (0, 0, 255)
-    with Writer(str(path), "video/mp4", size=size, rate=Fraction(24), quality=0) as writer:
+    with MediaWriter(str(path), "video/mp4", size=size, rate=Fraction(24), quality=0) as writer:
         for _ in range(3):
             writer.picture(pixels)
     return path

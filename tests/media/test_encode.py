@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from regenstore.media import decode
-from regenstore.media.encode import AUDIO_TYPES, LAYOUTS, VIDEO_TYPES, Sound, Writer, quantise
+from regenstore.media.encode import AUDIO_TYPES, LAYOUTS, VIDEO_TYPES, MediaWriter, Sound, quantise
 from regenstore.media.rates import exact_rate
 from regenstore.media.stills import read_still, write_still
 from tests.media import made
@@ -26,7 +26,7 @@ def heard(path):
 def with_sound(path, media_type, samples, rate, bits, cuts=()):
     """A file with that sound, handed over in pieces, and with a picture where the container is a video's."""
     video = media_type.startswith("video/")
-    with Writer(
+    with MediaWriter(
         str(path),
         media_type,
         size=(16, 16) if video else None,
@@ -87,7 +87,7 @@ def test_levels_are_rounded_and_clipped():
 @pytest.mark.parametrize("media_type", VIDEO_TYPES)
 def test_colours_survive(tmp_path, media_type):
     path = tmp_path / "x"
-    with Writer(str(path), media_type, size=(34, 18), rate=Fraction(25), quality=0) as writer:
+    with MediaWriter(str(path), media_type, size=(34, 18), rate=Fraction(25), quality=0) as writer:
         for colour in COLOURS:
             writer.picture(made.flat(34, 18, colour))
     seen = [decode.to_rgb(frame) for _, frame in decode.frames(str(path))]
@@ -130,7 +130,7 @@ def test_no_version_and_no_time_is_written(tmp_path, media_type):
 def test_lower_quality_is_smaller(tmp_path):
     sizes = []
     for quality in (0, 18, 35, 51):
-        with Writer(str(tmp_path / "x"), "video/mp4", size=(64, 64), rate=Fraction(24), quality=quality) as writer:
+        with MediaWriter(str(tmp_path / "x"), "video/mp4", size=(64, 64), rate=Fraction(24), quality=quality) as writer:
             for seed in range(6):
                 writer.picture(np.random.default_rng(seed).integers(0, 256, (64, 64, 3), np.uint8))
         sizes.append((tmp_path / "x").stat().st_size)
@@ -152,14 +152,14 @@ def test_lower_quality_is_smaller(tmp_path):
 )
 def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path, media_type, more, words):
     with pytest.raises(ValueError, match=words):
-        Writer(str(tmp_path / "x"), media_type, **more)
+        MediaWriter(str(tmp_path / "x"), media_type, **more)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_exception_leaves_no_file(tmp_path):
     with (
         pytest.raises(KeyboardInterrupt),
-        Writer(str(tmp_path / "x"), "video/mp4", size=(16, 16), rate=Fraction(24)) as writer,
+        MediaWriter(str(tmp_path / "x"), "video/mp4", size=(16, 16), rate=Fraction(24)) as writer,
     ):
         for _ in range(60):
             writer.picture(made.flat(16, 16, (1, 2, 3)))

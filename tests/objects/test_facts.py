@@ -1,4 +1,4 @@
-"""Facts: kept, and never believed when damaged."""
+"""What was computed once per content: kept, and never believed when damaged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from regenstore.objects.facts import Facts
+from regenstore.objects.facts import ContentFacts
 from regenstore.objects.hashing import hash_bytes
 
 ONE, TWO = hash_bytes(b"one"), hash_bytes(b"two")
@@ -14,7 +14,7 @@ ONE, TWO = hash_bytes(b"one"), hash_bytes(b"two")
 
 @pytest.fixture
 def facts(tmp_path):
-    return Facts(str(tmp_path / "store"))
+    return ContentFacts(str(tmp_path / "store"))
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", os.urandom(100_000)])
@@ -55,7 +55,7 @@ def test_a_truncated_file_and_a_bomb_are_no_facts(facts):
 
 def test_a_store_that_cannot_be_written_keeps_none(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    assert not Facts(str(tmp_path / "file")).put(ONE, "probe", 1, b"x")
+    assert not ContentFacts(str(tmp_path / "file")).put(ONE, "probe", 1, b"x")
 
 
 def test_a_kind_is_a_word(facts):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from regenstore.errors import GenerationError
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Proof
-from regenstore.proof.facts import Facts
+from regenstore.proof.facts import ProofFacts
 from regenstore.proof.judge import Judge
 from regenstore.proof.rules import RULES
-from regenstore.proof.survey import Entry, Referrer, Standing, Stored, Survey
+from regenstore.proof.survey import JudgedContent, Referrer, Standing, StoredContent, Survey
 
 HERE, THERE = {"machine": "here"}, {"machine": "there"}
 DEAD, SUPERSEDED, TIP, WORKING = Standing
@@ -32,13 +32,13 @@ def key(number: int) -> RecipeKey:
 class World:
     """A store and all that is known, told in numbers. A recipe's size is its digest's number."""
 
-    facts: Facts = field(default_factory=lambda: Facts({}))
+    facts: ProofFacts = field(default_factory=lambda: ProofFacts({}))
     usable: bool = True
     corrections: set[Digest] = field(default_factory=set)
 
     def store(self, *numbers: int) -> World:
         for n in numbers:
-            self.facts.stored[digest(n)] = Stored(digest(n), n, "vault", (n, n))
+            self.facts.stored[digest(n)] = StoredContent(digest(n), n, "vault", (n, n))
         return self
 
     def recipe(
@@ -83,7 +83,7 @@ class World:
     def rule(self, number: int, **confirmed: int) -> str:
         return self.entry(number, **confirmed).finding.rule
 
-    def entry(self, number: int, **confirmed: int) -> Entry:
+    def entry(self, number: int, **confirmed: int) -> JudgedContent:
         return self.survey(**confirmed).entries[digest(number)]
 
 
@@ -163,7 +163,7 @@ def test_cost_is_as_measured_else_as_told_else_as_usual():
 
 def test_a_file_of_another_size_is_no_content():
     world = proven(1, 2, 1).recipe(2, 1).proof(2, 1)
-    world.facts.stored[digest(1)] = Stored(digest(1), 5, "vault", (1, 1))
+    world.facts.stored[digest(1)] = StoredContent(digest(1), 5, "vault", (1, 1))
     assert (world.rule(1), world.rule(2)) == ("damaged", "inputs")
 
 

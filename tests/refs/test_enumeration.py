@@ -18,7 +18,7 @@ from regenstore.objects.result_cache import ResultCache
 from regenstore.refs import held as files
 from regenstore.refs.enumeration import ADDED, FULL, UNCHANGED, Enumerated, Enumeration
 from regenstore.refs.git import Git
-from regenstore.refs.held import REACHED, TIP, WORKING, Basis, Held
+from regenstore.refs.held import REACHED, TIP, WORKING, Basis, LiveRecipes
 from regenstore.refs.holders import Holder, Holders
 from regenstore.refs.registration import register
 from regenstore.refs.roots import Roots
@@ -38,7 +38,7 @@ class Kept:
         self.cache = ResultCache(str(store))
         self.path = str(store / "x.held")
 
-    def ask(self, how: str | None = None) -> Held:
+    def ask(self, how: str | None = None) -> LiveRecipes:
         """What it holds, found in the given way; always what a full walk finds."""
         found = Enumeration(self.film.roots(), self.cache, self.path, "x").run()
         assert how in (found.how, None)
@@ -304,7 +304,7 @@ def test_what_moves_between_two_looks_is_seen(
 # ------------------------------------------------------------------------------------------- the file
 
 
-def some() -> Held:
+def some() -> LiveRecipes:
     digests = [hash_bytes(bytes([n])) for n in range(9)]
     records = []
     for n in range(9):
@@ -314,7 +314,7 @@ def some() -> Held:
             generator="g" if n % 2 else None, version=f"{n}", seconds=n / 8 if n else None
         )
     odd = b"\x77" * 20
-    return Held(
+    return LiveRecipes(
         {record.oid: record for record in records},
         {**{record.oid: (REACHED, TIP, WORKING, 7)[n % 4] for n, record in enumerate(records)}, odd: WORKING},
         {odd: frozenset(digests[:2])},
@@ -328,7 +328,7 @@ def some() -> Held:
 
 
 def test_what_is_kept_comes_back() -> None:
-    for held in (some(), Held(), Held(plain=frozenset([b"p" * 32]))):
+    for held in (some(), LiveRecipes(), LiveRecipes(plain=frozenset([b"p" * 32]))):
         assert files.decode("x", files.encode("x", held)) == held
 
 

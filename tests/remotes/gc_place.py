@@ -24,7 +24,7 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Output, Recipe
 from regenstore.objects.result import BlobRecord, Content, Result
 from regenstore.objects.result_cache import ResultCache
-from regenstore.refs.held import Held
+from regenstore.refs.held import LiveRecipes
 from regenstore.refs.holders import Holder
 from regenstore.remotes import advisory_lock, layout
 from regenstore.remotes.backends.contract import Backend, Head, Told
@@ -96,7 +96,7 @@ def holder(needed: Collection[Digest]) -> Holder:
         number.to_bytes(4, "big"): BlobRecord(number.to_bytes(4, "big"), None, digest, 1, "", (), None, "", "", None)
         for number, digest in enumerate(sorted(needed, key=lambda digest: digest.hex))
     }
-    return Holder("/nowhere", "/nowhere", True, "", Held(records), time.time())
+    return Holder("/nowhere", "/nowhere", True, "", LiveRecipes(records), time.time())
 
 
 @dataclass

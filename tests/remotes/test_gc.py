@@ -18,7 +18,7 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Output, Recipe
 from regenstore.objects.result import BlobRecord, Content, Result
 from regenstore.objects.result_cache import ResultCache
-from regenstore.refs.held import Held
+from regenstore.refs.held import LiveRecipes
 from regenstore.refs.holders import Holder
 from regenstore.remotes import layout
 from regenstore.remotes.advisory_lock import AdvisoryLock
@@ -43,7 +43,7 @@ def holder(needed: set[Digest], path: str = "/nowhere", **changed: object) -> Ho
         bytes([number]): BlobRecord(bytes([number]), None, digest, 1, "", (), None, "", "", None)
         for number, digest in enumerate(sorted(needed, key=lambda digest: digest.hex))
     }
-    whole = Holder(path, path, True, "", Held(records), time.time())
+    whole = Holder(path, path, True, "", LiveRecipes(records), time.time())
     return replace(whole, **changed)  # type: ignore[arg-type]
 
 
@@ -199,7 +199,7 @@ def test_refusals(place: Place, tmp_path: Path) -> None:
     for changed, said in (
         ({"reachable": False, "reason": "away"}, "away"),
         ({"as_of": None}, "partial"),
-        ({"held": Held(missing=frozenset({b"x"}))}, "partial"),
+        ({"held": LiveRecipes(missing=frozenset({b"x"}))}, "partial"),
         ({"path": str(tmp_path)}, "shallow"),
     ):
         gc = RemoteGc(place.remote, lambda changed=changed: [holder(set()), holder(set(), **changed)])  # type: ignore[misc]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regenstore.generators.api import Item
-from regenstore.generators.implementation import InProcess, Samples, Sound, Tick, Writer
+from regenstore.generators.implementation import InProcess, MediaWriter, Samples, Sound, Tick
 from regenstore_procedural.mood import words_of
 from regenstore_procedural.randomness import Floats, hashed, sine, smooth, stream
 
@@ -47,7 +47,7 @@ class ProceduralAudio(InProcess):
         )
         level = np.float32(10 ** (float(params["level"]) / 20))
         done = 0
-        with Writer(path, item.media_type, sound=Sound(rate, channels, int(params["bits"]))) as writer:
+        with MediaWriter(path, item.media_type, sound=Sound(rate, channels, int(params["bits"]))) as writer:
             for block in scape.blocks(total):
                 writer.samples(block * level)
                 done += block.shape[1]

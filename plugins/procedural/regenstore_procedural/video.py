@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from regenstore.generators.api import Item
-from regenstore.generators.implementation import InProcess, Samples, Sound, Tick, Writer, burn_in, even, exact_rate
+from regenstore.generators.implementation import InProcess, MediaWriter, Samples, Sound, Tick, burn_in, even, exact_rate
 from regenstore_procedural.audio import Soundscape
 from regenstore_procedural.picture import EXACT, Camera, Picture
 from regenstore_procedural.randomness import hashed, sine
@@ -32,7 +32,7 @@ class ProceduralVideo(InProcess):
         sound = Sound(SOUND_RATE, 2) if params["audio"] else None
         track = _track(item, frames, rate) if sound is not None else iter(())
         heard = 0
-        with Writer(path, item.media_type, size=size, rate=rate, sound=sound, quality=params["quality"]) as writer:
+        with MediaWriter(path, item.media_type, size=size, rate=rate, sound=sound, quality=params["quality"]) as writer:
             for number in range(frames):
                 seconds = float(number / rate)
                 pixels = picture.draw(camera(move, seconds * float(params["speed"]), item), frame=number)

@@ -17,9 +17,9 @@ from regenstore.export.dataset.manifest import Manifest
 from regenstore.export.dataset.selection import Limits, conditions
 from regenstore.export.dataset.sinks import refuse_occupied
 from regenstore.export.dataset.splits import SPLITS, Division, Rules, divide
-from regenstore.export.dataset.survey import KINDS, Survey, early
-from regenstore.export.dataset.writing import Form, Outcome, Writer
-from regenstore.export.known import Known
+from regenstore.export.dataset.survey import KINDS, MediaSurvey, early
+from regenstore.export.dataset.writing import DatasetOutcome, DatasetWriter, Form
+from regenstore.export.known import Measurements
 from regenstore.export.media_set import Chosen
 from regenstore.fs.path_text import path_text
 from regenstore.media.types import kind
@@ -29,7 +29,7 @@ Told = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Order:
+class DatasetOrder:
     """What the user asked for."""
 
     out: str
@@ -73,17 +73,17 @@ def explicit_splits(text: str, what: str) -> dict[str, str]:
     return found
 
 
-def survey(order: Order, known: Known, worktree: str) -> Survey:
+def survey(order: DatasetOrder, known: Measurements, worktree: str) -> MediaSurvey:
     """A survey for an order, of media from a worktree. Raises InvalidInput (``bad-export``) for
     conditions that are none."""
     rules = order.rules
     found = conditions(order.limits)
-    return Survey(
+    return MediaSurvey(
         known, found, rules.group_by, rules.stratify, KeptRows(known.facts, worktree), measuring=order.measure
     )
 
 
-def select(chosen: Iterable[Chosen], found: Survey) -> tuple[list[Chosen], int]:
+def select(chosen: Iterable[Chosen], found: MediaSurvey) -> tuple[list[Chosen], int]:
     """The recipes that a dataset wants, before anything is made and without looking at a medium; and how many paths
     hold no picture, film or sound."""
     every = list(chosen)
@@ -91,7 +91,7 @@ def select(chosen: Iterable[Chosen], found: Survey) -> tuple[list[Chosen], int]:
     return list(early(media, found.early)), len(every) - len(media)
 
 
-def division(order: Order, found: Survey, previous: Manifest | None) -> Division:
+def division(order: DatasetOrder, found: MediaSurvey, previous: Manifest | None) -> Division:
     """Which split each sample is in. Raises InvalidInput (``bad-export``)."""
     explicit: dict[str, str] = {}
     for sample in found.samples:
@@ -110,7 +110,7 @@ def division(order: Order, found: Survey, previous: Manifest | None) -> Division
     return done
 
 
-def previous_of(order: Order) -> Manifest | None:
+def previous_of(order: DatasetOrder) -> Manifest | None:
     """The dataset that is there, for an update; else None. A change that was interrupted is finished first.
 
     Raises Conflict (``exists``) for what would be replaced without being asked for, InvalidInput
@@ -128,7 +128,7 @@ def previous_of(order: Order) -> Manifest | None:
     return found
 
 
-def kind_of(found: Survey, previous: Manifest | None) -> str:
+def kind_of(found: MediaSurvey, previous: Manifest | None) -> str:
     """The one kind of media of the samples. Raises InvalidInput (``bad-export``) where there is none."""
     kinds = sorted({kind(sample.medium.media_type) for sample in found.samples})
     if not kinds:
@@ -142,17 +142,17 @@ def kind_of(found: Survey, previous: Manifest | None) -> str:
     return kinds[0]
 
 
-def writer_of(order: Order, found: Survey, known: Known, previous: Manifest | None) -> Writer:
+def writer_of(order: DatasetOrder, found: MediaSurvey, known: Measurements, previous: Manifest | None) -> DatasetWriter:
     """What writes the dataset. Raises InvalidInput (``bad-export``)."""
     filters = tuple(condition.shown for condition in conditions(order.limits))
     form = Form(
         order.out, order.layout, kind_of(found, previous), order.name, order.license, filters, order.rules,
         order.trainers, order.revision,
     )  # fmt: skip
-    return Writer(form, found, division(order, found, previous), known, previous)
+    return DatasetWriter(form, found, division(order, found, previous), known, previous)
 
 
-def compare(order: Order, found: Survey, known: Known) -> Outcome:
+def compare(order: DatasetOrder, found: MediaSurvey, known: Measurements) -> DatasetOutcome:
     """What an export would do; nothing is written."""
     previous = manifests.load(order.out) if order.update and manifests.is_dataset(order.out) else None
     return writer_of(order, found, known, previous).compare(lambda _: True)
@@ -162,18 +162,18 @@ def compare(order: Order, found: Survey, known: Known) -> Outcome:
 class Planned:
     """An export that can be carried out."""
 
-    order: Order
+    order: DatasetOrder
     previous: Manifest | None
-    writer: Writer
+    writer: DatasetWriter
 
 
-def plan(order: Order, found: Survey, known: Known) -> Planned:
+def plan(order: DatasetOrder, found: MediaSurvey, known: Measurements) -> Planned:
     """Everything that could refuse the export; nothing is written, but a change that was interrupted is finished."""
     previous = previous_of(order)
     return Planned(order, previous, writer_of(order, found, known, previous))
 
 
-def export(planned: Planned, linker: Linker, told: Told) -> Outcome:
+def export(planned: Planned, linker: Linker, told: Told) -> DatasetOutcome:
     """Write, or update, the dataset. Nothing is written where nothing differs."""
     order, previous = planned.order, planned.previous
     replace = order.force and os.path.lexists(order.out)

@@ -19,7 +19,7 @@ from regenstore import __version__
 from regenstore.export.dataset.row import COLUMNS
 from regenstore.fs import sharing
 from regenstore.objects import durable
-from regenstore.objects.facts import Facts
+from regenstore.objects.facts import ContentFacts
 from regenstore.objects.hashing import hash_bytes
 
 KIND, VERSION = "rows", 2
@@ -58,7 +58,7 @@ class KeptRow:
 class KeptRows:
     """The rows that were kept for one worktree; in memory is only where they are."""
 
-    def __init__(self, facts: Facts, worktree: str) -> None:
+    def __init__(self, facts: ContentFacts, worktree: str) -> None:
         self._path = facts.path(hash_bytes(os.fsencode(os.path.realpath(worktree))), KIND, VERSION)
         self._temp = f"{facts.root}/tmp/rows-{os.getpid()}-{os.urandom(6).hex()}"
         self._at: dict[bytes, tuple[int, int]] = {}

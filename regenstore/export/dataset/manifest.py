@@ -13,7 +13,7 @@ from typing import Any
 
 from regenstore.errors import FormatError, NotFound
 from regenstore.export.dataset import fast_json
-from regenstore.export.dataset.sinks import MANIFEST, Stored
+from regenstore.export.dataset.sinks import MANIFEST, ExportedFile
 from regenstore.fs import presence
 
 FORMAT, VERSION = "regenstore.dataset", 1
@@ -21,7 +21,7 @@ LAYOUTS = ("dir", "zip", "zip-splits", "webdataset")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManifestSample:
     """A sample. ``row``: hash of what its tables and its JSON say."""
 
     source: str
@@ -29,7 +29,7 @@ class Entry:
     row: str
     split: str
     group: str
-    files: tuple[Stored, ...]
+    files: tuple[ExportedFile, ...]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -38,9 +38,9 @@ class Entry:
         }  # fmt: skip
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Any]) -> Entry:
+    def from_json(cls, given: Mapping[str, Any]) -> ManifestSample:
         source, digest, row, split, group = (str(given[name]) for name in ("source", "digest", "row", "split", "group"))
-        return cls(source, digest, row, split, group, tuple(Stored.from_json(file) for file in given["files"]))
+        return cls(source, digest, row, split, group, tuple(ExportedFile.from_json(file) for file in given["files"]))
 
 
 @dataclass
@@ -57,10 +57,10 @@ class Manifest:
     filters: list[str] = field(default_factory=list)
     split: dict[str, Any] = field(default_factory=dict)
     ledger: dict[str, str] = field(default_factory=dict)
-    samples: dict[str, Entry] = field(default_factory=dict)
+    samples: dict[str, ManifestSample] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     """Keys of samples that have left."""
-    files: list[Stored] = field(default_factory=list)
+    files: list[ExportedFile] = field(default_factory=list)
     """Tables, card and all else that is no sample's."""
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -101,8 +101,9 @@ class Manifest:
                 given["layout"], given["kind"], int(given["export"]), given["revision"], given["created"],
                 list(given["filters"]), dict(given["split"]),
                 {str(token): str(split) for token, split in given["ledger"].items()},
-                {str(key): Entry.from_json(entry) for key, entry in given["samples"].items()},
-                list(given["removed"]), [Stored.from_json(file) for file in given["files"]], dict(given["settings"]),
+                {str(key): ManifestSample.from_json(entry) for key, entry in given["samples"].items()},
+                list(given["removed"]), [ExportedFile.from_json(file) for file in given["files"]],
+                dict(given["settings"]),
             )  # fmt: skip
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FormatError("bad-dataset", f"{what}: its manifest cannot be read ({error})") from None

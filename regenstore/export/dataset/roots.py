@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.dataset import manifest as manifests
-from regenstore.export.dataset.exporting import Order
-from regenstore.export.dataset.survey import KINDS, Survey
+from regenstore.export.dataset.exporting import DatasetOrder
+from regenstore.export.dataset.survey import KINDS, MediaSurvey
 from regenstore.media.types import kind
 
 
@@ -27,7 +27,7 @@ def places(out: str) -> list[str]:
     return [place for place in found if manifests.is_dataset(place)] or [out]
 
 
-def parts(order: Order, found: Survey) -> list[tuple[Order, Survey]]:
+def parts(order: DatasetOrder, found: MediaSurvey) -> list[tuple[DatasetOrder, MediaSurvey]]:
     """The datasets that an order comes to, each with its samples. Raises InvalidInput (``bad-export``) and
     Conflict (``exists``) where the place holds something else."""
     now = places(order.out)
@@ -49,7 +49,7 @@ def parts(order: Order, found: Survey) -> list[tuple[Order, Survey]]:
     ]
 
 
-def _refuse(order: Order, kinds: Sequence[str]) -> None:
+def _refuse(order: DatasetOrder, kinds: Sequence[str]) -> None:
     """What is at the place must not become the surroundings of datasets."""
     told = " and ".join(kinds)
     if manifests.is_dataset(order.out):

@@ -35,7 +35,7 @@ TABLE = "metadata.parquet"
 
 
 @dataclass(frozen=True)
-class Stored:
+class ExportedFile:
     """A file as the manifest lists it. ``inside``: the archive of the dataset that it lies in."""
 
     path: str
@@ -48,7 +48,7 @@ class Stored:
         return {**found, "in": self.inside} if self.inside else found
 
     @classmethod
-    def from_json(cls, given: dict[str, object]) -> Stored:
+    def from_json(cls, given: dict[str, object]) -> ExportedFile:
         inside = given.get("in")
         return cls(
             str(given["path"]), int(str(given["size"])), str(given["digest"]), None if inside is None else str(inside)
@@ -59,19 +59,19 @@ class Sink(Protocol):
     """Takes a dataset's files by their names in the directory layout (``train/videos/s….mp4``). Files that
     tables name are put before the tables; ``commit`` makes all of it visible."""
 
-    def put_bytes(self, name: str, data: bytes) -> Stored: ...
+    def put_bytes(self, name: str, data: bytes) -> ExportedFile: ...
 
-    def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
+    def put_file(self, name: str, source: str, size: int, digest: Digest) -> ExportedFile:
         """Copy a file whose digest is known."""
         ...
 
-    def put_made(self, name: str, make: Callable[[str], object]) -> Stored:
+    def put_made(self, name: str, make: Callable[[str], object]) -> ExportedFile:
         """A file that ``make`` writes at the path that it is given."""
         ...
 
-    def remove(self, stored: Stored) -> None: ...
+    def remove(self, stored: ExportedFile) -> None: ...
 
-    def intact(self, stored: Stored) -> bool:
+    def intact(self, stored: ExportedFile) -> bool:
         """Whether a file of the dataset as it was is there, with its size."""
         ...
 
@@ -118,25 +118,25 @@ class FolderSink:
         self._names[name] = None
         return path
 
-    def put_bytes(self, name: str, data: bytes) -> Stored:
+    def put_bytes(self, name: str, data: bytes) -> ExportedFile:
         self._writer.write(self.path(name), data)
-        return Stored(name, len(data), str(hash_bytes(data)))
+        return ExportedFile(name, len(data), str(hash_bytes(data)))
 
-    def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
+    def put_file(self, name: str, source: str, size: int, digest: Digest) -> ExportedFile:
         self._writer.copy(self.path(name), source, size)
-        return Stored(name, size, str(digest))
+        return ExportedFile(name, size, str(digest))
 
-    def put_made(self, name: str, make: Callable[[str], object]) -> Stored:
+    def put_made(self, name: str, make: Callable[[str], object]) -> ExportedFile:
         path = self.path(name)
         with durable.storage_errors(path):
             make(path)
             digest, size = hash_file(path)
-        return Stored(name, size, str(digest))
+        return ExportedFile(name, size, str(digest))
 
-    def remove(self, stored: Stored) -> None:
+    def remove(self, stored: ExportedFile) -> None:
         self._gone.append(stored.path)
 
-    def intact(self, stored: Stored) -> bool:
+    def intact(self, stored: ExportedFile) -> bool:
         try:
             return os.stat(os.path.join(self.out, stored.path)).st_size == stored.size
         except OSError:

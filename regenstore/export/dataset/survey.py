@@ -15,8 +15,8 @@ from regenstore.export.dataset.kept_rows import KeptRows, line_of, stamp_of
 from regenstore.export.dataset.row import Row, row_of, sample_key
 from regenstore.export.dataset.selection import Condition
 from regenstore.export.dataset.splits import Member, tokens_of
-from regenstore.export.known import Known
-from regenstore.export.media_set import Chosen, Entry, Located, Medium
+from regenstore.export.known import Measurements
+from regenstore.export.media_set import Chosen, Located, Medium, RecipePath
 from regenstore.media.media_info import MediaInfo
 from regenstore.media.types import kind, suffix_for
 from regenstore.objects import toml
@@ -87,16 +87,16 @@ def early(chosen: Iterable[Chosen], drops: Drops) -> Iterator[Chosen]:
             yield each
 
 
-Locate = Callable[[Entry, Digest, int, str, RecipeKey | None], Located | None]
+Locate = Callable[[RecipePath, Digest, int, str, RecipeKey | None], Located | None]
 """Gives the medium of an entry by what a kept row says of it; None where the store does not have it."""
 
 
-class Survey:
+class MediaSurvey:
     """Goes through media once, in a ``with`` block."""
 
     def __init__(
         self,
-        known: Known,
+        known: Measurements,
         found: Sequence[Condition],
         group_by: Sequence[str],
         stratify: str,
@@ -118,7 +118,7 @@ class Survey:
         self.drops = Drops([condition for condition in found if not condition.early])
         self.samples: list[Sample] = []
 
-    def __enter__(self) -> Survey:
+    def __enter__(self) -> MediaSurvey:
         self._file = tempfile.TemporaryFile()
         self._kept.open()
         return self
@@ -127,13 +127,13 @@ class Survey:
         self._file.close()
         self._kept.close()
 
-    def recall(self, entries: Iterable[Entry], locate: Locate) -> Iterator[Entry]:
+    def recall(self, entries: Iterable[RecipePath], locate: Locate) -> Iterator[RecipePath]:
         """Take in what kept rows tell of; gives the entries of which the recipe has to be read."""
         for entry in entries:
             if entry.blob is None or not self._recall(entry, entry.blob, locate):
                 yield entry
 
-    def _recall(self, entry: Entry, blob: str, locate: Locate) -> bool:
+    def _recall(self, entry: RecipePath, blob: str, locate: Locate) -> bool:
         path = entry.path.decode(errors="surrogateescape")
         kept = self._kept.get(path)
         if kept is None or self._kept.file is None:
@@ -196,7 +196,7 @@ class Survey:
         suffix = suffix_for(medium.media_type) or ".bin"
         self.samples.append(Sample(key, medium, suffix, hashed, member, _wanted(row), origin["measured"], *place))
 
-    def of_kind(self, wanted: str) -> Survey:
+    def of_kind(self, wanted: str) -> MediaSurvey:
         """The samples of one kind of media; for as long as this survey is open."""
         found = copy(self)
         found.samples = [sample for sample in self.samples if kind(sample.medium.media_type) == wanted]

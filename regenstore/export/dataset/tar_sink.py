@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import IO
 
 from regenstore.errors import FormatError
-from regenstore.export.dataset.sinks import FolderSink, Stored
+from regenstore.export.dataset.sinks import ExportedFile, FolderSink
 from regenstore.export.dataset.splits import SPLITS
 from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
@@ -67,7 +67,7 @@ class TarSink:
             self._shard.close()
             self._shard = None
 
-    def _add(self, name: str, size: int, data: IO[bytes]) -> Stored | None:
+    def _add(self, name: str, size: int, data: IO[bytes]) -> ExportedFile | None:
         """The member's place, without its digest; None for a file that is no sample's."""
         split, _, rest = name.partition("/")
         if split not in SPLITS:
@@ -83,31 +83,31 @@ class TarSink:
                 if "unexpected end" not in str(error):
                     raise
                 raise FormatError("bad-dataset", f"{name}: the medium is shorter than recorded") from None
-        return Stored(member, size, "", self._name)
+        return ExportedFile(member, size, "", self._name)
 
-    def put_bytes(self, name: str, data: bytes) -> Stored:
+    def put_bytes(self, name: str, data: bytes) -> ExportedFile:
         stored = self._add(name, len(data), io.BytesIO(data))
         if stored is None:
             return self._folder.put_bytes(name, data)
-        return Stored(stored.path, stored.size, str(hash_bytes(data)), stored.inside)
+        return ExportedFile(stored.path, stored.size, str(hash_bytes(data)), stored.inside)
 
-    def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
+    def put_file(self, name: str, source: str, size: int, digest: Digest) -> ExportedFile:
         with open(source, "rb") as file:
             stored = self._add(name, size, file)
         if stored is None:
             return self._folder.put_file(name, source, size, digest)
-        return Stored(stored.path, size, str(digest), stored.inside)
+        return ExportedFile(stored.path, size, str(digest), stored.inside)
 
-    def put_made(self, name: str, make: Callable[[str], object]) -> Stored:
+    def put_made(self, name: str, make: Callable[[str], object]) -> ExportedFile:
         return self._folder.put_made(name, make)
 
-    def remove(self, stored: Stored) -> None:
+    def remove(self, stored: ExportedFile) -> None:
         if stored.inside is None:
             self._folder.remove(stored)
         else:
             self._left.setdefault(stored.inside, set()).add(stored.path)
 
-    def intact(self, stored: Stored) -> bool:
+    def intact(self, stored: ExportedFile) -> bool:
         if stored.inside is None:
             return self._folder.intact(stored)
         return os.path.exists(os.path.join(self._folder.out, stored.inside))
@@ -127,7 +127,7 @@ class TarSink:
         with tarfile.open(old, "r:") as shard:
             kept = [info for info in shard if info.name not in left]
             if not kept:
-                self._folder.remove(Stored(name, 0, ""))
+                self._folder.remove(ExportedFile(name, 0, ""))
                 return
             with tarfile.open(self._folder.path(name), "w", format=tarfile.USTAR_FORMAT) as made:
                 for info in kept:

@@ -16,13 +16,13 @@ from regenstore.export.context import iso_time
 from regenstore.export.dataset import fast_json, frames, tables
 from regenstore.export.dataset.card import FOLDERS, Summary, card
 from regenstore.export.dataset.croissant import FACE_COLUMNS, FACES, croissant
-from regenstore.export.dataset.manifest import Entry, Manifest
+from regenstore.export.dataset.manifest import Manifest, ManifestSample
 from regenstore.export.dataset.row import Row
-from regenstore.export.dataset.sinks import MANIFEST, Sink, Stored
+from regenstore.export.dataset.sinks import MANIFEST, ExportedFile, Sink
 from regenstore.export.dataset.splits import SPLITS, Division, Rules
-from regenstore.export.dataset.survey import Sample, Survey
+from regenstore.export.dataset.survey import MediaSurvey, Sample
 from regenstore.export.dataset.trainers import Training, configurations
-from regenstore.export.known import Known
+from regenstore.export.known import Measurements
 from regenstore.fs.path_text import path_text
 from regenstore.objects.hashing import hash_bytes
 
@@ -43,7 +43,7 @@ class Form:
 
 
 @dataclass
-class Outcome:
+class DatasetOutcome:
     """What an export did."""
 
     manifest: Manifest
@@ -66,15 +66,15 @@ class Outcome:
         return bool(self.added or self.changed or self.removed)
 
 
-class Writer:
+class DatasetWriter:
     """Writes one dataset of one kind of media through a sink."""
 
     def __init__(
         self,
         form: Form,
-        survey: Survey,
+        survey: MediaSurvey,
         division: Division,
-        known: Known,
+        known: Measurements,
         previous: Manifest | None,
     ) -> None:
         self._form = form
@@ -85,10 +85,10 @@ class Writer:
         kept = [sample for sample in survey.samples if sample.key in division.split]
         self.samples = sorted(kept, key=lambda each: (SPLITS.index(division.split[each.key]), each.key))
 
-    def compare(self, intact: Callable[[Stored], bool]) -> Outcome:
+    def compare(self, intact: Callable[[ExportedFile], bool]) -> DatasetOutcome:
         """What there is to do. ``intact``: whether a file of the old dataset is there as recorded."""
         old = {} if self._previous is None else self._previous.samples
-        outcome = Outcome(
+        outcome = DatasetOutcome(
             self._manifest(), left_out=self._division.left_out, notes=self._division.notes, splits=self._division.split
         )
         for sample in self.samples:
@@ -106,7 +106,7 @@ class Writer:
         outcome.manifest.removed = sorted({*before, *outcome.removed} - here)
         return outcome
 
-    def _same(self, sample: Sample, entry: Entry) -> bool:
+    def _same(self, sample: Sample, entry: ManifestSample) -> bool:
         now = (str(sample.medium.digest), sample.row, self._division.split[sample.key])
         return (entry.digest, entry.row, entry.split) == now
 
@@ -138,7 +138,7 @@ class Writer:
 
     # ------------------------------------------------------------------------------------- writing
 
-    def write(self, outcome: Outcome, sink: Sink, told: Callable[[str], None]) -> None:
+    def write(self, outcome: DatasetOutcome, sink: Sink, told: Callable[[str], None]) -> None:
         """Do what an outcome says; the manifest in it is then complete, and committed."""
         with tables.SampleTables(by_split=self._form.layout != "webdataset") as made:
             summary = self._put_samples(outcome, sink, made, told)
@@ -148,7 +148,7 @@ class Writer:
         sink.commit()
 
     def _put_samples(
-        self, outcome: Outcome, sink: Sink, made: tables.SampleTables, told: Callable[[str], None]
+        self, outcome: DatasetOutcome, sink: Sink, made: tables.SampleTables, told: Callable[[str], None]
     ) -> Summary:
         todo = {*outcome.added, *outcome.changed}
         summary = Summary()
@@ -161,7 +161,7 @@ class Writer:
             if sample.key in todo:
                 stored = tuple(self._put(sample, row, fast_json.loads(recipe), sink))
                 source, digest = path_text(sample.medium.path), str(sample.medium.digest)
-                entry = Entry(source, digest, sample.row, row["split"], row["group"], stored)
+                entry = ManifestSample(source, digest, sample.row, row["split"], row["group"], stored)
                 told(sample.medium.path)
             else:
                 entry = kept[sample.key]
@@ -172,7 +172,7 @@ class Writer:
             summary.add(row, sample.suffix)
         return summary
 
-    def _remove_old(self, outcome: Outcome, sink: Sink) -> None:
+    def _remove_old(self, outcome: DatasetOutcome, sink: Sink) -> None:
         """What samples that changed or left had, and have no more."""
         old = {} if self._previous is None else self._previous.samples
         for key in (*outcome.changed, *outcome.removed):
@@ -182,14 +182,14 @@ class Writer:
                     sink.remove(stored)
 
     @staticmethod
-    def _files_of(outcome: Outcome, key: str) -> tuple[Stored, ...]:
+    def _files_of(outcome: DatasetOutcome, key: str) -> tuple[ExportedFile, ...]:
         entry = outcome.manifest.samples.get(key)
         return () if entry is None else entry.files
 
     def _row(self, sample: Sample) -> Row:
         return self._survey.row(sample, self._division.split[sample.key], self._division.group[sample.key])
 
-    def _put(self, sample: Sample, row: Row, recipe: str, sink: Sink) -> Iterator[Stored]:
+    def _put(self, sample: Sample, row: Row, recipe: str, sink: Sink) -> Iterator[ExportedFile]:
         base = f"{row['split']}/{FOLDERS[self._form.kind]}/{sample.key}"
         medium = sample.medium
         yield sink.put_file(base + sample.suffix, medium.file, medium.size, medium.digest)
@@ -208,7 +208,7 @@ class Writer:
 
     # ------------------------------------------------------------------------------------- describing
 
-    def _describe(self, outcome: Outcome, sink: Sink, summary: Summary, made: tables.SampleTables) -> None:
+    def _describe(self, outcome: DatasetOutcome, sink: Sink, summary: Summary, made: tables.SampleTables) -> None:
         manifest, form = outcome.manifest, self._form
         shards = self._shards(manifest)
         files = manifest.files

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from regenstore.errors import FormatError
-from regenstore.export.dataset.sinks import FolderSink, Stored, made_in, partial
+from regenstore.export.dataset.sinks import ExportedFile, FolderSink, made_in, partial
 from regenstore.export.dataset.splits import SPLITS
 from regenstore.fs import file_lock
 from regenstore.objects import durable
@@ -165,24 +165,24 @@ class ZipSink:
         self._archive = Archive(self.stage)
         self._sizes = self._archive.sizes()
 
-    def put_bytes(self, name: str, data: bytes) -> Stored:
+    def put_bytes(self, name: str, data: bytes) -> ExportedFile:
         with durable.storage_errors(self.stage):
             self._archive.add_bytes(name, data)
-        return Stored(name, len(data), str(hash_bytes(data)))
+        return ExportedFile(name, len(data), str(hash_bytes(data)))
 
-    def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
+    def put_file(self, name: str, source: str, size: int, digest: Digest) -> ExportedFile:
         with durable.storage_errors(self.stage):
             self._archive.add_file(name, source, size)
-        return Stored(name, size, str(digest))
+        return ExportedFile(name, size, str(digest))
 
-    def put_made(self, name: str, make: Callable[[str], object]) -> Stored:
+    def put_made(self, name: str, make: Callable[[str], object]) -> ExportedFile:
         with made_in(os.path.dirname(self.stage), make) as (path, digest, size):
             return self.put_file(name, path, size, digest)
 
-    def remove(self, stored: Stored) -> None:
+    def remove(self, stored: ExportedFile) -> None:
         self._archive.remove(stored.path)
 
-    def intact(self, stored: Stored) -> bool:
+    def intact(self, stored: ExportedFile) -> bool:
         return self._sizes.get(stored.path) == stored.size
 
     def commit(self) -> None:
@@ -236,35 +236,35 @@ class SplitZipSink:
             self._open[name] = Archive(path)
         return self._open[name]
 
-    def put_bytes(self, name: str, data: bytes) -> Stored:
+    def put_bytes(self, name: str, data: bytes) -> ExportedFile:
         archive, member = self._route(name)
         if not archive:
             return self._folder.put_bytes(name, data)
         with durable.storage_errors(name):
             self._archive(archive).add_bytes(member, data)
-        return Stored(member, len(data), str(hash_bytes(data)), archive)
+        return ExportedFile(member, len(data), str(hash_bytes(data)), archive)
 
-    def put_file(self, name: str, source: str, size: int, digest: Digest) -> Stored:
+    def put_file(self, name: str, source: str, size: int, digest: Digest) -> ExportedFile:
         archive, member = self._route(name)
         if not archive:
             return self._folder.put_file(name, source, size, digest)
         with durable.storage_errors(name):
             self._archive(archive).add_file(member, source, size)
-        return Stored(member, size, str(digest), archive)
+        return ExportedFile(member, size, str(digest), archive)
 
-    def put_made(self, name: str, make: Callable[[str], object]) -> Stored:
+    def put_made(self, name: str, make: Callable[[str], object]) -> ExportedFile:
         if not self._route(name)[0]:
             return self._folder.put_made(name, make)
         with made_in(self._folder.stage, make) as (path, digest, size):
             return self.put_file(name, path, size, digest)
 
-    def remove(self, stored: Stored) -> None:
+    def remove(self, stored: ExportedFile) -> None:
         if stored.inside is None:
             self._folder.remove(stored)
         else:
             self._left.setdefault(stored.inside, set()).add(stored.path)
 
-    def intact(self, stored: Stored) -> bool:
+    def intact(self, stored: ExportedFile) -> bool:
         if stored.inside is None:
             return self._folder.intact(stored)
         if stored.inside not in self._sizes:
@@ -280,7 +280,7 @@ class SplitZipSink:
             for archive_name, names in self._left.items():
                 if archive_name != _SIDECARS and archive_name not in self._open:
                     # Nothing was put into it, not even a table: the split leaves.
-                    self._folder.remove(Stored(archive_name, 0, ""))
+                    self._folder.remove(ExportedFile(archive_name, 0, ""))
                     continue
                 for name in sorted(names):
                     self._archive(archive_name).remove(name)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from regenstore.errors import InvalidInput
 from regenstore.export import context
-from regenstore.export.known import Known
+from regenstore.export.known import Measurements
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.clips import doubts, make_clip
 from regenstore.export.sidecar.fill import fill
-from regenstore.export.sidecar.template import Output, Template, near
-from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Sibling, Writer, named
+from regenstore.export.sidecar.template import OutputTemplate, Template, near
+from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Sibling, SidecarWriter, named
 from regenstore.media.embed import EMBEDDABLE, embedded
 from regenstore.media.types import kind
 
@@ -29,7 +29,7 @@ Told = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
-class Order:
+class SidecarOrder:
     """What the user asked for."""
 
     templates: tuple[Template, ...]
@@ -50,7 +50,7 @@ class Order:
     redact: frozenset[str] = frozenset()
     csv_safe: bool = False
 
-    def pattern(self, output: Output) -> str:
+    def pattern(self, output: OutputTemplate) -> str:
         return output.file.replace("{stem}", "{name}") if self.full_names else output.file
 
     def folder(self, path: str) -> str:
@@ -119,7 +119,7 @@ class Batch:
 # ------------------------------------------------------------------------------------------- names
 
 
-def refuse_collisions(order: Order, paths: Sequence[str]) -> None:
+def refuse_collisions(order: SidecarOrder, paths: Sequence[str]) -> None:
     """Raise InvalidInput (``bad-export``) where sidecars of two media would have one name, by names alone:
     called before anything is made or written. Names that differ in case alone collide too, as they do on the
     disks of others."""
@@ -149,7 +149,7 @@ def alike(path: str) -> str:
 # ------------------------------------------------------------------------------------------- contents
 
 
-def render(order: Order, media: Sequence[Medium], known: Known, told: Told) -> Batch:
+def render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, told: Told) -> Batch:
     """All files of an order. Raises InvalidInput for what the user has to change."""
     if order.to is None and (order.copy or order.embed):
         raise InvalidInput("bad-export", "copies of media need a folder to go to: --to DIR")
@@ -168,7 +168,7 @@ def render(order: Order, media: Sequence[Medium], known: Known, told: Told) -> B
             )
     if order.copy or order.embed:
         batch.files += [_copy(order, clip, batch) for clip in clips]
-    late: list[tuple[Template, Output, Writer]] = []
+    late: list[tuple[Template, OutputTemplate, SidecarWriter]] = []
     for template in order.templates:
         for output in template.outputs:
             writer = writers.find(output.writer)
@@ -196,7 +196,7 @@ def _refuse_unknown(redact: Iterable[str], clips: Sequence[Clip]) -> None:
             raise InvalidInput("bad-export", f"there is no field '{word}' to redact{near(word, names)}")
 
 
-def _clip(order: Order, medium: Medium, known: Known, told: Told) -> Clip:
+def _clip(order: SidecarOrder, medium: Medium, known: Measurements, told: Told) -> Clip:
     info = known.info(medium)
     measuring = (lambda done: told(medium.path, done)) if order.measures else None
     metrics = known.metrics(medium, measuring) if kind(medium.media_type) == "video" else None
@@ -212,7 +212,7 @@ def _lies_there(clip: Clip) -> bool:
         return False
 
 
-def _copy(order: Order, clip: Clip, batch: Batch) -> PlannedFile:
+def _copy(order: SidecarOrder, clip: Clip, batch: Batch) -> PlannedFile:
     medium = clip.medium
     if order.embed and medium.media_type not in EMBEDDABLE:
         batch.warnings.append(f"{medium.path}: {medium.media_type} has no place for XMP here; the copy is as it is")
@@ -222,7 +222,7 @@ def _copy(order: Order, clip: Clip, batch: Batch) -> PlannedFile:
     )
 
 
-def xmp_packet(order: Order, clip: Clip) -> bytes:
+def xmp_packet(order: SidecarOrder, clip: Clip) -> bytes:
     """The XMP of a clip for embedding: by the first template with such an output, else by the built-in one."""
     from regenstore.export.sidecar.library import Library
 
@@ -235,7 +235,12 @@ def xmp_packet(order: Order, clip: Clip) -> bytes:
 
 
 def _files(
-    order: Order, template: Template, output: Output, writer: Writer, clips: Sequence[Clip], batch: Batch
+    order: SidecarOrder,
+    template: Template,
+    output: OutputTemplate,
+    writer: SidecarWriter,
+    clips: Sequence[Clip],
+    batch: Batch,
 ) -> Iterator[PlannedFile]:
     options = Options(
         order.pattern(output),
@@ -265,7 +270,7 @@ def _files(
     yield from _planned(folder, writer.render(filled, options), writer, template, filled)
 
 
-def _unnameable(order: Order, writer: Writer, clip: Clip, options: Options) -> str | None:
+def _unnameable(order: SidecarOrder, writer: SidecarWriter, clip: Clip, options: Options) -> str | None:
     """Why a medium's own file cannot have the name that it would get, or None."""
     if writer.scope != "clip":
         return None
@@ -279,7 +284,7 @@ def _unnameable(order: Order, writer: Writer, clip: Clip, options: Options) -> s
 
 
 def _planned(
-    folder: str, made: Iterable[Rendered], writer: Writer, template: Template, filled: Sequence[Filled]
+    folder: str, made: Iterable[Rendered], writer: SidecarWriter, template: Template, filled: Sequence[Filled]
 ) -> Iterator[PlannedFile]:
     for each in made:
         yield PlannedFile(

@@ -7,11 +7,11 @@ from fractions import Fraction
 
 from regenstore.errors import InvalidInput
 from regenstore.export.context import Value, text_of
-from regenstore.export.sidecar.template import Field, Output, Template
+from regenstore.export.sidecar.template import Field, OutputTemplate, Template
 from regenstore.export.sidecar.writer import Clip, Filled, Row
 
 
-def fill(template: Template, output: Output, clip: Clip) -> Filled:
+def fill(template: Template, output: OutputTemplate, clip: Clip) -> Filled:
     """The rows of one output for a clip. Raises InvalidInput (``bad-export``) for a field that the template
     does not let go missing."""
     return Filled(clip, tuple(_row(each, clip) for each in template.of(output)))

@@ -10,7 +10,7 @@ from importlib import resources
 
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError
 from regenstore.export.sidecar import builtin, template
-from regenstore.export.sidecar.template import MAX_BYTES, NAME, SCHEMA, Output, Template
+from regenstore.export.sidecar.template import MAX_BYTES, NAME, SCHEMA, OutputTemplate, Template
 from regenstore.fs import presence, swap
 from regenstore.objects import durable
 from regenstore.worktree.place import replace_file
@@ -19,7 +19,7 @@ FOLDER = ".regenstore/templates"
 
 
 @dataclass(frozen=True)
-class Listed:
+class TemplateInfo:
     """One template for a list."""
 
     name: str
@@ -73,7 +73,7 @@ class Library:
         made = template.load(name, self.text)
         return replace(made, outputs=tuple(self._with_text(output) for output in made.outputs))
 
-    def _with_text(self, output: Output) -> Output:
+    def _with_text(self, output: OutputTemplate) -> OutputTemplate:
         """An output whose setting ``template`` names a file beside the TOML, with that file's text."""
         file = output.settings.get("template")
         if not isinstance(file, str):
@@ -101,13 +101,13 @@ class Library:
                 found = [error.message]
         return found
 
-    def list(self) -> list[Listed]:
+    def list(self) -> list[TemplateInfo]:
         """All templates: the repository's, then the built-in ones."""
         own = self.own()
         found = [self._listed(name, False, False) for name in own]
         return found + [self._listed(name, True, name in own) for name in self.built_in()]
 
-    def _listed(self, name: str, built_in: bool, shadowed: bool) -> Listed:
+    def _listed(self, name: str, built_in: bool, shadowed: bool) -> TemplateInfo:
         def text(wanted: str, only_built_in: bool) -> bytes:
             return self.text(wanted, only_built_in or (built_in and wanted == name))
 
@@ -117,9 +117,9 @@ class Library:
         except (NotFound, StorageError) as error:  # also of what it is based on
             wrong = [error.message]
         if wrong:
-            return Listed(name, built_in, shadowed, "", (), tuple(wrong))
+            return TemplateInfo(name, built_in, shadowed, "", (), tuple(wrong))
         made = template.load(name, text)
-        return Listed(name, built_in, shadowed, made.about, tuple(output.file for output in made.outputs), ())
+        return TemplateInfo(name, built_in, shadowed, made.about, tuple(output.file for output in made.outputs), ())
 
     def create(self, name: str, base: str, *, force: bool = False) -> str:
         """Write a new template that is based on another one, and give its path.

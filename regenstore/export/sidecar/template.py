@@ -33,7 +33,7 @@ _SPEC = re.compile(r"(?:[^{}]?[<>=^])?[-+ ]?#?0?\d{0,3}[,_]?(?:\.\d{1,2})?[bcdeE
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputTemplate:
     """One file (per clip, or per batch) of a template."""
 
     id: str
@@ -65,10 +65,10 @@ class Template:
     about: str
     bases: tuple[str, ...]
     """What it is based on, nearest first."""
-    outputs: tuple[Output, ...]
+    outputs: tuple[OutputTemplate, ...]
     fields: tuple[Field, ...]
 
-    def of(self, output: Output) -> tuple[Field, ...]:
+    def of(self, output: OutputTemplate) -> tuple[Field, ...]:
         """The fields of one output."""
         return tuple(each for each in self.fields if each.output == output.id)
 
@@ -210,7 +210,7 @@ def _merge(name: str, data: Mapping[str, Any], parent: Template) -> Template:
     return Template(name, about, bases, tuple(outputs.values()), tuple(fields.values()))
 
 
-def _output(table: Mapping[str, Any], inherited: Mapping[str, Output]) -> Output:
+def _output(table: Mapping[str, Any], inherited: Mapping[str, OutputTemplate]) -> OutputTemplate:
     writer_name = table.get("writer")
     key = table.get("id", writer_name)
     before = inherited.get(key) if isinstance(key, str) else None
@@ -247,7 +247,7 @@ def _output(table: Mapping[str, Any], inherited: Mapping[str, Output]) -> Output
     if wrong:
         raise Broken(wrong)
     assert isinstance(file, str)
-    return Output(key, writer_name, file, settings)
+    return OutputTemplate(key, writer_name, file, settings)
 
 
 def misfit(value: object, target: Target) -> str:
@@ -271,7 +271,7 @@ def known_target(name: str, vocabulary: Mapping[str, Target]) -> Target | None:
 
 
 def _output_of(
-    table: Mapping[str, Any], outputs: Mapping[str, Output], inherited: Mapping[tuple[str, str], Field]
+    table: Mapping[str, Any], outputs: Mapping[str, OutputTemplate], inherited: Mapping[tuple[str, str], Field]
 ) -> str:
     """The id of the output that a field goes to: the one it names, else the only one that fits."""
     target = table.get("target")
@@ -298,7 +298,7 @@ def _output_of(
     raise Broken([f"no output of this template knows the target '{target}'{near(target, everything)}"])
 
 
-def _field(table: Mapping[str, Any], output: str, written: Output) -> Field:
+def _field(table: Mapping[str, Any], output: str, written: OutputTemplate) -> Field:
     wrong = list(_unknown(table, _FIELD, ""))
     source, constant = table.get("source"), table.get("value")
     if (source is None) == (constant is None):

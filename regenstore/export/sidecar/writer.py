@@ -128,9 +128,9 @@ class Options:
     start_frame: int | None = None
     """Number of the first frame for programs that count frames (1001, say); None: the program's own custom."""
     settings: Mapping[str, Value] = field(default_factory=dict)
-    """What the template says beside ``writer`` and ``file``; only what :meth:`Writer.settings` names."""
+    """What the template says beside ``writer`` and ``file``; only what :meth:`SidecarWriter.settings` names."""
     outputs: Mapping[str, str] = field(default_factory=dict)
-    """Writer name -> its ``file``, of all outputs of the same template: a script finds its data file by it."""
+    """A writer's name -> its ``file``, of all outputs of the same template: a script finds its data file by it."""
     csv_safe: bool = False
     """Put an apostrophe before cells that a spreadsheet would take for a formula."""
     siblings: tuple[Sibling, ...] = ()
@@ -160,7 +160,7 @@ class Rendered:
     """What the author of the template has to change before anything is written."""
 
 
-class Writer(Protocol):
+class SidecarWriter(Protocol):
     """One sidecar format. Its module has it as ``WRITER``; :mod:`regenstore.export.sidecar.writers` lists it."""
 
     @property

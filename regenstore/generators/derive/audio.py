@@ -9,7 +9,7 @@ from regenstore.generators.api import Item
 from regenstore.generators.derive.sources import all_named, named, only, several
 from regenstore.generators.implementation import InProcess, Tick
 from regenstore.media import decode, sound
-from regenstore.media.encode import Samples, Sound, Writer
+from regenstore.media.encode import MediaWriter, Samples, Sound
 
 BLOCK = 1 << 15
 
@@ -46,7 +46,7 @@ class DeriveAudio(InProcess):
             total=stream.total,
         )
         done = 0
-        with Writer(path, item.media_type, sound=Sound(stream.rate, stream.channels, stream.bits)) as writer:
+        with MediaWriter(path, item.media_type, sound=Sound(stream.rate, stream.channels, stream.bits)) as writer:
             for block in blocks:
                 writer.samples(block)
                 done += block.shape[1]

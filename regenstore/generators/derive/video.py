@@ -14,7 +14,7 @@ from regenstore.generators.derive.sources import all_named, fitted, named, only,
 from regenstore.generators.implementation import InProcess, Tick
 from regenstore.generators.overlay import burn_in
 from regenstore.media import decode, sound
-from regenstore.media.encode import Frame, Samples, Sound, Writer
+from regenstore.media.encode import Frame, MediaWriter, Samples, Sound
 from regenstore.media.rates import exact_rate
 from regenstore.media.stills import Pixels
 
@@ -87,7 +87,7 @@ def _concatenate(item: Item, path: str, tick: Tick) -> None:
         for (name, where), info, count in zip(sources, infos, counts):
             yield from _exactly(where, info, heard, count / first.rate, named(name))
 
-    with Writer(
+    with MediaWriter(
         path, item.media_type, size=size, rate=first.rate, sound=format, quality=item.params["quality"]
     ) as writer:
         _interleave(
@@ -116,7 +116,7 @@ def _stills(item: Item, path: str, tick: Tick) -> None:
             for _ in range(hold):
                 yield ready
 
-    with Writer(path, item.media_type, size=size, rate=rate, quality=item.params["quality"]) as writer:
+    with MediaWriter(path, item.media_type, size=size, rate=rate, quality=item.params["quality"]) as writer:
         _interleave(writer, _stamped(pictures(), item, rate), None, len(sources) * hold, rate, tick)
 
 
@@ -219,7 +219,7 @@ def _write(item: Item, path: str, info: decode.Info, source: _Source, track: _Tr
             part = decode.crop_frame(frame, box)
             yield part if fit.inner == fit.outer else _framed(part, fit)
 
-    with Writer(
+    with MediaWriter(
         path,
         item.media_type,
         size=fit.outer,
@@ -256,7 +256,7 @@ def _stamped(pictures: Iterable[Picture], item: Item, rate: Fraction, fit: Fitti
 
 
 def _interleave(
-    writer: Writer,
+    writer: MediaWriter,
     pictures: Iterable[Picture],
     blocks: Iterable[Samples] | None,
     total: int,

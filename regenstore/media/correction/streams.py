@@ -32,7 +32,7 @@ _MOST = 1 << 16
 
 
 @dataclass(frozen=True)
-class Parts:
+class StreamParts:
     """A file in parts. ``around`` is the file without its streams, which were at ``places`` in it, each
     after its two-byte head (kept in ``around``)."""
 
@@ -43,7 +43,7 @@ class Parts:
     data: bytes
 
 
-def taken_apart(file: bytes, deadline: float) -> Parts:
+def taken_apart(file: bytes, deadline: float) -> StreamParts:
     """A file in parts; raises ValueError when there is no stream in it, and when it takes until after
     ``deadline`` (monotonic seconds). A stream is what inflates with a right checksum at its end, so nothing
     else is taken for one but by a chance of 1 : 2**32."""
@@ -71,7 +71,7 @@ def taken_apart(file: bytes, deadline: float) -> Parts:
     if not streams:
         raise ValueError("it has no zlib streams")
     around.append(file[kept:])
-    return Parts(b"".join(around), tuple(places), tuple(streams), tuple(map(len, contents)), b"".join(contents))
+    return StreamParts(b"".join(around), tuple(places), tuple(streams), tuple(map(len, contents)), b"".join(contents))
 
 
 def _inflated(file: bytes, at: int, room: int) -> tuple[bytes, int] | None:
@@ -92,7 +92,7 @@ def _inflated(file: bytes, at: int, room: int) -> tuple[bytes, int] | None:
     return (b"".join(parts), end) if end - begun >= _LEAST else None
 
 
-def by_choices(base: Parts, take: Parts, limit: int, deadline: float) -> bytes | None:
+def by_choices(base: StreamParts, take: StreamParts, limit: int, deadline: float) -> bytes | None:
     """The difference, or None when it is too large or the streams hold not equally many data."""
     if base.sizes != take.sizes:
         return None
@@ -106,7 +106,7 @@ def by_choices(base: Parts, take: Parts, limit: int, deadline: float) -> bytes |
     return joined([packed(take.around, base.around), places, content, choices.difference(before, after)])
 
 
-def with_choices(base: Parts, data: bytes, limit: int, deadline: float) -> bytes:
+def with_choices(base: StreamParts, data: bytes, limit: int, deadline: float) -> bytes:
     """The take that :func:`by_choices` was given; ``limit`` is its size."""
     around, placed, content, chosen = split(data, 4)
     whole = with_sparse(as_array(base.data), content)

@@ -7,16 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from regenstore.refs.git.answers import LINK, SUBMODULE, Change, Header, IndexEntry, TreeEntry
+from regenstore.refs.git.answers import LINK, SUBMODULE, Header, IndexEntry, TreeChange, TreeEntry
 from regenstore.refs.git.blobs import WORTH_IT, BlobReader
-from regenstore.refs.git.history import History, Listed
+from regenstore.refs.git.history import History, ListedBlobs
 from regenstore.refs.git.ids import blob_id, file_blob_id
 from regenstore.refs.git.listing import Places
 from regenstore.refs.git.process import REPOSITORY_VARIABLES
 
 __all__ = (
-    "LINK", "REPOSITORY_VARIABLES", "SUBMODULE", "WORTH_IT", "BlobReader", "Change", "Git", "Header", "IndexEntry",
-    "Listed", "Places", "TreeEntry", "blob_id", "blob_source", "elsewhere", "file_blob_id",
+    "LINK",
+    "REPOSITORY_VARIABLES",
+    "SUBMODULE",
+    "WORTH_IT",
+    "BlobReader",
+    "Git",
+    "Header",
+    "IndexEntry",
+    "ListedBlobs",
+    "Places",
+    "TreeChange",
+    "TreeEntry",
+    "blob_id",
+    "blob_source",
+    "elsewhere",
+    "file_blob_id",
 )  # fmt: skip
 
 

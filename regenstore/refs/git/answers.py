@@ -42,7 +42,7 @@ class TreeEntry(NamedTuple):
         return self.mode >> 12 == 0o10
 
 
-class Change(NamedTuple):
+class TreeChange(NamedTuple):
     """What is different at a path. ``status`` is Git's letter; ids are zeros where there is nothing."""
 
     old_mode: int
@@ -93,13 +93,13 @@ def tree_entries(output: bytes) -> Iterator[TreeEntry]:
         yield TreeEntry(int(mode, 8), kind.decode(), raw(oid), path, known)
 
 
-def change(about: bytes, path: bytes) -> Change:
+def change(about: bytes, path: bytes) -> TreeChange:
     """Of ``--raw``: modes, ids and status with their colon, and the path."""
     old_mode, mode, old, oid, status = about[1:].split(b" ")
-    return Change(int(old_mode, 8), int(mode, 8), raw(old), raw(oid), status.decode()[:1], path)
+    return TreeChange(int(old_mode, 8), int(mode, 8), raw(old), raw(oid), status.decode()[:1], path)
 
 
-def changes(output: bytes) -> Iterator[Change]:
+def changes(output: bytes) -> Iterator[TreeChange]:
     """Of ``diff-tree -r -z`` and ``diff-index -z``."""
     told = iter(parts(output))
     for about, path in zip(told, told):

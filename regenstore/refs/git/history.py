@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from regenstore.errors import NotFound
-from regenstore.refs.git.answers import Change, Header, change, header, lines_of, parts, raw
+from regenstore.refs.git.answers import Header, TreeChange, change, header, lines_of, parts, raw
 from regenstore.refs.git.listing import Listings
 
 # A replaced object stays reachable by itself, and its replacement by its own ref.
@@ -20,7 +20,7 @@ _FIND_OBJECTS = 500
 _FROM = re.compile(rb"([0-9a-f]{40,64}) \(from ([0-9a-f]{40,64})\) ")
 
 
-class Listed(NamedTuple):
+class ListedBlobs(NamedTuple):
     """Blobs as Git lists them, newest first, and what is missing of them."""
 
     blobs: list[bytes]
@@ -33,7 +33,7 @@ class Moment(NamedTuple):
     commit: str
     before: str
     """The parent, or an expression that leads to it."""
-    change: Change
+    change: TreeChange
 
 
 class History(Listings):
@@ -95,7 +95,7 @@ class History(Listings):
             raise NotFound("no-such-revision", f"git rev-list {' '.join(revisions)}: {message}")
         return done.stdout.decode().split()
 
-    def list_blobs(self, options: Sequence[str], tips: Iterable[str], *, partial: bool = False) -> Listed:
+    def list_blobs(self, options: Sequence[str], tips: Iterable[str], *, partial: bool = False) -> ListedBlobs:
         """The blobs that a walk from tips, ``^`` before those that are left out, and ``git rev-list``'s options
         reaches. Of a ``partial`` clone nothing is fetched, and what is missing is told. Raises FormatError
         (``git-failed``)."""
@@ -103,13 +103,13 @@ class History(Listings):
         walk = (*_LIST, "--no-object-names")
         if not partial:
             output = self._output(*walk, *_BLOBS_ONLY, *options, "--stdin", stdin=lines)
-            return Listed([raw(line) for line in output.splitlines()], [])
+            return ListedBlobs([raw(line) for line in output.splitlines()], [])
         # Git would fetch what is not here, one by one. Told not to, it names what is missing; with a filter
         # by type it would pass over missing trees in silence, so the types are looked up afterwards.
         listed = self._output(*walk, "--missing=print", *options, "--stdin", stdin=lines).splitlines()
         gone = [raw(line[1:]) for line in listed if line.startswith(b"?")]
         here = self.object_types(line.decode() for line in listed if not line.startswith(b"?"))
-        return Listed([found.oid for found in here if found is not None and found.kind == "blob"], gone)
+        return ListedBlobs([found.oid for found in here if found is not None and found.kind == "blob"], gone)
 
     def blob_paths(self, *options: str, tips: Iterable[str] = ()) -> list[tuple[bytes, bytes]]:
         """Blobs that a walk reaches, each with a path that it has or had; what is missing is passed over. Raises

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from regenstore.refs.git.answers import (
-    Change,
     IndexEntry,
+    TreeChange,
     TreeEntry,
     changes,
     index_entries,
@@ -29,7 +29,7 @@ class Places(NamedTuple):
     git_dir: str
 
 
-class Settings(Process):
+class GitSettings(Process):
     """Git's configuration. Names are as Git gives them: in lower case, but for what stands between two dots."""
 
     def config(self, pattern: str, scope: str | None = None) -> dict[str, str]:
@@ -76,7 +76,7 @@ class Settings(Process):
         return told.get("username", ""), told["password"]
 
 
-class Listings(Settings):
+class Listings(GitSettings):
     """Where a repository is, and what its index and trees hold."""
 
     # -------------------------------------------------------------------------------- places
@@ -138,7 +138,7 @@ class Listings(Settings):
         """The paths that the index has anew, changed or as another type than HEAD."""
         return set(parts(self._output("diff", "--cached", "--name-only", "-z", "--diff-filter=AMT")))
 
-    def unstaged_from_head(self) -> list[Change]:
+    def unstaged_from_head(self) -> list[TreeChange]:
         """What HEAD has and the index has not any more; nothing where there is no HEAD."""
         args = ("diff-index", "--cached", "-z", "--no-renames", "--diff-filter=DM", "HEAD", "--")
         return list(changes(self._output(*args, check=False)))
@@ -163,7 +163,7 @@ class Listings(Settings):
         told = ("-l",) if sizes else ()
         return list(tree_entries(self._output("ls-tree", "-r", "-z", *told, "--full-tree", tree, check=check)))
 
-    def diff_tree(self, commit: str) -> list[Change]:
+    def diff_tree(self, commit: str) -> list[TreeChange]:
         """What a commit changed, compared with its first parent."""
         args = ("diff-tree", "--root", "-m", "--first-parent", "-r", "-z", "--no-renames", "--no-commit-id", commit)
         return list(changes(self._output(*args)))

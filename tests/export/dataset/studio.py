@@ -16,12 +16,12 @@ import numpy as np
 from PIL import Image
 
 from regenstore.export.dataset import exporting, roots, splits
-from regenstore.export.dataset.exporting import Order
+from regenstore.export.dataset.exporting import DatasetOrder
 from regenstore.export.dataset.selection import Limits
-from regenstore.export.dataset.writing import Outcome
-from regenstore.export.known import Known
+from regenstore.export.dataset.writing import DatasetOutcome
+from regenstore.export.known import Measurements
 from regenstore.export.media_set import Chosen, Medium
-from regenstore.objects.facts import Facts
+from regenstore.objects.facts import ContentFacts
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 from regenstore.worktree.link import Linker
@@ -89,23 +89,23 @@ class Studio:
         medium = self.media[path]
         self.media[path] = replace(medium, recipe=replace(medium.recipe, about={**medium.recipe.about, **about}))
 
-    def order(self, out: Path, limits: Limits | None = None, **given: Any) -> Order:
+    def order(self, out: Path, limits: Limits | None = None, **given: Any) -> DatasetOrder:
         rules = given.pop("rules", None) or splits.Rules(splits.parse_shares(given.pop("split", splits.DEFAULT)))
         settings: dict[str, Any] = {"layout": "dir", "trainers": ("musubi", "diffsynth", "finetrainers"), **given}
-        return Order(str(out), limits=limits or Limits(), rules=rules, **settings)
+        return DatasetOrder(str(out), limits=limits or Limits(), rules=rules, **settings)
 
     def export(
         self, out: Path, limits: Limits | None = None, *, media: Sequence[Medium] | None = None, **given: Any
-    ) -> Outcome:
+    ) -> DatasetOutcome:
         (outcome,) = self.export_all(out, limits, media=media, **given).values()
         return outcome
 
     def export_all(
         self, out: Path, limits: Limits | None = None, *, media: Sequence[Medium] | None = None, **given: Any
-    ) -> dict[str, Outcome]:
+    ) -> dict[str, DatasetOutcome]:
         """The same, where several kinds become several datasets: place -> outcome."""
         order = self.order(out, limits, **given)
-        known = Known(Facts(str(self.folder / "store")))
+        known = Measurements(ContentFacts(str(self.folder / "store")))
         chosen = list(self.media.values()) if media is None else media
         with exporting.survey(order, known, str(self.folder)) as found:
             by_path = {os.fsencode(medium.path): medium for medium in chosen}

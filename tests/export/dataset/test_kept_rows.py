@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from regenstore.export.dataset import survey
-from regenstore.export.known import FRAMES, Known
+from regenstore.export.known import FRAMES, Measurements
 from regenstore.media.frame_table import FrameMetrics
-from regenstore.objects.facts import Facts
+from regenstore.objects.facts import ContentFacts
 from tests.export.dataset.studio import Studio
 
 
@@ -56,7 +56,7 @@ def test_only_rows_of_what_changed_are_made(studio: Studio, tmp_path: Path, rows
 
 def test_what_is_measured_later_comes_in(studio: Studio, tmp_path: Path, rows_made: list[str]):
     studio.export(tmp_path / "out")
-    facts = Facts(str(studio.folder / "store"))
+    facts = ContentFacts(str(studio.folder / "store"))
     facts.put(studio.media["c.mp4"].digest, FRAMES, 1, FrameMetrics(4, {"motion": array("d", [1.0] * 4)}).to_bytes())
     rows_made.clear()
     outcome = studio.export(tmp_path / "out", update=True)
@@ -65,13 +65,17 @@ def test_what_is_measured_later_comes_in(studio: Studio, tmp_path: Path, rows_ma
 
 
 def test_what_is_to_be_measured_has_no_stamp(studio: Studio):
-    facts = Facts(str(studio.folder / "store"))
+    facts = ContentFacts(str(studio.folder / "store"))
     medium = studio.media["a.mp4"]
-    plain, able = Known(facts), Known(facts, {FRAMES: lambda *_: FrameMetrics(0, {})})
+    plain, able = Measurements(facts), Measurements(facts, {FRAMES: lambda *_: FrameMetrics(0, {})})
     assert plain.stamp(medium, True) == plain.stamp(medium, False) == able.stamp(medium, False) is not None
     assert able.stamp(medium, True) is None
     able.metrics(medium, lambda _: None)
-    assert able.stamp(medium, True) == plain.stamp(medium, False) != Known(Facts("/nowhere")).stamp(medium, False)
+    assert (
+        able.stamp(medium, True)
+        == plain.stamp(medium, False)
+        != Measurements(ContentFacts("/nowhere")).stamp(medium, False)
+    )
 
 
 def test_damaged_rows_are_made_again(studio: Studio, tmp_path: Path, rows_made: list[str]):

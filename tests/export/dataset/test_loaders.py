@@ -20,7 +20,7 @@ from regenstore.export.dataset.row import COLUMNS, sample_key
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.known import FACES, FRAMES
 from regenstore.media.frame_table import FrameMetrics
-from regenstore.objects.facts import Facts
+from regenstore.objects.facts import ContentFacts
 from tests.export.dataset.conftest import HUGE_SEED
 from tests.export.dataset.studio import Studio
 
@@ -253,7 +253,7 @@ print(json.dumps([len(frame), seed, table.num_rows, table.schema.names, len(line
 @pytest.fixture
 def measured(difficult: Studio) -> Studio:
     """Frames of some videos measured, and in one of them faces found."""
-    facts = Facts(str(difficult.folder / "store"))
+    facts = ContentFacts(str(difficult.folder / "store"))
     unknown = float("nan")
     for name, motion in (("a", [unknown, 0.5, 1.0, 2.0]), ("d", [unknown] * 4)):
         table = FrameMetrics(4, {"motion": array("d", motion), "black": array("d", [0.0] * 4)})

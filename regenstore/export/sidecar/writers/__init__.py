@@ -7,7 +7,7 @@ import importlib
 from typing import cast
 
 from regenstore.errors import InvalidInput
-from regenstore.export.sidecar.writer import Writer
+from regenstore.export.sidecar.writer import SidecarWriter
 
 WRITERS = {
     "xmp": "xmp",
@@ -27,11 +27,11 @@ WRITERS = {
 """Name in templates -> module in this folder."""
 
 
-def find(name: str) -> Writer:
+def find(name: str) -> SidecarWriter:
     """The writer of a format; raises InvalidInput (``bad-template``) with the nearest name."""
     if name not in WRITERS:
         near = difflib.get_close_matches(name, WRITERS, n=1)
         also = f"; did you mean '{near[0]}'?" if near else ""
         raise InvalidInput("bad-template", f"no sidecar format is called '{name}' (known: {', '.join(WRITERS)}){also}")
     module = importlib.import_module(f"{__name__}.{WRITERS[name]}")
-    return cast(Writer, module.WRITER)
+    return cast(SidecarWriter, module.WRITER)
