@@ -32,7 +32,7 @@ def folders(common: str) -> list[str]:
             raise StorageError("unreadable", what, hint="Mount it or bring it back, then run the same command again.")
         found[folder] = None
         path = f"{folder}/info/alternates"
-        for line in (presence.read(path) or b"").splitlines():
+        for line in (presence.read(path) or b"").split(b"\n"):
             if line and not line.startswith(b"#"):
                 named = os.fsdecode(_unquoted(line))
                 todo.append((os.path.normpath(os.path.join(folder, named)), path))

@@ -58,7 +58,7 @@ class RootFiles:
                 ids = dict.fromkeys(
                     oid
                     for block in _blocks(f"{folder}/logs/{path}")
-                    for line in block.splitlines()
+                    for line in block.split(b"\n")
                     for oid in _OID.findall(line[:_LOGGED])
                 )
                 yield from ((f"{prefix}{path} (reflog)", oid.decode()) for oid in ids if oid.strip(b"0"))

@@ -237,7 +237,8 @@ class PinRow(Record):
     subject: str
     blob: str
     reason: str | None
-    created: Moment
+    created: Moment | None
+    """None where a ref was made by hand, and no reflog tells."""
     paths: list[Path]
 
 

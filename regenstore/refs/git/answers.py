@@ -66,6 +66,11 @@ def parts(output: bytes) -> list[bytes]:
     return output.split(b"\0")[:-1]
 
 
+def lines(output: bytes) -> list[bytes]:
+    """The lines of an output. Only LF ends one: names hold what else Python would split at."""
+    return output.removesuffix(b"\n").split(b"\n") if output else []
+
+
 def raw(oid: bytes) -> bytes:
     """An object id that is written in hex digits."""
     return bytes.fromhex(oid.decode("ascii"))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from regenstore.errors import NotFound
-from regenstore.refs.git.answers import Header, TreeChange, change, header, lines_of, parts, raw
+from regenstore.refs.git.answers import Header, TreeChange, change, header, lines, lines_of, parts, raw
 from regenstore.refs.git.listing import Listings
 
 # A replaced object stays reachable by itself, and its replacement by its own ref.
@@ -52,7 +51,7 @@ class History(Listings):
     def for_each_ref(self, *patterns: str) -> list[tuple[str, str]]:
         """All refs that match, as (name, object id in hex digits)."""
         told = self._output("for-each-ref", "--format=%(objectname) %(refname)", *patterns)
-        found = (line.partition(" ") for line in told.decode(errors="surrogateescape").splitlines())
+        found = (line.decode(errors="surrogateescape").partition(" ") for line in lines(told))
         return [(name, oid) for oid, _, name in found]
 
     def ref_fields(self, fields: Sequence[str], pattern: str) -> Iterator[list[str]]:
@@ -71,7 +70,7 @@ class History(Listings):
             return []
         flags = (_AS_IT_IS,) if as_is else ()
         answers = self._output(*flags, "cat-file", "--batch-check", "--buffer", stdin=asked)
-        return [header(line) for line in answers.splitlines()]
+        return [header(line) for line in lines(answers)]
 
     def write_object(self, kind: str, data: bytes) -> str:
         """Keep an object; gives its id in hex digits. Raises FormatError (``git-failed``)."""
@@ -99,14 +98,14 @@ class History(Listings):
         """The blobs that a walk from tips, ``^`` before those that are left out, and ``git rev-list``'s options
         reaches. Of a ``partial`` clone nothing is fetched, and what is missing is told. Raises FormatError
         (``git-failed``)."""
-        lines = "".join(f"{tip}\n" for tip in tips).encode()
+        asked = "".join(f"{tip}\n" for tip in tips).encode()
         walk = (*_LIST, "--no-object-names")
         if not partial:
-            output = self._output(*walk, *_BLOBS_ONLY, *options, "--stdin", stdin=lines)
-            return ListedBlobs([raw(line) for line in output.splitlines()], [])
+            output = self._output(*walk, *_BLOBS_ONLY, *options, "--stdin", stdin=asked)
+            return ListedBlobs([raw(line) for line in lines(output)], [])
         # Git would fetch what is not here, one by one. Told not to, it names what is missing; with a filter
         # by type it would pass over missing trees in silence, so the types are looked up afterwards.
-        listed = self._output(*walk, "--missing=print", *options, "--stdin", stdin=lines).splitlines()
+        listed = lines(self._output(*walk, "--missing=print", *options, "--stdin", stdin=asked))
         gone = [raw(line[1:]) for line in listed if line.startswith(b"?")]
         here = self.object_types(line.decode() for line in listed if not line.startswith(b"?"))
         return ListedBlobs([found.oid for found in here if found is not None and found.kind == "blob"], gone)
@@ -114,15 +113,15 @@ class History(Listings):
     def blob_paths(self, *options: str, tips: Iterable[str] = ()) -> list[tuple[bytes, bytes]]:
         """Blobs that a walk reaches, each with a path that it has or had; what is missing is passed over. Raises
         FormatError (``git-failed``)."""
-        lines = "".join(f"{tip}\n" for tip in tips).encode()
+        asked = "".join(f"{tip}\n" for tip in tips).encode()
         args = (*_LIST, *_BLOBS_ONLY, "--missing=allow-any", *options, "--stdin")
-        found = (line.partition(b" ") for line in self._output(*args, stdin=lines).splitlines())
+        found = (line.partition(b" ") for line in lines(self._output(*args, stdin=asked)))
         return [(raw(oid), path) for oid, _, path in found]
 
     def reaches_all(self, new: Iterable[bytes], old: Iterable[bytes]) -> bool:
         """Whether every commit that the new ones reach is reached from the old ones too."""
-        lines = lines_of(new) + b"".join(b"^" + oid.hex().encode() + b"\n" for oid in old)
-        return not self._output(_AS_IT_IS, "rev-list", "-1", "--stdin", stdin=lines)
+        asked = lines_of(new) + b"".join(b"^" + oid.hex().encode() + b"\n" for oid in old)
+        return not self._output(_AS_IT_IS, "rev-list", "-1", "--stdin", stdin=asked)
 
     def held_by(self, wanted: Sequence[bytes], commits: Iterable[str]) -> dict[str, set[bytes]]:
         """Commit -> those of the wanted blobs that it or an ancestor holds, for the given commits. A blob that a
@@ -130,20 +129,20 @@ class History(Listings):
         tips = sorted(set(commits))
         if not tips:
             return {}
-        lines = "".join(f"{tip}\n" for tip in tips).encode()
+        asked = "".join(f"{tip}\n" for tip in tips).encode()
         walk = ("rev-list", "--parents", "--topo-order", "--reverse", "--stdin")
-        graph = self._output(_AS_IT_IS, *walk, stdin=lines)
+        graph = self._output(_AS_IT_IS, *walk, stdin=asked)
         diff = ("diff-tree", "--stdin", "-m", "-r", "--root", "--raw", "--no-abbrev", "--no-renames", *_find(wanted))
         bit = {oid.hex().encode(): 1 << n for n, oid in enumerate(wanted)}
         brought: dict[bytes, int] = {}
         commit = b""
-        for line in self._output(_AS_IT_IS, *diff, stdin=graph).splitlines():
+        for line in lines(self._output(_AS_IT_IS, *diff, stdin=graph)):
             if not line.startswith(b":"):
                 commit = line.split(b" ")[0]
             elif (mask := bit.get(line.split(b" ", 4)[3])) is not None:
                 brought[commit] = brought.get(commit, 0) | mask
         masks: dict[bytes, int] = {}
-        for line in graph.splitlines():
+        for line in lines(graph):
             commit, *parents = line.split(b" ")
             mask = brought.get(commit, 0)
             for parent in parents:
@@ -177,8 +176,8 @@ class History(Listings):
         said: dict[bytes, str] = {}
         if here:
             args = ("log", "--no-walk=unsorted", "--format=%H commit %h of %cs", "--stdin")
-            for line in os.fsdecode(self._output(*args, stdin=lines_of(here))).splitlines():
-                oid, _, words = line.partition(" ")
+            for line in lines(self._output(*args, stdin=lines_of(here))):
+                oid, _, words = line.decode().partition(" ")
                 said[bytes.fromhex(oid)] = words
         return {commit: commit if each is None else said.get(each.oid, commit) for commit, each in zip(asked, found)}
 
@@ -188,7 +187,7 @@ class History(Listings):
             "log", "--all", "--reflog", "--format=", "--raw", "--no-abbrev", "--no-renames", "-m", f"-S{text}",
             check=False,
         )  # fmt: skip
-        for line in told.splitlines():
+        for line in lines(told):
             fields = line.split(b" ")
             if len(fields) > 4 and fields[3].strip(b"0"):
                 yield raw(fields[3])

@@ -12,6 +12,7 @@ from regenstore.refs.git.answers import (
     TreeEntry,
     changes,
     index_entries,
+    lines,
     pairs,
     parts,
     tree_entries,
@@ -70,7 +71,7 @@ class GitSettings(Process):
     def credential(self, url: str) -> tuple[str, str] | None:
         """User and password for an address, as ``git credential fill`` finds them; None where nobody knows."""
         answer = self._run("credential", "fill", stdin=f"url={url}\n\n".encode(), check=False)
-        told = dict(line.partition("=")[::2] for line in answer.stdout.decode(errors="replace").splitlines())
+        told = dict(line.decode(errors="replace").partition("=")[::2] for line in lines(answer.stdout))
         if answer.returncode or "password" not in told:
             return None
         return told.get("username", ""), told["password"]
