@@ -31,11 +31,23 @@ LARGEST = 100_000
 """Bytes of a request: what one packet of a Unix socket holds in any case."""
 
 
+def _network() -> str:
+    """Which network this thread sees."""
+    try:
+        return os.readlink("/proc/thread-self/ns/net")
+    except OSError:
+        return ""
+
+
+_NETWORK = _network()
+
+
 def suits(command: Sequence[str | bytes], environment: Mapping[str, str]) -> bool:
     """Whether a forked process is as good as one that the system starts."""
     return (
         command[0] == "regenstore"
         and hasattr(os, "pidfd_open")
+        and _network() == _NETWORK
         and environment.get("LC_ALL") == LOCALE
         and environment.get("PATH", "").startswith(os.path.dirname(PROGRAM) + os.pathsep)
         and not any(name.startswith(("PYTHON", "COVERAGE", "LD_")) for name in environment)

@@ -40,7 +40,7 @@ class SuggestionRow(Record):
     contents: Count
     bytes: Count
     seconds: Seconds | None
-    command: str
+    command: str | None
 
 
 class StatusRecord(Printed):

@@ -58,10 +58,10 @@ def wear(studio: Studio) -> None:
     get = "regenstore get"
     studio.regenstore("drop", A)
     listing = studio.run("sh", "-c", f"{crash} 0 {get}").stderr.decode()
-    (step,) = [int(number) for number, what in CHANGE.findall(listing) if re.match("os.rename.*journal", what)]
+    (step,) = [int(number) for number, what in CHANGE.findall(listing) if re.match("os.rename.*moves.new", what)]
     studio.regenstore("drop", A)
     studio.run("sh", "-c", f"{crash} {step + 1} {get}", check=False)
-    assert list((studio.path / ".git").glob("regenstore-stage-*/journal"))
+    assert list((studio.path / ".git").glob("regenstore-stage-*/moves"))
     with sqlite3.connect(studio.store / "results.sqlite") as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()

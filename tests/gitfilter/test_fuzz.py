@@ -21,7 +21,7 @@ from regenstore.gitfilter.smudge import MissingMedium, SmudgeFilter
 from regenstore.objects.outdated import outdated_texts
 from regenstore.refs.git import blob_id
 from regenstore.repository import Repository
-from tests.conftest import Checkout, noise
+from tests.conftest import Checkout, examples, noise
 
 RECIPE = b'regenstore = 1\n\n[output]\nname = "main"\nmedia_type = "image/png"\n'
 HELLO = text_packets(b"git-filter-client", b"version=2") + text_packets(
@@ -139,7 +139,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Filter, P
     made.repository.close()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     chosen=st.lists(st.integers(0, len(PIECES) - 1), max_size=5),
     hello=st.booleans(),

@@ -18,6 +18,7 @@ from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 from regenstore.worktree.attribution import one_text_of_sides
+from tests.conftest import examples
 
 TAKES = [Take(hash_bytes(name), len(name)) for name in (b"one", b"two!", b"three")]
 
@@ -119,7 +120,7 @@ def without_take(given: Recipe) -> Recipe:
 
 
 @given(histories())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_a_merge_is_the_same_from_both_sides(history):
     base, ours, theirs = history
     forth, back = merge_recipes(base, ours, theirs), merge_recipes(base, theirs, ours)
@@ -140,7 +141,7 @@ def seconds_differ(a: Merged, b: Merged) -> bool:
 
 
 @given(histories())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_an_unchanged_side_gives_way(history):
     base, ours, _ = history
     assume(base is not None)
@@ -154,14 +155,14 @@ def test_an_unchanged_side_gives_way(history):
 
 
 @given(histories())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_equal_sides_merge_to_themselves(history):
     base, ours, _ = history
     assert merge_recipes(base, ours, ours) == Merged(toml.encode(ours), ())
 
 
 @given(histories())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_a_take_is_kept_for_its_own_key_only(history):
     base, ours, theirs = history
     merged = merge_recipes(base, ours, theirs)
@@ -178,7 +179,7 @@ def test_a_take_is_kept_for_its_own_key_only(history):
 
 
 @given(histories())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_conflicts_are_told_and_both_values_are_there(history):
     base, ours, theirs = history
     merged = merge_recipes(base, ours, theirs)
@@ -193,7 +194,7 @@ def test_conflicts_are_told_and_both_values_are_there(history):
 
 
 @given(histories())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_no_change_of_one_side_is_lost(history):
     """Every field that one side alone changed has that side's value."""
     base, ours, theirs = history

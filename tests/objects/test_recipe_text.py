@@ -14,6 +14,7 @@ from regenstore.objects import bounded, toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 from regenstore.objects.scan import MAX_SCAN, is_unsure, own_take, scan_key, scan_take
+from tests.conftest import examples
 from tests.objects.strategies import DIGEST, KEYED, RECIPES, SIMPLE, TEXT
 
 SMALL = f"""regenstore = 1
@@ -50,7 +51,7 @@ def with_prompt(prompt: str) -> Recipe:
 
 
 @given(RECIPES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_reading_what_was_written_gives_the_same_recipe(recipe):
     text = encoded(recipe)
     again = toml.decode(text)
@@ -62,14 +63,14 @@ def test_reading_what_was_written_gives_the_same_recipe(recipe):
 
 
 @given(TEXT)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_prompts_survive(prompt):
     recipe = with_prompt(prompt)
     assert toml.decode(encoded(recipe)).params["prompt"] == prompt
 
 
 @given(RECIPES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_other_spellings_of_the_same_toml_are_the_same_recipe(recipe):
     text = encoded(recipe)
     assert toml.decode(b"\xef\xbb\xbf" + text) == recipe
@@ -118,7 +119,7 @@ def test_a_carriage_return_in_a_prompt_survives_conversion():
 @example(b"regenstore = 1\nx = " + b"9" * 5000)
 @example(b"regenstore = 99")
 @example(b"regenstore = true")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_bytes_give_a_recipe_or_an_error_of_ours(data):
     for text in (data, b"regenstore = 1\n" + data):
         try:
@@ -129,7 +130,7 @@ def test_any_bytes_give_a_recipe_or_an_error_of_ours(data):
 
 
 @given(RECIPES, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_damaged_recipes_give_a_recipe_or_an_error_of_ours(recipe, data):
     text = bytearray(encoded(recipe))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -340,7 +341,7 @@ def parsed(text: bytes) -> tuple[bytes, int] | None:
 
 
 @given(RECIPES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_the_scan_agrees_with_the_parser_or_gives_up(recipe):
     text = encoded(recipe)
     found = scan_take(text)
@@ -348,7 +349,7 @@ def test_the_scan_agrees_with_the_parser_or_gives_up(recipe):
 
 
 @given(TEXT, TEXT)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_hostile_prompts_do_not_mislead_the_scan(prompt, note):
     recipe = Recipe(
         "g", "1", Output("image/png", take=Take(Digest(b"\1" * 32), 5)), params={"prompt": prompt}, about={"n": note}
@@ -358,7 +359,7 @@ def test_hostile_prompts_do_not_mislead_the_scan(prompt, note):
 
 
 @given(st.lists(st.sampled_from(SMALL.splitlines()) | TEXT.map(lambda t: t.replace("\n", " ")), max_size=14))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_hand_made_texts_do_not_mislead_the_scan(lines):
     text = ("regenstore = 1\n" + "\n".join(lines) + "\n").encode()
     found = scan_take(text)

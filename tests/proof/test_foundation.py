@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regenstore.proof.foundation import Foundation, lay
+from tests.conftest import examples
 
 
 def founded(base, ways, weights=None, similar=frozenset()) -> Foundation[str]:
@@ -66,7 +67,7 @@ WAYS = st.dictionaries(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(WAYS, st.frozensets(st.sampled_from(ITEMS)), st.frozensets(st.sampled_from(ITEMS)), st.randoms())
 def test_against_trying_it_out(ways, present, similar, random):
     """``present`` is in the store; what of it has a way is a candidate, the rest is kept."""

@@ -15,6 +15,7 @@ from regenstore.proof.facts import ProofFacts
 from regenstore.proof.judge import Judge
 from regenstore.proof.rules import RULES
 from regenstore.proof.survey import JudgedContent, Referrer, Standing, StoredContent, Survey
+from tests.conftest import examples
 
 HERE, THERE = {"machine": "here"}, {"machine": "there"}
 DEAD, SUPERSEDED, TIP, WORKING = Standing
@@ -298,7 +299,7 @@ SOME = st.frozensets(st.sampled_from(NUMBERS))
 FEW = st.frozensets(st.sampled_from(NUMBERS), max_size=1)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 @given(RECIPES, INPUTS, SOME, FEW, FEW, FEW, FEW)
 def test_everything_evictable_gone_at_once_still_comes_back(recipes, inputs, present, photos, pinned, held, mentioned):
     world = World().store(*present)

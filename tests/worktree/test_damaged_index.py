@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from regenstore.errors import FormatError
 from regenstore.worktree.index_file import IndexFile
+from tests.conftest import examples
 
 PATHS = [b"a.png", b"deep/b.png", b"deep/c.png", b"shots/" + b"x" * 300 + b".mp4"]
 SECONDS = 2.0
@@ -88,7 +89,9 @@ def test_sound_ones_are_read(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     which=st.integers(0, len(SOUND) - 1),
@@ -129,7 +132,7 @@ def test_whatever_is_in_it(tmp_path: Path, which: int, harm: list[tuple[str, int
     read(bytes(data), size, tmp_path)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=600), version=st.integers(0, 6), count=st.sampled_from([0, 1, 3, 49_999_999]))
 def test_whatever_follows_the_header(tmp_path: Path, body: bytes, version: int, count: int) -> None:
     read(struct.pack(">4sII", b"DIRC", version, count) + body, 20, tmp_path)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from regenstore.errors import FormatError
 from regenstore.worktree.index_file import IndexFile, UnsupportedIndex, stat_fields
-from tests.conftest import Checkout
+from tests.conftest import Checkout, examples
 
 LONG = "/".join(["folder-with-a-rather-long-name-" + "x" * 200] * 19) + "/" + "y" * 120
 ODD = [b"na\xffme", "é".encode(), "e\u0301".encode(), b"new\nline", b"-dash", b"a b", b"a", b"a.b/c", b"a/b"[:1] + b"0"]
@@ -272,7 +272,7 @@ EDITS = st.lists(
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: f"v{form[0]}-{form[1]}")
 @given(edits=EDITS, cut=st.none() | st.integers(0, 2000))
 @settings(
-    max_examples=120,
+    max_examples=examples(120),
     deadline=5000,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -299,7 +299,7 @@ def test_damage_gives_an_error_or_entries(samples, form, edits, cut):
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_any_bytes_give_an_error_or_entries(data):
     for prefix in (b"", b"DIRC" + struct.pack(">II", 2, 3), b"DIRC" + struct.pack(">II", 4, 2**31)):
         for size in (20, 32):
