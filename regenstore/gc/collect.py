@@ -137,12 +137,15 @@ class Collector:
             return _Run(self, plan, probes, made).run()
 
     def _probe(self, plan: EvictionPlan, progress: Progress | None) -> tuple[list[ProbeResult], set[Digest]]:
-        """What came of the plan's probes; and what they put into the trees that was not there before."""
+        """What came of the plan's probes; and what is in the trees because of them: what they made, and the inputs
+        that they brought back from the trash."""
         if self.prober is None or not plan.probes:
             return [], set()
-        before = {copy.digest for copy in trash.copies(self.store) if copy.run is None}
+        copies = list(trash.copies(self.store))
+        waiting = {copy.digest for copy in copies if copy.run is not None}
         results, made = self.prober.run([self._order(probe) for probe in plan.probes], progress)
-        return results, made - before
+        here = {copy.digest for copy in trash.copies(self.store) if copy.run is None}
+        return results, (made | waiting & here) - {copy.digest for copy in copies if copy.run is None}
 
     def _order(self, probe: PlannedProbe) -> ProbeOrder:
         asked, recipe = probe.referrer, None

@@ -174,6 +174,21 @@ def test_a_probe_of_what_lies_in_the_trash_leaves_nothing_behind(printed: Printe
     assert not printed.stored("one.bin", "HEAD~1") and not (printed.store / "trash").exists()
 
 
+def test_an_input_that_a_probe_took_from_the_trash_does_not_stay(printed: Printed) -> None:
+    printed.regenstore("new", "twice.bin", "-g", "join", "-i", "source=one.bin")
+    printed.commit("twice")
+    printed.regenstore("verify", "twice.bin")
+    for name in paths():  # any of them may be the one that is tried for all
+        printed.regenstore("set", name, f"word=another {name}")
+    printed.regenstore("new", "--force", "twice.bin", "-g", "join", "-i", "source=one.bin")
+    printed.commit("others")
+    assert printed.gc()["evicted"]["contents"] == len(paths()) + 1
+    done = printed.gc("--purge")
+    assert {told["generator"]: told["state"] for told in done["probes"]} == {"join": "passed", "print": "passed"}
+    assert not any(printed.stored(name, "HEAD~1") for name in (*paths(), "twice.bin"))
+    assert not (printed.store / "trash").exists()
+
+
 def test_a_chain_needs_every_generator_in_it(printed: Printed) -> None:
     """The input is gone already; what was made from it goes only if the input would come back too."""
     printed.regenstore("new", "twice.bin", "-g", "join", "-i", "source=one.bin")
