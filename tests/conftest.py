@@ -28,9 +28,13 @@ hypothesis.settings.register_profile("local", max_examples=50, deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+THOROUGH = os.environ.get("REGENSTORE_FAULTS") == "all"
+"""Whether every moment and every example is tried, and not a sample of them."""
+
+
 def examples(count: int) -> int:
-    """How many examples a property test tries: a quarter, or all of them with REGENSTORE_FAULTS=all."""
-    return count if os.environ.get("REGENSTORE_FAULTS") == "all" else count // 4
+    """How many examples a property test tries: a quarter, or all of them."""
+    return count if THOROUGH else count // 4
 
 
 # What a shell starts in the background ignores Ctrl-C, and so would everything that is tested with it.

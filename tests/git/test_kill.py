@@ -10,7 +10,7 @@ import pytest
 from regenstore.fs.boot import boot_id
 from regenstore.worktree.fill import JOURNAL
 from regenstore.worktree.stage import STAGE_PREFIX
-from tests.conftest import fresh_seed
+from tests.conftest import THOROUGH, fresh_seed
 from tests.git.film import MAIN, A, Film
 from tests.git.stress import Stress
 
@@ -40,7 +40,7 @@ def test_kills_at_random(film: Film) -> None:
 @pytest.mark.heavy
 @pytest.mark.timeout(1800)
 def test_many_kills_at_random(film: Film) -> None:
-    run(film, 200, 1500)
+    run(film, 200 if THOROUGH else 50, 1500)
 
 
 def test_a_file_that_a_killed_process_half_filled_is_what_git_has(film: Film) -> None:
