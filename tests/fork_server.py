@@ -206,27 +206,29 @@ def _become(arguments: list[str], cwd: str, environment: dict[str, str], fds: li
     os.environ.update(environment)
     sys.argv[:] = [PROGRAM, *arguments]
     sys.path[0] = os.path.dirname(PROGRAM)
-    subprocess.Popen = _Popen  # type: ignore[misc]
+    subprocess.Popen = _Popen
 
 
 class _Popen(subprocess.Popen[bytes]):
     """Forks the worker processes of generators from the command, which has imported what they need, and starts all
     else. A worker gets the environment, the folder, the session and the three pipes that it is started with, and no
     other open file. The tests of the workers themselves, and all that Git starts, begin with Python.
+
+    ``_execute_child`` is private to the standard library: no public hook lets a child be forked in its place.
     """
 
     def _execute_child(
         self, args: object, executable: object, preexec_fn: object, close_fds: object, *more: Any
     ) -> None:
         if args != WORKER:
-            super()._execute_child(args, executable, preexec_fn, close_fds, *more)  # type: ignore[misc]
+            super()._execute_child(args, executable, preexec_fn, close_fds, *more)
             return
         _, cwd, environment, _, _, _, *pipes = more[:12]
         self.pid = os.fork()
         if self.pid == 0:
             _work(cwd, environment, pipes[0], pipes[3], pipes[5])
         self._child_created = True
-        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+        self._close_pipe_fds(*pipes)
 
 
 def _work(cwd: str, environment: dict[str, str], *fds: int) -> None:
@@ -277,7 +279,7 @@ def _run(command: Callable[[], None]) -> None:
     except BaseException:
         traceback.print_exc()
         code = 1
-    for ending in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):  # type: ignore[attr-defined]
+    for ending in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):
         with contextlib.suppress(OSError, ValueError):
             ending()
     os._exit(code)
@@ -287,10 +289,6 @@ def main() -> None:
     import importlib
     import pkgutil
 
-    import av  # noqa: F401
-    import numpy as np  # noqa: F401
-    import PIL.Image  # noqa: F401
-    import pydantic  # noqa: F401
     import regenstore_procedural
 
     from regenstore import generators
@@ -298,8 +296,8 @@ def main() -> None:
     from regenstore.cli.main import main as command
     from regenstore.generators import derive
 
-    for name in COMMANDS:
-        importlib.import_module(f"regenstore.cli.{name}")
+    for name in ("av", "numpy", "PIL.Image", "pydantic", *(f"regenstore.cli.{name}" for name in COMMANDS)):
+        importlib.import_module(name)
     for package in (generators, derive, regenstore_procedural):
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
             importlib.import_module(module.name)

@@ -193,7 +193,7 @@ class World:
         )
 
     def plan(self, **wish: object) -> EvictionPlan:
-        return self.collector.plan(GcWish(**wish))  # type: ignore[arg-type]
+        return self.collector.plan(GcWish(**wish))
 
     def gc(self, **wish: object) -> GcReport:
         return self.collector.execute(self.plan(**wish))

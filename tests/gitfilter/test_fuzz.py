@@ -85,7 +85,7 @@ class Filter:
             def failed() -> None: ...
 
         def missing(found: object) -> None:
-            assert all(isinstance(each, MissingMedium) for each in found)  # type: ignore[attr-defined]
+            assert all(isinstance(each, MissingMedium) for each in found)
 
         clean = CleanFilter(
             given.location.top, size, given.store, lambda: given.cache, given.index, given.blobs, given.pending,

@@ -114,7 +114,7 @@ def test_git_configuration_wins(top):
 def test_bad_declarations(top, text):
     (top / FILE).write_text(text)
     with pytest.raises(FormatError) as caught:
-        opened(top).remote_definitions.definitions  # noqa: B018
+        _ = opened(top).remote_definitions.definitions
     assert caught.value.kind == "bad-declaration"
     assert "secret" not in caught.value.message
 
@@ -133,4 +133,4 @@ def test_one_that_cannot_be_opened_leaves_the_others(top):
 def test_generators_cannot_take_a_remotes_place_in_the_record(top):
     (top / FILE).write_text('[generators."remotes.x"]\nversion="1"\ncommand=["true"]\nmedia_type="image/png"\n')
     with pytest.raises(FormatError, match=r"\[remotes\.x\]"):
-        opened(top).registry.declared  # noqa: B018
+        _ = opened(top).registry.declared

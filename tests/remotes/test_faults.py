@@ -400,7 +400,7 @@ def test_who_waits_to_try_again_is_told_that_nobody_wants_it_any_more() -> None:
     context = contextvars.copy_context()
     context.run(CANCELLED.set, stop)
     with pytest.raises(TransferCancelled):
-        context.run(RetryingBackend(Away()).head, "v1/x")  # type: ignore[arg-type]
+        context.run(RetryingBackend(Away()).head, "v1/x")
     assert time.monotonic() - began < 10
 
 

@@ -301,7 +301,7 @@ def test_a_listing_that_goes_round_is_given_up() -> None:
                 yield from ((f"{prefix}{number}", Head(1, "")) for number in range(10))
 
     with pytest.raises(StorageError, match="does not come to an end"):
-        RetryingBackend(Round(), 0).names("v1/cas/")  # type: ignore[arg-type]
+        RetryingBackend(Round(), 0).names("v1/cas/")
 
 
 # ------------------------------------------------------------------------------------------- folders

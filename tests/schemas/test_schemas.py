@@ -6,6 +6,7 @@ import ast
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from regenstore.events.event import KINDS, Event, EventManifest
@@ -24,7 +25,6 @@ def test_the_published_schemas_are_current() -> None:
 
 
 def test_every_schema_is_one() -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     for path in PUBLISHED.glob("*.json"):
         jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text()))
 
