@@ -17,8 +17,8 @@ from regenstore.objects.result import Content, Proof, Result
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.surveyor import Surveyor
 from regenstore.refs.git import Git
-from regenstore.refs.holders import Holders
 from regenstore.refs.roots import Roots
+from regenstore.refs.store_repositories import Holders
 
 _A_COMMIT = 10
 _HERE = {"library": "1", "machine": "x"}

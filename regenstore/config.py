@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from regenstore.errors import FormatError, InvalidInput
 from regenstore.refs.git import Git
-from regenstore.remotes.setting import MOST_JOBS, MOST_PATIENCE, NAME, Proxies, RemoteSetting, SshSetting
+from regenstore.remotes.settings import MOST_JOBS, MOST_PATIENCE, NAME, Proxies, RemoteSetting, SshSetting
 
 PLACE, FETCH, GENERATE = "place", "fetch", "generate"
 POLICIES = (PLACE, FETCH, GENERATE)

@@ -15,7 +15,7 @@ from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.evicted import Manifests
 from regenstore.objects.ids import Digest, RecipeKey
-from regenstore.objects.outdated import judged
+from regenstore.objects.mismatched_takes import judged
 from regenstore.objects.recipe import Input, Recipe
 from regenstore.objects.result import Content, Result
 from regenstore.objects.result_cache import ResultCache

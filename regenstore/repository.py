@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from regenstore.proof.survey import Confirm
     from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
-    from regenstore.refs.holders import Holders
-    from regenstore.refs.moved import Moved
+    from regenstore.refs.moved_media import Moved
     from regenstore.refs.roots import Roots
+    from regenstore.refs.store_repositories import Holders
     from regenstore.remotes.definitions import Definition, Remotes
     from regenstore.remotes.remote import Remote
     from regenstore.remotes.remote_set import RemoteSet
@@ -102,7 +102,7 @@ class Repository:
 
     @cached_property
     def moved(self) -> Moved:
-        from regenstore.refs.moved import Moved
+        from regenstore.refs.moved_media import Moved
 
         return Moved(self.git, self.blobs, self.index, self.pending, lambda: self.cache, self.settings.oid_size)
 
@@ -162,7 +162,7 @@ class Repository:
 
     @cached_property
     def holders(self) -> Holders:
-        from regenstore.refs.holders import Holders
+        from regenstore.refs.store_repositories import Holders
 
         return Holders(self.roots, self.cache, self.store.root)
 
@@ -170,7 +170,7 @@ class Repository:
     def surveyor(self) -> Surveyor:
         """Judges contents by what is known here; no remote is asked, and built-in generators not every time. For
         commands that only tell."""
-        from regenstore.proof.remembered import FILE, RecentEnvironments
+        from regenstore.proof.environment_cache import FILE, RecentEnvironments
 
         path = os.path.join(os.path.dirname(self.settings.trust_file), FILE)
         seen = self.settings.worker_environment
@@ -206,7 +206,7 @@ class Repository:
     @cached_property
     def collector(self) -> Collector:
         from regenstore.gc.collect import Collector
-        from regenstore.gc.naming import names
+        from regenstore.gc.content_names import names
 
         return Collector(
             self.store,

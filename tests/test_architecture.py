@@ -307,10 +307,16 @@ def test_commands_load_what_they_need(tmp_path, name):
 # ------------------------------------------------------------------------------------------- Git
 
 GIT_DOOR = "refs/git/"
-NOT_GITS = {"worktree/stage.py", "worktree/fill.py", "objects/unsettled.py", "refs/pending.py", "gitfilter/asking.py"}
+NOT_GITS = {
+    "worktree/stage.py",
+    "worktree/fill.py",
+    "objects/unsynced.py",
+    "refs/pending.py",
+    "gitfilter/calling_command.py",
+}
 """What they split at NUL are journals and lists of ours, and a command line that the system tells."""
 STARTS_PROGRAMS = {
-    "cli/demo_story.py", "doctor/checkup.py", "events/courier.py", "export/dataset/file_writing.py",
+    "cli/demo_story.py", "doctor/checks.py", "events/courier.py", "export/dataset/file_writing.py",
     "export/sidecar/writers/text.py", "generators/command.py", "generators/command_environment.py",
     "generators/worker_host.py", "gitfilter/launch.py",
 }  # fmt: skip

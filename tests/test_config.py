@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from regenstore.config import GitEnvironment, Settings, load
 from regenstore.errors import InvalidInput
 from regenstore.refs.git import Git
-from regenstore.remotes.setting import SshSetting
+from regenstore.remotes.settings import SshSetting
 from tests.conftest import Checkout
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from regenstore.cli.context import open_repository, worktree_path
-from regenstore.cli.written import tell
+from regenstore.cli.write_report import tell
 from regenstore.tracked import proof
 
 

@@ -13,8 +13,8 @@ from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option
 from regenstore.cli.hints import hint_for
 from regenstore.config import GitEnvironment, Settings
-from regenstore.doctor import checkup, database
-from regenstore.doctor.patient import OK, PROBLEM, WARNING, Diagnosis, NamedRemote, Patient
+from regenstore.doctor import checks, database
+from regenstore.doctor.context import OK, PROBLEM, WARNING, Diagnosis, NamedRemote, Patient
 from regenstore.doctor.rights import find, mend
 from regenstore.errors import InvalidInput
 from regenstore.gitfilter.install import git_values
@@ -63,7 +63,7 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json:
         mended = mend(find(repository.store.root))
         if mended and not as_json:
             say(f"{mended} files and folders have the rights of their folder now")
-    findings = list(checkup.examine(_patient(repository, ask_remotes)))
+    findings = list(checks.examine(_patient(repository, ask_remotes)))
     _report(findings, as_json)
     sys.exit(1 if any(found.level == PROBLEM for found in findings) else 0)
 

@@ -8,7 +8,7 @@ import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import open_repository, report_failures, show_path, worktree_paths
-from regenstore.tracked import hydrate
+from regenstore.tracked import get_and_drop
 
 
 @click.command()
@@ -26,13 +26,13 @@ def command(paths: tuple[str, ...], dry_run: bool) -> None:
     """
     repository = open_repository()
     bench = repository.workbench
-    planned = hydrate.plan_drop(bench, worktree_paths(repository, paths))
+    planned = get_and_drop.plan_drop(bench, worktree_paths(repository, paths))
     for path, reason in planned.kept:
         say(f"kept {show_path(path)}: {reason}", err=True)
     if dry_run:
         for placement in planned.placements:
             say(f"would drop {show_path(placement.path)}")
         sys.exit(report_failures(planned.failed))
-    report = hydrate.drop(bench, planned)
+    report = get_and_drop.drop(bench, planned)
     say(f"{len(report.done)} dropped, {len(planned.kept)} kept")
     sys.exit(report_failures(report.failed))

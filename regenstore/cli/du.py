@@ -6,7 +6,7 @@ import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
-from regenstore.gc import naming, trash, usage
+from regenstore.gc import content_names, trash, usage
 from regenstore.proof.rules import RULES
 
 _STATES = {
@@ -32,7 +32,7 @@ def command(by: str, as_json: bool) -> None:
     store = repository.store
     survey = repository.surveyor.survey()
     found = usage.measure(
-        store, survey, trash.copies(store), by, lambda: naming.branches(repository.roots, repository.cache)
+        store, survey, trash.copies(store), by, lambda: content_names.branches(repository.roots, repository.cache)
     )
     if as_json:
         emit_json("du", {"by": by, **found.fields(), "complete": survey.complete})

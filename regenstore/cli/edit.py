@@ -9,10 +9,10 @@ import click
 
 from regenstore.cli.console import ask, say, say_error
 from regenstore.cli.context import ConsoleProgress, open_repository, worktree_path
-from regenstore.cli.written import tell
+from regenstore.cli.write_report import tell
 from regenstore.errors import Conflict, RegenstoreError
 from regenstore.objects import durable, toml
-from regenstore.tracked import author
+from regenstore.tracked import recipe_writing
 
 
 @click.command()
@@ -37,7 +37,7 @@ def command(path: str, no_generate: bool) -> None:
             say("Nothing was changed")
             return
         try:
-            recipe = author.checked(bench, before, toml.decode(edited.encode()))
+            recipe = recipe_writing.checked(bench, before, toml.decode(edited.encode()))
             break
         except RegenstoreError as error:
             say_error(path, error)
@@ -45,7 +45,7 @@ def command(path: str, no_generate: bool) -> None:
                 raise
             text = edited
     with ConsoleProgress() as progress, _kept(f"{repository.location.git_dir}/regenstore-edited.toml", edited):
-        written = author.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
+        written = recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
     tell(written)
 
 

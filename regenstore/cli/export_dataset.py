@@ -30,7 +30,7 @@ from regenstore.export.dataset.row import whole_text
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.survey import Drops, MediaSurvey
 from regenstore.export.dataset.writing import DatasetOutcome
-from regenstore.export.known import Measurements
+from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import MediaSet, Tree
 from regenstore.fs import presence
 from regenstore.objects.hashing import hash_bytes

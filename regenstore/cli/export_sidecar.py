@@ -22,7 +22,7 @@ from regenstore.cli.context import (
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import utf8_text
-from regenstore.export.known import Measurements
+from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import MediaSet, Medium, Tree
 from regenstore.export.sidecar import preview as previewing
 from regenstore.export.sidecar.batch import Batch, SidecarOrder, refuse_collisions, render

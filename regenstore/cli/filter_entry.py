@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from regenstore.gitfilter.process import Payload, Request
     from regenstore.gitfilter.smudge import MissingMedium
     from regenstore.objects.result_cache import ResultCache
-    from regenstore.objects.unsettled import Backing
-    from regenstore.refs.moved import Moved
+    from regenstore.objects.unsynced import Backing
+    from regenstore.refs.moved_media import Moved
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ class _Filters:
 
         from regenstore.cli.filter_report import FilterTally
         from regenstore.config import COMMAND, GitEnvironment
-        from regenstore.gitfilter.asking import keeps_worktree, renormalizes
+        from regenstore.gitfilter.calling_command import keeps_worktree, renormalizes
         from regenstore.gitfilter.clean import CleanFilter
         from regenstore.gitfilter.smudge import SmudgeFilter
         from regenstore.refs.git import blob_id
@@ -126,16 +126,16 @@ class _Filters:
 
     def _settle(self) -> list[RegenstoreError]:
         """See to what an ended process left to the disk; gives what could not be."""
-        from regenstore.objects import unsettled
+        from regenstore.objects import unsynced
 
-        if not unsettled.any_in(self.repository.store.root):
+        if not unsynced.any_in(self.repository.store.root):
             return []
         from regenstore.gitfilter.retake import settle_for_others
 
         return settle_for_others(self.repository.store)
 
     def _backing(self) -> Backing:
-        from regenstore.objects.unsettled import Backing
+        from regenstore.objects.unsynced import Backing
 
         location = self.repository.location
         return Backing(location.top, location.git_dir, location.index, self.repository.settings.oid_size)
@@ -149,13 +149,13 @@ class _Filters:
         return self.repository.moved
 
     def _outdated(self, texts: Iterable[bytes]) -> set[bytes]:
-        from regenstore.objects.outdated import outdated_texts
+        from regenstore.objects.mismatched_takes import outdated_texts
 
         return outdated_texts(self._cache(), texts)
 
     def _bring(self, missing: Sequence[MissingMedium]) -> None:
         from regenstore.cli.filter_report import FilterProgress
-        from regenstore.gitfilter.bring import bring
+        from regenstore.gitfilter.missing_media import bring
 
         _see_what_is_installed()
         given = self.repository
@@ -173,7 +173,7 @@ class _Filters:
             )
 
     def _inline(self, path: bytes, text: bytes) -> str | None:
-        from regenstore.gitfilter.bring import bring_one
+        from regenstore.gitfilter.missing_media import bring_one
 
         _see_what_is_installed()
         given = self.repository

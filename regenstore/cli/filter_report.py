@@ -14,7 +14,7 @@ from regenstore.cli.console import rewrite, say, visible
 from regenstore.errors import RegenstoreError
 
 if TYPE_CHECKING:
-    from regenstore.refs.moved import Origin
+    from regenstore.refs.moved_media import Origin
 
 SHOWN = 3
 LEFT_FILE = "REGENSTORE_LEFT_FILE"

@@ -12,15 +12,15 @@ from regenstore.cli.console import say
 from regenstore.cli.context import ConsoleProgress, emit_json, json_option
 from regenstore.config import GitEnvironment
 from regenstore.doctor import repair, store_check
-from regenstore.doctor.needs import Asked, Invalid, Scope
+from regenstore.doctor.missing_contents import Asked, Invalid, Scope
 from regenstore.doctor.repair import Done
 from regenstore.doctor.store_check import CheckPlan, StoreParts
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.environments import Environments
 from regenstore.realise import Realiser
-from regenstore.refs.holders import Holder, Holders
 from regenstore.refs.recipes import RecipeFinder
+from regenstore.refs.store_repositories import Holder, Holders
 from regenstore.repository import Repository
 from regenstore.tracked.check import check_index
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 import click
 
 from regenstore import config
-from regenstore.cli.age import Age
 from regenstore.cli.announce import happened
 from regenstore.cli.console import ask, say, visible
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
+from regenstore.cli.durations import Age
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError, TrustRequired
 from regenstore.events.event import EventManifest
@@ -25,7 +25,7 @@ from regenstore.gc.usage import content_bytes
 from regenstore.objects import evicted
 from regenstore.objects.hashing import hash_file
 from regenstore.proof.rules import RULES
-from regenstore.refs import holders
+from regenstore.refs import store_repositories
 from regenstore.refs.settle import settle
 from regenstore.repository import Repository
 
@@ -144,7 +144,7 @@ def _ask(plan: EvictionPlan, as_json: bool) -> None:
 
 
 def _forget(repository: Repository, given: str) -> None:
-    gone = holders.forget(repository.store.root, given)
+    gone = store_repositories.forget(repository.store.root, given)
     if not gone:
         raise NotFound("not-a-repository", f"no repository is registered as {given!r}", hint="")
     for one in gone:

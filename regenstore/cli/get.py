@@ -22,7 +22,7 @@ from regenstore.cli.progress_lines import progress_for
 from regenstore.cli.remote_problems import tell_problems
 from regenstore.fs.path_text import path_text
 from regenstore.planning import AUTO, PREFERENCES, RunPlan
-from regenstore.tracked import hydrate
+from regenstore.tracked import get_and_drop
 
 
 @click.command()
@@ -61,13 +61,13 @@ def command(
         repository.settings = replace(repository.settings, jobs=jobs)
     bench = repository.workbench
     chosen = worktree_paths(repository, paths)
-    planned = hydrate.plan_get(bench, chosen, generate=not no_generate, local=local, prefer=prefer)
+    planned = get_and_drop.plan_get(bench, chosen, generate=not no_generate, local=local, prefer=prefer)
     if dry_run:
         _show(planned, as_json)
         tell_problems(repository)
         sys.exit(report_failures(planned.failed))
     with progress_for(as_json, len(planned.plan.steps) + len(planned.plan.fetches)) as progress:
-        report = hydrate.get(bench, planned, progress)
+        report = get_and_drop.get(bench, planned, progress)
     tell_problems(repository)
     excluded = len(planned.excluded)
     if as_json:
@@ -86,7 +86,7 @@ def command(
     sys.exit(report_failures(report.failed))
 
 
-def _show(planned: hydrate.GetPlan, as_json: bool) -> None:
+def _show(planned: get_and_drop.GetPlan, as_json: bool) -> None:
     steps = list(planned.plan.steps.values())
     if as_json:
         rows = [{"path": path_text(s.label), "key": str(s.key), "seconds": s.seconds} for s in steps]

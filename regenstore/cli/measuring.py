@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from regenstore.cli.console import say
-from regenstore.export.known import FACES, NO_FACES, Measurements, measures
-from regenstore.objects.facts import ContentFacts
+from regenstore.export.media_facts import FACES, NO_FACES, Measurements, measures
+from regenstore.objects.fact_cache import ContentFacts
 from regenstore.repository import Repository
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from regenstore.cli.context import ConsoleProgress, assignments, input_paths, open_repository, worktree_path
-from regenstore.cli.written import tell
-from regenstore.tracked import author
+from regenstore.cli.write_report import tell
+from regenstore.tracked import recipe_writing
 
 
 @click.command()
@@ -30,10 +30,10 @@ def command(
     bench = repository.workbench
     target = worktree_path(repository, path)
     bench.require_tracked(target)
-    was = author.vacant(bench, target, force=force)
+    was = recipe_writing.vacant(bench, target, force=force)
     with ConsoleProgress() as progress:
-        recipe = author.compose(
+        recipe = recipe_writing.compose(
             bench, target, generator, assignments(params, "a parameter"), input_paths(repository, inputs), progress
         )
-        written = author.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
+        written = recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
     tell(written)

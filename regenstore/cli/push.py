@@ -13,7 +13,7 @@ from regenstore.cli.context import emit_json, json_option, open_repository, show
 from regenstore.cli.transfers import Transfers
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.fs.path_text import path_text
-from regenstore.gc.naming import names
+from regenstore.gc.content_names import names
 from regenstore.objects.ids import Digest
 from regenstore.refs.blobs import RecipeBlobs, read_blobs
 from regenstore.remotes import push as pushing

@@ -8,9 +8,9 @@ import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import open_repository, report_failures, show_path, worktree_paths
-from regenstore.cli.written import tell
+from regenstore.cli.write_report import tell
 from regenstore.errors import RegenstoreError
-from regenstore.tracked import author
+from regenstore.tracked import recipe_writing
 
 
 @click.command()
@@ -29,7 +29,7 @@ def command(paths: tuple[str, ...]) -> None:
     failed: list[tuple[bytes, RegenstoreError]] = []
     for path in bench.tracked(worktree_paths(repository, paths)):
         try:
-            written = author.record(bench, path)
+            written = recipe_writing.record(bench, path)
         except RegenstoreError as error:
             failed.append((path, error))
             continue

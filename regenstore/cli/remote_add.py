@@ -16,7 +16,7 @@ from regenstore.remotes.backends.contract import NoPlace
 from regenstore.remotes.backends.opening import folder_of
 from regenstore.remotes.check import NEEDED_TO_READ, probe
 from regenstore.remotes.definitions import GIT_CONFIG, Definition, require_no_password
-from regenstore.remotes.setting import MOST_JOBS, NAME, RemoteSetting
+from regenstore.remotes.settings import MOST_JOBS, NAME, RemoteSetting
 from regenstore.repository import Repository
 
 

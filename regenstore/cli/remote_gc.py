@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import click
 
-from regenstore.cli.age import Age
 from regenstore.cli.console import ask, say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
+from regenstore.cli.durations import Age
 from regenstore.errors import InvalidInput, TrustRequired
 from regenstore.refs.settle import settle
 from regenstore.remotes.gc import RETENTION, WAIT, RemoteContent, RemoteGc, RemoteGcPlan, RemoteGcReport, RetentionRules

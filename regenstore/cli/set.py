@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from regenstore.cli.context import ConsoleProgress, assignments, input_paths, open_repository, worktree_path
-from regenstore.cli.written import tell
-from regenstore.tracked import author
+from regenstore.cli.write_report import tell
+from regenstore.tracked import recipe_writing
 
 
 @click.command()
@@ -31,8 +31,8 @@ def command(path: str, params: tuple[str, ...], inputs: tuple[str, ...], no_gene
     with ConsoleProgress() as progress:
         was = bench.seen(target)
         before = bench.editable(target, force=force)
-        recipe = author.changed(
+        recipe = recipe_writing.changed(
             bench, before, assignments(params, "a parameter"), input_paths(repository, inputs), (), progress
         )
-        written = author.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
+        written = recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
     tell(written)

@@ -59,7 +59,7 @@ def _recipe(repository: Repository, name: str) -> Recipe:
         recipe = toml.decode(text)
         if recipe.output.key is not None:
             return recipe
-        from regenstore.objects.outdated import judged
+        from regenstore.objects.mismatched_takes import judged
 
         return judged(repository.cache, [recipe])[0]
     return repository.workbench.current(worktree_path(repository, name))

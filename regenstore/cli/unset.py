@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from regenstore.cli.context import ConsoleProgress, open_repository, worktree_path
-from regenstore.cli.written import tell
-from regenstore.tracked import author
+from regenstore.cli.write_report import tell
+from regenstore.tracked import recipe_writing
 
 
 @click.command()
@@ -25,6 +25,6 @@ def command(path: str, names: tuple[str, ...], no_generate: bool) -> None:
     target = worktree_path(repository, path)
     with ConsoleProgress() as progress:
         was = bench.seen(target)
-        recipe = author.changed(bench, bench.editable(target), {}, {}, names, progress)
-        written = author.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
+        recipe = recipe_writing.changed(bench, bench.editable(target), {}, {}, names, progress)
+        written = recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
     tell(written)

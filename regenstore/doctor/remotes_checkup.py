@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regenstore.doctor import git_recipes
-from regenstore.doctor.patient import NOTE, OK, WARNING, Found, Patient
+from regenstore.doctor.context import NOTE, OK, WARNING, Found, Patient
 from regenstore.errors import RegenstoreError
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from regenstore.doctor import database, leftovers, quarantine
-from regenstore.doctor.needs import BLOCKED, COPY, FETCH, GENERATE, LOST, RENAME, LostContent
+from regenstore.doctor.missing_contents import BLOCKED, COPY, FETCH, GENERATE, LOST, RENAME, LostContent
 from regenstore.doctor.store_check import CheckPlan, StoreParts
 from regenstore.doctor.store_scan import Bad
 from regenstore.errors import NotFound, RegenstoreError

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from regenstore.doctor.patient import NOTE, OK, PROBLEM, Found, Patient
+from regenstore.doctor.context import NOTE, OK, PROBLEM, Found, Patient
 from regenstore.fs import presence, sharing
 
 _SHOWN = 3

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from regenstore.doctor import database, leftovers
-from regenstore.doctor.needs import (
+from regenstore.doctor.missing_contents import (
     BLOCKED,
     COPY,
     FETCH,

@@ -24,7 +24,7 @@ from regenstore.events.outbox import Outbox
 from regenstore.fs import file_lock, sharing
 from regenstore.objects import durable
 from regenstore.remotes.backends.time_limits import TooSlow
-from regenstore.remotes.setting import Pace, Proxies
+from regenstore.remotes.settings import Pace, Proxies
 
 _RETRY = "retry"
 _PATIENT_AFTER, _LONGEST = 3, 600.0

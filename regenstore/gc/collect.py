@@ -29,7 +29,7 @@ from regenstore.gc.manifest import Producers
 from regenstore.gc.plan import Eviction, EvictionPlan, GcWish, Names, is_unreachable, make_plan, may_be_purged
 from regenstore.gc.probing import PlannedProbe, ProbeNeeds
 from regenstore.gc.trash import Copy, Trash
-from regenstore.gc.uses import load, save
+from regenstore.gc.use_counts import load, save
 from regenstore.objects import durable, evicted, store_format, toml
 from regenstore.objects.content_store import CACHE, VAULT, ContentStore, identity
 from regenstore.objects.hashing import hash_own_file

@@ -14,7 +14,7 @@ from regenstore.fs.path_text import path_text
 from regenstore.gc import policy, trash
 from regenstore.gc.probing import BuiltIn, PlannedProbe, ProbeNeeds, Probing
 from regenstore.gc.trash import Copy
-from regenstore.gc.uses import Uses
+from regenstore.gc.use_counts import Uses
 from regenstore.objects.content_store import CACHE, VAULT
 from regenstore.objects.ids import Digest
 from regenstore.proof.survey import JudgedContent, Referrer, Standing, Survey

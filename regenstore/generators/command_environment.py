@@ -14,8 +14,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 
 from regenstore.generators.python_packages import Packages
+from regenstore.objects.hash_cache import KnownHashes
 from regenstore.objects.hashing import hash_bytes
-from regenstore.objects.known_hashes import KnownHashes
 from regenstore.objects.result import UNPINNED
 
 _CONTAINERS = {"docker", "podman", "nerdctl", "apptainer", "singularity", "docker-compose", "podman-compose", "finch"}

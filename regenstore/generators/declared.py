@@ -29,7 +29,7 @@ from regenstore.generators.command import placeholders
 from regenstore.generators.definition_files import DefinitionFiles, Listing, NoListing
 from regenstore.generators.repository_file import FILE, hash_of, read_file, resolve
 from regenstore.generators.schema import Param, ParamSchema
-from regenstore.objects.known_hashes import KnownHashes
+from regenstore.objects.hash_cache import KnownHashes
 
 _HASH_CONTEXT = "regenstore 2026-11 generator definition v1"
 

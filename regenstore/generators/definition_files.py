@@ -18,7 +18,7 @@ from regenstore.errors import FormatError, StorageError
 from regenstore.fs import presence
 from regenstore.generators.repository_file import FILE
 from regenstore.objects import toml
-from regenstore.objects.known_hashes import KnownHashes
+from regenstore.objects.hash_cache import KnownHashes
 
 MOST_FILES, MOST_BYTES = 10_000, 4 << 30
 _NOT_BY_DEFAULT = {FILE, ".gitattributes", ".gitignore", ".gitmodules", ".mailmap"}

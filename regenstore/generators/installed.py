@@ -6,7 +6,7 @@ import sys
 from functools import cache
 
 from regenstore.generators.python_packages import Packages, closure
-from regenstore.objects.known_hashes import KnownHashes
+from regenstore.objects.hash_cache import KnownHashes
 
 GROUP = "regenstore.generators"
 

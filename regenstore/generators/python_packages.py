@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
+from regenstore.objects.hash_cache import KnownHashes
 from regenstore.objects.hashing import hash_bytes
-from regenstore.objects.known_hashes import KnownHashes
 
 _SOURCES = (
     ".py", ".pyx", ".pyi", ".so", ".pyd", ".dll", ".dylib", ".c", ".cc", ".cpp", ".h", ".hpp", ".cu", ".cl", ".glsl",

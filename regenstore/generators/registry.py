@@ -64,7 +64,7 @@ class Registry:
     def read_declared(self, *, beside: bool = False) -> dict[str, DeclaredGenerator]:
         """The same, as of now; with what lies ``beside`` their scripts and is not tracked yet."""
         from regenstore.generators.declared import read_declared
-        from regenstore.objects.known_hashes import KnownHashes
+        from regenstore.objects.hash_cache import KnownHashes
 
         kept = os.path.join(os.path.dirname(self.trust.path), HASHES)
         found = read_declared(self._top, self._listing, KnownHashes(kept), beside=beside)

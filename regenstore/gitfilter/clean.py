@@ -32,8 +32,8 @@ from regenstore.worktree.link import Linker
 if TYPE_CHECKING:
     from regenstore.objects.recipe import Take
     from regenstore.objects.result_cache import ResultCache
-    from regenstore.objects.unsettled import Backing
-    from regenstore.refs.moved import Moved, Origin
+    from regenstore.objects.unsynced import Backing
+    from regenstore.refs.moved_media import Moved, Origin
 
 TEXT_LIMIT = 4 << 20
 _SMALL = 256 << 10

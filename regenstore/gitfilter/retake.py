@@ -15,12 +15,12 @@ from collections.abc import Iterable
 
 from regenstore.errors import NotFound, RegenstoreError
 from regenstore.fs import boot, presence, sharing
-from regenstore.objects import durable, unsettled
+from regenstore.objects import durable, unsynced
 from regenstore.objects.content_store import TREES, ContentStore
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.ids import Digest
 from regenstore.objects.scan import MAX_SCAN, scan_take
-from regenstore.objects.unsettled import Backing
+from regenstore.objects.unsynced import Backing
 from regenstore.refs.git import BlobReader, Git
 from regenstore.worktree.index_file import CacheEntry, IndexFile, UnsupportedIndex
 from regenstore.worktree.index_lock import staged_entries
@@ -35,7 +35,7 @@ def settle_for_others(store: ContentStore) -> list[RegenstoreError]:
     """Finish what ended processes did not wait for; gives what could not be. A mark stays until it could. Raises
     StorageError (``unreadable``)."""
     problems: list[RegenstoreError] = []
-    for mark in unsettled.left(store.root):
+    for mark in unsynced.left(store.root):
         try:
             if mark.backing is not None and not boot.since_this_boot(mark.boot):
                 set_aside(store, mark.since - _SLACK)

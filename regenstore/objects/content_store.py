@@ -25,11 +25,11 @@ from threading import Thread
 from regenstore.errors import FormatError, StorageError
 from regenstore.fs import file_lock, presence, sharing
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable, store_format, unsettled
+from regenstore.objects import durable, store_format, unsynced
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.holds import Holds, lives
 from regenstore.objects.ids import Digest
-from regenstore.objects.unsettled import Backing
+from regenstore.objects.unsynced import Backing
 
 CACHE, VAULT, TRASH = "cache", "vault", "trash"
 TREES = (CACHE, VAULT)
@@ -221,12 +221,12 @@ class ContentStore:
         StorageError."""
         if self._mark is None:
             with durable.storage_errors(self.root):
-                self._mark = unsettled.make(self.root, backing)
+                self._mark = unsynced.make(self.root, backing)
 
     def wait_for(self, path: str) -> None:
         """Make a content durable that is stored already, perhaps by a process that has not waited yet. Raises
         StorageError."""
-        if unsettled.any_in(self.root):
+        if unsynced.any_in(self.root):
             with durable.storage_errors(path):
                 durable.fsync_file(path)
                 durable.fsync_folder(os.path.dirname(path))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from regenstore.objects.ids import Digest, RecipeKey
-from regenstore.proof import foundation
-from regenstore.proof.facts import ProofFacts
+from regenstore.proof import fixpoint
 from regenstore.proof.rules import EVICTABLE, Corrected, Fingerprint, Judgement, own_finding
 from regenstore.proof.survey import Definition, JudgedContent, Referrer, Standing, StoredContent, Survey
+from regenstore.proof.survey_inputs import ProofFacts
 from regenstore.refs.pins import name_of
 
 Here = Callable[[str, str], Fingerprint]
@@ -118,9 +118,7 @@ class Judge:
             if digest not in ways
             and (digest not in similar if judged.open else digest in stored and judged.finding.rule != "damaged")
         )
-        laid = foundation.lay(
-            sure, ways, {d: stored[d].size for d in ways.keys() & stored.keys()}, similar & ways.keys()
-        )
+        laid = fixpoint.lay(sure, ways, {d: stored[d].size for d in ways.keys() & stored.keys()}, similar & ways.keys())
         for digest in ways:
             if digest not in laid.founded:
                 lacking = (

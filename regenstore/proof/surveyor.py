@@ -14,11 +14,11 @@ from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.environments import Environments
-from regenstore.proof.facts import ProofFacts, gather, referrer
 from regenstore.proof.judge import Judge
 from regenstore.proof.survey import Confirm, JudgedContent, Standing, StoredContent, Survey
+from regenstore.proof.survey_inputs import ProofFacts, gather, referrer
 from regenstore.refs.blobs import blob_record
-from regenstore.refs.holders import Holder
+from regenstore.refs.store_repositories import Holder
 
 
 class Surveyor:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from regenstore.errors import FormatError, StorageError
 from regenstore.fs import presence
 from regenstore.objects.result_cache import ResultCache
-from regenstore.refs import held as files
+from regenstore.refs import root_snapshot as files
 from regenstore.refs.git import ListedBlobs
-from regenstore.refs.held import REACHED, TIP, WORKING, Basis, LiveRecipes
 from regenstore.refs.pending import Pending
 from regenstore.refs.pins import Pins
+from regenstore.refs.root_snapshot import REACHED, TIP, WORKING, Basis, LiveRecipes
 from regenstore.refs.roots import Points, Roots, at_once
 
 UNCHANGED, ADDED, FULL = "unchanged", "added", "full"

@@ -23,7 +23,7 @@ from regenstore.fs.path_text import path_text
 from regenstore.generators.repository_file import FILE, hash_of, read_file
 from regenstore.generators.trust import TrustRecord
 from regenstore.remotes.backends.opening import folder_of
-from regenstore.remotes.setting import NAME, RemoteSetting
+from regenstore.remotes.settings import NAME, RemoteSetting
 
 if TYPE_CHECKING:
     from regenstore.remotes.remote import Remote

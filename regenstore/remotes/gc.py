@@ -26,7 +26,7 @@ from regenstore.errors import Conflict, StorageError
 from regenstore.fs import presence
 from regenstore.objects.ids import Digest
 from regenstore.refs.blobs import mentioned
-from regenstore.refs.holders import Holder
+from regenstore.refs.store_repositories import Holder
 from regenstore.remotes import layout
 from regenstore.remotes.advisory_lock import AdvisoryLock
 from regenstore.remotes.backends.contract import Absent, Backend, Head, read_small

@@ -27,7 +27,7 @@ from regenstore.fs import sharing
 from regenstore.fs.writing import write_all
 from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
-from regenstore.objects.facts import ContentFacts
+from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_blocks, hash_bytes, hash_own_file
 from regenstore.objects.ids import Digest
 from regenstore.remotes import layout

@@ -11,7 +11,7 @@ from regenstore.errors import StorageError
 from regenstore.remotes.backends.contract import Backend, Busy, Head, Told
 from regenstore.remotes.backends.listing import whole
 from regenstore.remotes.backends.time_limits import Meter, TooSlow
-from regenstore.remotes.setting import Pace
+from regenstore.remotes.settings import Pace
 from regenstore.remotes.throttle import pause
 
 RETRIES, FIRST = 3, 0.2

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from regenstore.errors import FormatError, NotFound
 from regenstore.objects import toml
-from regenstore.objects.outdated import judged
+from regenstore.objects.mismatched_takes import judged
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.git import LINK, SUBMODULE, BlobReader, Git
 

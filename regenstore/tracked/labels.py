@@ -12,7 +12,7 @@ from regenstore.errors import InvalidInput
 from regenstore.fs.swap import Seen
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Content
-from regenstore.tracked import author
+from regenstore.tracked import recipe_writing
 from regenstore.tracked.workbench import Workbench
 
 LISTS = ("characters", "tags", "failure_tags")
@@ -84,8 +84,8 @@ def label(bench: Workbench, paths: Sequence[bytes], settings: Sequence[str], rem
     for path, recipe, was in planned:
         held = bench.held(path)
         if held is None or held.digest is None:
-            author.write_text(bench, path, recipe, was)
+            recipe_writing.write_text(bench, path, recipe, was)
         else:
             content = Content(held.digest, held.size, recipe.output.media_type)
-            author.adopt_take(bench, path, recipe, content, recipe.output.seconds, was)
+            recipe_writing.adopt_take(bench, path, recipe, content, recipe.output.seconds, was)
     return [path for path, _, _ in planned]

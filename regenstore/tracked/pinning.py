@@ -10,7 +10,7 @@ from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.refs.pins import Pin, Pins, pin_name
 from regenstore.refs.roots import Roots
-from regenstore.tracked.author import store_medium
+from regenstore.tracked.recipe_writing import store_medium
 from regenstore.tracked.workbench import Workbench
 
 Target = bytes | RecipeKey | Digest

@@ -12,15 +12,15 @@ from regenstore.errors import InvalidInput, NotFound, RegenstoreError
 from regenstore.media.likeness import Likeness
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
-from regenstore.objects.outdated import judged
+from regenstore.objects.mismatched_takes import judged
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof, Result
 from regenstore.planning import Outcome, RunPlan, Want
 from regenstore.proof.compare import compare_run
 from regenstore.proof.environments import Environments
 from regenstore.realise import Progress
-from regenstore.tracked.author import Written, adopt_take
-from regenstore.tracked.correct import Correcting, correct
+from regenstore.tracked.corrections import Correcting, correct
+from regenstore.tracked.recipe_writing import Written, adopt_take
 from regenstore.tracked.workbench import Workbench
 
 

@@ -11,7 +11,7 @@ from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
-from regenstore.objects.outdated import judged_blobs
+from regenstore.objects.mismatched_takes import judged_blobs
 from regenstore.objects.result import BlobRecord
 from regenstore.proof import survey
 from regenstore.refs.blobs import read_blobs

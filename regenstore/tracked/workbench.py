@@ -30,8 +30,8 @@ if TYPE_CHECKING:  # slow to import, and not needed by every verb
     from regenstore.objects.result_cache import ResultCache
     from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
-    from regenstore.refs.holders import Holders
-    from regenstore.refs.moved import Moved
+    from regenstore.refs.moved_media import Moved
+    from regenstore.refs.store_repositories import Holders
     from regenstore.worktree.place import Placer
 
 
@@ -209,7 +209,7 @@ class Workbench:
         """What the text alone does not say, the database may know: that other parameters gave its take."""
         if recipe.output.take is None or recipe.output.key is not None or recipe.imported:
             return recipe
-        from regenstore.objects.outdated import judged
+        from regenstore.objects.mismatched_takes import judged
 
         return judged(self.cache, [recipe])[0]
 

@@ -14,7 +14,7 @@ from regenstore.events.courier import Courier
 from regenstore.events.declaration import read_notify
 from regenstore.events.event import Event
 from regenstore.events.outbox import Outbox
-from regenstore.remotes.setting import Proxies
+from regenstore.remotes.settings import Proxies
 from tests.events.receiver import receiver
 from tests.remotes.forward_proxy import forwarding
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from regenstore.errors import Conflict, InvalidInput, StorageError
-from regenstore.export.known import FRAMES, Measurements
+from regenstore.export.media_facts import FRAMES, Measurements
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar import deliver as delivering
 from regenstore.export.sidecar.batch import SidecarOrder, refuse_collisions, render
 from regenstore.export.sidecar.deliver import STAGE, deliver, existing
 from regenstore.export.sidecar.library import FOLDER, Library
 from regenstore.media.frame_table import FrameMetrics
-from regenstore.objects.facts import ContentFacts
+from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.recipe import Output, Recipe, Take
 

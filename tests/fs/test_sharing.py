@@ -19,7 +19,7 @@ from regenstore.errors import StorageError
 from regenstore.events import outbox as outboxes
 from regenstore.fs import sharing
 from regenstore.gc.trash import Trash
-from regenstore.objects import evicted, facts, holds
+from regenstore.objects import evicted, fact_cache, holds
 from regenstore.objects.content_store import ContentStore, identity
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.result_cache import ResultCache
@@ -28,7 +28,7 @@ from regenstore.remotes.backends.directory import Directory
 from tests.conftest import BIN, Checkout, hermetic_environment
 
 GROUP, ADA, BEN = 41000, 41001, 41002
-LOADED = (evicted, facts, holds, outboxes)  # what is not loaded yet, another user may not be able to load
+LOADED = (evicted, fact_cache, holds, outboxes)  # what is not loaded yet, another user may not be able to load
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="becomes other users, as only root may")
 
 
@@ -114,7 +114,7 @@ def test_two_users_of_a_store(shared: Path) -> None:
         store.prepare()
         store.put_bytes(b"one", one)
         store.put_bytes(b"two", two, tree="cache")
-        facts.ContentFacts(path).put(one, "kind", 1, b"fact")
+        fact_cache.ContentFacts(path).put(one, "kind", 1, b"fact")
         evicted.write(path, "20260101T000000Z-1", [])
         with closing(ResultCache(path)) as cache:
             cache.write(lambda db: db.execute("INSERT INTO gc_value VALUES ('a', 1)"))
@@ -132,7 +132,7 @@ def test_two_users_of_a_store(shared: Path) -> None:
         with closing(ResultCache(path)) as cache:
             cache.write(lambda db: db.execute("UPDATE gc_value SET value = 2"))
             assert [tuple(row) for row in cache.read("SELECT value FROM gc_value", ())] == [(2.0,)]
-        assert facts.ContentFacts(path).put(one, "kind", 1, b"newer")
+        assert fact_cache.ContentFacts(path).put(one, "kind", 1, b"newer")
         with lease(f"{path}/leases", "key", lambda: None):
             pass
         Trash(store).prepare("20260101T000000Z-3", "cache", two)

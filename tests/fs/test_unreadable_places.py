@@ -138,12 +138,12 @@ gc makes a take once more before it relies on either": """
         generators/python_packages._listed except
     """,
     "a memory that nothing needs: without it files are read again": """
-        proof/remembered.RecentEnvironments._keep except
-        proof/remembered._read except
-        proof/remembered._entries except
-        tracked/hydrate._old_takes isdir
-        objects/known_hashes.KnownHashes._all except
-        objects/known_hashes.KnownHashes._keep except
+        proof/environment_cache.RecentEnvironments._keep except
+        proof/environment_cache._read except
+        proof/environment_cache._entries except
+        tracked/get_and_drop._old_takes isdir
+        objects/hash_cache.KnownHashes._all except
+        objects/hash_cache.KnownHashes._keep except
     """,
     "git meets it next, and tells": """
         refs/git/linked.Linked._loose except
@@ -168,14 +168,14 @@ gc makes a take once more before it relies on either": """
         objects/content_store.ContentStore.clean_temp except isdir islink
         objects/content_store._last_change walk
         objects/durable.remove_folder except
-        objects/facts.ContentFacts.put except*2
+        objects/fact_cache.ContentFacts.put except*2
         objects/holds.Holds.release except
         realise.Realiser._make rmtree
         refs/leases.lease except
         remotes/backends/directory.Directory._put suppress
         objects/durable.write_file suppress
         objects/holds.Holds._open except
-        objects/unsettled.left except
+        objects/unsynced.left except
         worktree/recovery._recover_stage except rmtree
         worktree/stage.Stage.close except rmtree
         """,
@@ -195,9 +195,9 @@ gc makes a take once more before it relies on either": """
         """,
     "it becomes the answer: people and programs are told what failed, and of what": """
         cli/filter_entry.main except*2
-        doctor/checkup._start except
-        doctor/checkup.examine except
-        doctor/checkup.hooks access
+        doctor/checks._start except
+        doctor/checks.examine except
+        doctor/checks.hooks access
         doctor/quarantine.confine except
         doctor/salvage.read except
         doctor/store_checkup.store access
@@ -239,17 +239,17 @@ gc makes a take once more before it relies on either": """
         export/dataset/sinks.FolderSink.intact except
         export/dataset/tar_sink.TarSink.intact exists
         export/dataset/zip_sink.SplitZipSink.intact except
-        export/known.Measurements.stamp except
+        export/media_facts.Measurements.stamp except
         export/sidecar/batch._lies_there except
         gc/auto.suggest except
         gc/trash.Trash.share except
-        gc/uses.load except
+        gc/use_counts.load except
         gitfilter/clean.CleanFilter._candidate except
         gitfilter/clean.CleanFilter._clone except*2
         gitfilter/smudge.SmudgeFilter.ahead except
         objects/content_store.ContentStore.claim except*2
         objects/content_store.ContentStore._revive except
-        objects/facts.ContentFacts.get except
+        objects/fact_cache.ContentFacts.get except
         remotes/backends/directory._copy except
         remotes/remote.Remote._learn except
         remotes/remote.Remote._speed except
@@ -266,20 +266,20 @@ gc makes a take once more before it relies on either": """
         objects/durable._dirty except
         fs/boot.boot_id except
         fs/sharing._group except
-        gitfilter/asking._asker except
+        gitfilter/calling_command._asker except
         gitfilter/launch.starter except
         objects/content_store.ContentStore._take_over except
         worktree/recovery._replay except
         """,
     "a copy that is looked for elsewhere, or where something was last: none is taken for the only one": """
-        doctor/needs.NeedsSurvey._recipes isdir
-        doctor/needs.NeedsSurvey.places isdir
-        doctor/sources._files walk
-        doctor/sources._hash except*2
-        doctor/sources._lines except
-        doctor/sources._size except
-        doctor/sources._stores isdir
-        doctor/sources.search isdir
+        doctor/missing_contents.NeedsSurvey._recipes isdir
+        doctor/missing_contents.NeedsSurvey.places isdir
+        doctor/recovery_sources._files walk
+        doctor/recovery_sources._hash except*2
+        doctor/recovery_sources._lines except
+        doctor/recovery_sources._size except
+        doctor/recovery_sources._stores isdir
+        doctor/recovery_sources.search isdir
         """,
     "what follows works at the same path, and fails with what the system says": """
         cli/context.path_or_key lexists

@@ -11,7 +11,7 @@ import pytest
 
 from regenstore.gc import trash
 from regenstore.gc.plan import EvictionPlan, GcWish, make_plan
-from regenstore.gc.uses import load
+from regenstore.gc.use_counts import load
 from regenstore.objects.content_store import CACHE
 from tests.gc.world import DAY, DEAD, SUPERSEDED, TIP, WORKING, World
 

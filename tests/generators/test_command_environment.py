@@ -13,7 +13,7 @@ import pytest
 from regenstore.generators.command import CommandGenerator
 from regenstore.generators.command_environment import CommandEnvironment
 from regenstore.generators.python_packages import Packages
-from regenstore.objects.known_hashes import KnownHashes
+from regenstore.objects.hash_cache import KnownHashes
 from regenstore.objects.result import UNPINNED
 
 DIGEST = "sha256:" + "a" * 64
@@ -200,10 +200,10 @@ def test_what_changes_while_a_program_runs_is_seen(tmp_path: Path) -> None:
 def test_large_files_are_read_once_per_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     large, kept = tmp_path / "model", tmp_path / "home" / "hashes.json"
     large.write_bytes(bytes(5 << 20))
-    monkeypatch.setattr("regenstore.objects.known_hashes._SETTLED", -10.0)
+    monkeypatch.setattr("regenstore.objects.hash_cache._SETTLED", -10.0)
     digest = KnownHashes(str(kept)).of(str(large))
     assert kept.exists()
-    monkeypatch.setattr("regenstore.objects.known_hashes.hash_fd", None)  # reading it again would fail
+    monkeypatch.setattr("regenstore.objects.hash_cache.hash_fd", None)  # reading it again would fail
     assert KnownHashes(str(kept)).of(str(large)) == digest
     kept.write_text("damaged")
     with pytest.raises(TypeError):

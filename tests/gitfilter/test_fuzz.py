@@ -18,7 +18,7 @@ from regenstore.gitfilter.clean import CleanFilter
 from regenstore.gitfilter.pktline import BadPacket, PacketReader, packets, text_packets
 from regenstore.gitfilter.process import Request, handshake, serve
 from regenstore.gitfilter.smudge import MissingMedium, SmudgeFilter
-from regenstore.objects.outdated import outdated_texts
+from regenstore.objects.mismatched_takes import outdated_texts
 from regenstore.refs.git import blob_id
 from regenstore.repository import Repository
 from tests.conftest import Checkout, examples, noise

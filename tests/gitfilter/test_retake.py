@@ -11,10 +11,10 @@ from blake3 import blake3
 
 from regenstore.fs import boot
 from regenstore.gitfilter.retake import ASIDE, settle_for_others
-from regenstore.objects import durable, unsettled
+from regenstore.objects import durable, unsynced
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
-from regenstore.objects.unsettled import Backing
+from regenstore.objects.unsynced import Backing
 from regenstore.worktree.location import locate
 from tests.conftest import Checkout, noise
 
@@ -60,7 +60,7 @@ class Adding:
         return Path(self.store.object_path(hash_bytes(MEDIA[name])))
 
     def marks(self) -> list[str]:
-        return os.listdir(f"{self.store.root}/{unsettled.FOLDER}")
+        return os.listdir(f"{self.store.root}/{unsynced.FOLDER}")
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from regenstore.errors import GenerationError
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Proof
-from regenstore.proof.facts import ProofFacts
 from regenstore.proof.judge import Judge
 from regenstore.proof.rules import RULES
 from regenstore.proof.survey import JudgedContent, Referrer, Standing, StoredContent, Survey
+from regenstore.proof.survey_inputs import ProofFacts
 from tests.conftest import examples
 
 HERE, THERE = {"machine": "here"}, {"machine": "there"}

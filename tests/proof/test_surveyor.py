@@ -10,7 +10,7 @@ from regenstore.config import GitEnvironment
 from regenstore.errors import NotFound
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
-from regenstore.proof import facts
+from regenstore.proof import survey_inputs
 from regenstore.proof.survey import Standing, Survey
 from regenstore.proof.surveyor import Surveyor
 from regenstore.repository import Repository
@@ -74,7 +74,7 @@ def test_a_discarded_variant_is_known_with_what_it_was_made_from(film: Checkout,
     (referrer,) = entry.referrers
     assert (referrer.standing, referrer.where, referrer.generator) == (
         Standing.DEAD,
-        facts.RESULT_CACHE,
+        survey_inputs.RESULT_CACHE,
         "derive.image",
     )
     assert referrer.inputs == (take(film.blob("plates/sea.png")),) and entry.own is not None
@@ -96,8 +96,8 @@ def test_the_store_is_looked_at_before_holds_and_those_before_roots(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    look = facts.look
-    monkeypatch.setattr(facts, "look", lambda store: (order.append("store"), look(store))[1])
+    look = survey_inputs.look
+    monkeypatch.setattr(survey_inputs, "look", lambda store: (order.append("store"), look(store))[1])
 
     def held() -> frozenset[Digest]:
         order.append("holds")

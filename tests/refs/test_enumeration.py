@@ -15,13 +15,13 @@ from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import RecipeKey
 from regenstore.objects.result import BlobRecord
 from regenstore.objects.result_cache import ResultCache
-from regenstore.refs import held as files
+from regenstore.refs import root_snapshot as files
 from regenstore.refs.enumeration import ADDED, FULL, UNCHANGED, Enumerated, Enumeration
 from regenstore.refs.git import Git
-from regenstore.refs.held import REACHED, TIP, WORKING, Basis, LiveRecipes
-from regenstore.refs.holders import Holder, Holders
 from regenstore.refs.registration import register
+from regenstore.refs.root_snapshot import REACHED, TIP, WORKING, Basis, LiveRecipes
 from regenstore.refs.roots import Roots
+from regenstore.refs.store_repositories import Holder, Holders
 from tests.conftest import fresh_seed
 from tests.refs.film import Film, History, reachable_by_name, recipe, standing_by_name
 

@@ -24,8 +24,8 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Output, Recipe
 from regenstore.objects.result import BlobRecord, Content, Result
 from regenstore.objects.result_cache import ResultCache
-from regenstore.refs.held import LiveRecipes
-from regenstore.refs.holders import Holder
+from regenstore.refs.root_snapshot import LiveRecipes
+from regenstore.refs.store_repositories import Holder
 from regenstore.remotes import advisory_lock, layout
 from regenstore.remotes.backends.contract import Backend, Head, Told
 from regenstore.remotes.backends.opening import open_backend

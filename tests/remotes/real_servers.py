@@ -30,7 +30,7 @@ from pathlib import Path
 
 import pytest
 
-from regenstore.remotes.setting import SshSetting
+from regenstore.remotes.settings import SshSetting
 
 Rooms = Iterator[Callable[[], str]]
 """A server, while it runs: each call gives the address of another place on it, with nothing in it."""

@@ -24,7 +24,7 @@ from regenstore.remotes.backends.contract import Backend, Busy
 from regenstore.remotes.backends.http import Http
 from regenstore.remotes.remote import Remote, Transfer
 from regenstore.remotes.retries import RetryingBackend
-from regenstore.remotes.setting import Pace
+from regenstore.remotes.settings import Pace
 from regenstore.remotes.throttle import CANCELLED, TransferCancelled
 from tests.conftest import noise
 from tests.remotes.web_server import Handler, WebServer, serving

@@ -28,7 +28,7 @@ from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote
 from regenstore.remotes.remote_set import RemoteSet, nobody
 from regenstore.remotes.retries import RetryingBackend
-from regenstore.remotes.setting import Pace
+from regenstore.remotes.settings import Pace
 from tests.conftest import noise
 from tests.remotes.web_server import Handler, WebServer, serving
 
@@ -438,7 +438,7 @@ def test_an_ssh_server_that_is_none_is_given_up(
 ) -> None:
     pytest.importorskip("asyncssh")
     from regenstore.remotes.backends import sftp, ssh
-    from regenstore.remotes.setting import SshSetting
+    from regenstore.remotes.settings import SshSetting
 
     monkeypatch.setattr(ssh, "CONNECT", 0.5)
     monkeypatch.setattr(sftp, "CONNECT", 0.5)

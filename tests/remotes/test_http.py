@@ -16,7 +16,7 @@ from regenstore.remotes.backends import multistatus
 from regenstore.remotes.backends.contract import Absent, NoPlace
 from regenstore.remotes.backends.http import Http
 from regenstore.remotes.backends.opening import open_backend
-from regenstore.remotes.setting import Pace
+from regenstore.remotes.settings import Pace
 from tests.conftest import noise
 from tests.remotes.web_server import Handler, WebServer, serving
 

@@ -16,7 +16,7 @@ from regenstore.refs.git import Git
 from regenstore.remotes.backends.http import Http
 from regenstore.remotes.backends.opening import open_backend
 from regenstore.remotes.backends.proxy import proxy_for
-from regenstore.remotes.setting import Pace, Proxies
+from regenstore.remotes.settings import Pace, Proxies
 from tests.conftest import noise
 from tests.remotes.forward_proxy import ForwardProxy, forwarding
 from tests.remotes.real_servers import Started, free_port

@@ -21,7 +21,7 @@ from regenstore.refs.credentials import credentials
 from regenstore.remotes import layout
 from regenstore.remotes.backends.contract import Head
 from regenstore.remotes.backends.opening import open_backend
-from regenstore.remotes.setting import SshSetting
+from regenstore.remotes.settings import SshSetting
 from tests.conftest import noise
 from tests.remotes.real_servers import PASSWORD, USER, Started, alone, program, sshd
 from tests.remotes.test_faults import Side, kind

@@ -19,7 +19,7 @@ from regenstore.export.dataset.sinks import refuse_occupied
 from regenstore.export.dataset.splits import SPLITS, Division, Rules, divide
 from regenstore.export.dataset.survey import KINDS, MediaSurvey, early
 from regenstore.export.dataset.writing import DatasetOutcome, DatasetWriter, Form
-from regenstore.export.known import Measurements
+from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Chosen
 from regenstore.fs.path_text import path_text
 from regenstore.media.types import kind

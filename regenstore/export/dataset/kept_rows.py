@@ -19,7 +19,7 @@ from regenstore import __version__
 from regenstore.export.dataset.row import COLUMNS
 from regenstore.fs import sharing
 from regenstore.objects import durable
-from regenstore.objects.facts import ContentFacts
+from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_bytes
 
 KIND, VERSION = "rows", 2

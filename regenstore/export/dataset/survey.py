@@ -15,7 +15,7 @@ from regenstore.export.dataset.kept_rows import KeptRows, line_of, stamp_of
 from regenstore.export.dataset.row import Row, row_of, sample_key
 from regenstore.export.dataset.selection import Condition
 from regenstore.export.dataset.splits import Member, tokens_of
-from regenstore.export.known import Measurements
+from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Chosen, Located, Medium, RecipePath
 from regenstore.media.media_info import MediaInfo
 from regenstore.media.types import kind, suffix_for

@@ -22,7 +22,7 @@ from regenstore.export.dataset.sinks import MANIFEST, ExportedFile, Sink
 from regenstore.export.dataset.splits import SPLITS, Division, Rules
 from regenstore.export.dataset.survey import MediaSurvey, Sample
 from regenstore.export.dataset.trainers import Training, configurations
-from regenstore.export.known import Measurements
+from regenstore.export.media_facts import Measurements
 from regenstore.fs.path_text import path_text
 from regenstore.objects.hashing import hash_bytes
 

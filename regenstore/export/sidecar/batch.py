@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from regenstore.errors import InvalidInput
 from regenstore.export import context
-from regenstore.export.known import Measurements
+from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.clips import doubts, make_clip

@@ -14,7 +14,7 @@ from regenstore.remotes.backends import multistatus
 from regenstore.remotes.backends.contract import Absent, Credentials, Head, NoPlace, Told
 from regenstore.remotes.backends.http_client import SAFE, Answer, Body, HttpClient
 from regenstore.remotes.backends.listing import MOST, Descent
-from regenstore.remotes.setting import Pace, Proxies
+from regenstore.remotes.settings import Pace, Proxies
 
 _BLOCK = 1 << 20
 _GONE = {404, 410}

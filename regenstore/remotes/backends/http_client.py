@@ -31,7 +31,7 @@ from regenstore.remotes.backends.contract import Credentials, error_of
 from regenstore.remotes.backends.proxy import proxy_for
 from regenstore.remotes.backends.time_limits import TooSlow
 from regenstore.remotes.backends.watched_stream import WatchedBackend, WatchedStream
-from regenstore.remotes.setting import Pace, Proxies
+from regenstore.remotes.settings import Pace, Proxies
 
 SAFE = "/%-._~!$&'()*+,;=:@"
 """What stays as it is in the path of an address."""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from regenstore.errors import InvalidInput, NotFound, StorageError
 from regenstore.remotes.backends.contract import Absent, Head, Told, error_of
 from regenstore.remotes.backends.time_limits import TooSlow, within
-from regenstore.remotes.setting import Pace
+from regenstore.remotes.settings import Pace
 
 _BLOCK, _CHUNK, _LEAST_CHUNK = 1 << 20, 64 << 10, 4 << 10
 """What is sent and received at a time: received in pieces that come in time also at the lowest rate."""

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.remotes.backends.contract import Backend, Credentials
 from regenstore.remotes.backends.directory import Directory
-from regenstore.remotes.setting import Pace, Proxies, SshSetting
+from regenstore.remotes.settings import Pace, Proxies, SshSetting
 
 SCHEMES = ("a folder", "file://", "https://", "http://", "s3://", "gs://", "az://", "sftp://")
 NONE = Proxies()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from regenstore.errors import InvalidInput
-from regenstore.remotes.setting import Proxies
+from regenstore.remotes.settings import Proxies
 
 _PORT = 3128
 

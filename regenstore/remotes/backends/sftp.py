@@ -24,7 +24,7 @@ from regenstore.remotes.backends.contract import Absent, Credentials, Head, NoPl
 from regenstore.remotes.backends.listing import MOST, Descent, endless
 from regenstore.remotes.backends.ssh import BROKEN, CONNECT, FAILURES, MISSING, Login, Loop, error_of, parsed
 from regenstore.remotes.backends.time_limits import TooSlow
-from regenstore.remotes.setting import Pace, SshSetting
+from regenstore.remotes.settings import Pace, SshSetting
 
 T = TypeVar("T")
 USUAL = Pace()

@@ -23,7 +23,7 @@ import asyncssh
 
 from regenstore.errors import InvalidInput, RegenstoreError, StorageError
 from regenstore.remotes.backends.contract import Credentials
-from regenstore.remotes.setting import SshSetting
+from regenstore.remotes.settings import SshSetting
 
 for _name in ("asyncio", "asyncssh"):
     # What they log of broken connections is raised here too; where nobody set up logging, it would be printed.

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from regenstore.errors import StorageError
-from regenstore.remotes.setting import Pace
+from regenstore.remotes.settings import Pace
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from typing import Any
 from httpcore2 import NetworkBackend, NetworkStream, RemoteProtocolError, SyncBackend, WriteError
 
 from regenstore.remotes.backends.time_limits import Meter
-from regenstore.remotes.setting import Pace
+from regenstore.remotes.settings import Pace
 
 _HEADERS = 1 << 18
 """Bytes that may come before the end of an answer's headers: far more than any server sends."""

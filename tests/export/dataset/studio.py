@@ -19,9 +19,9 @@ from regenstore.export.dataset import exporting, roots, splits
 from regenstore.export.dataset.exporting import DatasetOrder
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.writing import DatasetOutcome
-from regenstore.export.known import Measurements
+from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Chosen, Medium
-from regenstore.objects.facts import ContentFacts
+from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 from regenstore.worktree.link import Linker

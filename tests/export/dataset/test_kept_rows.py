@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from regenstore.export.dataset import survey
-from regenstore.export.known import FRAMES, Measurements
+from regenstore.export.media_facts import FRAMES, Measurements
 from regenstore.media.frame_table import FrameMetrics
-from regenstore.objects.facts import ContentFacts
+from regenstore.objects.fact_cache import ContentFacts
 from tests.export.dataset.studio import Studio
 
 

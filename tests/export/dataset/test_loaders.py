@@ -18,9 +18,9 @@ import pytest
 from regenstore.export.dataset import trainers
 from regenstore.export.dataset.row import COLUMNS, sample_key
 from regenstore.export.dataset.selection import Limits
-from regenstore.export.known import FACES, FRAMES
+from regenstore.export.media_facts import FACES, FRAMES
 from regenstore.media.frame_table import FrameMetrics
-from regenstore.objects.facts import ContentFacts
+from regenstore.objects.fact_cache import ContentFacts
 from tests.export.dataset.conftest import HUGE_SEED
 from tests.export.dataset.studio import Studio
 

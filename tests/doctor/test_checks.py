@@ -15,8 +15,8 @@ import pytest
 
 from regenstore.cli.doctor import _patient
 from regenstore.config import GitEnvironment
-from regenstore.doctor import checkup, file_system
-from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Diagnosis
+from regenstore.doctor import checks, file_system
+from regenstore.doctor.context import NOTE, OK, PROBLEM, WARNING, Diagnosis
 from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.git import Git
 from regenstore.refs.leases import lease
@@ -38,10 +38,10 @@ def diagnose(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> Diagnose:
     monkeypatch.setattr(sys, "argv", [f"{BIN}/regenstore", "doctor"])
 
     def run(check: str, **changed: object) -> list[Diagnosis]:
-        assert check in {c.__name__ for c in checkup.CHECKS}
+        assert check in {c.__name__ for c in checks.CHECKS}
         repository = Repository.discover(str(gallery.path), GitEnvironment.read())
         patient = dataclasses.replace(_patient(repository), **changed)  # type: ignore[arg-type]
-        return list(checkup.examine(patient, check))
+        return list(checks.examine(patient, check))
 
     return run
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 
-from regenstore.doctor import git_recipes, sources
-from regenstore.doctor.last_seen import Place, last_seen
+from regenstore.doctor import git_recipes, recovery_sources
+from regenstore.doctor.blob_history import Place, last_seen
 from regenstore.doctor.store_scan import Scan, SoundStore, look_again
 from regenstore.errors import FormatError, StorageError
 from regenstore.fs.path_text import path_text
@@ -23,7 +23,7 @@ from regenstore.proof.environments import Environments
 from regenstore.proof.rules import EVICTABLE, Corrected, Fingerprint, own_finding
 from regenstore.refs.blobs import RecipeBlobs, blob_record, read_blobs, read_texts
 from regenstore.refs.git import Git, elsewhere
-from regenstore.refs.holders import Holder
+from regenstore.refs.store_repositories import Holder
 from regenstore.worktree.attribution import with_made
 
 RENAME, COPY, FETCH, GENERATE = "rename", "copy", "fetch", "generate"
@@ -398,8 +398,8 @@ class NeedsSurvey:
 def find_elsewhere(missing: Iterable[LostContent], sound: SoundStore, scan: Scan, git: Git) -> None:
     """Look for bytes that are missing in other places of this machine; what is found is ``coming``."""
     wanted = [one for one in missing if not one.source]
-    sought = [sources.Sought(one.digest, one.size, {one.path} if one.path else set()) for one in wanted]
-    found = sources.search(sound, git, sought)
+    sought = [recovery_sources.Sought(one.digest, one.size, {one.path} if one.path else set()) for one in wanted]
+    found = recovery_sources.search(sound, git, sought)
     for one in wanted:
         if one.digest in found:
             one.how, one.source = COPY, found[one.digest]

@@ -13,8 +13,8 @@ from regenstore.errors import FormatError
 from regenstore.objects import toml
 from regenstore.objects.result_cache import ResultCache
 from regenstore.refs.enumeration import FULL, UNCHANGED
-from regenstore.refs.holders import Holder, Holders, forget
 from regenstore.refs.registration import ID_FILE, identity, owner, register, registrations
+from regenstore.refs.store_repositories import Holder, Holders, forget
 from tests.conftest import Checkout, noise
 from tests.refs.film import Film, recipe
 

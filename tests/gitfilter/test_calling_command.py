@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from regenstore.gitfilter.asking import asks_to_renormalize, subcommand
+from regenstore.gitfilter.calling_command import asks_to_renormalize, subcommand
 from regenstore.objects import toml
 from tests.conftest import Checkout, noise
 

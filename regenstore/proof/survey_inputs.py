@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from regenstore.objects import durable, toml
 from regenstore.objects.content_store import VAULT, ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
-from regenstore.objects.outdated import judged_blobs
+from regenstore.objects.mismatched_takes import judged_blobs
 from regenstore.objects.result import BlobRecord, MadeOutput, Proof
 from regenstore.objects.result_cache import ResultCache
 from regenstore.proof.rules import Fingerprint
 from regenstore.proof.survey import Referrer, Standing, StoredContent
 from regenstore.refs.blobs import blob_record, mentioned
-from regenstore.refs.holders import Holder
+from regenstore.refs.store_repositories import Holder
 
 RESULT_CACHE = "result cache"
 Made = tuple[RecipeKey, str, Digest]

@@ -13,7 +13,8 @@ from importlib import metadata
 
 from regenstore import __version__
 from regenstore.doctor import git_recipes
-from regenstore.doctor.patient import NOTE, OK, PROBLEM, WARNING, Diagnosis, Found, Patient
+from regenstore.doctor.context import NOTE, OK, PROBLEM, WARNING, Diagnosis, Found, Patient
+from regenstore.doctor.environment import surroundings
 from regenstore.doctor.remotes_checkup import remotes
 from regenstore.doctor.rights import rights
 from regenstore.doctor.store_checkup import (
@@ -27,14 +28,13 @@ from regenstore.doctor.store_checkup import (
     store,
     takes,
 )
-from regenstore.doctor.surroundings import surroundings
 from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
 from regenstore.generators.registry import GROUP
 from regenstore.objects import durable
 from regenstore.refs.git import WORTH_IT, Git, blob_source
 from regenstore.refs.roots import Roots
-from regenstore.remotes.setting import KEYS as REMOTE_KEYS
+from regenstore.remotes.settings import KEYS as REMOTE_KEYS
 
 SQLITE_NEEDED = (3, 35)
 _HELLO = (

@@ -11,7 +11,7 @@ from regenstore.export.media_set import Located
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.media.media_info import FACT, VERSION, MediaInfo
 from regenstore.media.types import kind
-from regenstore.objects.facts import ContentFacts
+from regenstore.objects.fact_cache import ContentFacts
 
 FRAMES, FACES = "frames", "faces"
 """Kinds of fact: per-frame measurements, and what a detector of faces found."""

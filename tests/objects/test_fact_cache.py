@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from regenstore.objects.facts import ContentFacts
+from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_bytes
 
 ONE, TWO = hash_bytes(b"one"), hash_bytes(b"two")

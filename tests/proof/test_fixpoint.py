@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regenstore.proof.foundation import Foundation, lay
+from regenstore.proof.fixpoint import Foundation, lay
 from tests.conftest import examples
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from regenstore.errors import GenerationError
 from regenstore.generators.registry import built_in
-from regenstore.proof import remembered
+from regenstore.proof import environment_cache
+from regenstore.proof.environment_cache import RecentEnvironments
 from regenstore.proof.environments import Environments
-from regenstore.proof.remembered import RecentEnvironments
 
 
 class Asked(Environments):
@@ -33,7 +33,7 @@ class Asked(Environments):
 
 
 def test_the_names_of_what_is_built_in() -> None:
-    assert built_in().keys() == remembered.BUILT_IN
+    assert built_in().keys() == environment_cache.BUILT_IN
 
 
 def test_only_what_is_built_in_and_unchanged_is_believed_and_for_an_hour(

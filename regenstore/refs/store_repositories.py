@@ -15,10 +15,9 @@ from regenstore.objects import durable
 from regenstore.objects.ids import Digest
 from regenstore.objects.result import BlobRecord
 from regenstore.objects.result_cache import ResultCache
-from regenstore.refs import held as files
+from regenstore.refs import root_snapshot as files
 from regenstore.refs.enumeration import Enumeration
 from regenstore.refs.git import elsewhere
-from regenstore.refs.held import LiveRecipes
 from regenstore.refs.pins import PREFIX, Pins
 from regenstore.refs.registration import (
     Registration,
@@ -28,6 +27,7 @@ from regenstore.refs.registration import (
     registrations,
     remove,
 )
+from regenstore.refs.root_snapshot import LiveRecipes
 from regenstore.refs.roots import Roots
 
 _OWNER = "owner"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from regenstore.errors import NotFound, RegenstoreError
 from regenstore.fs.swap import NOTHING, Identity, Nothing
 from regenstore.objects import toml
-from regenstore.objects.outdated import judged_blobs
+from regenstore.objects.mismatched_takes import judged_blobs
 from regenstore.objects.result import BlobRecord
 from regenstore.planning import AUTO, RunPlan, Want
 from regenstore.refs.blobs import read_blobs

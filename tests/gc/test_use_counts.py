@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from regenstore.gc import uses
+from regenstore.gc import use_counts
 from regenstore.gc.policy import UseRecord
 from regenstore.objects.ids import Digest
 from tests.gc.world import DAY, DEAD, SUPERSEDED, World
@@ -24,12 +24,12 @@ def use(world: World, *digests: Digest, days_ago: float = 0.0) -> None:
             os.utime(f"{folder}/{name}", (then, then))
 
 
-def counted(world: World) -> uses.Uses:
-    return uses.load(world.store, world.cache)
+def counted(world: World) -> use_counts.Uses:
+    return use_counts.load(world.store, world.cache)
 
 
 def save(world: World, *, present: list[Digest], evicted: list[Digest] | None = None, aging: float = 0.0) -> None:
-    uses.save(world.cache, counted(world), present, evicted or [], aging, world.now)
+    use_counts.save(world.cache, counted(world), present, evicted or [], aging, world.now)
 
 
 def test_each_program_counts_once_and_only_once(world):
@@ -85,7 +85,7 @@ def test_what_is_long_gone_is_forgotten(world):
     use(world, plate)
     save(world, present=[], evicted=[plate])
     assert plate in counted(world).usage
-    world.now += uses.REMEMBERED + 1
+    world.now += use_counts.REMEMBERED + 1
     save(world, present=[plate])
     assert plate in counted(world).usage  # it is here
     save(world, present=[])
@@ -95,10 +95,10 @@ def test_what_is_long_gone_is_forgotten(world):
 def test_old_fame_fades_for_all_alike(world):
     plate, shot = world.make("plate"), world.make("shot")
     known = counted(world)
-    known.usage = {plate: UseRecord(uses.MANY + 1, 2.0), shot: UseRecord(10.0, 1.0)}
-    uses.save(world.cache, known, [plate, shot], [], 0.0, world.now)
+    known.usage = {plate: UseRecord(use_counts.MANY + 1, 2.0), shot: UseRecord(10.0, 1.0)}
+    use_counts.save(world.cache, known, [plate, shot], [], 0.0, world.now)
     found = counted(world)
-    assert found.of(plate) == UseRecord((uses.MANY + 1) / 2, 2.0)
+    assert found.of(plate) == UseRecord((use_counts.MANY + 1) / 2, 2.0)
     assert found.of(shot) == UseRecord(5.0, 1.0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from regenstore.cli.console import say
 from regenstore.cli.context import show_path, size_text
-from regenstore.tracked.author import Written
+from regenstore.tracked.recipe_writing import Written
 
 
 def tell(written: Written) -> None:

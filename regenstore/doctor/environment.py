@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from regenstore.doctor.patient import NOTE, OK, WARNING, Found, Patient
+from regenstore.doctor.context import NOTE, OK, WARNING, Found, Patient
 from regenstore.refs.git import REPOSITORY_VARIABLES
 
 _LIBRARIES = ("LD_LIBRARY_PATH", "LD_PRELOAD")
