@@ -33,7 +33,9 @@ from regenstore.objects.unsynced import Backing
 
 CACHE, VAULT, TRASH = "cache", "vault", "trash"
 TREES = (CACHE, VAULT)
-_LOOKED_THROUGH = (CACHE, VAULT, CACHE)  # gc moves contents between the trees while we look
+_LOOKED_THROUGH = {CACHE: (CACHE, VAULT, CACHE), VAULT: (VAULT, CACHE, VAULT)}
+"""By the tree where the last one was: the next one is probably there too. One twice, because gc moves contents between
+the trees while we look."""
 _STEPS_OF_TIME = (1, 1_000, 1_000_000_000, 2_000_000_000)  # nanoseconds; some file systems keep whole seconds
 STALE_TEMP = 24 * 3600.0
 
@@ -48,6 +50,7 @@ class ContentStore:
         self.holds = Holds(root)
         self.added = 0
         """Bytes that were put through this object."""
+        self._last_tree = CACHE
         self._folders: set[str] = set()
         self._unsettled: list[str] = []
         self._mark: tuple[str, int] | None = None
@@ -73,9 +76,11 @@ class ContentStore:
 
     def stored(self, digest: Digest, size: int | None = None) -> str | None:
         """The same for who only looks: nothing comes back from the trash."""
-        for tree in _LOOKED_THROUGH:
-            path = self.object_path(digest, tree)
+        hexa = digest.hex
+        for tree in _LOOKED_THROUGH[self._last_tree]:
+            path = f"{self.root}/{tree}/{hexa[:2]}/{hexa[2:]}"
             if _is_content(path, size):
+                self._last_tree = tree
                 return path
         return None
 

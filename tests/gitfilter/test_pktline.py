@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -223,6 +224,69 @@ def test_a_request_without_command_or_path_is_refused(said):
 def test_input_that_ends_inside_a_content_is_refused():
     with pytest.raises(FormatError):
         converse(request(b"clean", b"a", b"xyz")[:-6], handlers={b"clean": lambda g, c: b"".join(map(bytes, c))})
+
+
+class InPieces(PacketReader):
+    """Has nothing at hand: no request can be taken at a glance."""
+
+    def at_hand(self) -> bytes:
+        return b""
+
+
+def checked_out(reader: type[PacketReader], stream: bytes) -> tuple[list[tuple[bytes | None, ...]], bytes, str | None]:
+    """What a stream asks for, what is answered, and the error that it ends in."""
+    seen: list[tuple[bytes | None, ...]] = []
+
+    def smudge(given: Request, content: Iterator[memoryview]) -> bytes:
+        text = b"".join(map(bytes, content))
+        seen.append((given.command, given.path, given.blob, b"%d" % given.can_delay, text))
+        return text if b"!" not in text else b"another"
+
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as answer:
+        said.write(stream)
+        said.seek(0)
+        error = None
+        try:
+            serve(reader(said.fileno()), answer.fileno(), {b"smudge": smudge}, lambda request: None)
+        except FormatError as caught:
+            error = caught.kind
+        answer.seek(0)
+        return seen, answer.read(), error
+
+
+def asked(path: bytes, text: bytes, blob: bytes = b"0a" * 20, more: tuple[bytes, ...] = (b"treeish=x",)) -> bytes:
+    return request(b"smudge", path, text, *more, b"blob=" + blob, b"can-delay=1")
+
+
+some_paths = st.sampled_from([*PATHS, b"a"]) | st.binary(min_size=1, max_size=20)
+some_texts = st.sampled_from([b"", b"a text", b"!", bytes(MAX_DATA), bytes(MAX_DATA + 1)]) | st.binary(max_size=50)
+some_blobs = st.sampled_from([b"0a" * 20, b"1b" * 20, b"1b" * 32, b"0A" * 20, b"zz" * 20])
+ways = st.sampled_from([(b"treeish=x",), (), (b"ref=refs/heads/a", b"treeish=y"), (b"blob=",), (b"pathname=b",)])
+
+
+@given(
+    st.lists(st.tuples(some_paths, some_texts, some_blobs, ways), max_size=4),
+    st.just((0, b"")) | st.tuples(st.integers(0, 200), st.binary(max_size=4) | st.sampled_from([b"00_5", b"001A"])),
+)
+@example([(b"a", b"a text", b"0a" * 20, ())], (0, b""))
+@settings(deadline=None, max_examples=40)
+def test_requests_that_are_alike_are_taken_as_any_other(requests, damage):
+    first = asked(b"first", b"text")
+    stream = bytearray(b"".join(asked(*each) for each in requests))
+    at, new = damage
+    stream[at : at + len(new)] = new
+    both = [checked_out(reader, first + bytes(stream)) for reader in (PacketReader, InPieces)]
+    assert both[0] == both[1]
+
+
+def test_requests_that_are_alike_are_taken_at_a_glance(monkeypatch):
+    stream = b"".join(asked(b"path%d" % number, b"text %d" % number) for number in range(5))
+    read: list[list[bytes]] = []
+    lines = PacketReader.lines
+    monkeypatch.setattr(PacketReader, "lines", lambda self: read.append(lines(self)) or read[-1])
+    seen, answer, error = checked_out(PacketReader, stream)
+    assert len(read) == 1 and error is None and len(seen) == 5
+    assert answer == b"".join(OK + packets(b"text %d" % number) + b"00000000" for number in range(5))
 
 
 @given(st.binary(max_size=200), st.integers(0, 100), st.binary(max_size=4))
