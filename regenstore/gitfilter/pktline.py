@@ -90,6 +90,10 @@ class PacketReader:
             self._fill(1, at_boundary=True)
         return bytes(self._view[self._start : self._end])
 
+    def more(self) -> None:
+        """Wait for more to come in. Raises BadPacket at the end of the input."""
+        self._fill(self._end - self._start + 1)
+
     def take(self, count: int) -> None:
         """Take that many of the bytes at hand."""
         self._start += count

@@ -109,8 +109,8 @@ def serve(
 
 
 class _Requests:
-    """Requests as they come. Those of one checkout differ in path, blob and content alone: one that is all there, and
-    is otherwise made of the same bytes as the one before, is taken at a glance."""
+    """Requests as they come. Those of one checkout differ in path, blob and content alone: one that is otherwise made
+    of the same bytes as the one before is taken at a glance."""
 
     def __init__(self, reader: PacketReader) -> None:
         self._reader = reader
@@ -121,8 +121,13 @@ class _Requests:
     def next(self) -> tuple[Request, Iterator[memoryview], tuple[bytes, bytes] | None]:
         """The next one, with its content; where it was taken at a glance also that content in one piece, and the answer
         that gives it back. Raises EndOfInput, BadPacket."""
-        if self._between and (found := self._at_a_glance(self._reader.at_hand())) is not None:
-            return found
+        while self._between and (data := self._reader.at_hand()):
+            found = self._at_a_glance(data)
+            if not isinstance(found, bool):
+                return found
+            if not found:
+                break
+            self._reader.more()
         lines = self._reader.lines()
         request = _request(lines)
         self._between = b""
@@ -134,27 +139,38 @@ class _Requests:
             self._between += b"%04xblob=" % (self._digits + 10)
         return request, self._reader.content(), None
 
-    def _at_a_glance(self, data: bytes) -> tuple[Request, Iterator[memoryview], tuple[bytes, bytes]] | None:
+    def _at_a_glance(self, data: bytes) -> tuple[Request, Iterator[memoryview], tuple[bytes, bytes]] | bool:
+        """The request; else whether this may be the beginning of one that is alike, so that more is sure to come."""
+        if len(data) < _PATH_AT:
+            return _SMUDGE.startswith(data[: len(_SMUDGE)])
         if not data.startswith(_SMUDGE) or data[_PATH_AT - len(_PATH) : _PATH_AT] != _PATH:
-            return None
+            return False
         try:
             path_end = len(_SMUDGE) + _length(data, len(_SMUDGE))
             blob_at = path_end + len(self._between)
             blob_end = blob_at + self._digits
             at = blob_end + len(_CAN_DELAY)
+            if len(data) < at + 4:
+                between, can_delay = data[path_end:blob_at], data[blob_end:at]
+                return self._between.startswith(between) and _CAN_DELAY.startswith(can_delay)
             content_end = at + _length(data, at)
         except ValueError:
-            return None
+            return False
         path, blob, content = data[_PATH_AT : path_end - 1], data[blob_at:blob_end], data[at + 4 : content_end]
-        whole = (
-            data.startswith(self._between, path_end)
-            and data.startswith(_CAN_DELAY, blob_end)
-            and data[path_end - 1 : path_end] == b"\n"
-            and data.startswith(b"0000", content_end)
-            and 0 < len(content) <= MAX_DATA
-        )
-        if not whole or not path or b"\0" in path or blob.strip(_HEX):
-            return None
+        if (
+            not path
+            or b"\0" in path
+            or data[path_end - 1 : path_end] != b"\n"
+            or not data.startswith(self._between, path_end)
+            or blob.strip(_HEX)
+            or not data.startswith(_CAN_DELAY, blob_end)
+            or not 0 < content_end - at - 4 <= MAX_DATA
+        ):
+            return False
+        if len(data) < content_end + 4:
+            return True
+        if not data.startswith(b"0000", content_end):
+            return False
         self._reader.take(content_end + 4)
         echo = b"0013status=success\n0000" + data[at : content_end + 4] + b"0000"
         return Request(b"smudge", path, blob, True), iter((memoryview(content),)), (content, echo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 import threading
@@ -19,9 +20,9 @@ from regenstore.gitfilter.process import Request, StoredReply, handshake, serve
 
 
 @contextmanager
-def arriving(*pieces: bytes) -> Iterator[PacketReader]:
-    """A reader whose input comes in these pieces."""
-    source, sink = os.pipe()
+def arriving(*pieces: bytes, one_by_one: bool = False) -> Iterator[PacketReader]:
+    """A reader whose input comes in these pieces; ``one_by_one``: never several at once."""
+    source, sink = os.pipe2(os.O_DIRECT) if one_by_one else os.pipe()
 
     def feed() -> None:
         try:
@@ -226,15 +227,15 @@ def test_input_that_ends_inside_a_content_is_refused():
         converse(request(b"clean", b"a", b"xyz")[:-6], handlers={b"clean": lambda g, c: b"".join(map(bytes, c))})
 
 
-class InPieces(PacketReader):
+class OneByOne(PacketReader):
     """Has nothing at hand: no request can be taken at a glance."""
 
     def at_hand(self) -> bytes:
         return b""
 
 
-def checked_out(reader: type[PacketReader], stream: bytes) -> tuple[list[tuple[bytes | None, ...]], bytes, str | None]:
-    """What a stream asks for, what is answered, and the error that it ends in."""
+def checked_out(reader: PacketReader) -> tuple[list[tuple[bytes | None, ...]], bytes, str | None]:
+    """What is asked for, what is answered, and the error that it ends in."""
     seen: list[tuple[bytes | None, ...]] = []
 
     def smudge(given: Request, content: Iterator[memoryview]) -> bytes:
@@ -242,12 +243,10 @@ def checked_out(reader: type[PacketReader], stream: bytes) -> tuple[list[tuple[b
         seen.append((given.command, given.path, given.blob, b"%d" % given.can_delay, text))
         return text if b"!" not in text else b"another"
 
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as answer:
-        said.write(stream)
-        said.seek(0)
-        error = None
+    error = None
+    with tempfile.TemporaryFile() as answer:
         try:
-            serve(reader(said.fileno()), answer.fileno(), {b"smudge": smudge}, lambda request: None)
+            serve(reader, answer.fileno(), {b"smudge": smudge}, lambda request: None)
         except FormatError as caught:
             error = caught.kind
         answer.seek(0)
@@ -267,16 +266,26 @@ ways = st.sampled_from([(b"treeish=x",), (), (b"ref=refs/heads/a", b"treeish=y")
 @given(
     st.lists(st.tuples(some_paths, some_texts, some_blobs, ways), max_size=4),
     st.just((0, b"")) | st.tuples(st.integers(0, 200), st.binary(max_size=4) | st.sampled_from([b"00_5", b"001A"])),
+    st.integers(1, 80),
 )
-@example([(b"a", b"a text", b"0a" * 20, ())], (0, b""))
+@example([(b"a", b"a text", b"0a" * 20, (b"treeish=x",))] * 2, (0, b""), 1)
 @settings(deadline=None, max_examples=40)
-def test_requests_that_are_alike_are_taken_as_any_other(requests, damage):
-    first = asked(b"first", b"text")
+def test_requests_that_are_alike_are_taken_as_any_other(requests, damage, size):
     stream = bytearray(b"".join(asked(*each) for each in requests))
     at, new = damage
     stream[at : at + len(new)] = new
-    both = [checked_out(reader, first + bytes(stream)) for reader in (PacketReader, InPieces)]
-    assert both[0] == both[1]
+    stream = bytearray(asked(b"first", b"text")) + stream
+    with tempfile.TemporaryFile() as said:
+        said.write(stream)
+        said.flush()
+        found = []
+        for kind in (OneByOne, PacketReader):
+            said.seek(0)
+            found.append(checked_out(kind(said.fileno())))
+    cuts = [*range(0, min(len(stream), 2000), size), len(stream)]
+    with arriving(*(bytes(stream[a:b]) for a, b in itertools.pairwise(cuts)), one_by_one=True) as reader:
+        found.append(checked_out(reader))
+    assert found[1] == found[0] == found[2]
 
 
 def test_requests_that_are_alike_are_taken_at_a_glance(monkeypatch):
@@ -284,7 +293,8 @@ def test_requests_that_are_alike_are_taken_at_a_glance(monkeypatch):
     read: list[list[bytes]] = []
     lines = PacketReader.lines
     monkeypatch.setattr(PacketReader, "lines", lambda self: read.append(lines(self)) or read[-1])
-    seen, answer, error = checked_out(PacketReader, stream)
+    with arriving(stream[:300], stream[300:], one_by_one=True) as reader:
+        seen, answer, error = checked_out(reader)
     assert len(read) == 1 and error is None and len(seen) == 5
     assert answer == b"".join(OK + packets(b"text %d" % number) + b"00000000" for number in range(5))
 
