@@ -37,6 +37,8 @@ _LOOKED_THROUGH = {CACHE: (CACHE, VAULT, CACHE), VAULT: (VAULT, CACHE, VAULT)}
 """By the tree where the last one was: the next one is probably there too. One twice, because gc moves contents between
 the trees while we look."""
 _STEPS_OF_TIME = (1, 1_000, 1_000_000_000, 2_000_000_000)  # nanoseconds; some file systems keep whole seconds
+_BEGUN_TOGETHER = 4 << 20
+"""Bytes: for each content alone, waking up a thread costs more than taking it in."""
 STALE_TEMP = 24 * 3600.0
 
 
@@ -52,10 +54,13 @@ class ContentStore:
         """Bytes that were put through this object."""
         self._last_tree = CACHE
         self._folders: set[str] = set()
+        self._shards: set[str] = set()
         self._unsettled: list[str] = []
         self._mark: tuple[str, int] | None = None
         self._writer: Thread | None = None
-        self._to_write: SimpleQueue[str | None] = SimpleQueue()
+        self._to_write: SimpleQueue[Sequence[str] | None] = SimpleQueue()
+        self._begun: list[str] = []
+        self._begun_bytes = 0
 
     # -------------------------------------------------------------------------------- looking up
 
@@ -206,14 +211,16 @@ class ContentStore:
         self.holds.hold([digest])
         with durable.storage_errors(target):
             sharing.seal(path)
-            self.added += os.path.getsize(path)
+            size = os.path.getsize(path)
+            self.added += size
             folder = os.path.dirname(target)
             if not wait:
-                if not os.path.isdir(folder):
+                if folder not in self._shards and not os.path.isdir(folder):
                     sharing.make_folders(folder)  # durable with its contents
+                self._shards.add(folder)
                 durable.rename(path, target)
                 self._unsettled.append(target)
-                self._begin_writing(target)
+                self._begin_writing(target, size)
                 return
             durable.fsync_file(path)
             self._make(folder)
@@ -245,6 +252,7 @@ class ContentStore:
         caller whose sources stay where they are until it has settled may leave the waiting to this.
         """
         targets, self._unsettled = self._unsettled, []
+        self._begun, self._begun_bytes = [], 0
         self._write_down(targets)
         if self._mark is not None:
             path, fd = self._mark
@@ -252,13 +260,19 @@ class ContentStore:
             durable.unlink(path)
             os.close(fd)
 
-    def _begin_writing(self, target: str) -> None:
-        """Have the system write a content down while the next ones come: it may keep whoever asks for it waiting."""
+    def _begin_writing(self, target: str, size: int) -> None:
+        """Have the system write contents down while the next ones come, several at once; on a thread of its own, as
+        the system may keep whoever asks for it waiting."""
+        self._begun.append(target)
+        self._begun_bytes += size
+        if self._begun_bytes < _BEGUN_TOGETHER:
+            return
         if self._writer is None:
             self._to_write = SimpleQueue()
             self._writer = Thread(target=_write_some, args=(self._to_write,), daemon=True)
             self._writer.start()
-        self._to_write.put(target)
+        self._to_write.put(self._begun)
+        self._begun, self._begun_bytes = [], 0
 
     def _write_down(self, targets: Sequence[str]) -> None:
         if self._writer is not None:
@@ -336,12 +350,13 @@ class ContentStore:
             self._folders.add(folder)
 
 
-def _write_some(paths: SimpleQueue[str | None]) -> None:
-    while (path := paths.get()) is not None:
-        try:
-            durable.begin_writing(path)
-        except OSError:
-            continue  # settling waits for it, and tells
+def _write_some(some: SimpleQueue[Sequence[str] | None]) -> None:
+    while (paths := some.get()) is not None:
+        for path in paths:
+            try:
+                durable.begin_writing(path)
+            except OSError:
+                continue  # settling waits for it, and tells
 
 
 def bring_back(trashed: str, path: str) -> None:
