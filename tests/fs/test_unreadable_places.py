@@ -182,8 +182,8 @@ gc makes a take once more before it relies on either": """
     "where it cannot be told, it counts as in use, as too young, or as nobody's to touch": """
         doctor/leftovers._age except walk
         doctor/leftovers._paths except
-        doctor/index_lock._users except
-        doctor/index_lock._working except
+        doctor/checks/left_behind._users except
+        doctor/checks/left_behind._working except
         fs/file_lock._flock except
         fs/file_lock.claim except
         fs/file_lock.in_use except
@@ -195,12 +195,12 @@ gc makes a take once more before it relies on either": """
         """,
     "it becomes the answer: people and programs are told what failed, and of what": """
         cli/filter_entry.main except*2
-        doctor/checks._start except
-        doctor/checks.examine except
-        doctor/checks.hooks access
+        doctor/checks/git_setup._start except
+        doctor/check.examine except*2
+        doctor/checks/git_setup.hooks access
         doctor/quarantine.confine except
         doctor/salvage.read except
-        doctor/store_checkup.store access
+        doctor/checks/store.store access
         doctor/store_scan._look except
         doctor/store_scan._look_at_correction except
         export/dataset/read_back.damaged except
@@ -221,8 +221,8 @@ gc makes a take once more before it relies on either": """
         cli/filter_entry._prepare except
         cli/filter_entry._process.handler.answer except
         cli/group.run except*2
-        doctor/rights._entries except walk
-        doctor/rights.rights access
+        doctor/checks/rights._entries except walk
+        doctor/checks/rights.rights access
         fs/swap._put_new except
         fs/swap._system except
         remotes/backends/time_limits.within.run except
@@ -320,7 +320,7 @@ gc makes a take once more before it relies on either": """
         objects/result_cache.ResultCache._connect isdir lexists suppress
         """,
     "not about files of a repository or store: a program, a limit, a login, a system without flock": """
-        cli/doctor._patient which*2
+        cli/doctor._context which*2
         export/sidecar/jinja_child.limit except
         generators/command.CommandGenerator.probe access
         generators/command._text except
