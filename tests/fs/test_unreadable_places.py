@@ -273,7 +273,7 @@ gc makes a take once more before it relies on either": """
         """,
     "a copy that is looked for elsewhere, or where something was last: none is taken for the only one": """
         doctor/missing_contents.NeedsSurvey._recipes isdir
-        doctor/missing_contents.NeedsSurvey.places isdir
+        doctor/missing_contents.NeedsSurvey._places_of isdir
         doctor/recovery_sources._files walk
         doctor/recovery_sources._hash except*2
         doctor/recovery_sources._lines except
@@ -287,7 +287,7 @@ gc makes a take once more before it relies on either": """
         cli/init.command exists
         cli/push._remote_and_paths lexists
         cli/show._recipe lexists
-        doctor/repair._rename islink
+        doctor/fsck._rename islink
         export/dataset/exporting.export lexists
         export/dataset/exporting.previous_of isdir lexists*2
         export/dataset/layouts.finish_interrupted isfile
