@@ -29,9 +29,8 @@ from regenstore.doctor.store_checkup import (
     takes,
 )
 from regenstore.errors import RegenstoreError
-from regenstore.fs import presence
+from regenstore.fs import durable, presence
 from regenstore.generators.registry import GROUP
-from regenstore.objects import durable
 from regenstore.refs.git import WORTH_IT, Git, blob_source
 from regenstore.refs.roots import Roots
 from regenstore.remotes.settings import KEYS as REMOTE_KEYS

@@ -13,13 +13,14 @@ from regenstore.doctor.missing_contents import BLOCKED, COPY, FETCH, GENERATE, L
 from regenstore.doctor.store_check import CheckPlan, StoreParts
 from regenstore.doctor.store_scan import Bad
 from regenstore.errors import NotFound, RegenstoreError
-from regenstore.objects import durable, store_format
+from regenstore.fs import durable
+from regenstore.fs.reflink import Linker
+from regenstore.objects import store_format
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_file
 from regenstore.planning import RunPlan
 from regenstore.realise import Progress
 from regenstore.remotes.remote_set import nobody
-from regenstore.worktree.link import Linker
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,11 @@ from regenstore.doctor.missing_contents import (
 )
 from regenstore.doctor.store_scan import STRAY, WRONG, Bad, Scan, SoundStore, Tell, scan
 from regenstore.errors import RegenstoreError, StorageError
+from regenstore.fs import durable
 from regenstore.fs.path_text import path_text
 from regenstore.fs.swap import identity
 from regenstore.generators.registry import Registry
-from regenstore.objects import durable, evicted, store_format
+from regenstore.objects import evicted, store_format
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.result_cache import ResultCache

@@ -10,8 +10,9 @@ from regenstore.doctor import database as databases
 from regenstore.doctor import file_system, git_recipes, index_lock, leftovers, quarantine, salvage
 from regenstore.doctor.context import NOTE, OK, PROBLEM, WARNING, Found, Patient
 from regenstore.errors import StorageError
-from regenstore.fs import presence, sharing
-from regenstore.objects import durable, evicted, store_format, toml
+from regenstore.fs import durable, presence, sharing
+from regenstore.fs.reflink import Linker
+from regenstore.objects import evicted, store_format, toml
 from regenstore.objects.content_store import TRASH, VAULT
 from regenstore.objects.mismatched_takes import judged
 from regenstore.objects.result_cache import ResultCache
@@ -19,7 +20,6 @@ from regenstore.refs.blobs import read_texts
 from regenstore.refs.registration import held_file, registrations
 from regenstore.refs.roots import Roots
 from regenstore.refs.store_repositories import refusal
-from regenstore.worktree.link import Linker
 
 
 def sandbox(patient: Patient) -> Found:

@@ -25,12 +25,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from regenstore.errors import Conflict, RegenstoreError, StorageError
-from regenstore.fs import boot, presence
-from regenstore.objects import durable
+from regenstore.fs import boot, durable, presence
+from regenstore.fs.reflink import Linker
 from regenstore.objects.ids import Digest
 from regenstore.objects.scan import scan_take
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
-from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
 from regenstore.worktree.place import (

@@ -24,12 +24,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from regenstore.errors import Conflict, InvalidInput, RegenstoreError
-from regenstore.fs import presence, swap
+from regenstore.fs import durable, presence, swap
+from regenstore.fs.reflink import Linker
 from regenstore.fs.swap import NOTHING, Identity, Nothing, Seen
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
-from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
 from regenstore.worktree.stage import Move, Stage, numbers

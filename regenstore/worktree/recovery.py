@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.fs import presence, swap
-from regenstore.objects import durable
+from regenstore.fs import durable, presence, swap
+from regenstore.fs.reflink import Linker
 from regenstore.worktree.fill import JOURNAL, Filling, Find, mend, records
 from regenstore.worktree.fill import read_journal as read_fillings
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, mark_of, refresh_with_git
-from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
 from regenstore.worktree.place import placing_base

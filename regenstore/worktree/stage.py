@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from regenstore.errors import StorageError
-from regenstore.fs import file_lock, presence
+from regenstore.fs import durable, file_lock, presence
 from regenstore.fs.swap import Nothing, Seen
-from regenstore.objects import durable
 from regenstore.worktree.index_lock import STAGE_PREFIX, IndexLock
 from regenstore.worktree.location import Location
 

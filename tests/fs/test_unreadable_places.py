@@ -167,13 +167,13 @@ gc makes a take once more before it relies on either": """
         media/encode.MediaWriter._abandon except exists
         objects/content_store.ContentStore.clean_temp except isdir islink
         objects/content_store._last_change walk
-        objects/durable.remove_folder except
+        fs/durable.remove_folder except
         objects/fact_cache.ContentFacts.put except*2
         objects/holds.Holds.release except
         realise.Realiser._make rmtree
         refs/leases.lease except
         remotes/backends/directory.Directory._put suppress
-        objects/durable.write_file suppress
+        fs/durable.write_file suppress
         objects/holds.Holds._open except
         objects/unsynced.left except
         worktree/recovery._recover_stage except rmtree
@@ -256,14 +256,14 @@ gc makes a take once more before it relies on either": """
         remotes/remote.Remote.last_confirmed except
         tracked/pinning._known_recipe isdir
         tracked/status.status isdir
-        worktree/link.Linker._copy except
-        worktree/link.Linker.clone except
+        fs/reflink.Linker._copy except
+        fs/reflink.Linker.clone except
         worktree/fill.mend except
         cli/clone.command exists
         cli/filter_entry._Busy.begin except
         cli/filter_report.FilterTally._tell_starter except
         objects/content_store._write_some except
-        objects/durable._dirty except
+        fs/durable._dirty except
         fs/boot.boot_id except
         fs/sharing._group except
         gitfilter/calling_command._asker except
@@ -313,7 +313,7 @@ gc makes a take once more before it relies on either": """
         export/sidecar/preview.difference isfile
         generators/implementation.InProcessSession.generate exists
         objects/content_store.ContentStore.put_file isdir
-        objects/durable.make_folder isdir
+        fs/durable.make_folder isdir
         remotes/backends/directory.Directory.names is_dir
         repository.Repository.store isdir
         fs/sharing.make_folders isdir*2
@@ -329,7 +329,7 @@ gc makes a take once more before it relies on either": """
         media/correction/png.Png.rows except
         media/stills.is_still except
         objects/database_file._usable access isfile lexists
-        objects/durable.fsync_folder except*2
+        fs/durable.fsync_folder except*2
         refs/credentials._from_netrc except
         remotes/backends/ssh.Login._options exists
         remotes/backends/ssh.Login._told exists

@@ -19,11 +19,10 @@ from typing import Protocol
 
 from regenstore.errors import Conflict, FormatError
 from regenstore.export.dataset.file_writing import FileWriter
-from regenstore.fs import file_lock
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock
+from regenstore.fs.reflink import Linker
 from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
-from regenstore.worktree.link import Linker
 
 HIDDEN = ".regenstore"
 """Folder inside a dataset, during a change only."""

@@ -20,11 +20,10 @@ from typing import Any
 from regenstore.errors import FormatError
 from regenstore.export.dataset.sinks import ExportedFile, FolderSink, made_in, partial
 from regenstore.export.dataset.splits import SPLITS
-from regenstore.fs import file_lock
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock
+from regenstore.fs.reflink import Linker
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
-from regenstore.worktree.link import Linker
 
 IN_PLACE = 1 << 30
 """Bytes from which on one ZIP is appended to where it lies."""

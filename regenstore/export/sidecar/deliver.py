@@ -18,11 +18,10 @@ from functools import partial
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.sidecar.batch import Batch, PlannedFile
-from regenstore.fs import file_lock, presence, swap
+from regenstore.fs import durable, file_lock, presence, swap
+from regenstore.fs.reflink import Linker
 from regenstore.fs.swap import Seen
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
-from regenstore.worktree.link import Linker
 from regenstore.worktree.paths import check_relative
 
 STAGE = ".regenstore-export-"

@@ -1,4 +1,4 @@
-"""Every change to a store's files goes through this module, in the order that survives a power cut.
+"""Changes to files in the order that survives a power cut. Every change to a store goes through this module.
 
 Write: temp file on the same file system, fsync, rename, fsync of the folder. Leaving any one of them out
 lost data on ext4 or btrfs in a power-cut rig. Errors of the system become StorageError here.
