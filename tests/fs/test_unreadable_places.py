@@ -176,8 +176,9 @@ gc makes a take once more before it relies on either": """
         fs/durable.write_file suppress
         objects/holds.Holds._open except
         objects/unsynced.left except
-        worktree/recovery._recover_stage except rmtree
-        worktree/stage.Stage.close except rmtree
+        fs/stage.Stage.close except rmtree
+        fs/stage.recover except rmtree
+        worktree/stage.open_stage except
         """,
     "where it cannot be told, it counts as in use, as too young, or as nobody's to touch": """
         doctor/leftovers._age except walk
