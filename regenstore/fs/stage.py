@@ -112,6 +112,9 @@ def recover(folder: str, finish: Callable[[str], bool]) -> bool:
     Gives whether the stage was recovered: not where it is gone, where its process lives, or where it is another
     user's, whose next command recovers it. Raises StorageError (``unreadable``) where that cannot be told.
     """
+    found = presence.lstat(folder)
+    if found is None or not stat.S_ISDIR(found.st_mode):
+        return False  # a link could lead anywhere
     try:
         # One without the file was killed before it had it, or while it was removed; should its process live after
         # all, it sees that it lost its folder, and makes another.
@@ -119,7 +122,7 @@ def recover(folder: str, finish: Callable[[str], bool]) -> bool:
     except presence.ABSENT:
         return False
     except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM) and _of_another_user(folder):
+        if error.errno in (errno.EACCES, errno.EPERM) and _of_another_user(found):
             return False
         raise presence.unreadable(error, folder) from error
     if owner is None:
@@ -152,6 +155,5 @@ def damaged(journal: str) -> StorageError:
     return StorageError("store-damaged", f"{journal} is not what was written there")
 
 
-def _of_another_user(folder: str) -> bool:
-    found = presence.lstat(folder)
-    return found is not None and hasattr(os, "geteuid") and found.st_uid != os.geteuid()
+def _of_another_user(found: os.stat_result) -> bool:
+    return hasattr(os, "geteuid") and found.st_uid != os.geteuid()

@@ -153,12 +153,6 @@ gc makes a take once more before it relies on either": """
     """,
     "cleaning up afterwards: what stays behind is found, told and cleared later, and nothing is decided by it": """
         cli/demo_story._folder_size walk
-        export/dataset/sinks.FolderSink._put_in_place rmtree
-        export/dataset/sinks.FolderSink.abandon exists rmtree*2
-        export/dataset/sinks.partial isdir*2 rmtree
-        export/dataset/zip_sink.ZipSink.abandon exists
-        export/sidecar/deliver._remove rmtree
-        export/sidecar/deliver._sweep except rmtree
         gc/trash.Trash.tidy walk
         generators/worker._end_group except rmtree
         generators/worker_host.WorkerHost.__init__ rmtree
@@ -298,7 +292,6 @@ gc makes a take once more before it relies on either": """
         export/dataset/sinks._finish exists isdir*3 lexists
         export/dataset/sinks._leaves walk
         export/dataset/sinks.made_in exists
-        export/dataset/sinks.recover exists isdir
         export/dataset/sinks.refuse_occupied isdir lexists
         export/dataset/tar_sink.TarSink._drop exists
         export/dataset/zip_sink.Archive.__init__ exists
@@ -310,7 +303,6 @@ gc makes a take once more before it relies on either": """
         export/sidecar/deliver._refuse_links islink
         export/sidecar/deliver._write lexists
         export/sidecar/deliver.existing lexists
-        export/sidecar/deliver.recover isdir isfile
         export/sidecar/preview.difference isfile
         generators/implementation.InProcessSession.generate exists
         objects/content_store.ContentStore.put_file isdir
