@@ -123,8 +123,8 @@ gc makes a take once more before it relies on either": """
         generators/command_environment._state except
         generators/declared._declared isfile
         generators/declared._watched isfile
-        generators/definition_files.DefinitionFiles._matching isdir
-        generators/definition_files.DefinitionFiles._walk is_dir
+        project/definition_files.DefinitionFiles._matching isdir
+        project/definition_files.DefinitionFiles._walk is_dir
         generators/python_packages.Packages.of isdir
         generators/python_packages._Looking._record except
         generators/python_packages._Looking._distribution isfile*2
@@ -208,7 +208,7 @@ gc makes a take once more before it relies on either": """
         generators/worker._Worker._probe except
         generators/worker._Worker._run except
         generators/worker._message except
-        generators/repository_file.resolve except isfile which
+        project/repository_file.resolve except isfile which
         gitfilter/process.serve except
         gitfilter/smudge.SmudgeFilter.smudge except
         jobs/local._Batch._work except
