@@ -180,7 +180,7 @@ class Realiser(Planner):
         where no correction does that from what is there."""
         if next(Corrections(self._store.root).of(digest), None) is None:
             return self._store.use(digest)
-        from regenstore.media.correction.corrector import Corrector  # slow to import, and seldom needed
+        from regenstore.objects.corrector import Corrector  # slow to import, and seldom needed
 
         return Corrector(self._store).restore(digest)
 
@@ -188,7 +188,7 @@ class Realiser(Planner):
         """Whether a correction turns what a proof's second run gave into the take, here and now."""
         if Corrections(self._store.root).find(proof.take, proof.second) is None:
             return False
-        from regenstore.media.correction.corrector import Corrector  # slow to import, and seldom needed
+        from regenstore.objects.corrector import Corrector  # slow to import, and seldom needed
 
         return Corrector(self._store).gives(proof)
 

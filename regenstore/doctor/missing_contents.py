@@ -15,6 +15,7 @@ from regenstore.doctor.store_scan import Scan, SoundStore, look_again
 from regenstore.errors import FormatError, StorageError
 from regenstore.fs.path_text import path_text
 from regenstore.objects import evicted, toml
+from regenstore.objects.attribution import with_made
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result import BlobRecord, Proof
@@ -24,7 +25,6 @@ from regenstore.proof.rules import EVICTABLE, Corrected, Fingerprint, own_findin
 from regenstore.refs.blobs import RecipeBlobs, blob_record, read_blobs, read_texts
 from regenstore.refs.git import Git, elsewhere
 from regenstore.refs.store_repositories import Holder
-from regenstore.worktree.attribution import with_made
 
 RENAME, COPY, FETCH, GENERATE = "rename", "copy", "fetch", "generate"
 UNTRIED, BLOCKED, LOST = "untried", "blocked", "lost"

@@ -231,7 +231,7 @@ class Workbench:
             origin = self.moved.find(path, take, known=first is not None)
             return None if origin is None else origin.text
 
-        from regenstore.worktree.attribution import attribute
+        from regenstore.objects.attribution import attribute
 
         return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
 
