@@ -21,7 +21,7 @@ from regenstore.objects.corrections import Corrections
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Content, Proof, Result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import FindRecipes, Outcome, Planner, RunPlan, Source, Step, Want
 from regenstore.refs.leases import lease
 from regenstore.remotes.remote_set import Finder, nobody

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
     from regenstore.objects.result import Proof
-    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.results.cache import ResultCache
     from regenstore.project.trust import TrustRecord
     from regenstore.proof.environments import Environments
     from regenstore.proof.probe import Prober
@@ -85,7 +85,7 @@ class Repository:
 
     @cached_property
     def cache(self) -> ResultCache:
-        from regenstore.objects.result_cache import ResultCache
+        from regenstore.objects.results.cache import ResultCache
 
         return ResultCache(self.store.root)
 

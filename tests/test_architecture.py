@@ -239,6 +239,24 @@ def test_files_are_locked_and_written_through_one_door():
     assert users("os.write") == {"fs/writing.py", "cli/filter_entry.py", "doctor/store_checkup.py"}
 
 
+SQL_ROOM = "objects/results/"
+SQL = re.compile(r"SELECT\s|INSERT (OR \w+ )?INTO|UPDATE \w+ SET|DELETE FROM|PRAGMA |VACUUM INTO|BEGIN IMMEDIATE")
+
+
+def test_sql_is_spoken_in_one_room():
+    wrong = []
+    for path in MODULES:
+        if shown(path).startswith(SQL_ROOM):
+            continue
+        wrong += [f"{shown(path)}:{line}" for line, name in imported(path) if name.partition(".")[0] == "sqlite3"]
+        wrong += [
+            f"{shown(path)}:{node.lineno} {node.value[:40]}"
+            for node in ast.walk(tree_of(path))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.search(node.value)
+        ]
+    assert not wrong
+
+
 def test_only_the_top_opens_repositories():
     wrong = [
         f"{shown(path)}:{line}"

@@ -27,7 +27,7 @@ from regenstore.objects.holds import held
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 from regenstore.objects.result import Content, Result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import Outcome, Want
 from regenstore.project.trust import Approval, TrustRecord
 from regenstore.realise import Realiser

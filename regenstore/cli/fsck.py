@@ -16,7 +16,7 @@ from regenstore.doctor.missing_contents import Asked, Invalid, Scope
 from regenstore.doctor.repair import Done
 from regenstore.doctor.store_check import CheckPlan, StoreParts
 from regenstore.objects.content_store import ContentStore
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.environments import Environments
 from regenstore.realise import Realiser
 from regenstore.refs.recipes import RecipeFinder

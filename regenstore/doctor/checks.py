@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
@@ -32,11 +31,11 @@ from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
 from regenstore.generators.registry import GROUP
 from regenstore.objects import durable
+from regenstore.objects.results.database_file import sqlite_version
 from regenstore.refs.git import WORTH_IT, Git, blob_source
 from regenstore.refs.roots import Roots
 from regenstore.remotes.settings import KEYS as REMOTE_KEYS
 
-SQLITE_NEEDED = (3, 35)
 _HELLO = (
     b"0016git-filter-client\n000eversion=2\n00000015capability=clean\n0016capability=smudge\n0015capability=delay\n0000"
 )
@@ -68,10 +67,11 @@ def examine(patient: Patient, only: str | None = None) -> Iterator[Diagnosis]:
 
 def versions(patient: Patient) -> Found:
     yield OK, f"regenstore {__version__}, Python {platform.python_version()} on {platform.system()}", ""
-    if sqlite3.sqlite_version_info < SQLITE_NEEDED:
-        yield PROBLEM, f"SQLite {sqlite3.sqlite_version} is too old", "Use a Python with SQLite 3.35 or newer."
+    version, new_enough = sqlite_version()
+    if new_enough:
+        yield OK, f"SQLite {version}", ""
     else:
-        yield OK, f"SQLite {sqlite3.sqlite_version}", ""
+        yield PROBLEM, f"SQLite {version} is too old", "Use a Python with SQLite 3.35 or newer."
 
 
 def git_version(patient: Patient) -> Found:

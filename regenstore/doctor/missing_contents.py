@@ -19,7 +19,7 @@ from regenstore.objects.attribution import with_made
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result import BlobRecord, Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.environments import Environments
 from regenstore.proof.rules import EVICTABLE, Corrected, Fingerprint, own_finding
 from regenstore.refs.blobs import RecipeBlobs, blob_record, read_blobs, read_texts

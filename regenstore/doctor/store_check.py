@@ -38,7 +38,7 @@ from regenstore.generators.registry import Registry
 from regenstore.objects import durable, evicted, store_format
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import RunPlan, Want
 from regenstore.realise import Realiser
 from regenstore.refs.roots import Roots

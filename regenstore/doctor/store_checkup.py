@@ -14,7 +14,7 @@ from regenstore.fs import presence, sharing
 from regenstore.objects import durable, evicted, store_format, toml
 from regenstore.objects.content_store import TRASH, VAULT
 from regenstore.objects.mismatched_takes import judged
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.blobs import read_texts
 from regenstore.refs.registration import held_file, registrations
 from regenstore.refs.roots import Roots

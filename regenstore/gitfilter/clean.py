@@ -31,7 +31,7 @@ from regenstore.worktree.link import Linker
 
 if TYPE_CHECKING:
     from regenstore.objects.recipe import Take
-    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.results.cache import ResultCache
     from regenstore.objects.unsynced import Backing
     from regenstore.refs.moved_media import Moved, Origin
 

@@ -27,7 +27,7 @@ from regenstore.worktree.paths import Folders
 if TYPE_CHECKING:  # slow to import, and not needed by every verb
     from regenstore.generators.registry import Registry
     from regenstore.objects.content_store import ContentStore
-    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.results.cache import ResultCache
     from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
     from regenstore.refs.moved_media import Moved

@@ -199,7 +199,7 @@ gc makes a take once more before it relies on either": """
         doctor/checks.examine except
         doctor/checks.hooks access
         doctor/quarantine.confine except
-        doctor/salvage.read except
+        objects/results/examination.read_damaged except
         doctor/store_checkup.store access
         doctor/store_scan._look except
         doctor/store_scan._look_at_correction except
@@ -317,7 +317,7 @@ gc makes a take once more before it relies on either": """
         remotes/backends/directory.Directory.names is_dir
         repository.Repository.store isdir
         fs/sharing.make_folders isdir*2
-        objects/result_cache.ResultCache._connect isdir lexists suppress
+        objects/results/database.Database._connect isdir lexists suppress
         """,
     "not about files of a repository or store: a program, a limit, a login, a system without flock": """
         cli/doctor._patient which*2
@@ -328,7 +328,7 @@ gc makes a take once more before it relies on either": """
         generators/worker_host.WorkerHost._keep_tail except
         media/correction/png.Png.rows except
         media/stills.is_still except
-        objects/database_file._usable access isfile lexists
+        objects/results/database_file._usable access isfile lexists
         objects/durable.fsync_folder except*2
         refs/credentials._from_netrc except
         remotes/backends/ssh.Login._options exists
