@@ -246,7 +246,7 @@ def test_who_comes_second_finds_the_new_database(tmp_path):
     with pytest.raises(sqlite3.DatabaseError):
         second.database._connect()
     first.record(recipe(1), result(recipe(1), 1))
-    second._replace_damaged()
+    second.database._replace_damaged()
     second.record(recipe(2), result(recipe(2), 2))
     assert first.made(recipe(2).key, digest(2))
     assert second.made(recipe(1).key, digest(1))
