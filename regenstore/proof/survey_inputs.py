@@ -11,7 +11,7 @@ from regenstore.objects.content_store import VAULT, ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.mismatched_takes import judged_blobs
 from regenstore.objects.result import BlobRecord, MadeOutput, Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.rules import Fingerprint
 from regenstore.proof.survey import Referrer, Standing, StoredContent
 from regenstore.refs.blobs import blob_record, mentioned
