@@ -24,20 +24,21 @@ from itertools import islice
 from typing import TypeVar
 
 from regenstore.errors import Conflict
+from regenstore.fs import durable
 from regenstore.gc import manifest, trash
 from regenstore.gc.manifest import Producers
 from regenstore.gc.plan import Eviction, EvictionPlan, GcWish, Names, is_unreachable, make_plan, may_be_purged
 from regenstore.gc.probing import PlannedProbe, ProbeNeeds
 from regenstore.gc.trash import Copy, Trash
 from regenstore.gc.use_counts import load, save
-from regenstore.objects import durable, evicted, store_format, toml
+from regenstore.objects import evicted, store_format, toml
 from regenstore.objects.content_store import CACHE, VAULT, ContentStore, identity
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.holds import is_held
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Take
 from regenstore.objects.result import Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.probe import ProbeOrder, Prober, ProbeResult
 from regenstore.proof.survey import JudgedContent, Survey
 from regenstore.realise import Progress
@@ -298,11 +299,7 @@ class _Run:
                 gone.append(copy)
         for batch in _batches(gone):
             pins = self._parts.pins()
-            self._locked(partial(self._purge_batch, survey, batch, pins))
-
-    def _locked(self, work: Callable[[], None]) -> None:
-        """Do some work while no other process can record results or proofs."""
-        self._cache.write(lambda db: work())
+            self._cache.exclusively(partial(self._purge_batch, survey, batch, pins))
 
     def _purge_batch(self, survey: Survey, batch: Sequence[Copy], pins: Set[str]) -> None:
         counted = {copy.digest for copy in self._report.purged} & self._made
@@ -330,7 +327,7 @@ class _Run:
             for item in batch:
                 self._trash.prepare(self._name, tree, item.digest)
             pins = self._parts.pins()
-            self._locked(partial(self._take_batch, batch, tree, pins, taken))
+            self._cache.exclusively(partial(self._take_batch, batch, tree, pins, taken))
 
     def _take_batch(self, batch: Sequence[Eviction], tree: str, pins: Set[str], taken: list[Eviction]) -> None:
         with durable.storage_errors(self._store.root):
@@ -395,7 +392,7 @@ class _Run:
             if entry.stored.tree == (VAULT if entry.evictable else CACHE)
         ]  # fmt: skip
         for batch in _batches(wrong):
-            self._locked(partial(self._move_batch, batch))
+            self._cache.exclusively(partial(self._move_batch, batch))
 
     def _move_batch(self, batch: Sequence[JudgedContent]) -> None:
         for entry in batch:

@@ -6,7 +6,7 @@ import os
 
 from regenstore.errors import FormatError
 from regenstore.objects.ids import Digest
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.git import Git
 from regenstore.refs.roots import Roots
 

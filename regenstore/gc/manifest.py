@@ -9,7 +9,7 @@ from regenstore.objects import toml
 from regenstore.objects.evicted import Evicted
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.survey import Survey
 
 Producers = Callable[[Digest], Iterator[Recipe]]
@@ -18,9 +18,9 @@ Producers = Callable[[Digest], Iterator[Recipe]]
 
 def recipe_text(cache: ResultCache, producers: Producers, key: RecipeKey, digest: Digest) -> bytes | None:
     """Return the recipe of a key, as text; None if it is not found."""
-    rows = cache.read("SELECT text FROM recipe WHERE key = ?", (key.raw,))
-    if rows:
-        return bytes(rows[0][0])
+    text = cache.recipe_text(key)
+    if text is not None:
+        return text
     return next((toml.encode(recipe) for recipe in producers(digest) if recipe.key == key), None)
 
 

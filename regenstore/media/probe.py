@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from regenstore.media.decode import constant_rate, opened
 from regenstore.media.media_info import AudioTrack, Color, Mastering, MediaInfo, Timecode, Video
 from regenstore.media.stills import readable_formats
+from regenstore.media.timecode import is_drop
 from regenstore.media.types import kind, suffix_for
 
 _FIELD_ORDER: Mapping[int, Literal["progressive", "upper", "lower"]] = {
@@ -145,7 +146,7 @@ def _timecode(file: Any, tags: Mapping[str, str]) -> Timecode | None:
     for stream in file.streams:
         if found is None:
             found = next((str(v) for k, v in stream.metadata.items() if str(k).lower() == "timecode"), None)
-    return None if found is None else Timecode(found, ";" in found or "," in found)
+    return None if found is None else Timecode(found, is_drop(found))
 
 
 def _track(stream: Any) -> AudioTrack:

@@ -13,7 +13,7 @@ from regenstore.objects import toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.objects.scan import scan_key, scan_take
 
 

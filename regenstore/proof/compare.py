@@ -6,7 +6,7 @@ from regenstore.errors import NotFound
 from regenstore.media.likeness import BYTES, Likeness
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.result import Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import Outcome
 from regenstore.realise import Realiser
 

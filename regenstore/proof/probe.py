@@ -19,7 +19,7 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import LAPSED
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import Outcome, Want
 from regenstore.proof.compare import compare_run
 from regenstore.proof.rules import Fingerprint, weakness_of

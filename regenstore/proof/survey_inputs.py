@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 
-from regenstore.objects import durable, toml
+from regenstore.fs import durable
+from regenstore.objects import toml
 from regenstore.objects.content_store import VAULT, ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.mismatched_takes import judged_blobs
 from regenstore.objects.result import BlobRecord, MadeOutput, Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.rules import Fingerprint
 from regenstore.proof.survey import Referrer, Standing, StoredContent
 from regenstore.refs.blobs import blob_record, mentioned

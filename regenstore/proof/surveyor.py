@@ -12,7 +12,7 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.environments import Environments
 from regenstore.proof.judge import Judge
 from regenstore.proof.survey import Confirm, JudgedContent, Standing, StoredContent, Survey

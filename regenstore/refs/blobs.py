@@ -16,7 +16,7 @@ from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.git import BlobReader, Git
 
 _MENTIONED = re.compile(rb"blake3:([0-9a-f]{64})")

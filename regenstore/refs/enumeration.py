@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from regenstore.errors import FormatError, StorageError
 from regenstore.fs import presence
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs import root_snapshot as files
 from regenstore.refs.git import ListedBlobs
 from regenstore.refs.pending import Pending

@@ -16,7 +16,7 @@ from regenstore.errors import StorageError
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Take
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.objects.scan import scan_take
 from regenstore.refs.blobs import read_texts
 from regenstore.refs.git import BlobReader, Git, blob_id

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from regenstore.errors import FormatError
 from regenstore.fs import presence
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs import object_files
 from regenstore.refs.blobs import RecipeBlobs, read_blobs
 from regenstore.refs.git import Git, ListedBlobs, elsewhere
