@@ -306,7 +306,7 @@ def _tell(order: DatasetOrder, rows: SampleRows, done: Done, as_json: bool) -> N
             {
                 "out": out,
                 "format": order.layout,
-                "version": outcome.manifest.version,
+                "dataset_version": outcome.manifest.version,
                 "dropped": dropped,
                 **_record(outcome),
                 "left_out": outcome.left_out,
@@ -314,7 +314,8 @@ def _tell(order: DatasetOrder, rows: SampleRows, done: Done, as_json: bool) -> N
             }
             for out, outcome in done
         ]
-        emit_json("export-dataset", told[0] if len(told) == 1 else {"out": order.out, "datasets": told})
+        record = told[0] if len(told) == 1 else {"out": order.out, "datasets": told}
+        emit_json("export-dataset", record, version=2)
         return
     _tell_several(done)
     for out, outcome in done:

@@ -66,7 +66,7 @@ def _show(place: str, sheet: str | None, limit: int, *, check: bool, as_json: bo
             for part in page(place, shown, limit):
                 file.write(part)
     if as_json:
-        emit_json("export-show", _record(shown, drift))
+        emit_json("export-show", _record(shown, drift), version=2)
     else:
         _tell(shown, drift)
     return bool(shown.problems)
@@ -86,7 +86,7 @@ def _record(shown: Shown, drift: Drift | None) -> dict[str, Any]:
     return {
         "format": manifest.layout,
         "kind": manifest.kind,
-        "version": manifest.version,
+        "dataset_version": manifest.version,
         "revision": manifest.revision,
         "splits": manifest.counts,
         "seconds": shown.seconds,
