@@ -1,4 +1,4 @@
-"""Media types by content and by file name. Standard library only: the clean filter uses it."""
+"""Media types by content and by file name. Standard library only, as the clean filter uses it."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ BY_SUFFIX = {
 }
 UNKNOWN = "application/octet-stream"
 HEAD = 64
-"""How many leading bytes :func:`sniff` wants."""
+"""Number of leading bytes that :func:`sniff` needs."""
 
 
 def by_name(path: str | bytes) -> str:
-    """The media type that a file name promises, or ``application/octet-stream``."""
+    """The media type for a file name, or ``application/octet-stream``."""
     suffix = os.path.splitext(os.fsdecode(path))[1].lower()
     return BY_SUFFIX.get(suffix, UNKNOWN)
 
 
 def suffix_for(media_type: str) -> str:
-    """The usual file name ending of a media type, with its dot; empty when unknown."""
+    """The usual file extension of a media type, with its dot; empty if unknown."""
     return next((suffix for suffix, known in BY_SUFFIX.items() if known == media_type), "")
 
 
 def sniff(head: bytes) -> str | None:
-    """The media type that the first bytes show, or None. Signatures from the formats' specifications."""
+    """The media type by the first bytes, or None. Signatures are from the formats' specifications."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if head.startswith(b"\xff\xd8\xff"):
@@ -91,10 +91,10 @@ _MAGIC = (
 
 
 def of_content(head: bytes, path: str | bytes) -> str:
-    """The media type of content at a path: what its bytes show, else what its name promises."""
+    """The media type of content at a path: by its bytes, else by its name."""
     return sniff(head) or by_name(path)
 
 
 def kind(media_type: str) -> str:
-    """``image``, ``video``, ``audio`` or the type's first word."""
+    """``image``, ``video``, ``audio``, or the first part of the type."""
     return media_type.partition("/")[0]

@@ -1,4 +1,4 @@
-"""What commands print with ``--json`` about exports and templates."""
+"""``--json`` output about exports and templates."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class PlannedDataset(DatasetCounts):
 
 
 class ExportDatasetPlanRecord(Printed):
-    """With one dataset its fields stand here, with several in ``datasets``, with none nowhere."""
+    """With one dataset, its fields are here; with several, they are in ``datasets``; with none, they are absent."""
 
     type: Literal["regenstore.export-dataset-plan"]
     considered: Count
@@ -137,7 +137,7 @@ class WrittenDataset(DatasetCounts):
 
 
 class ExportDatasetRecord(Record):
-    """With one dataset its fields stand here, and ``version`` is that of the dataset; several are in ``datasets``."""
+    """With one dataset, its fields are here, and ``version`` is the dataset's; several are in ``datasets``."""
 
     type: Literal["regenstore.export-dataset"]
     version: str | Literal[1]
@@ -171,7 +171,7 @@ class DriftRow(Record):
 
 class ExportShowRecord(Record):
     type: Literal["regenstore.export-show"]
-    version: Annotated[str, Field(description="That of the dataset.")]
+    version: Annotated[str, Field(description="The dataset's version.")]
     format: str
     kind: str
     revision: JsonValue
