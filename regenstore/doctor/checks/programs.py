@@ -1,0 +1,34 @@
+"""doctor's checks of the programs that run: Python, SQLite, Git."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+
+from regenstore import __version__
+from regenstore.doctor.check import NOTE, OK, PROBLEM, CheckContext, Findings
+from regenstore.refs.git import WORTH_IT, blob_source
+
+SQLITE_NEEDED = (3, 35)
+
+
+def versions(context: CheckContext) -> Findings:
+    yield OK, f"regenstore {__version__}, Python {platform.python_version()} on {platform.system()}", ""
+    if sqlite3.sqlite_version_info < SQLITE_NEEDED:
+        yield PROBLEM, f"SQLite {sqlite3.sqlite_version} is too old", "Use a Python with SQLite 3.35 or newer."
+    else:
+        yield OK, f"SQLite {sqlite3.sqlite_version}", ""
+
+
+def git_version(context: CheckContext) -> Findings:
+    context.git.require_version()
+    yield OK, context.git.version(), ""
+
+
+def git_blobs(context: CheckContext) -> Findings:
+    """Who reads blobs where there are many: git is right everywhere, libgit2 only faster."""
+    linked, told = blob_source(context.git)
+    if linked:
+        yield OK, f"from {WORTH_IT} blobs on {told} reads them; git does everything else", ""
+    else:
+        yield NOTE, f"git reads all blobs, which is right and takes longer where they are many: {told}", ""
