@@ -7,7 +7,7 @@ these for every git command.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location, locate, refuse_attributes, refuse_unreadable
 
 if TYPE_CHECKING:
+    from regenstore.doctor.fsck_context import FsckContext
+    from regenstore.doctor.fsck_plan import Invalid
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
     from regenstore.objects.result import Proof, Result
@@ -163,7 +165,7 @@ class Repository:
 
     @cached_property
     def placer(self) -> Placer:
-        from regenstore.worktree.link import Linker
+        from regenstore.fs.reflink import Linker
         from regenstore.worktree.place import Placer
 
         return Placer(self.location, self.settings.oid_size, Linker(reflink=self.settings.reflink))
@@ -297,6 +299,32 @@ class Repository:
             return Realiser(store, self.cache, self._registry(), self.realiser.executor, finder.find)
 
         return Prober(self.store.root, self.cache, realiser, self.settings.gc_budget)
+
+    def fsck_context(self) -> FsckContext:
+        from regenstore.doctor.fsck_context import FsckContext
+        from regenstore.doctor.fsck_plan import Invalid
+        from regenstore.refs.recipes import RecipeFinder
+        from regenstore.tracked.check import check_index
+
+        def judge(entries: Mapping[bytes, bytes]) -> Iterator[Invalid]:
+            for found in check_index(self.git, self.blobs, entries):
+                yield Invalid(found.path, found.kind, found.message)
+
+        return FsckContext(
+            store=self.store,
+            location=self.location,
+            oid_size=self.settings.oid_size,
+            git=self.git,
+            roots=self.roots,
+            pending=self.pending,
+            finder=RecipeFinder(self.git, self.blobs, self.index.oids),
+            registry=self.registry,
+            executor=self.realiser.executor,
+            corrected=self.realiser.corrects,
+            judge=judge,
+            cache=lambda: self.cache,
+            elsewhere=lambda: self.elsewhere,
+        )
 
     @cached_property
     def remote_definitions(self) -> Remotes:

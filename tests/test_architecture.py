@@ -236,7 +236,7 @@ def test_files_are_locked_and_written_through_one_door():
 
     assert users("fcntl.flock") == {"fs/file_lock.py"}
     # Beside it: a byte to a pipe, from a signal handler; the trial of a file system.
-    assert users("os.write") == {"fs/writing.py", "cli/filter_entry.py", "doctor/store_checkup.py"}
+    assert users("os.write") == {"fs/writing.py", "cli/filter_entry.py", "doctor/checks/store.py"}
 
 
 def test_only_an_object_itself_knows_which_of_its_parts_were_made():
@@ -346,7 +346,7 @@ NOT_GITS = {
 }
 """What they split at NUL are journals and lists of ours, and a command line that the system tells."""
 STARTS_PROGRAMS = {
-    "cli/demo_story.py", "doctor/checks.py", "events/courier.py", "export/dataset/file_writing.py",
+    "cli/demo_story.py", "doctor/checks/git_setup.py", "events/courier.py", "export/dataset/file_writing.py",
     "export/sidecar/writers/text.py", "generators/command.py", "generators/command_environment.py",
     "generators/worker_host.py", "gitfilter/launch.py",
 }  # fmt: skip

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from regenstore.doctor import git_recipes, salvage
 from regenstore.doctor.salvage import Salvaged
-from regenstore.fs import presence, sharing
-from regenstore.objects import durable, evicted, toml
+from regenstore.fs import durable, presence, sharing
+from regenstore.objects import evicted, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.evicted import Evicted
 from regenstore.objects.recipe import Recipe

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from regenstore.doctor.rights import find, mend
+from regenstore.doctor.checks.rights import find, mend
 from regenstore.errors import StorageError
 from regenstore.events import outbox as outboxes
 from regenstore.fs import sharing

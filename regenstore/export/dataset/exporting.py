@@ -22,8 +22,8 @@ from regenstore.export.dataset.writing import DatasetOutcome, DatasetWriter, For
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Chosen
 from regenstore.fs.path_text import path_text
+from regenstore.fs.reflink import Linker
 from regenstore.media.types import kind
-from regenstore.worktree.link import Linker
 
 Told = Callable[[str], None]
 

@@ -15,8 +15,7 @@ from contextlib import closing, suppress
 from typing import Any, TypeVar
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import presence, sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, presence, sharing
 from regenstore.objects.results import database_file
 from regenstore.objects.results.database_file import FILE
 

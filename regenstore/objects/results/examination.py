@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from regenstore.errors import FormatError
-from regenstore.fs import presence
-from regenstore.objects import durable, toml
+from regenstore.fs import durable, presence
+from regenstore.objects import toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Content, Proof, Result
