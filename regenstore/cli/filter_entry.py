@@ -204,8 +204,7 @@ class _Filters:
         try:
             self.smudge.finish()
         finally:
-            elsewhere = self.repository.__dict__.get("elsewhere")
-            for name, problem in elsewhere.problems.items() if elsewhere is not None else ():
+            for name, problem in self.repository.remote_problems.items():
                 self.report.remote_failed(name, problem.message)
             self.report.summary()
             end(self.repository)
