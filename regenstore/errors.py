@@ -144,6 +144,7 @@ KINDS: dict[str, str] = {
     "unmerged": "Edit the recipe to resolve the conflict, then 'git add' it.",
     "interrupted": "Nothing was lost; run the same command again.",
     "store-busy": "Another regenstore process is using the store; try again when it has ended.",
+    "export-busy": "Try again when it has ended.",
     "remote-busy": "Try again when it has ended; after an hour without a sign of it, its turn is taken over.",
     "needs-unknown": "Bring it back, complete its clone, or forget it: 'regenstore gc --forget-repository PATH'.",
     # trust

@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from regenstore.errors import GenerationError, InternalError, NotFound, RegenstoreError, StorageError
+from regenstore.fs import durable
 from regenstore.jobs.local import Job, LocalExecutor, Slot
-from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.corrections import Corrections
 from regenstore.objects.hashing import hash_own_file

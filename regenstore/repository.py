@@ -110,7 +110,7 @@ class Repository:
 
     @cached_property
     def placer(self) -> Placer:
-        from regenstore.worktree.link import Linker
+        from regenstore.fs.reflink import Linker
         from regenstore.worktree.place import Placer
 
         return Placer(self.location, self.settings.oid_size, Linker(reflink=self.settings.reflink))

@@ -11,7 +11,8 @@ from regenstore.cli.console import ask, say, say_error
 from regenstore.cli.context import ConsoleProgress, open_repository, worktree_path
 from regenstore.cli.write_report import tell
 from regenstore.errors import Conflict, RegenstoreError
-from regenstore.objects import durable, toml
+from regenstore.fs import durable
+from regenstore.objects import toml
 from regenstore.tracked import recipe_writing
 
 

@@ -33,10 +33,10 @@ from regenstore.export.dataset.selection import Limits
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import MediaSet, Tree
 from regenstore.fs import presence
+from regenstore.fs.reflink import Linker
 from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.leases import lease
 from regenstore.repository import Repository
-from regenstore.worktree.link import Linker
 
 _OBJECTS = 200_000
 """New objects before Python looks for cycles among all: thousands of samples stay, and have none."""

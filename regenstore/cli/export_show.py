@@ -21,7 +21,7 @@ from regenstore.export.dataset.read_back import Drift, Shown
 from regenstore.export.dataset.splits import SPLITS
 from regenstore.export.media_set import Tree
 from regenstore.fs import presence
-from regenstore.objects.durable import storage_errors
+from regenstore.fs.durable import storage_errors
 from regenstore.objects.hashing import hash_file
 from regenstore.worktree.place import not_a_file
 

@@ -29,8 +29,8 @@ from regenstore.export.sidecar.batch import Batch, SidecarOrder, refuse_collisio
 from regenstore.export.sidecar.deliver import deliver, existing
 from regenstore.export.sidecar.library import Library
 from regenstore.fs.path_text import path_text
+from regenstore.fs.reflink import Linker
 from regenstore.repository import Repository
-from regenstore.worktree.link import Linker
 
 
 @click.command()

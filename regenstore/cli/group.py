@@ -13,7 +13,7 @@ from regenstore.cli.console import say, say_error
 from regenstore.cli.lazy import LazyGroup
 from regenstore.cli.main import COMMANDS
 from regenstore.errors import KINDS, InternalError, RegenstoreError
-from regenstore.objects.durable import storage_error
+from regenstore.fs.durable import storage_error
 
 
 class _Commands(LazyGroup):

@@ -13,8 +13,7 @@ from regenstore.cli.console import say
 from regenstore.cli.context import show_path
 from regenstore.config import GitEnvironment
 from regenstore.errors import RegenstoreError
-from regenstore.fs import sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, sharing
 from regenstore.objects.ids import Digest
 from regenstore.refs.registration import own_store
 from regenstore.remotes.pre_push import Unshared, at_risk, unshared

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from regenstore.doctor import file_system, git_recipes
 from regenstore.errors import KINDS, RegenstoreError
+from regenstore.fs import durable
 from regenstore.generators.registry import Registry
-from regenstore.objects import durable, toml
+from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.recipe import Recipe
 from regenstore.refs.blobs import read_texts

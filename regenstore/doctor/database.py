@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from regenstore.doctor import git_recipes, salvage
 from regenstore.doctor.salvage import Salvaged
 from regenstore.errors import FormatError
-from regenstore.fs import presence, sharing
-from regenstore.objects import database_file, durable, evicted, toml
+from regenstore.fs import durable, presence, sharing
+from regenstore.objects import database_file, evicted, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.database_file import FILE
 from regenstore.objects.evicted import Evicted

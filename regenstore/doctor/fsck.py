@@ -19,15 +19,16 @@ from regenstore.doctor.fsck_plan import BLOCKED, COPY, FETCH, GENERATE, LOST, RE
 from regenstore.doctor.missing_contents import NeedsSurvey
 from regenstore.doctor.store_scan import WRONG, Bad, SoundStore, Tell, scan
 from regenstore.errors import NotFound, RegenstoreError, StorageError
+from regenstore.fs import durable
+from regenstore.fs.reflink import Linker
 from regenstore.fs.swap import identity
-from regenstore.objects import durable, evicted, store_format
+from regenstore.objects import evicted, store_format
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.result_cache import ResultCache
 from regenstore.planning import RunPlan
 from regenstore.realise import Progress
 from regenstore.remotes.remote_set import nobody
-from regenstore.worktree.link import Linker
 
 # ------------------------------------------------------------------------------------------- planning
 

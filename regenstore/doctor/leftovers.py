@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from regenstore.errors import Conflict, RegenstoreError
 from regenstore.fs import file_lock
+from regenstore.fs.stage import OWNER
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.holds import PREFIX as USE
 from regenstore.refs.leases import lease
 from regenstore.worktree.location import Location
 from regenstore.worktree.recovery import abandoned_lock, recover
-from regenstore.worktree.stage import OWNER, stages
+from regenstore.worktree.stage import stages
 
 _YOUNG = 60.0
 

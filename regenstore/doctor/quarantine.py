@@ -6,9 +6,8 @@ import os
 import time
 
 from regenstore.doctor.store_scan import Bad
-from regenstore.fs import presence
+from regenstore.fs import durable, presence
 from regenstore.fs.swap import same_file
-from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 
 FOLDER = "quarantine"

@@ -15,8 +15,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from regenstore.fs import presence
-from regenstore.objects import database_file, durable, toml
+from regenstore.fs import durable, presence
+from regenstore.objects import database_file, toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.database_file import FILE
 from regenstore.objects.ids import Digest, RecipeKey

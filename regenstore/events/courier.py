@@ -21,8 +21,7 @@ from regenstore.addresses import shown
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.events.declaration import Notify
 from regenstore.events.outbox import Outbox
-from regenstore.fs import file_lock, sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock, sharing
 from regenstore.remotes.backends.time_limits import TooSlow
 from regenstore.remotes.settings import Pace, Proxies
 

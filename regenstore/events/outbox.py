@@ -19,10 +19,9 @@ from contextlib import contextmanager
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.events.event import Event, EventManifest
 from regenstore.events.waiting import FOLDER, PREPARED, READY, nothing_waits
-from regenstore.fs import file_lock, presence, sharing
+from regenstore.fs import durable, file_lock, presence, sharing
 from regenstore.fs.path_text import utf8_only
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
 

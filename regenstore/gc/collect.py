@@ -24,13 +24,14 @@ from itertools import islice
 from typing import TypeVar
 
 from regenstore.errors import Conflict
+from regenstore.fs import durable
 from regenstore.gc import manifest, trash
 from regenstore.gc.manifest import Producers
 from regenstore.gc.plan import Eviction, EvictionPlan, GcWish, Names, is_unreachable, make_plan, may_be_purged
 from regenstore.gc.probing import PlannedProbe, ProbeNeeds
 from regenstore.gc.trash import Copy, Trash
 from regenstore.gc.use_counts import load, save
-from regenstore.objects import durable, evicted, store_format, toml
+from regenstore.objects import evicted, store_format, toml
 from regenstore.objects.content_store import CACHE, VAULT, ContentStore, identity
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.holds import is_held

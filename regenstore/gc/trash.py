@@ -15,8 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 from regenstore.objects.content_store import CACHE, TRASH, VAULT, ContentStore, bring_back, identity
 from regenstore.objects.ids import Digest
 

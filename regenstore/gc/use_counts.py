@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from regenstore.fs import durable
 from regenstore.gc.policy import UseRecord, faded, used
-from regenstore.objects import durable, holds
+from regenstore.objects import holds
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.result_cache import ResultCache

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from regenstore.errors import StorageError
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from datetime import time as clock_time
 from typing import Any
 
 from regenstore.errors import GenerationError
-from regenstore.fs import interpreter
+from regenstore.fs import durable, interpreter
 from regenstore.generators.api import API_VERSION, Declaration, Item, Probe
 from regenstore.media import types
-from regenstore.objects import canonical, durable
+from regenstore.objects import canonical
 
 _START = 60.0
 _GRACE = 2.0

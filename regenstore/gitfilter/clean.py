@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from regenstore.errors import FormatError
 from regenstore.fs import presence
+from regenstore.fs.reflink import Linker
 from regenstore.gitfilter.process import Payload, Request, StoredReply
 from regenstore.gitfilter.spool import Spooled, StreamSource, take_in
 from regenstore.objects.content_store import ContentStore
@@ -27,7 +28,6 @@ from regenstore.refs.git import BlobReader, blob_id, file_blob_id
 from regenstore.refs.pending import Pending
 from regenstore.worktree.fill import is_torn, open_take
 from regenstore.worktree.index_view import IndexView
-from regenstore.worktree.link import Linker
 
 if TYPE_CHECKING:
     from regenstore.objects.recipe import Take

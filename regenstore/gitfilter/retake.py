@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterable
 
 from regenstore.errors import NotFound, RegenstoreError
-from regenstore.fs import boot, presence, sharing
-from regenstore.objects import durable, unsynced
+from regenstore.fs import boot, durable, presence, sharing
+from regenstore.objects import unsynced
 from regenstore.objects.content_store import TREES, ContentStore
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.ids import Digest

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 from blake3 import blake3
 
+from regenstore.fs import durable
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 

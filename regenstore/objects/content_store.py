@@ -23,9 +23,9 @@ from queue import SimpleQueue
 from threading import Thread
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import file_lock, presence, sharing
+from regenstore.fs import durable, file_lock, presence, sharing
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable, store_format, unsynced
+from regenstore.objects import store_format, unsynced
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.holds import Holds, lives
 from regenstore.objects.ids import Digest

@@ -14,8 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
 

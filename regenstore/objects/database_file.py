@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from regenstore.errors import Conflict, RegenstoreError, StorageError
-from regenstore.fs import file_lock, presence
-from regenstore.objects import durable, store_format
+from regenstore.fs import durable, file_lock, presence
+from regenstore.objects import store_format
 
 FILE = "results.sqlite"
 _BESIDE = ("-wal", "-shm")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import presence
-from regenstore.objects import durable, toml
+from regenstore.fs import durable, presence
+from regenstore.objects import toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import KnownOutput, Proof
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 import os
 import zlib
 
-from regenstore.fs import sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, sharing
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 

@@ -12,8 +12,7 @@ import os
 import stat
 import time
 
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 from regenstore.objects.hashing import CHUNK, hash_bytes, hash_fd
 
 _SETTLED = 2.0

@@ -17,8 +17,7 @@ from _thread import allocate_lock
 from collections.abc import Iterable, Iterator
 
 from regenstore.errors import StorageError
-from regenstore.fs import file_lock, presence, sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock, presence, sharing
 from regenstore.objects.ids import Digest
 
 LEASES, USES = "leases", "uses"

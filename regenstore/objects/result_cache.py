@@ -17,8 +17,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import presence, sharing
-from regenstore.objects import database_file, durable, toml
+from regenstore.fs import durable, presence, sharing
+from regenstore.objects import database_file, toml
 from regenstore.objects.database_file import FILE
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 
 VERSION = 1
 FILE = "format.json"

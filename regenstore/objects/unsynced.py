@@ -13,9 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from regenstore.fs import boot, file_lock, presence, sharing
+from regenstore.fs import boot, durable, file_lock, presence, sharing
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
 
 FOLDER = "unsettled"
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)

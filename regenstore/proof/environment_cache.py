@@ -14,8 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 from regenstore.objects.hashing import hash_bytes
 from regenstore.proof.environments import Environments
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from regenstore.errors import StorageError
-from regenstore.fs import file_lock, presence, sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock, presence, sharing
 
 _PAUSE = 0.05
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 import os
 
 from regenstore.errors import StorageError
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 from regenstore.objects.hashing import hash_bytes
 
 FOLDER = "regenstore-pending"

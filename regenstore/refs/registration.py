@@ -17,9 +17,8 @@ import re
 import time
 from dataclasses import dataclass
 
-from regenstore.fs import presence
+from regenstore.fs import durable, presence
 from regenstore.fs.path_text import path_of, path_text
-from regenstore.objects import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.leases import lease
 

@@ -19,8 +19,7 @@ from itertools import accumulate, chain, repeat
 from operator import attrgetter
 from typing import Any
 
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import BlobRecord

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from regenstore.errors import FormatError, RegenstoreError, StorageError
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 from regenstore.objects.ids import Digest
 from regenstore.objects.result import BlobRecord
 from regenstore.objects.result_cache import ResultCache

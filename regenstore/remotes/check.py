@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.objects import durable
+from regenstore.fs import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_blocks
 from regenstore.objects.ids import Digest

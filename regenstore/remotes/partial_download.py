@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from regenstore.errors import StorageError
-from regenstore.fs import file_lock, sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock, sharing
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 

@@ -20,8 +20,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import presence, sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, presence, sharing
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Content, KnownOutput, Proof, Result

@@ -23,9 +23,8 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.fs import sharing
+from regenstore.fs import durable, sharing
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_blocks, hash_bytes, hash_own_file

@@ -8,7 +8,6 @@ from pydantic import Field, JsonValue
 
 from regenstore.schemas.parts import Count, DigestText, Path, Printed, Record, Seconds
 
-
 DatasetVersion = Annotated[str, Field(description="That of the dataset's card: it changes with every export.")]
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from regenstore.errors import Conflict, InvalidInput, NotFound, RegenstoreError
-from regenstore.fs import presence
+from regenstore.fs import durable, presence
 from regenstore.fs.swap import NOTHING, Seen
 from regenstore.generators.api import Declaration
 from regenstore.media import types
-from regenstore.objects import durable, toml
+from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe
 from regenstore.objects.result import Content

@@ -25,12 +25,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from regenstore.errors import Conflict, RegenstoreError, StorageError
-from regenstore.fs import boot, presence
-from regenstore.objects import durable
+from regenstore.fs import boot, durable, presence
+from regenstore.fs.reflink import Linker
+from regenstore.fs.stage import damaged
 from regenstore.objects.ids import Digest
 from regenstore.objects.scan import scan_take
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
-from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
 from regenstore.worktree.place import (
@@ -44,7 +44,7 @@ from regenstore.worktree.place import (
     placing_base,
     placing_date,
 )
-from regenstore.worktree.stage import Stage
+from regenstore.worktree.stage import open_stage
 
 FROM = 32
 """From so many files on: for fewer, waiting for the journal takes longer than it saves."""
@@ -101,10 +101,8 @@ class Filler:
     def _fill(self, wishes: list[Placement], report: PlaceReport) -> list[Placement]:
         """Fill what can be filled; gives what only a new file can take the place of."""
         placer = self._placer
-        with Stage(self.location, self.location.git_dir) as stage:
-            journal = f"{stage.folder}/{JOURNAL}"
-            with durable.storage_errors(journal):
-                _write_journal(journal, wishes)
+        with open_stage(self.location, self.location.git_dir) as stage:
+            journal = stage.write_journal(JOURNAL, _encoded(wishes))
             lock = IndexLock(self.location.index, stage.folder, placer.lock_wait)
             work = _Work(placer, report)
             try:
@@ -234,18 +232,13 @@ class _Work:
 # ------------------------------------------------------------------------------------------- journals
 
 
-def _write_journal(path: str, wishes: Iterable[Placement]) -> None:
+def _encoded(wishes: Iterable[Placement]) -> bytes:
     fields = [boot.boot_id()]
     for wish in wishes:
         assert wish.oid is not None and isinstance(wish.replaces, bytes)
         fields += [wish.path, wish.oid.hex().encode(), wish.replaces]
     fields.append(_END)
-    with open(path, "xb") as file:
-        file.write(b"\0".join(fields))
-        file.flush()
-        os.fsync(file.fileno())
-    durable.fsync_folder(os.path.dirname(path))
-    durable.fsync_folder(os.path.dirname(os.path.dirname(path)))
+    return b"\0".join(fields)
 
 
 def read_journal(path: str) -> list[Filling]:
@@ -260,11 +253,11 @@ def read_journal(path: str) -> list[Filling]:
             for path, oid, text in zip(*(fields[at:-1:3] for at in (1, 2, 3)), strict=True)
         ]
     except ValueError:
-        raise StorageError("store-damaged", f"{path} is not what was written there") from None
+        raise damaged(path) from None
 
 
 def _record(location: Location, journal: str) -> None:
-    os.rename(journal, f"{location.git_dir}/{RECORD_PREFIX}{os.getpid()}-{os.urandom(4).hex()}")
+    durable.rename(journal, f"{location.git_dir}/{RECORD_PREFIX}{os.getpid()}-{os.urandom(4).hex()}")
 
 
 def records(location: Location) -> Iterator[tuple[str, bool]]:

@@ -12,8 +12,7 @@ import stat
 import time
 
 from regenstore.errors import FormatError
-from regenstore.fs import presence, swap
-from regenstore.objects import durable
+from regenstore.fs import durable, presence, swap
 from regenstore.refs.git import Git
 from regenstore.worktree.index_file import CacheEntry, IndexFile, UnsupportedIndex
 from regenstore.worktree.location import Location

@@ -24,15 +24,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from regenstore.errors import Conflict, InvalidInput, RegenstoreError
-from regenstore.fs import presence, swap
+from regenstore.fs import durable, presence, swap
+from regenstore.fs.reflink import Linker
+from regenstore.fs.stage import Stage
 from regenstore.fs.swap import NOTHING, Identity, Nothing, Seen
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
-from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
-from regenstore.worktree.stage import Move, Stage, numbers
+from regenstore.worktree.stage import JOURNAL, Move, encode_moves, numbers, open_stage
 
 LOCKED, CHANGED = "another Git process holds the index", "it was changed meanwhile"
 GONE, APPEARED = "it is gone", "a file appeared there meanwhile"
@@ -90,7 +90,7 @@ class Placer:
         report = PlaceReport()
         if not wishes:
             return report
-        with Stage(self.location) as stage, _folders(self.location) as folders:
+        with open_stage(self.location) as stage, _folders(self.location) as folders:
             staged = []
             failure: RegenstoreError | None = None
             date = placing_base(self.location)
@@ -113,12 +113,12 @@ class Placer:
             return [wish for wish in wishes if isinstance(wish.replaces, bytes) and _still(wish, folders)]
 
     def _stage(self, wish: Placement, before: os.stat_result | None, stage: Stage, date: int) -> _Staged:
-        mode = stage.mode
+        mode = None
         if before is not None:
             mode, date = stat.S_IMODE(before.st_mode), placing_date(date, before.st_mtime_ns)
         return _Staged(wish, self._fill(wish.source, stage, mode, date), swap.seen(before))
 
-    def _fill(self, source: str | bytes, stage: Stage, mode: int, date: int) -> str:
+    def _fill(self, source: str | bytes, stage: Stage, mode: int | None, date: int) -> str:
         """A new staged file. Raises a RegenstoreError where the source cannot be opened, OSError where its bytes
         cannot be written."""
         stored = None if isinstance(source, bytes) else open_stored(source)
@@ -130,7 +130,7 @@ class Placer:
                 write_all(target, source)
             elif stored is not None:
                 self.linker.fill(stored, target)
-            if mode != stage.mode:
+            if mode is not None and mode != stat.S_IMODE(os.fstat(target).st_mode):
                 os.fchmod(target, mode)
             os.utime(target, ns=(date, date))
         except BaseException:
@@ -156,7 +156,7 @@ class Placer:
                 patch = IndexPatch(lock, self.oid_size)
             with durable.storage_errors(stage.folder):
                 moves = [Move.of(ready.temp, ready.wish.path, ready.wish.oid, ready.before) for ready in staged]
-                stage.write_journal(moves)
+            stage.write_journal(JOURNAL, encode_moves(moves), wait=False)
             stage.kept = True  # from here to the patch the journal is needed, should anything fail
             for ready, move in zip(staged, moves, strict=True):
                 found = self._rename(ready, move, folders, report)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.fs import presence, swap
-from regenstore.objects import durable
+from regenstore.fs import durable, presence, stage, swap
+from regenstore.fs.reflink import Linker
 from regenstore.worktree.fill import JOURNAL, Filling, Find, mend, records
 from regenstore.worktree.fill import read_journal as read_fillings
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, mark_of, refresh_with_git
-from regenstore.worktree.link import Linker
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
 from regenstore.worktree.place import placing_base
-from regenstore.worktree.stage import OWNER, Move, Stage, numbers, own, read_journal, stages
+from regenstore.worktree.stage import Move, numbers, open_stage, read_journal, stages
 
 if TYPE_CHECKING:
     from regenstore.objects.ids import Digest
@@ -86,13 +83,14 @@ def abandoned_lock(location: Location) -> str | None:
         return None
     for home in (location.git_dir, os.fsdecode(location.top)):
         try:
-            os.close(own(f"{home}/{mark}/{OWNER}", os.O_RDWR))
+            owner = stage.claim(f"{home}/{mark}/{stage.OWNER}", make=False)
         except presence.ABSENT:
             continue
-        except BlockingIOError:
-            return None
         except OSError as error:
             raise presence.unreadable(error, f"{home}/{mark}") from error
+        if owner is None:
+            return None
+        os.close(owner)
     return path
 
 
@@ -102,9 +100,11 @@ def _unlock_for_nobody(location: Location) -> None:
     if mark_of(path) is None:
         return  # there is none, or it is Git's
     try:
-        fd = own(path, os.O_RDWR)
-    except (*presence.ABSENT, BlockingIOError):
-        return  # it was released, or another process is about to remove it
+        fd = stage.claim(path, make=False)
+    except presence.ABSENT:
+        return  # it was released
+    if fd is None:
+        return  # another process is about to remove it
     try:
         mark = mark_of(path)
         homes = (location.git_dir, os.fsdecode(location.top))
@@ -118,44 +118,26 @@ def _unlock_for_nobody(location: Location) -> None:
         os.close(fd)
 
 
-def _recover_stage(location: Location, oid_size: int, folder: str, find: Find, lock_wait: float) -> int:
-    try:
-        # One without its owner's file was killed before it had it, or while it was removed; should it live
-        # after all, it sees that it lost its folder, and makes another.
-        owner = own(f"{folder}/{OWNER}")
-    except (*presence.ABSENT, BlockingIOError):
-        return 0  # it is gone by now, or its process lives
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM) and _of_another_user(folder):
-            return 0  # that user's next command recovers it
-        raise presence.unreadable(error, folder) from error
-    try:
+def _recover_stage(location: Location, oid_size: int, folder: str, find: Find, lock_wait: float) -> bool:
+    def finish(folder: str) -> bool:
         lock = IndexLock(location.index, folder, lock_wait)
         lock.clear()
-        if not _replay(location, oid_size, folder, find, lock):
-            return 0  # Git is at work; the next one finishes this
-        shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(owner)
-    return 1
+        return _replay(location, oid_size, folder, find, lock)  # where Git is at work, the next one does it
+
+    return stage.recover(folder, finish)
 
 
 def _recover_record(location: Location, oid_size: int, record: str, find: Find, lock_wait: float) -> int:
     """After a power cut: what was filled may not have reached the disk."""
-    with Stage(location, location.git_dir) as stage:
+    with open_stage(location, location.git_dir) as mine:
         try:
-            os.rename(record, f"{stage.folder}/{JOURNAL}")
+            durable.rename(record, f"{mine.folder}/{JOURNAL}")
         except FileNotFoundError:
             return 0  # another process does it
-        stage.kept = True
-        lock = IndexLock(location.index, stage.folder, lock_wait)
-        stage.kept = not _replay(location, oid_size, stage.folder, find, lock)
+        mine.kept = True
+        lock = IndexLock(location.index, mine.folder, lock_wait)
+        mine.kept = not _replay(location, oid_size, mine.folder, find, lock)
     return 1
-
-
-def _of_another_user(folder: str) -> bool:
-    found = presence.lstat(folder)
-    return found is not None and hasattr(os, "geteuid") and found.st_uid != os.geteuid()
 
 
 def _replay(location: Location, oid_size: int, folder: str, find: Find, lock: IndexLock) -> bool:

@@ -153,12 +153,6 @@ gc makes a take once more before it relies on either": """
     """,
     "cleaning up afterwards: what stays behind is found, told and cleared later, and nothing is decided by it": """
         cli/demo_story._folder_size walk
-        export/dataset/sinks.FolderSink._put_in_place rmtree
-        export/dataset/sinks.FolderSink.abandon exists rmtree*2
-        export/dataset/sinks.partial isdir*2 rmtree
-        export/dataset/zip_sink.ZipSink.abandon exists
-        export/sidecar/deliver._remove rmtree
-        export/sidecar/deliver._sweep except rmtree
         gc/trash.Trash.tidy walk
         generators/worker._end_group except rmtree
         generators/worker_host.WorkerHost.__init__ rmtree
@@ -167,17 +161,18 @@ gc makes a take once more before it relies on either": """
         media/encode.MediaWriter._abandon except exists
         objects/content_store.ContentStore.clean_temp except isdir islink
         objects/content_store._last_change walk
-        objects/durable.remove_folder except
+        fs/durable.remove_folder except
         objects/fact_cache.ContentFacts.put except*2
         objects/holds.Holds.release except
         realise.Realiser._make rmtree
         refs/leases.lease except
         remotes/backends/directory.Directory._put suppress
-        objects/durable.write_file suppress
+        fs/durable.write_file suppress
         objects/holds.Holds._open except
         objects/unsynced.left except
-        worktree/recovery._recover_stage except rmtree
-        worktree/stage.Stage.close except rmtree
+        fs/stage.Stage.close except rmtree
+        fs/stage.recover except rmtree
+        worktree/stage.open_stage except
         """,
     "where it cannot be told, it counts as in use, as too young, or as nobody's to touch": """
         doctor/leftovers._age except walk
@@ -256,14 +251,14 @@ gc makes a take once more before it relies on either": """
         remotes/remote.Remote.last_confirmed except
         tracked/pinning._known_recipe isdir
         tracked/status.status isdir
-        worktree/link.Linker._copy except
-        worktree/link.Linker.clone except
+        fs/reflink.Linker._copy except
+        fs/reflink.Linker.clone except
         worktree/fill.mend except
         cli/clone.command exists
         cli/filter_entry._Busy.begin except
         cli/filter_report.FilterTally._tell_starter except
         objects/content_store._write_some except
-        objects/durable._dirty except
+        fs/durable._dirty except
         fs/boot.boot_id except
         fs/sharing._group except
         gitfilter/calling_command._asker except
@@ -297,7 +292,6 @@ gc makes a take once more before it relies on either": """
         export/dataset/sinks._finish exists isdir*3 lexists
         export/dataset/sinks._leaves walk
         export/dataset/sinks.made_in exists
-        export/dataset/sinks.recover exists isdir
         export/dataset/sinks.refuse_occupied isdir lexists
         export/dataset/tar_sink.TarSink._drop exists
         export/dataset/zip_sink.Archive.__init__ exists
@@ -309,11 +303,10 @@ gc makes a take once more before it relies on either": """
         export/sidecar/deliver._refuse_links islink
         export/sidecar/deliver._write lexists
         export/sidecar/deliver.existing lexists
-        export/sidecar/deliver.recover isdir isfile
         export/sidecar/preview.difference isfile
         generators/implementation.InProcessSession.generate exists
         objects/content_store.ContentStore.put_file isdir
-        objects/durable.make_folder isdir
+        fs/durable.make_folder isdir
         remotes/backends/directory.Directory.names is_dir
         repository.Repository.store isdir
         fs/sharing.make_folders isdir*2
@@ -329,7 +322,7 @@ gc makes a take once more before it relies on either": """
         media/correction/png.Png.rows except
         media/stills.is_still except
         objects/database_file._usable access isfile lexists
-        objects/durable.fsync_folder except*2
+        fs/durable.fsync_folder except*2
         refs/credentials._from_netrc except
         remotes/backends/ssh.Login._options exists
         remotes/backends/ssh.Login._told exists

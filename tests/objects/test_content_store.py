@@ -346,7 +346,7 @@ def test_a_store_that_lost_its_marker_works(store):
 
 CRASH = """
 import os, sys
-from regenstore.objects import durable
+from regenstore.fs import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.holds import held

@@ -12,14 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from regenstore.fs import swap
+from regenstore.fs import stage, swap
 from regenstore.fs.swap import NOTHING, Identity, Nothing
-from regenstore.worktree import recovery
-from regenstore.worktree.index_lock import mark_of
+from regenstore.worktree.index_lock import STAGE_PREFIX, mark_of
 from regenstore.worktree.location import Location, locate
 from regenstore.worktree.place import Placement, Placer
 from regenstore.worktree.recovery import abandoned_lock, recover
-from regenstore.worktree.stage import STAGE_PREFIX
 from tests.conftest import Checkout
 
 CHANGES = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
@@ -190,20 +188,20 @@ def test_what_has_no_way_back_is_named_and_stays(empty: Checkout, place: Locatio
 
 
 def test_a_stage_that_cannot_be_read_is_named(place: Location, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Path(place.git_dir) / f"{STAGE_PREFIX}1-12345678"
-    stage.mkdir()
-    os.mkfifo(stage / "moves")
+    folder = Path(place.git_dir) / f"{STAGE_PREFIX}1-12345678"
+    folder.mkdir()
+    os.mkfifo(folder / "moves")
     (problem,) = recover(place, 20).problems
-    assert problem.kind == "unreadable" and str(stage) in problem.message
-    assert stage.exists()
+    assert problem.kind == "unreadable" and str(folder) in problem.message
+    assert folder.exists()
 
     def refused(*given: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(recovery, "own", refused)
+    monkeypatch.setattr(stage, "claim", refused)
     (problem,) = recover(place, 20).problems
-    assert problem.kind == "unreadable" and str(stage) in problem.message
-    monkeypatch.setattr(recovery, "_of_another_user", lambda folder: True)
+    assert problem.kind == "unreadable" and str(folder) in problem.message
+    monkeypatch.setattr(stage, "_of_another_user", lambda folder: True)
     assert recover(place, 20).problems == [], "that user's next command recovers it"
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from regenstore.doctor import file_system, quarantine
 from regenstore.doctor.check import NOTE, OK, PROBLEM, WARNING, CheckContext, Findings
-from regenstore.fs import presence, sharing
-from regenstore.objects import durable, store_format
+from regenstore.fs import durable, presence, sharing
+from regenstore.fs.reflink import Linker
+from regenstore.objects import store_format
 from regenstore.objects.content_store import TRASH
-from regenstore.worktree.link import Linker
 
 
 def store(context: CheckContext) -> Findings:

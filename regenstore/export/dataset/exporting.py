@@ -30,9 +30,9 @@ from regenstore.export.dataset.splits import SPLITS, Division, divide
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Chosen
 from regenstore.fs.path_text import path_text
+from regenstore.fs.reflink import Linker
 from regenstore.media.types import kind
 from regenstore.objects.hashing import hash_bytes
-from regenstore.worktree.link import Linker
 
 Told = Callable[[str], None]
 

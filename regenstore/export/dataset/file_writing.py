@@ -15,10 +15,9 @@ import sys
 from typing import IO
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import interpreter
+from regenstore.fs import durable, interpreter
+from regenstore.fs.reflink import Linker
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
-from regenstore.worktree.link import Linker
 
 _MODULE = "regenstore.export.dataset.file_writing"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC

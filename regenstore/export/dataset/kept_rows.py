@@ -17,8 +17,7 @@ from typing import IO
 
 from regenstore import __version__
 from regenstore.export.dataset.row import COLUMNS
-from regenstore.fs import sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, sharing
 from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_bytes
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from regenstore.export.dataset.sinks import FolderSink, Sink, recover
 from regenstore.export.dataset.tar_sink import TarSink
 from regenstore.export.dataset.zip_sink import SplitZipSink, ZipSink, roll_back
-from regenstore.worktree.link import Linker
+from regenstore.fs.reflink import Linker
 
 
 @contextmanager

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,17 +17,16 @@ from typing import Protocol
 
 from regenstore.errors import Conflict, FormatError
 from regenstore.export.dataset.file_writing import FileWriter
-from regenstore.fs import file_lock
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock, presence, stage, swap
+from regenstore.fs.reflink import Linker
+from regenstore.fs.stage import Stage
 from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
-from regenstore.worktree.link import Linker
 
 HIDDEN = ".regenstore"
 """Folder inside a dataset, during a change only."""
-_NEW, _JOURNAL = "new", "journal.json"
-_YOUNG = 5.0
-"""Seconds within which what was just made may not be held yet."""
+_NEW, _OLD, _JOURNAL = "new", "old", "journal.json"
+BUSY = "another export is writing it, or another user's export was interrupted there"
 MANIFEST = "manifest.json"
 TABLE = "metadata.parquet"
 
@@ -93,15 +90,15 @@ class FolderSink:
         self._replace = replace
         self._names: dict[str, None] = {}
         self._gone: list[str] = []
-        if fresh:
-            self.stage = partial(out)
-        else:
-            recover(out)
-            self.stage = os.path.join(out, HIDDEN, _NEW)
+        self._held = open_stage(out) if fresh else _open_hidden(out)
+        self.stage = f"{self._held.folder}/{_NEW}"
         self._folders: set[str] = set()
-        with durable.storage_errors(self.stage):
-            os.makedirs(self.stage)
-            self._held = file_lock.open_locked(self.stage)
+        try:
+            with durable.storage_errors(self.stage):
+                os.mkdir(self.stage)
+        except BaseException:
+            self._held.close()
+            raise
 
     @property
     def changing(self) -> bool:
@@ -146,20 +143,19 @@ class FolderSink:
         self._writer.settle()
         with durable.storage_errors(self.out):
             self._put_in_place() if self._fresh else self._change()
-        self._let_go()
+        self._held.close()
 
     def _put_in_place(self) -> None:
         if not self._replace:
-            os.rename(self.stage, self.out)  # over nothing, or over an empty folder
-            return
-        aside = f"{self.stage}-old"
-        os.rename(self.out, aside)
-        try:
-            os.rename(self.stage, self.out)
-        except OSError:
-            os.rename(aside, self.out)
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
+            durable.rename(self.stage, self.out)  # over nothing, or over an empty folder
+        elif swap.exchange(self.stage, self.out):  # else what was there goes with the stage
+            aside = f"{self._held.folder}/{_OLD}"
+            durable.rename(self.out, aside)
+            try:
+                durable.rename(self.stage, self.out)
+            except OSError:
+                durable.rename(aside, self.out)
+                raise
 
     def _change(self) -> None:
         names = [name for name in self._names if name != MANIFEST] + [MANIFEST] * (MANIFEST in self._names)
@@ -167,40 +163,43 @@ class FolderSink:
         folders = [
             top for name in gone if (top := name.removesuffix(f"/{TABLE}")) != name and _leaves(self.out, top, gone)
         ]
-        journal = json.dumps({"move": names, "leave": folders, "remove": gone}).encode()
-        durable.write_file(os.path.join(self.out, HIDDEN, _JOURNAL), journal)
+        self._held.write_journal(_JOURNAL, json.dumps({"move": names, "leave": folders, "remove": gone}).encode())
+        self._held.kept = True  # should this fail, the next one finishes it
         _finish(self.out)
+        self._held.kept = False
 
     def abandon(self) -> None:
         self._writer.stop()
-        hidden = os.path.join(self.out, HIDDEN)
-        if self._fresh:
-            shutil.rmtree(self.stage, ignore_errors=True)
-        elif not os.path.exists(os.path.join(hidden, _JOURNAL)):  # else the next one finishes it
-            shutil.rmtree(hidden, ignore_errors=True)
-        self._let_go()
-
-    def _let_go(self) -> None:
-        held, self._held = self._held, -1
-        if held >= 0:
-            os.close(held)
+        self._held.close()
 
 
-def partial(out: str) -> str:
-    """A name beside a place for what will be renamed into it, and is held (:mod:`regenstore.fs.file_lock`) until then;
-    what killed exports left there is removed."""
+def open_stage(out: str) -> Stage:
+    """A stage beside a place for what will be renamed into it; those that killed exports left there are removed."""
     parent, name = os.path.split(out)
-    for left in os.listdir(parent) if os.path.isdir(parent) else ():
-        if left.startswith(f".{name}.partial-"):
-            path = os.path.join(parent, left)
-            if file_lock.in_use(path.removesuffix("-old")) or _age(path) < _YOUNG:
-                continue
-            shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
-    return os.path.join(parent, f".{name}.partial-{os.getpid()}-{os.urandom(4).hex()}")
+    prefix = f"{parent}/.{name}.partial-"
+    with durable.storage_errors(out):
+        for left in stage.stages(prefix):
+            if presence.is_folder(left):
+                stage.recover(left, lambda left: _give_back(left, out))
+            elif not file_lock.in_use(left):
+                durable.unlink(left)  # a ZIP of an older version
+    return Stage(prefix)
 
 
-def _age(path: str) -> float:
-    return time.time() - os.lstat(path).st_mtime
+def _give_back(folder: str, out: str) -> bool:
+    """Put back a dataset that was about to be replaced."""
+    aside = f"{folder}/{_OLD}"
+    if presence.is_folder(aside) and presence.lstat(out) is None:
+        durable.rename(aside, out)
+    return True
+
+
+def _open_hidden(out: str) -> Stage:
+    recover(out)
+    try:
+        return Stage(os.path.join(out, HIDDEN), unique=False)
+    except FileExistsError:
+        raise Conflict("export-busy", f"{out}: {BUSY}") from None
 
 
 @contextmanager
@@ -220,23 +219,21 @@ def made_in(folder: str, make: Callable[[str], object]) -> Iterator[tuple[str, D
 def recover(out: str) -> bool:
     """Finish, or take back, a change of a dataset in a folder that was interrupted; False where there was none."""
     hidden = os.path.join(out, HIDDEN)
-    if not os.path.isdir(hidden):
-        return False
     with durable.storage_errors(hidden):
-        if os.path.exists(os.path.join(hidden, _JOURNAL)):
-            _finish(out)
-        else:
-            shutil.rmtree(hidden)
-    return True
+        done = stage.recover(hidden, lambda _: _finish(out))
+        if not done and presence.is_folder(hidden):
+            raise Conflict("export-busy", f"{out}: {BUSY}")
+    return done
 
 
-def _finish(out: str) -> None:
-    """Do what the journal says; doing it again does no harm."""
+def _finish(out: str) -> bool:
+    """Do what the journal says, if there is one; doing it again does no harm."""
     hidden = os.path.join(out, HIDDEN)
     journal = os.path.join(hidden, _JOURNAL)
+    if (told := presence.read(journal)) is None:
+        return True
     try:
-        with open(journal, "rb") as file:
-            work = json.load(file)
+        work = json.loads(told)
         moves, left, gone = ([_inside(name) for name in work[part]] for part in ("move", "leave", "remove"))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError("bad-dataset", f"{journal} is damaged ({error}); remove {hidden} to go back") from None
@@ -248,11 +245,11 @@ def _finish(out: str) -> None:
             os.makedirs(folder, exist_ok=True)
             made.add(folder)
         if os.path.exists(staged):
-            os.replace(staged, target)
+            durable.rename(staged, target)
     for name in left:
         # A split leaves at once: what is left of one would be loaded as a split of another shape.
         if os.path.isdir(os.path.join(out, name)):
-            os.rename(os.path.join(out, name), os.path.join(hidden, f"left-{name}"))
+            durable.rename(os.path.join(out, name), os.path.join(hidden, f"left-{name}"))
     folders = set()
     for name in gone:
         target = os.path.join(out, name)
@@ -265,7 +262,7 @@ def _finish(out: str) -> None:
                 os.rmdir(folder)
             folder = os.path.dirname(folder)
     os.unlink(journal)
-    shutil.rmtree(hidden)
+    return True
 
 
 def _leaves(out: str, top: str, gone: Collection[str]) -> bool:

@@ -15,7 +15,7 @@ from typing import IO
 from regenstore.errors import FormatError
 from regenstore.export.dataset.sinks import ExportedFile, FolderSink
 from regenstore.export.dataset.splits import SPLITS
-from regenstore.objects import durable
+from regenstore.fs import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 

@@ -17,14 +17,14 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-from regenstore.errors import FormatError
-from regenstore.export.dataset.sinks import ExportedFile, FolderSink, made_in, partial
+from regenstore.errors import Conflict, FormatError
+from regenstore.export.dataset.sinks import BUSY, ExportedFile, FolderSink, made_in, open_stage
 from regenstore.export.dataset.splits import SPLITS
-from regenstore.fs import file_lock
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock, presence
+from regenstore.fs.reflink import Linker
+from regenstore.fs.stage import Stage
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
-from regenstore.worktree.link import Linker
 
 IN_PLACE = 1 << 30
 """Bytes from which on one ZIP is appended to where it lies."""
@@ -52,7 +52,9 @@ class Archive:
         except zipfile.BadZipFile as error:
             raise FormatError("bad-dataset", f"{path} is no ZIP: {error}") from None
         self._zip = archive
-        file_lock.take(archive.fp.fileno())
+        if not file_lock.take(archive.fp.fileno()):
+            self.discard()
+            raise Conflict("export-busy", f"{path}: {BUSY}")
         if changing:
             archive.start_dir = archive.fp.seek(0, 2)  # behind the old directory, not over it
 
@@ -101,7 +103,7 @@ def repack(path: str) -> None:
     temp = f"{path}.{os.getpid()}.tmp"
     try:
         _repack(path, temp)
-        os.replace(temp, path)
+        durable.rename(temp, path)
     finally:
         durable.unlink(temp)
 
@@ -132,13 +134,15 @@ def roll_back(out: str) -> bool:
     """Cut a ZIP back to what it was before an append that was interrupted; False where there was none."""
     journal = out + _JOURNAL
     try:
-        with open(journal, "rb") as file:
-            size = int(json.load(file)["size"])
-    except FileNotFoundError:
-        return False
+        told = presence.read(journal)
+        if told is None:
+            return False
+        size = int(json.loads(told)["size"])
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         raise FormatError("bad-dataset", f"{journal} is damaged") from None
     with durable.storage_errors(out):
+        if file_lock.in_use(out):
+            raise Conflict("export-busy", f"{out}: {BUSY}")
         if os.path.getsize(out) > size:
             os.truncate(out, size)
         os.unlink(journal)
@@ -150,33 +154,39 @@ class ZipSink:
 
     def __init__(self, out: str, linker: Linker, *, fresh: bool) -> None:
         self.out = out
-        self._in_place = False
-        self._done = False
+        self._stage: Stage | None = None
         with durable.storage_errors(out):
             if not fresh:
                 roll_back(out)
-                self._in_place = os.path.getsize(out) >= IN_PLACE
-            self.stage = out if self._in_place else partial(out)
-            if self._in_place:
-                journal = json.dumps({"size": os.path.getsize(out)}).encode()
-                durable.write_file(out + _JOURNAL, journal)
-            elif not fresh:
-                copy(out, self.stage, linker)
-        self._archive = Archive(self.stage)
+            if not fresh and os.path.getsize(out) >= IN_PLACE:
+                self.path = out
+                self._archive = Archive(out)
+                durable.write_file(out + _JOURNAL, json.dumps({"size": os.path.getsize(out)}).encode())
+            else:
+                self._stage = open_stage(out)
+                self.path = f"{self._stage.folder}/{os.path.basename(out)}"
+                try:
+                    if not fresh:
+                        copy(out, self.path, linker)
+                    self._archive = Archive(self.path)
+                except BaseException:
+                    self._stage.close()
+                    raise
+        self._done = False
         self._sizes = self._archive.sizes()
 
     def put_bytes(self, name: str, data: bytes) -> ExportedFile:
-        with durable.storage_errors(self.stage):
+        with durable.storage_errors(self.path):
             self._archive.add_bytes(name, data)
         return ExportedFile(name, len(data), str(hash_bytes(data)))
 
     def put_file(self, name: str, source: str, size: int, digest: Digest) -> ExportedFile:
-        with durable.storage_errors(self.stage):
+        with durable.storage_errors(self.path):
             self._archive.add_file(name, source, size)
         return ExportedFile(name, size, str(digest))
 
     def put_made(self, name: str, make: Callable[[str], object]) -> ExportedFile:
-        with made_in(os.path.dirname(self.stage), make) as (path, digest, size):
+        with made_in(os.path.dirname(self.path), make) as (path, digest, size):
             return self.put_file(name, path, size, digest)
 
     def remove(self, stored: ExportedFile) -> None:
@@ -188,21 +198,20 @@ class ZipSink:
     def commit(self) -> None:
         with durable.storage_errors(self.out):
             self._archive.close()
-            if self._in_place:
+            if self._stage is None:
                 durable.fsync_file(self.out)
                 os.unlink(self.out + _JOURNAL)
             else:
-                os.replace(self.stage, self.out)
+                durable.rename(self.path, self.out)
         self._done = True
 
     def abandon(self) -> None:
-        if self._done:
-            return
-        self._archive.discard()
-        if self._in_place:
+        if not self._done:
+            self._archive.discard()
+        if self._stage is not None:
+            self._stage.close()
+        elif not self._done:
             roll_back(self.out)
-        elif os.path.exists(self.stage):
-            os.unlink(self.stage)
 
 
 class SplitZipSink:

@@ -11,8 +11,7 @@ from importlib import resources
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError
 from regenstore.export.sidecar import builtin, template
 from regenstore.export.sidecar.template import MAX_BYTES, NAME, SCHEMA, OutputTemplate, Template
-from regenstore.fs import presence, swap
-from regenstore.objects import durable
+from regenstore.fs import durable, presence, swap
 from regenstore.worktree.place import replace_file
 
 FOLDER = ".regenstore/templates"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from regenstore.fs import durable
 from regenstore.media.correction import making
-from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.corrections import Correction, Corrections, decode, encode
 from regenstore.objects.hashing import hash_bytes

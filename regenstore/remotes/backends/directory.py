@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.fs import presence, sharing
+from regenstore.fs import durable, presence, sharing
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
 from regenstore.remotes.backends.contract import Absent, Head, Told
 from regenstore.remotes.backends.listing import Descent
 

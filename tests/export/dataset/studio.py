@@ -21,10 +21,10 @@ from regenstore.export.dataset.order import DatasetOrder
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Chosen, Medium
+from regenstore.fs.reflink import Linker
 from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.recipe import Input, Output, Recipe, Take
-from regenstore.worktree.link import Linker
 
 
 @cache

@@ -14,7 +14,7 @@ import pytest
 from regenstore.errors import FormatError, StorageError
 from regenstore.export.dataset import file_writing
 from regenstore.export.dataset.file_writing import FileWriter
-from regenstore.worktree.link import Linker
+from regenstore.fs.reflink import Linker
 
 
 @pytest.fixture(params=[0, 3, 1000], ids=["processes", "both", "alone"])

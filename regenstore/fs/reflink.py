@@ -1,4 +1,4 @@
-"""Copying a stored file's bytes into an open file: reflink where the file system can, else copy.
+"""Copying a file's bytes into an open file: reflink where the file system can, else copy.
 
 Never a hard link: an edit in place would change the store, and Git would see every other worktree's
 file as touched.

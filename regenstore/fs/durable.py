@@ -1,4 +1,4 @@
-"""Every change to a store's files goes through this module, in the order that survives a power cut.
+"""Changes to files in the order that survives a power cut. Every change to a store goes through this module.
 
 Write: temp file on the same file system, fsync, rename, fsync of the folder. Leaving any one of them out
 lost data on ext4 or btrfs in a power-cut rig. Errors of the system become StorageError here.
@@ -153,18 +153,21 @@ def make_folder(path: str) -> None:
         fsync_folder(parent or ".")
 
 
-def write_file(path: str, data: bytes, *, temp: str | None = None) -> None:
-    """Write a small file whole or not at all, durably. ``temp`` must be on the same file system."""
+def write_file(path: str, data: bytes, *, temp: str | None = None, wait: bool = True) -> None:
+    """Write a small file whole or not at all, durably; without ``wait``, what was there before or a short file can be
+    there after a power cut. ``temp`` must be on the same file system. Raises StorageError."""
     scratch = temp or f"{path}.{os.getpid()}.tmp"
     try:
         fd = sharing.create(scratch, os.O_WRONLY | os.O_TRUNC)
         try:
             write_all(fd, data)
-            os.fsync(fd)
+            if wait:
+                os.fsync(fd)
         finally:
             os.close(fd)
         rename(scratch, path)
-        fsync_folder(os.path.dirname(path) or ".")
+        if wait:
+            fsync_folder(os.path.dirname(path) or ".")
     except BaseException as error:
         with suppress(OSError):
             unlink(scratch)

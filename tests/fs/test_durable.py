@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from regenstore.errors import StorageError
-from regenstore.objects import durable
+from regenstore.fs import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
 
@@ -145,7 +145,7 @@ def test_our_own_errors_pass(tmp_path):
 FULL = """
 import resource, sys
 from regenstore.errors import StorageError
-from regenstore.objects import durable
+from regenstore.fs import durable
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 try:
     durable.write_file(sys.argv[1], b"new" * 100)
