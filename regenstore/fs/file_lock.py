@@ -50,13 +50,6 @@ def claim(path: str, opened: Callable[[str], int]) -> int | None:
     return None
 
 
-def open_locked(path: str) -> int:
-    """Open a file or folder that this process just made, locked; to be closed when it is done with. Raises OSError."""
-    fd = os.open(path, _READ)
-    take(fd)
-    return fd
-
-
 def locked(fd: int) -> bool:
     """Whether another process has locked an open file; also where that cannot be told."""
     return _flock(fd, shared=True, wait=False) is not True

@@ -125,8 +125,7 @@ def test_killed_before_every_change(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert at > 12 and seen == {True, False}
 
 
-@pytest.mark.parametrize("stays", [False, True])
-@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize(("error", "stays"), [(errno.EIO, False), (errno.ENOSPC, True)], ids=["bad", "full"])
 def test_failing_at_every_change(folder: Path, monkeypatch: pytest.MonkeyPatch, error: int, stays: bool) -> None:
     """Before the journal is whole all is as it was, and no stage is left; later the next one finishes it."""
     fault, at = Fault(monkeypatch, error, stays=stays), 1
@@ -154,10 +153,8 @@ def test_the_journal_is_on_the_disk_before_anything_is_done(folder: Path, monkey
 
 
 def test_the_stage_of_a_living_process_stays(folder: Path) -> None:
-    program = (
-        "from regenstore.fs import stage; import sys; made = stage.Stage(sys.argv[1]); print(made.folder, flush=True)"
-    )
-    program += "; input()"
+    program = "import sys; from regenstore.fs.stage import Stage; made = Stage(sys.argv[1]); "
+    program += "print(made.folder, flush=True); input()"
     child = subprocess.Popen(
         [sys.executable, "-c", program, f"{folder}/.stage-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
