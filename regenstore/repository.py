@@ -7,7 +7,7 @@ these for every git command.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,13 @@ from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location, locate, refuse_attributes, refuse_unreadable
 
 if TYPE_CHECKING:
+    from regenstore.doctor.fsck_context import FsckContext
+    from regenstore.doctor.fsck_plan import Invalid
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
     from regenstore.objects.result import Proof
-    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.results.cache import ResultCache
+    from regenstore.project.trust import TrustRecord
     from regenstore.proof.environments import Environments
     from regenstore.proof.probe import Prober
     from regenstore.proof.survey import Confirm
@@ -84,7 +87,7 @@ class Repository:
 
     @cached_property
     def cache(self) -> ResultCache:
-        from regenstore.objects.result_cache import ResultCache
+        from regenstore.objects.results.cache import ResultCache
 
         return ResultCache(self.store.root)
 
@@ -118,6 +121,13 @@ class Repository:
         return Filler(self.placer)
 
     @cached_property
+    def trust(self) -> TrustRecord:
+        """What the user approved of regenstore.toml, here and elsewhere."""
+        from regenstore.project.trust import TrustRecord
+
+        return TrustRecord(self.settings.trust_file)
+
+    @cached_property
     def registry(self) -> Registry:
         return self._registry()
 
@@ -127,7 +137,7 @@ class Repository:
         from regenstore.refs.worktree_files import WorktreeFiles
 
         listing = WorktreeFiles(Git(os.fsdecode(self.location.top)))
-        return Registry(os.fsdecode(self.location.top), self.settings.trust_file, listing)
+        return Registry(os.fsdecode(self.location.top), self.trust, listing)
 
     @cached_property
     def realiser(self) -> Realiser:
@@ -230,13 +240,39 @@ class Repository:
 
         return Prober(self.store.root, self.cache, realiser, self.settings.gc_budget)
 
+    def fsck_context(self) -> FsckContext:
+        from regenstore.doctor.fsck_context import FsckContext
+        from regenstore.doctor.fsck_plan import Invalid
+        from regenstore.refs.recipes import RecipeFinder
+        from regenstore.tracked.check import check_index
+
+        def judge(entries: Mapping[bytes, bytes]) -> Iterator[Invalid]:
+            for found in check_index(self.git, self.blobs, entries):
+                yield Invalid(found.path, found.kind, found.message)
+
+        return FsckContext(
+            store=self.store,
+            location=self.location,
+            oid_size=self.settings.oid_size,
+            git=self.git,
+            roots=self.roots,
+            pending=self.pending,
+            finder=RecipeFinder(self.git, self.blobs, self.index.oids),
+            registry=self.registry,
+            executor=self.realiser.executor,
+            corrected=self.realiser.corrects,
+            judge=judge,
+            cache=lambda: self.cache,
+            elsewhere=lambda: self.elsewhere,
+        )
+
     @cached_property
     def remote_definitions(self) -> Remotes:
         """All remotes that have a name here; raises FormatError (``bad-declaration``)."""
         from regenstore.remotes.definitions import Remotes
 
         top = os.fsdecode(self.location.top)
-        return Remotes(top, self.settings.remotes, self.settings.trust_file, self.open_remote)
+        return Remotes(top, self.settings.remotes, self.trust, self.open_remote)
 
     @property
     def remotes(self) -> dict[str, Remote]:

@@ -31,7 +31,7 @@ def outbox_of(repository: Repository) -> Outbox:
 def trusted_notify(repository: Repository) -> Notify | None:
     """Whom to tell, as far as the user approved it; a line says where that is missing."""
     notify = read_notify(os.fsdecode(repository.location.top))
-    if notify is not None and notify.hash not in repository.registry.trust.approvals():
+    if notify is not None and notify.hash not in repository.trust.approvals():
         say(
             "regenstore: nobody is told: [notify] in regenstore.toml is not trusted ('regenstore trust' shows it)",
             err=True,

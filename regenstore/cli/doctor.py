@@ -13,9 +13,10 @@ from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option
 from regenstore.cli.hints import hint_for
 from regenstore.config import GitEnvironment, Settings
-from regenstore.doctor import checks, database
-from regenstore.doctor.context import OK, PROBLEM, WARNING, Diagnosis, NamedRemote, Patient
-from regenstore.doctor.rights import find, mend
+from regenstore.doctor import database
+from regenstore.doctor.check import PROBLEM, WARNING, CheckContext, Diagnosis, NamedRemote, examine
+from regenstore.doctor.checks import CHECKS
+from regenstore.doctor.checks.rights import find, mend
 from regenstore.errors import InvalidInput
 from regenstore.gitfilter.install import git_values
 from regenstore.gitfilter.launch import starter
@@ -63,27 +64,27 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json:
         mended = mend(find(repository.store.root))
         if mended and not as_json:
             say(f"{mended} files and folders have the rights of their folder now")
-    findings = list(checks.examine(_patient(repository, ask_remotes)))
+    findings = list(examine(CHECKS, _context(repository, ask_remotes)))
     _report(findings, as_json)
     sys.exit(1 if any(found.level == PROBLEM for found in findings) else 0)
 
 
-def _patient(repository: Repository, ask_remotes: bool = False) -> Patient:
-    return Patient(
-        repository.git,
-        repository.location,
-        repository.store,
-        repository.registry,
-        git_values(starter()),
-        repository.settings.reflink,
-        repository.settings.store,
-        frozenset(field.name.replace("_", "") for field in fields(Settings)) - _NOT_GITS,
-        shutil.which("bwrap"),
-        lambda: _remotes(repository),
-        ask_remotes,
-        os.environ,
-        shutil.which("regenstore"),
-        sys.executable,
+def _context(repository: Repository, ask_remotes: bool = False) -> CheckContext:
+    return CheckContext(
+        git=repository.git,
+        location=repository.location,
+        store=repository.store,
+        shared=repository.settings.store,
+        registry=repository.registry,
+        git_values=git_values(starter()),
+        setting_names=frozenset(field.name.replace("_", "") for field in fields(Settings)) - _NOT_GITS,
+        reflink=repository.settings.reflink,
+        find_remotes=lambda: _remotes(repository),
+        ask_remotes=ask_remotes,
+        environ=os.environ,
+        python=sys.executable,
+        on_path=shutil.which("regenstore"),
+        bubblewrap=shutil.which("bwrap"),
     )
 
 
@@ -110,12 +111,10 @@ def _rebuild(repository: Repository, dry_run: bool, as_json: bool) -> None:
 
 def _report(findings: list[Diagnosis], as_json: bool) -> None:
     if as_json:
-        rows = [{"check": f.check, "level": f.level, "message": f.message, "remedy": f.remedy} for f in findings]
-        emit_json("doctor", {"findings": rows})
+        emit_json("doctor", {"findings": [found.fields() for found in findings]})
         return
     for found in findings:
-        say(f"{found.level:<8} {found.check.replace('_', ' ')}: {found.message}")
-        if found.remedy and found.level != OK:
-            say(f"           {found.remedy}")
+        for line in found.lines():
+            say(line)
     bad = [found for found in findings if found.level in (WARNING, PROBLEM)]
     say("all is well" if not bad else f"{len(bad)} of {len(findings)} findings need a look")

@@ -123,8 +123,8 @@ gc makes a take once more before it relies on either": """
         generators/command_environment._state except
         generators/declared._declared isfile
         generators/declared._watched isfile
-        generators/definition_files.DefinitionFiles._matching isdir
-        generators/definition_files.DefinitionFiles._walk is_dir
+        project/definition_files.DefinitionFiles._matching isdir
+        project/definition_files.DefinitionFiles._walk is_dir
         generators/python_packages.Packages.of isdir
         generators/python_packages._Looking._record except
         generators/python_packages._Looking._distribution isfile*2
@@ -177,8 +177,8 @@ gc makes a take once more before it relies on either": """
     "where it cannot be told, it counts as in use, as too young, or as nobody's to touch": """
         doctor/leftovers._age except walk
         doctor/leftovers._paths except
-        doctor/index_lock._users except
-        doctor/index_lock._working except
+        doctor/checks/left_behind._users except
+        doctor/checks/left_behind._working except
         fs/file_lock._flock except
         fs/file_lock.claim except
         fs/file_lock.in_use except
@@ -190,12 +190,12 @@ gc makes a take once more before it relies on either": """
         """,
     "it becomes the answer: people and programs are told what failed, and of what": """
         cli/filter_entry.main except*2
-        doctor/checks._start except
-        doctor/checks.examine except
-        doctor/checks.hooks access
+        doctor/checks/git_setup._start except
+        doctor/check.examine except*2
+        doctor/checks/git_setup.hooks access
         doctor/quarantine.confine except
-        doctor/salvage.read except
-        doctor/store_checkup.store access
+        objects/results/examination.read_damaged except
+        doctor/checks/store.store access
         doctor/store_scan._look except
         doctor/store_scan._look_at_correction except
         export/dataset/read_back.damaged except
@@ -203,7 +203,7 @@ gc makes a take once more before it relies on either": """
         generators/worker._Worker._probe except
         generators/worker._Worker._run except
         generators/worker._message except
-        generators/repository_file.resolve except isfile which
+        project/repository_file.resolve except isfile which
         gitfilter/process.serve except
         gitfilter/smudge.SmudgeFilter.smudge except
         jobs/local._Batch._work except
@@ -216,8 +216,8 @@ gc makes a take once more before it relies on either": """
         cli/filter_entry._prepare except
         cli/filter_entry._process.handler.answer except
         cli/group.run except*2
-        doctor/rights._entries except walk
-        doctor/rights.rights access
+        doctor/checks/rights._entries except walk
+        doctor/checks/rights.rights access
         fs/swap._put_new except
         fs/swap._system except
         remotes/backends/time_limits.within.run except
@@ -268,7 +268,7 @@ gc makes a take once more before it relies on either": """
         """,
     "a copy that is looked for elsewhere, or where something was last: none is taken for the only one": """
         doctor/missing_contents.NeedsSurvey._recipes isdir
-        doctor/missing_contents.NeedsSurvey.places isdir
+        doctor/missing_contents.NeedsSurvey._places_of isdir
         doctor/recovery_sources._files walk
         doctor/recovery_sources._hash except*2
         doctor/recovery_sources._lines except
@@ -282,13 +282,13 @@ gc makes a take once more before it relies on either": """
         cli/init.command exists
         cli/push._remote_and_paths lexists
         cli/show._recipe lexists
-        doctor/repair._rename islink
-        export/dataset/exporting.export lexists
-        export/dataset/exporting.previous_of isdir lexists*2
+        doctor/fsck._rename islink
+        export/dataset/exporting.DatasetExport.run lexists
+        export/dataset/exporting._previous isdir lexists*2
         export/dataset/layouts.finish_interrupted isfile
         export/dataset/read_back.local isfile
-        export/dataset/roots._refuse isdir
-        export/dataset/roots.places isdir lexists*2
+        export/dataset/places._refuse isdir
+        export/dataset/places.datasets_at isdir lexists*2
         export/dataset/sinks._finish exists isdir*3 lexists
         export/dataset/sinks._leaves walk
         export/dataset/sinks.made_in exists
@@ -310,10 +310,10 @@ gc makes a take once more before it relies on either": """
         remotes/backends/directory.Directory.names is_dir
         repository.Repository.store isdir
         fs/sharing.make_folders isdir*2
-        objects/result_cache.ResultCache._connect isdir lexists suppress
+        objects/results/database.Database._connect isdir lexists suppress
         """,
     "not about files of a repository or store: a program, a limit, a login, a system without flock": """
-        cli/doctor._patient which*2
+        cli/doctor._context which*2
         export/sidecar/jinja_child.limit except
         generators/command.CommandGenerator.probe access
         generators/command._text except
@@ -321,7 +321,7 @@ gc makes a take once more before it relies on either": """
         generators/worker_host.WorkerHost._keep_tail except
         media/correction/png.Png.rows except
         media/stills.is_still except
-        objects/database_file._usable access isfile lexists
+        objects/results/database_file._usable access isfile lexists
         fs/durable.fsync_folder except*2
         refs/credentials._from_netrc except
         remotes/backends/ssh.Login._options exists

@@ -1,41 +1,16 @@
-"""doctor: how everything is set up. Each check is a function of what it looks at, and gives findings; none of
-them changes anything that stays."""
+"""doctor's checks of how Git is set up: the filter, settings, attributes, hooks."""
 
 from __future__ import annotations
 
 import os
-import platform
-import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from importlib import metadata
 
-from regenstore import __version__
-from regenstore.doctor import git_recipes
-from regenstore.doctor.context import NOTE, OK, PROBLEM, WARNING, Diagnosis, Found, Patient
-from regenstore.doctor.environment import surroundings
-from regenstore.doctor.remotes_checkup import remotes
-from regenstore.doctor.rights import rights
-from regenstore.doctor.store_checkup import (
-    database,
-    kept_aside,
-    left_behind,
-    linking,
-    manifests,
-    repositories,
-    sandbox,
-    store,
-    takes,
-)
-from regenstore.errors import RegenstoreError
-from regenstore.fs import durable, presence
-from regenstore.generators.registry import GROUP
-from regenstore.refs.git import WORTH_IT, Git, blob_source
-from regenstore.refs.roots import Roots
+from regenstore.doctor.check import NOTE, OK, PROBLEM, WARNING, CheckContext, Findings
+from regenstore.fs import presence
+from regenstore.refs.git import Git
 from regenstore.remotes.settings import KEYS as REMOTE_KEYS
 
-SQLITE_NEEDED = (3, 35)
 _HELLO = (
     b"0016git-filter-client\n000eversion=2\n00000015capability=clean\n0016capability=smudge\n0015capability=delay\n0000"
 )
@@ -46,54 +21,10 @@ _START = 30.0
 _SET_UP = "Run 'regenstore init' here, or 'regenstore install' for all your repositories."
 
 
-def examine(patient: Patient, only: str | None = None) -> Iterator[Diagnosis]:
-    """All findings, in a fixed order, or those of one check. A check that fails is a finding as well."""
-    for check in CHECKS:
-        if only not in (None, check.__name__):
-            continue
-        name = check.__name__
-        try:
-            for level, message, remedy in check(patient):
-                yield Diagnosis(name, level, message, remedy)
-        except RegenstoreError as error:
-            yield Diagnosis(name, PROBLEM, error.message, error.hint)
-        except OSError as error:
-            failed = durable.storage_error(error, error.filename or name)
-            yield Diagnosis(name, PROBLEM, failed.message, failed.hint)
-
-
-# ------------------------------------------------------------------------------------------- programs
-
-
-def versions(patient: Patient) -> Found:
-    yield OK, f"regenstore {__version__}, Python {platform.python_version()} on {platform.system()}", ""
-    if sqlite3.sqlite_version_info < SQLITE_NEEDED:
-        yield PROBLEM, f"SQLite {sqlite3.sqlite_version} is too old", "Use a Python with SQLite 3.35 or newer."
-    else:
-        yield OK, f"SQLite {sqlite3.sqlite_version}", ""
-
-
-def git_version(patient: Patient) -> Found:
-    patient.git.require_version()
-    yield OK, patient.git.version(), ""
-
-
-def git_blobs(patient: Patient) -> Found:
-    """Who reads blobs where there are many: git is right everywhere, libgit2 only faster."""
-    linked, told = blob_source(patient.git)
-    if linked:
-        yield OK, f"from {WORTH_IT} blobs on {told} reads them; git does everything else", ""
-    else:
-        yield NOTE, f"git reads all blobs, which is right and takes longer where they are many: {told}", ""
-
-
-# ------------------------------------------------------------------------------------------- Git's configuration
-
-
-def git_filter(patient: Patient) -> Found:
+def git_filter(context: CheckContext) -> Findings:
     """The filter and merge driver that are in effect: present, ours, and able to start."""
-    told = patient.git.config(r"^(filter|merge|diff)\.regenstore\.")
-    values = {name: told.get(name) for name in patient.expected}
+    told = context.git.config(r"^(filter|merge|diff)\.regenstore\.")
+    values = {name: told.get(name) for name in context.git_values}
     process = values["filter.regenstore.process"]
     if process is None:
         yield PROBLEM, "Git does not know the filter: media would be committed as they are", _SET_UP
@@ -102,7 +33,7 @@ def git_filter(patient: Patient) -> Found:
         program = name.endswith((".process", ".clean", ".smudge", ".driver"))
         if value is None:
             yield WARNING, f"{name} is not set", _SET_UP
-        elif value == patient.expected[name]:
+        elif value == context.git_values[name]:
             continue
         elif program and "regenstore" not in value:
             remedy = "Look at it with 'git config'; 'regenstore install --force' replaces it."
@@ -114,8 +45,8 @@ def git_filter(patient: Patient) -> Found:
         elif name == "filter.regenstore.required":
             yield PROBLEM, f"{name} is {value!r}: a failing filter would commit raw media", _SET_UP
         else:
-            yield WARNING, f"{name} is {value!r}, not {patient.expected[name]!r}", _SET_UP
-    why = _start(process, patient.git.cwd)
+            yield WARNING, f"{name} is {value!r}, not {context.git_values[name]!r}", _SET_UP
+    why = _start(process, context.git.cwd)
     if why is None:
         yield OK, f"the filter starts and answers: {process:.90}", ""
     else:
@@ -139,38 +70,38 @@ def _start(command: str, folder: str | bytes) -> str | None:
     return said[-1][:200] if said else f"exit code {done.returncode}, and no answer of the filter protocol"
 
 
-def settings(patient: Patient) -> Found:
+def settings(context: CheckContext) -> Findings:
     """Settings with a name that nobody reads."""
-    for name in sorted(patient.git.config(r"^regenstore\.")):
+    for name in sorted(context.git.config(r"^regenstore\.")):
         known = name.removeprefix("regenstore.")
         of_a_remote = known.startswith("remote.") and known.rpartition(".")[2] in REMOTE_KEYS
-        if known in patient.settings or of_a_remote:
+        if known in context.setting_names or of_a_remote:
             continue
-        near = get_close_matches(known, patient.settings, 1)
+        near = get_close_matches(known, context.setting_names, 1)
         remedy = f"Did you mean regenstore.{near[0]}? " if near else ""
         yield WARNING, f"{name} is set, and means nothing", f"{remedy}'git config --unset-all {name}' removes it."
 
 
-def conversions(patient: Patient) -> Found:
+def conversions(context: CheckContext) -> Findings:
     """Settings that make Git bring back media where nobody looks at them."""
     for name in ("diff.regenstore.textconv", "diff.regenstore.command"):
-        value = patient.git.config_value(name)
+        value = context.git.config_value(name)
         if value is not None:
             remedy = f"Run 'git config --unset-all {name}': recipes are text already."
             yield WARNING, f"{name} is set: every old version that 'git log -p' shows would be made again", remedy
-    if patient.git.config_value("merge.renormalize", "bool") == "true":
+    if context.git.config_value("merge.renormalize", "bool") == "true":
         remedy = "Run 'git config merge.renormalize false' here."
         yield WARNING, "merge.renormalize is set: a merge would bring back three media for every path", remedy
 
 
-def attributes(patient: Patient) -> Found:
+def attributes(context: CheckContext) -> Findings:
     """Whether Git filters paths here, tells other clones so, and leaves recipe text alone."""
-    git = patient.git
+    git = context.git
     tracked = {os.fsdecode(path) for path in git.ls_files(".gitattributes", "**/.gitattributes")}
-    top = os.fsdecode(patient.location.top)
+    top = os.fsdecode(context.location.top)
     lines = [(file, line) for file in {".gitattributes", *tracked} for line in _lines(f"{top}/{file}")]
     ours = [(file, line) for file, line in lines if "filter=regenstore" in line.split()[1:]]
-    seen = git_recipes.current(git)
+    seen = context.recipe_blobs
     if not ours and not seen:
         yield NOTE, "no path is tracked yet", "Run 'regenstore track PATTERN'."
         return
@@ -187,7 +118,7 @@ def attributes(patient: Patient) -> Found:
         yield OK, f"{len(ours)} patterns are tracked, {len({entry.path for entry in seen})} paths", ""
 
 
-def _effective(git: Git, paths: list[bytes]) -> Found:
+def _effective(git: Git, paths: list[bytes]) -> Findings:
     """What the attributes come to at the paths: a later line, or another file, may override ours."""
     wrong: dict[str, list[bytes]] = {}
     for path, name, value in git.check_attr(paths, ("text", "eol", "ident", "working-tree-encoding")):
@@ -199,17 +130,11 @@ def _effective(git: Git, paths: list[bytes]) -> Found:
         yield WARNING, message, "Let the line that names the filter come last, and end in -text."
 
 
-def _lines(path: str) -> list[str]:
-    """The lines of a small text file that are no comments; none without one. Raises StorageError (``unreadable``)."""
-    text = os.fsdecode(presence.read(path) or b"")
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-
-
-def hooks(patient: Patient) -> Found:
-    moved = patient.git.config_value("core.hooksPath")
+def hooks(context: CheckContext) -> Findings:
+    moved = context.git.config_value("core.hooksPath")
     if moved is not None:
         yield NOTE, f"core.hooksPath is {moved}: Git's hooks are there", ""
-    path = os.path.join(patient.git.git_path("hooks"), "pre-commit")
+    path = os.path.join(context.git.git_path("hooks"), "pre-commit")
     if not presence.is_file(path):
         yield NOTE, "there is no pre-commit hook; one is comfort only", "Copy hooks/pre-commit of regenstore there."
     elif not os.access(path, os.X_OK):
@@ -221,59 +146,7 @@ def hooks(patient: Patient) -> Found:
         yield NOTE, "a pre-commit hook of somebody else is there; it does not check recipes", remedy
 
 
-def roots(patient: Patient) -> Found:
-    """Whether everything that tells which recipes are needed can be read. Git passes over much of what cannot."""
-    where = patient.location
-    Roots(patient.git, where.git_dir, where.common_dir, where.index).require_readable()
-    yield OK, "every ref, reflog, index and place of objects can be read", ""
-
-
-# ------------------------------------------------------------------------------------------- generators
-
-
-def generators(patient: Patient) -> Found:
-    """Plug-ins that cannot be loaded, and declared generators that may not run."""
-    registry = patient.registry
-    names = sorted({entry.name for entry in metadata.entry_points(group=GROUP)})
-    loaded = 0
-    for name in names:
-        try:
-            registry.find(name)
-            loaded += 1
-        except RegenstoreError as error:
-            if error.kind == "bad-declaration":
-                break  # told below
-            yield WARNING, error.message, error.hint
-    for name, declared in sorted(registry.declared.items()):
-        if registry.approves(declared):
-            yield OK, f"the declared generator '{name}' is trusted", ""
-        else:
-            remedy = "Read the definition, then run 'regenstore trust'."
-            yield WARNING, f"the declared generator '{name}' is not trusted: its media are not made", remedy
-    yield OK, f"{loaded} generators are installed", ""
-
-
-CHECKS: tuple[Callable[[Patient], Found], ...] = (
-    versions,
-    git_version,
-    git_blobs,
-    git_filter,
-    surroundings,
-    settings,
-    conversions,
-    attributes,
-    hooks,
-    roots,
-    generators,
-    sandbox,
-    store,
-    rights,
-    database,
-    takes,
-    linking,
-    repositories,
-    kept_aside,
-    left_behind,
-    manifests,
-    remotes,
-)
+def _lines(path: str) -> list[str]:
+    """The lines of a small text file that are no comments; none without one. Raises StorageError (``unreadable``)."""
+    text = os.fsdecode(presence.read(path) or b"")
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]

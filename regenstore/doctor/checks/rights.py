@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from regenstore.doctor.context import NOTE, OK, PROBLEM, Found, Patient
+from regenstore.doctor.check import NOTE, OK, PROBLEM, CheckContext, Findings
 from regenstore.fs import presence, sharing
 
 _SHOWN = 3
@@ -52,13 +52,13 @@ def mend(wrong: list[Wrong]) -> int:
     return done
 
 
-def rights(patient: Patient) -> Found:
+def rights(context: CheckContext) -> Findings:
     """Whether all who may use the store can use everything in it."""
-    root = patient.store.root
+    root = context.store.root
     if not presence.is_folder(root):
         return
     there = os.stat(root)
-    told = patient.git.config_value("core.sharedRepository") or ""
+    told = context.git.config_value("core.sharedRepository") or ""
     wants = told.lower() not in ("", "umask", "false", "0", "no", "off")
     quoted = shlex.quote(root)
     open_up = f"chmod -R g+rwX {quoted} && find {quoted} -type d -exec chmod g+s {{}} +"

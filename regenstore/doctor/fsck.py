@@ -1,53 +1,91 @@
-"""Carrying out what fsck planned: into the quarantine, back from elsewhere, fetched, made again. What fails is told,
-and the rest is done all the same."""
+"""fsck, from top to bottom: :func:`plan_check` reads everything and changes nothing, the plan is shown (``fsck_plan``),
+and :func:`execute` carries it out.
+
+Bad bytes go to the quarantine. What is missing then comes from a file of the store that has the wrong name, from
+elsewhere on this machine, from a remote, or from running the recipe. Good bytes are never touched, and
+nothing is deleted.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
-from regenstore.doctor import database, leftovers, quarantine
-from regenstore.doctor.missing_contents import BLOCKED, COPY, FETCH, GENERATE, LOST, RENAME, LostContent
-from regenstore.doctor.store_check import CheckPlan, StoreParts
-from regenstore.doctor.store_scan import Bad
-from regenstore.errors import NotFound, RegenstoreError
+from regenstore.doctor import database, leftovers, quarantine, repair_choice
+from regenstore.doctor.fsck_context import FsckContext, Scope
+from regenstore.doctor.fsck_plan import BLOCKED, COPY, FETCH, GENERATE, LOST, RENAME, CheckPlan, Done, LostContent
+from regenstore.doctor.missing_contents import NeedsSurvey
+from regenstore.doctor.store_scan import WRONG, Bad, SoundStore, Tell, scan
+from regenstore.errors import NotFound, RegenstoreError, StorageError
 from regenstore.fs import durable
 from regenstore.fs.reflink import Linker
-from regenstore.objects import store_format
+from regenstore.fs.swap import identity
+from regenstore.objects import evicted, store_format
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_file
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import RunPlan
 from regenstore.realise import Progress
 from regenstore.remotes.remote_set import nobody
 
-
-@dataclass(frozen=True)
-class Done:
-    """One thing that was done, or could not be: then ``ok`` is False and something is left."""
-
-    what: str
-    subject: str
-    ok: bool
-    message: str = ""
-
-    def fields(self) -> dict[str, object]:
-        return {"what": self.what, "subject": self.subject, "ok": self.ok, "message": self.message}
+# ------------------------------------------------------------------------------------------- planning
 
 
-def execute(parts: StoreParts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
+def plan_check(context: FsckContext, scope: Scope, tell: Tell) -> CheckPlan:
+    """Read all contents, the database and the recipes; ``tell`` is given the part of the contents that is done. Raises
+    FormatError (``newer-store``)."""
+    store = context.store
+    # What the store holds: each file against its name.
+    marker = _marker(store.root)
+    scanned = scan(store, tell, quick=scope.quick)
+    sound = SoundStore(store.root, scanned)
+    examined = database.examine(sound)
+    left = leftovers.find(store, context.location, context.clock())
+    manifests = list(evicted.damaged(store.root, quick=scope.quick))
+    plan = CheckPlan(scanned, examined, left, manifests, marker)
+    cache = context.cache()
+    if examined.state == database.DAMAGED:
+        plan.rebuild = database.plan_rebuild(sound, context.roots, examined)
+        # Reading it would move it aside: the plan goes without one.
+        cache, scope = ResultCache(f"{store.root}/no-database"), replace(scope, remember=False)
+    # What all recipes need, and is not there; then how each of it comes back.
+    survey = NeedsSurvey(context, cache, sound, scanned, scope)
+    plan.needs = survey.run()
+    repair_choice.choose(context, plan, sound, cache, scope)
+    return plan
+
+
+def _marker(root: str) -> Bad | None:
+    """The store's format marker, if it is damaged. Raises FormatError (``newer-store``)."""
+    try:
+        store_format.check(root, "write")
+    except StorageError as error:
+        path = f"{root}/{store_format.FILE}"
+        if error.kind != "store-damaged":
+            raise
+        with durable.storage_errors(path):
+            found = os.lstat(path)
+        return Bad(path, "", WRONG, None, None, found.st_size, identity(found))
+    return None
+
+
+# ------------------------------------------------------------------------------------------- carrying it out
+
+
+def execute(context: FsckContext, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
     """Carry out a plan. What fails is told, and the rest is done all the same."""
     if plan.sound and not plan.leftovers.count:
         return
-    store = parts.store
+    store = context.store
     if plan.marker is None:
         store.prepare()
     for missing in (m for m in plan.missing if m.how == RENAME):
         yield _attempt("renamed", missing.label, partial(_rename, store, missing))
     stuck = False
     for bad in plan.confined:
-        done = _attempt("quarantined", bad.path, partial(_confine, parts, bad))
+        done = _attempt("quarantined", bad.path, partial(_confine, context, bad))
         stuck = stuck or (not done.ok and bad.named is not None)
         yield done
     if plan.marker is not None:
@@ -55,19 +93,19 @@ def execute(parts: StoreParts, plan: CheckPlan, progress: Progress) -> Iterator[
     for missing in (m for m in plan.missing if m.how == COPY and not stuck):
         yield _attempt("restored", missing.label, partial(_restore, store, missing))
     if plan.rebuild is not None:
-        yield _attempt("database", "made again from Git's recipes", lambda: _rebuild(parts, plan.examined))
+        yield _attempt("database", "made again from Git's recipes", lambda: _rebuild(context, plan.examined))
     if stuck:
         # Good bytes under their names would end what could not be moved away: bad bytes are never deleted.
         for missing in (m for m in plan.missing if m.how in (COPY, FETCH, GENERATE)):
             yield Done(BLOCKED, missing.label, False, _last(missing, "bad bytes could not be moved away first"))
     else:
-        yield from _fetch(parts, plan)
-        yield from _generate(parts, plan, progress)
+        yield from _fetch(context, plan)
+        yield from _generate(context, plan, progress)
     for missing in plan.hopeless:
         if store.stored(missing.digest, missing.size) is None:
             yield Done(missing.how, missing.label, False, _last(missing, missing.reason))
     if plan.leftovers.count:
-        leftovers.clear(plan.leftovers, store, parts.location, parts.oid_size)
+        leftovers.clear(plan.leftovers, store, context.location, context.oid_size)
         yield Done("cleared", f"{plan.leftovers.count} leftovers of killed processes", True)
 
 
@@ -89,14 +127,14 @@ def _attempt(what: str, subject: str, work: Callable[[], str]) -> Done:
         return Done(what, subject, False, f"{error.message}. {error.hint}")
 
 
-def _confine(parts: StoreParts, bad: Bad) -> str:
-    target = quarantine.confine(parts.store, bad, parts.clock())
+def _confine(context: FsckContext, bad: Bad) -> str:
+    target = quarantine.confine(context.store, bad, context.clock())
     return "it was replaced or removed meanwhile" if target is None else f"{bad.why}; now {target}"
 
 
-def _rebuild(parts: StoreParts, examined: database.Examined) -> str:
+def _rebuild(context: FsckContext, examined: database.Examined) -> str:
     """With what the store has by now."""
-    aside = database.rebuild(parts.store, database.plan_rebuild(parts.store, parts.roots, examined))
+    aside = database.rebuild(context.store, database.plan_rebuild(context.store, context.roots, examined))
     return f"the old one is {aside}"
 
 
@@ -132,25 +170,25 @@ def _restore(store: ContentStore, missing: LostContent) -> str:
     return f"its bytes were in {missing.source}"
 
 
-def _fetch(parts: StoreParts, plan: CheckPlan) -> Iterator[Done]:
+def _fetch(context: FsckContext, plan: CheckPlan) -> Iterator[Done]:
     missing = {m.digest: m for m in plan.missing if m.how == FETCH}
-    elsewhere = parts.elsewhere() if missing else None
+    elsewhere = context.elsewhere() if missing else None
     for moved in elsewhere.bring(list(missing), nobody) if elsewhere is not None else ():
         one, error = missing[moved.digest], moved.error
         what = "" if error is None else _last(one, f"{error.message}. {error.hint}")
         yield Done("fetched" if error is None else LOST, one.label, error is None, what)
 
 
-def _generate(parts: StoreParts, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
+def _generate(context: FsckContext, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
     if not plan.generate.steps:
         return
     by_label = {str(m.digest): m for m in plan.missing}
-    realiser = parts.realiser(parts.store, parts.cache())
+    realiser = context.realiser(context.store, context.cache())
     # What is present or failed is told by the plan itself.
     steps = RunPlan(steps=plan.generate.steps, waiting=plan.generate.waiting)
     for outcome in realiser.run(steps, progress):
         missing = by_label[outcome.want.label]
-        if parts.store.stored(missing.digest, missing.size) is not None:
+        if context.store.stored(missing.digest, missing.size) is not None:
             yield Done("made again", missing.label, True)
             continue
         reason = "the generator gave other bytes; both recipe and new bytes are kept"

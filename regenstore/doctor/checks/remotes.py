@@ -1,35 +1,32 @@
-"""doctor's look at remotes: those that cannot be used, and imported media that nobody else may have."""
+"""doctor's check of remotes: those that cannot be used, and imported media that may be nowhere else."""
 
 from __future__ import annotations
 
-from regenstore.doctor import git_recipes
-from regenstore.doctor.context import NOTE, OK, WARNING, Found, Patient
+from regenstore.doctor.check import NOTE, OK, WARNING, CheckContext, Findings
 from regenstore.errors import RegenstoreError
-from regenstore.objects import toml
 from regenstore.objects.ids import Digest
-from regenstore.refs.blobs import read_texts
 
 LATELY = 30 * 86400.0
 
 
-def remotes(patient: Patient) -> Found:
+def remotes(context: CheckContext) -> Findings:
     """Nothing is asked of a remote, unless the user wants that."""
-    named = patient.remotes()
+    named = context.remotes
     for each in named:
         if each.error is not None:
             yield WARNING, f"the remote {each.name} ({each.url}) cannot be used: {each.error.message}", each.error.hint
         elif each.remote is None:
             untrusted = f"the repository names the remote {each.name} ({each.url}), which is not asked: no approval"
             yield WARNING, untrusted, "Look at the address, then run 'regenstore trust'."
-    imported = _imported(patient)
+    imported = _imported(context)
     if not named:
         if imported:
             remedy = "Run 'regenstore remote add NAME URL', then 'regenstore push'."
             yield NOTE, f"{len(imported)} imported media are on no remote: there is none", remedy
-    elif patient.ask_remotes:
-        yield from _asked(patient, imported)
+    elif context.ask_remotes:
+        yield from _asked(context, imported)
     else:
-        since = patient.clock() - LATELY
+        since = context.now - LATELY
         usable = [each.remote for each in named if each.remote is not None]
         left = [d for d in imported if not any((r.last_confirmed(d) or 0.0) >= since for r in usable)]
         if left:
@@ -38,9 +35,9 @@ def remotes(patient: Patient) -> Found:
         yield OK, f"{len(usable)} of {len(named)} remotes can be used; none was asked", ""
 
 
-def _asked(patient: Patient, imported: set[Digest]) -> Found:
+def _asked(context: CheckContext, imported: set[Digest]) -> Findings:
     left = set(imported)
-    for each in patient.remotes():
+    for each in context.remotes:
         if each.remote is None:
             continue
         try:
@@ -54,9 +51,7 @@ def _asked(patient: Patient, imported: set[Digest]) -> Found:
         yield WARNING, f"{len(left)} imported media are on no remote that could be asked", "Run 'regenstore push'."
 
 
-def _imported(patient: Patient) -> set[Digest]:
-    """The imported media that HEAD and the index refer to. Asks Git alone: the database may be damaged."""
-    oids = {seen.oid for seen in git_recipes.current(patient.git)}
-    recipes = (toml.decode_or_none(text) for _, text in read_texts(patient.git, list(oids)) if text is not None)
-    takes = (recipe.output.take for recipe in recipes if recipe is not None and recipe.imported)
+def _imported(context: CheckContext) -> set[Digest]:
+    """The imported media that HEAD and the index refer to."""
+    takes = (recipe.output.take for recipe in context.recipes.values() if recipe.imported)
     return {take.digest for take in takes if take is not None}

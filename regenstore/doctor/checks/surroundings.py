@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 
-from regenstore.doctor.context import NOTE, OK, WARNING, Found, Patient
+from regenstore.doctor.check import NOTE, OK, WARNING, CheckContext, Findings
 from regenstore.refs.git import REPOSITORY_VARIABLES
 
 _LIBRARIES = ("LD_LIBRARY_PATH", "LD_PRELOAD")
 
 
-def surroundings(patient: Patient) -> Found:
+def surroundings(context: CheckContext) -> Findings:
     """Variables that other programs set for themselves, and which ``regenstore`` the shell finds."""
-    environ = patient.environ
+    environ = context.environ
     quiet = True
     if theirs := sorted(name for name in environ if name.startswith("PYTHON") and "_" not in name):
         quiet = False
@@ -30,15 +30,15 @@ def surroundings(patient: Patient) -> Found:
         quiet = False
         remedy = "Set HOME for the program that starts Git, or set up each repository by 'regenstore init'."
         yield WARNING, "HOME is not set: Git and regenstore do not find the user's settings and approvals", remedy
-    yield from _on_path(patient, quiet)
+    yield from _on_path(context, quiet)
 
 
-def _on_path(patient: Patient, quiet: bool) -> Found:
-    here = os.path.dirname(patient.python)
-    if patient.on_path is None:
+def _on_path(context: CheckContext, quiet: bool) -> Findings:
+    here = os.path.dirname(context.python)
+    if context.on_path is None:
         yield NOTE, "there is no regenstore on PATH: hooks that call it check nothing", f"It is in {here}."
-    elif os.path.realpath(os.path.dirname(os.path.realpath(patient.on_path))) != os.path.realpath(here):
-        message = f"the regenstore on PATH is {patient.on_path}; this is another installation, in {here}"
+    elif os.path.realpath(os.path.dirname(os.path.realpath(context.on_path))) != os.path.realpath(here):
+        message = f"the regenstore on PATH is {context.on_path}; this is another installation, in {here}"
         yield NOTE, message, "Keep one of them, or let 'regenstore init' of the one you mean set up Git."
     elif quiet:
         yield OK, "nothing around this command changes how it works", ""

@@ -1,4 +1,5 @@
-"""A lock on Git's index: whose it is, how old, and whether some process still works with it."""
+"""doctor's check of what killed processes left behind: first of all a lock on Git's index, which keeps Git from
+working."""
 
 from __future__ import annotations
 
@@ -6,12 +7,43 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from regenstore.doctor import leftovers
+from regenstore.doctor.check import NOTE, WARNING, CheckContext, Findings
 from regenstore.fs import presence
 from regenstore.worktree.index_lock import mark_of
 from regenstore.worktree.location import Location
 from regenstore.worktree.recovery import abandoned_lock
 
 _PROGRAMS = ("git", "git-", "regenstore")
+
+
+def left_behind(context: CheckContext) -> Findings:
+    """Locks, stages and temp files of killed processes."""
+    lock = _held_index(context.location, context.now)
+    if lock is not None:
+        yield _told(lock)
+    found = leftovers.find(context.store, context.location, context.now)
+    if found.stages:
+        yield WARNING, f"{len(found.stages)} stage folders of killed processes", "Run 'regenstore fsck'."
+    if found.temps:
+        yield NOTE, f"{len(found.temps)} old temp files in the store", "Run 'regenstore fsck'."
+    if found.leases:
+        yield NOTE, f"{len(found.leases)} leases that nobody holds", "Run 'regenstore fsck'."
+
+
+def _told(lock: HeldIndex) -> tuple[str, str, str]:
+    """What there is to say about a lock on Git's index, which keeps Git from writing it."""
+    since = f"{lock.path} is there since {lock.age:.0f} s"
+    if lock.abandoned:
+        what = f"{since}: a killed process of regenstore left it, and Git refuses to work"
+        return WARNING, what, "Run 'regenstore status': every command removes it."
+    if lock.users:
+        return NOTE, f"{since}: {', '.join(lock.users)} may be working with it", "Wait until that has ended."
+    if lock.ours:
+        return NOTE, f"{since}: a process of regenstore that lives holds it", "Wait until that has ended."
+    who = "whether its process lives cannot be told" if lock.users is None else "no Git command is running here"
+    remedy = f"If no Git command, editor of a commit or other machine works here, remove it: rm {lock.path}"
+    return WARNING, f"{since}, and is not regenstore's; {who}: Git refuses to work", remedy
 
 
 @dataclass(frozen=True)
@@ -27,7 +59,7 @@ class HeldIndex:
     users: tuple[str, ...] | None
 
 
-def find(location: Location, now: float) -> HeldIndex | None:
+def _held_index(location: Location, now: float) -> HeldIndex | None:
     """The lock, if there is one. Raises StorageError (``unreadable``)."""
     path = f"{location.index}.lock"
     found = presence.lstat(path)
