@@ -39,55 +39,57 @@ from regenstore.refs.leases import lease
 from regenstore.repository import Repository
 
 _OBJECTS = 200_000
-"""New objects before Python looks for cycles among all: thousands of samples stay, and have none."""
+"""Number of new objects before Python's cycle collector runs: thousands of samples stay alive and form no cycles."""
 
 
 @click.command()
 @click.argument("out", type=click.Path())
 @click.argument("paths", nargs=-1)
-@click.option("--rev", help="Media as of this revision, instead of now.")
+@click.option("--rev", help="Export the media of this revision.")
 @click.option(
     "--kind",
     type=click.Choice(["video", "image", "audio"]),
-    help="Only these media. Several kinds become a dataset each.",
+    help="Only this kind of media; otherwise each kind becomes a dataset.",
 )
-@click.option("--scene", multiple=True, help="Only these scenes; may be repeated, as all below.")
+@click.option("--scene", multiple=True, help="Only these scenes. This and the following may be repeated.")
 @click.option("--scene-type", multiple=True, help="Only these scene types.")
-@click.option("--character", multiple=True, help="Only with one of these characters.")
-@click.option("--tag", multiple=True, help="Only with one of these tags.")
-@click.option("--without-tag", multiple=True, help="None with one of these tags.")
-@click.option("--without-failure", multiple=True, help="None with one of these failure tags; '*' for any.")
-@click.option("--generator", multiple=True, help="Only made by these generators.")
-@click.option("--model", multiple=True, help="Only made with these models.")
-@click.option("--min-quality", multiple=True, metavar="[SCORE=]VALUE", help="Only with this quality, or other score.")
-@click.option("--min-rating", type=float, help="Only with this rating at least.")
+@click.option("--character", multiple=True, help="Only media with one of these characters.")
+@click.option("--tag", multiple=True, help="Only media with one of these tags.")
+@click.option("--without-tag", multiple=True, help="No media with any of these tags.")
+@click.option("--without-failure", multiple=True, help="No media with any of these failure tags; '*' for any.")
+@click.option("--generator", multiple=True, help="Only media made by these generators.")
+@click.option("--model", multiple=True, help="Only media made with these models.")
+@click.option("--min-quality", multiple=True, metavar="[SCORE=]VALUE", help="Least quality, or least other score.")
+@click.option("--min-rating", type=float, help="Least rating.")
 @click.option("--min-duration", type=float, metavar="SECONDS")
 @click.option("--max-duration", type=float, metavar="SECONDS")
 @click.option("--min-size", metavar="WIDTHxHEIGHT")
-@click.option("--max-bytes", type=click.IntRange(1), help="Only files of this size at most.")
-@click.option("--proven", is_flag=True, help="Only media that a second run gave again.")
-@click.option("--select", multiple=True, metavar="EXPR", help="Only where this expression (CEL) over columns holds.")
+@click.option("--max-bytes", type=click.IntRange(1), help="Largest file size in bytes.")
+@click.option("--proven", is_flag=True, help="Only media that a second run reproduced.")
+@click.option("--select", multiple=True, metavar="EXPR", help="Only samples for which this CEL expression is true.")
 @click.option("--split", default=splits.DEFAULT, show_default=True, help="Shares of the splits.")
 @click.option("--assign", type=click.Path(exists=True, dir_okay=False), help="CSV or JSON: path (or key) and split.")
-@click.option("--group-by", default=",".join(splits.GROUP_BY), show_default=True, help="What is never divided.")
-@click.option("--stratify", default="scene_type", show_default=True, help="Column whose values all splits share.")
+@click.option(
+    "--group-by", default=",".join(splits.GROUP_BY), show_default=True, help="Samples sharing these stay together."
+)
+@click.option("--stratify", default="scene_type", show_default=True, help="Column to balance across splits.")
 @click.option("--split-method", type=click.Choice(["balanced", "hash"]), default="balanced", show_default=True)
 @click.option("--on-leak", type=click.Choice(["exclude", "train", "error"]), default="exclude", show_default=True)
-@click.option("--salt", default="regenstore", help="Another one divides otherwise.", show_default=True)
+@click.option("--salt", default="regenstore", help="Change this for a different division.", show_default=True)
 @click.option("--format", "layout", type=click.Choice(LAYOUTS), default="dir", show_default=True)
-@click.option("--frames", is_flag=True, help="Measure frames that were not measured yet: CSVs, scores, faces.")
-@click.option("--trainer", multiple=True, help="Configurations for these trainers only, or 'none'.")
+@click.option("--frames", is_flag=True, help="Measure frames that were not measured yet, for CSVs, scores and faces.")
+@click.option("--trainer", multiple=True, help="Write configurations for these trainers only, or 'none'.")
 @click.option("--name", help="The dataset's name in its card.")
-@click.option("--license", default="other", show_default=True, help="The licence in its card.")
-@click.option("--update", is_flag=True, help="Write only what is new or changed in the dataset that is there.")
-@click.option("--force", is_flag=True, help="Replace a dataset that is there.")
-@click.option("--dry-run", "-n", is_flag=True, help="Show what each condition drops, and what would be made.")
+@click.option("--license", default="other", show_default=True, help="The license in its card.")
+@click.option("--update", is_flag=True, help="Update the existing dataset: write only what is new or changed.")
+@click.option("--force", is_flag=True, help="Replace an existing dataset.")
+@click.option("--dry-run", "-n", is_flag=True, help="Show what each condition excludes and what would be made.")
 @json_option
 def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as_json: bool, **given: Any) -> None:
-    """Write a training dataset to OUT from the media at and below PATHS (globs too; without any, all).
+    """Write a training dataset to OUT from the media at and below PATHS (or matching globs; default: all).
 
-    Media that are missing are made first, within the budget. What was assigned to a split stays there in
-    later exports; samples of one scene, prompt with its seed, or lineage are never in two splits.
+    Missing media are made first, within the budget. Samples keep their split in later exports; samples that share
+    a scene, a prompt with its seed, or a lineage are never in two splits.
 
     \b
     Examples:
@@ -127,7 +129,7 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
 
 
 Done = list[tuple[str, DatasetOutcome]]
-"""What was done at which place."""
+"""The datasets written, as (location, outcome)."""
 
 
 def _write(
@@ -136,7 +138,7 @@ def _write(
     known: Measurements,
     told: Callable[[str], None],
 ) -> Done:
-    """All datasets, when none is refused."""
+    """Write all datasets, once none was refused."""
     linker = Linker(reflink=repository.settings.reflink)
     with ExitStack() as stack:
         for order, _ in parts:
@@ -151,7 +153,7 @@ def _write(
 
 @contextmanager
 def _alone(repository: Repository, out: str) -> Iterator[None]:
-    """One export at a time into a place."""
+    """Hold the lock for a location: one export at a time."""
     repository.store.prepare()
     name = "dataset-" + hash_bytes(os.fsencode(os.path.realpath(out))).hex[:32]
     with lease(f"{repository.store.root}/leases", name, lambda: None):
@@ -164,12 +166,12 @@ def _order(repository: Repository, out: str, rev: str | None, given: dict[str, A
         place += ".zip"
     top = os.path.realpath(os.fsdecode(repository.location.top))
     if os.path.realpath(place) == top or top.startswith(os.path.realpath(place) + os.sep):
-        raise InvalidInput("bad-export", f"{out} is, or holds, the worktree", hint="Choose a folder beside it.")
+        raise InvalidInput("bad-export", f"{out} is or contains the worktree", hint="Choose a folder beside it.")
     assign = {}
     if given["assign"]:
         listed = presence.read(given["assign"])
         if listed is None:
-            raise NotFound("no-such-path", f"{given['assign']} is not there")
+            raise NotFound("no-such-path", f"{given['assign']} does not exist")
         text = io.TextIOWrapper(io.BytesIO(listed), encoding="utf-8-sig").read()
         assign = explicit_splits(text, given["assign"])
     rules = splits.Rules(
@@ -252,12 +254,12 @@ def _tell_dry(rows: SampleRows, other: int, planned: Done, as_json: bool, missin
         told = [{"out": out, **_record(outcome), "left_out": len(outcome.left_out)} for out, outcome in planned]
         emit_json("export-dataset-plan", record | (told[0] if len(told) == 1 else {"datasets": told} if told else {}))
         return
-    say(f"{rows.early.seen} media" + (f" ({other} of other kinds passed over)" if other else ""))
+    say(f"{rows.early.seen} media" + (f" ({other} of other kinds skipped)" if other else ""))
     for shown, count in dropped.items():
         say(f"{-count:>8}  {shown}")
     say(f"{kept:>8}  left")
     if missing:
-        say(f"{missing} are to be made first; what other conditions drop is known then", err=True)
+        say(f"{missing} have to be made first; only then is it known what the other conditions exclude", err=True)
     _tell_several(planned)
     for out, outcome in planned:
         if len(planned) > 1:
@@ -268,7 +270,7 @@ def _tell_dry(rows: SampleRows, other: int, planned: Done, as_json: bool, missin
 def _tell_several(done: Done) -> None:
     if len(done) > 1:
         kinds = " and ".join(outcome.manifest.kind for _, outcome in done)
-        say(f"these are {kinds}: a dataset each, as loaders read one kind (--kind chooses one)", err=True)
+        say(f"these are {kinds}: one dataset each, as loaders read one kind (select one with --kind)", err=True)
 
 
 def _record(outcome: DatasetOutcome) -> dict[str, Any]:
@@ -291,7 +293,7 @@ def _tell_counts(outcome: DatasetOutcome) -> None:
     for note in outcome.notes:
         say(f"note: {note}", err=True)
     for key, why in list(outcome.left_out.items())[:5]:
-        say(f"left out: {key}: {why}", err=True)
+        say(f"excluded: {key}: {why}", err=True)
 
 
 def _counts(outcome: DatasetOutcome) -> list[tuple[str, int]]:

@@ -28,13 +28,13 @@ from regenstore.worktree.place import not_a_file
 
 @click.command()
 @click.argument("out", type=click.Path())
-@click.option("--html", "sheet", type=click.Path(dir_okay=False), help="Write a contact sheet to look at.")
+@click.option("--html", "sheet", type=click.Path(dir_okay=False), help="Write a contact sheet as HTML.")
 @click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Samples per split on the sheet.")
-@click.option("--check", is_flag=True, help="Compare every file with the digest that the manifest has.")
+@click.option("--check", is_flag=True, help="Verify every file against the digest in the manifest.")
 @json_option
 def command(out: str, sheet: str | None, limit: int, check: bool, as_json: bool) -> None:
-    """Look at the dataset OUT: samples per split, scores, labels; inside a repository also what is new, changed
-    or gone there since. An update that was interrupted is finished or taken back first.
+    """Show the dataset OUT: samples per split, scores and labels; inside a repository also what is new, changed or gone
+    there since. An interrupted update is completed or undone first.
 
     \b
     Examples:
@@ -52,7 +52,7 @@ def command(out: str, sheet: str | None, limit: int, check: bool, as_json: bool)
 
 
 def _show(place: str, sheet: str | None, limit: int, *, check: bool, as_json: bool) -> bool:
-    """One dataset; whether it has problems."""
+    """Show one dataset; returns whether it has problems."""
     finish_interrupted(place)
     shown = read_back.read(place)
     drift = _drift(shown, place)
@@ -121,7 +121,7 @@ def _tell(shown: Shown, drift: Drift | None) -> None:
     for problem in shown.problems:
         say(f"problem: {problem}", err=True)
     if drift is not None:
-        say(f"since then: {len(drift.new)} new, {len(drift.changed)} changed, {len(drift.gone)} gone")
+        say(f"changes since: {len(drift.new)} new, {len(drift.changed)} changed, {len(drift.gone)} gone")
         for what in ("changed", "gone"):
             for path in getattr(drift, what)[:10]:
                 say(f"  {what}: {path}")

@@ -1,4 +1,4 @@
-"""Media types by content and by file name. Standard library only: the clean filter uses it."""
+"""Media types by content and by file name. Standard library only, as the clean filter uses it."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ BY_SUFFIX = {
 }
 UNKNOWN = "application/octet-stream"
 HEAD = 4096
-"""How many leading bytes :func:`sniff` needs: the first pages of an Ogg file, a few packets of a transport stream."""
+"""Number of leading bytes that :func:`sniff` needs: first Ogg pages, packets of a transport stream."""
 
 
 def by_name(path: str | bytes) -> str:
-    """The media type that a file name promises, or ``application/octet-stream``."""
+    """The media type for a file name, or ``application/octet-stream``."""
     suffix = os.path.splitext(os.fsdecode(path))[1].lower()
     return BY_SUFFIX.get(suffix, UNKNOWN)
 
 
 def suffix_for(media_type: str) -> str:
-    """The usual file name ending of a media type, with its dot; empty when unknown."""
+    """The usual file extension of a media type, with its dot; empty if unknown."""
     return next((suffix for suffix, known in BY_SUFFIX.items() if known == media_type), "")
 
 
@@ -171,7 +171,7 @@ _MAGIC = (
 
 
 def of_content(head: bytes, path: str | bytes) -> str:
-    """The media type of content at a path: what its bytes show, else what its name promises."""
+    """The media type of content at a path: by its bytes, else by its name."""
     return sniff(head) or by_name(path)
 
 

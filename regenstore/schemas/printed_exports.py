@@ -1,4 +1,4 @@
-"""What commands print with ``--json`` about exports and templates."""
+"""``--json`` output about exports and templates."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class PlannedDataset(DatasetCounts):
 
 
 class ExportDatasetPlanRecord(Printed):
-    """With one dataset its fields stand here, with several in ``datasets``, with none nowhere."""
+    """With one dataset, its fields are here; with several, they are in ``datasets``; with none, they are absent."""
 
     type: Literal["regenstore.export-dataset-plan"]
     considered: Count
@@ -139,7 +139,7 @@ class WrittenDataset(DatasetCounts):
 
 
 class ExportDatasetRecord(Record):
-    """With one dataset its fields stand here; several are in ``datasets``."""
+    """With one dataset, its fields are here; several are in ``datasets``."""
 
     type: Literal["regenstore.export-dataset"]
     version: Literal[2]

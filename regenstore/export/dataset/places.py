@@ -1,5 +1,5 @@
-"""Where the samples of an export go: loaders read one kind of media per dataset, so that several kinds become a
-dataset each, ``OUT/video``, ``OUT/image`` and ``OUT/audio`` (of ``OUT.zip``: ``OUT-video.zip`` and so on)."""
+"""Split an export by kind of media, as loaders read one kind per dataset. Several kinds become separate datasets:
+``OUT/video``, ``OUT/image`` and ``OUT/audio`` (for ``OUT.zip``: ``OUT-video.zip`` and so on)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from regenstore.media.types import kind
 
 
 def place_of(out: str, each: str) -> str:
-    """Where the dataset of one kind lies, of several at a place."""
+    """The location of the dataset for one kind."""
     return f"{out.removesuffix('.zip')}-{each}.zip" if out.endswith(".zip") else os.path.join(out, each)
 
 
 def datasets_at(out: str) -> list[str]:
-    """The datasets of the kinds at a place, if it has no dataset itself; else the place."""
+    """The datasets per kind at a location, if it is not a dataset itself; else just the location."""
     found = [place for each in KINDS if os.path.lexists(place := place_of(out, each))]
     if found and os.path.lexists(out) and (not os.path.isdir(out) or manifests.is_dataset(out)):
         found = []
@@ -28,8 +28,8 @@ def datasets_at(out: str) -> list[str]:
 
 
 def parts(order: DatasetOrder, rows: SampleRows) -> list[tuple[DatasetOrder, SampleRows]]:
-    """The datasets that an order comes to, each with its samples. Raises InvalidInput (``bad-export``) and
-    Conflict (``exists``) where the place holds something else."""
+    """Split an order into one per dataset, each with its samples. Raises InvalidInput (``bad-export``), and Conflict
+    (``exists``) if the location holds something else."""
     now = datasets_at(order.out)
     there = [each for each in KINDS if place_of(order.out, each) in now]
     kinds = [each for each in KINDS if any(kind(sample.medium.media_type) == each for sample in rows.samples)]
@@ -41,7 +41,7 @@ def parts(order: DatasetOrder, rows: SampleRows) -> list[tuple[DatasetOrder, Sam
     if order.update and gone:
         raise InvalidInput(
             "bad-export", f"no sample is left for {place_of(order.out, gone[0])}",
-            hint="Remove that dataset, or say with --kind which ones to update.",
+            hint="Remove that dataset, or select the kinds to update with --kind.",
         )  # fmt: skip
     name = f"{order.name} {{}}"
     return [
@@ -50,12 +50,12 @@ def parts(order: DatasetOrder, rows: SampleRows) -> list[tuple[DatasetOrder, Sam
 
 
 def _refuse(order: DatasetOrder, kinds: Sequence[str]) -> None:
-    """What is at the place must not become the surroundings of datasets."""
+    """Refuse to create datasets within something else."""
     told = " and ".join(kinds)
     if manifests.is_dataset(order.out):
         raise InvalidInput(
             "bad-export", f"{order.out} is a dataset of one kind of media, and these are {told}",
-            hint="Say with --kind which ones belong there, or choose another place.",
+            hint="Select the kind with --kind, or choose another location.",
         )  # fmt: skip
     if os.path.isdir(order.out) and os.listdir(order.out):
-        raise Conflict("exists", f"{order.out} is there, and is no dataset of regenstore", hint="Choose another place.")
+        raise Conflict("exists", f"{order.out} is not a dataset of regenstore", hint="Choose another location.")

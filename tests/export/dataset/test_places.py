@@ -63,7 +63,7 @@ def test_what_would_be_mixed_up_is_refused(mixed: Studio, tmp_path: Path):
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "notes.txt").write_text("mine")
-    with pytest.raises(Conflict, match="no dataset"):
+    with pytest.raises(Conflict, match=r"no(t a)? dataset"):
         mixed.export_all(foreign, force=True)
     assert sorted(out.rglob("*")) == before and len(list(foreign.iterdir())) == 1
 
@@ -83,6 +83,6 @@ def test_a_kind_that_has_no_samples_any_more_is_not_passed_over(mixed: Studio, t
 
 def test_nothing_is_written_where_one_is_refused(mixed: Studio, tmp_path: Path):
     (tmp_path / "set-image.zip").write_bytes(b"no zip")
-    with pytest.raises(Conflict, match="no dataset"):
+    with pytest.raises(Conflict, match=r"no(t a)? dataset"):
         mixed.export_all(tmp_path / "set.zip", layout="zip")
     assert not (tmp_path / "set-video.zip").exists()
