@@ -18,7 +18,7 @@ from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.mismatched_takes import judged
 from regenstore.objects.recipe import Input, Recipe
 from regenstore.objects.result import Content, Result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.worktree.paths import check_relative
 
 if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed

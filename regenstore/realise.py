@@ -21,7 +21,7 @@ from regenstore.objects.corrections import Corrections
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Content, Proof, Result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import FindRecipes, Outcome, Planner, RunPlan, Source, Step, Want
 from regenstore.refs.leases import lease
 from regenstore.remotes.remote_set import Finder, nobody
@@ -180,7 +180,7 @@ class Realiser(Planner):
         where no correction does that from what is there."""
         if next(Corrections(self._store.root).of(digest), None) is None:
             return self._store.use(digest)
-        from regenstore.media.correction.corrector import Corrector  # slow to import, and seldom needed
+        from regenstore.objects.corrector import Corrector  # slow to import, and seldom needed
 
         return Corrector(self._store).restore(digest)
 
@@ -188,7 +188,7 @@ class Realiser(Planner):
         """Whether a correction turns what a proof's second run gave into the take, here and now."""
         if Corrections(self._store.root).find(proof.take, proof.second) is None:
             return False
-        from regenstore.media.correction.corrector import Corrector  # slow to import, and seldom needed
+        from regenstore.objects.corrector import Corrector  # slow to import, and seldom needed
 
         return Corrector(self._store).gives(proof)
 

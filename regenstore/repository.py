@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
     from regenstore.objects.result import Proof
-    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.results.cache import ResultCache
+    from regenstore.project.trust import TrustRecord
     from regenstore.proof.environments import Environments
     from regenstore.proof.probe import Prober
     from regenstore.proof.survey import Confirm
@@ -86,7 +87,7 @@ class Repository:
 
     @cached_property
     def cache(self) -> ResultCache:
-        from regenstore.objects.result_cache import ResultCache
+        from regenstore.objects.results.cache import ResultCache
 
         return ResultCache(self.store.root)
 
@@ -120,6 +121,13 @@ class Repository:
         return Filler(self.placer)
 
     @cached_property
+    def trust(self) -> TrustRecord:
+        """What the user approved of regenstore.toml, here and elsewhere."""
+        from regenstore.project.trust import TrustRecord
+
+        return TrustRecord(self.settings.trust_file)
+
+    @cached_property
     def registry(self) -> Registry:
         return self._registry()
 
@@ -129,7 +137,7 @@ class Repository:
         from regenstore.refs.worktree_files import WorktreeFiles
 
         listing = WorktreeFiles(Git(os.fsdecode(self.location.top)))
-        return Registry(os.fsdecode(self.location.top), self.settings.trust_file, listing)
+        return Registry(os.fsdecode(self.location.top), self.trust, listing)
 
     @cached_property
     def realiser(self) -> Realiser:
@@ -264,7 +272,7 @@ class Repository:
         from regenstore.remotes.definitions import Remotes
 
         top = os.fsdecode(self.location.top)
-        return Remotes(top, self.settings.remotes, self.settings.trust_file, self.open_remote)
+        return Remotes(top, self.settings.remotes, self.trust, self.open_remote)
 
     @property
     def remotes(self) -> dict[str, Remote]:

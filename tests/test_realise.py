@@ -19,7 +19,6 @@ import pytest
 
 from regenstore.errors import RegenstoreError
 from regenstore.generators.registry import Registry
-from regenstore.generators.trust import Approval
 from regenstore.jobs.local import LocalExecutor
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
@@ -28,8 +27,9 @@ from regenstore.objects.holds import held
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 from regenstore.objects.result import Content, Result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import Outcome, Want
+from regenstore.project.trust import Approval, TrustRecord
 from regenstore.realise import Realiser
 from regenstore.refs.leases import lease
 
@@ -91,7 +91,7 @@ class Studio:
                 seconds = f"seconds = {SECONDS[name]}" if name in SECONDS else ""
                 tables.append(TABLE.format(name=name, more=more, seconds=seconds) + inputs)
             (self.top / "regenstore.toml").write_text("".join(tables))
-        self.registry = Registry(str(self.top), str(root / "trusted.json"))
+        self.registry = Registry(str(self.top), TrustRecord(str(root / "trusted.json")))
         self.store = ContentStore(str(root / "store"))
         self.store.prepare()
         self.cache = ResultCache(self.store.root)

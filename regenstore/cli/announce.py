@@ -32,7 +32,7 @@ def outbox_of(repository: Repository) -> Outbox:
 def trusted_notify(repository: Repository) -> Notify | None:
     """The receivers of events that the user has approved; prints a note if approval is missing."""
     notify = read_notify(os.fsdecode(repository.location.top))
-    if notify is not None and notify.hash not in repository.registry.trust.approvals():
+    if notify is not None and notify.hash not in repository.trust.approvals():
         say(
             "regenstore: no events are sent: [notify] in regenstore.toml is not trusted ('regenstore trust' shows it)",
             err=True,

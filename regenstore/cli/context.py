@@ -96,9 +96,9 @@ def show_path(path: bytes) -> str:
     return visible(os.fsdecode(path))
 
 
-def emit_json(kind: str, fields: Mapping[str, Any]) -> None:
-    """Print a JSON record with its type and version."""
-    print_json({"type": f"regenstore.{kind}", "version": 1, **fields}, indent=1)
+def emit_json(kind: str, fields: Mapping[str, Any], version: int = 1) -> None:
+    """Print a JSON record with its type, and the version of that type."""
+    print_json({"type": f"regenstore.{kind}", "version": version, **fields}, indent=1)
 
 
 def size_text(size: float) -> str:

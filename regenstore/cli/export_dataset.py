@@ -23,13 +23,13 @@ from regenstore.cli.context import (
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import InvalidInput, NotFound
-from regenstore.export.dataset import exporting, roots, splits, trainers
-from regenstore.export.dataset.exporting import DatasetOrder
+from regenstore.export.dataset import exporting, places, splits, trainers
+from regenstore.export.dataset.exporting import DatasetOutcome
 from regenstore.export.dataset.manifest import LAYOUTS
+from regenstore.export.dataset.order import DatasetOrder, explicit_splits
 from regenstore.export.dataset.row import whole_text
+from regenstore.export.dataset.sample_rows import Drops, SampleRows
 from regenstore.export.dataset.selection import Limits
-from regenstore.export.dataset.survey import Drops, MediaSurvey
-from regenstore.export.dataset.writing import DatasetOutcome
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import MediaSet, Tree
 from regenstore.fs import presence
@@ -103,29 +103,29 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
     order = _order(repository, out, rev, given)
     tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
     known = known_of(repository, measure=order.measure)
-    with exporting.survey(order, known, os.fsdecode(repository.location.top)) as found:
+    with exporting.sample_rows(order, known, os.fsdecode(repository.location.top)) as rows:
         media_set = MediaSet(repository.store, repository.cache, repository.realiser)
         where = worktree_paths(repository, paths)
-        left = list(found.recall(tree.entries(where, rev), media_set.locate))
-        chosen, other = exporting.select(tree.read(left, where), found)
+        left = list(rows.recall(tree.entries(where, rev), media_set.locate))
+        chosen, other = exporting.select(tree.read(left, where), rows)
         plan = media_set.plan(chosen, repository.settings.budget)
         if dry_run and plan.steps:
-            _tell_dry(found, other, [], as_json, missing=len(plan.steps))
+            _tell_dry(rows, other, [], as_json, missing=len(plan.steps))
             return
-        with progress_for(as_json, len(plan.steps) + len(chosen) + found.early.kept) as progress:
+        with progress_for(as_json, len(plan.steps) + len(chosen) + rows.early.kept) as progress:
             for medium in media_set.realise(chosen, plan, progress):
-                found.add(medium)
+                rows.add(medium)
                 progress.finished(medium.path, None)
-            found.keep()
-            parts = roots.parts(order, found) if found.samples or not dry_run else []
+            rows.keep()
+            parts = places.parts(order, rows) if rows.samples or not dry_run else []
             if dry_run:
                 done = [(part.out, exporting.compare(part, samples, known)) for part, samples in parts]
             else:
                 done = _write(repository, parts, known, lambda path: progress.finished(path, None))
         if dry_run:
-            _tell_dry(found, other, done, as_json)
+            _tell_dry(rows, other, done, as_json)
         else:
-            _tell(order, found, done, as_json)
+            _tell(order, rows, done, as_json)
 
 
 Done = list[tuple[str, DatasetOutcome]]
@@ -134,7 +134,7 @@ Done = list[tuple[str, DatasetOutcome]]
 
 def _write(
     repository: Repository,
-    parts: list[tuple[DatasetOrder, MediaSurvey]],
+    parts: list[tuple[DatasetOrder, SampleRows]],
     known: Measurements,
     told: Callable[[str], None],
 ) -> Done:
@@ -147,7 +147,7 @@ def _write(
         done: Done = []
         for each in planned:
             with announcing_dataset(repository, each.order.out):
-                done.append((each.order.out, exporting.export(each, linker, told)))
+                done.append((each.order.out, each.run(linker, told)))
     return done
 
 
@@ -173,7 +173,7 @@ def _order(repository: Repository, out: str, rev: str | None, given: dict[str, A
         if listed is None:
             raise NotFound("no-such-path", f"{given['assign']} does not exist")
         text = io.TextIOWrapper(io.BytesIO(listed), encoding="utf-8-sig").read()
-        assign = exporting.explicit_splits(text, given["assign"])
+        assign = explicit_splits(text, given["assign"])
     rules = splits.Rules(
         splits.parse_shares(given["split"]),
         splits.parse_group_by(given["group_by"]),
@@ -240,11 +240,11 @@ def _dropped(*counted: Drops) -> dict[str, int]:
     return {shown: count for drops in counted for shown, count in drops.counts.items()}
 
 
-def _tell_dry(found: MediaSurvey, other: int, planned: Done, as_json: bool, missing: int = 0) -> None:
-    dropped = _dropped(found.early) if missing else _dropped(found.early, found.drops)
-    kept = found.early.kept if missing else found.drops.kept
+def _tell_dry(rows: SampleRows, other: int, planned: Done, as_json: bool, missing: int = 0) -> None:
+    dropped = _dropped(rows.early) if missing else _dropped(rows.early, rows.drops)
+    kept = rows.early.kept if missing else rows.drops.kept
     record: dict[str, Any] = {
-        "considered": found.early.seen,
+        "considered": rows.early.seen,
         "other": other,
         "dropped": dropped,
         "kept": kept,
@@ -254,7 +254,7 @@ def _tell_dry(found: MediaSurvey, other: int, planned: Done, as_json: bool, miss
         told = [{"out": out, **_record(outcome), "left_out": len(outcome.left_out)} for out, outcome in planned]
         emit_json("export-dataset-plan", record | (told[0] if len(told) == 1 else {"datasets": told} if told else {}))
         return
-    say(f"{found.early.seen} media" + (f" ({other} of other kinds skipped)" if other else ""))
+    say(f"{rows.early.seen} media" + (f" ({other} of other kinds skipped)" if other else ""))
     for shown, count in dropped.items():
         say(f"{-count:>8}  {shown}")
     say(f"{kept:>8}  left")
@@ -301,14 +301,14 @@ def _counts(outcome: DatasetOutcome) -> list[tuple[str, int]]:
     return [(split, counted[split]) for split in splits.SPLITS if counted[split]]
 
 
-def _tell(order: DatasetOrder, found: MediaSurvey, done: Done, as_json: bool) -> None:
+def _tell(order: DatasetOrder, rows: SampleRows, done: Done, as_json: bool) -> None:
     if as_json:
-        dropped = _dropped(found.early, found.drops)
+        dropped = _dropped(rows.early, rows.drops)
         told = [
             {
                 "out": out,
                 "format": order.layout,
-                "version": outcome.manifest.version,
+                "dataset_version": outcome.manifest.version,
                 "dropped": dropped,
                 **_record(outcome),
                 "left_out": outcome.left_out,
@@ -316,7 +316,8 @@ def _tell(order: DatasetOrder, found: MediaSurvey, done: Done, as_json: bool) ->
             }
             for out, outcome in done
         ]
-        emit_json("export-dataset", told[0] if len(told) == 1 else {"out": order.out, "datasets": told})
+        record = told[0] if len(told) == 1 else {"out": order.out, "datasets": told}
+        emit_json("export-dataset", record, version=2)
         return
     _tell_several(done)
     for out, outcome in done:

@@ -13,9 +13,10 @@ import click
 from regenstore.cli.console import say, visible
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.errors import InvalidInput, NotFound
-from regenstore.export.dataset import read_back, roots
+from regenstore.export.dataset import read_back
 from regenstore.export.dataset.contact_sheet import page
 from regenstore.export.dataset.layouts import finish_interrupted
+from regenstore.export.dataset.places import datasets_at
 from regenstore.export.dataset.read_back import Drift, Shown
 from regenstore.export.dataset.splits import SPLITS
 from regenstore.export.media_set import Tree
@@ -41,7 +42,7 @@ def command(out: str, sheet: str | None, limit: int, check: bool, as_json: bool)
       regenstore export show ../clips.zip --html sheet.html
       regenstore export show ../clips --check --json
     """
-    places = roots.places(os.path.abspath(out))
+    places = datasets_at(os.path.abspath(out))
     if sheet and len(places) > 1:
         raise InvalidInput("bad-export", f"there are several datasets: name one of {', '.join(places)}")
     problems = False
@@ -65,7 +66,7 @@ def _show(place: str, sheet: str | None, limit: int, *, check: bool, as_json: bo
             for part in page(place, shown, limit):
                 file.write(part)
     if as_json:
-        emit_json("export-show", _record(shown, drift))
+        emit_json("export-show", _record(shown, drift), version=2)
     else:
         _tell(shown, drift)
     return bool(shown.problems)
@@ -85,7 +86,7 @@ def _record(shown: Shown, drift: Drift | None) -> dict[str, Any]:
     return {
         "format": manifest.layout,
         "kind": manifest.kind,
-        "version": manifest.version,
+        "dataset_version": manifest.version,
         "revision": manifest.revision,
         "splits": manifest.counts,
         "seconds": shown.seconds,

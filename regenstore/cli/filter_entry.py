@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from regenstore.errors import RegenstoreError
     from regenstore.gitfilter.process import Payload, Request
     from regenstore.gitfilter.smudge import MissingMedium
-    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.results.cache import ResultCache
     from regenstore.objects.unsynced import Backing
     from regenstore.refs.moved_media import Moved
 

@@ -15,7 +15,7 @@ from regenstore.events.declaration import NAME as NOTIFY
 from regenstore.events.declaration import read_notify
 from regenstore.generators.declared import DeclaredGenerator
 from regenstore.generators.registry import describe_files
-from regenstore.generators.trust import Approval
+from regenstore.project.trust import Approval
 from regenstore.remotes.backends.opening import folder_of
 from regenstore.repository import Repository
 
@@ -40,7 +40,7 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
           regenstore trust --revoke voice
     """
     repository = open_repository()
-    record = repository.registry.trust
+    record = repository.trust
     if revoke:
         for name in names:
             say(f"{name}: {record.revoke(name)} approvals revoked")
@@ -85,7 +85,7 @@ class _Declared(NamedTuple):
 def _declared(repository: Repository) -> dict[str, _Declared]:
     """The repository's declared generators, remotes and receivers of events."""
     registry, found = repository.registry, {}
-    approved = registry.trust.approvals()
+    approved = repository.trust.approvals()
     for name, each in registry.read_declared(beside=True).items():
         lines = describe_files(each) + [f"changed: {line}" for line in registry.changes(each)]
         title = f"{name}, version {each.declaration.version}"

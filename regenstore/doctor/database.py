@@ -7,29 +7,23 @@ Git tells is added to it, since it also knows what Git does not (proofs, other t
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 
 from regenstore.doctor import git_recipes, salvage
 from regenstore.doctor.salvage import Salvaged
-from regenstore.errors import FormatError
 from regenstore.fs import durable, presence, sharing
-from regenstore.objects import database_file, evicted, toml
+from regenstore.objects import evicted, toml
 from regenstore.objects.content_store import ContentStore
-from regenstore.objects.database_file import FILE
 from regenstore.objects.evicted import Evicted
-from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Content, Result
-from regenstore.objects.result_cache import SCHEMA_VERSION, ResultCache
+from regenstore.objects.results import database_file, examination
+from regenstore.objects.results.cache import ResultCache
+from regenstore.objects.results.database_file import FILE
 from regenstore.refs.roots import Roots
 
 SOUND, DAMAGED, NONE = "sound", "damaged", "none"
-_SHOWN = 5
-_PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -51,45 +45,10 @@ def examine(store: ContentStore, *, quick: bool = False) -> Examined:
     path = f"{store.root}/{FILE}"
     if presence.found(path) is None:
         return Examined(NONE)
-    try:
-        with closing(_open(path)) as db:
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise FormatError("newer-store", f"{path} has version {version}; {SCHEMA_VERSION} is known here")
-            problems = [row[0] for row in db.execute(f"PRAGMA {'quick' if quick else 'integrity'}_check({_SHOWN})")]
-            if problems != ["ok"]:
-                return Examined(DAMAGED, tuple(problems))
-            mistyped = [] if quick else list(_mistyped(db))
-            if mistyped:
-                return Examined(DAMAGED, tuple(mistyped))
-            rows = db.execute("SELECT DISTINCT digest, size FROM output").fetchall() if version and not quick else []
-            missing = sum(store.stored(Digest(digest), size) is None for digest, size in rows)
-            return Examined(SOUND, (), missing)
-    except sqlite3.DatabaseError as error:
-        refused = database_file.refusal(error, path)
-        if refused is not None:
-            raise refused from error  # while the log is read in, say: a sound database must not be moved aside
-        return Examined(DAMAGED, (str(error),))
-    except ValueError as error:  # a digest of another length
-        return Examined(DAMAGED, (f"it holds what is no digest: {error}",))
-
-
-def _mistyped(db: sqlite3.Connection) -> Iterator[str]:
-    """Values of another type than their column's: one wrong bit does that, and SQLite's own check lets it pass."""
-    columns = db.execute(
-        "SELECT m.name, c.name, lower(c.type) FROM sqlite_schema m JOIN pragma_table_info(m.name) c"
-        " WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-    ).fetchall()
-    for table, column, kind in columns:
-        query = f'SELECT count(*) FROM "{table}" WHERE typeof("{column}") NOT IN (?, ?)'  # noqa: S608  its own names
-        ((wrong,),) = db.execute(query, (kind, "null"))
-        if wrong:
-            yield f"{wrong} values of {table}.{column} are no {kind}"
-
-
-def _open(path: str) -> sqlite3.Connection:
-    only_open = database_file.uri(path, "mode=rw")  # creates nothing
-    return sqlite3.connect(only_open, uri=True, isolation_level=None, timeout=_PATIENCE)
+    found = examination.examine(path, quick=quick)
+    if found.problems:
+        return Examined(DAMAGED, found.problems)
+    return Examined(SOUND, (), sum(store.stored(digest, size) is None for digest, size in found.outputs))
 
 
 # ------------------------------------------------------------------------------------------- rebuilding
@@ -220,13 +179,7 @@ def set_aside(store: ContentStore, state: str) -> str | None:
             if presence.found(path) is None:
                 return None
             aside = f"{path}.before-{time.time_ns()}"
-            try:
-                with closing(_open(path)) as db:
-                    db.execute("VACUUM INTO ?", (database_file.uri(aside, "mode=rwc"),))
-            except sqlite3.OperationalError as error:
-                for suffix in ("", "-journal"):
-                    durable.unlink(aside + suffix)
-                raise database_file.failure(error, aside) or error from error
+            examination.copy(path, aside)
             sharing.fit(aside, root)
             durable.fsync_file(aside)
             durable.fsync_folder(root)

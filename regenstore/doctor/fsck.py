@@ -25,7 +25,7 @@ from regenstore.fs.swap import identity
 from regenstore.objects import evicted, store_format
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_file
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import RunPlan
 from regenstore.realise import Progress
 from regenstore.remotes.remote_set import nobody

@@ -10,7 +10,7 @@ from regenstore.doctor.fsck_plan import Invalid
 from regenstore.generators.registry import Registry
 from regenstore.jobs.local import LocalExecutor
 from regenstore.objects.content_store import ContentStore
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.environments import Environments
 from regenstore.proof.rules import Corrected
 from regenstore.realise import Realiser

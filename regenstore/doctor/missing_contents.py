@@ -15,15 +15,15 @@ from regenstore.doctor.fsck_plan import Invalid, LostContent, Needs
 from regenstore.doctor.store_scan import STRAY, Scan, SoundStore, look_again
 from regenstore.errors import FormatError, StorageError
 from regenstore.objects import evicted, toml
+from regenstore.objects.attribution import with_made
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result import BlobRecord, Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.rules import EVICTABLE, Fingerprint, own_finding
 from regenstore.refs.blobs import RecipeBlobs, blob_record, read_blobs, read_texts
 from regenstore.refs.git import Git, elsewhere
 from regenstore.refs.store_repositories import Holder
-from regenstore.worktree.attribution import with_made
 
 _SIZE = "the size that it records is not that of its content"
 

@@ -9,7 +9,7 @@ from regenstore.doctor.fsck_plan import BLOCKED, COPY, FETCH, GENERATE, RENAME, 
 from regenstore.doctor.store_scan import SoundStore
 from regenstore.errors import RegenstoreError
 from regenstore.generators.registry import Registry
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import Want
 
 

@@ -14,14 +14,15 @@ Reading it runs nothing and asks nobody. Telling needs the user's trust, as a de
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from regenstore.addresses import shown
-from regenstore.errors import FormatError, RegenstoreError
+from regenstore.errors import RegenstoreError
 from regenstore.events.event import KINDS
-from regenstore.generators.repository_file import FILE, hash_of, read_file, resolve
+from regenstore.project.repository_file import bad_declaration, hash_of, read_table, resolve
 
 NAME = "notify"
 """What the user trusts it by."""
@@ -53,25 +54,23 @@ class Notify:
 
 def read_notify(top: str) -> Notify | None:
     """What a worktree declares, or None; raises FormatError (``bad-declaration``)."""
-    table = read_file(top).get(NAME)
+    table = read_table(top, NAME)
     if table is None:
         return None
     problem = _problem(table)
     if problem:
-        raise FormatError("bad-declaration", f"{FILE}: {NAME}{problem}")
+        raise bad_declaration(NAME, problem)
     argv, files = resolve(top, table["command"]) if "command" in table else ((), ())
     try:
         hashed = hash_of({"definition": table, "files": dict(files)}, _HASH_CONTEXT)
     except RegenstoreError as error:
-        raise FormatError("bad-declaration", f"{FILE}: {NAME}: {error.message}") from None
+        raise bad_declaration(NAME, f": {error.message}") from None
     timeout = float(table.get("timeout", 20))
     return Notify(argv, files, table.get("webhook"), tuple(table.get("events", KINDS)), timeout, hashed)
 
 
-def _problem(table: Any) -> str:
+def _problem(table: Mapping[str, Any]) -> str:
     """What is wrong with a definition, or nothing."""
-    if not isinstance(table, dict):
-        return " is no table"
     for key in table:
         if key not in _KEYS:
             return f".{key}: there is no such setting (known: {', '.join(_KEYS)})"

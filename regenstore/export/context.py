@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from regenstore.export.color_names import assume, names_of
 from regenstore.export.media_set import Medium
-from regenstore.export.timebase import Timebase
 from regenstore.fs.path_text import path_text
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.media.media_info import UNKNOWN_COLOR, MediaInfo
+from regenstore.media.timecode import Timebase
 from regenstore.objects.recipe import Recipe
 
 VERSION = 1

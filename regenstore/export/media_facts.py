@@ -72,7 +72,7 @@ class Measurements:
         """A value that changes whenever :meth:`info` or :meth:`metrics` may return something else. None if
         ``metrics`` with ``told`` (``measuring``) would measure."""
         kept: list[object] = [VERSION]
-        for what in _MEASURED.get(kind(medium.media_type), ()):
+        for what in self._measured(medium):
             try:
                 found = os.stat(self.facts.path(medium.digest, what, _VERSION_OF[what]))
                 kept += [what, _VERSION_OF[what], found.st_size, found.st_mtime_ns]
@@ -84,7 +84,7 @@ class Measurements:
     def metrics(self, medium: Located, told: Told | None = None) -> FrameMetrics | None:
         """The per-frame measurements of a video, or of a picture: cached, else (with ``told``) computed; None if
         there are none. Raises InvalidInput (``bad-export``)."""
-        tables = [self._table(medium, each, told) for each in _MEASURED.get(kind(medium.media_type), ())]
+        tables = [self._table(medium, each, told) for each in self._measured(medium)]
         known = [table for table in tables if table is not None]
         if not known:
             return None
@@ -92,6 +92,11 @@ class Measurements:
         count = min(table.count for table in known)
         columns = {name: values[:count] for table in known for name, values in table.columns.items()}
         return FrameMetrics(count, columns)
+
+    def _measured(self, medium: Located) -> tuple[str, ...]:
+        """The kinds of measurement that a medium can have: an MP4 without pictures is sound, whatever its type says."""
+        declared = kind(medium.media_type)
+        return _MEASURED.get(self.info(medium).kind if declared == "video" else declared, ())
 
     def _table(self, medium: Located, what: str, told: Told | None) -> FrameMetrics | None:
         kept = self.facts.get(medium.digest, what, _VERSION_OF[what])

@@ -17,7 +17,7 @@ from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import Outcome, RunPlan, Want
 from regenstore.realise import Progress, Realiser
 from regenstore.refs.git import BlobReader, Git

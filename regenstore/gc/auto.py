@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regenstore.gc.policy import bytes_to_free
 from regenstore.objects.content_store import ContentStore
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results import gc_tables
+from regenstore.objects.results.cache import ResultCache
 
 if TYPE_CHECKING:  # slow to import, and seldom needed
     from regenstore.gc.collect import Collector, GcReport
 
-_STUCK = "stuck at "
 _MORE = 1.02
 """After a run that could not free enough, the contents have to grow by this before another one tries."""
 LOW_SHARE, LOW_BYTES = 0.1, 10 * 10**9
@@ -29,8 +28,8 @@ def due(store: ContentStore, cache: ResultCache, cap: int) -> bool:
     total = _content_bytes(store)
     if total <= cap:
         return False
-    stuck = cache.read("SELECT value FROM gc_value WHERE name = ?", (f"{_STUCK}{cap}",))
-    return not stuck or total > stuck[0][0] * _MORE
+    stuck = gc_tables.stuck_at(cache, cap)
+    return stuck is None or total > stuck * _MORE
 
 
 def collect(collector: Collector, cap: int, grace: float) -> GcReport | None:
@@ -44,14 +43,8 @@ def collect(collector: Collector, cap: int, grace: float) -> GcReport | None:
     free = bytes_to_free(_content_bytes(store), cap)
     plan = collector.plan(GcWish(free=free, grace=grace))
     report = None if plan.empty else collector.execute(plan)
-    left = float(_content_bytes(store))
-
-    def work(db: sqlite3.Connection) -> None:
-        db.execute("DELETE FROM gc_value WHERE name LIKE ?", (f"{_STUCK}%",))
-        if left > cap:
-            db.execute("INSERT INTO gc_value VALUES (?, ?)", (f"{_STUCK}{cap}", left))
-
-    cache.write(work)
+    left = _content_bytes(store)
+    gc_tables.note_stuck(cache, cap, float(left) if left > cap else None)
     return report
 
 

@@ -6,7 +6,6 @@ All of this only says what goes first. Losing it loses nothing else.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,13 +15,14 @@ from regenstore.gc.policy import UseRecord, faded, used
 from regenstore.objects import holds
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results import gc_tables
+from regenstore.objects.results.cache import ResultCache
+from regenstore.objects.results.gc_tables import UseRow
 
 MANY = 1e3
 """Above this frequency all of them are halved, so that old fame fades."""
 REMEMBERED = 30 * 86400.0
 """Seconds for which the uses of a content that is gone are remembered."""
-_AGING = "aging"
 
 
 @dataclass
@@ -42,14 +42,10 @@ class Uses:
 
 def load(store: ContentStore, cache: ResultCache) -> Uses:
     """What the database has, with what came since. Changes nothing."""
-    found = Uses()
-    for name, value in cache.read("SELECT name, value FROM gc_value", ()):
-        if name == _AGING:
-            found.aging = value
-    for raw, frequency, base, last in cache.read("SELECT digest, frequency, base, used FROM usage", ()):
-        digest = Digest(raw)
-        found.usage[digest] = UseRecord(frequency, base)
-        found.last[digest] = last
+    found = Uses(aging=gc_tables.aging(cache))
+    for row in gc_tables.uses(cache):
+        found.usage[row.digest] = UseRecord(row.frequency, row.base)
+        found.last[row.digest] = row.last
     hits: Counter[Digest] = Counter()
     for path, digests in holds.finished(store.root):
         try:
@@ -80,14 +76,8 @@ def save(
         last = uses.last.get(digest, now)
         if digest in here or now - last < REMEMBERED:
             usage = uses.of(digest)
-            rows.append((digest.raw, usage.frequency, usage.base, last))
-
-    def work(db: sqlite3.Connection) -> None:
-        db.execute("DELETE FROM usage")
-        db.executemany("INSERT INTO usage VALUES (?, ?, ?, ?)", rows)
-        db.execute("INSERT OR REPLACE INTO gc_value VALUES (?, ?)", (_AGING, aging))
-
-    cache.write(work)
+            rows.append(UseRow(digest, usage.frequency, usage.base, last))
+    gc_tables.replace_uses(cache, rows, aging)
     with durable.storage_errors(cache.path):
         for path in uses.counted:
             durable.unlink(path)

@@ -22,10 +22,10 @@ from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
 from regenstore.generators.api import Cancelled, Context, Item, Made, Probe
 from regenstore.generators.command_environment import CommandEnvironment
-from regenstore.generators.definition_files import digest_of
 from regenstore.media.types import suffix_for
 from regenstore.objects.hash_cache import KnownHashes
 from regenstore.objects.hashing import hash_bytes
+from regenstore.project.definition_files import digest_of
 
 _TOO_LARGE = getattr(signal, "SIGXFSZ", 0x7FFF)
 _PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z0-9_.-]+)\}")

@@ -10,8 +10,8 @@
     [generators.voice.params.text]
     type = "string"
 
-Reading a declaration runs nothing. Running one needs the user's trust, which is bound to the hash of the definition, of
-every file that its command names, and of the files that it stands on (definition_files.py).
+Reading a declaration runs nothing. Running one needs the user's trust, which is bound to the hash of the
+definition, of every file that its command names, and of the files that it stands on (project/definition_files.py).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from regenstore.errors import FormatError, RegenstoreError
+from regenstore.errors import RegenstoreError
 from regenstore.generators.api import Cost, Declaration, InputSlot
 from regenstore.generators.command import placeholders
-from regenstore.generators.definition_files import DefinitionFiles, Listing, NoListing
-from regenstore.generators.repository_file import FILE, hash_of, read_file, resolve
 from regenstore.generators.schema import Param, ParamSchema
 from regenstore.objects.hash_cache import KnownHashes
+from regenstore.project.definition_files import DefinitionFiles, Listing, NoListing
+from regenstore.project.repository_file import FILE, bad_declaration, hash_of, read_table, resolve
 
 _HASH_CONTEXT = "regenstore 2026-11 generator definition v1"
 
@@ -89,9 +89,7 @@ def read_declared(
 
     Raises FormatError (``bad-declaration``), and StorageError (``unreadable``) for a file that cannot be hashed.
     """
-    table = read_file(top).get("generators", {})
-    if not isinstance(table, dict):
-        raise FormatError("bad-declaration", f"'generators' in {FILE} is not a table")
+    table = read_table(top, "generators") or {}
     known = KnownHashes() if hashes is None else hashes
     found = {}
     for name, value in table.items():
@@ -116,7 +114,7 @@ def _declared(top: str, name: str, value: object, stands_on: DefinitionFiles, be
         alone = hash_of({"name": name, "definition": value}, _HASH_CONTEXT)
         hashed = hash_of({"name": name, "definition": value, "files": dict(files)}, _HASH_CONTEXT)
     except RegenstoreError as error:
-        raise FormatError("bad-declaration", f"{FILE}: generators.{name}: {error.message}") from None
+        raise bad_declaration(f"generators.{name}", f": {error.message}") from None
     options: dict[str, object] = {"argv": list(argv), "hash": hashed, "top": top, "files": _watched(top, files)}
     untracked = stands_on.untracked(scripts) if beside and definition.files is None else ()
     made = _declaration(name, definition, options)
@@ -130,7 +128,7 @@ def _definition(name: str, value: object) -> _Definition:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in ("generators", name, *first["loc"]))
         why = first["msg"].removeprefix("Value error, ")
-        raise FormatError("bad-declaration", f"{FILE}: {where}: {why}") from None
+        raise bad_declaration(where, f": {why}") from None
 
 
 def _inside(top: str, path: str) -> bool:

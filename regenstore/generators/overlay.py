@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from regenstore.media.rates import format_timecode, parse_timecode
 from regenstore.media.stills import Pixels
+from regenstore.media.timecode import from_timecode, to_timecode
 
 
 @lru_cache(maxsize=32)
@@ -46,6 +46,12 @@ def stamp(pixels: Pixels, text: str, x: int, y: int, size: int) -> None:
     part[...] = ((dark * (255 - mask) + 235 * mask + 127) // 255).astype(np.uint8)
 
 
+def counted(frame: int, rate: Fraction) -> str:
+    """A frame number as pictures show it: never drop-frame, two digits for the frames at any rate. The bytes of what
+    was made depend on it."""
+    return to_timecode(frame, rate, digits=2)
+
+
 def burn_in(pixels: Pixels, shot: str, timecode: str, frame: int, rate: Fraction) -> None:
     """Shot name at the lower left, running timecode at the lower right, in place."""
     size = max(8, pixels.shape[0] // 28)
@@ -53,4 +59,5 @@ def burn_in(pixels: Pixels, shot: str, timecode: str, frame: int, rate: Fraction
     if shot:
         stamp(pixels, shot, edge, -edge, size)
     if timecode:
-        stamp(pixels, format_timecode(parse_timecode(timecode, rate) + frame, rate), -edge, -edge, size)
+        number = from_timecode(timecode, rate, drop=False) + frame
+        stamp(pixels, counted(number, rate), -edge, -edge, size)

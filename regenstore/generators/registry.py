@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from regenstore.errors import FormatError, GenerationError, NotFound, TrustRequired
-from regenstore.generators.repository_file import FILE
-from regenstore.generators.trust import TrustRecord
+from regenstore.errors import GenerationError, NotFound, TrustRequired
+from regenstore.project.repository_file import FILE, bad_declaration
 
 if TYPE_CHECKING:  # slow to import, and many commands need no generator
     from importlib.metadata import EntryPoint
 
     from regenstore.generators.api import Declaration
     from regenstore.generators.declared import DeclaredGenerator
-    from regenstore.generators.definition_files import Listing
+    from regenstore.project.definition_files import Listing
+    from regenstore.project.trust import TrustRecord
 
 GROUP = "regenstore.generators"
 HASHES = "file-hashes.json"
@@ -50,11 +50,11 @@ class RegisteredGenerator:
 class Registry:
     """The generators of one repository. Plug-ins and ``regenstore.toml`` are read on first use."""
 
-    def __init__(self, top: str, trust_file: str, listing: Listing | None = None) -> None:
+    def __init__(self, top: str, trust: TrustRecord, listing: Listing | None = None) -> None:
         """``listing`` tells which files Git tracks; without it, a script stands for itself alone."""
         self._top = top
         self._listing = listing
-        self.trust = TrustRecord(trust_file)
+        self.trust = trust
 
     @cached_property
     def declared(self) -> dict[str, DeclaredGenerator]:
@@ -71,11 +71,9 @@ class Registry:
         found = read_declared(self._top, self._listing, KnownHashes(kept), beside=beside)
         for name in found:
             if name in built_in():
-                raise FormatError("bad-declaration", f"regenstore.toml: '{name}' is the name of a built-in generator")
+                raise bad_declaration(f"'{name}'", " is the name of a built-in generator")
             if name == "notify" or name.startswith("remotes."):
-                raise FormatError(
-                    "bad-declaration", f"regenstore.toml: '{name}' is reserved: trust in [{name}] is recorded under it"
-                )
+                raise bad_declaration(f"'{name}'", f" is reserved: trust in [{name}] is recorded under it")
         return found
 
     @cached_property
@@ -95,7 +93,7 @@ class Registry:
             return RegisteredGenerator(_load(built_in()[name]), "built-in", True)
         if name in self.declared:
             declared = self.declared[name]
-            return RegisteredGenerator(declared.declaration, "regenstore.toml", self.approves(declared), declared)
+            return RegisteredGenerator(declared.declaration, FILE, self.approves(declared), declared)
         if name in self._plugins:
             return RegisteredGenerator(_load(self._plugins[name]), "plug-in", True)
         names = [*built_in(), *self._plugins, *self.declared]

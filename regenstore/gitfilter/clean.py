@@ -31,7 +31,7 @@ from regenstore.worktree.index_view import IndexView
 
 if TYPE_CHECKING:
     from regenstore.objects.recipe import Take
-    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.results.cache import ResultCache
     from regenstore.objects.unsynced import Backing
     from regenstore.refs.moved_media import Moved, Origin
 
@@ -141,7 +141,7 @@ class CleanFilter:
         oid = self._index.oid(path)
         if oid == blob_id(text, self._oid_size):
             return text
-        from regenstore.worktree import attribution
+        from regenstore.objects import attribution
 
         if oid is None and self._index.sides(path):
             return attribution.one_text_of_sides(text, self._known_texts(path))
@@ -241,7 +241,7 @@ class CleanFilter:
         raw = first is not None and not first.removeprefix(_BOM).startswith(_RECIPE)
         if raw and not self._adopts_raw() and self._same_raw(path, spooled):
             return self._raw_reply(spooled)
-        from regenstore.worktree import attribution  # parses recipes: the lean path above does not
+        from regenstore.objects import attribution  # parses recipes: the lean path above does not
 
         def elsewhere(take: Take) -> bytes | None:
             origin = self._moved().find(path, take, known=first is not None)

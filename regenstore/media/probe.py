@@ -18,7 +18,8 @@ from PIL import Image, UnidentifiedImageError
 
 from regenstore.media.decode import constant_rate, opened
 from regenstore.media.media_info import AudioTrack, Color, Mastering, MediaInfo, Timecode, Video
-from regenstore.media.stills import readable_formats
+from regenstore.media.stills import open_still
+from regenstore.media.timecode import is_drop
 from regenstore.media.types import kind, suffix_for
 
 _FIELD_ORDER: Mapping[int, Literal["progressive", "upper", "lower"]] = {
@@ -31,6 +32,17 @@ _LIGHT = struct.Struct("=2I")
 """AVContentLightMetadata: MaxCLL, MaxFALL."""
 _STILL_MODES = {"1": 1, "L": 8, "LA": 8, "P": 8, "RGB": 8, "RGBA": 8, "CMYK": 8, "YCbCr": 8, "I;16": 16, "I;16B": 16}
 _ALPHA_MODES = {"LA", "RGBA", "PA", "La", "RGBa"}
+
+
+def _unnamed_side_data(types: Any, value: object) -> Any:
+    member = object.__new__(types)
+    member._name_, member._value_ = f"UNNAMED_{value}", value
+    return member
+
+
+# PyAV names fewer kinds of side data than FFmpeg (31, the EXIF of Motion-JPEG, has none), and if a name is missing it
+# returns none of the frame's side data.
+SideData._missing_ = classmethod(_unnamed_side_data)  # type: ignore[assignment]
 
 
 def probe(path: str, media_type: str, what: str = "the medium") -> MediaInfo:
@@ -56,7 +68,7 @@ def probe(path: str, media_type: str, what: str = "the medium") -> MediaInfo:
 def _still(path: str) -> MediaInfo | None:
     """Probe with Pillow; None for formats it does not know, such as EXR and DPX."""
     try:
-        with Image.open(path, formats=readable_formats()) as picture:
+        with open_still(path) as picture:
             mode, form, info = picture.mode, (picture.format or "").lower(), picture.info
             depth = _png_depth(path) if form == "png" else _STILL_MODES.get(mode)
             video = Video(
@@ -72,7 +84,7 @@ def _still(path: str) -> MediaInfo | None:
                 rotation=_exif_rotation(picture),
                 container_color=_still_color(path, form, info),
             )
-    except (UnidentifiedImageError, Image.DecompressionBombError):
+    except UnidentifiedImageError:
         return None
     except Exception as error:  # a damaged file makes Pillow's plug-ins raise nearly anything
         raise ValueError(f"the picture cannot be read ({error.__class__.__name__})") from None
@@ -81,6 +93,8 @@ def _still(path: str) -> MediaInfo | None:
 
 def _exif_rotation(picture: Image.Image) -> int:
     """Degrees clockwise from the EXIF orientation; mirrored orientations count as their rotation."""
+    if picture.format == "PNG" and not {"exif", "Raw profile type exif"} & picture.info.keys():
+        return 0  # Pillow would decode the whole picture to see whether EXIF follows it
     return {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}.get(picture.getexif().get(0x0112, 1), 0)
 
 
@@ -145,7 +159,7 @@ def _timecode(file: Any, tags: Mapping[str, str]) -> Timecode | None:
     for stream in file.streams:
         if found is None:
             found = next((str(v) for k, v in stream.metadata.items() if str(k).lower() == "timecode"), None)
-    return None if found is None else Timecode(found, ";" in found or "," in found)
+    return None if found is None else Timecode(found, is_drop(found))
 
 
 def _track(stream: Any) -> AudioTrack:

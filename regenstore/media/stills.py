@@ -32,6 +32,17 @@ LONGEST = {"WEBP": 16383, "JPEG": 65500}
 """Largest side in pixels; the limits of other formats do not matter."""
 
 
+MAX_PIXELS = 1 << 28
+"""Largest picture to decode, in pixels: 1 GiB as RGBA. The size of a larger one is still read from its header."""
+Image.MAX_IMAGE_PIXELS = None
+"""Pillow would refuse large pictures when they are opened, and warn about some that are read without harm."""
+
+
+def open_still(path: str) -> Image.Image:
+    """Open a picture of one of :data:`FORMATS`, of any size; only its header is read. Close it after use."""
+    return Image.open(path, formats=readable_formats())
+
+
 def write_still(path: str, pixels: Pixels, media_type: str) -> None:
     """Encode 8-bit RGB or RGBA pixels. JPEG has no transparency: the picture is composited on black."""
     found = SETTINGS.get(media_type)
@@ -50,13 +61,15 @@ def write_still(path: str, pixels: Pixels, media_type: str) -> None:
 def read_still(path: str, what: str = "picture") -> Pixels:
     """Read the first picture of a file, upright, as 8-bit RGB, or RGBA if any pixel is transparent."""
     try:
-        with Image.open(path, formats=readable_formats()) as opened:
-            opened.load()
-            picture = ImageOps.exif_transpose(opened)
-    except Image.DecompressionBombError:
-        raise ValueError(f"{what} is too large: the limit is {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels") from None
+        with open_still(path) as opened:
+            size = opened.size
+            if size[0] * size[1] <= MAX_PIXELS:
+                opened.load()
+                picture = ImageOps.exif_transpose(opened)
     except Exception as error:  # a damaged file makes Pillow's plug-ins raise nearly anything
         raise ValueError(f"{what} is not a readable picture ({error.__class__.__name__})") from None
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ValueError(f"{what} is too large to decode: {size[0]} x {size[1]} pixels, the limit is {MAX_PIXELS}")
     if picture.mode.startswith("I"):
         return _from_16_bit(np.asarray(picture))
     transparent = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
@@ -91,10 +104,8 @@ def scale_still(pixels: Pixels, width: int, height: int) -> Pixels:
 def is_still(path: str) -> bool:
     """Whether Pillow recognises the file's content as a picture."""
     try:
-        with Image.open(path, formats=readable_formats()) as picture:
+        with open_still(path) as picture:
             return picture.format is not None
-    except Image.DecompressionBombError:
-        return True
     except Exception:  # as in read_still
         return False
 

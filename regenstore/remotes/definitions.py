@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from regenstore import addresses
-from regenstore.errors import FormatError, InvalidInput, NotFound, RegenstoreError, TrustRequired
+from regenstore.errors import InvalidInput, NotFound, RegenstoreError, TrustRequired
 from regenstore.fs.path_text import path_text
-from regenstore.generators.repository_file import FILE, hash_of, read_file
-from regenstore.generators.trust import TrustRecord
+from regenstore.project.repository_file import FILE, bad_declaration, hash_of, read_table
+from regenstore.project.trust import TrustRecord
 from regenstore.remotes.backends.opening import folder_of
 from regenstore.remotes.settings import NAME, RemoteSetting
 
@@ -64,11 +64,11 @@ class Remotes:
         self,
         top: str,
         settings: Mapping[str, RemoteSetting],
-        trust_file: str,
+        trust: TrustRecord,
         opened: Callable[[Definition], Remote],
     ) -> None:
         self._opened = opened
-        self.definitions = _definitions(top, settings, trust_file)
+        self.definitions = _definitions(top, settings, trust)
         self.remotes: dict[str, Remote] = {}
         """The usable ones."""
         self.unusable: dict[str, RegenstoreError] = {}
@@ -119,14 +119,14 @@ def require_no_password(url: str) -> None:
         )
 
 
-def _definitions(top: str, settings: Mapping[str, RemoteSetting], trust_file: str) -> dict[str, Definition]:
+def _definitions(top: str, settings: Mapping[str, RemoteSetting], trust: TrustRecord) -> dict[str, Definition]:
     found = {
         name: Definition(name, setting.url, GIT_CONFIG, setting)
         for name, setting in settings.items()
         if setting.url is not None
     }
     declared = _declared(top)
-    approved = TrustRecord(trust_file).approvals() if declared else {}
+    approved = trust.approvals() if declared else {}
     for name, url in declared.items():
         if name not in found:
             # The same relative folder is another one in another worktree, so that an approval there does not hold here.
@@ -139,13 +139,11 @@ def _definitions(top: str, settings: Mapping[str, RemoteSetting], trust_file: st
 
 def _declared(top: str) -> dict[str, str]:
     """The remotes that the repository declares: name -> address. Raises FormatError (``bad-declaration``)."""
-    table = read_file(top).get(TABLE, {})
-    if not isinstance(table, dict):
-        raise FormatError("bad-declaration", f"'{TABLE}' in {FILE} is not a table")
+    table = read_table(top, TABLE) or {}
     for name, value in table.items():
         problem = _problem(name, value)
         if problem:
-            raise FormatError("bad-declaration", f"{FILE}: {TABLE}.{name}{problem}")
+            raise bad_declaration(f"{TABLE}.{name}", problem)
     return {name: value["url"] for name, value in table.items()}
 
 

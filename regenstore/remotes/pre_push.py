@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects.ids import Digest
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.blobs import read_blobs
 from regenstore.refs.git import Git
 from regenstore.remotes import scope

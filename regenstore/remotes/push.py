@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from regenstore.errors import RegenstoreError
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote, Told
 from regenstore.remotes.scope import Wanted, in_order

@@ -24,7 +24,7 @@ from regenstore.fs import durable, presence, sharing
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Content, KnownOutput, Proof, Result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.remotes import layout
 from regenstore.remotes.backends.contract import Absent, Head, read_small
 from regenstore.remotes.remote import Remote
@@ -223,17 +223,17 @@ class Records:
 
 def _own(cache: ResultCache, there: set[Digest]) -> Iterator[dict[str, Any]]:
     """This store's records about contents on the remote."""
-    texts = {bytes(key): text for key, text in cache.read("SELECT key, text FROM recipe", ())}
+    texts = cache.recipe_texts()
     keys = {made.key for made in cache.every_output() if made.content.digest in there}
     for key in sorted(keys, key=lambda key: key.hex):
         for result in cache.results(key):
-            if result.digests <= there and key.raw in texts:
+            if result.digests <= there and key in texts:
                 outputs = {
                     name: {"digest": str(c.digest), "size": c.size, "media_type": c.media_type}
                     for name, c in sorted(result.outputs.items())
                 }
                 yield {
-                    "kind": "result", "key": str(key), "recipe": bytes(texts[key.raw]).decode(), "outputs": outputs,
+                    "kind": "result", "key": str(key), "recipe": texts[key].decode(), "outputs": outputs,
                     "seconds": result.seconds, "created": result.created, "fingerprint": dict(result.fingerprint),
                 }  # fmt: skip
     for proof in cache.every_proof():

@@ -8,6 +8,8 @@ from pydantic import Field, JsonValue
 
 from regenstore.schemas.parts import Count, DigestText, Path, Printed, Record, Seconds
 
+DatasetVersion = Annotated[str, Field(description="That of the dataset's card: it changes with every export.")]
+
 
 class SidecarRow(Record):
     path: Path
@@ -130,19 +132,20 @@ class ManifestDigest(Record):
 class WrittenDataset(DatasetCounts):
     out: Path
     format: str
-    version: str
+    dataset_version: DatasetVersion
     dropped: dict[str, int]
     left_out: dict[str, str]
     manifest: ManifestDigest
 
 
 class ExportDatasetRecord(Record):
-    """With one dataset, its fields are here, and ``version`` is the dataset's; several are in ``datasets``."""
+    """With one dataset, its fields are here; several are in ``datasets``."""
 
     type: Literal["regenstore.export-dataset"]
-    version: str | Literal[1]
+    version: Literal[2]
     out: Path
     format: str | None = None
+    dataset_version: DatasetVersion | None = None
     dropped: dict[str, int] | None = None
     splits: dict[str, Count] | None = None
     added: Count | None = None
@@ -171,9 +174,10 @@ class DriftRow(Record):
 
 class ExportShowRecord(Record):
     type: Literal["regenstore.export-show"]
-    version: Annotated[str, Field(description="The dataset's version.")]
+    version: Literal[2]
     format: str
     kind: str
+    dataset_version: DatasetVersion
     revision: JsonValue
     splits: dict[str, Count]
     seconds: dict[str, Seconds]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from regenstore.errors import FormatError, NotFound
 from regenstore.objects import toml
 from regenstore.objects.mismatched_takes import judged
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.git import LINK, SUBMODULE, BlobReader, Git
 
 OUTDATED = "its take was made with other parameters; 'regenstore get', 'regenstore record' and 'git add' renew it"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from regenstore.media.correction.corrector import Corrector
 from regenstore.objects.corrections import Correction, encode
+from regenstore.objects.corrector import Corrector
 from regenstore.objects.ids import Digest
 from regenstore.objects.result import Proof
 from regenstore.planning import Want

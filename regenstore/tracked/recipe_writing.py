@@ -13,13 +13,13 @@ from regenstore.fs.swap import NOTHING, Seen
 from regenstore.generators.api import Declaration
 from regenstore.media import types
 from regenstore.objects import toml
+from regenstore.objects.attribution import rounded
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe
 from regenstore.objects.result import Content
 from regenstore.planning import Want
 from regenstore.realise import Progress, Realiser
 from regenstore.tracked.workbench import Workbench
-from regenstore.worktree.attribution import rounded
 from regenstore.worktree.paths import check_relative
 from regenstore.worktree.place import APPEARED, CHANGED, Placement
 

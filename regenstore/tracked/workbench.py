@@ -27,7 +27,7 @@ from regenstore.worktree.paths import Folders
 if TYPE_CHECKING:  # slow to import, and not needed by every verb
     from regenstore.generators.registry import Registry
     from regenstore.objects.content_store import ContentStore
-    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.results.cache import ResultCache
     from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
     from regenstore.refs.moved_media import Moved
@@ -231,7 +231,7 @@ class Workbench:
             origin = self.moved.find(path, take, known=first is not None)
             return None if origin is None else origin.text
 
-        from regenstore.worktree.attribution import attribute
+        from regenstore.objects.attribution import attribute
 
         return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
 

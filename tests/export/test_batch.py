@@ -7,10 +7,12 @@ from array import array
 from dataclasses import replace
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from regenstore.errors import Conflict, InvalidInput, StorageError
-from regenstore.export.media_facts import FRAMES, Measurements
+from regenstore.export.media_facts import FRAMES, Measurements, measures
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar import deliver as delivering
 from regenstore.export.sidecar.batch import SidecarOrder, refuse_collisions, render
@@ -248,6 +250,23 @@ def test_measuring_is_asked_for_by_templates_that_need_it(medium, known, film, t
     # What was measured once is told by others, too.
     (file,) = render(SidecarOrder((XMP,), film), [given], Measurements(facts, {FRAMES: measure}), quiet).files
     assert b"xmpDM:markers" in file.data
+
+
+@pytest.mark.parametrize("template", ["xmp", "nuke", "aftereffects"])
+def test_an_mp4_of_sound_alone_stops_no_template(medium, film, tmp_path, template):
+    voice = medium("voice.mp4")
+    os.unlink(voice.file)
+    with av.open(voice.file, "w", format="mp4") as file:
+        stream = file.add_stream("aac", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.rate, frame.pts = 48000, 0
+        file.mux([*stream.encode(frame), *stream.encode()])
+    voice = replace(voice, digest=hash_file(voice.file)[0])
+    known = Measurements(ContentFacts(str(tmp_path / "facts-store")), measures())
+    order = SidecarOrder((Library(None).load(template),), film, measure=True)
+    batch = render(order, [voice, medium("shot.mp4")], known, quiet)
+    named = {os.path.basename(file.target).partition(".")[0] for file in batch.files}
+    assert named >= ({"shot"} if template == "nuke" else {"voice", "shot"})  # Nuke reads pictures only
 
 
 def test_a_medium_that_cannot_be_read_is_told(medium, known, film):

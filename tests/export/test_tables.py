@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regenstore.export.sidecar.legal_text import one_line, xml_legal
-from regenstore.export.timebase import Timebase, from_timecode
+from regenstore.media.timecode import Timebase, from_timecode
 from tests.export.clips import DROP, HOSTILE, LONG, PQ, RATES, REC709, clip
 from tests.export.rendering import problems, refused, rendered
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from regenstore.export.sidecar.clips import make_clip
 from regenstore.export.sidecar.legal_text import xml_legal
-from regenstore.export.timebase import Timebase
 from regenstore.media.probe import probe
+from regenstore.media.timecode import Timebase
 from tests.export.checks import fcpxml
 from tests.export.clips import DROP, HLG, HOSTILE, LONG, PQ, RATES, REC709, clip
 from tests.export.rendering import problems, refused, rendered

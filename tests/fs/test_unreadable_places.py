@@ -123,8 +123,8 @@ gc makes a take once more before it relies on either": """
         generators/command_environment._state except
         generators/declared._declared isfile
         generators/declared._watched isfile
-        generators/definition_files.DefinitionFiles._matching isdir
-        generators/definition_files.DefinitionFiles._walk is_dir
+        project/definition_files.DefinitionFiles._matching isdir
+        project/definition_files.DefinitionFiles._walk is_dir
         generators/python_packages.Packages.of isdir
         generators/python_packages._Looking._record except
         generators/python_packages._Looking._distribution isfile*2
@@ -194,7 +194,7 @@ gc makes a take once more before it relies on either": """
         doctor/check.examine except*2
         doctor/checks/git_setup.hooks access
         doctor/quarantine.confine except
-        doctor/salvage.read except
+        objects/results/examination.read_damaged except
         doctor/checks/store.store access
         doctor/store_scan._look except
         doctor/store_scan._look_at_correction except
@@ -203,7 +203,7 @@ gc makes a take once more before it relies on either": """
         generators/worker._Worker._probe except
         generators/worker._Worker._run except
         generators/worker._message except
-        generators/repository_file.resolve except isfile which
+        project/repository_file.resolve except isfile which
         gitfilter/process.serve except
         gitfilter/smudge.SmudgeFilter.smudge except
         jobs/local._Batch._work except
@@ -283,12 +283,12 @@ gc makes a take once more before it relies on either": """
         cli/push._remote_and_paths lexists
         cli/show._recipe lexists
         doctor/fsck._rename islink
-        export/dataset/exporting.export lexists
-        export/dataset/exporting.previous_of isdir lexists*2
+        export/dataset/exporting.DatasetExport.run lexists
+        export/dataset/exporting._previous isdir lexists*2
         export/dataset/layouts.finish_interrupted isfile
         export/dataset/read_back.local isfile
-        export/dataset/roots._refuse isdir
-        export/dataset/roots.places isdir lexists*2
+        export/dataset/places._refuse isdir
+        export/dataset/places.datasets_at isdir lexists*2
         export/dataset/sinks._finish exists isdir*3 lexists
         export/dataset/sinks._leaves walk
         export/dataset/sinks.made_in exists
@@ -310,7 +310,7 @@ gc makes a take once more before it relies on either": """
         remotes/backends/directory.Directory.names is_dir
         repository.Repository.store isdir
         fs/sharing.make_folders isdir*2
-        objects/result_cache.ResultCache._connect isdir lexists suppress
+        objects/results/database.Database._connect isdir lexists suppress
         """,
     "not about files of a repository or store: a program, a limit, a login, a system without flock": """
         cli/doctor._context which*2
@@ -321,7 +321,7 @@ gc makes a take once more before it relies on either": """
         generators/worker_host.WorkerHost._keep_tail except
         media/correction/png.Png.rows except
         media/stills.is_still except
-        objects/database_file._usable access isfile lexists
+        objects/results/database_file._usable access isfile lexists
         fs/durable.fsync_folder except*2
         refs/credentials._from_netrc except
         remotes/backends/ssh.Login._options exists

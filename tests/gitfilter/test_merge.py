@@ -14,10 +14,10 @@ from regenstore.errors import FormatError
 from regenstore.gitfilter.merge import Merged, merge_recipes
 from regenstore.gitfilter.merge_driver import merge_files
 from regenstore.objects import toml
+from regenstore.objects.attribution import one_text_of_sides
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe, Take
-from regenstore.worktree.attribution import one_text_of_sides
 from tests.conftest import examples
 
 TAKES = [Take(hash_bytes(name), len(name)) for name in (b"one", b"two!", b"three")]

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from regenstore.errors import FormatError
-from regenstore.objects import result_cache, toml
+from regenstore.objects import toml
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import RecipeKey
 from regenstore.objects.recipe import Input, Output, Recipe
 from regenstore.objects.result import Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results import database
+from regenstore.objects.results.cache import ResultCache
 
 KEY = RecipeKey(bytes(range(32)))
 TAKE, SECOND = hash_bytes(b"take"), hash_bytes(b"second")
@@ -49,7 +50,7 @@ def test_proofs_of_version_3_stay_and_inputs_of_its_recipes_are_read_when_asked_
     plate = Recipe("g", "1", Output("image/png"), inputs={"a": Input(TAKE), "b": Input(SECOND)})
     assert plate.key is not None
     with sqlite3.connect(tmp_path / "results.sqlite") as db:
-        for step in result_cache._STEPS[:3]:
+        for step in database._STEPS[:3]:
             for statement in step.split(";"):
                 db.execute(statement)
         db.execute("INSERT INTO recipe VALUES (?, ?)", (plate.key.raw, toml.encode(plate)))
@@ -68,7 +69,7 @@ def test_proofs_of_version_3_stay_and_inputs_of_its_recipes_are_read_when_asked_
 
 def test_a_database_of_version_1_is_taken_over_whole(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "results.sqlite") as db:
-        for statement in result_cache._SCHEMA.split(";"):
+        for statement in database._SCHEMA.split(";"):
             db.execute(statement)
         db.execute("INSERT INTO recipe VALUES (?, ?)", (KEY.raw, b"text"))
         db.execute("PRAGMA user_version = 1")
@@ -77,7 +78,7 @@ def test_a_database_of_version_1_is_taken_over_whole(tmp_path: Path) -> None:
     cache.add_proof(PROOF)
     cache.close()
     with sqlite3.connect(tmp_path / "results.sqlite") as db:
-        assert db.execute("PRAGMA user_version").fetchone()[0] == result_cache.SCHEMA_VERSION
+        assert db.execute("PRAGMA user_version").fetchone()[0] == database.SCHEMA_VERSION
         assert db.execute("SELECT text FROM recipe").fetchall() == [(b"text",)]
         assert db.execute("SELECT count(*) FROM proof").fetchone()[0] == 1
     db.close()

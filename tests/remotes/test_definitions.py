@@ -9,7 +9,7 @@ import pytest
 
 from regenstore.config import GitEnvironment
 from regenstore.errors import FormatError, InvalidInput, NotFound, TrustRequired
-from regenstore.generators.trust import Approval
+from regenstore.project.trust import Approval
 from regenstore.remotes.definitions import FILE, GIT_CONFIG
 from regenstore.repository import Repository
 
@@ -74,7 +74,7 @@ def test_a_declared_one_needs_approval_of_name_and_address(top):
         repository.remote_definitions.find("studio")
     assert caught.value.kind == "untrusted-remote"
 
-    repository.registry.trust.approve(Approval(definition.hash, definition.trust_name, 0.0))
+    repository.trust.approve(Approval(definition.hash, definition.trust_name, 0.0))
     repository = opened(top)
     assert repository.remotes["studio"].url == os.path.normpath(top / "../shared")  # relative to the top
     assert not repository.untrusted_remotes

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import platform
-import sqlite3
 
 from regenstore import __version__
 from regenstore.doctor.check import NOTE, OK, PROBLEM, CheckContext, Findings
+from regenstore.objects.results.database_file import sqlite_version
 from regenstore.refs.git import WORTH_IT, blob_source
-
-SQLITE_NEEDED = (3, 35)
 
 
 def versions(context: CheckContext) -> Findings:
     yield OK, f"regenstore {__version__}, Python {platform.python_version()} on {platform.system()}", ""
-    if sqlite3.sqlite_version_info < SQLITE_NEEDED:
-        yield PROBLEM, f"SQLite {sqlite3.sqlite_version} is too old", "Use a Python with SQLite 3.35 or newer."
+    version, new_enough = sqlite_version()
+    if new_enough:
+        yield OK, f"SQLite {version}", ""
     else:
-        yield OK, f"SQLite {sqlite3.sqlite_version}", ""
+        yield PROBLEM, f"SQLite {version} is too old", "Use a Python with SQLite 3.35 or newer."
 
 
 def git_version(context: CheckContext) -> Findings:

@@ -10,7 +10,7 @@ from regenstore.doctor.check import NOTE, OK, PROBLEM, WARNING, CheckContext, Fi
 from regenstore.objects import evicted
 from regenstore.objects.content_store import VAULT
 from regenstore.objects.mismatched_takes import judged
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 
 
 def database(context: CheckContext) -> Findings:

@@ -8,9 +8,9 @@ from regenstore.export.color_names import assume
 from regenstore.export.context import fields, markers, redacted
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar.writer import Clip
-from regenstore.export.timebase import Timebase, decimal_rate
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.media.media_info import UNKNOWN_COLOR, MediaInfo
+from regenstore.media.timecode import Timebase, decimal_rate
 
 
 def make_clip(

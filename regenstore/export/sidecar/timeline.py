@@ -9,7 +9,7 @@ from typing import TypeVar
 from regenstore.export.context import text_of
 from regenstore.export.sidecar.legal_text import one_line, xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Row
-from regenstore.export.timebase import Timebase
+from regenstore.media.timecode import Timebase
 
 T = TypeVar("T")
 OWN_COLUMN = "Regen [^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]+"

@@ -21,9 +21,9 @@ from typing import Literal, Protocol
 from regenstore.errors import InvalidInput
 from regenstore.export.context import Marker, Value
 from regenstore.export.media_set import Medium
-from regenstore.export.timebase import Timebase
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.media.media_info import UNKNOWN_COLOR, Color, MediaInfo
+from regenstore.media.timecode import Timebase
 from regenstore.worktree.paths import check_relative
 
 Status = Literal["ok", "missing", "defaulted", "clamped", "sanitised", "redacted"]

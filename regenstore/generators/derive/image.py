@@ -11,10 +11,9 @@ from regenstore.generators.api import Item
 from regenstore.generators.derive.geometry import fitting, parse_crop
 from regenstore.generators.derive.sources import fitted, named, only, picture, several
 from regenstore.generators.implementation import InProcess, Tick
-from regenstore.generators.overlay import burn_in, stamp
+from regenstore.generators.overlay import burn_in, counted, stamp
 from regenstore.media import decode, stills
 from regenstore.media.encode import Frame
-from regenstore.media.rates import format_timecode
 from regenstore.media.stills import Pixels
 
 GAP = 8
@@ -95,7 +94,7 @@ def _spread(path: str, name: str, count: int, width: int, tick: Tick) -> list[tu
     cells: list[tuple[str, Pixels]] = []
     for number, frame in _chosen(path, name, wanted, total > FAR * len(wanted)):
         if number == wanted[len(cells)]:
-            _add_cell(cells, format_timecode(number, rate), decode.to_rgb(frame), width)
+            _add_cell(cells, counted(number, rate), decode.to_rgb(frame), width)
         tick(len(cells), len(wanted), "frames")
         if len(cells) == len(wanted):
             break

@@ -15,7 +15,7 @@ from regenstore.export.context import text_of
 from regenstore.export.sidecar.timeline import file_url, no_timeline, timebase_of, written, xml_row
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.sidecar.xml_document import Element, child, new, to_bytes
-from regenstore.export.timebase import Timebase, decimal_rate, rational_seconds
+from regenstore.media.timecode import Timebase, decimal_rate, rational_seconds
 
 _STUDIO = "com.apple.proapps.studio."
 VOCABULARY: Mapping[str, Target] = {

@@ -18,8 +18,8 @@ from regenstore.export.context import text_of
 from regenstore.export.sidecar.legal_text import one_line, xml_legal
 from regenstore.export.sidecar.series import MEASURED, left_out, runs, shortest, whole_series, with_measured
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.timebase import decimal_rate
 from regenstore.media.media_info import Video
+from regenstore.media.timecode import decimal_rate
 
 FIRST_FRAME = 1
 """The number that Nuke gives to a movie's first frame."""

@@ -19,7 +19,7 @@ from regenstore.export.context import Value, text_of
 from regenstore.export.sidecar.legal_text import is_utf8, json_legal
 from regenstore.export.sidecar.timeline import file_url, no_timeline, timebase_of, written
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.timebase import Timebase
+from regenstore.media.timecode import Timebase
 
 VOCABULARY: Mapping[str, Target] = {
     "clip.*": Target("any", note="metadata of the clip; further dots nest tables: clip.regenstore.seed"),

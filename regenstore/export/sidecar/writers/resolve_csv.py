@@ -19,7 +19,7 @@ from regenstore.export.color_names import names_of
 from regenstore.export.sidecar.legal_text import path_refusal
 from regenstore.export.sidecar.timeline import OWN_COLUMN, cell_row, no_timeline, timebase_of, written
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.timebase import decimal_rate, to_timecode
+from regenstore.media.timecode import decimal_rate, to_timecode
 
 MATCHING = (
     "File Name", "Clip Directory", "Duration TC", "Shot Frame Rate", "Resolution", "Start TC", "End TC",

@@ -13,8 +13,7 @@ from fractions import Fraction
 from regenstore.export.sidecar.timeline import file_url, no_timeline, timebase_of, written, xml_row
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.sidecar.xml_document import Element, child, new, to_bytes
-from regenstore.export.timebase import Timebase
-from regenstore.media.rates import timecode_base
+from regenstore.media.timecode import Timebase, timecode_base
 
 _LOGGING = ("description", "scene", "shottake", "lognote", "good")
 _COMMENTS = ("mastercomment1", "mastercomment2", "mastercomment3", "mastercomment4", "clipcommenta", "clipcommentb")

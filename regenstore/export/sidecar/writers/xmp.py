@@ -16,7 +16,7 @@ from regenstore.export.context import Value, text_of
 from regenstore.export.sidecar.legal_text import xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.sidecar.xml_document import Element, child, new, to_bytes
-from regenstore.export.timebase import decimal_rate, from_timecode, to_timecode
+from regenstore.media.timecode import decimal_rate, from_timecode, to_timecode
 
 NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",

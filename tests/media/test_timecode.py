@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from regenstore.export.timebase import (
+from regenstore.generators.overlay import counted
+from regenstore.media.timecode import (
     DROPPING,
     Timebase,
     decimal_rate,
@@ -54,6 +55,12 @@ def test_drop_frame_leaves_out_the_numbers_of_a_minute():
         from_timecode("00:01:00;01", rate)
     with pytest.raises(ValueError, match=r"not at 24\.000"):
         to_timecode(1, Fraction(24), drop=True)
+
+
+def test_pictures_show_two_digits_and_never_drop_frames():
+    assert to_timecode(125, Fraction(120)) == "00:00:01:005"
+    assert [counted(frame, Fraction(120)) for frame in (5, 119, 125)] == ["00:00:00:05", "00:00:00:119", "00:00:01:05"]
+    assert counted(1800, Fraction(30000, 1001)) == "00:01:00:00"
 
 
 @pytest.mark.parametrize("text", ["", "1:2:3", "01:00:00:24", "24:00:00:00", "aa:00:00:00", "01:60:00:00"])

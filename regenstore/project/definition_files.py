@@ -16,9 +16,9 @@ from typing import Protocol
 
 from regenstore.errors import FormatError, StorageError
 from regenstore.fs import presence
-from regenstore.generators.repository_file import FILE
 from regenstore.objects import toml
 from regenstore.objects.hash_cache import KnownHashes
+from regenstore.project.repository_file import FILE, bad_declaration
 
 MOST_FILES, MOST_BYTES = 10_000, 4 << 30
 _NOT_BY_DEFAULT = {FILE, ".gitattributes", ".gitignore", ".gitmodules", ".mailmap"}
@@ -197,7 +197,7 @@ class DefinitionFiles:
             raise self._bad(f"it stands on {count} files, more than {MOST_FILES}; {advice}")
 
     def _bad(self, message: str) -> FormatError:
-        return FormatError("bad-declaration", f"{FILE}: {self._where}: {message}")
+        return bad_declaration(self._where, f": {message}")
 
 
 def digest_of(path: str, hashes: KnownHashes, *, medium: bool = False) -> str:
@@ -235,7 +235,7 @@ def _folder(path: str, hashes: KnownHashes) -> str:
             if not _cached(name):
                 lines.append(f"{os.path.relpath(full, path)}\0{digest_of(full, hashes)}")
         if len(lines) > MOST_FILES:
-            raise FormatError("bad-declaration", f"{FILE}: {path} holds more than {MOST_FILES} files; list fewer")
+            raise bad_declaration(path, f" holds more than {MOST_FILES} files; list fewer")
     return f"a folder {hash_bytes(os.fsencode(chr(10).join(lines)))}"
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.generators import definition_files
 from regenstore.generators.declared import DeclaredGenerator, read_declared
+from regenstore.project import definition_files
 from regenstore.refs.git import Git
 from regenstore.refs.worktree_files import WorktreeFiles
 from tests.conftest import Checkout, noise

@@ -22,9 +22,15 @@ from regenstore.fs import durable, file_lock, presence
 from regenstore.objects import store_format
 
 FILE = "results.sqlite"
+SQLITE_NEEDED = (3, 35)
 _BESIDE = ("-wal", "-shm")
 _DENIED = (sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY)
 _UNSAID = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
+
+
+def sqlite_version() -> tuple[str, bool]:
+    """SQLite's version, and whether it is new enough."""
+    return sqlite3.sqlite_version, sqlite3.sqlite_version_info >= SQLITE_NEEDED
 
 
 def uri(path: str, how: str) -> str:

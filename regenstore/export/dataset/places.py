@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.dataset import manifest as manifests
-from regenstore.export.dataset.exporting import DatasetOrder
-from regenstore.export.dataset.survey import KINDS, MediaSurvey
+from regenstore.export.dataset.order import DatasetOrder
+from regenstore.export.dataset.sample_rows import KINDS, SampleRows
 from regenstore.media.types import kind
 
 
@@ -19,7 +19,7 @@ def place_of(out: str, each: str) -> str:
     return f"{out.removesuffix('.zip')}-{each}.zip" if out.endswith(".zip") else os.path.join(out, each)
 
 
-def places(out: str) -> list[str]:
+def datasets_at(out: str) -> list[str]:
     """The datasets per kind at a location, if it is not a dataset itself; else just the location."""
     found = [place for each in KINDS if os.path.lexists(place := place_of(out, each))]
     if found and os.path.lexists(out) and (not os.path.isdir(out) or manifests.is_dataset(out)):
@@ -27,14 +27,14 @@ def places(out: str) -> list[str]:
     return [place for place in found if manifests.is_dataset(place)] or [out]
 
 
-def parts(order: DatasetOrder, found: MediaSurvey) -> list[tuple[DatasetOrder, MediaSurvey]]:
+def parts(order: DatasetOrder, rows: SampleRows) -> list[tuple[DatasetOrder, SampleRows]]:
     """Split an order into one per dataset, each with its samples. Raises InvalidInput (``bad-export``), and Conflict
     (``exists``) if the location holds something else."""
-    now = places(order.out)
+    now = datasets_at(order.out)
     there = [each for each in KINDS if place_of(order.out, each) in now]
-    kinds = [each for each in KINDS if any(kind(sample.medium.media_type) == each for sample in found.samples)]
+    kinds = [each for each in KINDS if any(kind(sample.medium.media_type) == each for sample in rows.samples)]
     if len(kinds) < 2 and not (order.update and there):
-        return [(order, found)]
+        return [(order, rows)]
     if not there:
         _refuse(order, kinds)
     gone = [each for each in there if each not in kinds and order.limits.kind in (None, each)]
@@ -45,7 +45,7 @@ def parts(order: DatasetOrder, found: MediaSurvey) -> list[tuple[DatasetOrder, M
         )  # fmt: skip
     name = f"{order.name} {{}}"
     return [
-        (replace(order, out=place_of(order.out, each), name=name.format(each)), found.of_kind(each)) for each in kinds
+        (replace(order, out=place_of(order.out, each), name=name.format(each)), rows.of_kind(each)) for each in kinds
     ]
 
 

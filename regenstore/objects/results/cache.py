@@ -1,8 +1,6 @@
 """The result cache: recipe key -> results, content -> the recipes that made it, blob id -> key and take.
 
-One SQLite database in WAL mode. Everything in it can be had again from Git's recipe blobs and by running
-recipes; a missing database is made anew, a damaged one is moved aside first. Every write is one short
-``BEGIN IMMEDIATE`` transaction, so that a killed process leaves either all of it or nothing.
+Everything in it can be had again from Git's recipe blobs and by running recipes. What it lies in: database.py.
 """
 
 from __future__ import annotations
@@ -10,87 +8,18 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from _thread import RLock
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
-from regenstore.errors import FormatError, StorageError
-from regenstore.fs import durable, presence, sharing
-from regenstore.objects import database_file, toml
-from regenstore.objects.database_file import FILE
+from regenstore.objects import toml
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord, Content, KnownOutput, MadeOutput, Proof, Result
+from regenstore.objects.results.database import BATCH, Database
 
-SCHEMA_VERSION = 6
-APPLICATION_ID = 0x52474E53  # "RGNS"
-_SCHEMA = """
-CREATE TABLE recipe (key BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE result (
-    id INTEGER PRIMARY KEY, key BLOB NOT NULL, created REAL NOT NULL, seconds REAL NOT NULL,
-    generator TEXT NOT NULL, version TEXT NOT NULL, fingerprint TEXT NOT NULL);
-CREATE INDEX result_by_key ON result (key, created);
-CREATE INDEX result_by_generator ON result (generator, version, created);
-CREATE TABLE output (
-    result INTEGER NOT NULL REFERENCES result (id), name TEXT NOT NULL, digest BLOB NOT NULL,
-    size INTEGER NOT NULL, media_type TEXT NOT NULL, PRIMARY KEY (result, name)) WITHOUT ROWID;
-CREATE INDEX output_by_digest ON output (digest);
-CREATE TABLE blob (
-    oid BLOB PRIMARY KEY, key BLOB, digest BLOB, size INTEGER NOT NULL, output TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE run (
-    id INTEGER PRIMARY KEY, key BLOB NOT NULL, recipe BLOB NOT NULL, started REAL NOT NULL,
-    process INTEGER NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL DEFAULT '');
-CREATE INDEX run_by_state ON run (state, started);
-"""
-_PROOFS = """
-CREATE TABLE proof (
-    key BLOB NOT NULL, take BLOB NOT NULL, fingerprint TEXT NOT NULL, second BLOB NOT NULL, tier TEXT NOT NULL,
-    metric TEXT NOT NULL, score REAL, threshold REAL, seconds REAL NOT NULL, created REAL NOT NULL,
-    PRIMARY KEY (key, take, fingerprint)) WITHOUT ROWID
-"""
-# Rows without inputs are dropped with their table: Git's blobs are read once more.
-_BLOB_INPUTS = """
-DROP TABLE blob;
-CREATE TABLE blob (
-    oid BLOB PRIMARY KEY, key BLOB, digest BLOB, size INTEGER NOT NULL, output TEXT NOT NULL,
-    inputs BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE plain_blob (oid BLOB PRIMARY KEY) WITHOUT ROWID
-"""
-# Blobs are read once more, now with what a survey asks of them. A proof does not replace one of the same
-# environment that found other bytes. The inputs of recipes kept by earlier programs are read when asked for.
-_SURVEYED = """
-DROP TABLE blob;
-CREATE TABLE blob (
-    oid BLOB PRIMARY KEY, key BLOB, digest BLOB, size INTEGER NOT NULL, output TEXT NOT NULL,
-    inputs BLOB NOT NULL, generator TEXT, version TEXT NOT NULL, media_type TEXT NOT NULL,
-    seconds REAL) WITHOUT ROWID;
-ALTER TABLE recipe ADD COLUMN inputs BLOB;
-ALTER TABLE proof RENAME TO proof_before;
-CREATE TABLE proof (
-    key BLOB NOT NULL, take BLOB NOT NULL, fingerprint TEXT NOT NULL, second BLOB NOT NULL, tier TEXT NOT NULL,
-    metric TEXT NOT NULL, score REAL, threshold REAL, seconds REAL NOT NULL, created REAL NOT NULL,
-    PRIMARY KEY (key, take, fingerprint, second)) WITHOUT ROWID;
-INSERT INTO proof SELECT * FROM proof_before;
-DROP TABLE proof_before
-"""
-_USAGE = """
-CREATE TABLE usage (
-    digest BLOB PRIMARY KEY, frequency REAL NOT NULL, base REAL NOT NULL, used REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE gc_value (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID
-"""
-# Blobs are read once more, now with whether their takes were made with other parameters.
-_OUTDATED = """
-DROP TABLE blob;
-CREATE TABLE blob (
-    oid BLOB PRIMARY KEY, key BLOB, digest BLOB, size INTEGER NOT NULL, output TEXT NOT NULL,
-    inputs BLOB NOT NULL, generator TEXT, version TEXT NOT NULL, media_type TEXT NOT NULL,
-    seconds REAL, outdated BLOB, sure INTEGER NOT NULL) WITHOUT ROWID
-"""
-_STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED, _USAGE, _OUTDATED)
-"""What brings a database from version n to n + 1."""
 _OUTPUTS_OF_KEY = (
     " FROM result r JOIN output o ON o.result = r.id WHERE r.key = ? ORDER BY r.created DESC, r.id DESC, o.name"
 )
@@ -98,22 +27,22 @@ _BLOB_TYPES = (
     *(bytes, bytes | None, bytes | None, int, str, bytes, str | None, str, str, float | None),
     *(bytes | None, int),
 )
-_BATCH = 500
-_PATIENCE = 30.0
-"""Seconds to wait for another process that writes."""
-T = TypeVar("T")
 
 
 class ResultCache:
     """Opens its database at the first use. May be used from any thread: each piece of work waits for the last."""
 
     def __init__(self, root: str) -> None:
-        self.path = f"{root}/{FILE}"
-        self._root = root
-        self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
-        self._working = False
-        self._lock = RLock()
+        self.database = Database(root)
+        self.path = self.database.path
+
+    def close(self) -> None:
+        """Close the database; it opens again at the next use."""
+        self.database.close()
+
+    def exclusively(self, work: Callable[[], object]) -> None:
+        """Do some work while no other process records results or proofs."""
+        self.database.write(lambda db: work())
 
     # -------------------------------------------------------------------------------- results
 
@@ -147,17 +76,27 @@ class ResultCache:
                 [(cursor.lastrowid, name, c.digest.raw, c.size, c.media_type) for name, c in result.outputs.items()],
             )
 
-        self._write(work)
+        self.database.write(work)
 
     def remember(self, recipe: Recipe) -> None:
         """Keep a recipe's text for its key: the newest stands for the key from now on."""
-        self._write(lambda db: self._remember(db, recipe))
+        self.database.write(lambda db: self._remember(db, recipe))
 
     @staticmethod
     def _remember(db: sqlite3.Connection, recipe: Recipe) -> None:
         if recipe.key is not None:
             row = (recipe.key.raw, toml.encode(recipe), _inputs(recipe))
             db.execute("INSERT OR REPLACE INTO recipe (key, text, inputs) VALUES (?, ?, ?)", row)
+
+    def recipe_text(self, key: RecipeKey) -> bytes | None:
+        """The recipe text last used for a key."""
+        rows = self.database.rows("SELECT text FROM recipe WHERE key = ?", (key.raw,))
+        return bytes(rows[0][0]) if rows else None
+
+    def recipe_texts(self) -> dict[RecipeKey, bytes]:
+        """The text of every recipe that is known."""
+        rows = self.database.rows("SELECT key, text FROM recipe", ())
+        return {RecipeKey(bytes(key)): bytes(text) for key, text in rows}
 
     @staticmethod
     def _outputs(db: sqlite3.Connection, key: RecipeKey) -> Iterator[tuple[int, str, dict[str, Content]]]:
@@ -172,7 +111,7 @@ class ResultCache:
         query = "SELECT r.id, r.created, r.seconds, r.fingerprint, o.name, o.digest, o.size, o.media_type"
         found: dict[int, Result] = {}
         outputs: dict[int, dict[str, Content]] = {}
-        for row, created, seconds, fingerprint, name, digest, size, media_type in self._rows(
+        for row, created, seconds, fingerprint, name, digest, size, media_type in self.database.rows(
             query + _OUTPUTS_OF_KEY, (key.raw,)
         ):
             if row not in found:
@@ -183,7 +122,7 @@ class ResultCache:
 
     def known_outputs(self, digest: Digest) -> list[KnownOutput]:
         """The recipes known to have made a content, newest first."""
-        rows = self._rows(
+        rows = self.database.rows(
             "SELECT r.key, o.name, o.media_type, r.seconds, c.text FROM output o JOIN result r ON r.id = o.result "
             "JOIN recipe c ON c.key = r.key WHERE o.digest = ? ORDER BY r.created DESC, r.id DESC",
             (digest.raw,),
@@ -197,19 +136,19 @@ class ResultCache:
         """Whether a content is recorded as the named output of a key."""
         found = "SELECT 1 FROM result r JOIN output o ON o.result = r.id"
         query = f"{found} WHERE r.key = ? AND o.digest = ? AND o.name = ? LIMIT 1"
-        return bool(self._rows(query, (key.raw, digest.raw, output)))
+        return bool(self.database.rows(query, (key.raw, digest.raw, output)))
 
     def makers(self, digests: Iterable[Digest]) -> dict[Digest, set[RecipeKey]]:
         """The keys whose recorded results these contents are; one that no run here gave is left out."""
         query = "SELECT o.digest, r.key FROM output o JOIN result r ON r.id = o.result WHERE o.digest IN"
         found: dict[Digest, set[RecipeKey]] = {}
-        for digest, key in self._rows_in(query, {digest.raw for digest in digests}):
+        for digest, key in self.database.rows_in(query, {digest.raw for digest in digests}):
             found.setdefault(Digest(digest), set()).add(RecipeKey(key))
         return found
 
     def typical_seconds(self, generator: str, version: str) -> float | None:
         """The median cost of the last runs of a generator here; None when it never ran."""
-        rows = self._rows(
+        rows = self.database.rows(
             "SELECT seconds FROM result WHERE generator = ? AND version = ? ORDER BY created DESC LIMIT 101",
             (generator, version),
         )
@@ -218,7 +157,7 @@ class ResultCache:
 
     def every_output(self) -> Iterator[MadeOutput]:
         """Every output of every recorded run, in no order."""
-        rows = self._rows(
+        rows = self.database.rows(
             "SELECT r.key, o.name, o.digest, o.size, o.media_type, r.seconds, r.generator, r.version, r.fingerprint "
             "FROM output o JOIN result r ON r.id = o.result",
             (),
@@ -230,7 +169,7 @@ class ResultCache:
 
     def inputs(self, keys: Iterable[RecipeKey]) -> dict[RecipeKey, tuple[Digest, ...]]:
         """What the recipes of these keys are made from; a key whose recipe is not known is left out."""
-        rows = self._rows_in("SELECT key, inputs, text FROM recipe WHERE key IN", (key.raw for key in keys))
+        rows = self.database.rows_in("SELECT key, inputs, text FROM recipe WHERE key IN", (key.raw for key in keys))
         found: dict[RecipeKey, tuple[Digest, ...]] = {}
         parsed = []
         for key, inputs, text in rows:
@@ -242,14 +181,14 @@ class ResultCache:
                 parsed.append((inputs, key))
             found[RecipeKey(key)] = _digests(inputs)
         if parsed:
-            self._write(lambda db: db.executemany("UPDATE recipe SET inputs = ? WHERE key = ?", parsed))
+            self.database.write(lambda db: db.executemany("UPDATE recipe SET inputs = ? WHERE key = ?", parsed))
         return found
 
     # -------------------------------------------------------------------------------- proofs
 
     def add_proof(self, proof: Proof) -> None:
         """Keep a proof; the newest stands for its key, take, environment and what the second run gave."""
-        self._write(lambda db: self._prove(db, proof))
+        self.database.write(lambda db: self._prove(db, proof))
 
     @staticmethod
     def _prove(db: sqlite3.Connection, proof: Proof) -> None:
@@ -260,11 +199,11 @@ class ResultCache:
     def proofs(self, key: RecipeKey, take: Digest) -> list[Proof]:
         """All proofs of a take, from every environment it was run in, newest first."""
         query = "SELECT * FROM proof WHERE key = ? AND take = ? ORDER BY created DESC, second"
-        return list(_proofs(self._rows(query, (key.raw, take.raw))))
+        return list(_proofs(self.database.rows(query, (key.raw, take.raw))))
 
     def every_proof(self) -> Iterator[Proof]:
         """All proofs of all takes, newest first."""
-        return _proofs(self._rows("SELECT * FROM proof ORDER BY created DESC, second", ()))
+        return _proofs(self.database.rows("SELECT * FROM proof ORDER BY created DESC, second", ()))
 
     def lapse(self, fingerprint: Mapping[str, str], lapsed: Mapping[str, str]) -> None:
         """Let every proof of an environment hold for another one, which no machine has: ``lapsed``. Others' proofs
@@ -276,11 +215,11 @@ class ResultCache:
             )
             db.execute("INSERT OR REPLACE INTO gc_value VALUES (?, 1)", (_lapsed(fingerprint),))
 
-        self._write(work)
+        self.database.write(work)
 
     def standing(self, proofs: Iterable[Proof]) -> Iterator[Proof]:
         """Those of others' proofs whose environment has not lapsed here."""
-        lapsed = {name for (name,) in self._rows("SELECT name FROM gc_value WHERE name LIKE 'lapsed %'", ())}
+        lapsed = {name for (name,) in self.database.rows("SELECT name FROM gc_value WHERE name LIKE 'lapsed %'", ())}
         yield from (proof for proof in proofs if not lapsed or _lapsed(proof.fingerprint) not in lapsed)
 
     # -------------------------------------------------------------------------------- Git's blobs
@@ -320,23 +259,17 @@ class ResultCache:
             db.executemany("INSERT OR REPLACE INTO plain_blob VALUES (?)", others)
 
         if rows or others:
-            self._write(work)
-
-    def _rows_in(self, query: str, values: Iterable[bytes]) -> Iterator[Any]:
-        wanted = list(values)
-        for start in range(0, len(wanted), _BATCH):
-            part = wanted[start : start + _BATCH]
-            yield from self._rows(f"{query} ({','.join('?' * len(part))})", part)
+            self.database.write(work)
 
     def _rows_of(self, table: str, oids: Iterable[bytes]) -> Iterator[Any]:
         """The rows of some blobs: each by its key, or most of a table in one pass."""
         wanted = set(oids)
         query = f"SELECT * FROM {table}"  # noqa: S608  one of two names
-        if len(wanted) > _BATCH:
-            ((rows,),) = self._rows(query.replace("*", "count(*)"), ()) or [(0,)]
+        if len(wanted) > BATCH:
+            ((rows,),) = self.database.rows(query.replace("*", "count(*)"), ()) or [(0,)]
             if rows < 3 * len(wanted):
-                return (row for row in self._rows(query, ()) if row[0] in wanted)
-        return self._rows_in(f"{query} WHERE oid IN", wanted)
+                return (row for row in self.database.rows(query, ()) if row[0] in wanted)
+        return self.database.rows_in(f"{query} WHERE oid IN", wanted)
 
     # -------------------------------------------------------------------------------- the journal of runs
 
@@ -344,133 +277,12 @@ class ResultCache:
         """Record that a run begins: recipe and inputs are fixed before anything is made."""
         row = (key.raw, toml.encode(recipe), now, os.getpid())
         query = "INSERT INTO run (key, recipe, started, process, state) VALUES (?, ?, ?, ?, 'running')"
-        return int(self._write(lambda db: db.execute(query, row)).lastrowid or 0)
+        return int(self.database.write(lambda db: db.execute(query, row)).lastrowid or 0)
 
     def end_run(self, run: int, state: str, message: str = "") -> None:
         """Record how a run ended: ``done``, ``failed`` or ``cancelled``."""
         row = (state, message[:4000].encode(errors="replace").decode(), run)  # a path's odd bytes are no text
-        self._write(lambda db: db.execute("UPDATE run SET state = ?, message = ? WHERE id = ?", row))
-
-    # -------------------------------------------------------------------------------- the database
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _rows(self, query: str, values: Sequence[object]) -> list[Any]:
-        """What a query finds; nothing when there is no database: reading creates none."""
-        if self._connection is None and presence.found(self.path) is None:
-            return []
-        return self._try(lambda db: db.execute(query, values).fetchall())
-
-    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do some work in one transaction."""
-
-        def transaction(db: sqlite3.Connection) -> T:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                done = work(db)
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-            return done
-
-        return self._try(transaction)
-
-    read, write = _rows, _write  # for who keeps tables of its own here: gc
-
-    def _try(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do some work; once more with a new database when this one turns out to be damaged."""
-        with self._lock:
-            return work(self._open()) if self._working else self._try_twice(work)
-
-    def _try_twice(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            try:
-                return self._work(work)
-            except sqlite3.DatabaseError as error:
-                if not database_file.is_damage(error):
-                    raise
-                self._replace_damaged()
-                return self._work(work)
-        except sqlite3.DatabaseError as error:
-            if database_file.is_damage(error):
-                raise StorageError("store-damaged", f"{self.path}: {error}") from error
-            refused = database_file.failure(error, self.path)
-            if refused is None:
-                raise  # a bug of ours
-            raise refused from error
-
-    def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do some work with the database that has the name now: another process may have replaced it."""
-        with database_file.working(self._root):
-            if self._connection is not None and database_file.identity(self.path) != self._file:
-                self.close()
-            self._working = True
-            try:
-                return work(self._open())
-            finally:
-                self._working = False
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = self._connect()
-            self._file = database_file.identity(self.path)
-        return self._connection
-
-    def _replace_damaged(self) -> None:
-        """Move the database aside, unless another process has done so meanwhile. It holds nothing that
-        cannot be had again; the old file is kept all the same."""
-        self.close()
-        with durable.storage_errors(self.path), database_file.replacing(self._root):
-            if not self._sound():
-                database_file.move_aside(self._root)
-
-    def _sound(self) -> bool:
-        try:
-            with closing(self._connect()) as db:
-                return bool(db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
-        except sqlite3.DatabaseError as error:
-            if database_file.is_damage(error):
-                return False
-            raise
-
-    def _connect(self) -> sqlite3.Connection:
-        if not os.path.lexists(self.path) and os.path.isdir(self._root):
-            with suppress(OSError):  # SQLite says why; its log and index get the database's mode
-                os.close(sharing.create(self.path, os.O_RDWR))
-        db = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE, check_same_thread=False)
-        try:
-            database_file.use_wal(db, _PATIENCE)
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA mmap_size = 268435456")
-            db.execute("PRAGMA temp_store = MEMORY")  # no files elsewhere, on a disk that no message would name
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version < SCHEMA_VERSION:
-                self._upgrade(db)
-            elif version > SCHEMA_VERSION:
-                raise FormatError(
-                    "newer-store", f"{self.path} has version {version}; {SCHEMA_VERSION} is the newest known here"
-                )
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    @staticmethod
-    def _upgrade(db: sqlite3.Connection) -> None:
-        """Take the steps that the database has not had, all or none."""
-        db.execute("BEGIN IMMEDIATE")
-        version = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been faster
-        for step in _STEPS[version:]:
-            for statement in step.split(";"):
-                db.execute(statement)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
-        db.execute("COMMIT")
+        self.database.write(lambda db: db.execute("UPDATE run SET state = ?, message = ? WHERE id = ?", row))
 
 
 def _inputs(recipe: Recipe) -> bytes:

@@ -3,7 +3,8 @@
 A frame number is the truth; seconds are ``frame / rate``. Timecode counts frames at the rounded rate, so
 01:00:00:00 at 24000/1001 is frame 86400, which is 3603.6 s. Drop-frame timecode (SMPTE ST 12-1) leaves out
 the first two numbers (four at 59.94) of every minute that is not a multiple of ten, so that it stays near
-the clock; it exists for 30000/1001 and 60000/1001 alone.
+the clock; it exists for 30000/1001 and 60000/1001 alone. The one place that knows: burn-in, what files say of
+themselves, and sidecars all count here.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-
-from regenstore.media.rates import timecode_base
 
 DROPPING = {Fraction(30000, 1001): 2, Fraction(60000, 1001): 4}
 """Rates that know drop-frame, and how many numbers a minute leaves out."""
@@ -32,8 +31,19 @@ def rational_seconds(frames: int, rate: Fraction) -> str:
     return f"{numerator // denominator}s" if numerator % denominator == 0 else f"{numerator}/{denominator}s"
 
 
-def to_timecode(frame: int, rate: Fraction, *, drop: bool = False) -> str:
-    """A frame number as ``HH:MM:SS:FF``, or ``HH:MM:SS;FF`` with drop-frame; wraps after 24 hours.
+def timecode_base(rate: Fraction) -> int:
+    """Frames that a timecode second counts: 24 for 23.976."""
+    return max(1, int(rate + Fraction(1, 2)))
+
+
+def is_drop(text: str) -> bool:
+    """Whether a timecode is spelled as drop-frame."""
+    return ";" in text or "," in text
+
+
+def to_timecode(frame: int, rate: Fraction, *, drop: bool = False, digits: int | None = None) -> str:
+    """A frame number as ``HH:MM:SS:FF``, or ``HH:MM:SS;FF`` with drop-frame; wraps after 24 hours. ``digits``: how
+    many the frames have at least; None: as many as the largest number at this rate.
 
     Raises ValueError for drop-frame at a rate that does not know it.
     """
@@ -49,7 +59,7 @@ def to_timecode(frame: int, rate: Fraction, *, drop: bool = False) -> str:
         frame += left_out * gaps
     frame %= 24 * 3600 * base
     whole, frames = divmod(frame, base)
-    width = len(str(base - 1)) if base > 100 else 2
+    width = max(2, len(str(base - 1))) if digits is None else digits
     mark = ";" if drop else ":"
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{mark}{frames:0{width}d}"
 
@@ -99,7 +109,7 @@ class Timebase:
         """With the start that a file's timecode says, else 0. Raises ValueError for an impossible one."""
         if timecode is None:
             return cls(rate, frames)
-        drop = any(mark in timecode for mark in ";,") if drop is None else drop
+        drop = is_drop(timecode) if drop is None else drop
         return cls(rate, frames, from_timecode(timecode, rate, drop=drop), drop)
 
     @property

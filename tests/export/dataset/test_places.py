@@ -8,7 +8,7 @@ import pytest
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.dataset import manifest as manifests
-from regenstore.export.dataset.roots import places
+from regenstore.export.dataset.places import datasets_at
 from regenstore.export.dataset.selection import Limits
 from tests.export.dataset.studio import Studio
 
@@ -31,7 +31,7 @@ def sources(out: str | Path) -> set[str]:
 def test_each_kind_has_its_own(mixed: Studio, tmp_path: Path, layout: str):
     out = tmp_path / ("set.zip" if layout == "zip" else "set")
     done = mixed.export_all(out, layout=layout)
-    assert list(done) == places(str(out))
+    assert list(done) == datasets_at(str(out))
     assert [manifests.load(place).kind for place in done] == ["video", "image"]
     film, still = done
     assert sources(film) == {f"{name}.mp4" for name in "abcd"} and sources(still) == {f"{name}.png" for name in "abcd"}

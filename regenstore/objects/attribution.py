@@ -11,7 +11,7 @@ from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result import KnownOutput
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 
 
 def one_text(text: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """``regenstore.toml`` at a worktree's top: what a repository asks for, and what the user's approval of a part of it is
-bound to. Reading it runs nothing and asks nobody. Standard library and BLAKE3 only: git commands look here.
+bound to. Each room reads its own table: generators, remotes, events. Reading runs nothing and asks nobody. Standard
+library and BLAKE3 only: git commands look here.
 """
 
 from __future__ import annotations
@@ -20,9 +21,21 @@ FILE = "regenstore.toml"
 _MAX_FILE = 1 << 20
 
 
-def read_file(top: str) -> dict[str, Any]:
-    """What the file at a worktree's top says, empty without one; raises FormatError (``bad-declaration``), and
+def bad_declaration(where: str, problem: str) -> FormatError:
+    """The error for what the file says wrongly: ``problem`` follows the name of the place."""
+    return FormatError("bad-declaration", f"{FILE}: {where}{problem}")
+
+
+def read_table(top: str, name: str) -> dict[str, Any] | None:
+    """One table of the file at a worktree's top, None without it; raises FormatError (``bad-declaration``), and
     StorageError (``unreadable``)."""
+    table = _read(top).get(name)
+    if table is not None and not isinstance(table, dict):
+        raise bad_declaration(name, " is no table")
+    return table
+
+
+def _read(top: str) -> dict[str, Any]:
     path = os.path.join(top, FILE)
     data = None if presence.is_folder(path) else presence.read(path, _MAX_FILE + 1)
     if data is None:
