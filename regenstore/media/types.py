@@ -55,7 +55,7 @@ BY_SUFFIX = {
 }
 UNKNOWN = "application/octet-stream"
 HEAD = 4096
-"""Number of leading bytes that :func:`sniff` needs: the first pages of an Ogg file, or some transport stream packets."""
+"""Number of leading bytes that :func:`sniff` needs: the first pages of an Ogg file, or some transport packets."""
 
 
 def by_name(path: str | bytes) -> str:

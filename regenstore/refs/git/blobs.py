@@ -57,8 +57,8 @@ class BlobReader:
 
     def texts(self, oids: Iterable[bytes], limit: int) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the bytes of blobs by raw object id; None for one longer than ``limit``, which is not read. Objects
-        that are missing or not blobs are left out. Raises FormatError (``git-failed``) for a damaged one, and if git does
-        not answer."""
+        that are missing or not blobs are left out. Raises FormatError (``git-failed``) for a damaged one, and if
+        git does not answer."""
         waiting = iter(oids)
         while some := list(islice(waiting, _FEW)):
             texts = self._source(len(some)).texts([oid.hex().encode() for oid in some], limit)
