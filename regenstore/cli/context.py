@@ -97,7 +97,7 @@ def show_path(path: bytes) -> str:
 
 
 def emit_json(kind: str, fields: Mapping[str, Any], version: int = 1) -> None:
-    """Print a JSON record with its type and the version of that type."""
+    """Print a JSON record with its type, and the version of that type."""
     print_json({"type": f"regenstore.{kind}", "version": version, **fields}, indent=1)
 
 
