@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from regenstore.errors import FormatError, InvalidInput
 from regenstore.refs.git import Git
@@ -97,8 +98,9 @@ class GitEnvironment:
         return cls(found.get("GIT_DIR"), found.get("GIT_INDEX_FILE"))
 
 
-def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings of a repository. Raises InvalidInput (``bad-config``) naming the setting."""
+def load(git: Git, environ: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Return the settings of a repository. Raises InvalidInput (``bad-config``) naming the setting. ``overrides``: values
+    from a command's options, by field name; None means not given."""
     found = dict(os.environ if environ is None else environ)
     try:
         values = git.config(r"^(regenstore\.|extensions\.objectformat$)")
@@ -123,7 +125,9 @@ def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
         given = found.get(f"REGENSTORE_{name.upper()}")
         if given:  # an empty value counts as unset
             values["regenstore." + name.replace("_", "")] = given
-    return _settings(values, found, os.fsdecode(git.cwd))
+    settings = _settings(values, found, os.fsdecode(git.cwd))
+    said: dict[str, Any] = {name: value for name, value in (overrides or {}).items() if value is not None}
+    return replace(settings, **said) if said else settings
 
 
 def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -> Settings:

@@ -57,21 +57,21 @@ class Linker:
         if not self.clone(source, target):
             self._copy(source, target)
 
-    def fill_over(self, source: int, target: int, before: int) -> None:
-        """Replace the ``before`` bytes of an open file by those of the source. Interrupted at any point, the file
-        begins like the source and may continue as it was before. Raises OSError (a full disk, for instance)."""
+    def fill_over(self, source: int, target: int, before: int, size: int) -> None:
+        """Replace the ``before`` bytes of an open file by all ``size`` bytes of the source. Interrupted at any point, the
+        file begins like the source and may continue as it was before. Raises OSError (a full disk, for instance)."""
         if self._reflink:
             os.ftruncate(target, 0)  # otherwise the system would first write back what is about to be replaced
             if self.clone(source, target):
                 return
             before = 0
-        if (done := self._copy(source, target)) < before:
+        if (done := self._copy(source, target, size)) < before:
             os.ftruncate(target, done)
 
-    def _copy(self, source: int, target: int) -> int:
-        """Copy the bytes; returns how many."""
+    def _copy(self, source: int, target: int, size: int = -1) -> int:
+        """Copy the bytes; returns how many. With ``size``, the end of the source is not searched for."""
         done = 0
-        while self._copy_range:
+        while self._copy_range and done != size:
             try:
                 count = os.copy_file_range(source, target, _CHUNK, done, done)
             except OSError as error:
@@ -82,6 +82,8 @@ class Linker:
             if count == 0:
                 return done
             done += count
+        if done == size:
+            return done
         os.lseek(source, done, os.SEEK_SET)
         os.lseek(target, done, os.SEEK_SET)
         while chunk := os.read(source, 1 << 20):

@@ -47,15 +47,17 @@ _TICK_NS = 1_000_000
 class Placement:
     """One path to fill. ``source`` is a stored file's path, or the bytes themselves.
 
-    ``replaces`` is what must be at the path until the last instant, or it is left alone: the file that was examined,
-    NOTHING if nothing was there, or, as bytes, the whole text of any file. ``oid`` is the index blob whose entry is
-    updated (None: the index is left alone).
+    ``replaces`` is what must be at the path until the last instant, or it is left alone: the file that was looked
+    at, NOTHING where nothing was, or, as bytes, the whole text of any file. ``oid`` is the index blob whose entry is
+    told (None: the index is left alone). ``take``: the digest and size of the source, where the scan of the replaced
+    text gave them already.
     """
 
     path: bytes
     source: str | bytes
     replaces: Identity | Nothing | bytes
     oid: bytes | None = None
+    take: tuple[bytes, int] | None = None
 
 
 @dataclass
@@ -315,20 +317,9 @@ def _copy_beside(temp: str, folder: int, name: bytes, was: Identity | Nothing) -
 
 
 def replace_file(path: str, data: bytes, was: Seen) -> None:
-    """Write a small user-visible file atomically and durably. Raises Conflict (``edited``) if the path no longer holds
-    what was seen there, StorageError."""
-    temp = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    """Write a small file that people see, whole or not at all, durably. Raises Conflict (``edited``) where something
+    else is there than what was seen, StorageError."""
     try:
-        with durable.storage_errors(path):
-            with open(temp, "xb") as file:
-                if isinstance(was, Identity):
-                    os.fchmod(file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            swap.put(temp, path, was)
-            durable.fsync_folder(os.path.dirname(path) or ".")
+        durable.write_file(path, data, was=was)
     except swap.Changed:
         raise Conflict("edited", f"{path}: {APPEARED if was is NOTHING else CHANGED}") from None
-    finally:
-        durable.unlink(temp)

@@ -63,7 +63,7 @@ class Linked:
         return [self._one(name.decode(), limit) if _ID.match(name) else None for name in names]
 
     def _one(self, name: str, limit: int) -> tuple[str, bytes | None] | None:
-        """Return kind and bytes, no bytes for large objects or those other than blobs; None if git must serve it."""
+        """Return kind and bytes, no bytes for objects above the limit or not blobs; None if git must serve it."""
         if name[:2] in self._shards and (loose := self._loose(name, limit)) is not None:
             return loose
         try:
