@@ -99,8 +99,8 @@ class GitEnvironment:
 
 
 def load(git: Git, environ: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
-    """Return the settings of a repository. Raises InvalidInput (``bad-config``) naming the setting. ``overrides``: values
-    from a command's options, by field name; None means not given."""
+    """Return the settings of a repository. Raises InvalidInput (``bad-config``) naming the setting. ``overrides``:
+    values from a command's options, by field name; None means not given."""
     found = dict(os.environ if environ is None else environ)
     try:
         values = git.config(r"^(regenstore\.|extensions\.objectformat$)")

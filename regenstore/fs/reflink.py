@@ -58,8 +58,8 @@ class Linker:
             self._copy(source, target)
 
     def fill_over(self, source: int, target: int, before: int, size: int) -> None:
-        """Replace the ``before`` bytes of an open file by all ``size`` bytes of the source. Interrupted at any point, the
-        file begins like the source and may continue as it was before. Raises OSError (a full disk, for instance)."""
+        """Replace the ``before`` bytes of an open file by all ``size`` bytes of the source. Interrupted at any point,
+        the file begins like the source and may continue as it was before. Raises OSError (a full disk, for instance)."""
         if self._reflink:
             os.ftruncate(target, 0)  # otherwise the system would first write back what is about to be replaced
             if self.clone(source, target):

@@ -47,10 +47,10 @@ _TICK_NS = 1_000_000
 class Placement:
     """One path to fill. ``source`` is a stored file's path, or the bytes themselves.
 
-    ``replaces`` is what must be at the path until the last instant, or it is left alone: the file that was looked
-    at, NOTHING where nothing was, or, as bytes, the whole text of any file. ``oid`` is the index blob whose entry is
-    told (None: the index is left alone). ``take``: the digest and size of the source, where the scan of the replaced
-    text gave them already.
+    ``replaces`` is what must be at the path until the last instant, or it is left alone: the file that was examined,
+    NOTHING if nothing was there, or, as bytes, the whole text of any file. ``oid`` is the index blob whose entry is
+    updated (None: the index is left alone). ``take``: the digest and size of the source, if the scan of the replaced
+    text already gave them.
     """
 
     path: bytes
@@ -317,8 +317,8 @@ def _copy_beside(temp: str, folder: int, name: bytes, was: Identity | Nothing) -
 
 
 def replace_file(path: str, data: bytes, was: Seen) -> None:
-    """Write a small file that people see, whole or not at all, durably. Raises Conflict (``edited``) where something
-    else is there than what was seen, StorageError."""
+    """Write a small user-visible file atomically and durably. Raises Conflict (``edited``) if the path no longer holds
+    what was seen there, StorageError."""
     try:
         durable.write_file(path, data, was=was)
     except swap.Changed:
