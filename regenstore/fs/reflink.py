@@ -59,7 +59,7 @@ class Linker:
 
     def fill_over(self, source: int, target: int, before: int, size: int) -> None:
         """Replace the ``before`` bytes of an open file by all ``size`` bytes of the source. Interrupted at any point,
-        the file begins like the source and may continue as it was before. Raises OSError (a full disk, for instance)."""
+        the file begins like the source and may continue as it was before. Raises OSError (a full disk, say)."""
         if self._reflink:
             os.ftruncate(target, 0)  # otherwise the system would first write back what is about to be replaced
             if self.clone(source, target):
