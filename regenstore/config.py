@@ -99,8 +99,8 @@ class GitEnvironment:
 
 
 def load(git: Git, environ: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
-    """The settings for a repository; raises InvalidInput (``bad-config``) naming the setting. ``overrides``: what the
-    options of one command say, by the names of fields; None counts as not said."""
+    """The settings for a repository; raises InvalidInput (``bad-config``) naming the setting. ``overrides``:
+    settings that the options of one command replace, by field name; None keeps the setting."""
     found = dict(os.environ if environ is None else environ)
     try:
         values = git.config(r"^(regenstore\.|extensions\.objectformat$)")

@@ -43,7 +43,7 @@ def command(name: str | None, as_json: bool) -> None:
 
 
 def _registry() -> Registry:
-    """The repository's generators, or outside of one those that are installed."""
+    """The repository's generators; outside a repository, the installed ones."""
     try:
         return Repository.discover(os.getcwd(), GitEnvironment.read()).registry
     except NotFound:

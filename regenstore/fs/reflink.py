@@ -58,21 +58,21 @@ class Linker:
         if not self.clone(source, target):
             self._copy(source, target)
 
-    def fill_over(self, source: int, target: int, before: int) -> None:
-        """Give an open file of ``before`` bytes all bytes of the source instead. Interrupted at any point, it begins
-        as the source does and may go on as it did before. Raises OSError (a full disk, say)."""
+    def fill_over(self, source: int, target: int, before: int, size: int) -> None:
+        """Give an open file of ``before`` bytes all ``size`` bytes of the source instead. Interrupted at any point, it
+        begins as the source does and may go on as it did before. Raises OSError (a full disk, say)."""
         if self._reflink:
             os.ftruncate(target, 0)  # else the system would first write down what is about to be replaced
             if self.clone(source, target):
                 return
             before = 0
-        if (done := self._copy(source, target)) < before:
+        if (done := self._copy(source, target, size)) < before:
             os.ftruncate(target, done)
 
-    def _copy(self, source: int, target: int) -> int:
-        """Gives how many bytes."""
+    def _copy(self, source: int, target: int, size: int = -1) -> int:
+        """Gives how many bytes. With ``size``, the end of the source is not looked for."""
         done = 0
-        while self._copy_range:
+        while self._copy_range and done != size:
             try:
                 count = os.copy_file_range(source, target, _CHUNK, done, done)
             except OSError as error:
@@ -83,6 +83,8 @@ class Linker:
             if count == 0:
                 return done
             done += count
+        if done == size:
+            return done
         os.lseek(source, done, os.SEEK_SET)
         os.lseek(target, done, os.SEEK_SET)
         while chunk := os.read(source, 1 << 20):

@@ -1,7 +1,7 @@
-"""Takes brought back from what their recipes give here: making, keeping and applying corrections in a store.
+"""Make, keep and apply corrections in a content store.
 
-Guarantees: a correction is kept only after the file as it is kept gave the take back; what one gives is put
-into the store only under the digest that it was promised to have.
+Guarantees: a correction is kept only once its stored form has reproduced the take; what applying one gives enters the
+store only under the digest recorded for it.
 """
 
 from __future__ import annotations
@@ -17,41 +17,40 @@ from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Proof
 
 SHARE = 0.05
-"""A correction is kept only where it takes less than this part of the medium."""
+"""A correction is kept only if it is smaller than this fraction of the medium."""
 
 
 class Corrector:
-    """Corrections of the contents of one store."""
+    """The corrections of one content store."""
 
     def __init__(self, store: ContentStore) -> None:
         self._store = store
         self.kept = Corrections(store.root)
 
     def usable(self, take: Digest, base: Digest) -> Correction | None:
-        """The correction that gives a take from a base, whole and with all that applying it here needs."""
+        """The intact correction from ``base`` to ``take``, if everything needed to apply it is available here."""
         found = self.kept.find(take, base)
         return found if found is not None and making.usable(found.method, found.needs) else None
 
     def gives(self, proof: Proof) -> bool:
-        """Whether what a proof's second run gave turns into the take here."""
+        """Whether a correction turns the result of a proof's second run into the take."""
         return self.usable(proof.take, proof.second) is not None
 
     def find(self, key: RecipeKey, take: Digest, base: Digest) -> Correction | str:
-        """A correction that was tried, from a base to a take that both are in the store; or in words why
-        there is none. Nothing is kept yet."""
+        """Make a correction from one content of the store to another and verify it, without keeping it. Returns the
+        reason as text when none can be made."""
         ours, theirs = self._bytes(base), self._bytes(take)
         if ours is None or theirs is None:
-            return "the take, or what the run gave, is too large or not in the store"
+            return "the take or the result of the second run is too large, or not in the store"
         empty = Correction(key, take, len(theirs), base, len(ours), "", "", b"")
         limit = int(len(theirs) * SHARE) - len(encode(empty)) - 32
         found = making.make(ours, theirs, limit) if limit > 0 else None
         if found is None:
-            return f"no correction under {SHARE:.0%} of its size gives the take back"
+            return f"no correction smaller than {SHARE:.0%} of the take reproduces it"
         return replace(empty, method=found.method, needs=found.needs, data=found.data)
 
     def keep(self, correction: Correction) -> bool:
-        """Keep a correction durably, after the very bytes that are kept gave the take back once; False when
-        they did not."""
+        """Keep a correction durably, once its encoded form has reproduced the take. Returns False if it did not."""
         read = decode(encode(correction))
         if read is None or self._applied(read) is None:
             return False
@@ -59,8 +58,8 @@ class Corrector:
         return True
 
     def restore(self, take: Digest) -> str | None:
-        """Bring a take into the store from a base that is there; gives its path, or None where no correction
-        does it. A take that is there already stays as it is."""
+        """Bring a take back into the store from any base that is present, and return its path; None if no correction
+        can. A take already in the store is left as it is."""
         path = self._store.use(take)
         if path is not None:
             return path

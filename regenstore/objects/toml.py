@@ -1,7 +1,7 @@
-"""The text of a recipe: docs/format.md section 1. One recipe, one text.
+"""The text of a recipe: docs/format.md section 1. Each recipe has exactly one text.
 
-``decode`` accepts any valid TOML of a recipe; ``encode`` gives its one text. ``decode(encode(r)) == r``,
-and ``encode(decode(text)) == text`` for a text that ``encode`` made.
+``decode`` accepts any valid TOML of a recipe; ``encode`` writes its one text. ``decode(encode(r)) == r``, and
+``encode(decode(text)) == text`` for text that ``encode`` wrote.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _QUOTE_RUN = re.compile(r'"{2,}|"\Z')
 
 
 def looks_like_recipe(data: bytes) -> bool:
-    """Whether bytes begin as a recipe text does. Cheap; says nothing about the rest."""
+    """Return whether bytes begin like a recipe text. Cheap; says nothing about the rest."""
     return data.removeprefix(b"\xef\xbb\xbf").startswith(b"regenstore = ")
 
 
 def has_conflict_markers(data: bytes) -> bool:
-    """Whether a text carries Git's conflict markers at the start of lines."""
+    """Return whether a text has Git's conflict markers at the start of lines."""
     return b"\n<<<<<<<" in b"\n" + data and b"\n>>>>>>>" in data
 
 
 def decode(data: bytes) -> Recipe:
-    """Read a recipe; raises FormatError: ``newer-recipe``, ``conflict-markers`` or ``bad-recipe``."""
+    """Parse a recipe. Raises FormatError: ``newer-recipe``, ``conflict-markers`` or ``bad-recipe``."""
     if has_conflict_markers(data[: MAX_BYTES + 1]):
         raise FormatError("conflict-markers", "the recipe has conflict markers")
     try:
@@ -51,7 +51,7 @@ def decode(data: bytes) -> Recipe:
 
 
 def decode_or_none(text: bytes | None) -> Recipe | None:
-    """The recipe that a text is, or None for anything else."""
+    """Parse a recipe; returns None for anything else."""
     if text is None or not looks_like_recipe(text):
         return None
     try:
@@ -61,7 +61,7 @@ def decode_or_none(text: bytes | None) -> Recipe | None:
 
 
 def from_table(table: dict[str, Any]) -> Recipe:
-    """A recipe from the tables that TOML gives; raises FormatError."""
+    """Build a recipe from parsed TOML tables. Raises FormatError."""
     rest = dict(table)
     version = rest.pop("regenstore", None)
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
@@ -141,7 +141,7 @@ def _take_table(table: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _check(value: object, depth: int) -> None:
-    """Refuse what has no canonical encoding anywhere in a recipe, and nesting beyond the limit."""
+    """Reject values without a canonical encoding, and nesting beyond the limit."""
     if isinstance(value, (dict, list)):
         if depth >= bounded.MAX_DEPTH:
             raise _bad(bounded.too_deep())
@@ -161,8 +161,8 @@ def _bad(why: str) -> FormatError:
 
 
 def encode(recipe: Recipe) -> bytes:
-    """The one valid text of a recipe; raises FormatError for values that TOML or the key cannot hold, and
-    for a text that would read as one with Git's conflict markers."""
+    """Return the one valid text of a recipe. Raises FormatError for values that TOML or the key cannot hold, and for
+    text that would look like Git's conflict markers."""
     top = {name: value for name, value in recipe.extra.items() if not _is_section(value)}
     lines = [f"regenstore = {FORMAT_VERSION}"]
     if recipe.generator is not None:

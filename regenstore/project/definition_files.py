@@ -1,9 +1,9 @@
-"""The files that a declared generator stands on besides its command: what its trust and its proofs are bound to.
+"""The files that a declared generator stands on besides its command: trust and proofs are bound to them too.
 
-``files = ["tools/**"]`` in a declaration names them, relative to the worktree's top. Without it, a script inside the
-worktree stands for every tracked file of its folder and below: what it imports, sources or reads from there. Of media
-in that folder, those count that no recipe made, for what they record: whether they are placed or dropped is all the
-same. At the worktree's top, no media count. Caches of Python never do.
+``files = ["tools/**"]`` in a declaration lists them, relative to the worktree's top. Without it, a script inside the
+worktree stands on every tracked file in its folder and below: what it imports, sources or reads from there. Of the
+media in that folder, those that no recipe made count, by what they record, so that placing or dropping them makes no
+difference. At the worktree's top no media count. Python's caches never count.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ Found = list[tuple[str, str]]
 
 
 class Listing(Protocol):
-    """What Git says of a worktree. Paths are relative to its top, and sorted."""
+    """Git's view of a worktree. Paths are relative to its top, and sorted."""
 
     def tracked(self, folder: str) -> Sequence[str]:
-        """Every tracked file of a folder and below; '' is the top."""
+        """Every tracked file in a folder and below; '' is the top."""
 
     def untracked(self, folder: str) -> Sequence[str]:
-        """What is there and neither tracked nor ignored."""
+        """Files that are neither tracked nor ignored."""
 
     def media(self, paths: Iterable[str]) -> Mapping[str, bool]:
-        """Those that are media, and whether a recipe made them."""
+        """The media among the paths, and whether a recipe made each."""
 
 
 class NoListing:
-    """A folder of which Git knows nothing."""
+    """A listing for folders outside Git: nothing is tracked."""
 
     def tracked(self, folder: str) -> Sequence[str]:
         return ()
@@ -54,7 +54,7 @@ class NoListing:
 
 
 class DefinitionFiles:
-    """Finds and hashes them. ``where`` names the generator in errors."""
+    """Finds the files of a definition and hashes them. ``where`` names the generator in errors."""
 
     def __init__(self, top: str, where: str, listing: Listing, hashes: KnownHashes) -> None:
         self._top = top
@@ -63,7 +63,8 @@ class DefinitionFiles:
         self._hashes = hashes
 
     def recorded(self, files: Sequence[tuple[str, str]]) -> tuple[tuple[tuple[str, str], ...], set[str]]:
-        """Files that a command names, with what media among them record as their digests; and which are media."""
+        """The files that a command names, with recorded digests in place of the media among them; and which of them
+        are media."""
         names = [
             name for name, _ in files if not os.path.isabs(name) and not name.startswith("..") and self._lies(name)
         ]
@@ -74,25 +75,28 @@ class DefinitionFiles:
         ), media
 
     def named(self, patterns: Sequence[str]) -> Found:
-        """What patterns name, tracked or not, with digests. Raises FormatError (``bad-declaration``) for a pattern
-        that leaves the worktree, names nothing, or too much; StorageError (``unreadable``)."""
+        """The files that match the patterns, tracked or not, with digests.
+
+        Raises FormatError (``bad-declaration``) for a pattern that leaves the worktree, or matches nothing or too much;
+        StorageError (``unreadable``).
+        """
         found: dict[str, None] = {}
         for pattern in patterns:
             matched = list(self._matching(pattern))
             if not matched:
-                raise self._bad(f"files: the pattern {pattern!r} names nothing")
+                raise self._bad(f"files: the pattern {pattern!r} matches nothing")
             found.update(dict.fromkeys(matched))
             self._not_too_many(found, "name fewer")
         media = self._listing.media(found)
         return self._hashed(sorted(found), media, inside=True)
 
     def by_default(self, scripts: Iterable[str]) -> Found:
-        """What scripts of the worktree stand for, with digests."""
+        """The files that scripts of the worktree stand on by default, with digests."""
         found = self._beside(scripts, self._listing.tracked)
         return self._hashed(*found, inside=False)
 
     def untracked(self, scripts: Iterable[str]) -> Found:
-        """What will count as soon as it is tracked."""
+        """The files that will count once Git tracks them."""
         found = self._beside(scripts, self._listing.untracked)
         return self._hashed(*found, inside=False)
 
@@ -109,11 +113,11 @@ class DefinitionFiles:
             for path in sorted(paths)
             if path not in media or (not media[path] and any(path.startswith(home) for home in homes))
         ]
-        self._not_too_many(kept, f"say which ones it needs: files = [...] in {FILE}")
+        self._not_too_many(kept, f"list the ones that it needs: files = [...] in {FILE}")
         return kept, media
 
     def _folders(self, script: str) -> Iterator[str]:
-        """The folders of a script, by the name that was given and by where that leads."""
+        """The folders of a script: the one in its given path, and the one it resolves to."""
         for base, path in ((self._top, script), (os.path.realpath(self._top), os.path.realpath(script))):
             folder = os.path.relpath(os.path.dirname(path), base)
             if folder == ".":
@@ -126,7 +130,7 @@ class DefinitionFiles:
     def _matching(self, pattern: str) -> Iterator[str]:
         parts = [part for part in pattern.split("/") if part != "."]
         if not pattern or "\0" in pattern or pattern.startswith("/") or ".." in parts or ".git" in parts:
-            raise self._bad(f"files: the pattern {pattern!r} does not stay inside the worktree")
+            raise self._bad(f"files: the pattern {pattern!r} leads outside the worktree")
         parts = parts[:-1] if parts[-1:] == [""] else parts
         plain = 0
         while plain < len(parts) and not re.search(r"[*?\[]", parts[plain]):
@@ -140,7 +144,7 @@ class DefinitionFiles:
         try:
             wanted = re.compile((re.escape(start) + "/" if start else "") + _translated(rest), re.DOTALL)
         except re.error as error:
-            raise self._bad(f"files: {pattern!r} is no pattern: {error}") from None
+            raise self._bad(f"files: {pattern!r} is not a valid pattern: {error}") from None
         self._stays(start, pattern)
         yield from (path for path in self._walk(start) if wanted.fullmatch(path))
 
@@ -148,7 +152,7 @@ class DefinitionFiles:
         return bool(path) and presence.lstat(os.path.join(self._top, path)) is not None
 
     def _walk(self, folder: str) -> Iterator[str]:
-        """Every file below a folder of the worktree; linked folders are not entered."""
+        """Every file below a folder of the worktree; linked folders are not followed."""
         try:
             entries = sorted(os.scandir(os.path.join(self._top, folder)), key=lambda entry: entry.name)
         except presence.ABSENT:
@@ -167,12 +171,12 @@ class DefinitionFiles:
     def _stays(self, path: str, shown: str) -> None:
         real, top = os.path.realpath(os.path.join(self._top, path)), os.path.realpath(self._top)
         if real != top and not real.startswith(top.rstrip("/") + "/"):
-            raise self._bad(f"files: {shown!r} leads out of the worktree, to {real}")
+            raise self._bad(f"files: {shown!r} leads outside the worktree, to {real}")
 
     # -------------------------------------------------------------------------------- hashing
 
     def _hashed(self, paths: Sequence[str], media: Mapping[str, bool], *, inside: bool) -> Found:
-        """Digests. ``inside``: links that leave the worktree are refused, and not followed."""
+        """The files' digests. ``inside``: links that leave the worktree are refused, not followed."""
         left = MOST_BYTES
         found: Found = []
         for path in paths:
@@ -183,22 +187,22 @@ class DefinitionFiles:
             if there is not None and stat.S_ISREG(there.st_mode):
                 left -= there.st_size
             if left < 0:
-                raise self._bad(f"files: they have over {MOST_BYTES >> 30} GiB together, {path} among them; name fewer")
+                raise self._bad(f"files: they are over {MOST_BYTES >> 30} GiB in total, with {path}; list fewer")
             found.append((path, digest_of(full, self._hashes, medium=path in media)))
         return found
 
     def _not_too_many(self, found: Iterable[str], advice: str) -> None:
         count = len(list(found))
         if count > MOST_FILES:
-            raise self._bad(f"it stands on {count} files, over {MOST_FILES}; {advice}")
+            raise self._bad(f"it stands on {count} files, more than {MOST_FILES}; {advice}")
 
     def _bad(self, message: str) -> FormatError:
         return bad_declaration(self._where, f": {message}")
 
 
 def digest_of(path: str, hashes: KnownHashes, *, medium: bool = False) -> str:
-    """What stands for a file in the hash of a definition: its digest, or of a medium that of what is placed there
-    or would be, or why there is none. Raises StorageError (``unreadable``)."""
+    """What represents a file in the hash of a definition: its digest; for a medium, the digest of the content that
+    is or would be placed there; or the reason why there is none. Raises StorageError (``unreadable``)."""
     there = presence.found(path)
     if there is None:
         return "not found"
@@ -220,7 +224,7 @@ def digest_of(path: str, hashes: KnownHashes, *, medium: bool = False) -> str:
 
 
 def _folder(path: str, hashes: KnownHashes) -> str:
-    """A linked folder, by all files that lie in it."""
+    """What represents a linked folder: the hash of all files in it."""
     from regenstore.objects.hashing import hash_bytes
 
     lines = []
@@ -231,7 +235,7 @@ def _folder(path: str, hashes: KnownHashes) -> str:
             if not _cached(name):
                 lines.append(f"{os.path.relpath(full, path)}\0{digest_of(full, hashes)}")
         if len(lines) > MOST_FILES:
-            raise bad_declaration(path, f" holds over {MOST_FILES} files; name fewer")
+            raise bad_declaration(path, f" holds more than {MOST_FILES} files; list fewer")
     return f"a folder {hash_bytes(os.fsencode(chr(10).join(lines)))}"
 
 
@@ -244,7 +248,8 @@ def _cached(path: str) -> bool:
 
 
 def _translated(parts: Sequence[str]) -> str:
-    """A pattern as a regular expression: ``*`` and ``?`` stay inside a name, ``**`` stands for any folders."""
+    """Translate a pattern to a regular expression. ``*`` and ``?`` match within a name; ``**`` matches any number of
+    folders."""
     found = ""
     for position, part in enumerate(parts):
         last = position == len(parts) - 1

@@ -134,7 +134,7 @@ def _fits(wish: Placement) -> bool:
         return False
     if not 0 < len(text) <= _LONGEST_TEXT or b"\0" in text:
         return False
-    take = scan_take(text)
+    take = wish.take or scan_take(text)
     return take is not None and source.endswith(take[0].hex()[2:])
 
 
@@ -208,7 +208,8 @@ class _Work:
             stored = open_stored(source)
             date = placing_date(self._date, found.st_mtime_ns)
             try:
-                self._linker.fill_over(stored, target, found.st_size)
+                size = os.fstat(stored).st_size if wish.take is None else wish.take[1]
+                self._linker.fill_over(stored, target, found.st_size, size)
                 self._report.placed.append(wish.path)
             except OSError as error:
                 self.failure = self.failure or durable.storage_error(error, wish.path)
@@ -302,7 +303,7 @@ def mend(filling: Filling, find: Find, folders: Folders, linker: Linker, date: i
         stored = open_take(filling.text, find)
         if stored < 0 or not is_torn(target, stored, filling.text):
             return None
-        linker.fill_over(stored, target, found.st_size)
+        linker.fill_over(stored, target, found.st_size, os.fstat(stored).st_size)
         date = placing_date(date, found.st_mtime_ns)
         os.utime(target, ns=(date, date))
         return os.fstat(target)

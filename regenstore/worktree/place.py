@@ -51,13 +51,15 @@ class Placement:
 
     ``replaces`` is what must be at the path until the last instant, or it is left alone: the file that was looked
     at, NOTHING where nothing was, or, as bytes, the whole text of any file. ``oid`` is the index blob whose entry is
-    told (None: the index is left alone).
+    told (None: the index is left alone). ``take``: the digest and size of the source, where the scan of the replaced
+    text gave them already.
     """
 
     path: bytes
     source: str | bytes
     replaces: Identity | Nothing | bytes
     oid: bytes | None = None
+    take: tuple[bytes, int] | None = None
 
 
 @dataclass

@@ -131,7 +131,7 @@ def test_edit_takes_a_valid_text_and_refuses_a_bad_one(film: Checkout) -> None:
     done = film.run("regenstore", "edit", "plates/sea.png", check=False, stdin=b"n\n", EDITOR="sed -i s/width/widht/")
     assert done.returncode == 2 and b"did you mean 'width'" in done.stderr
     assert film.read("plates/sea.png") == before
-    assert "Nothing was changed" in film.regenstore("edit", "plates/sea.png", EDITOR="true")
+    assert "Nothing changed" in film.regenstore("edit", "plates/sea.png", EDITOR="true")
 
 
 def test_editing_only_what_is_said_about_a_medium_keeps_its_bytes(film: Checkout) -> None:

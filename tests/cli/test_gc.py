@@ -114,7 +114,7 @@ def test_a_dry_run_ends_as_the_real_one(proven):
         tried = proven.run("regenstore", "gc", "--dry-run", "--free", size, check=False)
         done = proven.run("regenstore", "gc", "--yes", "--free", size, check=False)
         assert tried.returncode == done.returncode == short
-        assert (b"less than asked for" in done.stdout) == short
+        assert (b"less than requested" in done.stdout) == short
 
 
 @pytest.mark.heavy
@@ -159,7 +159,7 @@ def test_status_suggests_what_a_full_disk_can_do_without(proven, small):
     (small / "footage").write_bytes(bytes(left - 200_000))
     found = suggestion(proven)
     assert found["bytes"] == 0 and found["command"] is None
-    assert "nothing that may go was unused for 7 days" in proven.regenstore("status")
+    assert "nothing evictable was unused for 7 days" in proven.regenstore("status")
     aged(proven, store, 8)
     found = suggestion(proven)
     assert found["contents"] == 2 and 0 < found["bytes"] < found["lacking_bytes"] < 4 << 20

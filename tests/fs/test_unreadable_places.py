@@ -283,12 +283,12 @@ gc makes a take once more before it relies on either": """
         cli/push._remote_and_paths lexists
         cli/show._recipe lexists
         doctor/fsck._rename islink
-        export/dataset/exporting.export lexists
-        export/dataset/exporting.previous_of isdir lexists*2
+        export/dataset/exporting.DatasetExport.run lexists
+        export/dataset/exporting._previous isdir lexists*2
         export/dataset/layouts.finish_interrupted isfile
         export/dataset/read_back.local isfile
-        export/dataset/roots._refuse isdir
-        export/dataset/roots.places isdir lexists*2
+        export/dataset/places._refuse isdir
+        export/dataset/places.datasets_at isdir lexists*2
         export/dataset/sinks._finish exists isdir*3 lexists
         export/dataset/sinks._leaves walk
         export/dataset/sinks.made_in exists

@@ -164,9 +164,9 @@ class Stopping(Linker):
         super().__init__(reflink=False)
         self._count, self._happens, self._truncates = count, happens, truncates
 
-    def fill_over(self, source: int, target: int, before: int) -> None:
+    def fill_over(self, source: int, target: int, before: int, size: int) -> None:
         if os.fstat(source).st_size != 5000:
-            super().fill_over(source, target, before)
+            super().fill_over(source, target, before, size)
             return
         if self._truncates:
             os.ftruncate(target, 0)

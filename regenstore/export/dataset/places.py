@@ -1,5 +1,5 @@
-"""Where the samples of an export go: loaders read one kind of media per dataset, so that several kinds become a
-dataset each, ``OUT/video``, ``OUT/image`` and ``OUT/audio`` (of ``OUT.zip``: ``OUT-video.zip`` and so on)."""
+"""Split an export by kind of media, as loaders read one kind per dataset. Several kinds become separate datasets:
+``OUT/video``, ``OUT/image`` and ``OUT/audio`` (for ``OUT.zip``: ``OUT-video.zip`` and so on)."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ from dataclasses import replace
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.dataset import manifest as manifests
-from regenstore.export.dataset.exporting import DatasetOrder
-from regenstore.export.dataset.survey import KINDS, MediaSurvey
+from regenstore.export.dataset.order import DatasetOrder
+from regenstore.export.dataset.sample_rows import KINDS, SampleRows
 from regenstore.media.types import kind
 
 
 def place_of(out: str, each: str) -> str:
-    """Where the dataset of one kind lies, of several at a place."""
+    """The location of the dataset for one kind."""
     return f"{out.removesuffix('.zip')}-{each}.zip" if out.endswith(".zip") else os.path.join(out, each)
 
 
-def places(out: str) -> list[str]:
-    """The datasets of the kinds at a place, if it has no dataset itself; else the place."""
+def datasets_at(out: str) -> list[str]:
+    """The datasets per kind at a location, if it is not a dataset itself; else just the location."""
     found = [place for each in KINDS if os.path.lexists(place := place_of(out, each))]
     if found and os.path.lexists(out) and (not os.path.isdir(out) or manifests.is_dataset(out)):
         found = []
     return [place for place in found if manifests.is_dataset(place)] or [out]
 
 
-def parts(order: DatasetOrder, found: MediaSurvey) -> list[tuple[DatasetOrder, MediaSurvey]]:
-    """The datasets that an order comes to, each with its samples. Raises InvalidInput (``bad-export``) and
-    Conflict (``exists``) where the place holds something else."""
-    now = places(order.out)
+def parts(order: DatasetOrder, rows: SampleRows) -> list[tuple[DatasetOrder, SampleRows]]:
+    """Split an order into one per dataset, each with its samples. Raises InvalidInput (``bad-export``), and Conflict
+    (``exists``) if the location holds something else."""
+    now = datasets_at(order.out)
     there = [each for each in KINDS if place_of(order.out, each) in now]
-    kinds = [each for each in KINDS if any(kind(sample.medium.media_type) == each for sample in found.samples)]
+    kinds = [each for each in KINDS if any(kind(sample.medium.media_type) == each for sample in rows.samples)]
     if len(kinds) < 2 and not (order.update and there):
-        return [(order, found)]
+        return [(order, rows)]
     if not there:
         _refuse(order, kinds)
     gone = [each for each in there if each not in kinds and order.limits.kind in (None, each)]
     if order.update and gone:
         raise InvalidInput(
             "bad-export", f"no sample is left for {place_of(order.out, gone[0])}",
-            hint="Remove that dataset, or say with --kind which ones to update.",
+            hint="Remove that dataset, or select the kinds to update with --kind.",
         )  # fmt: skip
     name = f"{order.name} {{}}"
     return [
-        (replace(order, out=place_of(order.out, each), name=name.format(each)), found.of_kind(each)) for each in kinds
+        (replace(order, out=place_of(order.out, each), name=name.format(each)), rows.of_kind(each)) for each in kinds
     ]
 
 
 def _refuse(order: DatasetOrder, kinds: Sequence[str]) -> None:
-    """What is at the place must not become the surroundings of datasets."""
+    """Refuse to create datasets within something else."""
     told = " and ".join(kinds)
     if manifests.is_dataset(order.out):
         raise InvalidInput(
             "bad-export", f"{order.out} is a dataset of one kind of media, and these are {told}",
-            hint="Say with --kind which ones belong there, or choose another place.",
+            hint="Select the kind with --kind, or choose another location.",
         )  # fmt: skip
     if os.path.isdir(order.out) and os.listdir(order.out):
-        raise Conflict("exists", f"{order.out} is there, and is no dataset of regenstore", hint="Choose another place.")
+        raise Conflict("exists", f"{order.out} is not a dataset of regenstore", hint="Choose another location.")

@@ -29,7 +29,7 @@ _NOTHING = Digest(bytes(32))
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample; its row is in a file of the survey."""
+    """One sample; its row is in a file."""
 
     key: str
     medium: Located
@@ -91,8 +91,8 @@ Locate = Callable[[RecipePath, Digest, int, str, RecipeKey | None], Located | No
 """Gives the medium of an entry by what a kept row says of it; None where the store does not have it."""
 
 
-class MediaSurvey:
-    """Goes through media once, in a ``with`` block."""
+class SampleRows:
+    """Takes in media once, in a ``with`` block: each with its row, unless a condition drops it."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class MediaSurvey:
         self.drops = Drops([condition for condition in found if not condition.early])
         self.samples: list[Sample] = []
 
-    def __enter__(self) -> MediaSurvey:
+    def __enter__(self) -> SampleRows:
         self._file = tempfile.TemporaryFile()
         self._kept.open()
         return self
@@ -196,8 +196,8 @@ class MediaSurvey:
         suffix = suffix_for(medium.media_type) or ".bin"
         self.samples.append(Sample(key, medium, suffix, hashed, member, _wanted(row), origin["measured"], *place))
 
-    def of_kind(self, wanted: str) -> MediaSurvey:
-        """The samples of one kind of media; for as long as this survey is open."""
+    def of_kind(self, wanted: str) -> SampleRows:
+        """The samples of one kind of media; for as long as this is open."""
         found = copy(self)
         found.samples = [sample for sample in self.samples if kind(sample.medium.media_type) == wanted]
         return found
