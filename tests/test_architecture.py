@@ -234,6 +234,10 @@ def test_files_are_locked_and_written_through_one_door():
     def users(call: str) -> set[str]:
         return {shown(path) for path in MODULES if f"{call}(" in path.read_text()}
 
+    names = re.compile(r"os\.(rename|renames|replace|link|symlink|fsync|fdatasync)")
+    changers = {shown(p) for p in MODULES for n in ast.walk(tree_of(p)) if names.fullmatch(_dotted(n))}
+    changers |= {shown(p) for p in MODULES if any(names.fullmatch(name) for _, name in imported(p))}
+    assert {room_of_file(PACKAGE / path) for path in changers} == {"fs"}
     assert users("fcntl.flock") == {"fs/file_lock.py"}
     # Beside it: a byte to a pipe, from a signal handler; the trial of a file system.
     assert users("os.write") == {"fs/writing.py", "cli/filter_entry.py", "doctor/checks/store.py"}

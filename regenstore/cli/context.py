@@ -28,8 +28,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 def open_repository(overrides: Mapping[str, object] | None = None) -> Repository:
-    """Open the repository around the current folder, after completing what a killed process began there.
-    ``overrides``: settings that the command's options replace; None keeps the setting."""
+    """Open the repository around the current folder, after completing what a killed process began there. ``overrides``
+    are settings from the command's options; None leaves a setting as it is."""
     repository = Repository.discover(os.getcwd(), GitEnvironment.read(), overrides)
     for error in settle_for_others(repository.store):
         say_error("regenstore: left by a terminated process", error)
@@ -97,7 +97,7 @@ def show_path(path: bytes) -> str:
 
 
 def emit_json(kind: str, fields: Mapping[str, Any], version: int = 1) -> None:
-    """Print a JSON record with its type and the version of that type."""
+    """Print a JSON record with its type, and the version of that type."""
     print_json({"type": f"regenstore.{kind}", "version": version, **fields}, indent=1)
 
 

@@ -7,8 +7,7 @@ from regenstore.repository import Repository
 
 
 def tell_problems(repository: Repository) -> None:
-    """Report the remotes that failed during a command, and those that were not contacted because they are not
-    trusted."""
+    """Report the remotes that failed during a command, and those not contacted because they are not trusted."""
     for name, error in repository.remote_problems.items():
         say(f"warning: remote {name}: {error.message}", err=True)
     for name in repository.unasked_remotes:

@@ -19,9 +19,8 @@ from contextlib import contextmanager
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.events.event import Event, EventManifest
 from regenstore.events.waiting import FOLDER, PREPARED, READY, nothing_waits
-from regenstore.fs import durable, file_lock, presence, sharing
+from regenstore.fs import durable, file_lock, presence
 from regenstore.fs.path_text import utf8_only
-from regenstore.fs.writing import write_all
 from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
 
@@ -80,7 +79,9 @@ class Outbox:
     @contextmanager
     def _prepared(self, event: Event, proof: Mapping[str, object]) -> Iterator[str]:
         path = self._path(event, PREPARED)
-        held = self._write_locked(path, event.to_bytes() + json.dumps(proof).encode() + b"\n")
+        with durable.storage_errors(path):
+            told = event.to_bytes() + json.dumps(proof).encode() + b"\n"
+            held = durable.write_locked(path, told, temp=f"{path}.tmp")
         try:
             try:
                 yield path
@@ -104,24 +105,6 @@ class Outbox:
         with durable.storage_errors(self.folder):
             durable.make_folder(self.folder)
         return os.path.join(self.folder, f"{time.time_ns():020d}-{event.id}{ending}")
-
-    @staticmethod
-    def _write_locked(path: str, data: bytes) -> int:
-        """Write a file that is locked by us from the moment it has its name; gives the open descriptor."""
-        scratch = f"{path}.tmp"
-        with durable.storage_errors(path):
-            held = sharing.create(scratch, os.O_RDWR | os.O_EXCL)
-            try:
-                file_lock.take(held)
-                write_all(held, data)
-                os.fsync(held)
-                durable.rename(scratch, path)
-                durable.fsync_folder(os.path.dirname(path))
-            except BaseException:
-                os.close(held)
-                durable.unlink(scratch)
-                raise
-        return held
 
     def _happened(self, path: str, manifest: EventManifest | None = None) -> None:
         with open(path, "rb") as file:

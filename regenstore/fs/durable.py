@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.fs import sharing
+from regenstore.fs import file_lock, sharing, swap
 from regenstore.fs.writing import write_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from regenstore.fs.swap import Seen
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -153,19 +158,26 @@ def make_folder(path: str) -> None:
         fsync_folder(parent or ".")
 
 
-def write_file(path: str, data: bytes, *, temp: str | None = None, wait: bool = True) -> None:
-    """Write a small file whole or not at all, durably; without ``wait``, what was there before or a short file can be
-    there after a power cut. ``temp`` must be on the same file system. Raises StorageError."""
-    scratch = temp or f"{path}.{os.getpid()}.tmp"
+def write_file(path: str, data: bytes, *, temp: str | None = None, wait: bool = True, was: Seen | None = None) -> None:
+    """Write a small file whole or not at all, durably; without ``wait``, a power cut can leave the old file, or a short
+    one. ``temp`` must be on the same file system. ``was``: what was seen at the path; the new file gets the rights of
+    the old one. Raises StorageError, and swap.Changed where something else is there now."""
+    scratch = temp or f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
     try:
-        fd = sharing.create(scratch, os.O_WRONLY | os.O_TRUNC)
+        fd = sharing.create(scratch, os.O_WRONLY | (os.O_TRUNC if temp else os.O_EXCL))
         try:
+            if isinstance(was, swap.Identity):
+                os.fchmod(fd, stat.S_IMODE(os.stat(path).st_mode))
             write_all(fd, data)
             if wait:
                 os.fsync(fd)
         finally:
             os.close(fd)
-        rename(scratch, path)
+        if was is None:
+            rename(scratch, path)
+        else:
+            swap.put(scratch, path, was)
+            unlink(scratch)
         if wait:
             fsync_folder(os.path.dirname(path) or ".")
     except BaseException as error:
@@ -174,3 +186,27 @@ def write_file(path: str, data: bytes, *, temp: str | None = None, wait: bool = 
         if isinstance(error, OSError):
             raise storage_error(error, path) from error
         raise
+
+
+def write_locked(path: str, data: bytes, *, temp: str | None = None, wait: bool = True) -> int:
+    """Write a new file that this process has locked; gives its descriptor, which holds the lock. With ``temp`` nobody
+    ever sees the file under its name without the lock; else somebody who took it for one that was left behind may have
+    removed it by now. Durable as :func:`write_file` is. Raises OSError."""
+    scratch = temp or path
+    fd = sharing.create(scratch, os.O_RDWR | os.O_EXCL)
+    try:
+        file_lock.wait(fd)
+        write_all(fd, data)
+        if wait:
+            os.fsync(fd)
+        if temp:
+            rename(temp, path)
+        if wait:
+            fsync_folder(os.path.dirname(path))
+    except BaseException:
+        os.close(fd)
+        for left in {scratch, path}:
+            with suppress(OSError):
+                unlink(left)
+        raise
+    return fd

@@ -52,13 +52,6 @@ def claim(path: str, opened: Callable[[str], int]) -> int | None:
     return None
 
 
-def open_locked(path: str) -> int:
-    """Open and lock a file or folder that this process has just created; the caller closes it. Raises OSError."""
-    fd = os.open(path, _READ)
-    take(fd)
-    return fd
-
-
 def locked(fd: int) -> bool:
     """Return whether another process has locked an open file; True if that is unknown."""
     return _flock(fd, shared=True, wait=False) is not True

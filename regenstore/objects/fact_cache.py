@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import zlib
 
+from regenstore.errors import StorageError
 from regenstore.fs import durable, sharing
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
@@ -55,14 +56,9 @@ class ContentFacts:
         try:
             sharing.make_folders(os.path.dirname(path))
             sharing.make_folders(os.path.dirname(temp))
-            with open(sharing.create(temp, os.O_WRONLY | os.O_EXCL), "wb") as file:
-                file.write(_check(digest, kind, version, payload) + zlib.compress(payload, 6))
-            durable.rename(temp, path)
-        except OSError:
-            try:
-                durable.unlink(temp)
-            except OSError:
-                pass
+            told = _check(digest, kind, version, payload) + zlib.compress(payload, 6)
+            durable.write_file(path, told, temp=temp, wait=False)
+        except (OSError, StorageError):
             return False
         return True
 

@@ -12,6 +12,7 @@ import os
 import stat
 import time
 
+from regenstore.errors import StorageError
 from regenstore.fs import durable, presence
 from regenstore.objects.hashing import CHUNK, hash_bytes, hash_fd
 
@@ -78,11 +79,8 @@ class KnownHashes:
             del kept[next(iter(kept))]
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            new = f"{self._path}.{os.getpid()}"
-            with open(new, "w", encoding="utf-8") as file:
-                json.dump(kept, file)
-            durable.rename(new, self._path)
-        except (OSError, ValueError):
+            durable.write_file(self._path, json.dumps(kept).encode(), wait=False)
+        except (OSError, StorageError, ValueError):
             pass  # the home folder is not writable, or a name is not UTF-8
 
 

@@ -96,29 +96,15 @@ class Holds:
     def _open(self) -> bool:
         folder = f"{self._root}/{LEASES}"
         name = f"{time.time_ns():016x}-{os.getpid()}-{os.urandom(4).hex()}"
-        new = f"{folder}/new-{name}"
-        flags = os.O_WRONLY | os.O_EXCL
+        path, temp = f"{folder}/{PREFIX}{name}", f"{folder}/new-{name}"
         try:
-            fd = sharing.create(new, flags)
+            fd = durable.write_locked(path, b"", temp=temp, wait=False)
         except FileNotFoundError:
             if not presence.is_folder(self._root):
                 return False
             sharing.make_folders(folder)
-            fd = sharing.create(new, flags)
-        try:
-            # Locked before it is renamed, so that nobody ever sees it under its name without a lock.
-            file_lock.take(fd)
-            self._path = f"{folder}/{PREFIX}{name}"
-            durable.rename(new, self._path)
-        except BaseException:
-            os.close(fd)
-            for left in (new, self._path):
-                try:
-                    durable.unlink(left)
-                except OSError:
-                    pass  # unlocked: fsck removes it
-            raise
-        self._fd = fd
+            fd = durable.write_locked(path, b"", temp=temp, wait=False)
+        self._fd, self._path = fd, path
         return True
 
 

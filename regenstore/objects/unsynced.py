@@ -13,8 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from regenstore.fs import boot, durable, file_lock, presence, sharing
-from regenstore.fs.writing import write_all
+from regenstore.fs import boot, durable, file_lock, presence
 
 FOLDER = "unsettled"
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -48,13 +47,9 @@ def make(root: str, backing: Backing) -> tuple[str, int]:
     data = b"\0".join((*fields, os.fsencode(backing.index_file), b"%d" % backing.oid_size))
     while True:
         path = f"{folder}/{os.getpid()}-{os.urandom(4).hex()}"
-        fd = sharing.create(path, os.O_WRONLY | os.O_EXCL)
-        if file_lock.take(fd):
-            write_all(fd, data)
-            os.fsync(fd)
-            durable.fsync_folder(folder)
-            if presence.lstat(path) is not None:
-                return path, fd
+        fd = durable.write_locked(path, data)
+        if presence.lstat(path) is not None:
+            return path, fd
         os.close(fd)  # another process took it for an abandoned one
 
 

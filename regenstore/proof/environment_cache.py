@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+from regenstore.errors import StorageError
 from regenstore.fs import durable, presence
 from regenstore.objects.hashing import hash_bytes
 from regenstore.proof.environments import Environments
@@ -59,11 +60,8 @@ class RecentEnvironments(Environments):
         self._kept[name] = [self._state, time.time(), dict(found)]
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            new = f"{self._path}.{os.getpid()}"
-            with open(new, "w", encoding="utf-8") as file:
-                json.dump(self._kept, file)
-            durable.rename(new, self._path)
-        except (OSError, ValueError):
+            durable.write_file(self._path, json.dumps(self._kept).encode(), wait=False)
+        except (OSError, StorageError, ValueError):
             pass  # the home folder is not writable: nothing is cached
 
 

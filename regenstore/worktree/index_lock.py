@@ -123,7 +123,7 @@ class IndexPatch:
                 file.write(self._index.to_bytes())
             os.chmod(self._lock.beside, stat.S_IMODE(found.st_mode))
             os.utime(self._lock.beside, ns=(found.st_mtime_ns, found.st_mtime_ns))
-            os.replace(self._lock.beside, self._lock.index)
+            durable.rename(self._lock.beside, self._lock.index)
         return True
 
 

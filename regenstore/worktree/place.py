@@ -321,18 +321,7 @@ def _copy_beside(temp: str, folder: int, name: bytes, was: Identity | Nothing) -
 def replace_file(path: str, data: bytes, was: Seen) -> None:
     """Write a small file that people see, whole or not at all, durably. Raises Conflict (``edited``) where something
     else is there than what was seen, StorageError."""
-    temp = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
     try:
-        with durable.storage_errors(path):
-            with open(temp, "xb") as file:
-                if isinstance(was, Identity):
-                    os.fchmod(file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            swap.put(temp, path, was)
-            durable.fsync_folder(os.path.dirname(path) or ".")
+        durable.write_file(path, data, was=was)
     except swap.Changed:
         raise Conflict("edited", f"{path}: {APPEARED if was is NOTHING else CHANGED}") from None
-    finally:
-        durable.unlink(temp)

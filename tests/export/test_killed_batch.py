@@ -107,17 +107,3 @@ def test_a_journal_of_others_moves_nothing_outside(tmp_path: Path, journal: str)
     (stage / delivering._JOURNAL).write_text(journal)
     recover(str(tmp_path / "out"), nothing)
     assert [path.name for path in tmp_path.rglob("*")] == ["out"]
-
-
-def test_a_batch_that_is_being_written_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    folder = tmp_path / "out"
-    fill(folder, OLD)
-
-    def beside(moves, stage, real=delivering._move):
-        recover(str(folder), nothing)
-        assert tree(folder) == OLD
-        real(moves, stage)
-
-    monkeypatch.setattr(delivering, "_move", beside)
-    deliver(batch(folder), base=str(folder), protected=nothing, force=True)
-    assert tree(folder) == {**OLD, **NEW}

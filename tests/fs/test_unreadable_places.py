@@ -162,13 +162,13 @@ gc makes a take once more before it relies on either": """
         objects/content_store.ContentStore.clean_temp except isdir islink
         objects/content_store._last_change walk
         fs/durable.remove_folder except
-        objects/fact_cache.ContentFacts.put except*2
+        objects/fact_cache.ContentFacts.put except
         objects/holds.Holds.release except
         realise.Realiser._make rmtree
         refs/leases.lease except
         remotes/backends/directory.Directory._put suppress
         fs/durable.write_file suppress
-        objects/holds.Holds._open except
+        fs/durable.write_locked suppress
         objects/unsynced.left except
         fs/stage.Stage.close except rmtree
         fs/stage.recover except rmtree

@@ -231,7 +231,8 @@ def test_clean_temp_removes_only_what_is_old(store):
     fetched = Path(store.root, "tmp", "fetch-" + "ab" * 32)
     fetched.write_bytes(DATA)
     os.utime(fetched, (now - STALE_TEMP - 10,) * 2)
-    held = file_lock.open_locked(str(fetched))
+    held = os.open(fetched, os.O_RDONLY)
+    assert file_lock.take(held)
     assert list(store.stale_temp(now)) == [old]
     assert store.clean_temp(now) == 1
     os.close(held)

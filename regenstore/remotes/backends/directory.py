@@ -122,7 +122,7 @@ class Directory:
                 fill(fd)
             finally:
                 os.close(fd)
-            os.replace(beside, place)
+            durable.rename(beside, place)
         except BaseException:
             with suppress(OSError):
                 durable.unlink(beside)
