@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import fields
 
 import click
 
@@ -77,7 +76,7 @@ def _patient(repository: Repository, ask_remotes: bool = False) -> Patient:
         git_values(starter()),
         repository.settings.reflink,
         repository.settings.store,
-        frozenset(field.name.replace("_", "") for field in fields(Settings)) - _NOT_GITS,
+        frozenset(name.replace("_", "") for name in Settings._fields) - _NOT_GITS,
         shutil.which("bwrap"),
         lambda: _remotes(repository),
         ask_remotes,

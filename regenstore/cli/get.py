@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -58,7 +57,7 @@ def command(
     """
     repository = open_repository()
     if jobs is not None:
-        repository.settings = replace(repository.settings, jobs=jobs)
+        repository.settings = repository.settings._replace(jobs=jobs)
     bench = repository.workbench
     chosen = worktree_paths(repository, paths)
     planned = get_and_drop.plan_get(bench, chosen, generate=not no_generate, local=local, prefer=prefer)

@@ -37,11 +37,13 @@ def cli() -> None:
     """
 
 
-def run() -> None:
-    """Run the command that was given; never returns."""
+def run() -> int:
+    """Run the command that was given; gives its exit code."""
     try:
         cli.main(prog_name="regenstore", standalone_mode=False)
-        code = 0
+        return 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except click.exceptions.Exit as leave:
         code = leave.exit_code
     except click.ClickException as error:
@@ -66,7 +68,7 @@ def run() -> None:
                 say(line, err=True)
         text = f"{type(error).__name__}: {error}"
         code = _tell(InternalError("bug", text, hint=KINDS["bug"] + " REGENSTORE_DEBUG=1 shows where it was."))
-    sys.exit(code)
+    return code
 
 
 def _tell(error: RegenstoreError) -> int:

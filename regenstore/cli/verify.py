@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import click
 
@@ -51,7 +51,7 @@ def command(
         raise click.UsageError("Give paths, --all, --changed or --sample N.")
     repository = open_repository()
     if jobs is not None:
-        repository.settings = replace(repository.settings, jobs=jobs)
+        repository.settings = repository.settings._replace(jobs=jobs)
     bench = repository.workbench
     recipes = proof.candidates(bench, worktree_paths(repository, paths))
     if changed:

@@ -153,7 +153,7 @@ class Collector:
         text = manifest.recipe_text(self.cache, self.producers, asked.key, asked.digest)
         if text is not None and (known := toml.decode_or_none(text)) is not None:
             # Several outputs of one run share the text of their key.
-            output = replace(known.output, name=asked.output, take=Take(asked.digest, asked.size))
+            output = known.output._replace(name=asked.output, take=Take(asked.digest, asked.size))
             recipe = replace(known, output=output)
         return ProbeOrder(probe.definition, recipe, asked.digest, probe.label, probe.weakness)
 

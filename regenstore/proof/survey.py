@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Proof
@@ -37,8 +37,7 @@ STANDINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Referrer:
+class Referrer(NamedTuple):
     """A recipe whose take a content is, or an imported medium that it is."""
 
     key: RecipeKey | None
@@ -55,8 +54,7 @@ class Referrer:
     """Who holds it, for people: the repository, or the result cache."""
 
 
-@dataclass(frozen=True)
-class StoredContent:
+class StoredContent(NamedTuple):
     """One content as it was found on disk, before any root was read."""
 
     digest: Digest
@@ -66,8 +64,7 @@ class StoredContent:
     """(inode, mtime in ns): changes when somebody makes a new referrer of it."""
 
 
-@dataclass(frozen=True)
-class JudgedContent:
+class JudgedContent(NamedTuple):
     """One content of the store, judged."""
 
     stored: StoredContent
@@ -95,8 +92,7 @@ class JudgedContent:
         return live or tuple(r for r in self.referrers if r.key == self.recipe_key)[:1]
 
 
-@dataclass(frozen=True)
-class Survey:
+class Survey(NamedTuple):
     """What the whole store holds, judged at one moment. Evicting everything evictable at once still leaves
     every one of them obtainable."""
 
@@ -106,9 +102,9 @@ class Survey:
     complete: bool
     """False where somebody who may need something could not be asked: then nothing unreachable may go."""
     problems: tuple[str, ...]
-    absent: Mapping[Digest, tuple[Digest, ...]] = field(default_factory=dict)
+    absent: Mapping[Digest, tuple[Digest, ...]] = {}
     """What contents that are not in the store are made from, by their firmest recipes."""
-    gone: Mapping[Digest, JudgedContent] = field(default_factory=dict)
+    gone: Mapping[Digest, JudgedContent] = {}
     """What is not in the store and would come back on the way to something that is evictable, judged alike."""
-    environments: Mapping[Definition, Fingerprint] = field(default_factory=dict)
+    environments: Mapping[Definition, Fingerprint] = {}
     """The fingerprint, here and now, of each definition that was asked for it and can run."""

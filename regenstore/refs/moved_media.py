@@ -9,7 +9,6 @@ rename.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple, Protocol
 
@@ -37,8 +36,7 @@ class Index(Protocol):
     def moved_away(self, path: bytes) -> bool: ...
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """The recipe that a content has at another path."""
 
     path: bytes

@@ -6,7 +6,7 @@ media it is ``imported-`` and the digest's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from regenstore.errors import FormatError, InvalidInput
 from regenstore.objects.ids import Digest, RecipeKey
@@ -19,8 +19,7 @@ _IMPORTED = "imported-"
 _NOBODY = "regenstore <regenstore@localhost>"
 
 
-@dataclass(frozen=True)
-class Pin:
+class Pin(NamedTuple):
     """One pin. ``name`` is the ref's last part, ``blob`` the recipe blob that it leads to."""
 
     name: str

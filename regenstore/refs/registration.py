@@ -15,7 +15,7 @@ import json
 import os
 import re
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from regenstore.fs import presence
 from regenstore.fs.path_text import path_of, path_text
@@ -29,8 +29,7 @@ OWN = "regenstore"
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 
 
-@dataclass(frozen=True)
-class Registration:
+class Registration(NamedTuple):
     """A repository that relies on a store. ``path`` is its common folder; empty where the file that told it
     is damaged."""
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from regenstore.errors import FormatError
 from regenstore.fs import presence
@@ -44,8 +44,7 @@ _CUTTING = ("GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REF_PARANOIA")
 """What in the caller's environment would let Git see less than there is."""
 
 
-@dataclass(frozen=True)
-class Live:
+class Live(NamedTuple):
     """The blobs that roots reach. ``missing`` are objects, blobs or whole trees, that a partial clone does not
     have here: where there are any, nobody knows all that is live."""
 
@@ -57,8 +56,7 @@ class Live:
     """Those in the trees of HEADs and in the indexes of all worktrees, every side of a path in conflict."""
 
 
-@dataclass(frozen=True)
-class Points:
+class Points(NamedTuple):
     """The objects that roots name: refs and HEADs; reflogs. ``sure`` when that is all there is, and all of it
     exists: then what they reach only grows when names are added."""
 
@@ -67,8 +65,7 @@ class Points:
     sure: bool
 
 
-@dataclass(frozen=True)
-class Tip:
+class Tip(NamedTuple):
     """A named root with the object it leads to, tags followed. ``kind`` is Git's: commit, tree, blob."""
 
     name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What a remote may be called."""
@@ -11,8 +11,7 @@ MOST_JOBS = 64
 MOST_PATIENCE = 3600.0
 
 
-@dataclass(frozen=True)
-class Pace:
+class Pace(NamedTuple):
     """How slow a remote may be."""
 
     lowest: int = 1 << 10
@@ -25,8 +24,7 @@ class Pace:
         return max(self.patience, size / (self.lowest * times))
 
 
-@dataclass(frozen=True)
-class RemoteSetting:
+class RemoteSetting(NamedTuple):
     """One remote, as far as something is set for it."""
 
     url: str | None = None
@@ -47,8 +45,7 @@ class RemoteSetting:
         return Pace(self.lowest or usual.lowest, self.patience or usual.patience)
 
 
-@dataclass(frozen=True)
-class SshSetting:
+class SshSetting(NamedTuple):
     """Where the user keeps what SSH needs."""
 
     folder: str = ""
@@ -57,16 +54,18 @@ class SshSetting:
     """The socket of the agent; empty where there is none."""
 
 
-KEYS = tuple(each.name for each in fields(RemoteSetting))
+KEYS = RemoteSetting._fields
 """What stands after the name in Git's configuration."""
 
 
-@dataclass(frozen=True)
-class Proxies:
+class Proxies(NamedTuple):
     """What the environment says of proxies; :mod:`regenstore.remotes.backends.proxy` reads it. Not shown: there may be
     passwords in it."""
 
-    http: str = field(default="", repr=False)
-    https: str = field(default="", repr=False)
+    http: str = ""
+    https: str = ""
     none: str = ""
     """The servers that are asked directly."""
+
+    def __repr__(self) -> str:
+        return f"Proxies(none={self.none!r})"

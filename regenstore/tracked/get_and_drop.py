@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from regenstore.errors import NotFound, RegenstoreError
 from regenstore.fs.swap import NOTHING, Identity, Nothing
@@ -21,8 +21,7 @@ if TYPE_CHECKING:  # slow to import, and not needed where nothing has to be done
     from regenstore.worktree.place import Placement
 
 
-@dataclass(frozen=True)
-class GetWish:
+class GetWish(NamedTuple):
     """A path whose worktree file is a recipe text (or gone), with the index entry to tell about it."""
 
     path: bytes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -134,6 +133,8 @@ def _recover_stage(location: Location, oid_size: int, folder: str, find: Find, l
         lock.clear()
         if not _replay(location, oid_size, folder, find, lock):
             return 0  # Git is at work; the next one finishes this
+        import shutil  # slow to import: it brings what packs archives
+
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(owner)

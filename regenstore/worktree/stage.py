@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -88,6 +87,8 @@ class Stage:
                 IndexLock(self._location.index, self.folder, 0.0).clear()
             except OSError:
                 pass  # recovery knows it by its content
+            import shutil  # slow to import: it brings what packs archives
+
             shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._owner)
 
