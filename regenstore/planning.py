@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError, TrustRequired
 from regenstore.objects import toml
@@ -32,23 +32,21 @@ PREFERENCES = (AUTO, FETCH, GENERATE)
 """What to do if a remote has what could be made too: whichever is faster, or always the same."""
 
 
-@dataclass(frozen=True)
-class Want:
+class Want(NamedTuple):
     """A medium to make present. ``label`` is its name in messages: the path."""
 
     label: str
     recipe: Recipe
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A want that is now present, or the error why not."""
 
     want: Want
     content: Content | None = None
     seconds: float | int | None = None
     """The cost of making the content, if it was made."""
-    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: Mapping[str, str] = {}
     """The environment in which it was just made; empty if it was present."""
     error: RegenstoreError | None = None
 
@@ -79,8 +77,7 @@ class Step:
     """Inputs to fetch from a remote first, with sizes."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """A content on a remote that satisfies a want."""
 
     content: Content
@@ -272,7 +269,7 @@ class Planner:
         with self._lock:
             recipes = judged(self._cache, [want.recipe for want in asked])
         for given, recipe in zip(asked, recipes):
-            want = given if recipe is given.recipe else replace(given, recipe=recipe)
+            want = given if recipe is given.recipe else given._replace(recipe=recipe)
             found = None if again else self.lookup(want.recipe)
             if found is not None:
                 plan.present.append(Outcome(want, *found))

@@ -10,7 +10,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from regenstore.errors import GenerationError, InternalError, NotFound, RegenstoreError, StorageError
@@ -139,7 +138,7 @@ class Realiser(Planner):
             instead = self.plan([want for want, _ in left], local=True)
             for outcome in self.run(instead if plan.budget is None else instead.within(plan.budget), progress, limit):
                 failed = outcome.error is not None
-                yield replace(outcome, error=errors[outcome.want.label]) if failed else outcome
+                yield outcome._replace(error=errors[outcome.want.label]) if failed else outcome
 
     @staticmethod
     def _outcome(want: Want, result: Result | Exception) -> Outcome:
@@ -166,7 +165,7 @@ class Realiser(Planner):
                 return outcome
         except RegenstoreError as error:
             return Outcome(outcome.want, error=error)
-        return replace(outcome, content=Content(take.digest, take.size, recipe.output.media_type))
+        return outcome._replace(content=Content(take.digest, take.size, recipe.output.media_type))
 
     def _brought(self, digest: Digest) -> bool:
         """Return whether a content was fetched from a remote."""
@@ -277,7 +276,7 @@ class Realiser(Planner):
             known = {proof.second: proof for proof in self._cache.proofs(step.key, take) if not proof.exact}
             for proof in known.values():
                 if proof.second in result.digests:
-                    yield replace(proof, seconds=now[0], created=now[1], fingerprint=now[2])
+                    yield proof._replace(seconds=now[0], created=now[1], fingerprint=now[2])
 
     def _input(self, name: str, digest: Digest, path: str | None) -> str:
         found = self._store.use(digest) or self.restore(digest)

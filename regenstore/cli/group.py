@@ -36,11 +36,13 @@ def cli() -> None:
     """
 
 
-def run() -> None:
-    """Run the command given on the command line; never returns."""
+def run() -> int:
+    """Run the command given on the command line and return its exit code."""
     try:
         cli.main(prog_name="regenstore", standalone_mode=False)
-        code = 0
+        return 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except click.exceptions.Exit as leave:
         code = leave.exit_code
     except click.ClickException as error:
@@ -65,7 +67,7 @@ def run() -> None:
                 say(line, err=True)
         text = f"{type(error).__name__}: {error}"
         code = _tell(InternalError("bug", text, hint=KINDS["bug"] + " Run with REGENSTORE_DEBUG=1 for a traceback."))
-    sys.exit(code)
+    return code
 
 
 def _tell(error: RegenstoreError) -> int:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from regenstore.gc.policy import bytes_to_free
 from regenstore.objects.content_store import ContentStore
@@ -54,8 +53,7 @@ def _content_bytes(store: ContentStore) -> int:
     return content_bytes(store)
 
 
-@dataclass(frozen=True)
-class Suggestion:
+class Suggestion(NamedTuple):
     """What could be freed when space runs low, without anything used lately: exactly what its command would do now."""
 
     disk_free: int

@@ -15,7 +15,6 @@ Layout below the root: ``cache/ab/<62 hex>``, ``vault/ab/<62 hex>``, ``trash/<ru
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -131,6 +130,8 @@ class ContentStore:
             try:
                 if os.stat(path).st_uid == os.geteuid():
                     return False
+                import shutil  # slow to import: it brings what packs archives
+
                 shutil.copyfile(path, temp)
                 if hash_own_file(temp)[0] != digest:
                     return False
@@ -321,6 +322,8 @@ class ContentStore:
         for path in stale:
             try:
                 if os.path.isdir(path) and not os.path.islink(path):
+                    import shutil  # slow to import: it brings what packs archives
+
                     shutil.rmtree(path)
                     removed += 1
                 else:

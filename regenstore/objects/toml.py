@@ -22,8 +22,8 @@ MAX_BYTES = bounded.MAX_BYTES
 LINE = 100
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 _SPECIAL = "\u0085\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
-_ESCAPED = re.compile(f"[\\x00-\\x09\\x0b-\\x1f\\x7f\\\\{_SPECIAL}]")
-_NAMED = {"\\": "\\\\", "\b": "\\b", "\t": "\\t", "\f": "\\f", "\r": "\\r"}
+_ESCAPED = {ord(c): f"\\u{ord(c):04X}" for c in (*map(chr, range(0x20)), "\x7f", *_SPECIAL) if c != "\n"}
+_ESCAPED |= {ord("\\"): "\\\\", ord("\b"): "\\b", ord("\t"): "\\t", ord("\f"): "\\f", ord("\r"): "\\r"}
 _QUOTE_RUN = re.compile(r'"{2,}|"\Z')
 
 
@@ -274,4 +274,4 @@ def _multiline(text: str) -> str:
 
 def _escape(text: str) -> str:
     canonical.utf8(text)
-    return _ESCAPED.sub(lambda found: _NAMED.get(found[0]) or f"\\u{ord(found[0]):04X}", text)
+    return text.translate(_ESCAPED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from regenstore.errors import NotFound, RegenstoreError
 from regenstore.fs.swap import NOTHING, Identity, Nothing
@@ -21,8 +21,7 @@ if TYPE_CHECKING:  # slow to import, and not needed if there is nothing to do
     from regenstore.worktree.place import Placement
 
 
-@dataclass(frozen=True)
-class GetWish:
+class GetWish(NamedTuple):
     """A path whose worktree file is recipe text (or missing), with the index entry to update."""
 
     path: bytes

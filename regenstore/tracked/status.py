@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
@@ -37,8 +37,7 @@ STATES = {
 }
 
 
-@dataclass(frozen=True)
-class PathStatus:
+class PathStatus(NamedTuple):
     """One path. ``size`` is that of the recorded take."""
 
     path: bytes
@@ -54,8 +53,7 @@ class PathStatus:
     """Why the present content is unknown."""
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     paths: tuple[PathStatus, ...]
     problem: RegenstoreError | None = None
     """Why nothing is known about eviction."""
@@ -107,7 +105,7 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
         entries = bench.surveyor.entries({p.digest for p in found if p.digest is not None and p.stored})
     except RegenstoreError as error:
         return Status(tuple(found), error)
-    return Status(tuple(p if p.digest is None else replace(p, entry=entries.get(p.digest)) for p in found))
+    return Status(tuple(p if p.digest is None else p._replace(entry=entries.get(p.digest)) for p in found))
 
 
 def _read_index(bench: Workbench) -> IndexFile | None:

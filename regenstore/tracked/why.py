@@ -6,7 +6,7 @@ Deletes nothing, and runs nothing except to ask a generator for its environment 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 from regenstore.errors import RegenstoreError
@@ -114,11 +114,11 @@ def _unchanged(bench: Workbench, recipe: Recipe, finding: Judgement) -> Unchange
 def _named(finding: Judgement, recipe: Recipe, pin: Pin | None) -> Judgement:
     """The finding in words of this path: its inputs by their names, its pin by its reason."""
     if finding.rule == "pinned" and pin is not None:
-        return replace(finding, detail=pin.reason)
+        return finding._replace(detail=pin.reason)
     if finding.blocked is None:
         return finding
     names = [given.path or name for name, given in recipe.inputs.items() if given.digest == finding.blocked]
-    return replace(finding, detail=f"{names[0] if names else finding.blocked.short}: {finding.detail}")
+    return finding._replace(detail=f"{names[0] if names else finding.blocked.short}: {finding.detail}")
 
 
 def _pin(bench: Workbench, recipe: Recipe) -> Pin | None:

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from regenstore.errors import Conflict, FormatError, InvalidInput, NotFound, RegenstoreError
 from regenstore.fs import presence
@@ -35,8 +35,7 @@ if TYPE_CHECKING:  # slow to import, and not needed by every verb
     from regenstore.worktree.place import Placer
 
 
-@dataclass(frozen=True)
-class WorktreeContent:
+class WorktreeContent(NamedTuple):
     """The content of the worktree at a path: recipe text, or media with its digest."""
 
     text: bytes | None

@@ -7,7 +7,6 @@ checksum, and keeps every extension byte for byte. Split and sparse indexes are 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 from collections.abc import Iterator, Mapping
@@ -90,6 +89,8 @@ class IndexFile:
 
     def _checksum(self) -> bytes:
         name = "sha1" if self.oid_size == 20 else "sha256"
+        import hashlib  # slow to import: it brings OpenSSL
+
         return hashlib.new(name, memoryview(self.data)[: -self.oid_size], usedforsecurity=False).digest()
 
     def to_bytes(self) -> bytes:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from regenstore.errors import NotFound, StorageError
 from regenstore.fs import presence
 
 
-@dataclass(frozen=True)
 class Location:
     """All paths are absolute. ``top`` is bytes because everything below it is named in bytes."""
 
-    top: bytes
-    git_dir: str
-    common_dir: str
-    index: str
+    def __init__(self, top: bytes, git_dir: str, common_dir: str, index: str) -> None:
+        self.top = top
+        self.git_dir = git_dir
+        self.common_dir = common_dir
+        self.index = index
 
 
 def locate(top: str, git_dir: str | None = None, index: str | None = None) -> Location:

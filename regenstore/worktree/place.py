@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from regenstore.errors import Conflict, InvalidInput, RegenstoreError
 from regenstore.fs import durable, presence, swap
@@ -43,8 +43,7 @@ _ROOM_NS = 900_000_000
 _TICK_NS = 1_000_000
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(NamedTuple):
     """One path to fill. ``source`` is a stored file's path, or the bytes themselves.
 
     ``replaces`` is what must be at the path until the last instant, or it is left alone: the file that was examined,
@@ -302,6 +301,8 @@ def _copy_beside(temp: str, folder: int, name: bytes, was: Identity | Nothing) -
         with open(temp, "rb") as source:
             fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IMODE(state.st_mode), dir_fd=folder)
             with open(fd, "wb") as target:
+                import shutil  # slow to import: it brings what packs archives
+
                 shutil.copyfileobj(source, target, 1 << 20)
                 target.flush()
                 os.utime(fd, ns=(state.st_mtime_ns, state.st_mtime_ns))
