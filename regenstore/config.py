@@ -1,7 +1,7 @@
 """Settings: defaults < Git's configuration < the environment. With ``cli/``, the only reader of either.
 
-Nothing is read from files of the worktree: a cloned repository cannot raise its own budget or move the
-store. Standard library only: the Git filter reads its settings here.
+Nothing is read from the worktree's files: a cloned repository cannot raise its own budget or move the store. Standard
+library only: the Git filter reads its settings here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from regenstore.errors import FormatError, InvalidInput
 from regenstore.refs.git import Git
@@ -28,52 +29,52 @@ _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0", ""}
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be set. Names in Git's configuration: ``regenstore.<name>``."""
+    """All settings. Names in Git's configuration: ``regenstore.<name>``."""
 
     store: str | None = None
-    """Folder of the store, relative to the worktree's top; None: ``regenstore`` in Git's common folder."""
+    """The store's folder, relative to the worktree's top; None: ``regenstore`` in Git's common folder."""
     smudge: str = GENERATE
     """What a git command may do for missing media: ``place``, ``fetch`` or ``generate``."""
     budget: float = 60.0
-    """Seconds of estimated work that one git command may start by itself."""
+    """The seconds of estimated work that one git command may start on its own."""
     inline: bool = False
-    """Whether checkouts wait for media before git goes on."""
+    """Whether checkouts wait for media before git continues."""
     jobs: int = 0
-    """Workers at a time; 0: one per core, at most four."""
+    """The number of concurrent workers; 0: one per core, at most four."""
     timeout: float = 3600.0
-    """Seconds after which a generator that works on one item is stopped."""
+    """The seconds after which a generator working on one item is stopped."""
     max_output: int = 64 << 30
-    """Bytes that one generated file may have."""
+    """The maximum size of one generated file, in bytes."""
     max_size: int | None = None
-    """Bytes of contents that the store may have: above it, gc runs after what added to it. None: no limit."""
+    """The limit for the store's contents, in bytes: above it, gc runs after commands that add to it. None: no limit."""
     gc_budget: float = 60.0
-    """Seconds of estimated work that one gc may start, to make takes once more before it evicts by their proofs."""
+    """The seconds of estimated work that one gc may start to make takes once more before it evicts by their proofs."""
     grace: float = 86400.0
-    """Seconds that what gc took stays in the trash."""
+    """The seconds that evicted contents stay in the trash."""
     proofs: str = OWN
-    """Whose proofs let gc evict a medium: ``own``, or ``shared``, also those that came from a remote and were made
-    in the same environment."""
+    """The proofs by which gc may evict: ``own``, or ``shared``, which includes those from remotes made in the same
+    environment."""
     reflink: bool = True
-    """Whether media may share blocks with the store where the file system can."""
+    """Whether media may share blocks with the store, if the file system supports it."""
     trust_file: str = ""
     """The user's record of approved generator definitions; never inside a repository."""
     netrc: str = ""
     """The user's file of passwords for servers."""
     ssh: SshSetting = field(default_factory=SshSetting)
-    """Where the user keeps what SSH needs."""
+    """The user's SSH files."""
     remotes: Mapping[str, RemoteSetting] = field(default_factory=dict)
-    """What is set for remotes, by name: ``regenstore.remote.<name>.url``, ``.jobs``, ``.limit``, ``.lowest``,
+    """Settings of remotes, by name: ``regenstore.remote.<name>.url``, ``.jobs``, ``.limit``, ``.lowest``,
     ``.patience``."""
     proxies: Proxies = field(default_factory=Proxies)
-    """Through which web servers are asked: ``http_proxy``, ``https_proxy``, ``no_proxy`` of the environment."""
+    """The proxies for web servers: ``http_proxy``, ``https_proxy``, ``no_proxy`` of the environment."""
     pre_push: str = WARN
-    """What happens when commits are pushed whose media no remote holds: ``warn``, ``refuse`` or ``off``."""
+    """What to do when commits are pushed whose media no remote has: ``warn``, ``refuse`` or ``off``."""
     durable: str = COMMAND
-    """When media that ``git add`` takes in are on the disk: ``command`` before it ends, in one pass; ``each`` before
-    git goes on with the next one, which takes several times as long for many small files."""
+    """When media taken in by ``git add`` are synced: ``command``, before it ends, all at once; ``each``, before git
+    continues with the next one, which takes several times as long for many small files."""
     object_format: str = "sha1"
     worker_environment: Mapping[str, str] = field(default_factory=dict)
-    """All that a generator's process sees of the environment, besides a home of its own."""
+    """The environment that a generator's process sees, besides a home folder of its own."""
 
     @property
     def oid_size(self) -> int:
@@ -86,7 +87,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class GitEnvironment:
-    """What git tells its children about the repository."""
+    """The variables in which git describes the repository to its child processes."""
 
     git_dir: str | None
     index: str | None
@@ -97,8 +98,9 @@ class GitEnvironment:
         return cls(found.get("GIT_DIR"), found.get("GIT_INDEX_FILE"))
 
 
-def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings for a repository; raises InvalidInput (``bad-config``) naming the setting."""
+def load(git: Git, environ: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Return the settings of a repository. Raises InvalidInput (``bad-config``) naming the setting. ``overrides``:
+    values from a command's options, by field name; None means not given."""
     found = dict(os.environ if environ is None else environ)
     try:
         values = git.config(r"^(regenstore\.|extensions\.objectformat$)")
@@ -121,9 +123,11 @@ def load(git: Git, environ: Mapping[str, str] | None = None) -> Settings:
         "proofs",
     ):
         given = found.get(f"REGENSTORE_{name.upper()}")
-        if given:  # set to nothing counts as not set
+        if given:  # an empty value counts as unset
             values["regenstore." + name.replace("_", "")] = given
-    return _settings(values, found, os.fsdecode(git.cwd))
+    settings = _settings(values, found, os.fsdecode(git.cwd))
+    said: dict[str, Any] = {name: value for name, value in (overrides or {}).items() if value is not None}
+    return replace(settings, **said) if said else settings
 
 
 def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -> Settings:
@@ -170,7 +174,7 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
 
 
 def _proxies(environ: Mapping[str, str]) -> Proxies:
-    """As curl, and so Git, reads them: ``HTTP_PROXY`` is what a web server would tell its scripts of a visitor."""
+    """Read the proxies like curl, and so like Git: ``HTTP_PROXY`` is ignored, since CGI sets it from a request."""
 
     def told(name: str) -> str:
         return environ.get(name) or environ.get(name.upper()) or ""
@@ -234,7 +238,7 @@ def _size(name: str, text: str) -> int:
 
 
 def parse_size(text: str) -> int:
-    """A number of bytes as people write it: ``500m``, ``2GiB``. Raises ValueError saying what is expected."""
+    """Parse a human-readable size: ``500m``, ``2GiB``. Raises ValueError saying what is expected."""
     number = text.lower().removesuffix("b").removesuffix("i")
     unit = number[-1:] if number[-1:].isalpha() else ""
     try:
@@ -247,7 +251,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds as people write them: ``90``, ``5m``, ``2d``. Raises ValueError saying what is expected."""
+    """Parse a human-readable duration: ``90``, ``5m``, ``2d``. Raises ValueError saying what is expected."""
     scale = _SECONDS.get(text[-1:], 0.0)
     try:
         value = float(text[:-1]) * scale if scale else float(text)

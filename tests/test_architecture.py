@@ -243,6 +243,17 @@ def test_files_are_locked_and_written_through_one_door():
     assert users("os.write") == {"fs/writing.py", "cli/filter_entry.py", "doctor/checks/store.py"}
 
 
+def test_only_an_object_itself_knows_which_of_its_parts_were_made():
+    """What others want to know of it is a property: nobody looks into its dictionary."""
+    wrong = [
+        f"{shown(path)}:{node.lineno}"
+        for path in MODULES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Attribute) and node.attr == "__dict__"
+    ]
+    assert not wrong
+
+
 SQL_ROOM = "objects/results/"
 SQL = re.compile(r"SELECT\s|INSERT (OR \w+ )?INTO|UPDATE \w+ SET|DELETE FROM|PRAGMA |VACUUM INTO|BEGIN IMMEDIATE")
 

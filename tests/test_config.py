@@ -95,6 +95,9 @@ def test_the_nearest_value_wins(checkout):
     assert settings_of(checkout).budget == 3
     assert settings_of(checkout, REGENSTORE_BUDGET="4").budget == 4
     assert settings_of(checkout, REGENSTORE_BUDGET="").budget == 3
+    environment = {**checkout.environment, "REGENSTORE_BUDGET": "4"}
+    said = load(Git(str(checkout.path)), environment, {"budget": 5.0, "jobs": None})
+    assert (said.budget, said.jobs) == (5.0, 0)
 
 
 def test_git_command_line_values_count(checkout, monkeypatch):

@@ -121,8 +121,7 @@ def deliver_at_end(repository: Repository) -> None:
 
 def _tell_generation(repository: Repository) -> None:
     """Record one event for all media that this command generated."""
-    realiser = repository.__dict__.get("realiser")
-    if realiser is None or not realiser.made:
+    if not repository.generated:
         return
     rows = [
         {
@@ -131,6 +130,6 @@ def _tell_generation(repository: Repository) -> None:
             "seconds": result.seconds,
             "outputs": {name: str(content.digest) for name, content in sorted(result.outputs.items())},
         }
-        for label, result in realiser.made
+        for label, result in repository.generated
     ]
     happened(repository, "generation", {"media": rows})

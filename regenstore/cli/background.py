@@ -17,9 +17,8 @@ _OF_ONE_COMMAND = ("GIT_INDEX_FILE", "GIT_PREFIX", "LD_LIBRARY_PATH")
 def end(repository: Repository) -> None:
     """Close a repository at the end of a command. If the command added to the store, and the store has a size limit,
     start gc in the background."""
-    added = repository.store.added if "store" in repository.__dict__ else 0
     repository.close()
-    if added and repository.settings.max_size is not None:
+    if repository.bytes_added and repository.settings.max_size is not None:
         _start()
 
 

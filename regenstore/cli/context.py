@@ -27,9 +27,10 @@ from regenstore.worktree.recovery import Recovered, recover
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
 
-def open_repository() -> Repository:
-    """Open the repository around the current folder, after completing what a killed process began there."""
-    repository = Repository.discover(os.getcwd(), GitEnvironment.read())
+def open_repository(overrides: Mapping[str, object] | None = None) -> Repository:
+    """Open the repository around the current folder, after completing what a killed process began there. ``overrides``
+    are settings from the command's options; None leaves a setting as it is."""
+    repository = Repository.discover(os.getcwd(), GitEnvironment.read(), overrides)
     for error in settle_for_others(repository.store):
         say_error("regenstore: left by a terminated process", error)
     tell_recovery(recover(repository.location, repository.settings.oid_size, repository.store.use))
@@ -49,8 +50,7 @@ def tell_recovery(done: Recovered) -> None:
 
 def _deliver_events(repository: Repository) -> None:
     """Deliver events of this command and pending ones of earlier commands. Usually there are none."""
-    realiser = repository.__dict__.get("realiser")
-    if (realiser is None or not realiser.made) and nothing_waits(own_store(repository.location.common_dir)):
+    if not repository.generated and nothing_waits(own_store(repository.location.common_dir)):
         return
     from regenstore.cli.announce import deliver_at_end  # slow to import
 
@@ -97,7 +97,7 @@ def show_path(path: bytes) -> str:
 
 
 def emit_json(kind: str, fields: Mapping[str, Any], version: int = 1) -> None:
-    """Print a JSON record with its type and the version of that type."""
+    """Print a JSON record with its type, and the version of that type."""
     print_json({"type": f"regenstore.{kind}", "version": version, **fields}, indent=1)
 
 

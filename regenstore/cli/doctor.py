@@ -26,19 +26,19 @@ _NOT_GITS = {"trustfile", "objectformat", "workerenvironment", "remotes", "netrc
 
 
 @click.command()
-@click.option("--rebuild", is_flag=True, help="Make the result database again from Git's recipes.")
+@click.option("--rebuild", is_flag=True, help="Rebuild the result database from Git's recipes.")
 @click.option("--dry-run", "-n", is_flag=True, help="With --rebuild: only show what would be recorded.")
 @click.option("--remotes", "ask_remotes", is_flag=True, help="Also ask remotes which imported media they have.")
-@click.option("--fix", is_flag=True, help="First let all who share the store use what you made in it.")
+@click.option("--fix", is_flag=True, help="First fix the permissions of your files in a shared store.")
 @json_option
 def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json: bool) -> None:
-    """Check how everything is set up: Git, filter, attributes, hooks, generators, store, database, the repositories
-    that share the store, remotes. Changes nothing without an option; each finding that needs a look says what to
-    do. No remote is asked anything without --remotes.
+    """Check the setup: Git, filter, attributes, hooks, generators, store, database, the repositories that share the
+    store, and remotes. Changes nothing without an option. Each problem comes with a remedy. Remotes are contacted only
+    with --remotes.
 
-    With --rebuild, the result database is made again: every take that a recipe in Git records, and whose bytes
-    the store has, is recorded as a result, and what damaged databases still tell of other results and of proofs
-    is taken over. The old database is kept beside. Exit code 1 if there is a problem.
+    --rebuild makes the result database again: every take that a recipe in Git records, and whose bytes the store
+    has, is recorded as a result, and further results and proofs are recovered from damaged databases. The old
+    database is kept. Exits with code 1 if there is a problem.
 
     \b
     Examples:
@@ -49,7 +49,7 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json:
       regenstore doctor --rebuild --dry-run
     """
     if dry_run and not rebuild:
-        raise click.UsageError("--dry-run belongs to --rebuild; without it nothing is changed anyway.")
+        raise click.UsageError("--dry-run requires --rebuild; without it nothing is changed.")
     try:
         repository = Repository.discover(os.getcwd(), GitEnvironment.read())
     except InvalidInput as error:

@@ -15,6 +15,7 @@ import sys
 TYPE_CHECKING = False  # importing typing would take a third of the time to git's handshake
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from select import poll
 
     from regenstore.errors import RegenstoreError
     from regenstore.gitfilter.process import Payload, Request
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from regenstore.objects.results.cache import ResultCache
     from regenstore.objects.unsynced import Backing
     from regenstore.refs.moved_media import Moved
+
+
+_GARBAGE = 100_000
+"""Python looks for garbage after so many new objects, not after 700: what is kept for each file is none."""
 
 
 def main() -> None:
@@ -204,8 +209,7 @@ class _Filters:
         try:
             self.smudge.finish()
         finally:
-            elsewhere = self.repository.__dict__.get("elsewhere")
-            for name, problem in elsewhere.problems.items() if elsewhere is not None else ():
+            for name, problem in self.repository.remote_problems.items():
                 self.report.remote_failed(name, problem.message)
             self.report.summary()
             end(self.repository)
@@ -221,6 +225,7 @@ class _Busy:
 
     def __init__(self, told: int | None, by_file: bool) -> None:
         self._told = told
+        self._arrives: poll | None = None
         self._by_file = by_file
         self._path = ""
         self._state: memoryview | None = None
@@ -254,9 +259,12 @@ class _Busy:
         self._say(b"i")
         meanwhile()
         if self._told is not None:
-            from select import select
+            if self._arrives is None:
+                from select import POLLIN, poll
 
-            select([0], (), ())
+                self._arrives = poll()
+                self._arrives.register(0, POLLIN)
+            self._arrives.poll()
             self._say(b"b")
 
     def end(self) -> None:
@@ -277,6 +285,9 @@ def _prepare() -> None:
         import regenstore.objects.hashing  # noqa: F401  a module of another machine ends the process here, in time
     except Exception:
         pass  # reported on the first request
+    import gc
+
+    gc.set_threshold(_GARBAGE)
     _widen_pipes()
 
 

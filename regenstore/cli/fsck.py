@@ -21,20 +21,20 @@ _CHECKING = "checking contents"
 @click.command()
 @click.option("--dry-run", "-n", is_flag=True, help="Show what is wrong and what would be done; change nothing.")
 @click.option("--no-repair", is_flag=True, help="Only report; exit code 1 if anything is wrong.")
-@click.option("--quick", is_flag=True, help="Do not read the contents: only look whether they are there.")
-@click.option("--worktree-only", is_flag=True, help="Only the recipes of Git's index and HEAD here.")
-@click.option("--regenerate", is_flag=True, help="Also run what only other branches and history record.")
+@click.option("--quick", is_flag=True, help="Do not read contents; only check that they exist.")
+@click.option("--worktree-only", is_flag=True, help="Check only the recipes in Git's index and HEAD here.")
+@click.option("--regenerate", is_flag=True, help="Also run recipes that only other branches and history record.")
 @json_option
 def command(dry_run: bool, no_repair: bool, quick: bool, worktree_only: bool, regenerate: bool, as_json: bool) -> None:
-    """Check the store: every content against its name, the database, and all that recipes need, in every branch,
-    tag, stash and reflog of every repository that uses the store.
+    """Check the store: every content against its name, the database, and everything that recipes need in every branch,
+    tag, stash and reflog of every repository that uses the store; then repair it.
 
-    Bad bytes are moved to 'quarantine/' in the store, never deleted. They then come back from elsewhere on this
-    machine (the trash, a worktree, the store of a repository this one was cloned from) or by running their
-    recipe; what cannot be made is fetched from a remote that has it. Missing takes of Git's index and HEAD come back
-    the same way; those of other branches and of history only from elsewhere or a remote, unless --regenerate is
-    given. What cannot come back is named with the last place that records it. A take that is not in the store and
-    can be made again, by its proof, is no error. Exit code 1 if something is lost or left.
+    Bad bytes are moved to 'quarantine/' in the store, never deleted. They are replaced from elsewhere on this machine
+    (the trash, a worktree, the store of a repository this one was cloned from) or by running their recipe; contents
+    that cannot be made are fetched from a remote. Missing takes of Git's index and HEAD are restored in the same way,
+    those of other branches and of history only from elsewhere or a remote, unless --regenerate is given. Contents
+    that cannot be restored are listed with the last place that records them. A take that is not in the store but
+    is proven to come back is not an error. Exits with code 1 if something is lost or remains to be done.
 
     \b
     Examples:
@@ -43,7 +43,7 @@ def command(dry_run: bool, no_repair: bool, quick: bool, worktree_only: bool, re
       regenstore fsck --quick --worktree-only
       regenstore fsck --no-repair --json
     """
-    # What killed processes left is reported first, and cleared away by the plan.
+    # The plan reports what killed processes left, and clears it away.
     repository = Repository.discover(os.getcwd(), GitEnvironment.read())
     only_show = dry_run or no_repair
     scope = Scope(quick, worktree_only, regenerate, remember=not only_show)

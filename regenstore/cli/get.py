@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -58,9 +57,7 @@ def command(
       regenstore get --prefer fetch --no-generate
       regenstore get --dry-run
     """
-    repository = open_repository()
-    if jobs is not None:
-        repository.settings = replace(repository.settings, jobs=jobs)
+    repository = open_repository({"jobs": jobs})
     bench = repository.workbench
     chosen = worktree_paths(repository, paths)
     planned = get_and_drop.plan_get(bench, chosen, generate=not no_generate, local=local, prefer=prefer)

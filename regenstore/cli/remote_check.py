@@ -47,13 +47,13 @@ def command(name: str | None, count: int, as_json: bool) -> None:
     """Test all remotes, or the one with the given NAME: whether they are reachable and accept the credentials, their
     abilities, and their speed.
 
-        Writes a small object and one of up to 8 MiB below v1/probe/ and removes them; reads some contents back and
-        verifies their digests, within the remote's bandwidth limit. Exits with code 1 if something is wrong.
+    Writes a small object and one of up to 8 MiB below v1/probe/ and removes them; reads some contents back and
+    verifies their digests, within the remote's bandwidth limit. Exits with code 1 if something is wrong.
 
-        \b
-        Examples:
-          regenstore remote check
-          regenstore remote check studio --sample 50
+    \b
+    Examples:
+      regenstore remote check
+      regenstore remote check studio --sample 50
     """
     repository = open_repository()
     named = repository.remote_definitions

@@ -16,9 +16,9 @@ def command(as_json: bool) -> None:
     """List remotes with their addresses, where they are configured, and whether they are trusted. Does not contact
     them.
 
-        \b
-        Example:
-          regenstore remote list
+    \b
+    Example:
+      regenstore remote list
     """
     named = open_repository().remote_definitions
     if as_json:

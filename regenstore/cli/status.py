@@ -31,14 +31,14 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
     """Show the state of tracked media, all or those at and below PATHS, and whether their contents in the store are
     kept or evictable ('regenstore why PATH' explains it).
 
-        If the store's disk is nearly full (less than 10 % or 10 GB free, whichever is less), or the store exceeds
-        regenstore.maxSize, also shows how much could be freed without touching anything used within a week.
+    If the store's disk is nearly full (less than 10 % or 10 GB free, whichever is less), or the store exceeds
+    regenstore.maxSize, also shows how much could be freed without touching anything used within a week.
 
-        \b
-        Examples:
-          regenstore status
-          regenstore status -a shots/
-          regenstore status --json | jq '.paths[] | select(.state == "drifted") | .path'
+    \b
+    Examples:
+      regenstore status
+      regenstore status -a shots/
+      regenstore status --json | jq '.paths[] | select(.state == "drifted") | .path'
     """
     repository = open_repository()
     found = status(repository.workbench, worktree_paths(repository, paths))

@@ -28,16 +28,16 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
     """Approve what this repository declares in regenstore.toml: generators, remotes, and receivers of events; all of
     them, or NAMES.
 
-        Shows what would run and which servers would be contacted before asking. Your approval is kept in your own
-        configuration. It ends when the definition changes, or a file that it names or stands on: those listed in
-        'files', by default every tracked file beside a script of this repository.
+    Shows what would run and which servers would be contacted before asking. Your approval is kept in your own
+    configuration. It ends when the definition changes, or a file that it names or stands on: those listed in
+    'files', by default every tracked file beside a script of this repository.
 
-        \b
-        Examples:
-          regenstore trust
-          regenstore trust voice --yes
-          regenstore trust remotes.studio
-          regenstore trust --revoke voice
+    \b
+    Examples:
+      regenstore trust
+      regenstore trust voice --yes
+      regenstore trust remotes.studio
+      regenstore trust --revoke voice
     """
     repository = open_repository()
     record = repository.trust

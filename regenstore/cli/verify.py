@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import click
 
@@ -49,9 +49,7 @@ def command(
     """
     if not paths and not (everything or sample or changed):
         raise click.UsageError("Give paths, --all, --changed or --sample N.")
-    repository = open_repository()
-    if jobs is not None:
-        repository.settings = replace(repository.settings, jobs=jobs)
+    repository = open_repository({"jobs": jobs})
     bench = repository.workbench
     recipes = proof.candidates(bench, worktree_paths(repository, paths))
     if changed:

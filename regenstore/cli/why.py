@@ -33,10 +33,10 @@ def command(path: str, as_json: bool) -> None:
     """Explain why the medium at PATH is kept or evictable: the rule, its proof, its cost, what depends on it, and which
     roots hold it. Deletes nothing.
 
-        \b
-        Examples:
-          regenstore why shots/sh010.mp4
-          regenstore why shots/sh010.mp4 --json | jq -r .rule
+    \b
+    Examples:
+      regenstore why shots/sh010.mp4
+      regenstore why shots/sh010.mp4 --json | jq -r .rule
     """
     repository = open_repository()
     found = why(repository.workbench, worktree_path(repository, path))

@@ -1,7 +1,7 @@
-"""How doctor works: a :class:`Check` looks at one thing and says what it found, all of them look at the same
-:class:`CheckContext`, and :func:`examine` runs them. The list of checks, in their order, is ``checks.CHECKS``.
+"""The framework of doctor: each :class:`Check` examines one thing, all share a :class:`CheckContext`, and
+:func:`examine` runs them. The list of checks, in order, is ``checks.CHECKS``.
 
-A check changes nothing that stays.
+Checks leave no changes behind.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What one check found. ``remedy`` is empty where nothing need be done."""
+    """A finding of a check. ``remedy`` is empty if nothing needs to be done."""
 
     check: str
     level: str
@@ -40,49 +40,49 @@ class Diagnosis:
         return {"check": self.check, "level": self.level, "message": self.message, "remedy": self.remedy}
 
     def lines(self) -> list[str]:
-        """For people."""
+        """For display."""
         told = [f"{self.level:<8} {self.check.replace('_', ' ')}: {self.message}"]
         return told if self.level == OK or not self.remedy else [*told, f"           {self.remedy}"]
 
 
 class NamedRemote(NamedTuple):
-    """A remote that has a name here."""
+    """A configured remote."""
 
     name: str
     url: str
     remote: Remote | None
-    """None where it cannot be used, or was not approved."""
+    """None if it cannot be used, or is not approved."""
     error: RegenstoreError | None
-    """Why it cannot be used; None where it only lacks the approval."""
+    """Why it cannot be used; None if it only lacks approval."""
 
 
 @dataclass(frozen=True)
 class CheckContext:
-    """What the checks look at. What several of them need, and takes work, is found at its first use."""
+    """The data that checks examine. What is expensive and needed by several of them is computed on first use."""
 
     git: Git
     location: Location
     store: ContentStore
     shared: str | None
-    """The store's folder, when the user has set one."""
+    """The store's folder, if the user has set one."""
     registry: Registry
     git_values: Mapping[str, str]
-    """What Git's configuration should hold for the filter and the merge driver."""
+    """The expected values of the filter and the merge driver in Git's configuration."""
     setting_names: Set[str]
     """The names of all settings below ``regenstore.`` in Git's configuration."""
     reflink: bool
     find_remotes: Callable[[], Sequence[NamedRemote]]
     """Raises FormatError (``bad-declaration``)."""
     ask_remotes: bool
-    """Whether remotes may be asked; else only what is kept of them here is looked at."""
+    """Whether remotes may be contacted; otherwise only local records about them are used."""
     environ: Mapping[str, str]
-    """The variables that this command was started with."""
+    """The environment variables of this command."""
     python: str
     """The running interpreter."""
     on_path: str | None
-    """Which ``regenstore`` the shell finds."""
+    """The ``regenstore`` that the shell finds."""
     bubblewrap: str | None
-    """Where the program is, if it is installed."""
+    """The path of the program, if it is installed."""
     now: float = field(default_factory=time.time)
     low_space: int = 2 << 30
     kind_of: Callable[[str], str] = file_system.kind
@@ -94,7 +94,7 @@ class CheckContext:
 
     @cached_property
     def recipes(self) -> dict[bytes, Recipe]:
-        """Those that are recipes and can be read, by object id. Asks Git alone: the database may be damaged."""
+        """The readable recipes among them, by object id. Uses only Git, as the database may be damaged."""
         texts = read_texts(self.git, list({seen.oid for seen in self.recipe_blobs}))
         read = ((oid, toml.decode_or_none(text)) for oid, text in texts if text is not None)
         return {oid: recipe for oid, recipe in read if recipe is not None}
@@ -106,12 +106,12 @@ class CheckContext:
 
 
 Findings = Iterator[tuple[str, str, str]]
-"""What one check finds: level, message, remedy."""
+"""The findings of a check: level, message, remedy."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check of doctor. ``name`` is what ``--json`` tells; ``about`` is what it looks at, in words."""
+    """A check of doctor. ``name`` identifies it in ``--json`` output; ``about`` describes what it examines."""
 
     name: str
     about: str
@@ -119,7 +119,8 @@ class Check:
 
 
 def examine(checks: Iterable[Check], context: CheckContext) -> Iterator[Diagnosis]:
-    """All findings, in the order of the checks. A check that fails is a finding as well, and ends no other."""
+    """All findings, in the order of the checks. A check that fails becomes a finding itself, and does not stop the
+    others."""
     for check in checks:
         try:
             for level, message, remedy in check.run(context):

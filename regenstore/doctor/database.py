@@ -1,7 +1,7 @@
-"""The result database: is it sound, and making it again from Git's recipes and the store's contents.
+"""Check the result database, and rebuild it from Git's recipes and the store's contents.
 
-The old database is never deleted: a damaged one is moved aside; of a sound one a copy is set aside, and what
-Git tells is added to it, since it also knows what Git does not (proofs, other takes, other repositories).
+The old database is never deleted. A damaged one is moved aside; of an intact one a copy is set aside, and the results
+from Git are added to it, since it also knows what Git does not (proofs, other takes, other repositories).
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Examined:
     state: str
     problems: tuple[str, ...] = ()
     incomplete: int = 0
-    """Recorded outputs whose bytes the store does not have: no error, as they are never answered."""
+    """Recorded outputs whose bytes the store lacks. This is no error: they are never returned."""
 
     def fields(self) -> dict[str, object]:
         return {"state": self.state, "problems": list(self.problems), "outputs_without_bytes": self.incomplete}
 
 
 def examine(store: ContentStore, *, quick: bool = False) -> Examined:
-    """Check the database: the whole of it, or with ``quick`` its structure. Raises FormatError
-    (``newer-store``), Conflict (``store-busy``)."""
+    """Check the database: completely, or with ``quick`` only its structure. Raises FormatError (``newer-store``),
+    Conflict (``store-busy``)."""
     path = f"{store.root}/{FILE}"
     if presence.found(path) is None:
         return Examined(NONE)
@@ -56,7 +56,7 @@ def examine(store: ContentStore, *, quick: bool = False) -> Examined:
 
 @dataclass(frozen=True)
 class KnownResult:
-    """A recipe blob, and its take when the store has the bytes, with their age."""
+    """A recipe blob, with its take and the take's age if the store has the bytes."""
 
     oid: bytes
     recipe: Recipe
@@ -66,14 +66,14 @@ class KnownResult:
 
 @dataclass
 class RebuildPlan:
-    """What a rebuild would record. A value: making it changes nothing."""
+    """What a rebuild would record. Immutable."""
 
     examined: Examined
     known: list[KnownResult] = field(default_factory=list)
     salvaged: Salvaged = field(default_factory=Salvaged)
-    """What databases that were set aside, and a damaged one that is about to be, still tell."""
+    """What was recovered from databases that were set aside, and from a damaged one that is about to be."""
     evicted: list[Evicted] = field(default_factory=list)
-    """What gc took, with the recipe that brings it back and its proof, as manifests tell it."""
+    """Contents that gc took, with their recipes and proofs from its manifests."""
 
     @property
     def results(self) -> list[KnownResult]:
@@ -93,7 +93,7 @@ class RebuildPlan:
         }
 
     def lines(self) -> list[str]:
-        """For people."""
+        """For display."""
         told = self.fields()
         old = {SOUND: "a copy is set aside", DAMAGED: "it is moved aside", NONE: "a new one is made"}
         return [
@@ -110,8 +110,8 @@ class RebuildPlan:
 
 
 def plan_rebuild(store: ContentStore, roots: Roots, examined: Examined | None = None) -> RebuildPlan:
-    """Read every recipe blob that Git leads to, and look for its take in the store; and what damaged databases
-    still tell."""
+    """Read every recipe blob reachable in Git, find its take in the store, and recover what damaged databases still
+    hold."""
     plan = RebuildPlan(examined or examine(store))
     damaged = [FILE] if plan.examined.state == DAMAGED else []
     plan.salvaged = salvage.read(store, [*damaged, *salvage.asides(store.root)])
@@ -122,7 +122,7 @@ def plan_rebuild(store: ContentStore, roots: Roots, examined: Examined | None = 
     for oid, recipe in reachable:
         take = recipe.output.take
         if recipe.output.key is None and take in told and (take, recipe.key) not in sure:
-            take = None  # another recipe says that its parameters gave it
+            take = None  # another recipe says that its parameters made it
         path = None if take is None else store.stored(take.digest, take.size)
         if take is None or path is None:
             plan.known.append(KnownResult(oid, recipe, None, 0.0))
@@ -133,8 +133,8 @@ def plan_rebuild(store: ContentStore, roots: Roots, examined: Examined | None = 
 
 
 def rebuild(store: ContentStore, plan: RebuildPlan) -> str | None:
-    """Carry out a plan; gives where the old database is now. Every step alone is safe beside other
-    commands, and doing it again after an interruption ends the same."""
+    """Carry out a plan; returns where the old database is now. Every step is safe beside other commands, and
+    repeating it after an interruption gives the same result."""
     store.prepare()
     aside = set_aside(store, plan.examined.state)
     cache = ResultCache(store.root)
@@ -167,8 +167,8 @@ def _recall(cache: ResultCache, one: Evicted) -> None:
 
 
 def set_aside(store: ContentStore, state: str) -> str | None:
-    """Keep the old database under another name: a damaged one is moved there, a sound one copied. None when
-    there is none, or when another process has replaced the damaged one meanwhile."""
+    """Keep the old database under another name: a damaged one is moved, an intact one copied. None if there is none,
+    or if another process has replaced the damaged one meanwhile."""
     root = store.root
     path = f"{root}/{FILE}"
     with durable.storage_errors(path):

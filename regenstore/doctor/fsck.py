@@ -1,9 +1,8 @@
-"""fsck, from top to bottom: :func:`plan_check` reads everything and changes nothing, the plan is shown (``fsck_plan``),
+"""fsck from top to bottom: :func:`plan_check` reads everything and changes nothing, the plan is shown (``fsck_plan``),
 and :func:`execute` carries it out.
 
-Bad bytes go to the quarantine. What is missing then comes from a file of the store that has the wrong name, from
-elsewhere on this machine, from a remote, or from running the recipe. Good bytes are never touched, and
-nothing is deleted.
+Bad bytes go to the quarantine. Missing contents then come from a file of the store with the wrong name, from elsewhere
+on this machine, from a remote, or from running the recipe. Good bytes are never touched, and nothing is deleted.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ from regenstore.remotes.remote_set import nobody
 
 
 def plan_check(context: FsckContext, scope: Scope, tell: Tell) -> CheckPlan:
-    """Read all contents, the database and the recipes; ``tell`` is given the part of the contents that is done. Raises
+    """Read all contents, the database and the recipes; ``tell`` is called with the fraction of contents read. Raises
     FormatError (``newer-store``)."""
     store = context.store
-    # What the store holds: each file against its name.
+    # The store's contents: each file against its name.
     marker = _marker(store.root)
     scanned = scan(store, tell, quick=scope.quick)
     sound = SoundStore(store.root, scanned)
@@ -48,9 +47,9 @@ def plan_check(context: FsckContext, scope: Scope, tell: Tell) -> CheckPlan:
     cache = context.cache()
     if examined.state == database.DAMAGED:
         plan.rebuild = database.plan_rebuild(sound, context.roots, examined)
-        # Reading it would move it aside: the plan goes without one.
+        # Reading it would move it aside, so the plan is made without one.
         cache, scope = ResultCache(f"{store.root}/no-database"), replace(scope, remember=False)
-    # What all recipes need, and is not there; then how each of it comes back.
+    # What recipes need but the store lacks; then how each of these comes back.
     survey = NeedsSurvey(context, cache, sound, scanned, scope)
     plan.needs = survey.run()
     repair_choice.choose(context, plan, sound, cache, scope)
@@ -75,7 +74,7 @@ def _marker(root: str) -> Bad | None:
 
 
 def execute(context: FsckContext, plan: CheckPlan, progress: Progress) -> Iterator[Done]:
-    """Carry out a plan. What fails is told, and the rest is done all the same."""
+    """Carry out a plan. Failures are reported, and the rest is still done."""
     if plan.sound and not plan.leftovers.count:
         return
     store = context.store
@@ -95,7 +94,8 @@ def execute(context: FsckContext, plan: CheckPlan, progress: Progress) -> Iterat
     if plan.rebuild is not None:
         yield _attempt("database", "made again from Git's recipes", lambda: _rebuild(context, plan.examined))
     if stuck:
-        # Good bytes under their names would end what could not be moved away: bad bytes are never deleted.
+        # Good bytes under these names would overwrite bad ones that could not be moved away; bad bytes are never
+        # deleted.
         for missing in (m for m in plan.missing if m.how in (COPY, FETCH, GENERATE)):
             yield Done(BLOCKED, missing.label, False, _last(missing, "bad bytes could not be moved away first"))
     else:
@@ -114,8 +114,8 @@ def _last(missing: LostContent, reason: str) -> str:
 
 
 def _mark(store: ContentStore) -> str:
-    """Contents verify themselves, and the database has a version of its own: all that the marker told is that the
-    store is not newer than what this program knows."""
+    """Replace the format marker. Contents verify themselves and the database has its own version, so the marker only
+    said that the store is not newer than this program supports."""
     store.prepare()
     return "a new format marker was written"
 
@@ -133,7 +133,7 @@ def _confine(context: FsckContext, bad: Bad) -> str:
 
 
 def _rebuild(context: FsckContext, examined: database.Examined) -> str:
-    """With what the store has by now."""
+    """Rebuild the database from what the store has by now."""
     aside = database.rebuild(context.store, database.plan_rebuild(context.store, context.roots, examined))
     return f"the old one is {aside}"
 
@@ -149,7 +149,7 @@ def _rename(store: ContentStore, missing: LostContent) -> str:
 
 
 def _restore(store: ContentStore, missing: LostContent) -> str:
-    """Copy bytes into the store from elsewhere, hashed after they were copied."""
+    """Copy bytes into the store from elsewhere; the copy is hashed."""
     temp = store.temp_path("fsck")
     try:
         with durable.storage_errors(missing.source):
@@ -184,7 +184,7 @@ def _generate(context: FsckContext, plan: CheckPlan, progress: Progress) -> Iter
         return
     by_label = {str(m.digest): m for m in plan.missing}
     realiser = context.realiser(context.store, context.cache())
-    # What is present or failed is told by the plan itself.
+    # The plan itself reports what is present or failed.
     steps = RunPlan(steps=plan.generate.steps, waiting=plan.generate.waiting)
     for outcome in realiser.run(steps, progress):
         missing = by_label[outcome.want.label]

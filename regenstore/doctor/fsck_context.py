@@ -1,4 +1,4 @@
-"""What fsck looks at and works with: the store and the repository, and what makes or brings contents."""
+"""What fsck works with: the store, the repository, and ways to make or fetch contents."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from regenstore.worktree.location import Location
 
 @dataclass(frozen=True)
 class Scope:
-    """How far a check goes."""
+    """The extent of a check."""
 
     quick: bool = False
-    """Take the names of stored files at their word."""
+    """Trust the names of stored files."""
     worktree_only: bool = False
-    """Only the recipes of this worktree's index and HEAD."""
+    """Check only the recipes of this worktree's index and HEAD."""
     regenerate: bool = False
-    """Run also what only other branches and history record, and nothing proved to come back."""
+    """Also run recipes that only other branches and history record, and that no proof covers."""
     remember: bool = False
-    """Keep what recipe blobs say for the next time."""
+    """Cache the content of recipe blobs for the next time."""
 
 
 @dataclass(frozen=True)
 class FsckContext:
-    """The parts of the repository at hand."""
+    """The parts of the repository."""
 
     store: ContentStore
     location: Location
@@ -52,20 +52,20 @@ class FsckContext:
     executor: LocalExecutor
     corrected: Corrected
     judge: Callable[[Mapping[bytes, bytes]], Iterable[Invalid]]
-    """Says what is wrong with blobs at paths."""
+    """Reports what is wrong with blobs at paths."""
     cache: Callable[[], ResultCache]
-    """The result database; asked only when it is sound."""
+    """Opens the result database; called only if it is intact."""
     elsewhere: Callable[[], RemoteSet | None]
-    """The remotes, asked for what is missing and cannot be made."""
+    """The remotes, used for missing contents that cannot be made."""
     clock: Callable[[], float] = time.time
 
     def holders(self, cache: ResultCache, *, keep: bool) -> Iterable[Holder]:
-        """All that rely on the store, the repository at hand first."""
+        """All holders of the store, this repository first."""
         return Holders(self.roots, cache, self.store.root, keep=keep).holders()
 
     def environments(self) -> Environments:
         return Environments(self.registry, self.executor)
 
     def realiser(self, store: ContentStore, cache: ResultCache) -> Realiser:
-        """What makes contents of a store, known by a database."""
+        """Makes contents for a store, using a result database."""
         return Realiser(store, cache, self.registry, self.executor, self.finder.find, remotes=self.elsewhere)

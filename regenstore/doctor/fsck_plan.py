@@ -1,5 +1,5 @@
-"""What fsck found wrong with a store, what it would do about it, and how both are shown. Values: nothing here reads or
-changes anything."""
+"""The plan of fsck: what is wrong with a store and what would be done about it, in a form to display. Nothing here
+reads or changes anything."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Invalid:
-    """A blob that should be a recipe and is none, or one that lies."""
+    """A blob that should be a recipe but is not, or one with false statements."""
 
     path: bytes
     kind: str
@@ -42,8 +42,8 @@ class Invalid:
 
 @dataclass
 class LostContent:
-    """A content that is needed and not in the store. ``how`` says what can be done; ``where`` is the last
-    place that records it."""
+    """A content that is needed but not in the store. ``how`` says what can be done; ``where`` is the last place that
+    records it."""
 
     digest: Digest
     size: int | None
@@ -55,12 +55,12 @@ class LostContent:
     """For RENAME and COPY: the file that holds the bytes."""
     recipe: Recipe | None = None
     roots: tuple[str, ...] = ()
-    """The names of the roots that need it, where no worktree shows its path."""
+    """The names of the roots that need it, if no worktree has its path."""
     oid: bytes = b""
     """The blob that records it."""
     input_of: bool = False
     damaged: bool = False
-    """Whether the store had bytes under its name that are not its own."""
+    """Whether the store has wrong bytes under its name."""
     here: bool = False
     """Whether the index, HEAD or a pending recipe of this worktree needs it."""
 
@@ -83,24 +83,24 @@ class LostContent:
 
 @dataclass
 class Needs:
-    """What recipes need, and the store lacks."""
+    """Contents that recipes need and the store lacks."""
 
     recipes: int = 0
     missing: dict[Digest, LostContent] = field(default_factory=dict)
     again: dict[Digest, BlobRecord] = field(default_factory=dict)
-    """What is not in the store, and a second run proved, here, that it comes back."""
+    """Contents that are not in the store but were proven here to come back."""
     trashed: int = 0
-    """What is in the trash, from where it comes back when it is asked for."""
+    """Number of contents in the trash, which are restored when they are needed."""
     invalid: list[Invalid] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    """What is wrong outside the store, so that not everything could be looked at."""
+    """Problems outside the store that kept some recipes from being examined."""
     notes: list[str] = field(default_factory=list)
-    """What is not here to be looked at, although nothing is wrong."""
+    """What could not be examined here although nothing is wrong."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """One thing that was done, or could not be: then ``ok`` is False and something is left."""
+    """A step that was done, or failed: then ``ok`` is False and something remains to be done."""
 
     what: str
     subject: str
@@ -111,21 +111,21 @@ class Done:
         return {"what": self.what, "subject": self.subject, "ok": self.ok, "message": self.message}
 
     def line(self) -> str:
-        """For people."""
+        """For display."""
         return f"{self.what}: {self.subject}" + (f": {self.message}" if self.message else "")
 
 
 @dataclass
 class CheckPlan:
-    """What was found, and what would be done. A value."""
+    """What was found, and what would be done. Immutable."""
 
     scan: Scan
     examined: Examined
     leftovers: Leftovers
     manifests: list[str] = field(default_factory=list)
-    """Lines of gc's manifests that cannot be read: they stay as they are."""
+    """Unreadable lines in gc's manifests; they stay as they are."""
     marker: Bad | None = None
-    """The store's format marker, when it cannot be read."""
+    """The store's format marker, if it cannot be read."""
     rebuild: RebuildPlan | None = None
     needs: Needs = field(default_factory=Needs)
     generate: RunPlan = field(default_factory=RunPlan)
@@ -136,31 +136,31 @@ class CheckPlan:
 
     @property
     def confined(self) -> list[Bad]:
-        """What goes to the quarantine."""
+        """Files that go to the quarantine."""
         kept = {m.source for m in self.missing if m.how == RENAME}
         marker = [] if self.marker is None else [self.marker]
         return [*marker, *(bad for bad in self.scan.bad if bad.path not in kept and not bad.untold)]
 
     @property
     def unreadable(self) -> list[Bad]:
-        """What stays as it is, since it cannot be read: what it holds may be the only copy."""
+        """Files that stay in place because they cannot be read: they may be the only copy."""
         return [bad for bad in self.scan.bad if bad.untold]
 
     @property
     def hopeless(self) -> list[LostContent]:
-        """What carrying the plan out will not bring back."""
+        """Contents that the plan will not bring back."""
         return [m for m in self.missing if m.how in (LOST, BLOCKED, UNTRIED)]
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong (leftovers are not)."""
+        """Whether nothing is wrong (leftovers do not count)."""
         needs = self.needs
         wrong = self.scan.bad or needs.missing or needs.invalid or needs.problems or self.rebuild or self.marker
         return not (wrong or self.manifests)
 
     @property
     def curable(self) -> bool:
-        """Whether all would be well when the plan is carried out."""
+        """Whether carrying out the plan would repair everything."""
         return not (self.hopeless or self.unreadable or self.needs.invalid or self.needs.problems or self.manifests)
 
     def fields(self) -> dict[str, object]:
@@ -191,7 +191,7 @@ class CheckPlan:
         }
 
     def lines(self) -> list[str]:
-        """For people: what is wrong, and what would be done about it. Of many alike, the first are named."""
+        """For display: what is wrong, and what would be done. Long lists are abbreviated."""
         needs = self.needs
         told = _some([f"bad: {bad.path}: {bad.why}; to the quarantine" for bad in self.confined], "more bad files")
         told += _some([f"bad: {bad.path}: {bad.why}; left as it is" for bad in self.unreadable], "more of these")
@@ -214,7 +214,7 @@ class CheckPlan:
         return told
 
     def summary(self, done: Sequence[Done] | None, *, quick: bool) -> str:
-        """The last line for people; ``done`` is what was carried out, None where the plan was only shown."""
+        """The summary line for display; ``done`` is what was carried out, or None if the plan was only shown."""
         how = "are there" if quick else "are what their names say"
         checked = f"{self.scan.checked} contents {how}, {self.needs.recipes} recipes were looked at"
         if self.sound:

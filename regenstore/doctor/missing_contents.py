@@ -1,5 +1,5 @@
-"""What the recipes of a repository need and its store lacks: every take and every input, in all that any root
-reaches. Reads only; no recipe that is known already is parsed."""
+"""Find what the recipes of a repository need and its store lacks: every take and every input, in everything that any
+root reaches. Reads only; recipes whose content is cached are not parsed again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SIZE = "the size that it records is not that of its content"
 
 
 class NeedsSurvey:
-    """One look at everything that is needed."""
+    """A survey of everything that is needed."""
 
     def __init__(self, context: FsckContext, cache: ResultCache, sound: SoundStore, scan: Scan, scope: Scope) -> None:
         self._context = context
@@ -40,14 +40,14 @@ class NeedsSurvey:
         self._current: dict[bytes, git_recipes.Seen] = {}
         self._places: dict[bytes, Place] = {}
         self._others: dict[bytes, Holder] = {}
-        """The repository of a blob that is in another one than that at hand."""
+        """The repositories of blobs that are not in the current one."""
         self._texts: dict[bytes, Holder] = {}
         """Pending recipes of other worktrees and repositories."""
         self._manifests = evicted.Manifests(sound.root)
         self.needs = Needs()
 
     def run(self) -> Needs:
-        """Look at everything, and name what is missing."""
+        """Examine everything, and describe what is missing."""
         current = git_recipes.current(self._context.git)
         self._current = {seen.oid: seen for seen in reversed(current)}
         pending = self._known_pending()
@@ -86,7 +86,7 @@ class NeedsSurvey:
             return {}
 
     def _said(self, known: Collection[bytes]) -> RecipeBlobs:
-        """What all recipes that count say; ``known`` are the pending ones of this worktree."""
+        """The content of all recipes that count; ``known`` are the pending ones of this worktree."""
         if self._scope.worktree_only:
             return read_blobs(self._context.git, self._cache, self._current, remember=self._scope.remember)
         found = RecipeBlobs()
@@ -114,7 +114,7 @@ class NeedsSurvey:
         return found
 
     def _in_order(self, records: Iterable[BlobRecord]) -> list[BlobRecord]:
-        """This worktree's first: of many recipes that record a content, they name it."""
+        """Sort this worktree's records first: if many recipes record a content, they name it."""
         return sorted(records, key=lambda record: record.oid not in self._current)
 
     def _pending(self, path: bytes, text: bytes, takes: Collection[Digest], holder: Holder | None = None) -> None:
@@ -147,8 +147,8 @@ class NeedsSurvey:
         return digest not in self.needs.missing
 
     def _inputs(self, records: Iterable[BlobRecord], takes: Collection[Digest]) -> dict[Digest, BlobRecord]:
-        """Inputs that are nowhere and no recipe's take -> the recipe that made them, if the result database
-        knows it, else the one that needs them."""
+        """Inputs that are missing and no recipe's take -> the recipe that made them, if the result database knows
+        it, else the one that needs them."""
         found: dict[Digest, BlobRecord] = {}
         for record in records:
             for digest in record.inputs:
@@ -159,8 +159,8 @@ class NeedsSurvey:
     # -------------------------------------------------------------------------------- what comes back
 
     def _made_of(self, needed: Iterable[Digest], takes: Collection[Digest]) -> dict[Digest, BlobRecord]:
-        """Inputs that no recipe in Git makes, down to the last that is not here -> what the result database, or a
-        manifest of gc, tells of how they were made."""
+        """Inputs that no recipe in Git makes, recursively down to the last missing one -> how they were made,
+        according to the result database or a manifest of gc."""
         found: dict[Digest, BlobRecord] = {}
         todo = list(needed)
         while todo:
@@ -172,7 +172,7 @@ class NeedsSurvey:
         return found
 
     def _proofs(self, absent: Collection[Digest]) -> dict[tuple[RecipeKey, Digest], list[Proof]]:
-        """All proofs of these: from the database, and where it has none, from manifests."""
+        """All proofs of these contents: from the database, or from manifests if it has none."""
         found: dict[tuple[RecipeKey, Digest], list[Proof]] = {}
         for proof in self._cache.every_proof() if absent else ():
             if proof.take in absent:
@@ -183,8 +183,8 @@ class NeedsSurvey:
         return found
 
     def _set_again(self, absent: Mapping[Digest, BlobRecord]) -> None:
-        """Those that could be evicted if they were here: a second run proved, in this environment, that they
-        come back; and whose inputs can be had."""
+        """Contents that would be evictable if they were here: a second run proved in this environment that they come
+        back, and their inputs are available."""
         proofs = self._proofs(absent)
         damaged = {bad.named for bad in self._scan.bad}
         asked = {d: r for d, r in absent.items() if r.key is not None and (r.key, d) in proofs and d not in damaged}
@@ -235,8 +235,8 @@ class NeedsSurvey:
         return found
 
     def _add_damaged(self) -> None:
-        """Contents whose bytes are bad, also those that no recipe in Git records any more; and those whose bytes lie
-        under another name, if the result database or a manifest of gc knows them."""
+        """Add contents whose bytes are bad, including those that no recipe in Git records any more; and those whose
+        bytes are under another name, if the result database or a manifest of gc knows them."""
         missing = self.needs.missing
         for bad in self._scan.bad:
             if bad.named is None or bad.untold or self._sound.find(bad.named) is not None:
@@ -246,7 +246,7 @@ class NeedsSurvey:
                 continue
             recipe = self._known(bad.named)
             if recipe is None and (bad.why == STRAY or (bad.found is not None and self._matters(bad.found))):
-                continue  # nobody knows the name; only the name was wrong, or it never held a content
+                continue  # the name is unknown: only the name was wrong, or it never was a content
             where = f"{bad.tree}/ of the store" if recipe is None else "the result database"
             missing[bad.named] = LostContent(bad.named, None, where=where, recipe=recipe, damaged=True)
         for digest in filter(None, [bad.found for bad in self._scan.bad]):
@@ -256,14 +256,14 @@ class NeedsSurvey:
                 missing[digest] = LostContent(digest, None, where="the result database", recipe=recipe)
 
     def _matters(self, digest: Digest) -> bool:
-        """Whether bytes that lie under a wrong name are those of a content that is here, or that somebody misses."""
+        """Whether bytes under a wrong name belong to a content that is here, or that is missing."""
         return digest in self.needs.missing or self._sound.find(digest) is not None or self._known(digest) is not None
 
     def _git(self, common: str) -> Git:
         return elsewhere(common, common) if common else self._context.git
 
     def _describe(self) -> None:
-        """Name what is missing: path, last place, roots, recipe."""
+        """Describe what is missing: path, last location, roots, recipe."""
         unnamed = [m for m in self.needs.missing.values() if m.oid]
         places = self._places_of(m.oid for m in unnamed)
         names = self._context.roots.names([m.oid for m in unnamed if not m.here and m.oid not in self._others])
@@ -283,7 +283,7 @@ class NeedsSurvey:
             missing.recipe = self._known(missing.digest)
 
     def _recipes(self, oids: Iterable[bytes]) -> dict[bytes, Recipe]:
-        """What blobs say in full."""
+        """Read the complete recipes in blobs."""
         ask: dict[str, list[bytes]] = {}
         for oid in dict.fromkeys(oids):
             other = self._others.get(oid)
@@ -297,7 +297,7 @@ class NeedsSurvey:
         return {oid: recipe for oid, text in texts if (recipe := toml.decode_or_none(text)) is not None}
 
     def _known(self, digest: Digest) -> Recipe | None:
-        """The recipe that made a content, by the result database or the manifests of gc."""
+        """The recipe that made a content, according to the result database or the manifests of gc."""
         for made in chain(self._cache.known_outputs(digest), self._manifests.known_outputs(digest)):
             recipe = toml.decode_or_none(made.recipe)
             if recipe is not None:
@@ -307,7 +307,7 @@ class NeedsSurvey:
     # -------------------------------------------------------------------------------- what is no recipe
 
     def _judge(self, current: Iterable[git_recipes.Seen], said: RecipeBlobs) -> None:
-        """Blobs at this worktree's filtered paths that are no recipes, and those that cannot be read, anywhere."""
+        """Check for blobs at this worktree's filtered paths that are not recipes, and for unreadable ones anywhere."""
         for seen in current:
             oid = seen.oid
             if oid not in said.records:

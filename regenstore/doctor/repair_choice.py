@@ -1,5 +1,5 @@
-"""fsck: how each missing content comes back: from a file of the store that has the wrong name, from elsewhere on this
-machine, from a remote, or by running its recipe. Reads only."""
+"""Choose how each missing content comes back in fsck: from a file of the store with the wrong name, from elsewhere
+on this machine, from a remote, or by running its recipe. Reads only."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from regenstore.planning import Want
 
 
 def choose(context: FsckContext, plan: CheckPlan, sound: SoundStore, cache: ResultCache, scope: Scope) -> None:
-    """Decide for each missing content how it comes back. What will come is ``coming`` to the sound store, so that what
-    is made from it can be planned."""
+    """Choose for each missing content how it comes back. Contents that will come back are ``coming`` in the sound
+    store, so that those made from them can be planned."""
     _find_misnamed(plan, sound)
     _find_on_this_machine(context, plan, sound)
     made = _which_to_make(context, plan, scope)
-    # Remotes are asked for what cannot be made, first of all for that from which others are made.
+    # Ask remotes for what cannot be made, first for contents from which others are made.
     _ask_remotes(context, [m for m in plan.hopeless if str(m.digest) not in made], plan, sound)
     _plan_runs(context, plan, sound, cache, made)
     _ask_remotes(context, plan.hopeless, plan, sound)
 
 
 def _find_misnamed(plan: CheckPlan, sound: SoundStore) -> None:
-    """Files with a wrong name whose bytes are missing: they only need their right name."""
+    """Missing contents whose bytes are in a file with the wrong name; they only need renaming."""
     for bad in plan.scan.bad:
         missing = None if bad.found is None else plan.needs.missing.get(bad.found)
         if missing is not None and sound.find(missing.digest) is None:
@@ -35,7 +35,7 @@ def _find_misnamed(plan: CheckPlan, sound: SoundStore) -> None:
 
 
 def _find_on_this_machine(context: FsckContext, plan: CheckPlan, sound: SoundStore) -> None:
-    """Look for bytes that are missing in other places of this machine; what is found is ``coming``."""
+    """Look for missing bytes elsewhere on this machine; what is found is ``coming``."""
     wanted = [one for one in plan.missing if not one.source]
     sought = [recovery_sources.Sought(one.digest, one.size, {one.path} if one.path else set()) for one in wanted]
     found = recovery_sources.search(sound, context.git, sought)
@@ -46,7 +46,7 @@ def _find_on_this_machine(context: FsckContext, plan: CheckPlan, sound: SoundSto
 
 
 def _which_to_make(context: FsckContext, plan: CheckPlan, scope: Scope) -> dict[str, LostContent]:
-    """Those whose recipe is to be run, by digest; of the others, why it is not."""
+    """The contents whose recipes will be run, by digest; for the others, the reason why not."""
     made: dict[str, LostContent] = {}
     for missing in plan.missing:
         recipe = missing.recipe

@@ -1,8 +1,8 @@
-"""What databases that were set aside as damaged still tell: results that Git does not record, and proofs.
+"""Recover results and proofs that Git does not record from databases that were set aside as damaged.
 
-A proof lets bytes be deleted, and another run that gave something else speaks against it. So proofs are taken over
-only from a database whose tables of results and proofs are whole, and only as long as every later one that was set
-aside is whole too: what is not read could have spoken against them.
+A proof allows bytes to be deleted, and another run with a different result contradicts it. So proofs are taken over
+only from a database whose tables of results and proofs are intact, and only if every later one that was set aside is
+intact too: what cannot be read could contradict them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _ASIDE = f"{FILE}.damaged-"
 
 @dataclass
 class Salvaged:
-    """What can be taken over. ``unread`` are the names of those databases that are not whole."""
+    """What can be taken over. ``unread`` are the names of databases that are not intact."""
 
     results: list[tuple[Recipe, Result]] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """For people."""
+        """For display."""
         told = []
         if self.results or self.proofs:
             told.append(
@@ -42,14 +42,13 @@ class Salvaged:
 
 
 def asides(root: str) -> list[str]:
-    """The names of databases that were set aside as damaged, the latest first. Raises StorageError
-    (``unreadable``)."""
+    """The names of databases that were set aside as damaged, latest first. Raises StorageError (``unreadable``)."""
     names = [name for name in presence.names(root) if name.startswith(_ASIDE) and name[len(_ASIDE) :].isdigit()]
     return sorted(names, key=lambda name: int(name[len(_ASIDE) :]), reverse=True)
 
 
 def read(store: ContentStore, names: list[str]) -> Salvaged:
-    """Read databases of the store's folder, the latest first. Reads only."""
+    """Read databases in the store's folder, latest first. Reads only."""
     found = Salvaged()
     for name in names:
         told = examination.read_damaged(f"{store.root}/{name}", store.temp_path("salvage"))
@@ -63,7 +62,7 @@ def read(store: ContentStore, names: list[str]) -> Salvaged:
 
 
 def take_over(found: Salvaged, cache: ResultCache) -> None:
-    """Record what was found; what the database knows already stays as it is."""
+    """Record what was recovered; existing records are unchanged."""
     for recipe, result in found.results:
         known = [(dict(r.outputs), dict(r.fingerprint)) for r in cache.results(result.key)]
         if (dict(result.outputs), dict(result.fingerprint)) not in known:

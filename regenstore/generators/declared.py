@@ -10,8 +10,8 @@
     [generators.voice.params.text]
     type = "string"
 
-Reading a declaration runs nothing. Running one needs the user's trust, which is bound to the hash of the definition, of
-every file that its command names, and of the files that it stands on (project/definition_files.py).
+Reading a declaration runs nothing. Running one needs the user's trust, which is bound to the hash of the
+definition, of every file that its command names, and of the files that it stands on (project/definition_files.py).
 """
 
 from __future__ import annotations

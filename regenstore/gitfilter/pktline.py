@@ -83,6 +83,21 @@ class PacketReader:
             found.append(line[:-1] if line.endswith(b"\n") else line)
             read = self._inner
 
+    def at_hand(self) -> bytes:
+        """What has come in and was not taken yet; where there is nothing, waits for what comes next. Empty at the end
+        of the input."""
+        if self._start == self._end:
+            self._fill(1, at_boundary=True)
+        return bytes(self._view[self._start : self._end])
+
+    def more(self) -> None:
+        """Wait for more to come in. Raises BadPacket at the end of the input."""
+        self._fill(self._end - self._start + 1)
+
+    def take(self, count: int) -> None:
+        """Take that many of the bytes at hand."""
+        self._start += count
+
     def content(self) -> Iterator[memoryview]:
         """The data packets up to the next flush; the input must not end before it."""
         while (data := self._inner()) is not None:

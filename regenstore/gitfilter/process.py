@@ -14,10 +14,13 @@ from regenstore.gitfilter.pktline import MAX_DATA, BadPacket, EndOfInput, Packet
 
 TYPE_CHECKING = False  # typing takes longer to import than the handshake takes
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     Handler = Callable[["Request", Iterator[memoryview]], "Payload"]
 
+_SMUDGE, _PATH, _CAN_DELAY = b"0013command=smudge\n", b"pathname=", b"\n0010can-delay=1\n0000"
+_PATH_AT = len(_SMUDGE) + 4 + len(_PATH)
+_CHECKOUT = (b"command", b"pathname", b"blob", b"can-delay")
 _BATCH = 15 * MAX_DATA
 _HEX = b"0123456789abcdef"
 _OID_LENGTHS = (40, 64)
@@ -78,12 +81,12 @@ def serve(
     it changes anything. Handlers are total; only bytes that could not be made safe get there. ``answered``
     is called after each answer: there is time while git works on it.
     """
+    requests = _Requests(reader)
     while True:
         try:
-            request = _request(reader)
+            request, content, echo = requests.next()
         except EndOfInput:
             return
-        content = reader.content()
         handler = handlers.get(request.command)
         try:
             payload = handler(request, content) if handler is not None else None
@@ -98,14 +101,92 @@ def serve(
             pass
         if payload is None:
             write_all(out, text_packets(b"status=error"))
+        elif echo is not None and payload == echo[0]:
+            write_all(out, echo[1])
         else:
             _reply(out, payload)
         answered()
 
 
-def _request(reader: PacketReader) -> Request:
+class _Requests:
+    """Requests as they come. Those of one checkout differ in path, blob and content alone: one that is otherwise made
+    of the same bytes as the one before is taken at a glance."""
+
+    def __init__(self, reader: PacketReader) -> None:
+        self._reader = reader
+        self._between = b""
+        """What comes between path and blob, as packets; empty where it is not known."""
+        self._digits = 0
+
+    def next(self) -> tuple[Request, Iterator[memoryview], tuple[bytes, bytes] | None]:
+        """The next one, with its content; where it was taken at a glance also that content in one piece, and the answer
+        that gives it back. Raises EndOfInput, BadPacket."""
+        while self._between and (data := self._reader.at_hand()):
+            found = self._at_a_glance(data)
+            if not isinstance(found, bool):
+                return found
+            if not found:
+                break
+            self._reader.more()
+        lines = self._reader.lines()
+        request = _request(lines)
+        self._between = b""
+        names = [line.partition(b"=")[0] for line in lines]
+        ends = (*names[:2], *names[-2:])
+        if request.blob is not None and request.can_delay and ends == _CHECKOUT and len({*names}) == len(names):
+            self._digits = len(request.blob)
+            self._between = b"".join(b"%04x%s\n" % (len(line) + 5, line) for line in lines[2:-2])
+            self._between += b"%04xblob=" % (self._digits + 10)
+        return request, self._reader.content(), None
+
+    def _at_a_glance(self, data: bytes) -> tuple[Request, Iterator[memoryview], tuple[bytes, bytes]] | bool:
+        """The request; else whether this may be the beginning of one that is alike, so that more is sure to come."""
+        if len(data) < _PATH_AT:
+            return _SMUDGE.startswith(data[: len(_SMUDGE)])
+        if not data.startswith(_SMUDGE) or data[_PATH_AT - len(_PATH) : _PATH_AT] != _PATH:
+            return False
+        try:
+            path_end = len(_SMUDGE) + _length(data, len(_SMUDGE))
+            blob_at = path_end + len(self._between)
+            blob_end = blob_at + self._digits
+            at = blob_end + len(_CAN_DELAY)
+            if len(data) < at + 4:
+                between, can_delay = data[path_end:blob_at], data[blob_end:at]
+                return self._between.startswith(between) and _CAN_DELAY.startswith(can_delay)
+            content_end = at + _length(data, at)
+        except ValueError:
+            return False
+        path, blob, content = data[_PATH_AT : path_end - 1], data[blob_at:blob_end], data[at + 4 : content_end]
+        if (
+            not path
+            or b"\0" in path
+            or data[path_end - 1 : path_end] != b"\n"
+            or not data.startswith(self._between, path_end)
+            or blob.strip(_HEX)
+            or not data.startswith(_CAN_DELAY, blob_end)
+            or not 0 < content_end - at - 4 <= MAX_DATA
+        ):
+            return False
+        if len(data) < content_end + 4:
+            return True
+        if not data.startswith(b"0000", content_end):
+            return False
+        self._reader.take(content_end + 4)
+        echo = b"0013status=success\n0000" + data[at : content_end + 4] + b"0000"
+        return Request(b"smudge", path, blob, True), iter((memoryview(content),)), (content, echo)
+
+
+def _length(data: bytes, at: int) -> int:
+    """The length at the head of a packet, written as git writes it. Raises ValueError."""
+    length = int(head := data[at : at + 4], 16)
+    if head != b"%04x" % length:
+        raise ValueError(head)
+    return length
+
+
+def _request(lines: Iterable[bytes]) -> Request:
     fields: dict[bytes, bytes] = {}
-    for line in reader.lines():
+    for line in lines:
         name, _, value = line.partition(b"=")
         fields[name] = value
     if b"command" not in fields or b"pathname" not in fields:

@@ -74,9 +74,10 @@ class SmudgeFilter:
         self._inline = inline
         self._queue: dict[bytes, tuple[bytes, bytes | None]] = {}
         self._newest: tuple[bytes, bytes] | None = None
-        self._found: dict[bytes, tuple[str, bytes]] = {}
-        """Where the media of some queued paths were, with their digests, before anything held them."""
+        self._found: dict[bytes, tuple[str, tuple[bytes, int]]] = {}
+        """Where the media of some queued paths were, with digest and size, before anything held them."""
         self._temps: list[str] = []
+        self._has_pending: bool | None = None
 
     def smudge(self, request: Request, content: Iterator[memoryview]) -> Payload:
         """The worktree's content for a blob: at first always what Git has, except for who cannot wait."""
@@ -97,7 +98,9 @@ class SmudgeFilter:
     def _recipe(self, request: Request, blob: bytes) -> Payload:
         if not request.can_delay:
             return self._now(blob)
-        if self._pending:
+        if self._has_pending is None:
+            self._has_pending = bool(self._pending)
+        if self._has_pending:
             self._pending.clear(request.path)
         if self._inline is not None:
             made = self._inline(request.path, blob)
@@ -120,7 +123,7 @@ class SmudgeFilter:
         except (RegenstoreError, OSError):
             return  # the real placing meets it again, and tells
         if source is not None:
-            self._found[newest[0]] = source, take[0]
+            self._found[newest[0]] = source, take
 
     def _raw(self, head: bytes, content: Iterator[memoryview]) -> StoredReply:
         """Raw media that somebody committed: git sends all of it before it reads, so it needs a place."""
@@ -145,7 +148,7 @@ class SmudgeFilter:
         """Hold everything that is about to be placed, at once."""
         takes = [scan_take(text) for path, (text, _) in self._queue.items() if path not in self._found]
         digests = [take[0] for take in takes if take is not None]
-        digests += [digest for _, digest in self._found.values()]
+        digests += [take[0] for _, take in self._found.values()]
         self._store.holds.try_hold(map(Digest, digests))
 
     def finish(self) -> None:
@@ -162,15 +165,15 @@ class SmudgeFilter:
         outdated = self._outdated(unsure) if unsure else ()
         for path, (text, hexa) in self._queue.items():
             oid = bytes.fromhex(hexa.decode("ascii")) if hexa else self._blob_oid(text)
-            source: str | None = self._found.pop(path, ("", b""))[0]
-            if not source or presence.lstat(source) is None:
-                source = self._find(text)
+            source, take = self._found.pop(path, (None, None))
+            if source is None or presence.lstat(source) is None:
+                source, take = self._find(text), None
             if text in outdated:
                 source = None
             if source is None:
                 missing.append(MissingMedium(path, text, oid))
             else:
-                placements.append(Placement(path, source, text, oid))
+                placements.append(Placement(path, source, text, oid, take))
         self._queue.clear()
         if placements and not place(self._placer(), placements, self._report):
             for left in missing:  # what could not be written down will not be made either

@@ -40,8 +40,8 @@ def _unnamed_side_data(types: Any, value: object) -> Any:
     return member
 
 
-# PyAV has names for fewer kinds of side data than FFmpeg (none for 31, the EXIF of Motion-JPEG), and where it lacks
-# one it gives out none of the frame's side data.
+# PyAV names fewer kinds of side data than FFmpeg (31, the EXIF of Motion-JPEG, has none), and if a name is missing it
+# returns none of the frame's side data.
 SideData._missing_ = classmethod(_unnamed_side_data)  # type: ignore[assignment]
 
 

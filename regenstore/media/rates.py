@@ -1,4 +1,4 @@
-"""Exact frame rates, and frame sizes as encoders need them. Pure arithmetic, no I/O."""
+"""Exact frame rates, and sizes that encoders accept. Pure arithmetic, without I/O."""
 
 from __future__ import annotations
 

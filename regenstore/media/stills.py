@@ -33,7 +33,7 @@ LONGEST = {"WEBP": 16383, "JPEG": 65500}
 
 
 MAX_PIXELS = 1 << 28
-"""The largest picture that is decoded: 1 GiB as RGBA. The size of a larger one is still read from its header."""
+"""Largest picture to decode, in pixels: 1 GiB as RGBA. The size of a larger one is still read from its header."""
 Image.MAX_IMAGE_PIXELS = None
 """Pillow would refuse large pictures when they are opened, and warn about some that are read without harm."""
 
@@ -69,7 +69,7 @@ def read_still(path: str, what: str = "picture") -> Pixels:
     except Exception as error:  # a damaged file makes Pillow's plug-ins raise nearly anything
         raise ValueError(f"{what} is not a readable picture ({error.__class__.__name__})") from None
     if size[0] * size[1] > MAX_PIXELS:
-        raise ValueError(f"{what} is too large to decode: {size[0]} x {size[1]} pixels, {MAX_PIXELS} at most")
+        raise ValueError(f"{what} is too large to decode: {size[0]} x {size[1]} pixels, the limit is {MAX_PIXELS}")
     if picture.mode.startswith("I"):
         return _from_16_bit(np.asarray(picture))
     transparent = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info

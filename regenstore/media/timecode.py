@@ -1,10 +1,9 @@
 """Frames, times and timecode of video, exact at every rate. Pure arithmetic on fractions.
 
-A frame number is the truth; seconds are ``frame / rate``. Timecode counts frames at the rounded rate, so
-01:00:00:00 at 24000/1001 is frame 86400, which is 3603.6 s. Drop-frame timecode (SMPTE ST 12-1) leaves out
-the first two numbers (four at 59.94) of every minute that is not a multiple of ten, so that it stays near
-the clock; it exists for 30000/1001 and 60000/1001 alone. The one place that knows: burn-in, what files say of
-themselves, and sidecars all count here.
+Frame numbers are authoritative; seconds are ``frame / rate``. Timecode counts frames at the rounded rate, so
+01:00:00:00 at 24000/1001 is frame 86400, which is 3603.6 s. Drop-frame timecode (SMPTE ST 12-1) skips the first two
+numbers (four at 59.94) of every minute that is not a multiple of ten, to stay close to the clock; it exists only for
+30000/1001 and 60000/1001. All timecode arithmetic is here: for burn-ins, for timecode in files, and for sidecars.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 DROPPING = {Fraction(30000, 1001): 2, Fraction(60000, 1001): 4}
-"""Rates that know drop-frame, and how many numbers a minute leaves out."""
+"""Rates with drop-frame timecode, and how many numbers each such minute skips."""
 _TIMECODE = re.compile(r"(\d{1,2})[:;.](\d{1,2})[:;.](\d{1,2})([:;.,])(\d{1,3})")
 
 
@@ -25,27 +24,27 @@ def decimal_rate(rate: Fraction, places: int = 6) -> str:
 
 
 def rational_seconds(frames: int, rate: Fraction) -> str:
-    """A duration in frames as rational seconds, unreduced in whole frame durations: ``96096/24000s``; whole
+    """Format a duration in frames as rational seconds, in unreduced whole frame durations: ``96096/24000s``; whole
     seconds as ``5s``."""
     numerator, denominator = frames * rate.denominator, rate.numerator
     return f"{numerator // denominator}s" if numerator % denominator == 0 else f"{numerator}/{denominator}s"
 
 
 def timecode_base(rate: Fraction) -> int:
-    """Frames that a timecode second counts: 24 for 23.976."""
+    """Frames per timecode second: 24 for 23.976."""
     return max(1, int(rate + Fraction(1, 2)))
 
 
 def is_drop(text: str) -> bool:
-    """Whether a timecode is spelled as drop-frame."""
+    """Whether a timecode is written as drop-frame."""
     return ";" in text or "," in text
 
 
 def to_timecode(frame: int, rate: Fraction, *, drop: bool = False, digits: int | None = None) -> str:
-    """A frame number as ``HH:MM:SS:FF``, or ``HH:MM:SS;FF`` with drop-frame; wraps after 24 hours. ``digits``: how
-    many the frames have at least; None: as many as the largest number at this rate.
+    """Format a frame number as ``HH:MM:SS:FF``, or ``HH:MM:SS;FF`` with drop-frame; wraps around after 24 hours.
+    ``digits``: least number of digits for the frames; None: as many as the largest number at this rate has.
 
-    Raises ValueError for drop-frame at a rate that does not know it.
+    Raises ValueError for drop-frame at a rate that does not support it.
     """
     base = timecode_base(rate)
     if drop:
@@ -54,7 +53,7 @@ def to_timecode(frame: int, rate: Fraction, *, drop: bool = False, digits: int |
         minute = 60 * base - left_out
         frame %= 144 * ten_minutes
         tens, rest = divmod(frame, ten_minutes)
-        # The first minute of ten is full; each later one starts with a gap.
+        # The first minute of ten is complete; each later one starts with a gap.
         gaps = 9 * tens + ((rest - 60 * base) // minute + 1 if rest >= 60 * base else 0)
         frame += left_out * gaps
     frame %= 24 * 3600 * base
@@ -65,10 +64,10 @@ def to_timecode(frame: int, rate: Fraction, *, drop: bool = False, digits: int |
 
 
 def from_timecode(text: str, rate: Fraction, *, drop: bool | None = None) -> int:
-    """The frame number of a timecode. ``drop`` None: as the mark before the frames says (``;`` or ``,``).
+    """The frame number of a timecode. ``drop`` None: by the mark before the frames (``;`` or ``,`` means drop-frame).
 
-    Raises ValueError for what is no timecode at this rate: wrong form, frames beyond the rate, a number that
-    drop-frame leaves out.
+    Raises ValueError for an invalid timecode at this rate: wrong form, too large a frame number, or a number that
+    drop-frame skips.
     """
     match = _TIMECODE.fullmatch(text.strip())
     if match is None:
@@ -76,13 +75,13 @@ def from_timecode(text: str, rate: Fraction, *, drop: bool | None = None) -> int
     hours, minutes, secs, frames = (int(match[part]) for part in (1, 2, 3, 5))
     base = timecode_base(rate)
     if hours > 23 or minutes > 59 or secs > 59 or frames >= base:
-        raise ValueError(f"timecode {text!r}: hours end at 23, minutes and seconds at 59, frames at {base - 1}")
+        raise ValueError(f"timecode {text!r}: hours go up to 23, minutes and seconds to 59, frames to {base - 1}")
     number = ((hours * 60 + minutes) * 60 + secs) * base + frames
     if not (match[4] in ";," if drop is None else drop):
         return number
     left_out = _left_out(rate)
     if minutes % 10 and secs == 0 and frames < left_out:
-        raise ValueError(f"timecode {text!r} does not exist: drop-frame leaves this number out")
+        raise ValueError(f"timecode {text!r} does not exist: drop-frame skips this number")
     total = hours * 60 + minutes
     return number - left_out * (total - total // 10)
 
@@ -90,23 +89,23 @@ def from_timecode(text: str, rate: Fraction, *, drop: bool | None = None) -> int
 def _left_out(rate: Fraction) -> int:
     found = DROPPING.get(rate)
     if found is None:
-        raise ValueError(f"drop-frame timecode exists at 29.97 and 59.94 alone, not at {decimal_rate(rate, 3)}")
+        raise ValueError(f"drop-frame timecode exists only at 29.97 and 59.94, not at {decimal_rate(rate, 3)}")
     return found
 
 
 @dataclass(frozen=True)
 class Timebase:
-    """The frames of one clip: how fast, how many, and the number that timecode gives the first one."""
+    """The frames of a clip: rate, count, and the number of the first frame in timecode."""
 
     rate: Fraction
     frames: int
     start: int = 0
-    """Frame number of the first frame, counted from 00:00:00:00."""
+    """Number of the first frame, counting from 00:00:00:00."""
     drop: bool = False
 
     @classmethod
     def of(cls, rate: Fraction, frames: int, timecode: str | None = None, *, drop: bool | None = None) -> Timebase:
-        """With the start that a file's timecode says, else 0. Raises ValueError for an impossible one."""
+        """Create with the start from a file's timecode, else 0. Raises ValueError for an impossible timecode."""
         if timecode is None:
             return cls(rate, frames)
         drop = is_drop(timecode) if drop is None else drop
@@ -118,7 +117,7 @@ class Timebase:
 
     @property
     def end_timecode(self) -> str:
-        """Exclusive: of the frame after the last one."""
+        """The timecode of the frame after the last one (exclusive)."""
         return to_timecode(self.start + self.frames, self.rate, drop=self.drop)
 
     @property

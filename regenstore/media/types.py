@@ -55,7 +55,7 @@ BY_SUFFIX = {
 }
 UNKNOWN = "application/octet-stream"
 HEAD = 4096
-"""Number of leading bytes that :func:`sniff` needs: first Ogg pages, packets of a transport stream."""
+"""Number of leading bytes that :func:`sniff` needs: the first pages of an Ogg file, or some transport packets."""
 
 
 def by_name(path: str | bytes) -> str:
@@ -70,8 +70,8 @@ def suffix_for(media_type: str) -> str:
 
 
 def sniff(head: bytes) -> str | None:
-    """Return the media type shown by the first :data:`HEAD` bytes, or None. The signatures are those of the formats'
-    specifications; a container's brand or codec counts, never its name."""
+    """The media type by the first :data:`HEAD` bytes, or None. Signatures are from the formats' specifications; a
+    container's brand or codec counts, never its name."""
     if head[:4] in (b"RIFF", b"RF64"):
         return {b"WAVE": "audio/wav", b"WEBP": "image/webp", b"AVI ": "video/x-msvideo"}.get(head[8:12])
     if head[:4] == b"FORM":
@@ -176,6 +176,6 @@ def of_content(head: bytes, path: str | bytes) -> str:
 
 
 def kind(media_type: str) -> str:
-    """``image``, ``video``, ``audio`` or the type's first word. MXF, whose registered type is of ``application``, holds
-    video."""
+    """``image``, ``video``, ``audio``, or the first part of the type. MXF is video, although registered as
+    ``application``."""
     return "video" if media_type == "application/mxf" else media_type.partition("/")[0]

@@ -33,8 +33,10 @@ from regenstore.objects.unsynced import Backing
 
 CACHE, VAULT, TRASH = "cache", "vault", "trash"
 TREES = (CACHE, VAULT)
-_LOOKED_THROUGH = (CACHE, VAULT, CACHE)  # gc may move a content between the trees during a lookup
-_STEPS_OF_TIME = (1, 1_000, 1_000_000_000, 2_000_000_000)  # nanoseconds; some file systems store whole seconds only
+_LOOKED_THROUGH = {CACHE: (CACHE, VAULT, CACHE), VAULT: (VAULT, CACHE, VAULT)}
+"""By the tree that held the last content found: the next is probably there, too. It comes twice because gc may move a
+content between the trees during a lookup."""
+_STEPS_OF_TIME = (1, 1_000, 1_000_000_000, 2_000_000_000)  # nanoseconds; some file systems store whole seconds
 STALE_TEMP = 24 * 3600.0
 
 
@@ -48,6 +50,7 @@ class ContentStore:
         self.holds = Holds(root)
         self.added = 0
         """Bytes put through this object."""
+        self._last_tree = CACHE
         self._folders: set[str] = set()
         self._unsettled: list[str] = []
         self._mark: tuple[str, int] | None = None
@@ -73,9 +76,11 @@ class ContentStore:
 
     def stored(self, digest: Digest, size: int | None = None) -> str | None:
         """Like :meth:`find`, without bringing anything back from the trash."""
-        for tree in _LOOKED_THROUGH:
-            path = self.object_path(digest, tree)
+        hexa = digest.hex
+        for tree in _LOOKED_THROUGH[self._last_tree]:
+            path = f"{self.root}/{tree}/{hexa[:2]}/{hexa[2:]}"
             if _is_content(path, size):
+                self._last_tree = tree
                 return path
         return None
 

@@ -18,7 +18,13 @@ _DIGEST = re.compile(rb'digest = "blake3:([0-9a-f]{64})"\Z')
 _SIZE = re.compile(rb"size = (0|[1-9][0-9]{0,17})\Z")
 _MARK = re.compile(rb'key = "([^"\\]*)"\Z')
 _HEADER = re.compile(rb"\[((?:inputs\.)?[A-Za-z0-9_-]+)\]\Z")
-_CONFLICT = (b"\n<", b"\n=", b"\n>", b"\n|")
+_CONFLICT = re.compile(rb"\n[<=>|]")
+_USUAL = re.compile(
+    rb'\n\[output\]\n(?:name = "[^"\\\n]*"\n)?media_type = "[^"\\\n]*"\n'
+    rb'digest = "blake3:([0-9a-f]{64})"\nsize = (0|[1-9][0-9]{0,17})\n(?:seconds = [0-9.e+-]+\n)?'
+    rb'(?:key = "([^"\\\n]*)"\n)?(?=\n\[|\Z)'
+)
+"""The whole table as it is written, mostly: read in one step."""
 _BARE = re.compile(rb"[A-Za-z0-9_-]+\Z")
 _STRING = re.compile(rb'"([^"\\\x00-\x1f\x7f]*)"\Z')
 _INTEGER = re.compile(rb"(?:0|-?[1-9][0-9]{0,17})\Z")
@@ -63,8 +69,10 @@ def _scan(text: bytes) -> tuple[bytes, int, bytes | None] | None:
         return None  # conflict markers, even inside a prompt: not a recipe
     if b'"""' not in text and (start := text.find(b"\n[output]\n")) >= 0:
         # Without multi-line strings, the first character of each line before that table tells what the line is.
-        if any(begin in text[:start] for begin in _CONFLICT):
+        if _CONFLICT.search(text, 0, start) is not None:
             return None
+        if (usual := _USUAL.match(text, start)) is not None:
+            return bytes.fromhex(usual[1].decode("ascii")), int(usual[2]), usual[3]
         text = text[start + 1 :]
     inside_string = in_output = False
     digest = size = mark = None

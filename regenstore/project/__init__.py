@@ -1,1 +1,1 @@
-"""``regenstore.toml`` and the user's approval of what it asks for: generators, remotes, whom to tell of events."""
+"""``regenstore.toml`` and the user's approval of what it declares: generators, remotes, receivers of events."""

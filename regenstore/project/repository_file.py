@@ -1,6 +1,7 @@
-"""``regenstore.toml`` at a worktree's top: what a repository asks for, and what the user's approval of a part of it is
-bound to. Each room reads its own table: generators, remotes, events. Reading runs nothing and asks nobody. Standard
-library and BLAKE3 only: git commands look here.
+"""``regenstore.toml`` at a worktree's top, which holds the repository's declarations, and the hashes to which the
+user's approvals of them are bound.
+
+Reading it runs nothing and contacts nobody. Standard library and BLAKE3 only: git commands read it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ _MAX_FILE = 1 << 20
 
 
 def bad_declaration(where: str, problem: str) -> FormatError:
-    """The error for what the file says wrongly: ``problem`` follows the name of the place."""
+    """The error for an invalid declaration: ``problem`` follows the name of the place."""
     return FormatError("bad-declaration", f"{FILE}: {where}{problem}")
 
 
 def read_table(top: str, name: str) -> dict[str, Any] | None:
-    """One table of the file at a worktree's top, None without it; raises FormatError (``bad-declaration``), and
-    StorageError (``unreadable``)."""
+    """Read one table of the file at a worktree's top; None if it is absent. Raises FormatError
+    (``bad-declaration``), and StorageError (``unreadable``)."""
     table = _read(top).get(name)
     if table is not None and not isinstance(table, dict):
         raise bad_declaration(name, " is no table")
@@ -41,7 +42,7 @@ def _read(top: str) -> dict[str, Any]:
     if data is None:
         return {}
     if len(data) > _MAX_FILE:
-        raise FormatError("bad-declaration", f"{FILE} has over {_MAX_FILE} bytes")
+        raise FormatError("bad-declaration", f"{FILE} is larger than {_MAX_FILE} bytes")
     from regenstore.objects import bounded  # most repositories have no such file
 
     try:
@@ -51,23 +52,23 @@ def _read(top: str) -> dict[str, Any]:
 
 
 def hash_of(material: Mapping[str, Any], context: str) -> str:
-    """What trust is bound to: the hash of a definition with the files that it names. Raises a RegenstoreError
-    for what has no canonical encoding."""
+    """The hash to which trust is bound: of a definition with the files that it names. Raises a RegenstoreError for
+    values without a canonical encoding."""
     return blake3(canonical.encode_value(_plain(material)), derive_key_context=context).hexdigest()
 
 
 def _plain(value: object) -> Any:
-    """A definition as the canonical encoding takes it."""
+    """Convert a definition for the canonical encoding."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def resolve(top: str, command: list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """The argument list with programs and files of the worktree as absolute paths, and those files' digests.
+    """The argument list with programs and files of the worktree as absolute paths, and the digests of those files.
 
-    An argument with a placeholder is never a file. A name with a slash is looked up in the worktree, the
-    program's bare name on PATH.
+    An argument with a placeholder is never a file. A name with a slash is looked up in the worktree, the program's bare
+    name on PATH.
     """
     argv, files = [], []
     for position, argument in enumerate(command):
@@ -83,7 +84,7 @@ def resolve(top: str, command: list[str]) -> tuple[tuple[str, ...], tuple[tuple[
         if found is None:
             argv.append(argument)
             continue
-        # By the name that was found, not the file it links to: programs ask by which name they were called.
+        # Use the name that was found, not the target of a link: programs depend on the name they are called by.
         argv.append(os.path.abspath(found))
         try:
             files.append((argument, str(hash_file(found)[0])))

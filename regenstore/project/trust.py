@@ -1,6 +1,6 @@
-"""The user's approvals of generator definitions, bound to the hash of everything that would run.
+"""The user's approvals of definitions, bound to the hash of everything that would run.
 
-Kept in the user's configuration, never in a repository: what a clone brings along approves nothing.
+They are kept in the user's configuration, never in a repository: nothing in a clone can approve anything.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from regenstore.fs import durable, presence
 
 @dataclass(frozen=True)
 class Approval:
-    """One approved definition."""
+    """An approved definition."""
 
     hash: str
     generator: str
     approved: float
     """Seconds since the epoch."""
     definition: str = ""
-    """The hash of a generator's definition alone."""
+    """The hash of a generator's definition without its files."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """The files that counted, with their digests."""
+    """The files that the generator stood on, with their digests."""
     beside: Mapping[str, str] = field(default_factory=dict)
-    """Files that lay beside them and that Git did not track yet."""
+    """Files beside those that Git did not track yet."""
 
     def covers(self, definition: str, files: Mapping[str, str]) -> bool:
-        """Whether it approved what a definition stands on now: the same files, and no others than those beside
-        them, which Git tracks by now."""
+        """Whether it approves what a definition stands on now: the same files, and no others than those beside them,
+        which Git tracks by now."""
         if not self.definition or self.definition != definition:
             return False
         seen = {**self.beside, **self.files}
         return self.files.keys() <= files.keys() and all(seen.get(path) == digest for path, digest in files.items())
 
     def changes(self, files: Mapping[str, str]) -> list[str]:
-        """What differs from what was approved, a line each, for people."""
+        """The differences from what was approved, one line each, for display."""
         if not self.files:
             return []
         seen = {**self.beside, **self.files}
@@ -59,7 +59,7 @@ class TrustRecord:
         self._read: tuple[tuple[int, ...], dict[str, Approval]] | None = None
 
     def approvals(self) -> dict[str, Approval]:
-        """All approvals by hash; raises StorageError for a file that cannot be read, or is no such record."""
+        """All approvals by hash. Raises StorageError if the file cannot be read or is invalid."""
         found = presence.found(self.path)
         if found is None:
             return {}
@@ -77,7 +77,7 @@ class TrustRecord:
         self._write({**self.approvals(), approval.hash: approval})
 
     def revoke(self, generator: str) -> int:
-        """Remove every approval of a generator's definitions; gives how many there were."""
+        """Remove all approvals of a generator's definitions; returns how many there were."""
         before = self.approvals()
         kept = {key: a for key, a in before.items() if a.generator != generator}
         if len(kept) < len(before):

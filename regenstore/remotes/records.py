@@ -16,7 +16,6 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from regenstore.errors import FormatError, StorageError
@@ -48,12 +47,19 @@ class SharedResult(NamedTuple):
     recipe: bytes
 
 
+class _Known(NamedTuple):
+    results: dict[RecipeKey, list[SharedResult]]
+    outputs: dict[Digest, list[KnownOutput]]
+    proofs: list[Proof]
+
+
 class Records:
     """The records of one remote, as far as this store has fetched them."""
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
         self._folder = f"{remote.folder}/records"
+        self._known: _Known | None = None
 
     # -------------------------------------------------------------------------------- exchanging
 
@@ -81,7 +87,7 @@ class Records:
                     hint="Ask its administrator to run 'regenstore remote gc NAME', which merges them.",
                 )
             self._keep(digest, data)
-        self.__dict__.pop("_read", None)
+        self._known = None
         return len(new)
 
     def push(self, cache: ResultCache, there: Collection[Digest]) -> int:
@@ -96,7 +102,7 @@ class Records:
             if not self._remote.backend.lists:
                 self._add_to_index(digest)
             self._keep(digest, data)
-        self.__dict__.pop("_read", None)
+        self._known = None
         return len(new)
 
     def _listed(self) -> dict[Digest, Head | None]:
@@ -160,7 +166,7 @@ class Records:
         for digest in changed.keys() - written:
             self._remote.backend.delete(layout.record(digest))
             durable.unlink(self._path(digest))
-        self.__dict__.pop("_read", None)
+        self._known = None
         return len(gone)
 
     def _raw(self, digest: Digest) -> list[bytes]:
@@ -171,18 +177,23 @@ class Records:
 
     def results(self, key: RecipeKey) -> list[SharedResult]:
         """Results that others recorded for a key, newest first."""
-        return self._read[0].get(key, [])
+        return self._read().results.get(key, [])
 
     def known_outputs(self, digest: Digest) -> list[KnownOutput]:
         """Recipes that, according to others' records, made a content."""
-        return self._read[1].get(digest, [])
+        return self._read().outputs.get(digest, [])
 
     def proofs(self) -> Iterator[Proof]:
         """Proofs by others."""
-        yield from self._read[2]
+        yield from self._read().proofs
 
-    @cached_property
-    def _read(self) -> tuple[dict[RecipeKey, list[SharedResult]], dict[Digest, list[KnownOutput]], list[Proof]]:
+    def _read(self) -> _Known:
+        """What the files say that were brought; read once until they change."""
+        if self._known is None:
+            self._known = self._read_files()
+        return self._known
+
+    def _read_files(self) -> _Known:
         results: dict[RecipeKey, list[SharedResult]] = {}
         made: dict[Digest, list[KnownOutput]] = {}
         proofs = []
@@ -202,7 +213,7 @@ class Records:
                 continue
         for shared in results.values():
             shared.sort(key=lambda each: -each.result.created)
-        return results, made, proofs
+        return _Known(results, made, proofs)
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         for name in sorted(self._names()):

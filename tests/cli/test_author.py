@@ -162,4 +162,4 @@ def test_record_after_a_merge_of_two_artists(film: Checkout) -> None:
     assert "+digest" in film.git("diff")
     film.commit("record")
     assert recipe(film, "plates/sea.png", "HEAD")["output"]["digest"] == str(hash_bytes(film.read("plates/sea.png")))
-    assert "recorded already" in film.regenstore("record", "plates/sea.png")
+    assert "already recorded" in film.regenstore("record", "plates/sea.png")

@@ -65,7 +65,7 @@ def test_order_space_and_return(proven):
     assert json.loads(proven.regenstore("undo", "--list", "--json"))["runs"][0]["deleted"]
     sea = proven.read(SEA)
     done = proven.run("regenstore", "gc", "--yes", "--free", "1g", check=False)
-    assert done.returncode == 1 and b"less than asked" in done.stderr
+    assert done.returncode == 1 and b"less than requested" in done.stderr
     assert du(proven)["states"]["evictable"]["contents"] == 0
     proven.git("checkout", "-q", "HEAD~1")
     old_sea = proven.read(SEA)
@@ -154,7 +154,7 @@ def test_status_suggests_what_a_full_disk_can_do_without(proven, small):
     store = small / "store"
     shutil.move(proven.store, store)
     proven.git("config", "regenstore.store", str(store))
-    assert suggestion(proven) is None and "space runs low" not in proven.regenstore("status")
+    assert suggestion(proven) is None and "space is low" not in proven.regenstore("status")
     left = os.statvfs(small).f_bavail * os.statvfs(small).f_frsize
     (small / "footage").write_bytes(bytes(left - 200_000))
     found = suggestion(proven)

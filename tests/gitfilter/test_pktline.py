@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +20,9 @@ from regenstore.gitfilter.process import Request, StoredReply, handshake, serve
 
 
 @contextmanager
-def arriving(*pieces: bytes) -> Iterator[PacketReader]:
-    """A reader whose input comes in these pieces."""
-    source, sink = os.pipe()
+def arriving(*pieces: bytes, one_by_one: bool = False) -> Iterator[PacketReader]:
+    """A reader whose input comes in these pieces; ``one_by_one``: never several at once."""
+    source, sink = os.pipe2(os.O_DIRECT) if one_by_one else os.pipe()
 
     def feed() -> None:
         try:
@@ -223,6 +225,78 @@ def test_a_request_without_command_or_path_is_refused(said):
 def test_input_that_ends_inside_a_content_is_refused():
     with pytest.raises(FormatError):
         converse(request(b"clean", b"a", b"xyz")[:-6], handlers={b"clean": lambda g, c: b"".join(map(bytes, c))})
+
+
+class OneByOne(PacketReader):
+    """Has nothing at hand: no request can be taken at a glance."""
+
+    def at_hand(self) -> bytes:
+        return b""
+
+
+def checked_out(reader: PacketReader) -> tuple[list[tuple[bytes | None, ...]], bytes, str | None]:
+    """What is asked for, what is answered, and the error that it ends in."""
+    seen: list[tuple[bytes | None, ...]] = []
+
+    def smudge(given: Request, content: Iterator[memoryview]) -> bytes:
+        text = b"".join(map(bytes, content))
+        seen.append((given.command, given.path, given.blob, b"%d" % given.can_delay, text))
+        return text if b"!" not in text else b"another"
+
+    error = None
+    with tempfile.TemporaryFile() as answer:
+        try:
+            serve(reader, answer.fileno(), {b"smudge": smudge}, lambda request: None)
+        except FormatError as caught:
+            error = caught.kind
+        answer.seek(0)
+        return seen, answer.read(), error
+
+
+def asked(path: bytes, text: bytes, blob: bytes = b"0a" * 20, more: tuple[bytes, ...] = (b"treeish=x",)) -> bytes:
+    return request(b"smudge", path, text, *more, b"blob=" + blob, b"can-delay=1")
+
+
+some_paths = st.sampled_from([*PATHS, b"a"]) | st.binary(min_size=1, max_size=20)
+some_texts = st.sampled_from([b"", b"a text", b"!", bytes(MAX_DATA), bytes(MAX_DATA + 1)]) | st.binary(max_size=50)
+some_blobs = st.sampled_from([b"0a" * 20, b"1b" * 20, b"1b" * 32, b"0A" * 20, b"zz" * 20])
+ways = st.sampled_from([(b"treeish=x",), (), (b"ref=refs/heads/a", b"treeish=y"), (b"blob=",), (b"pathname=b",)])
+
+
+@given(
+    st.lists(st.tuples(some_paths, some_texts, some_blobs, ways), max_size=4),
+    st.just((0, b"")) | st.tuples(st.integers(0, 200), st.binary(max_size=4) | st.sampled_from([b"00_5", b"001A"])),
+    st.integers(1, 80),
+)
+@example([(b"a", b"a text", b"0a" * 20, (b"treeish=x",))] * 2, (0, b""), 1)
+@settings(deadline=None, max_examples=40)
+def test_requests_that_are_alike_are_taken_as_any_other(requests, damage, size):
+    stream = bytearray(b"".join(asked(*each) for each in requests))
+    at, new = damage
+    stream[at : at + len(new)] = new
+    stream = bytearray(asked(b"first", b"text")) + stream
+    with tempfile.TemporaryFile() as said:
+        said.write(stream)
+        said.flush()
+        found = []
+        for kind in (OneByOne, PacketReader):
+            said.seek(0)
+            found.append(checked_out(kind(said.fileno())))
+    cuts = [*range(0, min(len(stream), 2000), size), len(stream)]
+    with arriving(*(bytes(stream[a:b]) for a, b in itertools.pairwise(cuts)), one_by_one=True) as reader:
+        found.append(checked_out(reader))
+    assert found[1] == found[0] == found[2]
+
+
+def test_requests_that_are_alike_are_taken_at_a_glance(monkeypatch):
+    stream = b"".join(asked(b"path%d" % number, b"text %d" % number) for number in range(5))
+    read: list[list[bytes]] = []
+    lines = PacketReader.lines
+    monkeypatch.setattr(PacketReader, "lines", lambda self: read.append(lines(self)) or read[-1])
+    with arriving(stream[:300], stream[300:], one_by_one=True) as reader:
+        seen, answer, error = checked_out(reader)
+    assert len(read) == 1 and error is None and len(seen) == 5
+    assert answer == b"".join(OK + packets(b"text %d" % number) + b"00000000" for number in range(5))
 
 
 @given(st.binary(max_size=200), st.integers(0, 100), st.binary(max_size=4))

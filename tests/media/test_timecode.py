@@ -13,6 +13,7 @@ from regenstore.media.timecode import (
     decimal_rate,
     from_timecode,
     rational_seconds,
+    timecode_base,
     to_timecode,
 )
 from tests.export.clips import RATES
@@ -51,7 +52,7 @@ def test_drop_frame_leaves_out_the_numbers_of_a_minute():
     rate = Fraction(30000, 1001)
     assert [to_timecode(frame, rate, drop=True) for frame in (1799, 1800)] == ["00:00:59;29", "00:01:00;02"]
     assert from_timecode("00:59:59;28", rate) == 107_890
-    with pytest.raises(ValueError, match="leaves this number out"):
+    with pytest.raises(ValueError, match="skips this number"):
         from_timecode("00:01:00;01", rate)
     with pytest.raises(ValueError, match=r"not at 24\.000"):
         to_timecode(1, Fraction(24), drop=True)
@@ -61,9 +62,14 @@ def test_pictures_show_two_digits_and_never_drop_frames():
     assert to_timecode(125, Fraction(120)) == "00:00:01:005"
     assert [counted(frame, Fraction(120)) for frame in (5, 119, 125)] == ["00:00:00:05", "00:00:00:119", "00:00:01:05"]
     assert counted(1800, Fraction(30000, 1001)) == "00:01:00:00"
+    for rate in (Fraction(1), Fraction(24000, 1001), Fraction(120)):
+        day = 24 * 3600 * timecode_base(rate)
+        assert (counted(day, rate), from_timecode(counted(day - 1, rate), rate, drop=False)) == ("00:00:00:00", day - 1)
 
 
-@pytest.mark.parametrize("text", ["", "1:2:3", "01:00:00:24", "24:00:00:00", "aa:00:00:00", "01:60:00:00"])
+@pytest.mark.parametrize(
+    "text", ["", "1:2:3", "x", "-1:00:00:00", "00:00:60:00", "01:00:00:24", "24:00:00:00", "aa:00:00:00", "01:60:00:00"]
+)
 def test_what_is_no_timecode_is_refused(text):
     with pytest.raises(ValueError, match="timecode"):
         from_timecode(text, Fraction(24))

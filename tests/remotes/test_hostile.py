@@ -366,7 +366,7 @@ def test_records_that_are_huge_or_deep_do_no_harm(
     remote = remote_at(Directory(str(share)), store)
     found = Records(remote)
     assert found.fetch() == 1
-    assert [len(each) for each in found._read[0].values()] == [1] and list(found.proofs()) == []
+    assert [len(each) for each in found._read().results.values()] == [1] and list(found.proofs()) == []
     monkeypatch.setattr(records, "LARGEST", 1000)
     monkeypatch.setattr(records, "MOST", 1500)
     for number in range(3):

@@ -1,4 +1,4 @@
-"""What doctor looks at: every check, in the order in which its findings are shown."""
+"""All checks of doctor, in the order in which their findings are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""doctor's checks of generators: whether they can be loaded, are trusted, and what they could do."""
+"""Checks of generators: whether they can be loaded, are trusted, and what they could do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def generators(context: CheckContext) -> Findings:
             loaded += 1
         except RegenstoreError as error:
             if error.kind == "bad-declaration":
-                break  # told below
+                break  # reported below
             yield WARNING, error.message, error.hint
     for name, declared in sorted(registry.declared.items()):
         if registry.approves(declared):
@@ -32,7 +32,7 @@ def generators(context: CheckContext) -> Findings:
 
 
 def sandbox(context: CheckContext) -> Findings:
-    """What keeps a generator from the rest of the machine."""
+    """The isolation of generators from the rest of the machine."""
     here = f"bubblewrap is installed ({context.bubblewrap})" if context.bubblewrap else "bubblewrap is not installed"
     yield (
         NOTE,

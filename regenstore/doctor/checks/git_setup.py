@@ -1,4 +1,4 @@
-"""doctor's checks of how Git is set up: the filter, settings, attributes, hooks."""
+"""Checks of Git's setup: the filter, settings, attributes, hooks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _HELLO = (
 )
 _ANSWER = b"0016git-filter-server\n000eversion=2\n0000"
 _ITSELF = b"capability=delay"
-"""What the filter says, and the script that stands in for it does not."""
+"""Sent by the filter itself, but not by the script that stands in for it."""
 _START = 30.0
 _SET_UP = "Run 'regenstore init' here, or 'regenstore install' for all your repositories."
 
 
 def git_filter(context: CheckContext) -> Findings:
-    """The filter and merge driver that are in effect: present, ours, and able to start."""
+    """Whether the effective filter and merge driver exist, are regenstore's, and can start."""
     told = context.git.config(r"^(filter|merge|diff)\.regenstore\.")
     values = {name: told.get(name) for name in context.git_values}
     process = values["filter.regenstore.process"]
@@ -55,7 +55,7 @@ def git_filter(context: CheckContext) -> Findings:
 
 
 def _start(command: str, folder: str | bytes) -> str | None:
-    """Shake hands with a filter as git does; gives what went wrong."""
+    """Perform the handshake with a filter as git does; returns the error, if any."""
     try:
         done = subprocess.run(
             ["sh", "-c", command], input=_HELLO, cwd=folder, capture_output=True, timeout=_START, check=False
@@ -71,7 +71,7 @@ def _start(command: str, folder: str | bytes) -> str | None:
 
 
 def settings(context: CheckContext) -> Findings:
-    """Settings with a name that nobody reads."""
+    """Settings with unknown names."""
     for name in sorted(context.git.config(r"^regenstore\.")):
         known = name.removeprefix("regenstore.")
         of_a_remote = known.startswith("remote.") and known.rpartition(".")[2] in REMOTE_KEYS
@@ -95,7 +95,7 @@ def conversions(context: CheckContext) -> Findings:
 
 
 def attributes(context: CheckContext) -> Findings:
-    """Whether Git filters paths here, tells other clones so, and leaves recipe text alone."""
+    """Whether Git filters paths here, will do so in other clones, and leaves recipe text unchanged."""
     git = context.git
     tracked = {os.fsdecode(path) for path in git.ls_files(".gitattributes", "**/.gitattributes")}
     top = os.fsdecode(context.location.top)
@@ -119,7 +119,7 @@ def attributes(context: CheckContext) -> Findings:
 
 
 def _effective(git: Git, paths: list[bytes]) -> Findings:
-    """What the attributes come to at the paths: a later line, or another file, may override ours."""
+    """The effective attributes of the paths: a later line, or another file, may override regenstore's."""
     wrong: dict[str, list[bytes]] = {}
     for path, name, value in git.check_attr(paths, ("text", "eol", "ident", "working-tree-encoding")):
         if value not in ("unspecified", "unset") or (name == "text" and value != "unset"):
@@ -147,6 +147,7 @@ def hooks(context: CheckContext) -> Findings:
 
 
 def _lines(path: str) -> list[str]:
-    """The lines of a small text file that are no comments; none without one. Raises StorageError (``unreadable``)."""
+    """The lines of a small text file without comments; empty if it does not exist. Raises StorageError
+    (``unreadable``)."""
     text = os.fsdecode(presence.read(path) or b"")
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]

@@ -1,5 +1,4 @@
-"""doctor's check of what killed processes left behind: first of all a lock on Git's index, which keeps Git from
-working."""
+"""Check for leftovers of killed processes, above all a lock on Git's index, which blocks Git."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ def left_behind(context: CheckContext) -> Findings:
 
 
 def _told(lock: HeldIndex) -> tuple[str, str, str]:
-    """What there is to say about a lock on Git's index, which keeps Git from writing it."""
+    """The finding for a lock on Git's index, which keeps Git from writing it."""
     since = f"{lock.path} is there since {lock.age:.0f} s"
     if lock.abandoned:
         what = f"{since}: a killed process of regenstore left it, and Git refuses to work"
@@ -48,14 +47,14 @@ def _told(lock: HeldIndex) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class HeldIndex:
-    """``index.lock``, as it was found. ``users`` are living processes of this machine that may work with it, None
-    where the system does not tell."""
+    """An existing ``index.lock``. ``users`` are running processes of this machine that may be using it; None if the
+    system does not tell."""
 
     path: str
     age: float
     ours: bool
     abandoned: bool
-    """Ours, and its process has ended: the next command removes it."""
+    """It is regenstore's, and its process has ended: the next command removes it."""
     users: tuple[str, ...] | None
 
 
@@ -70,7 +69,7 @@ def _held_index(location: Location, now: float) -> HeldIndex | None:
 
 
 def _users(location: Location) -> tuple[str, ...] | None:
-    """Git's and our processes that work in the worktree or in Git's folder, by what Linux tells of them."""
+    """Processes of Git and regenstore that work in the worktree or in Git's folder, according to Linux."""
     try:
         numbers = [name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
     except OSError:
@@ -89,4 +88,4 @@ def _working(numbers: list[str], homes: list[str]) -> Iterator[str]:
                 if any(cwd == home or cwd.startswith(f"{home}/") for home in homes):
                     yield f"{name} (process {number})"
         except OSError:
-            continue  # it has ended, or is another user's
+            continue  # it has ended, or belongs to another user

@@ -1,4 +1,4 @@
-"""doctor's checks of the programs that run: Python, SQLite, Git."""
+"""Checks of the programs in use: Python, SQLite, Git."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def git_version(context: CheckContext) -> Findings:
 
 
 def git_blobs(context: CheckContext) -> Findings:
-    """Who reads blobs where there are many: git is right everywhere, libgit2 only faster."""
+    """What reads large numbers of blobs: git is always correct, libgit2 is only faster."""
     linked, told = blob_source(context.git)
     if linked:
         yield OK, f"from {WORTH_IT} blobs on {told} reads them; git does everything else", ""

@@ -1,4 +1,4 @@
-"""doctor's check of remotes: those that cannot be used, and imported media that may be nowhere else."""
+"""Check of remotes: those that cannot be used, and imported media that may exist nowhere else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LATELY = 30 * 86400.0
 
 
 def remotes(context: CheckContext) -> Findings:
-    """Nothing is asked of a remote, unless the user wants that."""
+    """Contacts remotes only if the user asked for it."""
     named = context.remotes
     for each in named:
         if each.error is not None:

@@ -1,4 +1,4 @@
-"""doctor's checks of what a repository needs: whether its roots, and those of all that use the store, can be read."""
+"""Checks of what repositories need: whether the roots of this one, and of all that use the store, can be read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from regenstore.refs.store_repositories import refusal
 
 
 def roots(context: CheckContext) -> Findings:
-    """Whether everything that tells which recipes are needed can be read. Git passes over much of what cannot."""
+    """Whether everything that determines the needed recipes can be read. Git silently skips much of what cannot."""
     where = context.location
     Roots(context.git, where.git_dir, where.common_dir, where.index).require_readable()
     yield OK, "every ref, reflog, index and place of objects can be read", ""
 
 
 def repositories(context: CheckContext) -> Findings:
-    """Repositories that use the store, and cannot be asked what they need."""
+    """Repositories that use the store but cannot be asked what they need."""
     root = context.store.root
     known = registrations(root)
     reachable = 0

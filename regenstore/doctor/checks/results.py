@@ -1,4 +1,4 @@
-"""doctor's checks of what is known about takes: the result database, the takes themselves, the manifests of gc."""
+"""Checks of records about takes: the result database, the takes themselves, the manifests of gc."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from regenstore.objects.results.cache import ResultCache
 
 
 def database(context: CheckContext) -> Findings:
-    """The result database, looked over quickly."""
+    """Check the result database quickly."""
     root = context.store.root
     found = databases.examine(context.store, quick=True)
     if found.state == databases.DAMAGED:
@@ -48,7 +48,7 @@ def takes(context: CheckContext) -> Findings:
 
 
 def manifests(context: CheckContext) -> Findings:
-    """What gc wrote down of how to bring back what it took."""
+    """The manifests of gc, which record how to bring back what it took."""
     root = context.store.root
     bad = list(evicted.damaged(root, quick=True))
     if bad:

@@ -1,5 +1,5 @@
-"""Files and folders of a store that several users share, and that one of them made so that the others cannot use them:
-by an earlier version, by hand, by a copy. Finding them changes nothing."""
+"""Check of permissions in a shared store: files and folders that others cannot use, created by an earlier version,
+by hand or by copying. Finding them changes nothing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from regenstore.fs import presence, sharing
 
 _SHOWN = 3
 _WALK = 200_000
-"""Entries that are looked at: a store that is wrong is wrong early."""
+"""Number of entries to examine: a store with wrong permissions shows it early."""
 
 
 @dataclass(frozen=True)
 class Wrong:
-    """What others than its owner cannot use."""
+    """A file or folder that only its owner can use."""
 
     path: str
     owner: int
@@ -27,7 +27,7 @@ class Wrong:
 
 
 def find(root: str) -> list[Wrong]:
-    """What has other rights than the shared folder it lies in gives. Raises OSError."""
+    """Entries whose permissions differ from what their shared folder implies. Raises OSError."""
     found = []
     for path, folder, there in _entries(root):
         rights = sharing.shared_rights(folder)
@@ -43,7 +43,7 @@ def find(root: str) -> list[Wrong]:
 
 
 def mend(wrong: list[Wrong]) -> int:
-    """Give what is our own the rights of its folder; tells how many."""
+    """Give one's own entries the permissions of their folder; returns how many were changed."""
     done = 0
     for each in wrong:
         if os.geteuid() in (each.owner, 0):
@@ -53,7 +53,7 @@ def mend(wrong: list[Wrong]) -> int:
 
 
 def rights(context: CheckContext) -> Findings:
-    """Whether all who may use the store can use everything in it."""
+    """Whether everyone who may use the store can use everything in it."""
     root = context.store.root
     if not presence.is_folder(root):
         return
@@ -85,7 +85,7 @@ def rights(context: CheckContext) -> Findings:
 
 
 def _entries(root: str) -> Iterator[tuple[str, os.stat_result, os.stat_result]]:
-    """Path, its folder, itself: everything below, as far as it can be read."""
+    """Path, parent folder and entry for everything below, as far as it can be read."""
     left = _WALK
     for base, folders, names in os.walk(root):
         try:
@@ -99,7 +99,7 @@ def _entries(root: str) -> Iterator[tuple[str, os.stat_result, os.stat_result]]:
             try:
                 yield f"{base}/{name}", folder, os.lstat(f"{base}/{name}")
             except OSError:
-                continue  # it just went, or cannot be told
+                continue  # just removed, or unreadable
 
 
 def _some(wrong: list[Wrong]) -> str:

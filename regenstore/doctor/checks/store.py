@@ -1,4 +1,4 @@
-"""doctor's checks of the store: its place, how media get out of it, and what takes room there."""
+"""Checks of the store: its location, how media are placed from it, and what uses its space."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def store(context: CheckContext) -> Findings:
 
 
 def linking(context: CheckContext) -> Findings:
-    """How bytes get from the store to the worktree: tried with a small file."""
+    """How bytes get from the store to the worktree; tested with a small file."""
     if not presence.is_folder(context.store.root):
         return
     if not context.reflink:
@@ -75,7 +75,7 @@ def linking(context: CheckContext) -> Findings:
 
 
 def kept_aside(context: CheckContext) -> Findings:
-    """What takes room and is in no use: the trash, the quarantine."""
+    """Contents that use space but are not in use: the trash and the quarantine."""
     for folder, what, remedy in (
         (TRASH, "contents are in the trash", "'regenstore undo --list' tells which; gc deletes them after a time."),
         (

@@ -1,4 +1,4 @@
-"""doctor's check of what a shell, a hook or another program has set around this command."""
+"""Check of the environment that a shell, a hook or another program sets for this command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LIBRARIES = ("LD_LIBRARY_PATH", "LD_PRELOAD")
 
 
 def surroundings(context: CheckContext) -> Findings:
-    """Variables that other programs set for themselves, and which ``regenstore`` the shell finds."""
+    """Variables that other programs set for themselves, and the ``regenstore`` that the shell finds."""
     environ = context.environ
     quiet = True
     if theirs := sorted(name for name in environ if name.startswith("PYTHON") and "_" not in name):

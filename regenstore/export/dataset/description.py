@@ -1,5 +1,5 @@
-"""What describes a dataset as a whole: trainers' configurations, the tables of samples and of faces, the card and its
-machine-readable twin (Croissant)."""
+"""Descriptions of a whole dataset: trainers' configurations, the tables of samples and of faces, the card and its
+machine-readable form (Croissant)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def put_description(
     media_types: list[str],
     rows: Callable[[], Iterable[Row]],
 ) -> list[ExportedFile]:
-    """Put all of it into a sink. ``manifest`` lists the samples, and ``rows`` gives theirs once more."""
+    """Put all descriptions into a sink. ``manifest`` lists the samples, and ``rows`` yields theirs again."""
     files: list[ExportedFile] = []
     shards = _shards(manifest)
     finished = dict(made.done())
@@ -61,7 +61,7 @@ def _shards(manifest: Manifest) -> dict[str, list[str]]:
 
 
 def _training(out: str, kind: str, table: str, summary: Summary) -> Training:
-    """``table``: that of all samples, of which captions are read where they are needed."""
+    """``table``: the table of all samples, from which captions are read on demand."""
 
     def samples() -> Iterator[tuple[str, str]]:
         for row in tables.read(table, ["path", "split", "text"]):

@@ -1,8 +1,8 @@
-"""Exporting a dataset, from top to bottom: which media are wanted, the rows of those that are present, what is there
-already, which sample is in which split, what differs; then the files of new and changed samples, the description, the
-manifest, and the change of places that makes it all visible.
+"""Export a dataset, from top to bottom: select media, collect the rows of those that are present, read the existing
+dataset, assign samples to splits, find what differs; then write the files of new and changed samples, the description
+and the manifest, and make all of it visible at once.
 
-The same samples and the same order give the same bytes.
+The same samples and options give the same bytes.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ Told = Callable[[str], None]
 
 
 def sample_rows(order: DatasetOrder, known: Measurements, worktree: str) -> SampleRows:
-    """What takes the rows of an order's samples, of media from a worktree. Raises InvalidInput (``bad-export``) for
-    conditions that are none."""
+    """Create the collector of rows for an order's samples, from media of a worktree. Raises InvalidInput
+    (``bad-export``) for invalid conditions."""
     rules = order.rules
     found = conditions(order.limits)
     return SampleRows(
@@ -50,8 +50,8 @@ def sample_rows(order: DatasetOrder, known: Measurements, worktree: str) -> Samp
 
 
 def select(chosen: Iterable[Chosen], rows: SampleRows) -> tuple[list[Chosen], int]:
-    """The recipes that a dataset wants, before anything is made and without looking at a medium; and how many paths
-    hold no picture, film or sound."""
+    """Select the recipes for a dataset, before anything is made and without reading media; also returns how many
+    paths have no picture, video or audio."""
     every = list(chosen)
     media = [each for each in every if kind(each.recipe.output.media_type) in KINDS]
     return list(early(media, rows.early)), len(every) - len(media)
@@ -62,7 +62,7 @@ def select(chosen: Iterable[Chosen], rows: SampleRows) -> tuple[list[Chosen], in
 
 @dataclass
 class DatasetOutcome:
-    """What an export did."""
+    """The result of an export."""
 
     manifest: Manifest
     added: list[str] = field(default_factory=list)
@@ -72,11 +72,11 @@ class DatasetOutcome:
     left_out: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     splits: dict[str, str] = field(default_factory=dict)
-    """Key -> split, of all samples."""
+    """Key -> split, for all samples."""
 
     @property
     def digest(self) -> str:
-        """Of the manifest's bytes."""
+        """The digest of the manifest's bytes."""
         return str(hash_bytes(self.manifest.to_bytes()))
 
     @property
@@ -85,7 +85,7 @@ class DatasetOutcome:
 
 
 def plan(order: DatasetOrder, rows: SampleRows, known: Measurements) -> DatasetExport:
-    """Everything that could refuse the export; nothing is written, but a change that was interrupted is finished.
+    """Plan an export. Does everything that could refuse it; writes nothing, except to complete an interrupted change.
 
     Raises Conflict (``exists``), InvalidInput (``bad-export``), FormatError (``bad-dataset``).
     """
@@ -93,7 +93,7 @@ def plan(order: DatasetOrder, rows: SampleRows, known: Measurements) -> DatasetE
 
 
 def compare(order: DatasetOrder, rows: SampleRows, known: Measurements) -> DatasetOutcome:
-    """What an export would do; nothing is written."""
+    """Find out what an export would do, without writing anything."""
     previous = manifests.load(order.out) if order.update and manifests.is_dataset(order.out) else None
     return _planned(order, rows, known, previous).compare(lambda _: True)
 
@@ -103,10 +103,10 @@ def _planned(order: DatasetOrder, rows: SampleRows, known: Measurements, previou
 
 
 def _previous(order: DatasetOrder) -> Manifest | None:
-    """The dataset that is there, for an update; else None. A change that was interrupted is finished first.
+    """The existing dataset for an update, else None. An interrupted change is completed first.
 
-    Raises Conflict (``exists``) for what would be replaced without being asked for, InvalidInput
-    (``bad-export``) for another layout, FormatError (``bad-dataset``).
+    Raises Conflict (``exists``) if something would be replaced without ``force``, InvalidInput (``bad-export``) for
+    another layout, FormatError (``bad-dataset``).
     """
     if os.path.lexists(order.out):
         finish_interrupted(order.out)
@@ -121,7 +121,7 @@ def _previous(order: DatasetOrder) -> Manifest | None:
 
 
 def _kind(rows: SampleRows, previous: Manifest | None) -> str:
-    """The one kind of media of the samples. Raises InvalidInput (``bad-export``) where there is none."""
+    """The samples' kind of media. Raises InvalidInput (``bad-export``) if there are no samples."""
     kinds = sorted({kind(sample.medium.media_type) for sample in rows.samples})
     if not kinds:
         raise InvalidInput(
@@ -135,7 +135,7 @@ def _kind(rows: SampleRows, previous: Manifest | None) -> str:
 
 
 def _divide(order: DatasetOrder, rows: SampleRows, previous: Manifest | None) -> Division:
-    """Which split each sample is in. Raises InvalidInput (``bad-export``)."""
+    """Assign samples to splits. Raises InvalidInput (``bad-export``)."""
     explicit: dict[str, str] = {}
     for sample in rows.samples:
         split = order.explicit.get(path_text(sample.medium.path)) or order.explicit.get(sample.key) or sample.wanted
@@ -157,7 +157,7 @@ def _divide(order: DatasetOrder, rows: SampleRows, previous: Manifest | None) ->
 
 
 class DatasetExport:
-    """One dataset of one kind of media, that can be written."""
+    """A dataset of one kind of media that is ready to be written."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class DatasetExport:
         self._samples = sorted(kept, key=lambda each: (SPLITS.index(division.split[each.key]), each.key))
 
     def run(self, linker: Linker, told: Told) -> DatasetOutcome:
-        """Write, or update, the dataset. Nothing is written where nothing differs."""
+        """Write or update the dataset. Writes nothing if nothing differs."""
         order, previous = self.order, self._previous
         replaced = order.force and os.path.lexists(order.out)
         with open_sink(order.out, order.layout, linker, fresh=previous is None, replace=replaced) as sink:
@@ -190,7 +190,7 @@ class DatasetExport:
         return outcome
 
     def compare(self, intact: Callable[[ExportedFile], bool]) -> DatasetOutcome:
-        """What there is to do. ``intact``: whether a file of the old dataset is there as recorded."""
+        """Find what differs. ``intact``: whether a file of the old dataset exists as recorded."""
         old = {} if self._previous is None else self._previous.samples
         outcome = DatasetOutcome(
             self._new_manifest(),
@@ -244,7 +244,7 @@ class DatasetExport:
         return None if sample.medium.created is None else iso_time(sample.medium.created)
 
     def _write(self, outcome: DatasetOutcome, sink: Sink, told: Told) -> None:
-        """Do what an outcome says; the manifest in it is then complete, and committed."""
+        """Carry out an outcome; its manifest is then complete and committed."""
         manifest = outcome.manifest
         with tables.SampleTables(by_split=self.order.layout != "webdataset") as made:
             summary = self._put_samples(outcome, sink, made, told)
@@ -277,7 +277,7 @@ class DatasetExport:
         return summary
 
     def _remove_old_samples(self, outcome: DatasetOutcome, sink: Sink) -> None:
-        """What samples that changed or left had, and have no more."""
+        """Remove obsolete files of samples that changed or were removed."""
         old = {} if self._previous is None else self._previous.samples
         for key in (*outcome.changed, *outcome.removed):
             entry = outcome.manifest.samples.get(key)
@@ -298,7 +298,7 @@ class DatasetExport:
 
 
 def _alike(previous: Manifest, now: Manifest) -> bool:
-    """Whether the tables and the card would say the same, but for the number of the export."""
+    """Whether the tables and the card would be the same, apart from the number of the export."""
     groups = {key: entry.group for key, entry in previous.samples.items()}
     same = all(groups.get(key) == entry.group for key, entry in now.samples.items())
     settled = (previous.filters, previous.split, previous.settings, previous.revision)

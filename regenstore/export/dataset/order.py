@@ -1,4 +1,4 @@
-"""What the user asked for: the order of a dataset, and which sample was assigned to which split."""
+"""The options of a dataset export, and explicit assignments of samples to splits."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from regenstore.export.dataset.splits import SPLITS, Rules
 
 @dataclass(frozen=True)
 class DatasetOrder:
-    """What the user asked for."""
+    """The options of a dataset export."""
 
     out: str
-    """Absolute path of the folder, or of the ZIP."""
+    """Absolute path of the folder or the ZIP."""
     layout: str
     limits: Limits
     rules: Rules
@@ -34,7 +34,7 @@ class DatasetOrder:
 
 
 def explicit_splits(text: str, what: str) -> dict[str, str]:
-    """An assignment file: JSON ``{"path": "split"}``, or CSV with the columns path (or key) and split. Raises
+    """Parse an assignment file: JSON ``{"path": "split"}``, or CSV with the columns path (or key) and split. Raises
     InvalidInput (``bad-export``)."""
     try:
         given = json.loads(text) if text.lstrip().startswith("{") else None

@@ -1,4 +1,4 @@
-"""The files of one sample: the medium, its caption, its row and recipe as JSON, the table of its frames, its faces."""
+"""The files of a sample: the medium, its caption, its row and recipe as JSON, the table of its frames, its faces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from regenstore.export.media_facts import Measurements
 def put_sample(
     sink: Sink, sample: Sample, row: Row, recipe: str, kind: str, known: Measurements
 ) -> Iterator[ExportedFile]:
-    """Put them into a sink, the medium first. ``kind``: of the media of the dataset."""
+    """Put a sample's files into a sink, the medium first. ``kind``: the dataset's kind of media."""
     base = f"{row['split']}/{FOLDERS[kind]}/{sample.key}"
     medium = sample.medium
     yield sink.put_file(base + sample.suffix, medium.file, medium.size, medium.digest)

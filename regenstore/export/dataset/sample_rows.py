@@ -1,4 +1,5 @@
-"""The samples of an export: rows of the chosen media, in a file and not in memory, and what the conditions drop."""
+"""The samples of an export: rows of the selected media, kept in a file instead of memory, and counts of what
+conditions exclude."""
 
 from __future__ import annotations
 
@@ -23,13 +24,13 @@ from regenstore.objects import toml
 from regenstore.objects.ids import Digest, RecipeKey
 
 KINDS = ("video", "image", "audio")
-"""Media that loaders read."""
+"""Kinds of media that loaders read."""
 _NOTHING = Digest(bytes(32))
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample; its row is in a file."""
+    """A sample; its row is in a file."""
 
     key: str
     medium: Located
@@ -40,14 +41,14 @@ class Sample:
     wanted: str | None
     """The split that its labels ask for."""
     measured: bool
-    """Whether anything is known of its frames."""
+    """Whether its frames were measured."""
     file: IO[bytes]
     at: int
     length: int
 
 
 class Drops:
-    """How many samples each condition dropped, the first that a sample fails counting."""
+    """Counts how many samples each condition excludes; a sample counts for the first condition that it fails."""
 
     def __init__(self, conditions: Sequence[Condition]) -> None:
         self._conditions = conditions
@@ -56,7 +57,7 @@ class Drops:
         self.kept = 0
 
     def passes_all(self) -> bool:
-        """Take one more sample where there is no condition, and no row is needed; else False."""
+        """Accept one more sample if there are no conditions, so that no row is needed; else return False."""
         if self._conditions:
             return False
         return self.passes({})
@@ -72,7 +73,7 @@ class Drops:
 
 
 def early(chosen: Iterable[Chosen], drops: Drops) -> Iterator[Chosen]:
-    """Those that pass conditions which the recipe alone decides: nothing is made for the others."""
+    """Yield those that pass the conditions which depend on the recipe alone: nothing is made for the others."""
     for each in chosen:
         if drops.passes_all():
             yield each
@@ -88,11 +89,11 @@ def early(chosen: Iterable[Chosen], drops: Drops) -> Iterator[Chosen]:
 
 
 Locate = Callable[[RecipePath, Digest, int, str, RecipeKey | None], Located | None]
-"""Gives the medium of an entry by what a kept row says of it; None where the store does not have it."""
+"""Returns the medium of an entry according to a cached row; None if the store does not have it."""
 
 
 class SampleRows:
-    """Takes in media once, in a ``with`` block: each with its row, unless a condition drops it."""
+    """Collects media once, within a ``with`` block, each with its row, unless a condition excludes it."""
 
     def __init__(
         self,
@@ -104,8 +105,8 @@ class SampleRows:
         *,
         measuring: bool = False,
     ) -> None:
-        """``kept``: rows of earlier exports, which are believed where nothing that they were made from has changed.
-        ``measuring``: measure the frames that were not measured yet."""
+        """``kept``: rows of earlier exports, which are used if nothing that they were made from has changed.
+        ``measuring``: measure frames that were not measured yet."""
         self._known = known
         self._group_by = group_by
         self._stratify = stratify
@@ -128,7 +129,7 @@ class SampleRows:
         self._kept.close()
 
     def recall(self, entries: Iterable[RecipePath], locate: Locate) -> Iterator[RecipePath]:
-        """Take in what kept rows tell of; gives the entries of which the recipe has to be read."""
+        """Collect media from cached rows; yields the entries whose recipe must be read."""
         for entry in entries:
             if entry.blob is None or not self._recall(entry, entry.blob, locate):
                 yield entry
@@ -151,7 +152,7 @@ class SampleRows:
         return True
 
     def add(self, medium: Medium) -> bool:
-        """Take a medium in, of which :meth:`recall` knew nothing; False where a condition drops it."""
+        """Collect a medium that :meth:`recall` did not know; returns False if a condition excludes it."""
         key = sample_key(medium.path, self._taken)
         recipe = medium.blob or toml.encode(medium.recipe).decode()
         stamp = self._stamp(key, medium, recipe)
@@ -160,7 +161,7 @@ class SampleRows:
             text, hashed, place = kept.text, kept.hashed, (self._kept.file, kept.at, len(kept.text))
         else:
             text = self._made(key, medium)
-            stamp = self._stamp(key, medium, recipe)  # with what was measured now
+            stamp = self._stamp(key, medium, recipe)  # includes what was measured just now
             head, hashed = line_of(medium.path, stamp or "", text)
             self._file.seek(self._end)
             self._file.write(head + text + b"\n")
@@ -174,7 +175,7 @@ class SampleRows:
         return True
 
     def _made(self, key: str, medium: Medium) -> bytes:
-        """What is kept of a medium: its row, its recipe, and what else this module has to know of it."""
+        """The cache entry of a medium: its row, its recipe, and other data that this module needs."""
         metrics = self._known.metrics(medium, self._measuring)
         row = row_of(key, medium, self._known.info(medium), metrics)
         row["faces"] = list(face_picks(key, metrics))
@@ -197,13 +198,14 @@ class SampleRows:
         self.samples.append(Sample(key, medium, suffix, hashed, member, _wanted(row), origin["measured"], *place))
 
     def of_kind(self, wanted: str) -> SampleRows:
-        """The samples of one kind of media; for as long as this is open."""
+        """The samples of one kind of media; valid while this object is open."""
         found = copy(self)
         found.samples = [sample for sample in self.samples if kind(sample.medium.media_type) == wanted]
         return found
 
     def _stamp(self, key: str, medium: Located, recipe: str) -> str | None:
-        """Of everything that a row is made from, without making it; None where something is to be measured."""
+        """The stamp of everything that a row is made from, without making it; None if something has yet to be
+        measured."""
         facts = self._known.stamp(medium, self._measuring is not None)
         if facts is None:
             return None
@@ -213,16 +215,16 @@ class SampleRows:
         )  # fmt: skip
 
     def keep(self) -> None:
-        """Keep the rows that were made for the next export from this worktree."""
+        """Cache the new rows for the next export from this worktree."""
         if self._end:
             self._kept.keep(self._file)
 
     def row(self, sample: Sample, split: str, group: str) -> Row:
-        """A sample's row again."""
+        """Read a sample's row."""
         return self.row_and_recipe(sample, split, group)[0]
 
     def row_and_recipe(self, sample: Sample, split: str, group: str) -> tuple[Row, str]:
-        """The same, and the recipe's text."""
+        """Read a sample's row and its recipe's text."""
         row_text, recipe = self.texts(sample, split, group)
         row: Row = fast_json.loads(row_text)
         text: str = fast_json.loads(recipe)
@@ -232,7 +234,7 @@ class SampleRows:
         """A sample's row and its recipe's text, as JSON on one line."""
         sample.file.seek(sample.at)
         row, recipe, _ = sample.file.read(sample.length).split(b"\t")
-        # Within a JSON text every quotation mark is escaped: these can only be the columns.
+        # Quotation marks within JSON strings are escaped, so these can only be the columns.
         row = row.replace(b'"split":null', b'"split":"%s"' % split.encode(), 1)
         return row.replace(b'"group":null', b'"group":"%s"' % group.encode(), 1), recipe
 

@@ -1,9 +1,9 @@
-"""Where a dataset's files go: into a folder, fresh or changed in place, so that at every moment what is there loads.
+"""Write a dataset's files to a folder, fresh or changed in place, so that what is there can be loaded at any moment.
 
-A *fresh* dataset is written into a folder beside its place and renamed into it when it is complete. A *change*
-is staged inside the dataset, in a hidden folder that no loader looks into; a journal then says what to move and
-what to remove; then that is done, files before the tables that name them, removals last. A process that is
-killed before the journal leaves the old dataset, one killed later is finished by the next (:func:`recover`).
+A *fresh* dataset is written to a folder beside its location and renamed when complete. A *change* is staged inside the
+dataset, in a hidden folder that loaders ignore. A journal then lists what to move and what to remove, and this is
+carried out: files before the tables that refer to them, removals last. If the process is killed before the journal is
+written, the old dataset remains; if later, the next export completes the change (:func:`recover`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
 
 HIDDEN = ".regenstore"
-"""Folder inside a dataset, during a change only."""
+"""Folder inside a dataset, present only during a change."""
 _NEW, _OLD, _JOURNAL = "new", "old", "journal.json"
 BUSY = "another export is writing it, or another user's export was interrupted there"
 MANIFEST = "manifest.json"
@@ -33,7 +33,7 @@ TABLE = "metadata.parquet"
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A file as the manifest lists it. ``inside``: the archive of the dataset that it lies in."""
+    """A file as listed in the manifest. ``inside``: the dataset's archive that contains it."""
 
     path: str
     size: int
@@ -53,8 +53,8 @@ class ExportedFile:
 
 
 class Sink(Protocol):
-    """Takes a dataset's files by their names in the directory layout (``train/videos/s….mp4``). Files that
-    tables name are put before the tables; ``commit`` makes all of it visible."""
+    """Accepts a dataset's files by their names in the directory layout (``train/videos/s….mp4``). Files must be
+    added before the tables that refer to them; ``commit`` makes everything visible."""
 
     def put_bytes(self, name: str, data: bytes) -> ExportedFile: ...
 
@@ -63,13 +63,13 @@ class Sink(Protocol):
         ...
 
     def put_made(self, name: str, make: Callable[[str], object]) -> ExportedFile:
-        """A file that ``make`` writes at the path that it is given."""
+        """Add a file that ``make`` writes to the path it is given."""
         ...
 
     def remove(self, stored: ExportedFile) -> None: ...
 
     def intact(self, stored: ExportedFile) -> bool:
-        """Whether a file of the dataset as it was is there, with its size."""
+        """Whether a file of the old dataset exists with its recorded size."""
         ...
 
     def commit(self) -> None: ...
@@ -80,10 +80,10 @@ class Sink(Protocol):
 
 
 class FolderSink:
-    """The files as such, in a folder."""
+    """Writes plain files to a folder."""
 
     def __init__(self, out: str, linker: Linker, *, fresh: bool, replace: bool = False) -> None:
-        """``fresh``: nothing is at ``out``, or an empty folder, or with ``replace`` a dataset to be replaced."""
+        """``fresh``: there is nothing at ``out``, or an empty folder, or with ``replace`` a dataset to be replaced."""
         self.out = out
         self._writer = FileWriter(linker)
         self._fresh = fresh
@@ -102,11 +102,11 @@ class FolderSink:
 
     @property
     def changing(self) -> bool:
-        """There is a dataset at ``out`` that changes."""
+        """Whether an existing dataset at ``out`` is being changed."""
         return not self._fresh
 
     def path(self, name: str) -> str:
-        """Where to write a new file, in a folder that is there."""
+        """The path for a new file, in a folder that exists."""
         path = os.path.join(self.stage, name)
         folder = os.path.dirname(path)
         if folder not in self._folders:
@@ -147,8 +147,8 @@ class FolderSink:
 
     def _put_in_place(self) -> None:
         if not self._replace:
-            durable.rename(self.stage, self.out)  # over nothing, or over an empty folder
-        elif swap.exchange(self.stage, self.out):  # else what was there goes with the stage
+            durable.rename(self.stage, self.out)  # where there is nothing, or an empty folder
+        elif swap.exchange(self.stage, self.out):  # otherwise the old dataset is removed with the stage
             aside = f"{self._held.folder}/{_OLD}"
             durable.rename(self.out, aside)
             try:
@@ -164,7 +164,7 @@ class FolderSink:
             top for name in gone if (top := name.removesuffix(f"/{TABLE}")) != name and _leaves(self.out, top, gone)
         ]
         self._held.write_journal(_JOURNAL, json.dumps({"move": names, "leave": folders, "remove": gone}).encode())
-        self._held.kept = True  # should this fail, the next one finishes it
+        self._held.kept = True  # if this fails, the next export completes it
         _finish(self.out)
         self._held.kept = False
 
@@ -174,7 +174,7 @@ class FolderSink:
 
 
 def open_stage(out: str) -> Stage:
-    """A stage beside a place for what will be renamed into it; those that killed exports left there are removed."""
+    """Create a stage beside a location; those that killed exports left there are removed."""
     parent, name = os.path.split(out)
     prefix = f"{parent}/.{name}.partial-"
     with durable.storage_errors(out):
@@ -182,7 +182,7 @@ def open_stage(out: str) -> Stage:
             if presence.is_folder(left):
                 stage.recover(left, lambda left: _give_back(left, out))
             elif not file_lock.in_use(left):
-                durable.unlink(left)  # a ZIP of an older version
+                durable.unlink(left)  # a ZIP left by an older version
     return Stage(prefix)
 
 
@@ -204,7 +204,7 @@ def _open_hidden(out: str) -> Stage:
 
 @contextmanager
 def made_in(folder: str, make: Callable[[str], object]) -> Iterator[tuple[str, Digest, int]]:
-    """A file that ``make`` writes, with its digest and size, for the time of the block."""
+    """Have ``make`` write a temporary file; yields it with its digest and size for the duration of the block."""
     path = os.path.join(folder, f".made-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         with durable.storage_errors(path):
@@ -217,7 +217,7 @@ def made_in(folder: str, make: Callable[[str], object]) -> Iterator[tuple[str, D
 
 
 def recover(out: str) -> bool:
-    """Finish, or take back, a change of a dataset in a folder that was interrupted; False where there was none."""
+    """Complete or undo an interrupted change of a dataset in a folder; False if there was none."""
     hidden = os.path.join(out, HIDDEN)
     with durable.storage_errors(hidden):
         done = stage.recover(hidden, lambda _: _finish(out))
@@ -227,7 +227,7 @@ def recover(out: str) -> bool:
 
 
 def _finish(out: str) -> bool:
-    """Do what the journal says, if there is one; doing it again does no harm."""
+    """Carry out the journal, if there is one; repeating it does no harm."""
     hidden = os.path.join(out, HIDDEN)
     journal = os.path.join(hidden, _JOURNAL)
     if (told := presence.read(journal)) is None:
@@ -247,7 +247,7 @@ def _finish(out: str) -> bool:
         if os.path.exists(staged):
             durable.rename(staged, target)
     for name in left:
-        # A split leaves at once: what is left of one would be loaded as a split of another shape.
+        # Remove a split at once: a partial one would be loaded as a split of another shape.
         if os.path.isdir(os.path.join(out, name)):
             durable.rename(os.path.join(out, name), os.path.join(hidden, f"left-{name}"))
     folders = set()
@@ -266,7 +266,7 @@ def _finish(out: str) -> bool:
 
 
 def _leaves(out: str, top: str, gone: Collection[str]) -> bool:
-    """Whether nothing stays in a folder of the dataset."""
+    """Whether nothing remains in a folder of the dataset."""
     names = {
         os.path.relpath(os.path.join(folder, name), out)
         for folder, _, files in os.walk(os.path.join(out, top))
@@ -276,7 +276,7 @@ def _leaves(out: str, top: str, gone: Collection[str]) -> bool:
 
 
 def _inside(name: object) -> str:
-    """A name in a journal, if it stays inside the dataset."""
+    """Validate that a name from a journal stays inside the dataset."""
     parts = str(name).split("/")
     if not isinstance(name, str) or os.path.isabs(name) or {"", ".", ".."} & {*parts}:
         raise ValueError(f"no name in a dataset: {name!r}")
@@ -284,7 +284,7 @@ def _inside(name: object) -> str:
 
 
 def refuse_occupied(out: str, *, force: bool, is_dataset: bool) -> None:
-    """Raise Conflict (``exists``) where something is at ``out`` that a fresh dataset would replace."""
+    """Raise Conflict (``exists``) if a fresh dataset would replace something at ``out``."""
     if not os.path.lexists(out) or (os.path.isdir(out) and not os.listdir(out)):
         return
     if not is_dataset:

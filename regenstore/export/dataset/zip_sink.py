@@ -1,8 +1,8 @@
-"""A dataset in one ZIP, or a ZIP per split beside the tables.
+"""A dataset in one ZIP, or in one ZIP per split beside the tables.
 
-An archive that changes is copied (by reflink where the file system can) and the copy is renamed over it. One ZIP
-that is too large for that is appended to in place: the old directory of the archive stays where it is, and a
-journal beside the file keeps the old size, to which :func:`roll_back` cuts it back after a kill.
+To change an archive, it is copied (by reflink if the file system supports it) and the copy renamed over it. A single
+ZIP that is too large for that is appended to in place: the archive's old directory stays where it is, and a journal
+beside the file records the old size, to which :func:`roll_back` truncates it after a kill.
 
 The same files in the same order give the same bytes: times and attributes of members are fixed.
 """
@@ -27,9 +27,9 @@ from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 
 IN_PLACE = 1 << 30
-"""Bytes from which on one ZIP is appended to where it lies."""
+"""Size in bytes from which a single ZIP is appended to in place."""
 DEAD = 0.3
-"""Share of an archive that no member uses any more, from which on it is written anew."""
+"""Unused fraction of an archive from which it is rewritten."""
 _TEXTS = (".txt", ".json", ".jsonl", ".csv", ".md", ".toml", ".yaml")
 _SIDECARS = "sidecars.zip"
 _JOURNAL = ".regenstore-journal"
@@ -38,10 +38,10 @@ _BLOCK = 1 << 20
 
 
 class Archive:
-    """A ZIP that is being written: a new one, or one that gets other members.
+    """A ZIP being written, new or changed.
 
-    The standard library can append, but neither replace nor leave the old directory alone; both come from the
-    attributes ``start_dir``, ``filelist``, ``NameToInfo`` and ``_didModify``, which the tests watch.
+    The standard library can append, but can neither replace members nor leave the old directory in place; both are done
+    through the attributes ``start_dir``, ``filelist``, ``NameToInfo`` and ``_didModify``, which tests watch.
     """
 
     def __init__(self, path: str) -> None:
@@ -56,10 +56,10 @@ class Archive:
             self.discard()
             raise Conflict("export-busy", f"{path}: {BUSY}")
         if changing:
-            archive.start_dir = archive.fp.seek(0, 2)  # behind the old directory, not over it
+            archive.start_dir = archive.fp.seek(0, 2)  # after the old directory, not over it
 
     def sizes(self) -> dict[str, int]:
-        """Its members with their sizes."""
+        """The members with their sizes."""
         return {info.filename: info.file_size for info in self._zip.filelist}
 
     def remove(self, name: str) -> None:
@@ -77,14 +77,14 @@ class Archive:
         self._zip.writestr(self._info(name, len(data)), data)
 
     def add_file(self, name: str, source: str, size: int) -> None:
-        """Raises FormatError (``bad-dataset``) for a file of another size."""
+        """Raises FormatError (``bad-dataset``) for a file of unexpected size."""
         with open(source, "rb") as given, self._zip.open(self._info(name, size), "w") as member:
             shutil.copyfileobj(given, member, _BLOCK)
             if given.tell() != size:
                 raise FormatError("bad-dataset", f"{source} has another size than recorded: run 'regenstore fsck'")
 
     def close(self) -> None:
-        """Write the directory of members; then drop what is dead, if that is much."""
+        """Write the directory of members; then rewrite the archive if much of it is unused."""
         named = self._zip.NameToInfo
         self._zip.filelist[:] = [info for info in self._zip.filelist if named.get(info.filename) is info]
         live = sum(info.compress_size + 30 + len(info.filename) * 2 + 46 for info in self._zip.filelist)
@@ -99,7 +99,7 @@ class Archive:
 
 
 def repack(path: str) -> None:
-    """Write an archive anew without what no member uses, and put it in its place."""
+    """Rewrite an archive without its unused parts, and replace it."""
     temp = f"{path}.{os.getpid()}.tmp"
     try:
         _repack(path, temp)
@@ -131,7 +131,7 @@ def _repack(path: str, temp: str) -> None:
 
 
 def roll_back(out: str) -> bool:
-    """Cut a ZIP back to what it was before an append that was interrupted; False where there was none."""
+    """Truncate a ZIP to its state before an interrupted append; False if there was none."""
     journal = out + _JOURNAL
     try:
         told = presence.read(journal)
@@ -150,7 +150,7 @@ def roll_back(out: str) -> bool:
 
 
 class ZipSink:
-    """Everything in one ZIP."""
+    """Puts everything into one ZIP."""
 
     def __init__(self, out: str, linker: Linker, *, fresh: bool) -> None:
         self.out = out
@@ -215,11 +215,11 @@ class ZipSink:
 
 
 class SplitZipSink:
-    """``train.zip`` and the others, each with its own table; captions and JSON in ``sidecars.zip``; everything else
-    beside them in the folder.
+    """``train.zip`` and others, each with its own table; captions and JSON in ``sidecars.zip``; everything else beside
+    them in the folder.
 
-    ``datasets`` takes an archive for what most of its members are: with a caption and a JSON beside each medium it
-    would take them for texts.
+    ``datasets`` treats an archive as what most of its members are: with a caption and a JSON beside each medium it
+    would take it for text.
     """
 
     def __init__(self, folder: FolderSink, linker: Linker) -> None:
@@ -231,7 +231,7 @@ class SplitZipSink:
 
     @staticmethod
     def _route(name: str) -> tuple[str, str]:
-        """Archive and member of a file; no archive for what lies beside them."""
+        """Archive and member of a file; no archive for files beside them."""
         split, _, inner = name.partition("/")
         if split not in SPLITS:
             return "", name
@@ -288,7 +288,7 @@ class SplitZipSink:
         with durable.storage_errors(self._folder.out):
             for archive_name, names in self._left.items():
                 if archive_name != _SIDECARS and archive_name not in self._open:
-                    # Nothing was put into it, not even a table: the split leaves.
+                    # Nothing was put into it, not even a table: remove the split.
                     self._folder.remove(ExportedFile(archive_name, 0, ""))
                     continue
                 for name in sorted(names):
@@ -304,6 +304,6 @@ class SplitZipSink:
 
 
 def copy(source: str, target: str, linker: Linker) -> None:
-    """A copy, or a reflink, at a place that is free."""
+    """Copy or reflink a file to a free path."""
     with open(source, "rb", buffering=0) as given, open(target, "xb", buffering=0) as made:
         linker.fill(given.fileno(), made.fileno())

@@ -1,8 +1,9 @@
-"""Writing a batch: everything is staged beside its place first, then renamed into it; what fails on the way
-leaves the folders as they were. Nothing is overwritten unless that is asked for, and a medium never.
+"""Write a batch: everything is staged beside its destination first, then renamed; if something fails on the way, the
+folders are left as they were. Nothing is overwritten without ``force``, and a medium never.
 
-Before the renames a journal is written into the stage. A process killed before it has changed nothing; one killed
-later is finished by the next export into that folder (:func:`recover`), but for what somebody wrote there since.
+Before the renames a journal is written into the stage. A process killed before that has changed nothing; one killed
+later is completed by the next export into that folder (:func:`recover`), except for files that were written there
+since.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from regenstore.fs.writing import write_all
 from regenstore.worktree.paths import check_relative
 
 STAGE = ".regenstore-export-"
-"""What the names of staging folders begin with."""
+"""Prefix of the names of staging folders."""
 _JOURNAL, _WHOLE = "journal.json", "whole"
 
 
@@ -34,11 +35,11 @@ class Delivered:
 
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
-    """Files that were there already, with the same bytes."""
+    """Files that already existed with the same bytes."""
 
 
 def existing(batch: Batch) -> tuple[list[PlannedFile], list[PlannedFile]]:
-    """The planned files whose place is taken: by the same bytes, and by something else."""
+    """The planned files that already exist: with the same bytes, and with others."""
     same: list[PlannedFile] = []
     other: list[PlannedFile] = []
     for file in batch.files:
@@ -48,7 +49,7 @@ def existing(batch: Batch) -> tuple[list[PlannedFile], list[PlannedFile]]:
 
 
 def _is(file: PlannedFile) -> bool:
-    """Whether a regular file with exactly these bytes lies at the target."""
+    """Whether there is a regular file with exactly these bytes at the target."""
     if os.path.islink(file.target) or not os.path.isfile(file.target):
         return False
     with open(file.target, "rb") as there:
@@ -61,11 +62,11 @@ def _is(file: PlannedFile) -> bool:
 def deliver(
     batch: Batch, *, base: str, protected: Callable[[str], bool], force: bool = False, linker: Linker | None = None
 ) -> Delivered:
-    """Write a batch. ``base``: the folder that everything lies in. ``protected`` says of a path whether it is
-    one of Git's, which no export overwrites.
+    """Write a batch. ``base``: the folder that contains all targets. ``protected`` returns whether Git tracks a path;
+    exports never overwrite those.
 
-    Raises InvalidInput (``bad-export``) for files with problems and for places that are refused,
-    Conflict (``exists``) without ``force``, StorageError.
+    Raises InvalidInput (``bad-export``) for files with problems and for refused targets, Conflict (``exists``) without
+    ``force``, StorageError.
     """
     problems = [f"{file.target}: {problem}" for file in batch.files for problem in file.problems]
     if problems:
@@ -92,13 +93,13 @@ def deliver(
 
 
 def _replaceable(file: PlannedFile) -> bool:
-    """Whether a regular file or a link is at the target: anything else stays, also with ``force``."""
+    """Whether there is a regular file or a link at the target: anything else stays, even with ``force``."""
     found = presence.lstat(file.target)
     return found is None or stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)
 
 
 def _refuse_links(base: str, target: str) -> None:
-    """A folder below the base that is a symbolic link could lead anywhere."""
+    """Refuse symbolic links among the folders below the base: they could lead anywhere."""
     folder = os.path.dirname(target)
     while len(folder) > len(base):
         if os.path.islink(folder):
@@ -113,7 +114,7 @@ def _write(due: Sequence[PlannedFile], base: str, linker: Linker, was: Mapping[s
     home = os.path.dirname(base) if fresh else base
     os.makedirs(home, exist_ok=True)
     with Stage(f"{home}/{STAGE}") as made:
-        if fresh:  # one rename brings all of it
+        if fresh:  # a single rename makes all of it visible
             whole = f"{made.folder}/{_WHOLE}"
             for file in due:
                 with durable.storage_errors(file.target):
@@ -134,14 +135,13 @@ def _write(due: Sequence[PlannedFile], base: str, linker: Linker, was: Mapping[s
 
 
 def _identity(path: str) -> list[int] | None:
-    """What tells a file from one that was written later; None where there is none. Raises StorageError
-    (``unreadable``)."""
+    """Distinguishes a file from one written later; None if there is none. Raises StorageError (``unreadable``)."""
     found = presence.lstat(path)
     return None if found is None else _told(swap.identity(found))
 
 
 def _told(was: Seen) -> list[int] | None:
-    """What a journal says of it."""
+    """The journal's form of a file's identity."""
     return [was.inode, was.size, was.modified] if isinstance(was, swap.Identity) else None
 
 
@@ -153,7 +153,7 @@ def _fill(file: PlannedFile, temp: str, linker: Linker) -> None:
             assert file.source is not None
             source = os.open(file.source, os.O_RDONLY)
             try:
-                linker.fill(source, target)  # never a hard link: programs write into what they import
+                linker.fill(source, target)  # never a hard link: programs write into files that they import
             finally:
                 os.close(source)
             return
@@ -168,12 +168,12 @@ class _Move:
     temp: str
     target: str
     was: list[int] | None
-    """Identity of the file that it replaces."""
+    """Identity of the file to be replaced."""
 
 
 def _move(moves: Sequence[_Move], made: Stage) -> None:
-    """Rename everything into place; if one fails, undo those before it. Where even that fails, the stage is kept, with
-    what was replaced."""
+    """Rename everything into place; if a rename fails, undo the earlier ones. If even that fails, the stage is kept,
+    with the replaced files."""
     made.kept = True
     undo: list[Callable[[], object]] = []
     folders: list[str] = []
@@ -200,7 +200,7 @@ def _move(moves: Sequence[_Move], made: Stage) -> None:
 
 
 def _kept(move: _Move) -> str:
-    """Where the file that is replaced lies meanwhile."""
+    """Where a replaced file is kept meanwhile."""
     return f"{move.temp}-old"
 
 
@@ -212,7 +212,7 @@ def _put_back(kept: str, target: str) -> None:
 
 
 def recover(base: str, protected: Callable[[str], bool]) -> None:
-    """Finish batches whose processes were killed while they renamed, and remove what was staged by others."""
+    """Complete batches whose processes were killed while renaming, and remove other leftover stages."""
     for folder in stage.stages(f"{base}/{STAGE}"):
         stage.recover(folder, lambda folder: _finish(folder, base, protected))
 
@@ -225,9 +225,9 @@ def _finish(folder: str, base: str, protected: Callable[[str], bool]) -> bool:
             check_relative(os.fsencode(each["target"]))
             moves.append(_Move(f"{folder}/{number}", os.path.join(base, each["target"]), each["was"]))
     except (ValueError, KeyError, TypeError, RecursionError, InvalidInput):
-        return True  # nothing that this program wrote
+        return True  # not written by this program
     for move in moves:
-        if _identity(_kept(move)) not in (None, move.was):  # written in the last instant before the kill: it goes back
+        if _identity(_kept(move)) not in (None, move.was):  # written right before the kill: put it back
             _put_back(_kept(move), move.target)
         now = _identity(move.target)
         if not os.path.isfile(move.temp) or protected(move.target) or now not in (None, move.was):
