@@ -97,6 +97,17 @@ def test_what_somebody_wrote_since_stays(tmp_path: Path, monkeypatch: pytest.Mon
     assert tree(folder) == {**OLD, "a.xmp": b"new a", "c.xmp": b"by hand", "d.xmp": b"by hand, too"}
 
 
+def test_what_somebody_wrote_in_the_last_instant_comes_back(tmp_path: Path):
+    """Killed when it was out of the way, and before that was seen."""
+    stage = tmp_path / f"{STAGE}1-a"
+    stage.mkdir()
+    (stage / "0").write_text("new")
+    (stage / "0-old").write_text("by hand")
+    (stage / delivering._JOURNAL).write_text('[{"target": "a.xmp", "was": [1, 2, 3]}]')
+    recover(str(tmp_path), nothing)
+    assert tree(tmp_path) == {"a.xmp": b"by hand"} and not stage.exists()
+
+
 @pytest.mark.parametrize(
     "journal", ["", "[]", "{}", '[{"target": "../x", "was": null}]', '[{"target": ".git/hooks/x", "was": null}]']
 )
