@@ -63,8 +63,10 @@ def attribute(
         recipe = toml.decode_or_none(made.recipe)
         if recipe is not None:
             return toml.encode(with_made(recipe, made, take))
-    about = dict(before.about) if before is not None else {}
-    if before is not None and before.key is not None:
+    if before is None:
+        return toml.imported_text(take, of_content(head, path))
+    about = dict(before.about)
+    if before.key is not None:
         about["edited_from"] = str(before.key)
     return toml.encode(Recipe.of_imported(take, of_content(head, path), about))
 

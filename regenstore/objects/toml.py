@@ -10,6 +10,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from regenstore.errors import FormatError
@@ -158,6 +159,23 @@ def _bad(why: str) -> FormatError:
 
 
 # ------------------------------------------------------------------------------------------- writing
+
+
+def imported_text(take: Take, media_type: str) -> bytes:
+    """The text of an imported medium that nothing else is known of: as :func:`encode` gives it, in a tenth of the
+    time."""
+    before, between, after = _around(media_type)
+    return b"%s%s%s%d%s" % (before, take.digest.raw.hex().encode(), between, take.size, after)
+
+
+@lru_cache(maxsize=64)
+def _around(media_type: str) -> tuple[bytes, bytes, bytes]:
+    """What is before, between and after the digits of a take."""
+    digits, size = "ab" * 32, 10**17 + 1
+    text = encode(Recipe.of_imported(Take(Digest(bytes.fromhex(digits)), size), media_type))
+    before, _, rest = text.rpartition(digits.encode())
+    between, _, after = rest.rpartition(b"%d" % size)
+    return before, between, after
 
 
 def encode(recipe: Recipe) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,9 +73,10 @@ def plan_get(
     planned = GetPlan({}, RunPlan())
     refused = _refused(bench, chosen, paths)
     old = _old_takes(bench, {path: tracked[path] for path in chosen if path in tracked})
+    index_text = bench.index_texts(chosen)
     for path in chosen:
         try:
-            wish = _wish(bench, path, tracked.get(path), old.get(path))
+            wish = _wish(bench, path, tracked.get(path), old.get(path), index_text)
             if wish is not None:
                 wants.append(Want(os.fsdecode(path), toml.decode(wish.text)))
                 planned.wishes[os.fsdecode(path)] = wish
@@ -91,14 +92,20 @@ def plan_get(
     return planned
 
 
-def _wish(bench: Workbench, path: bytes, entry: bytes | None, old: BlobRecord | None) -> GetWish | None:
+def _wish(
+    bench: Workbench,
+    path: bytes,
+    entry: bytes | None,
+    old: BlobRecord | None,
+    index_text: Callable[[bytes], bytes | None],
+) -> GetWish | None:
     """Return what ``get`` does at a path, or None. ``entry``: the index blob there; ``old``: its content, if its take
     was made with other parameters."""
     held = bench.held(path, digest=False)
     medium = None if held is None or held.text is not None or old is None else _old_medium(bench, path, old)
     if held is not None and held.text is None and medium is None:
         return None
-    known = bench.index_text(path)
+    known = index_text(path)
     replaces: bytes | Nothing | Identity = NOTHING
     text = known
     if held is None:
@@ -189,11 +196,12 @@ def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> DropPlan:
     planned = DropPlan()
     chosen = bench.tracked(paths)
     refused = _refused(bench, chosen, paths)
+    index_text = bench.index_texts([*chosen])
     for path, oid in chosen.items():
         try:
             held = bench.held(path)
             if held is not None and held.digest is not None:
-                _plan_drop(bench, path, oid, held, planned)
+                _plan_drop(bench, path, oid, held, planned, index_text(path))
             elif held is None and path in refused:
                 raise excluded(path)
         except RegenstoreError as error:
@@ -201,9 +209,10 @@ def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> DropPlan:
     return planned
 
 
-def _plan_drop(bench: Workbench, path: bytes, oid: bytes, held: WorktreeContent, planned: DropPlan) -> None:
+def _plan_drop(
+    bench: Workbench, path: bytes, oid: bytes, held: WorktreeContent, planned: DropPlan, known: bytes | None
+) -> None:
     assert held.digest is not None
-    known = bench.index_text(path)
     text = bench.text_of(path, held, known)
     recipe = toml.decode(text)
     if text != known and recipe.imported:
