@@ -29,8 +29,8 @@ from PIL import Image, PngImagePlugin
 
 from benchmarks import machine
 from regenstore.media.correction import making
-from regenstore.media.correction.corrector import SHARE
 from regenstore.media.encode import MediaWriter, Sound
+from regenstore.objects.corrector import SHARE
 
 RATE = 44100
 

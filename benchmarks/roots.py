@@ -12,7 +12,7 @@ from benchmarks.measure import Row, Sample, interleave, timed
 from regenstore.objects import toml
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.recipe import Output, Recipe, Take
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.enumeration import ADDED, FULL, UNCHANGED, Enumerated, Enumeration
 from regenstore.refs.git import Git
 from regenstore.refs.roots import Roots

@@ -14,7 +14,7 @@ from benchmarks.roots import history, recipe
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.result import Content, Proof, Result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.surveyor import Surveyor
 from regenstore.refs.git import Git
 from regenstore.refs.roots import Roots

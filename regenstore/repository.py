@@ -7,7 +7,7 @@ these for every git command.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,13 @@ from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location, locate, refuse_attributes, refuse_unreadable
 
 if TYPE_CHECKING:
+    from regenstore.doctor.fsck_context import FsckContext
+    from regenstore.doctor.fsck_plan import Invalid
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
-    from regenstore.objects.result import Proof
-    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.result import Proof, Result
+    from regenstore.objects.results.cache import ResultCache
+    from regenstore.project.trust import TrustRecord
     from regenstore.proof.environments import Environments
     from regenstore.proof.probe import Prober
     from regenstore.proof.survey import Confirm
@@ -41,13 +44,29 @@ if TYPE_CHECKING:
     from regenstore.worktree.place import Placer
 
 
+_HOLDING = (
+    *("blobs", "cache", "remote_definitions", "moved", "elsewhere", "realiser", "holders", "surveyor", "collector"),
+    "workbench",
+)
+"""The parts that have to be closed, and the parts that refer to one of them."""
+
+
 class Repository:
     """The parts of one worktree."""
 
     def __init__(self, location: Location, settings: config.Settings, git: Git) -> None:
         self.location = location
-        self.settings = settings
         self.git = git
+        self._settings = settings
+        self._opened_store: ContentStore | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Start afresh: nothing is open, and nothing was done yet."""
+        self._closers: list[Callable[[], None]] = []
+        self._generated: Sequence[tuple[str, Result]] = ()
+        self._remote_problems: Mapping[str, RegenstoreError] = {}
+        self._unasked_remotes: Iterable[str] = ()
 
     @classmethod
     def at_top(cls, top: str, environment: config.GitEnvironment) -> Repository:
@@ -56,8 +75,11 @@ class Repository:
         return cls(locate(top, environment.git_dir, environment.index), config.load(git), git)
 
     @classmethod
-    def discover(cls, cwd: str, environment: config.GitEnvironment) -> Repository:
-        """The repository around a folder; raises NotFound (``not-a-repository``)."""
+    def discover(
+        cls, cwd: str, environment: config.GitEnvironment, overrides: Mapping[str, object] | None = None
+    ) -> Repository:
+        """The repository around a folder; raises NotFound (``not-a-repository``). ``overrides``: see
+        :func:`config.load`."""
         git = Git(cwd)
         found = git.places()
         if found is None:
@@ -67,26 +89,59 @@ class Repository:
         refuse_attributes(os.fsencode(top), [b""])
         located = locate(top, git_dir, environment.index)  # a relative index file is below the top, for git as well
         inside = Git(top)
-        return cls(located, config.load(inside), inside)
+        return cls(located, config.load(inside, overrides=overrides), inside)
+
+    @property
+    def settings(self) -> config.Settings:
+        """They do not change while the repository is open."""
+        return self._settings
+
+    # -------------------------------------------------------------------------------- what happened so far
+
+    @property
+    def bytes_added(self) -> int:
+        """Bytes that were added to the store so far."""
+        return self._opened_store.added if self._opened_store is not None else 0
+
+    @property
+    def generated(self) -> Sequence[tuple[str, Result]]:
+        """Label and result of each medium that was generated so far."""
+        return self._generated
+
+    @property
+    def remote_problems(self) -> Mapping[str, RegenstoreError]:
+        """The remotes that failed so far, by name; they are not used any more."""
+        return self._remote_problems
+
+    @property
+    def unasked_remotes(self) -> Iterable[str]:
+        """Names of the remotes that were passed over so far because they are not trusted."""
+        return self._unasked_remotes
+
+    # -------------------------------------------------------------------------------- parts
 
     @cached_property
     def store(self) -> ContentStore:
         common, moved = self.location.common_dir, self.settings.store
         if moved is None:
-            return ContentStore(own_store(common))
-        store = ContentStore(moved, prepared=lambda: register(moved, common))
-        try:
-            if os.path.isdir(moved):
-                register(moved, common)  # whoever only reads from it relies on it too
-        except RegenstoreError:
-            pass  # a store that cannot be written, so nothing can be evicted from here either
+            store = ContentStore(own_store(common))
+        else:
+            store = ContentStore(moved, prepared=lambda: register(moved, common))
+            try:
+                if os.path.isdir(moved):
+                    register(moved, common)  # whoever only reads from it relies on it too
+            except RegenstoreError:
+                pass  # a store that cannot be written, so nothing can be evicted from here either
+        self._opened_store = store
         return store
 
     @cached_property
     def cache(self) -> ResultCache:
-        from regenstore.objects.result_cache import ResultCache
+        from regenstore.objects.results.cache import ResultCache
 
-        return ResultCache(self.store.root)
+        cache = ResultCache(self.store.root)
+        self._closers.append(cache.close)
+        return cache
 
     @cached_property
     def index(self) -> IndexView:
@@ -94,7 +149,9 @@ class Repository:
 
     @cached_property
     def blobs(self) -> BlobReader:
-        return BlobReader(self.git)
+        blobs = BlobReader(self.git)
+        self._closers.append(blobs.close)
+        return blobs
 
     @cached_property
     def pending(self) -> Pending:
@@ -108,7 +165,7 @@ class Repository:
 
     @cached_property
     def placer(self) -> Placer:
-        from regenstore.worktree.link import Linker
+        from regenstore.fs.reflink import Linker
         from regenstore.worktree.place import Placer
 
         return Placer(self.location, self.settings.oid_size, Linker(reflink=self.settings.reflink))
@@ -116,6 +173,13 @@ class Repository:
     @cached_property
     def filler(self) -> Filler:
         return Filler(self.placer)
+
+    @cached_property
+    def trust(self) -> TrustRecord:
+        """The user's approvals, for all repositories."""
+        from regenstore.project.trust import TrustRecord
+
+        return TrustRecord(self.settings.trust_file)
 
     @cached_property
     def registry(self) -> Registry:
@@ -127,7 +191,7 @@ class Repository:
         from regenstore.refs.worktree_files import WorktreeFiles
 
         listing = WorktreeFiles(Git(os.fsdecode(self.location.top)))
-        return Registry(os.fsdecode(self.location.top), self.settings.trust_file, listing)
+        return Registry(os.fsdecode(self.location.top), self.trust, listing)
 
     @cached_property
     def realiser(self) -> Realiser:
@@ -138,7 +202,11 @@ class Repository:
         given = self.settings
         executor = LocalExecutor(given.workers, given.timeout, given.max_output, given.worker_environment)
         finder = RecipeFinder(self.git, self.blobs, self.index.oids)
-        return Realiser(self.store, self.cache, self.registry, executor, finder.find, remotes=lambda: self.elsewhere)
+        realiser = Realiser(
+            self.store, self.cache, self.registry, executor, finder.find, remotes=lambda: self.elsewhere
+        )
+        self._generated = realiser.made
+        return realiser
 
     @cached_property
     def elsewhere(self) -> RemoteSet | None:
@@ -151,7 +219,9 @@ class Repository:
             return None
         from regenstore.remotes.remote_set import RemoteSet
 
-        return RemoteSet(list(remotes.values()))
+        together = RemoteSet(list(remotes.values()))
+        self._remote_problems = together.problems
+        return together
 
     @cached_property
     def roots(self) -> Roots:
@@ -230,13 +300,42 @@ class Repository:
 
         return Prober(self.store.root, self.cache, realiser, self.settings.gc_budget)
 
+    def fsck_context(self) -> FsckContext:
+        from regenstore.doctor.fsck_context import FsckContext
+        from regenstore.doctor.fsck_plan import Invalid
+        from regenstore.refs.recipes import RecipeFinder
+        from regenstore.tracked.check import check_index
+
+        def judge(entries: Mapping[bytes, bytes]) -> Iterator[Invalid]:
+            for found in check_index(self.git, self.blobs, entries):
+                yield Invalid(found.path, found.kind, found.message)
+
+        return FsckContext(
+            store=self.store,
+            location=self.location,
+            oid_size=self.settings.oid_size,
+            git=self.git,
+            roots=self.roots,
+            pending=self.pending,
+            finder=RecipeFinder(self.git, self.blobs, self.index.oids),
+            registry=self.registry,
+            executor=self.realiser.executor,
+            corrected=self.realiser.corrects,
+            judge=judge,
+            cache=lambda: self.cache,
+            elsewhere=lambda: self.elsewhere,
+        )
+
     @cached_property
     def remote_definitions(self) -> Remotes:
         """All remotes that have a name here; raises FormatError (``bad-declaration``)."""
         from regenstore.remotes.definitions import Remotes
 
         top = os.fsdecode(self.location.top)
-        return Remotes(top, self.settings.remotes, self.settings.trust_file, self.open_remote)
+        definitions = Remotes(top, self.settings.remotes, self.trust, self.open_remote)
+        self._unasked_remotes = definitions.untrusted
+        self._closers += [remote.backend.close for remote in definitions.remotes.values()]
+        return definitions
 
     @property
     def remotes(self) -> dict[str, Remote]:
@@ -271,14 +370,13 @@ class Repository:
 
     def close(self) -> None:
         """Close what is open; the object can be used again."""
-        definitions = self.__dict__.pop("remote_definitions", None)
-        for remote in definitions.remotes.values() if definitions is not None else ():
-            remote.backend.close()
-        for name in ("blobs", "cache"):
-            part = self.__dict__.pop(name, None)
-            if part is not None:
-                part.close()
-        for name in ("moved", "elsewhere", "realiser", "holders", "surveyor", "collector", "workbench"):
-            self.__dict__.pop(name, None)
-        if "store" in self.__dict__:
-            self.store.holds.release()
+        for close in reversed(self._closers):
+            close()
+        if self._opened_store is not None:
+            self._opened_store.holds.release()
+        for name in _HOLDING:
+            try:
+                delattr(self, name)
+            except AttributeError:
+                pass  # it was never made
+        self._forget()

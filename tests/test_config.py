@@ -95,6 +95,9 @@ def test_the_nearest_value_wins(checkout):
     assert settings_of(checkout).budget == 3
     assert settings_of(checkout, REGENSTORE_BUDGET="4").budget == 4
     assert settings_of(checkout, REGENSTORE_BUDGET="").budget == 3
+    environment = {**checkout.environment, "REGENSTORE_BUDGET": "4"}
+    said = load(Git(str(checkout.path)), environment, {"budget": 5.0, "jobs": None})
+    assert (said.budget, said.jobs) == (5.0, 0)
 
 
 def test_git_command_line_values_count(checkout, monkeypatch):
@@ -225,8 +228,8 @@ def test_the_users_approvals_lie_where_the_system_wants_them(checkout):
 
 
 def test_what_git_tells_its_children():
-    assert GitEnvironment.read({"GIT_DIR": "/g", "GIT_INDEX_FILE": "i"}) == GitEnvironment("/g", "i")
-    assert GitEnvironment.read({}) == GitEnvironment(None, None)
+    assert vars(GitEnvironment.read({"GIT_DIR": "/g", "GIT_INDEX_FILE": "i"})) == {"git_dir": "/g", "index": "i"}
+    assert vars(GitEnvironment.read({})) == {"git_dir": None, "index": None}
 
 
 def test_before_a_push(checkout):

@@ -19,7 +19,6 @@ import pytest
 
 from regenstore.errors import RegenstoreError
 from regenstore.generators.registry import Registry
-from regenstore.generators.trust import Approval
 from regenstore.jobs.local import LocalExecutor
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
@@ -28,8 +27,9 @@ from regenstore.objects.holds import held
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 from regenstore.objects.result import Content, Result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import Outcome, Want
+from regenstore.project.trust import Approval, TrustRecord
 from regenstore.realise import Realiser
 from regenstore.refs.leases import lease
 
@@ -91,7 +91,7 @@ class Studio:
                 seconds = f"seconds = {SECONDS[name]}" if name in SECONDS else ""
                 tables.append(TABLE.format(name=name, more=more, seconds=seconds) + inputs)
             (self.top / "regenstore.toml").write_text("".join(tables))
-        self.registry = Registry(str(self.top), str(root / "trusted.json"))
+        self.registry = Registry(str(self.top), TrustRecord(str(root / "trusted.json")))
         self.store = ContentStore(str(root / "store"))
         self.store.prepare()
         self.cache = ResultCache(self.store.root)
@@ -183,7 +183,7 @@ def test_a_recorded_result_is_a_hit_if_all_of_it_is_there(studio):
     studio.put(b"y")
     (hit,) = studio.plan(wanted).present
     assert (hit.content, hit.seconds, hit.drifted) == (outputs["main"], 5.0, False)
-    mask = replace(wanted, output=replace(wanted.output, name="mask"))
+    mask = replace(wanted, output=wanted.output._replace(name="mask"))
     assert studio.plan(mask).present[0].content == outputs["mask"]
 
 
@@ -191,7 +191,7 @@ def test_a_result_without_the_needed_output_is_no_hit(studio):
     """As a rebuilt database has it: of a run with two outputs, Git knew one."""
     wanted = recipe("text", "a")
     studio.cache.record(wanted, Result(wanted.key, {"main": Content(studio.put(b"x"), 1, KIND)}, 5.0, 1.0))
-    mask = replace(wanted, output=replace(wanted.output, name="mask"))
+    mask = replace(wanted, output=wanted.output._replace(name="mask"))
     (outcome,) = studio.run(mask).values()
     assert studio.runs() == ["a"]  # it was run, and not answered with half of it
     assert outcome.error.kind == "output-missing"  # this generator makes no mask

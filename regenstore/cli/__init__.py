@@ -1,1 +1,1 @@
-"""The terminal: options to typed values, one library call, and its result for people or as JSON."""
+"""The command line: each command parses its options, makes one library call, and prints the result as text or JSON."""

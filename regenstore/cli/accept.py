@@ -11,9 +11,9 @@ from regenstore.tracked import proof
 
 @click.command()
 @click.argument("path")
-@click.option("--take", metavar="DIGEST", help="Its first hex digits; needed when several others are known.")
+@click.option("--take", metavar="DIGEST", help="First hex digits of the content; required if there are several others.")
 def command(path: str, take: str | None) -> None:
-    """Take another known content as the take of the recipe at PATH. 'git diff' shows it; nothing is staged.
+    """Make another known content the take of the recipe at PATH. 'git diff' shows the change; nothing is staged.
 
     \b
     Examples:

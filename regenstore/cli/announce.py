@@ -1,4 +1,4 @@
-"""Telling a pipeline: what commands do to keep an event, and to have what waits delivered when they end."""
+"""Record events for a pipeline, and deliver pending ones when a command ends."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
 
 def outbox_of(repository: Repository) -> Outbox:
-    """The repository's own: a store may be shared with others, who tell others."""
+    """The outbox of this repository. It is not in the store, which other repositories with other receivers may
+    share."""
     return Outbox(own_store(repository.location.common_dir))
 
 
 def trusted_notify(repository: Repository) -> Notify | None:
-    """Whom to tell, as far as the user approved it; a line says where that is missing."""
+    """The receivers of events that the user has approved; prints a note if approval is missing."""
     notify = read_notify(os.fsdecode(repository.location.top))
-    if notify is not None and notify.hash not in repository.registry.trust.approvals():
+    if notify is not None and notify.hash not in repository.trust.approvals():
         say(
-            "regenstore: nobody is told: [notify] in regenstore.toml is not trusted ('regenstore trust' shows it)",
+            "regenstore: no events are sent: [notify] in regenstore.toml is not trusted ('regenstore trust' shows it)",
             err=True,
         )
         return None
@@ -41,7 +42,7 @@ def trusted_notify(repository: Repository) -> Notify | None:
 
 
 def happened(repository: Repository, kind: str, data: Mapping[str, Any], manifest: EventManifest | None = None) -> None:
-    """Keep an event of something that is done."""
+    """Record the event of a completed action."""
     notify = trusted_notify(repository)
     if notify is not None and kind in notify.events:
         outbox_of(repository).put(_event(repository, kind, data, manifest))
@@ -49,7 +50,7 @@ def happened(repository: Repository, kind: str, data: Mapping[str, Any], manifes
 
 @contextmanager
 def announcing_dataset(repository: Repository, place: str) -> Iterator[None]:
-    """Keep an event of a dataset that the block writes or updates at a place, with its manifest."""
+    """Record the event of a dataset that the block writes or updates, with its manifest."""
     notify = trusted_notify(repository)
     if notify is None or "export-dataset" not in notify.events:
         yield
@@ -61,7 +62,7 @@ def announcing_dataset(repository: Repository, place: str) -> Iterator[None]:
 
 @contextmanager
 def announcing_sidecars(repository: Repository, batch: Batch) -> Iterator[None]:
-    """Keep an event of a batch of sidecars that the block writes, with a manifest of its files."""
+    """Record the event of a batch of sidecars that the block writes, with a manifest of its files."""
     notify = trusted_notify(repository)
     if notify is None or "export-sidecar" not in notify.events:
         yield
@@ -90,7 +91,7 @@ def _event(repository: Repository, kind: str, data: Mapping[str, Any], manifest:
 
 
 def deliver(repository: Repository, *, now: bool = False) -> Delivery | None:
-    """Deliver what waits; None where nobody is to be told. Raises StorageError for an outbox that fails."""
+    """Deliver pending events; None if there is no receiver. Raises StorageError if the outbox cannot be used."""
     outbox = outbox_of(repository)
     if outbox.empty:
         return Delivery(0, 0)
@@ -103,7 +104,8 @@ def deliver(repository: Repository, *, now: bool = False) -> Delivery | None:
 
 
 def deliver_at_end(repository: Repository) -> None:
-    """What every command does last. It changes no result: what fails is told in a line and stays for the next."""
+    """The last step of every command. It never affects the result: failures are reported in one line, and the events
+    are kept for the next attempt."""
     try:
         _tell_generation(repository)
         told = deliver(repository)
@@ -118,9 +120,8 @@ def deliver_at_end(repository: Repository) -> None:
 
 
 def _tell_generation(repository: Repository) -> None:
-    """One event for everything that this command had generated."""
-    realiser = repository.__dict__.get("realiser")
-    if realiser is None or not realiser.made:
+    """Record one event for all media that this command generated."""
+    if not repository.generated:
         return
     rows = [
         {
@@ -129,6 +130,6 @@ def _tell_generation(repository: Repository) -> None:
             "seconds": result.seconds,
             "outputs": {name: str(content.digest) for name, content in sorted(result.outputs.items())},
         }
-        for label, result in realiser.made
+        for label, result in repository.generated
     ]
     happened(repository, "generation", {"media": rows})

@@ -1,4 +1,4 @@
-"""Starts ``regenstore gc --auto`` beside whatever comes next. The Git filter imports this: nothing heavy here."""
+"""Start ``regenstore gc --auto`` in the background. The Git filter imports this, so it must stay lightweight."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ if TYPE_CHECKING:
     from regenstore.repository import Repository
 
 _OF_ONE_COMMAND = ("GIT_INDEX_FILE", "GIT_PREFIX", "LD_LIBRARY_PATH")
-"""Of one git command alone; and what the filter leaves to programs that are not Python."""
+"""Variables that belong to a single git command, and one that the filter keeps for programs other than Python."""
 
 
 def end(repository: Repository) -> None:
-    """Close a repository at the end of a command; when the command put anything into the store, and there is a
-    limit, let gc see to it. Never waits for it."""
-    added = repository.store.added if "store" in repository.__dict__ else 0
+    """Close a repository at the end of a command. If the command added to the store, and the store has a size limit,
+    start gc in the background."""
     repository.close()
-    if added and repository.settings.max_size is not None:
+    if repository.bytes_added and repository.settings.max_size is not None:
         _start()
 
 
@@ -27,9 +26,9 @@ def _start() -> None:
     command = interpreter.command("regenstore.cli.main", "gc", "--auto")
     environment = {name: value for name, value in os.environ.items() if name not in _OF_ONE_COMMAND}
     try:
-        # Nothing of ours is inherited: git waits until the ends of its pipes are closed.
+        # Nothing is inherited: git waits until its pipes are closed.
         actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)]
         actions += [(os.POSIX_SPAWN_DUP2, 0, fd) for fd in (1, 2)]
         os.posix_spawn(command[0], command, environment, file_actions=actions, setsid=True)
     except (OSError, AttributeError, NotImplementedError):
-        return  # no process, or a system without posix_spawn: the next command tries, and 'regenstore gc' is there
+        return  # no process, or no posix_spawn: the next command tries again, and 'regenstore gc' remains

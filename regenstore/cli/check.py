@@ -20,14 +20,14 @@ from regenstore.tracked.check import check_commits, check_tree
 
 @click.command()
 @click.argument("revisions", nargs=-1)
-@click.option("--tree", is_flag=True, help="Check the whole tree of one revision, not what commits changed.")
+@click.option("--tree", is_flag=True, help="Check the whole tree of one revision instead of the changes in commits.")
 @json_option
 def command(revisions: tuple[str, ...], tree: bool, as_json: bool) -> None:
-    """Find raw media in filtered paths, invalid recipes, conflict markers and takes of other parameters. Exit code 1
-    if there are any.
+    """Find raw media in filtered paths, invalid recipes, conflict markers, and takes made with other parameters. Exits
+    with code 1 if there are any.
 
-    REVISIONS is a range as 'git rev-list' takes it. Without any, the whole tree of HEAD is checked. Needs
-    neither the filter nor a worktree, so it runs in CI and on bare repositories.
+    REVISIONS is a range as accepted by 'git rev-list'. The default is the whole tree of HEAD. Needs neither the
+    filter nor a worktree, so it runs in CI and on bare repositories.
 
     \b
     Examples:
@@ -35,7 +35,7 @@ def command(revisions: tuple[str, ...], tree: bool, as_json: bool) -> None:
       regenstore check origin/main..HEAD
     """
     git, cache = Git(os.getcwd()), None
-    with suppress(RegenstoreError):  # without a worktree, only the recipes themselves tell
+    with suppress(RegenstoreError):  # without a worktree, paths are known only from the recipes themselves
         cache = Repository.discover(os.getcwd(), GitEnvironment.read()).cache
     with BlobReader(git) as blobs:
         if tree or not revisions:

@@ -15,15 +15,15 @@ from regenstore.refs.git import Git, people
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--store", type=click.Path(file_okay=False), help="Use this store, shared with other repositories.")
+@click.option("--store", type=click.Path(file_okay=False), help="Use this store, which other repositories may share.")
 @click.argument(
     "git_arguments", nargs=-1, type=click.UNPROCESSED, required=True, metavar="[GIT OPTIONS]... SOURCE [FOLDER]"
 )
 def command(store: str | None, git_arguments: tuple[str, ...]) -> None:
-    """Clone a repository with its media: 'git clone', set up for regenstore before the first checkout.
+    """Clone a repository with its media: runs 'git clone', with regenstore set up before the first checkout.
 
-    Everything but --store, which comes first, goes to 'git clone', whose exit code this is; it is 1 where the
-    clone is there and some media stayed recipes because a remote or a generator failed.
+    All arguments except --store, which must come first, are passed to 'git clone'. Exits with git's code, or with 1
+    if the clone succeeded but some media stayed recipes because a remote or a generator failed.
 
     \b
     Examples:

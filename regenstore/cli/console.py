@@ -1,11 +1,11 @@
-"""The one door to the terminal. Whatever is printed goes through here, and none of it can do more than be read.
+"""Terminal output. Everything printed goes through this module, which makes it harmless.
 
-A prompt, a path, a server's answer or a generator's message may hold anything: escape sequences, marks that turn the
-direction of text, characters that nobody sees. ``say`` prints exactly one line, in which all of those are spelled out
-(``visible``), so a text can neither act on the terminal nor begin a line that looks like one of ours. Styles are
-added after that, by arguments. JSON is ASCII. ``write`` alone passes bytes on as they are, to pipes and files.
+A prompt, a path, a server's answer or a generator's message may contain anything: escape sequences, direction marks,
+invisible characters. ``say`` prints exactly one line with all of those escaped (``visible``), so that no text can
+control the terminal or fake a line of regenstore's own output. Styles are added afterwards, by arguments. JSON output
+is ASCII. Only ``write`` passes bytes through unchanged, to pipes and files.
 
-This module imports the standard library only, and little of it: the Git filter speaks through it too.
+This module imports only a little of the standard library: the Git filter uses it too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 
-TYPE_CHECKING = False  # importing typing takes time that git's filter has not
+TYPE_CHECKING = False  # importing typing takes too long for git's filter
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, TextIO
@@ -21,22 +21,24 @@ if TYPE_CHECKING:
     from regenstore.errors import RegenstoreError
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_SPACES = "\u00a0\u202f\u3000"  # of French and Japanese: Python does not count them as printable
+_SPACES = "\u00a0\u202f\u3000"  # used in French and Japanese; not printable according to Python
 _ARABIC_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
-"""They are format characters, and seen all the same."""
+"""Format characters that are nevertheless visible."""
 _UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
-"""They are letters and marks, and not seen all the same. (Format characters, other than these, are not printable.)"""
+"""Letters and marks that are nevertheless invisible. (Other format characters count as unprintable.)"""
 _EMOJI = ((0x2190, 0x2BFF), (0x1F000, 0x1FAFF))
 _EMOJI_TOO = "#*0123456789\u00a9\u00ae\u203c\u2049\u2122\u2139\u3030\u303d\u3297\u3299"
 _JOINED = ((0x0600, 0x109F), (0x1780, 0x18AF), (0xA800, 0xABFF), (0x10A00, 0x11FFF))
-"""Scripts, from Arabic to Myanmar, in which joiners and non-joiners belong to the spelling of words."""
+"""Scripts, from Arabic to Myanmar, in which joiners and non-joiners are part of the spelling."""
 
 
 def visible(text: str) -> str:
-    """A text on one line, with everything spelled out that acts on a terminal or that nobody can see: control
-    characters, line ends, marks of direction, invisible and unassigned characters. ``\\xNN`` is a control character
-    or a byte that is not UTF-8, ``\\uNNNN`` and ``\\UNNNNNNNN`` are characters. Letters of all scripts, combining
-    marks and emoji stay as they are."""
+    """Make a text safe to print on one line, by escaping what is invisible or acts on a terminal: control characters,
+    line ends, direction marks, invisible and unassigned characters.
+
+    ``\\xNN`` is a control character or a byte that is not UTF-8, ``\\uNNNN`` and ``\\UNNNNNNNN`` are other characters.
+    Letters of all scripts, combining marks and emoji are unchanged.
+    """
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if _is_seen(c, text, i) else _spelled(c) for i, c in enumerate(text))
@@ -45,7 +47,7 @@ def visible(text: str) -> str:
 def _is_seen(c: str, text: str, at: int) -> bool:
     if " " <= c <= "~" or c in _SPACES or c in _ARABIC_SIGNS:
         return True
-    if c in "\u200c\u200d\ufe0e\ufe0f":  # seen by what they do to others, or not at all
+    if c in "\u200c\u200d\ufe0e\ufe0f":  # visible only by their effect on other characters
         before, after = text[at - 1 : at], text[at + 1 : at + 2]
         if c in "\ufe0e\ufe0f":
             return _within(before, _EMOJI) or before in tuple(_EMOJI_TOO)
@@ -61,7 +63,7 @@ def _within(c: str, ranges: tuple[tuple[int, int], ...]) -> bool:
 
 def _spelled(c: str) -> str:
     code = ord(c)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # Python's form of a byte that is not UTF-8
         code -= 0xDC00
     elif code >= 0x80:
         return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
@@ -69,13 +71,13 @@ def _spelled(c: str) -> str:
 
 
 def say(text: str = "", *, err: bool = False, end: str = "\n", bold: bool = False) -> None:
-    """Print one line, on standard output or standard error; what it holds is made visible."""
+    """Print one line to standard output or standard error, with its text made safe."""
     _print(visible(text), sys.stderr if err else sys.stdout, end, bold)
 
 
 def say_error(lead: str, error: RegenstoreError) -> None:
-    """Print an error on standard error: what it is about, its message and its hint. Further lines of a message, which
-    may be git's or a server's, stand behind a bar."""
+    """Print an error to standard error: its subject, message and hint. Further lines of a message, which may come
+    from git or a server, are prefixed with a bar."""
     from regenstore.cli.hints import hint_for
 
     first, *more = error.message.split("\n")
@@ -87,13 +89,13 @@ def say_error(lead: str, error: RegenstoreError) -> None:
 
 
 def rewrite(text: str) -> None:
-    """On a terminal: print over standard error's current line, without ending it; nothing clears it."""
+    """On a terminal, overwrite standard error's current line without ending it. Does not clear it first."""
     if sys.stderr is not None:
         print("\r\x1b[K" + _encodable(visible(text), sys.stderr), end="", file=sys.stderr, flush=True)
 
 
 def write(data: bytes) -> None:
-    """Print a text as it is stored: to a pipe or a file byte for byte, on a terminal with its lines made visible."""
+    """Print a text as stored: unchanged to a pipe or file, with its lines made safe on a terminal."""
     if not sys.stdout.isatty():
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
@@ -104,8 +106,8 @@ def write(data: bytes) -> None:
 
 
 def print_json(record: Mapping[str, Any], *, err: bool = False, indent: int | None = None) -> None:
-    """Print one JSON record in ASCII. In a string that holds what UTF-8 cannot (a byte of a path), all of it is
-    quoted as ``fs.path_text`` does it."""
+    """Print a JSON record in ASCII. A string that UTF-8 cannot encode (with a byte of a path) is quoted entirely, as
+    by ``fs.path_text``."""
     import json
 
     from regenstore.fs.path_text import utf8_only
@@ -115,15 +117,15 @@ def print_json(record: Mapping[str, Any], *, err: bool = False, indent: int | No
 
 
 def ask(question: str, *, default: bool, err: bool = False) -> bool:
-    """Ask a yes-or-no question. Raises click.Abort at the end of input."""
+    """Ask a yes/no question. Raises click.Abort at the end of input."""
     import click
 
     return click.confirm(visible(question), default=default, err=err)
 
 
 def bars(*, bytes_moved: bool = False) -> Any:
-    """Progress bars of rich on standard error, for ``add_task`` and so on. Descriptions are made visible, and are no
-    markup. What ``say`` prints meanwhile stands above the bars."""
+    """Rich progress bars on standard error. Descriptions are made safe and contain no markup. Lines printed by
+    ``say`` meanwhile appear above the bars."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -156,7 +158,7 @@ def bars(*, bytes_moved: bool = False) -> Any:
 
 
 def _print(line: str, stream: TextIO | None, end: str = "\n", bold: bool = False) -> None:
-    if stream is None:  # it was closed before we began; print() would take another one
+    if stream is None:  # it was closed before we started; print() would use another one
         return
     shown = _encodable(line, stream)
     if bold and stream.isatty() and "NO_COLOR" not in os.environ:
@@ -165,6 +167,6 @@ def _print(line: str, stream: TextIO | None, end: str = "\n", bold: bool = False
 
 
 def _encodable(text: str, stream: TextIO) -> str:
-    """The text with those characters spelled out that the stream's encoding does not have."""
+    """Escape the characters that the stream's encoding lacks."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)

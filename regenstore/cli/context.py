@@ -1,4 +1,4 @@
-"""What commands share: the repository they run in, path arguments, JSON, and progress."""
+"""Shared by the commands: opening the repository, path arguments, JSON output, and progress."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ from regenstore.worktree.recovery import Recovered, recover
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
 
-def open_repository() -> Repository:
-    """The repository around the current folder, after finishing what a killed process began there."""
-    repository = Repository.discover(os.getcwd(), GitEnvironment.read())
+def open_repository(overrides: Mapping[str, object] | None = None) -> Repository:
+    """Open the repository around the current folder, after completing what a killed process began there. ``overrides``
+    are settings from the command's options; None leaves a setting as it is."""
+    repository = Repository.discover(os.getcwd(), GitEnvironment.read(), overrides)
     for error in settle_for_others(repository.store):
-        say_error("regenstore: left by an ended process", error)
+        say_error("regenstore: left by a terminated process", error)
     tell_recovery(recover(repository.location, repository.settings.oid_size, repository.store.use))
     running = click.get_current_context(silent=True)
     if running is not None:
         running.call_on_close(lambda: end(repository))
-        if running.info_name not in ("hook", "events"):  # Git waits for its hooks; the other one delivers by itself
+        if running.info_name not in ("hook", "events"):  # hooks keep Git waiting; 'events' delivers by itself
             running.call_on_close(lambda: _deliver_events(repository))
     return repository
 
 
 def tell_recovery(done: Recovered) -> None:
-    """Name what a killed process left and could not be finished now; nothing else depends on it."""
+    """Report leftovers of killed processes that could not be completed now. Nothing else depends on them."""
     for error in done.problems:
         say_error("regenstore: left by a killed process", error)
 
 
 def _deliver_events(repository: Repository) -> None:
-    """Tell a pipeline what this command had generated, and what earlier ones left. Nearly always there is nothing."""
-    realiser = repository.__dict__.get("realiser")
-    if (realiser is None or not realiser.made) and nothing_waits(own_store(repository.location.common_dir)):
+    """Deliver events of this command and pending ones of earlier commands. Usually there are none."""
+    if not repository.generated and nothing_waits(own_store(repository.location.common_dir)):
         return
     from regenstore.cli.announce import deliver_at_end  # slow to import
 
@@ -58,7 +58,7 @@ def _deliver_events(repository: Repository) -> None:
 
 
 def worktree_path(repository: Repository, argument: str) -> bytes:
-    """A path argument as a worktree path."""
+    """Convert a path argument to a worktree path."""
     return from_user(argument, os.fsencode(os.getcwd()), repository.location.top)
 
 
@@ -67,7 +67,7 @@ def worktree_paths(repository: Repository, arguments: Iterable[str]) -> list[byt
 
 
 def path_or_key(repository: Repository, argument: str) -> bytes | RecipeKey | Digest:
-    """A ``PATH|KEY`` argument: a recipe key, the digest of imported media, or else a worktree path."""
+    """Parse a ``PATH|KEY`` argument: a recipe key, the digest of imported media, or a worktree path."""
     hexa = argument.removeprefix(RecipeKey.PREFIX).removeprefix(Digest.PREFIX)
     if not re.fullmatch("[0-9a-f]{64}", hexa) or os.path.lexists(argument):
         return worktree_path(repository, argument)
@@ -76,7 +76,7 @@ def path_or_key(repository: Repository, argument: str) -> bytes | RecipeKey | Di
 
 
 def assignments(pairs: Iterable[str], what: str) -> dict[str, str]:
-    """``NAME=VALUE`` arguments as a mapping; raises InvalidInput for anything else."""
+    """Parse ``NAME=VALUE`` arguments; raises InvalidInput for others."""
     found = {}
     for pair in pairs:
         name, separator, value = pair.partition("=")
@@ -87,22 +87,22 @@ def assignments(pairs: Iterable[str], what: str) -> dict[str, str]:
 
 
 def input_paths(repository: Repository, pairs: Iterable[str]) -> dict[str, bytes]:
-    """``NAME=PATH`` arguments as worktree paths."""
+    """Parse ``NAME=PATH`` arguments to worktree paths."""
     return {name: worktree_path(repository, path) for name, path in assignments(pairs, "an input").items()}
 
 
 def show_path(path: bytes) -> str:
-    """A path for people. (For programs: ``fs.path_text``.)"""
+    """Format a path for display. (For machine-readable output: ``fs.path_text``.)"""
     return visible(os.fsdecode(path))
 
 
-def emit_json(kind: str, fields: Mapping[str, Any]) -> None:
-    """One JSON record with its type and version."""
-    print_json({"type": f"regenstore.{kind}", "version": 1, **fields}, indent=1)
+def emit_json(kind: str, fields: Mapping[str, Any], version: int = 1) -> None:
+    """Print a JSON record with its type, and the version of that type."""
+    print_json({"type": f"regenstore.{kind}", "version": version, **fields}, indent=1)
 
 
 def size_text(size: float) -> str:
-    """A number of bytes for people, in powers of 1000."""
+    """Format a number of bytes for display, in powers of 1000."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
@@ -111,7 +111,7 @@ def size_text(size: float) -> str:
 
 
 def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
-    """Print what failed, and give the exit code: 0 for nothing."""
+    """Print failures and return the exit code: 0 if there are none."""
     code = 0
     for path, error in failed:
         say_error("regenstore", error.at(show_path(path)))
@@ -120,7 +120,7 @@ def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
 
 
 class ConsoleProgress:
-    """Progress bars on a terminal; silent elsewhere. May be told from any thread."""
+    """Progress bars on a terminal, silent elsewhere. Methods may be called from any thread."""
 
     def __init__(self, total: int = 1) -> None:
         self._total = total

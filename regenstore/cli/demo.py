@@ -13,13 +13,13 @@ from regenstore.errors import Conflict
 
 @click.command()
 @click.argument("folder", default="regenstore-demo", type=click.Path(file_okay=False))
-@click.option("--force", is_flag=True, help="Remove an earlier demo in the folder first.")
-@click.option("--quick", is_flag=True, help="Smaller pictures: for a slow machine.")
+@click.option("--force", is_flag=True, help="Remove an earlier demo from the folder first.")
+@click.option("--quick", is_flag=True, help="Use smaller pictures, for slow machines.")
 def command(folder: str, force: bool, quick: bool) -> None:
-    """Play the whole story on a small film project in FOLDER (default: regenstore-demo).
+    """Demonstrate the whole workflow on a small film project in FOLDER (default: regenstore-demo).
 
     Makes some thirty assets, commits, branches, merges, loses the disk, and gets everything back. Touches
-    nothing outside FOLDER, needs no network and no Git identity, and takes under a minute.
+    nothing outside FOLDER, needs neither a network nor a Git identity, and takes less than a minute.
 
     \b
     Examples:
@@ -32,7 +32,9 @@ def command(folder: str, force: bool, quick: bool) -> None:
     if os.path.isdir(top) and os.listdir(top):
         if not force or not os.path.exists(os.path.join(top, MARK)):
             raise Conflict(
-                "exists", f"{folder} is not empty", hint="Name another folder, or remove an earlier demo with --force."
+                "exists",
+                f"{folder} is not empty",
+                hint="Choose another folder, or use --force to remove an earlier demo.",
             )
         shutil.rmtree(top)
     sys.exit(Story(top, 0.5 if quick else 1.0).play())

@@ -1,4 +1,4 @@
-"""The film project of the demo: what is made, in the order in which one thing needs another."""
+"""The assets of the demo's film project, in order of their dependencies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EDITED_SHOT = "shots/sh010.mp4"
 
 
 class Asset(NamedTuple):
-    """One ``regenstore new`` of the story."""
+    """A ``regenstore new`` command of the demo."""
 
     path: str
     generator: str
@@ -38,7 +38,7 @@ class Asset(NamedTuple):
 
 
 def originals(scale: float) -> Iterator[Asset]:
-    """Plates, slates, shots and sounds: made from a prompt and a seed."""
+    """Plates, slates, shots and audio, generated from prompts and seeds."""
     width, height = int(1280 * scale), int(720 * scale)
     small = (f"width={int(640 * scale)}", f"height={int(360 * scale)}")
     for seed, (place, prompt) in enumerate(PLACES.items(), start=40):
@@ -55,7 +55,7 @@ def originals(scale: float) -> Iterator[Asset]:
 
 
 def derived(scale: float) -> Iterator[Asset]:
-    """Proxies, posters and a mix: made from the originals."""
+    """Proxies, posters and a mix, derived from the originals."""
     for shot in SHOTS:
         source = (f"source=shots/{shot}.mp4",)
         yield Asset(f"proxies/{shot}.mp4", "derive.video", (f"height={int(180 * scale)}",), source)
@@ -69,7 +69,7 @@ def derived(scale: float) -> Iterator[Asset]:
 
 
 def assembled() -> Iterator[Asset]:
-    """The cut with its sound: made from what was derived."""
+    """The final cut with audio, made from derived media."""
     shots = tuple(f"{shot}=proxies/{shot}.mp4" for shot in SHOTS)
     yield Asset("cut/reel.mp4", "derive.video", ("operation=concatenate",), shots)
     yield Asset(

@@ -1,4 +1,4 @@
-"""The demo's story, told with the real commands: regenstore's in this process, git's as programs."""
+"""The demo script. It runs real commands: regenstore's in this process, git's as programs."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _SHOWN = 3
 
 
 class DemoFailed(click.ClickException):
-    """The story did not end as it should."""
+    """The demo did not end as expected."""
 
 
 class Story:
-    """Plays in one folder: ``film``, its store, and two clones."""
+    """Runs the demo in a folder with the repository ``film``, its store, and clones."""
 
     def __init__(self, top: str, scale: float) -> None:
         self.top = top
@@ -48,7 +48,7 @@ class Story:
         self._facts: list[tuple[str, bool]] = []
 
     def play(self) -> int:
-        """Tell it all; 0 when everything came back."""
+        """Run the whole demo; returns 0 if everything came back."""
         _isolate(self.top)
         os.makedirs(self.film)
         open(os.path.join(self.top, MARK), "w").close()
@@ -72,7 +72,7 @@ class Story:
         self._regenstore("track", "*.png", "*.mp4", "*.wav")
 
     def _make(self) -> None:
-        self._chapter("Thirty assets from prompts and seeds, and one photo that somebody painted over")
+        self._chapter("Thirty assets from prompts and seeds, and one photo with a paint-over")
         for wave in (originals(self.scale), derived(self.scale), assembled()):
             self._recipes(list(wave))
             self._regenstore("get")
@@ -185,7 +185,7 @@ class Story:
             say(f"    and {len(assets) - _SHOWN} more like these")
 
     def _regenstore(self, *words: str, tail: int = 0) -> None:
-        """A command as it is typed, with all that it prints, or with the last lines of it."""
+        """Run a command as a user types it, and show all of its output or the last lines."""
         self._say("regenstore " + " ".join(_shown(word) for word in words))
         if not tail:
             self._call(*words)
@@ -197,7 +197,7 @@ class Story:
             say(line)
 
     def _call(self, *words: str, quiet: bool = False) -> None:
-        """A regenstore command in this process, as the terminal would run it."""
+        """Run a regenstore command in this process, as the terminal would."""
         with contextlib.ExitStack() as silence:
             if quiet:
                 silence.enter_context(contextlib.redirect_stdout(io.StringIO()))
@@ -208,7 +208,7 @@ class Story:
                     raise DemoFailed(f"regenstore {' '.join(words)} ended with {leave.code}") from None
 
     def _regenstore_program(self, *words: str) -> None:
-        """The same as a program of its own, for commands that become another one."""
+        """Run regenstore as a separate program, for commands that replace their process."""
         self._say("regenstore " + " ".join(_shown(word) for word in words))
         if subprocess.run(interpreter.command("regenstore.cli.main", *words), check=False).returncode:
             raise DemoFailed(f"regenstore {' '.join(words)} failed")
@@ -239,7 +239,7 @@ class Story:
             repository.close()
 
     def _verify(self, where: str, folder: str, *, imported: bool) -> None:
-        """Hash every medium of a worktree against its recipe, and ask Git for its status."""
+        """Verify the digest of every medium in a worktree against its recipe, and check that Git's status is clean."""
         found = self._status(folder)
         right = wrong = 0
         for path in found.paths:
@@ -256,7 +256,7 @@ class Story:
         )
 
     def _media_bytes(self) -> int:
-        """All media that Git's history refers to, each once."""
+        """The total size of all distinct media in Git's history."""
         repository = self._repository(self.film)
         sizes: dict[Digest, int] = {}
         for _, text in read_texts(repository.git, repository.git.list_blobs(("--all",), ()).blobs):
@@ -278,7 +278,7 @@ What to try next:
 
 
 def _isolate(top: str) -> None:
-    """No identity is asked for, no configuration of the user is read or written."""
+    """Isolate the demo: Git needs no identity, and the user's configuration is neither read nor written."""
     who = {"NAME": "regenstore demo", "EMAIL": "demo@example.org"}
     for name, value in who.items():
         os.environ[f"GIT_AUTHOR_{name}"] = os.environ[f"GIT_COMMITTER_{name}"] = value
@@ -290,7 +290,7 @@ def _isolate(top: str) -> None:
 
 
 def _repaint(source: str, target: str) -> None:
-    """A PNG like the source, with a note of the painter's: other bytes that no recipe makes."""
+    """Copy a PNG with an added note, giving bytes that no recipe makes."""
     with open(source, "rb") as file:
         data = file.read()
     chunk = b"tEXtComment\0painted over by hand"

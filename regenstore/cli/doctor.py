@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import fields
 
 import click
 
@@ -13,9 +12,10 @@ from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option
 from regenstore.cli.hints import hint_for
 from regenstore.config import GitEnvironment, Settings
-from regenstore.doctor import checks, database
-from regenstore.doctor.context import OK, PROBLEM, WARNING, Diagnosis, NamedRemote, Patient
-from regenstore.doctor.rights import find, mend
+from regenstore.doctor import database
+from regenstore.doctor.check import PROBLEM, WARNING, CheckContext, Diagnosis, NamedRemote, examine
+from regenstore.doctor.checks import CHECKS
+from regenstore.doctor.checks.rights import find, mend
 from regenstore.errors import InvalidInput
 from regenstore.gitfilter.install import git_values
 from regenstore.gitfilter.launch import starter
@@ -25,19 +25,19 @@ _NOT_GITS = {"trustfile", "objectformat", "workerenvironment", "remotes", "netrc
 
 
 @click.command()
-@click.option("--rebuild", is_flag=True, help="Make the result database again from Git's recipes.")
+@click.option("--rebuild", is_flag=True, help="Rebuild the result database from Git's recipes.")
 @click.option("--dry-run", "-n", is_flag=True, help="With --rebuild: only show what would be recorded.")
 @click.option("--remotes", "ask_remotes", is_flag=True, help="Also ask remotes which imported media they have.")
-@click.option("--fix", is_flag=True, help="First let all who share the store use what you made in it.")
+@click.option("--fix", is_flag=True, help="First fix the permissions of your files in a shared store.")
 @json_option
 def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json: bool) -> None:
-    """Check how everything is set up: Git, filter, attributes, hooks, generators, store, database, the repositories
-    that share the store, remotes. Changes nothing without an option; each finding that needs a look says what to
-    do. No remote is asked anything without --remotes.
+    """Check the setup: Git, filter, attributes, hooks, generators, store, database, the repositories that share the
+    store, and remotes. Changes nothing without an option. Each problem comes with a remedy. Remotes are contacted only
+    with --remotes.
 
-    With --rebuild, the result database is made again: every take that a recipe in Git records, and whose bytes
-    the store has, is recorded as a result, and what damaged databases still tell of other results and of proofs
-    is taken over. The old database is kept beside. Exit code 1 if there is a problem.
+    --rebuild makes the result database again: every take that a recipe in Git records, and whose bytes the store
+    has, is recorded as a result, and further results and proofs are recovered from damaged databases. The old
+    database is kept. Exits with code 1 if there is a problem.
 
     \b
     Examples:
@@ -48,7 +48,7 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json:
       regenstore doctor --rebuild --dry-run
     """
     if dry_run and not rebuild:
-        raise click.UsageError("--dry-run belongs to --rebuild; without it nothing is changed anyway.")
+        raise click.UsageError("--dry-run requires --rebuild; without it nothing is changed.")
     try:
         repository = Repository.discover(os.getcwd(), GitEnvironment.read())
     except InvalidInput as error:
@@ -63,27 +63,27 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json:
         mended = mend(find(repository.store.root))
         if mended and not as_json:
             say(f"{mended} files and folders have the rights of their folder now")
-    findings = list(checks.examine(_patient(repository, ask_remotes)))
+    findings = list(examine(CHECKS, _context(repository, ask_remotes)))
     _report(findings, as_json)
     sys.exit(1 if any(found.level == PROBLEM for found in findings) else 0)
 
 
-def _patient(repository: Repository, ask_remotes: bool = False) -> Patient:
-    return Patient(
-        repository.git,
-        repository.location,
-        repository.store,
-        repository.registry,
-        git_values(starter()),
-        repository.settings.reflink,
-        repository.settings.store,
-        frozenset(field.name.replace("_", "") for field in fields(Settings)) - _NOT_GITS,
-        shutil.which("bwrap"),
-        lambda: _remotes(repository),
-        ask_remotes,
-        os.environ,
-        shutil.which("regenstore"),
-        sys.executable,
+def _context(repository: Repository, ask_remotes: bool = False) -> CheckContext:
+    return CheckContext(
+        git=repository.git,
+        location=repository.location,
+        store=repository.store,
+        shared=repository.settings.store,
+        registry=repository.registry,
+        git_values=git_values(starter()),
+        setting_names=frozenset(name.replace("_", "") for name in Settings._fields) - _NOT_GITS,
+        reflink=repository.settings.reflink,
+        find_remotes=lambda: _remotes(repository),
+        ask_remotes=ask_remotes,
+        environ=os.environ,
+        python=sys.executable,
+        on_path=shutil.which("regenstore"),
+        bubblewrap=shutil.which("bwrap"),
     )
 
 
@@ -110,12 +110,10 @@ def _rebuild(repository: Repository, dry_run: bool, as_json: bool) -> None:
 
 def _report(findings: list[Diagnosis], as_json: bool) -> None:
     if as_json:
-        rows = [{"check": f.check, "level": f.level, "message": f.message, "remedy": f.remedy} for f in findings]
-        emit_json("doctor", {"findings": rows})
+        emit_json("doctor", {"findings": [found.fields() for found in findings]})
         return
     for found in findings:
-        say(f"{found.level:<8} {found.check.replace('_', ' ')}: {found.message}")
-        if found.remedy and found.level != OK:
-            say(f"           {found.remedy}")
+        for line in found.lines():
+            say(line)
     bad = [found for found in findings if found.level in (WARNING, PROBLEM)]
     say("all is well" if not bad else f"{len(bad)} of {len(findings)} findings need a look")

@@ -15,10 +15,10 @@ from regenstore.tracked import get_and_drop
 @click.argument("paths", nargs=-1)
 @click.option("--dry-run", "-n", is_flag=True, help="Only show what would be dropped.")
 def command(paths: tuple[str, ...], dry_run: bool) -> None:
-    """Put recipe text in the place of media in the worktree: all, or those at and below PATHS.
+    """Replace media in the worktree with their recipe text: all media, or those at and below PATHS.
 
-    The store keeps the media; 'regenstore get' places them again. What the store does not hold, and what was
-    edited and not added, is kept.
+    The store keeps the media; 'regenstore get' places them again. Media that are not in the store, and files with
+    changes that were not added, stay in place.
 
     \b
     Example:

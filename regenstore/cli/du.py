@@ -10,17 +10,18 @@ from regenstore.gc import content_names, trash, usage
 from regenstore.proof.rules import RULES
 
 _STATES = {
-    usage.NEEDED: "kept: not proven to come back here, or wanted by somebody",
+    usage.NEEDED: "kept: not proven to come back here, or needed",
     usage.EVICTABLE: "proven to come back here: 'regenstore gc' may evict it",
-    usage.UNREACHABLE: "no root needs it, and nothing brings it back: 'regenstore gc --unreachable' lists it",
+    usage.UNREACHABLE: "no root needs it, and nothing can bring it back: 'regenstore gc --unreachable' lists it",
 }
 
 
 @click.command()
-@click.option("--by", type=click.Choice(usage.BY), default="state", help="How to divide it.")
+@click.option("--by", type=click.Choice(usage.BY), default="state", help="How to group the contents.")
 @json_option
 def command(by: str, as_json: bool) -> None:
-    """What the store holds, and how much of it may go. By branch, a content counts for each that has it.
+    """Show what the store contains and how much of it is evictable. Grouped by branch, a content counts once for each
+    branch that has it.
 
     \b
     Examples:
@@ -43,5 +44,5 @@ def command(by: str, as_json: bool) -> None:
     say(f"{size_text(found.contents.bytes):>9} {found.contents.contents:>7}  contents")
     if found.trash.contents:
         say(f"{size_text(found.trash.bytes):>9} {found.trash.contents:>7}  in the trash ('regenstore undo --list')")
-    say(f"{size_text(found.other):>9}          database, manifests and the like")
-    say(f"{size_text(found.total):>9}          in all")
+    say(f"{size_text(found.other):>9}          database, manifests and other files")
+    say(f"{size_text(found.total):>9}          total")

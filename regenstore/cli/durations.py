@@ -1,4 +1,4 @@
-"""How long ago, or how long, as commands are told it."""
+"""Durations as command-line values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from regenstore import config
 
 
 class Age(click.ParamType[float]):
-    """Seconds, written as 30d, 12h, 5min."""
+    """A parameter type for durations such as 30d, 12h, 5min; the value is in seconds."""
 
     name = "AGE"
 

@@ -11,15 +11,16 @@ from regenstore.cli.console import ask, say, say_error
 from regenstore.cli.context import ConsoleProgress, open_repository, worktree_path
 from regenstore.cli.write_report import tell
 from regenstore.errors import Conflict, RegenstoreError
-from regenstore.objects import durable, toml
+from regenstore.fs import durable
+from regenstore.objects import toml
 from regenstore.tracked import recipe_writing
 
 
 @click.command()
 @click.argument("path")
-@click.option("--no-generate", is_flag=True, help="Write the recipe text only; nothing is made now.")
+@click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
 def command(path: str, no_generate: bool) -> None:
-    """Edit the recipe at PATH in $EDITOR. It is checked before it is taken; nothing is staged.
+    """Edit the recipe at PATH in $EDITOR. It is validated before it is written; nothing is staged.
 
     \b
     Example:
@@ -34,7 +35,7 @@ def command(path: str, no_generate: bool) -> None:
     while True:
         edited = click.edit(text, extension=".toml", require_save=False)
         if edited is None or edited == toml.encode(before).decode():
-            say("Nothing was changed")
+            say("Nothing changed")
             return
         try:
             recipe = recipe_writing.checked(bench, before, toml.decode(edited.encode()))
@@ -51,10 +52,10 @@ def command(path: str, no_generate: bool) -> None:
 
 @contextmanager
 def _kept(file: str, text: str) -> Iterator[None]:
-    """What was typed is not lost when the path was written to meanwhile."""
+    """Keep the edited text if the path was written to meanwhile."""
     try:
         yield
     except Conflict as error:
         durable.write_file(file, text.encode())
-        hint = f"Your text is in {file}. Look at both, then edit again."
+        hint = f"Your text is in {file}. Compare the two, then edit again."
         raise Conflict("edited", error.message, hint=hint) from None

@@ -13,13 +13,13 @@ from regenstore.cli.context import emit_json, json_option, open_repository
 
 
 @click.command()
-@click.option("--deliver", "now", is_flag=True, help="Try to deliver them now, even if that failed a moment ago.")
-@click.option("--forget", is_flag=True, help="Let go of all that wait: nobody will be told of them.")
+@click.option("--deliver", "now", is_flag=True, help="Deliver now, even right after a failed attempt.")
+@click.option("--forget", is_flag=True, help="Discard all pending events without delivering them.")
 @json_option
 def command(now: bool, forget: bool, as_json: bool) -> None:
-    """Show what a pipeline is still to be told of: events that [notify] in regenstore.toml did not take yet.
+    """Show pending events: those that the receivers in regenstore.toml's [notify] have not accepted yet.
 
-    Every command that ends tries again. An event may come twice, with the same id.
+    Every command tries to deliver them when it ends. An event may be delivered twice, with the same id.
 
     \b
     Examples:
@@ -44,7 +44,7 @@ def command(now: bool, forget: bool, as_json: bool) -> None:
             where = event["manifest"]["path"] if event["manifest"] else ""
             say(f"{event['time']}  {event['event']:<15}  {event['id']}  {where}".rstrip())
         if forget:
-            say(f"{len(events)} forgotten")
+            say(f"{len(events)} discarded")
         elif not events and told is None:
             say("Nothing waits")
     if told is not None and told.error is not None:

@@ -7,9 +7,9 @@ import click
 from regenstore.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "sidecar": "Write files beside media that tell other programs what they are.",
-    "dataset": "Write or update a training dataset that loaders and trainers read as it is.",
-    "show": "Look at an exported dataset: splits, scores, labels, and what changed since.",
+    "sidecar": "Write files that describe media to other programs.",
+    "dataset": "Write or update a training dataset for data loaders and trainers.",
+    "show": "Show an exported dataset: splits, scores, labels, and changes since.",
 }
 
 
@@ -20,7 +20,7 @@ class _Exports(LazyGroup):
 
 @click.group(cls=_Exports)
 def command() -> None:
-    """Write sidecars for other programs, and datasets.
+    """Export sidecars for other programs, and training datasets.
 
     \b
     Examples:

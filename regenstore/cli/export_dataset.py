@@ -23,71 +23,73 @@ from regenstore.cli.context import (
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import InvalidInput, NotFound
-from regenstore.export.dataset import exporting, roots, splits, trainers
-from regenstore.export.dataset.exporting import DatasetOrder
+from regenstore.export.dataset import exporting, places, splits, trainers
+from regenstore.export.dataset.exporting import DatasetOutcome
 from regenstore.export.dataset.manifest import LAYOUTS
+from regenstore.export.dataset.order import DatasetOrder, explicit_splits
 from regenstore.export.dataset.row import whole_text
+from regenstore.export.dataset.sample_rows import Drops, SampleRows
 from regenstore.export.dataset.selection import Limits
-from regenstore.export.dataset.survey import Drops, MediaSurvey
-from regenstore.export.dataset.writing import DatasetOutcome
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import MediaSet, Tree
 from regenstore.fs import presence
+from regenstore.fs.reflink import Linker
 from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.leases import lease
 from regenstore.repository import Repository
-from regenstore.worktree.link import Linker
 
 _OBJECTS = 200_000
-"""New objects before Python looks for cycles among all: thousands of samples stay, and have none."""
+"""Number of new objects before Python's cycle collector runs: thousands of samples stay alive and form no cycles."""
 
 
 @click.command()
 @click.argument("out", type=click.Path())
 @click.argument("paths", nargs=-1)
-@click.option("--rev", help="Media as of this revision, instead of now.")
+@click.option("--rev", help="Export the media of this revision.")
 @click.option(
     "--kind",
     type=click.Choice(["video", "image", "audio"]),
-    help="Only these media. Several kinds become a dataset each.",
+    help="Only this kind of media; otherwise each kind becomes a dataset.",
 )
-@click.option("--scene", multiple=True, help="Only these scenes; may be repeated, as all below.")
+@click.option("--scene", multiple=True, help="Only these scenes. This and the following may be repeated.")
 @click.option("--scene-type", multiple=True, help="Only these scene types.")
-@click.option("--character", multiple=True, help="Only with one of these characters.")
-@click.option("--tag", multiple=True, help="Only with one of these tags.")
-@click.option("--without-tag", multiple=True, help="None with one of these tags.")
-@click.option("--without-failure", multiple=True, help="None with one of these failure tags; '*' for any.")
-@click.option("--generator", multiple=True, help="Only made by these generators.")
-@click.option("--model", multiple=True, help="Only made with these models.")
-@click.option("--min-quality", multiple=True, metavar="[SCORE=]VALUE", help="Only with this quality, or other score.")
-@click.option("--min-rating", type=float, help="Only with this rating at least.")
+@click.option("--character", multiple=True, help="Only media with one of these characters.")
+@click.option("--tag", multiple=True, help="Only media with one of these tags.")
+@click.option("--without-tag", multiple=True, help="No media with any of these tags.")
+@click.option("--without-failure", multiple=True, help="No media with any of these failure tags; '*' for any.")
+@click.option("--generator", multiple=True, help="Only media made by these generators.")
+@click.option("--model", multiple=True, help="Only media made with these models.")
+@click.option("--min-quality", multiple=True, metavar="[SCORE=]VALUE", help="Least quality, or least other score.")
+@click.option("--min-rating", type=float, help="Least rating.")
 @click.option("--min-duration", type=float, metavar="SECONDS")
 @click.option("--max-duration", type=float, metavar="SECONDS")
 @click.option("--min-size", metavar="WIDTHxHEIGHT")
-@click.option("--max-bytes", type=click.IntRange(1), help="Only files of this size at most.")
-@click.option("--proven", is_flag=True, help="Only media that a second run gave again.")
-@click.option("--select", multiple=True, metavar="EXPR", help="Only where this expression (CEL) over columns holds.")
+@click.option("--max-bytes", type=click.IntRange(1), help="Largest file size in bytes.")
+@click.option("--proven", is_flag=True, help="Only media that a second run reproduced.")
+@click.option("--select", multiple=True, metavar="EXPR", help="Only samples for which this CEL expression is true.")
 @click.option("--split", default=splits.DEFAULT, show_default=True, help="Shares of the splits.")
 @click.option("--assign", type=click.Path(exists=True, dir_okay=False), help="CSV or JSON: path (or key) and split.")
-@click.option("--group-by", default=",".join(splits.GROUP_BY), show_default=True, help="What is never divided.")
-@click.option("--stratify", default="scene_type", show_default=True, help="Column whose values all splits share.")
+@click.option(
+    "--group-by", default=",".join(splits.GROUP_BY), show_default=True, help="Samples sharing these stay together."
+)
+@click.option("--stratify", default="scene_type", show_default=True, help="Column to balance across splits.")
 @click.option("--split-method", type=click.Choice(["balanced", "hash"]), default="balanced", show_default=True)
 @click.option("--on-leak", type=click.Choice(["exclude", "train", "error"]), default="exclude", show_default=True)
-@click.option("--salt", default="regenstore", help="Another one divides otherwise.", show_default=True)
+@click.option("--salt", default="regenstore", help="Change this for a different division.", show_default=True)
 @click.option("--format", "layout", type=click.Choice(LAYOUTS), default="dir", show_default=True)
-@click.option("--frames", is_flag=True, help="Measure frames that were not measured yet: CSVs, scores, faces.")
-@click.option("--trainer", multiple=True, help="Configurations for these trainers only, or 'none'.")
+@click.option("--frames", is_flag=True, help="Measure frames that were not measured yet, for CSVs, scores and faces.")
+@click.option("--trainer", multiple=True, help="Write configurations for these trainers only, or 'none'.")
 @click.option("--name", help="The dataset's name in its card.")
-@click.option("--license", default="other", show_default=True, help="The licence in its card.")
-@click.option("--update", is_flag=True, help="Write only what is new or changed in the dataset that is there.")
-@click.option("--force", is_flag=True, help="Replace a dataset that is there.")
-@click.option("--dry-run", "-n", is_flag=True, help="Show what each condition drops, and what would be made.")
+@click.option("--license", default="other", show_default=True, help="The license in its card.")
+@click.option("--update", is_flag=True, help="Update the existing dataset: write only what is new or changed.")
+@click.option("--force", is_flag=True, help="Replace an existing dataset.")
+@click.option("--dry-run", "-n", is_flag=True, help="Show what each condition excludes and what would be made.")
 @json_option
 def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as_json: bool, **given: Any) -> None:
-    """Write a training dataset to OUT from the media at and below PATHS (globs too; without any, all).
+    """Write a training dataset to OUT from the media at and below PATHS (or matching globs; default: all).
 
-    Media that are missing are made first, within the budget. What was assigned to a split stays there in
-    later exports; samples of one scene, prompt with its seed, or lineage are never in two splits.
+    Missing media are made first, within the budget. Samples keep their split in later exports; samples that share
+    a scene, a prompt with its seed, or a lineage are never in two splits.
 
     \b
     Examples:
@@ -101,42 +103,42 @@ def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as
     order = _order(repository, out, rev, given)
     tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
     known = known_of(repository, measure=order.measure)
-    with exporting.survey(order, known, os.fsdecode(repository.location.top)) as found:
+    with exporting.sample_rows(order, known, os.fsdecode(repository.location.top)) as rows:
         media_set = MediaSet(repository.store, repository.cache, repository.realiser)
         where = worktree_paths(repository, paths)
-        left = list(found.recall(tree.entries(where, rev), media_set.locate))
-        chosen, other = exporting.select(tree.read(left, where), found)
+        left = list(rows.recall(tree.entries(where, rev), media_set.locate))
+        chosen, other = exporting.select(tree.read(left, where), rows)
         plan = media_set.plan(chosen, repository.settings.budget)
         if dry_run and plan.steps:
-            _tell_dry(found, other, [], as_json, missing=len(plan.steps))
+            _tell_dry(rows, other, [], as_json, missing=len(plan.steps))
             return
-        with progress_for(as_json, len(plan.steps) + len(chosen) + found.early.kept) as progress:
+        with progress_for(as_json, len(plan.steps) + len(chosen) + rows.early.kept) as progress:
             for medium in media_set.realise(chosen, plan, progress):
-                found.add(medium)
+                rows.add(medium)
                 progress.finished(medium.path, None)
-            found.keep()
-            parts = roots.parts(order, found) if found.samples or not dry_run else []
+            rows.keep()
+            parts = places.parts(order, rows) if rows.samples or not dry_run else []
             if dry_run:
                 done = [(part.out, exporting.compare(part, samples, known)) for part, samples in parts]
             else:
                 done = _write(repository, parts, known, lambda path: progress.finished(path, None))
         if dry_run:
-            _tell_dry(found, other, done, as_json)
+            _tell_dry(rows, other, done, as_json)
         else:
-            _tell(order, found, done, as_json)
+            _tell(order, rows, done, as_json)
 
 
 Done = list[tuple[str, DatasetOutcome]]
-"""What was done at which place."""
+"""The datasets written, as (location, outcome)."""
 
 
 def _write(
     repository: Repository,
-    parts: list[tuple[DatasetOrder, MediaSurvey]],
+    parts: list[tuple[DatasetOrder, SampleRows]],
     known: Measurements,
     told: Callable[[str], None],
 ) -> Done:
-    """All datasets, when none is refused."""
+    """Write all datasets, once none was refused."""
     linker = Linker(reflink=repository.settings.reflink)
     with ExitStack() as stack:
         for order, _ in parts:
@@ -145,13 +147,13 @@ def _write(
         done: Done = []
         for each in planned:
             with announcing_dataset(repository, each.order.out):
-                done.append((each.order.out, exporting.export(each, linker, told)))
+                done.append((each.order.out, each.run(linker, told)))
     return done
 
 
 @contextmanager
 def _alone(repository: Repository, out: str) -> Iterator[None]:
-    """One export at a time into a place."""
+    """Hold the lock for a location: one export at a time."""
     repository.store.prepare()
     name = "dataset-" + hash_bytes(os.fsencode(os.path.realpath(out))).hex[:32]
     with lease(f"{repository.store.root}/leases", name, lambda: None):
@@ -164,14 +166,14 @@ def _order(repository: Repository, out: str, rev: str | None, given: dict[str, A
         place += ".zip"
     top = os.path.realpath(os.fsdecode(repository.location.top))
     if os.path.realpath(place) == top or top.startswith(os.path.realpath(place) + os.sep):
-        raise InvalidInput("bad-export", f"{out} is, or holds, the worktree", hint="Choose a folder beside it.")
+        raise InvalidInput("bad-export", f"{out} is or contains the worktree", hint="Choose a folder beside it.")
     assign = {}
     if given["assign"]:
         listed = presence.read(given["assign"])
         if listed is None:
-            raise NotFound("no-such-path", f"{given['assign']} is not there")
+            raise NotFound("no-such-path", f"{given['assign']} does not exist")
         text = io.TextIOWrapper(io.BytesIO(listed), encoding="utf-8-sig").read()
-        assign = exporting.explicit_splits(text, given["assign"])
+        assign = explicit_splits(text, given["assign"])
     rules = splits.Rules(
         splits.parse_shares(given["split"]),
         splits.parse_group_by(given["group_by"]),
@@ -238,11 +240,11 @@ def _dropped(*counted: Drops) -> dict[str, int]:
     return {shown: count for drops in counted for shown, count in drops.counts.items()}
 
 
-def _tell_dry(found: MediaSurvey, other: int, planned: Done, as_json: bool, missing: int = 0) -> None:
-    dropped = _dropped(found.early) if missing else _dropped(found.early, found.drops)
-    kept = found.early.kept if missing else found.drops.kept
+def _tell_dry(rows: SampleRows, other: int, planned: Done, as_json: bool, missing: int = 0) -> None:
+    dropped = _dropped(rows.early) if missing else _dropped(rows.early, rows.drops)
+    kept = rows.early.kept if missing else rows.drops.kept
     record: dict[str, Any] = {
-        "considered": found.early.seen,
+        "considered": rows.early.seen,
         "other": other,
         "dropped": dropped,
         "kept": kept,
@@ -252,12 +254,12 @@ def _tell_dry(found: MediaSurvey, other: int, planned: Done, as_json: bool, miss
         told = [{"out": out, **_record(outcome), "left_out": len(outcome.left_out)} for out, outcome in planned]
         emit_json("export-dataset-plan", record | (told[0] if len(told) == 1 else {"datasets": told} if told else {}))
         return
-    say(f"{found.early.seen} media" + (f" ({other} of other kinds passed over)" if other else ""))
+    say(f"{rows.early.seen} media" + (f" ({other} of other kinds skipped)" if other else ""))
     for shown, count in dropped.items():
         say(f"{-count:>8}  {shown}")
     say(f"{kept:>8}  left")
     if missing:
-        say(f"{missing} are to be made first; what other conditions drop is known then", err=True)
+        say(f"{missing} have to be made first; only then is it known what the other conditions exclude", err=True)
     _tell_several(planned)
     for out, outcome in planned:
         if len(planned) > 1:
@@ -268,7 +270,7 @@ def _tell_dry(found: MediaSurvey, other: int, planned: Done, as_json: bool, miss
 def _tell_several(done: Done) -> None:
     if len(done) > 1:
         kinds = " and ".join(outcome.manifest.kind for _, outcome in done)
-        say(f"these are {kinds}: a dataset each, as loaders read one kind (--kind chooses one)", err=True)
+        say(f"these are {kinds}: one dataset each, as loaders read one kind (select one with --kind)", err=True)
 
 
 def _record(outcome: DatasetOutcome) -> dict[str, Any]:
@@ -291,7 +293,7 @@ def _tell_counts(outcome: DatasetOutcome) -> None:
     for note in outcome.notes:
         say(f"note: {note}", err=True)
     for key, why in list(outcome.left_out.items())[:5]:
-        say(f"left out: {key}: {why}", err=True)
+        say(f"excluded: {key}: {why}", err=True)
 
 
 def _counts(outcome: DatasetOutcome) -> list[tuple[str, int]]:
@@ -299,14 +301,14 @@ def _counts(outcome: DatasetOutcome) -> list[tuple[str, int]]:
     return [(split, counted[split]) for split in splits.SPLITS if counted[split]]
 
 
-def _tell(order: DatasetOrder, found: MediaSurvey, done: Done, as_json: bool) -> None:
+def _tell(order: DatasetOrder, rows: SampleRows, done: Done, as_json: bool) -> None:
     if as_json:
-        dropped = _dropped(found.early, found.drops)
+        dropped = _dropped(rows.early, rows.drops)
         told = [
             {
                 "out": out,
                 "format": order.layout,
-                "version": outcome.manifest.version,
+                "dataset_version": outcome.manifest.version,
                 "dropped": dropped,
                 **_record(outcome),
                 "left_out": outcome.left_out,
@@ -314,7 +316,8 @@ def _tell(order: DatasetOrder, found: MediaSurvey, done: Done, as_json: bool) ->
             }
             for out, outcome in done
         ]
-        emit_json("export-dataset", told[0] if len(told) == 1 else {"out": order.out, "datasets": told})
+        record = told[0] if len(told) == 1 else {"out": order.out, "datasets": told}
+        emit_json("export-dataset", record, version=2)
         return
     _tell_several(done)
     for out, outcome in done:

@@ -13,27 +13,28 @@ import click
 from regenstore.cli.console import say, visible
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.errors import InvalidInput, NotFound
-from regenstore.export.dataset import read_back, roots
+from regenstore.export.dataset import read_back
 from regenstore.export.dataset.contact_sheet import page
 from regenstore.export.dataset.layouts import finish_interrupted
+from regenstore.export.dataset.places import datasets_at
 from regenstore.export.dataset.read_back import Drift, Shown
 from regenstore.export.dataset.splits import SPLITS
 from regenstore.export.media_set import Tree
 from regenstore.fs import presence
-from regenstore.objects.durable import storage_errors
+from regenstore.fs.durable import storage_errors
 from regenstore.objects.hashing import hash_file
 from regenstore.worktree.place import not_a_file
 
 
 @click.command()
 @click.argument("out", type=click.Path())
-@click.option("--html", "sheet", type=click.Path(dir_okay=False), help="Write a contact sheet to look at.")
+@click.option("--html", "sheet", type=click.Path(dir_okay=False), help="Write a contact sheet as HTML.")
 @click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Samples per split on the sheet.")
-@click.option("--check", is_flag=True, help="Compare every file with the digest that the manifest has.")
+@click.option("--check", is_flag=True, help="Verify every file against the digest in the manifest.")
 @json_option
 def command(out: str, sheet: str | None, limit: int, check: bool, as_json: bool) -> None:
-    """Look at the dataset OUT: samples per split, scores, labels; inside a repository also what is new, changed
-    or gone there since. An update that was interrupted is finished or taken back first.
+    """Show the dataset OUT: samples per split, scores and labels; inside a repository also what is new, changed or gone
+    there since. An interrupted update is completed or undone first.
 
     \b
     Examples:
@@ -41,7 +42,7 @@ def command(out: str, sheet: str | None, limit: int, check: bool, as_json: bool)
       regenstore export show ../clips.zip --html sheet.html
       regenstore export show ../clips --check --json
     """
-    places = roots.places(os.path.abspath(out))
+    places = datasets_at(os.path.abspath(out))
     if sheet and len(places) > 1:
         raise InvalidInput("bad-export", f"there are several datasets: name one of {', '.join(places)}")
     problems = False
@@ -51,7 +52,7 @@ def command(out: str, sheet: str | None, limit: int, check: bool, as_json: bool)
 
 
 def _show(place: str, sheet: str | None, limit: int, *, check: bool, as_json: bool) -> bool:
-    """One dataset; whether it has problems."""
+    """Show one dataset; returns whether it has problems."""
     finish_interrupted(place)
     shown = read_back.read(place)
     drift = _drift(shown, place)
@@ -65,7 +66,7 @@ def _show(place: str, sheet: str | None, limit: int, *, check: bool, as_json: bo
             for part in page(place, shown, limit):
                 file.write(part)
     if as_json:
-        emit_json("export-show", _record(shown, drift))
+        emit_json("export-show", _record(shown, drift), version=2)
     else:
         _tell(shown, drift)
     return bool(shown.problems)
@@ -85,7 +86,7 @@ def _record(shown: Shown, drift: Drift | None) -> dict[str, Any]:
     return {
         "format": manifest.layout,
         "kind": manifest.kind,
-        "version": manifest.version,
+        "dataset_version": manifest.version,
         "revision": manifest.revision,
         "splits": manifest.counts,
         "seconds": shown.seconds,
@@ -120,7 +121,7 @@ def _tell(shown: Shown, drift: Drift | None) -> None:
     for problem in shown.problems:
         say(f"problem: {problem}", err=True)
     if drift is not None:
-        say(f"since then: {len(drift.new)} new, {len(drift.changed)} changed, {len(drift.gone)} gone")
+        say(f"changes since: {len(drift.new)} new, {len(drift.changed)} changed, {len(drift.gone)} gone")
         for what in ("changed", "gone"):
             for path in getattr(drift, what)[:10]:
                 say(f"  {what}: {path}")

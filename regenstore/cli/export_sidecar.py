@@ -29,26 +29,26 @@ from regenstore.export.sidecar.batch import Batch, SidecarOrder, refuse_collisio
 from regenstore.export.sidecar.deliver import deliver, existing
 from regenstore.export.sidecar.library import Library
 from regenstore.fs.path_text import path_text
+from regenstore.fs.reflink import Linker
 from regenstore.repository import Repository
-from regenstore.worktree.link import Linker
 
 
 @click.command()
 @click.argument("paths", nargs=-1)
-@click.option("--template", "-t", "templates", multiple=True, help="Which sidecars; see 'regenstore template list'.")
-@click.option("--frames", is_flag=True, help="Also a CSV with measurements of every frame.")
-@click.option("--to", type=click.Path(file_okay=False), help="Folder for everything, instead of beside the media.")
-@click.option("--rev", help="Media as of this revision, instead of now.")
+@click.option("--template", "-t", "templates", multiple=True, help="Sidecars to write; see 'regenstore template list'.")
+@click.option("--frames", is_flag=True, help="Also write a CSV with measurements of every frame.")
+@click.option("--to", type=click.Path(file_okay=False), help="Write to this folder instead of beside the media.")
+@click.option("--rev", help="Export the media of this revision.")
 @click.option("--copy", is_flag=True, help="Copy the media into the folder, too.")
-@click.option("--embed", is_flag=True, help="Copy the media into the folder, with XMP inside.")
-@click.option("--redact", multiple=True, metavar="FIELD", help="Leave out, such as prompt or gen.params.")
+@click.option("--embed", is_flag=True, help="Copy the media into the folder, with embedded XMP.")
+@click.option("--redact", multiple=True, metavar="FIELD", help="Omit a field, such as prompt or gen.params.")
 @click.option("--assume-color", metavar="NAME", help="Colour space of files that state none, such as rec709.")
 @click.option("--start-frame", type=click.IntRange(0, 10_000_000), help="Number of the first frame, such as 1001.")
 @click.option("--full-names", is_flag=True, help="Name them clip.mp4.xmp instead of clip.xmp.")
-@click.option("--csv-safe", is_flag=True, help="Put an apostrophe before cells that a spreadsheet would run.")
-@click.option("--force", is_flag=True, help="Overwrite sidecars that are there already.")
+@click.option("--csv-safe", is_flag=True, help="Put an apostrophe before cells that look like formulas.")
+@click.option("--force", is_flag=True, help="Overwrite existing sidecars.")
 @click.option("--preview", is_flag=True, help="Show what would be written, and write nothing.")
-@click.option("--diff", is_flag=True, help="With --preview: how files differ from those that are there.")
+@click.option("--diff", is_flag=True, help="With --preview: show differences from existing files.")
 @json_option
 def command(
     paths: tuple[str, ...],
@@ -60,9 +60,9 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Write sidecars for the media at and below PATHS (globs too): XMP, or what the templates say.
+    """Write sidecars for the media at and below PATHS (or matching globs): XMP, or those of the given templates.
 
-    Names are those of the media. All files of a call are written, or none.
+    Sidecars are named after their media. Either all files of an export are written, or none.
 
     \b
     Examples:
@@ -127,7 +127,7 @@ def _render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, p
 
 
 def _protected(repository: Repository) -> Callable[[str], bool]:
-    """Whether a path is Git's own or one that its index has."""
+    """Returns a check whether a path is Git's own or in its index."""
     top = os.path.realpath(os.fsdecode(repository.location.top))
     own = [
         os.path.realpath(folder) + os.sep for folder in (repository.location.git_dir, repository.location.common_dir)
@@ -177,7 +177,7 @@ def _show(batch: Batch, diff: bool, as_json: bool) -> None:
     for file in batch.files:
         size = previewing.size_of(file)
         told = "a copy of the medium" if size is None else size_text(size)
-        told += ", with XMP inside" if file.packet is not None else ""
+        told += ", with embedded XMP" if file.packet is not None else ""
         say(f"{previewing.state(file, same, other):<10} {file.target}  ({told})")
     for file in batch.files:
         if file.data is None:
@@ -192,7 +192,7 @@ def _show(batch: Batch, diff: bool, as_json: bool) -> None:
         say()
         for line in previewing.difference(file) if diff and file.target in other else previewing.first_lines(file):
             say(f"  | {line}")
-        say(f"  verdict: {'; '.join(file.problems) or 'right'}")
+        say(f"  verdict: {'; '.join(file.problems) or 'valid'}")
         for warning in file.warnings:
             say(f"  warning: {warning}")
     for warning in batch.warnings:

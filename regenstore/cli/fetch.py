@@ -23,15 +23,15 @@ _SHOWN = 20
 
 @click.command()
 @click.argument("paths", nargs=-1)
-@click.option("--inputs", is_flag=True, help="Also what the media were made from.")
+@click.option("--inputs", is_flag=True, help="Also fetch the inputs of the media.")
 @click.option("--dry-run", "-n", is_flag=True, help="Only show what would be fetched.")
 @json_option
 def command(paths: tuple[str, ...], inputs: bool, dry_run: bool, as_json: bool) -> None:
-    """Bring what others pushed into the store: the media of HEAD and the index, or those at and below PATHS, and what
-    is known of results and proofs. Nothing is made, and the worktree stays as it is: 'regenstore get' places media.
+    """Fetch contents that others pushed into the store: the media of HEAD and the index, or those at and below PATHS,
+    and records of results and proofs. Nothing is made, and the worktree stays unchanged: 'regenstore get' places media.
 
-    The exit code is 0 only if the store has all of it in the end; it is 1 where no remote has something, and that of
-    the error where something could not be brought.
+    Exits with code 0 only if the store then has everything; with 1 if no remote has a content; and with an error's
+    code if a content could not be fetched.
 
     \b
     Examples:
@@ -61,7 +61,7 @@ def command(paths: tuple[str, ...], inputs: bool, dry_run: bool, as_json: bool) 
 
 
 def _exit_code(plan: Fetch, problems: Sequence[RegenstoreError], dry_run: bool) -> int:
-    """Remotes that failed count where they may have had what is still missing."""
+    """The exit code. Remotes that failed count if they might have what is still missing."""
     if plan.failed:
         return next(iter(plan.failed.values())).exit_code
     if plan.nowhere:

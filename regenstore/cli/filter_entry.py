@@ -1,9 +1,10 @@
-"""``regenstore-filter``: what Git calls. Starts lean: no click, no pydantic, nothing before it is needed.
+"""``regenstore-filter``, the program that Git runs. It starts lean: nothing is imported before it is needed, and never
+click or pydantic.
 
-regenstore-filter process [DESCRIPTOR [file]]   the long-running filter, protocol version 2
-regenstore-filter clean -- PATH                 one file, for programs without that protocol
-regenstore-filter smudge -- PATH
-regenstore-filter merge-driver BASE OURS THEIRS MARKER PATH
+    regenstore-filter process [DESCRIPTOR [file]]   the long-running filter, protocol version 2
+    regenstore-filter clean -- PATH                 one file, for programs without that protocol
+    regenstore-filter smudge -- PATH
+    regenstore-filter merge-driver BASE OURS THEIRS MARKER PATH
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 
-TYPE_CHECKING = False  # importing typing would take a third of the time until git's handshake is answered
+TYPE_CHECKING = False  # importing typing would take a third of the time to git's handshake
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from select import poll
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from regenstore.errors import RegenstoreError
     from regenstore.gitfilter.process import Payload, Request
     from regenstore.gitfilter.smudge import MissingMedium
-    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.results.cache import ResultCache
     from regenstore.objects.unsynced import Backing
     from regenstore.refs.moved_media import Moved
 
@@ -32,11 +33,11 @@ def main() -> None:
     """Entry point; never returns."""
     arguments = sys.argv[1:]
     command = arguments[0] if arguments else ""
-    # For some of its children that work in a submodule, Git sets this; most git commands refuse to run with it.
+    # Git sets this for some children that work in a submodule; most git commands refuse to run with it.
     os.environ.pop("GIT_INTERNAL_SUPER_PREFIX", None)
-    os.environ.pop("GIT_CONFIG", None)  # only 'git config' hears it, and would tell us other settings than git's own
+    os.environ.pop("GIT_CONFIG", None)  # only 'git config' reads it, and would report settings that git does not use
     if libraries := os.environ.pop("REGENSTORE_LD_LIBRARY_PATH", ""):
-        os.environ["LD_LIBRARY_PATH"] = libraries  # for what this process starts; it was started without it itself
+        os.environ["LD_LIBRARY_PATH"] = libraries  # for child processes; this process was started without it
     try:
         if command == "process":
             code = _process(int(arguments[1]) if len(arguments) > 1 else None, arguments[2:] == ["file"])
@@ -55,24 +56,24 @@ def main() -> None:
     except OSError as error:
         _say(f"error: {error}")
         code = 70
-    except Exception as error:  # git goes on with what was answered; people get a line, not a traceback
+    except Exception as error:  # git continues with what was answered; users get one line instead of a traceback
         _say(f"internal error: {type(error).__name__}: {error}. Please report it.")
         code = 70
-    os._exit(code)  # nothing is left to do, and the interpreter takes its time to find that out
+    os._exit(code)  # nothing is left to do, and a normal interpreter exit takes longer
 
 
 def _see_what_is_installed() -> None:
-    """Have this Python find all installed packages, plug-ins too: git's command starts it without looking for them,
-    because most requests need none."""
+    """Make this Python find all installed packages, plug-ins included. Git's command starts it without them, because
+    most requests need none."""
     if sys.flags.no_site:
         import site
 
-        if site.ENABLE_USER_SITE is None:  # it has not looked yet
+        if site.ENABLE_USER_SITE is None:  # not done yet
             site.main()
 
 
 def _catch_signals() -> None:
-    """From now on there may be something to clean up when git, or somebody else, stops this process."""
+    """Handle signals: from now on there may be something to clean up when git or a user stops this process."""
     import signal
 
     def interrupted(number: int, frame: object) -> None:
@@ -83,7 +84,7 @@ def _catch_signals() -> None:
 
 
 class _Filters:
-    """Clean and smudge for this worktree, made at the first request."""
+    """Clean and smudge for this worktree, created on the first request."""
 
     def __init__(self) -> None:
         from functools import cache
@@ -102,8 +103,8 @@ class _Filters:
         self.repository = repository = Repository.at_top(os.getcwd(), GitEnvironment.read())
         size = repository.settings.oid_size
         for problem in self._settle():
-            _say(f"left by an ended process: {problem}")
-        self._recover(0.0)  # git may wait for the index itself, and with its own lock held nothing of ours is stale
+            _say(f"left by a terminated process: {problem}")
+        self._recover(0.0)  # git may be waiting for the index itself; while it holds its lock, none of ours is stale
         self.clean = CleanFilter(
             repository.location.top,
             size,
@@ -130,7 +131,7 @@ class _Filters:
         )
 
     def _settle(self) -> list[RegenstoreError]:
-        """See to what an ended process left to the disk; gives what could not be."""
+        """Sync what a terminated process left unsynced; returns the errors."""
         from regenstore.objects import unsynced
 
         if not unsynced.any_in(self.repository.store.root):
@@ -187,7 +188,7 @@ class _Filters:
         return bring_one(path, text, given.realiser, given.store, budget, self.report, fetch=fetch)
 
     def _recover(self, lock_wait: float) -> list[RegenstoreError]:
-        """Finish what killed processes began; gives what could not be."""
+        """Complete what killed processes began; returns the errors."""
         from regenstore.errors import RegenstoreError
         from regenstore.worktree.recovery import recover
 
@@ -198,7 +199,7 @@ class _Filters:
             return [error]
 
     def finish(self) -> None:
-        """What is done when git has closed the pipe."""
+        """Final work once git has closed the pipe."""
         from regenstore.cli.background import end
         from regenstore.worktree.recovery import LOCK_WAIT
 
@@ -208,17 +209,19 @@ class _Filters:
         try:
             self.smudge.finish()
         finally:
-            elsewhere = self.repository.__dict__.get("elsewhere")
-            for name, problem in elsewhere.problems.items() if elsewhere is not None else ():
+            for name, problem in self.repository.remote_problems.items():
                 self.report.remote_failed(name, problem.message)
             self.report.summary()
             end(self.repository)
 
 
 class _Busy:
-    """Tells the script that started this process whether git waits for an answer: only while it does not can somebody
-    else go on where this process ends. See regenstore/gitfilter/launch.py. The script gets the name of a file, once,
-    and looks into it when this process has ended: a pipe would wake it up twice for every request."""
+    """Tells the script that started this process whether git is waiting for an answer: only while it is not can another
+    process continue where this one ends. See regenstore/gitfilter/launch.py.
+
+    The script gets the name of a file, once, and reads it when this process has ended: a pipe would wake it twice for
+    every request.
+    """
 
     def __init__(self, told: int | None, by_file: bool) -> None:
         self._told = told
@@ -230,7 +233,7 @@ class _Busy:
             os.set_inheritable(told, False)
 
     def begin(self) -> None:
-        """From now on something is taken from git."""
+        """From now on data from git is being consumed."""
         if self._told is None:
             return
         if self._by_file:
@@ -238,7 +241,7 @@ class _Busy:
             try:
                 fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             except OSError:
-                pass  # no place for it: the pipe does as well, more slowly
+                pass  # no place for a file: fall back to the pipe, which is slower
             else:
                 from mmap import mmap
 
@@ -252,7 +255,7 @@ class _Busy:
         self._say(b"b")
 
     def wait(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Everything is answered: wait for git without taking anything."""
+        """All requests are answered: wait for git without consuming anything."""
         self._say(b"i")
         meanwhile()
         if self._told is not None:
@@ -265,7 +268,7 @@ class _Busy:
             self._say(b"b")
 
     def end(self) -> None:
-        """This process ends as it should."""
+        """This process ends normally."""
         if self._path:
             os.unlink(self._path)
 
@@ -277,11 +280,11 @@ class _Busy:
 
 
 def _prepare() -> None:
-    """What is needed in any case, but not for the handshake: git has its own work to do until its first request."""
+    """Import what is always needed but not for the handshake, while git is busy until its first request."""
     try:
         import regenstore.objects.hashing  # noqa: F401  a module of another machine ends the process here, in time
     except Exception:
-        pass  # told at the first request
+        pass  # reported on the first request
     import gc
 
     gc.set_threshold(_GARBAGE)
@@ -311,7 +314,7 @@ def _process(told: int | None = None, by_file: bool = False) -> int:
                 return chosen(request, content)
             if name == "clean":
                 raise failure[0]
-            return b"".join(content)  # an error would leave git's checkout half done; recipes are always right
+            return b"".join(content)  # an error would leave git's checkout half done, and recipe text is always correct
 
         return answer
 
@@ -338,7 +341,7 @@ def _process(told: int | None = None, by_file: bool = False) -> int:
 
 
 def _failed(request: Request) -> None:
-    """Tell people why a request was answered with an error."""
+    """Report why a request was answered with an error."""
     _explain(sys.exc_info()[1], f"{os.fsdecode(request.path)}: ")
 
 
@@ -385,7 +388,7 @@ def _merge(arguments: list[str]) -> int:
 
 
 def _widen_pipes() -> None:
-    """Larger pipe buffers, fewer wake-ups. Linux only; elsewhere the default stays."""
+    """Enlarge pipe buffers to reduce wake-ups. Linux only; elsewhere the default stays."""
     try:
         import fcntl
 

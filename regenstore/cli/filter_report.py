@@ -1,4 +1,4 @@
-"""What the Git filter tells people: one summary line, and progress when work takes over a second."""
+"""The Git filter's messages: a short summary, and progress when work takes more than a second."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 LEFT_FILE = "REGENSTORE_LEFT_FILE"
-"""In the environment of the filter: a file that it makes where media stay recipes because something failed, for who
-started git."""
+"""Environment variable of the filter: a file to create if media stay recipes because something failed. It tells the
+program that started git."""
 
 
 class FilterTally:
@@ -39,7 +39,7 @@ class FilterTally:
         self._left[path] = reason
 
     def failed(self) -> None:
-        """Something that was tried did not work: it is not only that nobody may be asked, or nothing be made."""
+        """Record that an attempt failed, as opposed to work that was not allowed or not attempted."""
         self._failed = True
 
     def remote_failed(self, name: str, message: str) -> None:
@@ -50,8 +50,8 @@ class FilterTally:
         self._guessed[path] = origin
 
     def summary(self) -> None:
-        """Say which paths stay recipes, and how to get them, and which recipe a moved medium was given if there
-        was a choice; nothing when all is well."""
+        """Print which paths stay recipes and how to get them, and which recipe was chosen for a moved medium if
+        there were several; nothing if all is well."""
         self._tell_guessed()
         if not self._left:
             return
@@ -69,13 +69,13 @@ class FilterTally:
             say(f"regenstore:   remote {name}: {message}", err=True)
 
     def _tell_starter(self) -> None:
-        """Whoever started git cannot see it by git's exit code."""
+        """Tell the program that started git, which cannot see this from git's exit code."""
         path = os.environ.get(LEFT_FILE)
         if path:
             try:
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
             except OSError:
-                pass  # nobody waits for it any more
+                pass  # nobody is waiting for it any more
 
     def _tell_guessed(self) -> None:
         if not self._guessed:
@@ -84,14 +84,14 @@ class FilterTally:
         more = f" (and {len(self._guessed) - 1} more like it)" if len(self._guessed) > 1 else ""
         others = f"'{os.fsdecode(origin.others[0])}'" + (", …" if len(origin.others) > 1 else "")
         say(
-            f"regenstore: '{os.fsdecode(path)}' has the bytes of several media; it was given the recipe of "
+            f"regenstore: '{os.fsdecode(path)}' has the bytes of several media; it got the recipe of "
             f"'{os.fsdecode(origin.path)}', not of {others}{more}",
             err=True,
         )
 
 
 class FilterProgress:
-    """One line on a terminal, rewritten; a line every few seconds elsewhere; nothing for quick work."""
+    """Progress: one line, rewritten, on a terminal; a line every few seconds elsewhere; nothing for quick work."""
 
     def __init__(self, total: int) -> None:
         self._total = total

@@ -44,28 +44,28 @@ class _Size(click.ParamType[int]):
 
 @contextmanager
 def _needing_room() -> Iterator[None]:
-    """A full disk is what gc is called for: that it takes free space alone would be no remedy."""
+    """Advise on a full disk, which is when gc is run: "free some space" would be no help."""
     try:
         yield
     except StorageError as error:
         if error.kind == "disk-full":
             error.hint = (
-                "gc writes down what it takes, some 100 kB, more for many media: move one file elsewhere first."
+                "gc needs some 100 kB, more for many media, to record what it takes: move one file elsewhere first."
             )
         raise
 
 
 @click.command()
-@click.option("--dry-run", "-n", is_flag=True, help="Show what would go, why, and what it costs; change nothing.")
-@click.option("--free", type=_Size(), help="Free this much, such as 2g, beginning with what is missed least.")
-@click.option("--max-size", type=_Size(), help="Free as much as leaves no more than this.")
-@click.option("--older-than", type=Age(), help="Only what was not used for so long, such as 30d.")
-@click.option("--select", metavar="GLOB", help="Only media at paths like this, such as 'shots/*.mp4'.")
+@click.option("--dry-run", "-n", is_flag=True, help="Show what would be evicted, why, and its cost; change nothing.")
+@click.option("--free", type=_Size(), help="Free this much, such as 2g, starting with the least needed.")
+@click.option("--max-size", type=_Size(), help="Reduce the store to this size.")
+@click.option("--older-than", type=Age(), help="Only contents unused for this long, such as 30d.")
+@click.option("--select", metavar="GLOB", help="Only media at matching paths, such as 'shots/*.mp4'.")
 @click.option("--unreachable", is_flag=True, help="Also what no root needs and nothing brings back (discarded tries).")
-@click.option("--purge", is_flag=True, help="Delete at once what goes, and what lies in the trash.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option("--auto", "by_itself", is_flag=True, help="Quietly keep to regenstore.maxSize; for programs.")
-@click.option("--forget-repository", metavar="PATH", help="Keep nothing any more for a repository that is gone.")
+@click.option("--purge", is_flag=True, help="Delete at once, and empty the trash.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--auto", "by_itself", is_flag=True, help="Keep the store within regenstore.maxSize; for scripts.")
+@click.option("--forget-repository", metavar="PATH", help="Stop keeping media for a repository that no longer exists.")
 @json_option
 @_needing_room()
 def command(
@@ -81,16 +81,16 @@ def command(
     forget_repository: str | None,
     as_json: bool,
 ) -> None:
-    """Free space. Only what a second run proved to come back, here and now, is evicted; all else is kept.
+    """Free space in the store. Evicts only what a second run proved, here and now, to come back; keeps everything else.
 
-    Without --free and --max-size: what no tip and no worktree needs, and is proven, goes to the trash; what lies
-    there for longer than regenstore.grace (1 day) is deleted. With them, as much as is asked for goes at once:
-    first what is cheap to make again for its size, seldom used and far from anybody's work. 'regenstore undo'
-    brings back what is not deleted yet; what is deleted comes back by 'regenstore get', made again.
-    The exit code is 1 where less can be freed than was asked for, with --dry-run too.
+    Without --free and --max-size, proven contents that no tip and no worktree needs go to the trash, and contents
+    that have been there longer than regenstore.grace (1 day) are deleted. With them, the requested amount is freed at
+    once, starting with contents that are cheap to make again for their size, seldom used, and far from current
+    work. 'regenstore undo' restores what is not deleted yet; 'regenstore get' makes deleted contents again. Exits
+    with code 1 if less can be freed than requested, also with --dry-run.
 
-    Before anything goes by the proofs of a generator that is not built in, one take of it is made once more and
-    compared, within regenstore.gcBudget (60 s): where that gives something else, its proofs lapse.
+    Before anything is evicted by the proofs of a generator that is not built in, one take of it is made once more
+    and compared, within regenstore.gcBudget (60 s); if the result differs, the generator's proofs lapse.
 
     \b
     Examples:
@@ -101,9 +101,7 @@ def command(
       regenstore gc --forget-repository /mnt/old/film
     """
     if free is not None and max_size is not None:
-        raise InvalidInput(
-            "bad-parameter", "--free and --max-size both say how much is to go", hint="Give one of them."
-        )
+        raise InvalidInput("bad-parameter", "--free and --max-size cannot be used together", hint="Use one of them.")
     repository = open_repository()
     if forget_repository is not None:
         _forget(repository, forget_repository)
@@ -138,7 +136,7 @@ def command(
 
 def _ask(plan: EvictionPlan, as_json: bool) -> None:
     if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise TrustRequired("not-confirmed", "nothing was removed: there is nobody to ask")
+        raise TrustRequired("not-confirmed", "nothing was removed: cannot ask for confirmation here")
     if not ask("Do this?", default=False):
         raise TrustRequired("not-confirmed", "nothing was removed", hint="")
 
@@ -148,7 +146,7 @@ def _forget(repository: Repository, given: str) -> None:
     if not gone:
         raise NotFound("not-a-repository", f"no repository is registered as {given!r}", hint="")
     for one in gone:
-        say(f"forgotten: {one.path or one.name}; what only it needs is kept no longer")
+        say(f"forgotten: {one.path or one.name}; what only it needs is no longer kept")
 
 
 def _by_itself(repository: Repository) -> None:
@@ -163,7 +161,7 @@ def _by_itself(repository: Repository) -> None:
         settle(repository.git, repository.roots.files)
         auto.collect(repository.collector, cap, repository.settings.grace)
     except Conflict:
-        return  # another gc is at work, which will do
+        return  # another gc is running, which will do
 
 
 def _announce(repository: Repository, report: GcReport) -> None:
@@ -182,27 +180,27 @@ def _announce(repository: Repository, report: GcReport) -> None:
 
 def _show(plan: EvictionPlan) -> None:
     _list("evict", plan.evict, f"; {_time(plan.seconds)} would bring them back")
-    _list("unreachable", plan.discard, "; nothing brings them back once they are deleted")
-    for copies, what in ((plan.restore, "go back, as they are kept by now"), (plan.purge, "are deleted")):
+    _list("unreachable", plan.discard, "; once deleted, nothing can bring them back")
+    for copies, what in ((plan.restore, "are restored, as they are kept now"), (plan.purge, "are deleted")):
         if copies:
             say(f"trash: {_count(len(copies))}, {size_text(sum(c.size for c in copies))}, {what}")
     if plan.waiting:
         size = size_text(sum(c.size for c in plan.waiting))
-        say(f"trash: {_count(len(plan.waiting))}, {size}, stay there for now")
+        say(f"trash: {_count(len(plan.waiting))}, {size}, stay for now")
     for probe in plan.probes:
         label, generator = probe.label, " ".join(probe.definition)
-        say(f"probe: {label} is made once more first, by {generator}; {_time(probe.seconds)}")
+        say(f"probe: {label} is made once more first, with {generator}; {_time(probe.seconds)}")
     if plan.probes:
         spent = sum(probe.seconds for probe in plan.probes)
         say(f"probes: {_time(spent)} estimated, of {_time(plan.probe_budget)} (regenstore.gcBudget)")
     if plan.evictable[0]:
-        say(f"may go too: {_count(plan.evictable[0])}, {size_text(plan.evictable[1])} (--free SIZE)")
+        say(f"also evictable: {_count(plan.evictable[0])}, {size_text(plan.evictable[1])} (--free SIZE)")
     for rule, (count, kept) in plan.kept.items():
         say(f"kept: {_count(count)}, {size_text(kept)}: {RULES[rule]}")
     for problem in plan.problems:
         say(f"incomplete: {problem}", err=True)
     if plan.short:
-        say(f"{size_text(plan.short)} less than asked for can be freed now", err=True)
+        say(f"{size_text(plan.short)} less than requested can be freed now", err=True)
     if plan.empty:
         say("nothing to do")
 
@@ -228,16 +226,16 @@ def _tell(plan: EvictionPlan, report: GcReport) -> None:
         if probe.passed:
             say(f"{generator}: {probe.label} came back as it was")
         elif probe.differs:
-            say(f"{generator}: its proofs lapsed: {probe.reason}; 'regenstore verify' proves again", err=True)
+            say(f"{generator}: its proofs lapsed: {probe.reason}; 'regenstore verify' makes new ones", err=True)
         else:
-            say(f"{generator}: nothing goes by its proofs: {probe.reason}", err=True)
+            say(f"{generator}: nothing is evicted by its proofs: {probe.reason}", err=True)
     if report.restored:
-        say(f"{_count(len(report.restored))} went back from the trash")
+        say(f"{_count(len(report.restored))} restored from the trash")
     gone = len(report.evicted) + len(report.discarded)
     if gone and not plan.wish.now:
-        say(f"{_count(gone)} moved to the trash as {report.run}; 'regenstore undo' brings them back")
+        say(f"{_count(gone)} moved to the trash as {report.run}; 'regenstore undo' restores them")
     less = plan.asked - report.freed
-    say(f"{size_text(report.freed)} freed" + (f", {size_text(less)} less than asked for" if less > 0 else ""))
+    say(f"{size_text(report.freed)} freed" + (f", {size_text(less)} less than requested" if less > 0 else ""))
     for reason, count in report.skipped.items():
         say(f"{_count(count)} stayed: {reason}")
 

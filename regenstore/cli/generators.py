@@ -14,6 +14,7 @@ from regenstore.generators.api import Declaration, InputSlot
 from regenstore.generators.registry import RegisteredGenerator, Registry
 from regenstore.generators.schema import Param
 from regenstore.media.types import suffix_for
+from regenstore.project.trust import TrustRecord
 from regenstore.refs.git import Git
 from regenstore.repository import Repository
 
@@ -42,11 +43,11 @@ def command(name: str | None, as_json: bool) -> None:
 
 
 def _registry() -> Registry:
-    """The repository's generators, or outside of one those that are installed."""
+    """The repository's generators; outside a repository, the installed ones."""
     try:
         return Repository.discover(os.getcwd(), GitEnvironment.read()).registry
     except NotFound:
-        return Registry(os.devnull, load(Git(os.getcwd())).trust_file)
+        return Registry(os.devnull, TrustRecord(load(Git(os.getcwd())).trust_file))
 
 
 def _show(known: RegisteredGenerator) -> None:

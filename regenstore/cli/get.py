@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -27,10 +26,12 @@ from regenstore.tracked import get_and_drop
 
 @click.command()
 @click.argument("paths", nargs=-1)
-@click.option("--jobs", "-j", type=click.IntRange(1, 256), help="How many media are made at a time.")
-@click.option("--prefer", type=click.Choice(PREFERENCES), default=AUTO, help="Fetch or make what can be had both ways.")
-@click.option("--no-generate", is_flag=True, help="Make nothing: only place what the store or a remote has.")
-@click.option("--local", is_flag=True, help="Ask no remote.")
+@click.option("--jobs", "-j", type=click.IntRange(1, 256), help="Number of media to make in parallel.")
+@click.option(
+    "--prefer", type=click.Choice(PREFERENCES), default=AUTO, help="Fetch or make media if both are possible."
+)
+@click.option("--no-generate", is_flag=True, help="Make nothing; only place what the store or a remote has.")
+@click.option("--local", is_flag=True, help="Do not contact remotes.")
 @click.option("--dry-run", "-n", is_flag=True, help="Only show what would be made.")
 @json_option
 def command(
@@ -44,10 +45,10 @@ def command(
 ) -> None:
     """Bring media into the worktree: all, or those at and below PATHS.
 
-    What the store does not have is fetched from a remote, or made again: what takes less time, by what is known of
-    both. --prefer fetch or --prefer generate always does the same where there is a choice.
+    Media missing from the store are fetched from a remote or made again, whichever is estimated to take less time.
+    --prefer fetch and --prefer generate choose one way whenever both are possible.
 
-    The exit code is 0 only if all of it is in the worktree in the end; else it is that of an error which was told.
+    Exits with code 0 only if all media are then in the worktree, else with the code of one of the reported errors.
 
     \b
     Examples:
@@ -56,9 +57,7 @@ def command(
       regenstore get --prefer fetch --no-generate
       regenstore get --dry-run
     """
-    repository = open_repository()
-    if jobs is not None:
-        repository.settings = replace(repository.settings, jobs=jobs)
+    repository = open_repository({"jobs": jobs})
     bench = repository.workbench
     chosen = worktree_paths(repository, paths)
     planned = get_and_drop.plan_get(bench, chosen, generate=not no_generate, local=local, prefer=prefer)
@@ -79,10 +78,10 @@ def command(
         )
         sys.exit(report.failed[-1][1].exit_code if report.failed else 0)
     for path in report.drifted:
-        say(f"{show_path(path)}: the generator gave other bytes than the recorded take", err=True)
+        say(f"{show_path(path)}: the generator gave bytes that differ from the recorded take", err=True)
     brought = f", {len(planned.plan.fetches)} fetched" if planned.plan.fetches else ""
     kept_out = f"; {excluded} excluded by the sparse checkout" if excluded else ""
-    say(f"{len(report.done)} placed{brought}, {len(planned.plan.steps)} made for it{kept_out}")
+    say(f"{len(report.done)} placed{brought}, {len(planned.plan.steps)} made{kept_out}")
     sys.exit(report_failures(report.failed))
 
 
@@ -108,7 +107,7 @@ def _show(planned: get_and_drop.GetPlan, as_json: bool) -> None:
     )
     for outcome in planned.plan.failed:
         assert outcome.error is not None
-        say(f"cannot be had: {outcome.want.label}: {outcome.error.message}", err=True)
+        say(f"unavailable: {outcome.want.label}: {outcome.error.message}", err=True)
 
 
 def _fetched(plan: RunPlan) -> list[dict[str, Any]]:

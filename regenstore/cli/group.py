@@ -1,4 +1,4 @@
-"""The command group, and the one place where errors become messages and exit codes."""
+"""The top-level command group, which turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from regenstore.cli.console import say, say_error
 from regenstore.cli.lazy import LazyGroup
 from regenstore.cli.main import COMMANDS
 from regenstore.errors import KINDS, InternalError, RegenstoreError
-from regenstore.objects.durable import storage_error
+from regenstore.fs.durable import storage_error
 
 
 class _Commands(LazyGroup):
@@ -25,8 +25,7 @@ class _Commands(LazyGroup):
 def cli() -> None:
     """A Git-native store for AI-generated media.
 
-    Git keeps recipes (a few hundred bytes of text), the store keeps media, and what is missing comes back
-    on checkout.
+    Git keeps recipes (a few hundred bytes of text), the store keeps media, and missing media come back on checkout.
 
     \b
     Start with:
@@ -37,11 +36,13 @@ def cli() -> None:
     """
 
 
-def run() -> None:
-    """Run the command that was given; never returns."""
+def run() -> int:
+    """Run the command given on the command line and return its exit code."""
     try:
         cli.main(prog_name="regenstore", standalone_mode=False)
-        code = 0
+        return 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except click.exceptions.Exit as leave:
         code = leave.exit_code
     except click.ClickException as error:
@@ -53,7 +54,7 @@ def run() -> None:
         say("regenstore: interrupted; nothing was lost", err=True)
         code = 130
     except BrokenPipeError:
-        # Whoever read our output has left; say nothing, also not when the interpreter flushes.
+        # The reader of our output is gone; print nothing, not even when the interpreter flushes.
         sys.stdout = None
         code = 141
     except OSError as error:
@@ -65,8 +66,8 @@ def run() -> None:
             for line in traceback.format_exc().splitlines():
                 say(line, err=True)
         text = f"{type(error).__name__}: {error}"
-        code = _tell(InternalError("bug", text, hint=KINDS["bug"] + " REGENSTORE_DEBUG=1 shows where it was."))
-    sys.exit(code)
+        code = _tell(InternalError("bug", text, hint=KINDS["bug"] + " Run with REGENSTORE_DEBUG=1 for a traceback."))
+    return code
 
 
 def _tell(error: RegenstoreError) -> int:
@@ -75,7 +76,7 @@ def _tell(error: RegenstoreError) -> int:
 
 
 def _tell_usage(error: click.ClickException) -> None:
-    """What click says of arguments that it cannot take, which it repeats as they were typed."""
+    """Report arguments that click rejects; its message repeats them as typed."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     if isinstance(error, NoArgsIsHelpError) and context is not None:
         for line in context.get_help().split("\n"):

@@ -1,4 +1,4 @@
-"""``regenstore hook``: what the hooks in ``hooks/`` call."""
+"""``regenstore hook``, called by the scripts in ``hooks/``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from regenstore.cli.console import say
 from regenstore.cli.context import show_path
 from regenstore.config import GitEnvironment
 from regenstore.errors import RegenstoreError
-from regenstore.fs import sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, sharing
 from regenstore.objects.ids import Digest
 from regenstore.refs.registration import own_store
 from regenstore.remotes.pre_push import Unshared, at_risk, unshared
@@ -24,23 +23,23 @@ from regenstore.tracked.check import check_index
 
 _SHOWN = 10
 _TOLD = "no-remote-told"
-"""The file that says that somebody who has no remote was told so."""
+"""A file that records that the user was told once about having no remote."""
 
 
 @click.command()
 @click.argument("name", type=click.Choice(["pre-commit", "pre-push"]))
 @click.argument("arguments", nargs=-1)
 def command(name: str, arguments: tuple[str, ...]) -> None:
-    """Run the check of a Git hook. Nothing is repaired, placed or sent.
+    """Run a Git hook's check. Repairs, places and sends nothing.
 
-    pre-commit refuses raw media, bad recipes and conflict markers. pre-push names imported media and unproven takes
-    that no remote holds; with regenstore.prePush set to 'refuse' it stops the push, with 'off' it says nothing.
+    pre-commit refuses raw media, invalid recipes and conflict markers. pre-push lists imported media and unproven
+    takes that no remote holds; if regenstore.prePush is 'refuse' it stops the push, if 'off' it does nothing.
 
     \b
     Example (in .git/hooks/pre-commit, or pre-push):
       exec regenstore hook pre-commit "$@"
     """
-    # The index may be locked now: nothing is repaired or placed here, only read.
+    # The index may be locked now, so nothing is repaired or placed here.
     repository = Repository.discover(os.getcwd(), GitEnvironment.read())
     sys.exit(_before_push(repository, arguments) if name == "pre-push" else _before_commit(repository))
 
@@ -70,7 +69,7 @@ def _before_push(repository: Repository, arguments: Sequence[str]) -> int:
             return 0
         left = unshared(repository.remotes.values(), found)
     except RegenstoreError as error:
-        say(f"regenstore: not checked whether media are shared: {error.message}", err=True)
+        say(f"regenstore: cannot check whether media are shared: {error.message}", err=True)
         return 1 if mode == config.REFUSE else 0
     if not left.media:
         return 0
@@ -83,7 +82,7 @@ def _before_push(repository: Repository, arguments: Sequence[str]) -> int:
 
 def _tell(repository: Repository, left: Unshared) -> None:
     problems = {**repository.remote_definitions.unusable, **left.unasked}
-    where = "on no remote that could be asked" if problems else "on no remote"
+    where = "on no reachable remote" if problems else "on no remote"
     say(f"regenstore: media in these commits that are {where}: {len(left.media)}", err=True)
     for each in left.media[:_SHOWN]:
         say(f"  {show_path(each.path)} ({'imported' if each.imported else 'unproven'})", err=True)
@@ -93,24 +92,22 @@ def _tell(repository: Repository, left: Unshared) -> None:
         say(f"  {name}: {error.message}", err=True)
     names = list(repository.remotes)
     if names:
-        hint = "Whoever clones cannot have them. Send them: regenstore push " + (
-            names[0] if len(names) == 1 else "NAME"
-        )
+        hint = "Other clones cannot get them. Send them: regenstore push " + (names[0] if len(names) == 1 else "NAME")
     else:
         waiting = ", ".join(repository.untrusted_remotes)
-        hint = f"regenstore.toml names {waiting}: run 'regenstore trust'" if waiting else "regenstore remote check"
+        hint = f"regenstore.toml declares {waiting}: run 'regenstore trust'" if waiting else "regenstore remote check"
     say(f"  hint: {hint}", err=True)
 
 
 def _tell_once(repository: Repository, found: Mapping[Digest, Wanted]) -> None:
-    """Who has no remote may want none: they are told once, and only of what nothing ever brings back."""
+    """A user without remotes may not want any: tell them once, and only about media that nothing can bring back."""
     imported = [each for each in found.values() if each.imported]
     folder = own_store(repository.location.common_dir)
     if not imported or os.path.exists(f"{folder}/{_TOLD}"):
         return
     more = f" and {len(imported) - 1} more" if len(imported) > 1 else ""
     shown = f"{show_path(imported[0].path)}{more}"
-    say(f"regenstore: these commits name imported media that only this machine has: {shown}", err=True)
-    say("  hint: a remote shares them: regenstore remote add NAME URL; regenstore push (told once)", err=True)
+    say(f"regenstore: these commits have imported media that only this machine has: {shown}", err=True)
+    say("  hint: share them through a remote: regenstore remote add NAME URL; regenstore push (shown once)", err=True)
     sharing.make_folders(folder)
     durable.write_file(f"{folder}/{_TOLD}", b"")

@@ -14,11 +14,11 @@ from regenstore.gitfilter.launch import starter
 
 @click.command()
 @click.option(
-    "--store", type=click.Path(file_okay=False), help="Keep media in this folder, which other repositories may share."
+    "--store", type=click.Path(file_okay=False), help="Keep media in this folder, which other repositories can share."
 )
-@click.option("--force", is_flag=True, help="Replace filter settings that somebody else wrote.")
+@click.option("--force", is_flag=True, help="Replace existing filter settings of other programs.")
 def command(store: str | None, force: bool) -> None:
-    """Set up this repository: the filter and the merge driver in its own configuration, and the store.
+    """Set up this repository: configure the filter and the merge driver for it, and create the store.
 
     \b
     Examples:

@@ -13,11 +13,11 @@ from regenstore.refs.git import Git
 
 
 @click.command()
-@click.option("--global", "scope", flag_value="global", default="global", help="For this user (the default).")
+@click.option("--global", "scope", flag_value="global", default="global", help="For this user (default).")
 @click.option("--local", "scope", flag_value="local", help="For this repository.")
 @click.option("--system", "scope", flag_value="system", help="For all users of this machine.")
 @click.option("--worktree", "scope", flag_value="worktree", help="For this worktree (needs extensions.worktreeConfig).")
-@click.option("--force", is_flag=True, help="Replace values that somebody else wrote.")
+@click.option("--force", is_flag=True, help="Replace existing values of other programs.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be written.")
 def command(scope: str, force: bool, dry_run: bool) -> None:
     """Write the filter, the merge driver and the diff settings into Git's configuration.
@@ -39,4 +39,4 @@ def command(scope: str, force: bool, dry_run: bool) -> None:
     for name in ("merge.renormalize", "diff.regenstore.textconv"):
         value = git.config_value(name)
         if value not in (None, "", "false"):
-            say(f"Warning: {name} is {value}; it makes git bring back media for old versions. Unset it.", err=True)
+            say(f"Warning: {name} is {value}; it makes git bring back media of old versions. Unset it.", err=True)

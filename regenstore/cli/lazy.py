@@ -1,8 +1,7 @@
-"""Command groups whose commands are imported when they are called: start-up stays quick."""
+"""Command groups that import a command only when it is called, which keeps start-up fast."""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 
@@ -10,8 +9,8 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A group by table: command -> one line of help. A command is the ``command`` of a module of ``cli/`` that is
-    called by the prefix and the command's name."""
+    """A group defined by a table: command -> one line of help. Each command is the function ``command`` of a module
+    in ``cli/``, named by the group's prefix and the command's name."""
 
     commands_listed: Mapping[str, str] = {}
     prefix = ""
@@ -34,7 +33,9 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self.commands_listed and not args[0].startswith("-"):
+            import difflib  # slow to import
+
             near = difflib.get_close_matches(args[0], self.commands_listed, n=1)
             also = f" Did you mean '{near[0]}'?" if near else ""
-            ctx.fail(f"There is no command '{args[0]}'.{also}")
+            ctx.fail(f"No such command '{args[0]}'.{also}")
         return super().resolve_command(ctx, args)

@@ -1,4 +1,4 @@
-"""What exports know of media, and measure if they are asked to."""
+"""Media measurements for export commands."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from regenstore.repository import Repository
 
 
 def known_of(repository: Repository, *, measure: bool) -> Measurements:
-    """What is kept about media in the repository's store; with ``measure``, what can be measured is, and what
-    cannot is said."""
+    """The kept measurements of the repository's media. With ``measure``, missing ones are computed on demand, and a
+    hint is printed if face detection is not installed."""
     able = measures() if measure else {}
     if measure and FACES not in able:
         say(f"hint: {NO_FACES}", err=True)

@@ -11,15 +11,15 @@ from regenstore.tracked import recipe_writing
 
 @click.command()
 @click.argument("path")
-@click.option("--generator", "-g", required=True, help="What makes it; 'regenstore generators' lists them.")
+@click.option("--generator", "-g", required=True, help="Generator to use; see 'regenstore generators'.")
 @click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; may be repeated.")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=PATH", help="An input file; may be repeated.")
-@click.option("--no-generate", is_flag=True, help="Write the recipe text only; nothing is made now.")
-@click.option("--force", is_flag=True, help="Replace what is at the path.")
+@click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
+@click.option("--force", is_flag=True, help="Replace an existing file at the path.")
 def command(
     path: str, generator: str, params: tuple[str, ...], inputs: tuple[str, ...], no_generate: bool, force: bool
 ) -> None:
-    """Write a recipe for PATH and make its medium. Nothing is staged: 'git add' does that.
+    """Write a recipe for PATH and make its medium. Nothing is staged; use 'git add' for that.
 
     \b
     Examples:

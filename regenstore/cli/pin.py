@@ -13,11 +13,11 @@ from regenstore.tracked import pinning
 
 @click.command()
 @click.argument("what", metavar="PATH|KEY")
-@click.option("--reason", default="", metavar="TEXT", help="Why, for whoever asks later.")
+@click.option("--reason", default="", metavar="TEXT", help="Reason, shown by 'regenstore pins'.")
 def command(what: str, reason: str) -> None:
-    """Keep all takes of the recipe at PATH, or of KEY, whatever else is known of them.
+    """Keep all takes of the recipe at PATH, or of KEY, whether or not they are proven.
 
-    The pin is a Git ref below refs/regenstore/pins/; push and fetch it to share it.
+    A pin is a Git ref below refs/regenstore/pins/; push and fetch it to share it.
 
     \b
     Examples:

@@ -13,7 +13,7 @@ from regenstore.tracked import pinning
 @click.command()
 @json_option
 def command(as_json: bool) -> None:
-    """List what is pinned, with its reason and where it is in Git's index.
+    """List pins with their reasons and their paths in Git's index.
 
     \b
     Example:
@@ -35,7 +35,7 @@ def command(as_json: bool) -> None:
         return
     for pin, paths in found:
         say(pin.subject)
-        say("    " + (", ".join(show_path(path) for path in paths) or "at no path of Git's index"))
+        say("    " + (", ".join(show_path(path) for path in paths) or "not in Git's index"))
         if pin.reason:
             say("    " + pin.reason)
     if not found:

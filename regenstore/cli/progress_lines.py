@@ -1,5 +1,5 @@
-"""Progress for programs: with ``--json``, one JSON record per line on standard error; the result stays alone on
-standard output."""
+"""Machine-readable progress: with ``--json``, one JSON record per line on standard error. Standard output contains
+only the result."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from regenstore.errors import RegenstoreError
 from regenstore.fs.path_text import path_text
 
 PAUSE = 0.5
-"""Seconds between two lines on how far one item is."""
+"""Seconds between two progress lines of one item."""
 
 
 class ProgressLines(ConsoleProgress):
-    """The same calls, as lines: each item's start, its progress now and then, its end. May be told from any
-    thread."""
+    """Progress as JSON lines: the start of each item, its progress from time to time, its end. Methods may be called
+    from any thread."""
 
     def __init__(self, total: int = 1) -> None:
         super().__init__(total)
@@ -50,5 +50,5 @@ class ProgressLines(ConsoleProgress):
 
 
 def progress_for(as_json: bool, total: int) -> ConsoleProgress:
-    """Bars for people, lines for programs."""
+    """Progress bars for people, JSON lines for scripts."""
     return ProgressLines(total) if as_json else ConsoleProgress(total)

@@ -29,16 +29,16 @@ _SHOWN = 20
 
 @click.command()
 @click.argument("arguments", nargs=-1, metavar="[REMOTE] [PATH]...")
-@click.option("--all", "everything", is_flag=True, help="What all branches, tags, stashes and reflogs refer to.")
-@click.option("--again", is_flag=True, help="Also what is there, after 'remote check' found wrong bytes.")
+@click.option("--all", "everything", is_flag=True, help="Push what all branches, tags, stashes and reflogs refer to.")
+@click.option("--again", is_flag=True, help="Also send what is on the remote, after 'remote check' found wrong bytes.")
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would be sent; send nothing.")
 @json_option
 def command(arguments: tuple[str, ...], everything: bool, again: bool, dry_run: bool, as_json: bool) -> None:
-    """Send media to a remote, with what is known of them: the takes of HEAD and the index, and their inputs.
+    """Send media to a remote, with records of results and proofs: the takes of HEAD and the index, and their inputs.
 
-    With PATHS, only those at and below them. REMOTE may be left out where there is one. What the remote has
-    already is not sent again; interrupted, the next push goes on. The exit code is 1 where something that was
-    meant is not there in the end.
+    PATHS limit this to media at and below them. REMOTE may be omitted if there is only one. Contents that the remote
+    has are not sent again; an interrupted push continues with the next. Exits with code 1 if something to be
+    pushed is not on the remote in the end.
 
     \b
     Examples:
@@ -50,7 +50,7 @@ def command(arguments: tuple[str, ...], everything: bool, again: bool, dry_run: 
     repository = open_repository()
     name, rest = _remote_and_paths(repository, arguments)
     if everything and rest:
-        raise InvalidInput("bad-parameter", "--all sends everything; it takes no paths", hint="Leave one of them out.")
+        raise InvalidInput("bad-parameter", "--all sends everything; it takes no paths", hint="Omit one of them.")
     remote = repository.remote_definitions.find(name)
     wanted = _everything(repository) if everything else wanted_here(repository, rest)
     what = pushing.load(repository.store, wanted)
@@ -67,7 +67,7 @@ def command(arguments: tuple[str, ...], everything: bool, again: bool, dry_run: 
 
 
 def _remote_and_paths(repository: Repository, arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The first argument is a remote if one has that name, or if nothing else can be meant."""
+    """The first argument is a remote if one has that name, or if it cannot be anything else."""
     named = repository.remote_definitions
     if arguments and arguments[0] in named.definitions:
         return arguments[0], arguments[1:]
@@ -78,20 +78,20 @@ def _remote_and_paths(repository: Repository, arguments: Sequence[str]) -> tuple
         raise NotFound("no-such-remote", "there is no remote yet", hint="Run 'regenstore remote add NAME URL'.")
     if len(usable) > 1:
         hint = f"Give one of: {', '.join(usable)}."
-        raise InvalidInput("bad-parameter", f"there are {len(usable)} remotes; which one is meant?", hint=hint)
+        raise InvalidInput("bad-parameter", f"there are {len(usable)} remotes: name one", hint=hint)
     return usable[0], arguments
 
 
 def wanted_here(repository: Repository, arguments: Sequence[str] = ()) -> dict[Digest, Wanted]:
-    """What HEAD and the index refer to, at and below the paths."""
+    """The contents that HEAD and the index refer to, at and below the paths."""
     said, paths = recipes_here(repository, arguments)
     return scope.wanted(said, paths, repository.cache)
 
 
 def recipes_here(repository: Repository, arguments: Sequence[str]) -> tuple[RecipeBlobs, dict[bytes, bytes]]:
-    """The recipes of HEAD and the index, at and below the paths, and a path of each."""
-    repository.store.prepare()  # in a fresh clone there is none yet, and what blobs say is kept there
-    repository.roots.files.stamp()  # Git takes a HEAD or a branch that it cannot read for none
+    """The recipes of HEAD and the index, at and below the paths, and a path for each."""
+    repository.store.prepare()  # a fresh clone has none yet, and the content of blobs is cached there
+    repository.roots.files.stamp()  # Git treats a HEAD or branch that it cannot read as missing
     found = scope.here(repository.git, repository.index.oids())
     chosen = select(found, worktree_paths(repository, arguments)) if arguments else list(found)
     paths = {oid: path for path in chosen for oid in found[path]}
@@ -99,7 +99,7 @@ def recipes_here(repository: Repository, arguments: Sequence[str]) -> tuple[Reci
 
 
 def _everything(repository: Repository) -> dict[Digest, Wanted]:
-    """What all roots refer to."""
+    """The contents that all roots refer to."""
     repository.store.prepare()
     said = repository.roots.recipes(repository.cache, remember=True)
     known = names(repository.git, repository.cache)
@@ -130,7 +130,7 @@ def _fields(done: Pushed, wanted: Mapping[Digest, Wanted]) -> dict[str, object]:
 
 def _tell(remote: Remote, done: Pushed, wanted: Mapping[Digest, Wanted], dry_run: bool) -> None:
     sent = f"{len(done.sent)} contents ({size_text(sum(done.sent.values()))})"
-    there = f"; {len(done.there)} are there already" if done.there else ""
+    there = f"; {len(done.there)} are already there" if done.there else ""
     if dry_run:
         say(f"Would send {sent} to {remote.name}{there}")
         for each in scope.in_order([wanted[digest] for digest in done.sent])[:_SHOWN]:
@@ -142,23 +142,23 @@ def _tell(remote: Remote, done: Pushed, wanted: Mapping[Digest, Wanted], dry_run
     elif not wanted:
         say("Nothing to send: no recipe is committed or staged")
     elif done.there or not done.missing:
-        say(f"Everything is on {remote.name} already ({len(done.there)} contents)")
+        say(f"Everything is already on {remote.name} ({len(done.there)} contents)")
     if done.records:
         say(f"Told it {done.records} results and proofs")
     for each in done.missing[:_SHOWN]:
         say(f"regenstore: {label(each)}: not in the store, and not on {remote.name}", err=True)
     if done.missing:
         more = f" (and {len(done.missing) - _SHOWN} more)" if len(done.missing) > _SHOWN else ""
-        say(f"  hint: make or bring them first: regenstore get PATH{more}", err=True)
+        say(f"  hint: make or fetch them first: regenstore get PATH{more}", err=True)
     for digest, error in list(done.failed.items())[:_SHOWN]:
         say_error(f"regenstore: {label(wanted[digest])}", error)
     left = done.untried + max(0, len(done.failed) - _SHOWN)
     if left:
-        say(f"regenstore: {left} more contents were not sent; the same command goes on", err=True)
+        say(f"regenstore: {left} more contents were not sent; run the same command to continue", err=True)
 
 
 def label(each: Wanted) -> str:
-    """What people know a content by."""
+    """The name by which people know a content."""
     if not each.path:
         return str(each.digest)
     return f"an input of {show_path(each.path)}" if each.is_input else show_path(each.path)

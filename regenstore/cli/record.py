@@ -16,9 +16,9 @@ from regenstore.tracked import recipe_writing
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 def command(paths: tuple[str, ...]) -> None:
-    """Write the media at PATHS into their recipes as the takes. Nothing is staged.
+    """Record the media at PATHS as the takes of their recipes. Nothing is staged.
 
-    For media made for a recipe without a take (after a merge), or that drifted from the recorded one.
+    Use it for media made for a recipe without a take (after a merge), or that drifted from the recorded one.
 
     \b
     Example:
@@ -34,7 +34,7 @@ def command(paths: tuple[str, ...]) -> None:
             failed.append((path, error))
             continue
         if written is None:
-            say(f"{show_path(path)}: its take is recorded already")
+            say(f"{show_path(path)}: its take is already recorded")
         else:
             tell(written)
     sys.exit(report_failures(failed))

@@ -7,11 +7,11 @@ import click
 from regenstore.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "add": "Give a shared place a name, after trying out what it can do.",
-    "list": "List remotes: where they are, who named them, whether they are trusted.",
-    "check": "Ask remotes: are they there, what can they do, how fast, are their contents sound?",
-    "gc": "Delete there what nothing has needed for long; for one designated job.",
-    "remove": "Forget a remote; nothing is deleted there.",
+    "add": "Add a remote, after testing what it can do.",
+    "list": "List remotes with their addresses, origin and trust.",
+    "check": "Test whether remotes are reachable, their abilities, speed and contents.",
+    "gc": "Delete unneeded contents from a remote; for one designated job.",
+    "remove": "Remove a remote from the configuration; deletes no contents.",
 }
 
 
@@ -22,7 +22,7 @@ class _Remotes(LazyGroup):
 
 @click.group(cls=_Remotes)
 def command() -> None:
-    """Shared places for media: a folder or share, a web server, a server with SSH, an object store.
+    """Manage remotes, shared storage for media: a folder or share, a web server, an SSH server, an object store.
 
     \b
     Examples:

@@ -23,11 +23,11 @@ from regenstore.repository import Repository
 @click.command()
 @click.argument("name")
 @click.argument("url")
-@click.option("--create", is_flag=True, help="Make the folder, and those above it.")
-@click.option("--jobs", type=click.IntRange(1, MOST_JOBS), help="Transfers at a time.")
-@click.option("--limit", metavar="SIZE", help="Bytes per second, such as 10m.")
-@click.option("--force", is_flag=True, help="Replace a remote of that name.")
-@click.option("--no-check", is_flag=True, help="Store it without asking it anything.")
+@click.option("--create", is_flag=True, help="Create the folder and its parents.")
+@click.option("--jobs", type=click.IntRange(1, MOST_JOBS), help="Number of parallel transfers.")
+@click.option("--limit", metavar="SIZE", help="Limit in bytes per second, such as 10m.")
+@click.option("--force", is_flag=True, help="Replace an existing remote of that name.")
+@click.option("--no-check", is_flag=True, help="Add it without contacting it.")
 @json_option
 def command(
     name: str,
@@ -39,11 +39,11 @@ def command(
     no_check: bool,
     as_json: bool,
 ) -> None:
-    """Give a shared place a NAME, in this repository's own Git configuration.
+    """Add a remote under NAME to this repository's Git configuration.
 
-    URL is a folder (a mounted share too), or the address of a server. It is tried out first, with a small object
-    that is removed again: what it can do is said, and one that cannot be reached is not stored. Passwords do not
-    belong into the URL: Git's credential helpers and ~/.netrc are asked.
+    URL is a folder (including mounted shares) or the address of a server. The remote is first tested with a small
+    object that is removed again: its abilities are printed, and one that cannot be reached is not added. Do
+    not put passwords in the URL: they are looked up with Git's credential helpers and in ~/.netrc.
 
     \b
     Examples:
@@ -52,16 +52,18 @@ def command(
       regenstore remote add studio sftp://ada@media.example.org/srv/film --create
     """
     if not NAME.fullmatch(name):
-        raise InvalidInput("bad-parameter", f"{name!r} is no name of a remote", hint="Use letters, digits, '-', '_'.")
+        raise InvalidInput(
+            "bad-parameter", f"{name!r} is not a valid remote name", hint="Use letters, digits, '-', '_'."
+        )
     named = url if "://" in url else os.fsencode(url).decode(errors="replace")  # a folder's name need not be UTF-8
     if not url or not named.isprintable():
         raise InvalidInput(
-            "bad-parameter", f"'{shown(url)}' is no address", hint="Give a folder, or a server's address."
+            "bad-parameter", f"'{shown(url)}' is not an address", hint="Give a folder, or a server's address."
         )
     require_no_password(url)
     repository = open_repository()
     if name in repository.settings.remotes and not force:
-        raise Conflict("exists", f"there is a remote '{name}' already", hint="Choose another name, or use --force.")
+        raise Conflict("exists", f"there is already a remote '{name}'", hint="Choose another name, or use --force.")
     setting = RemoteSetting(_absolute(url), jobs, _limit(limit))
     assert setting.url is not None
     remote = repository.open_remote(Definition(name, setting.url, GIT_CONFIG, setting), create=create)
@@ -84,7 +86,7 @@ def command(
 
 
 def _absolute(url: str) -> str:
-    """A folder by its whole path: commands run in any folder of the worktree."""
+    """Make a folder's path absolute, as commands run in any folder of the worktree."""
     folder = folder_of(url, os.getcwd())
     return url if folder is None or url.startswith("file://") else folder
 

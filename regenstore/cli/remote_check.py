@@ -19,7 +19,7 @@ from regenstore.remotes.remote import Remote
 from regenstore.repository import Repository
 
 _CANDIDATES = 64
-"""Contents that are asked for, to find some that are there."""
+"""Number of contents to ask for, to find some that the remote has."""
 
 
 @dataclass
@@ -33,19 +33,22 @@ class _Checked:
 
     @property
     def fine(self) -> bool:
-        """Whether it can be used, if only to read from it, and nothing that it has is wrong."""
+        """Whether it can be used, at least for reading, and has no wrong contents."""
         return self.error is None and not (self.sample and self.sample.wrong)
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--sample", "count", type=click.IntRange(0, 1000), default=5, help="Contents to read back and hash.")
+@click.option(
+    "--sample", "count", type=click.IntRange(0, 1000), default=5, help="Number of contents to read back and verify."
+)
 @json_option
 def command(name: str | None, count: int, as_json: bool) -> None:
-    """Ask remotes, or the one of that NAME: are they there, do they let us in, what can they do, how fast?
+    """Test all remotes, or the one with the given NAME: whether they are reachable and accept the credentials, their
+    abilities, and their speed.
 
     Writes a small object and one of up to 8 MiB below v1/probe/ and removes them; reads some contents back and
-    hashes them. Keeps to the remote's limit. The exit code is 1 where something is wrong.
+    verifies their digests, within the remote's bandwidth limit. Exits with code 1 if something is wrong.
 
     \b
     Examples:
@@ -87,7 +90,7 @@ def _check(repository: Repository, remote: Remote, count: int) -> _Checked:
 
 
 def _candidates(repository: Repository) -> list[Digest]:
-    """Some of what HEAD and the index refer to."""
+    """Some contents that HEAD and the index refer to."""
     wanted = list(wanted_here(repository))
     return random.sample(wanted, min(_CANDIDATES, len(wanted)))
 
@@ -118,12 +121,15 @@ def _show(checked: _Checked) -> None:
         say(f"  {line}")
     if checked.speed is not None:
         there, back = map(size_text, checked.speed)
-        say(f"  {there}/s there, {back}/s back; an answer takes {checked.abilities.latency * 1000:.0f} ms")
+        say(f"  upload {there}/s, download {back}/s; an answer takes {checked.abilities.latency * 1000:.0f} ms")
     if checked.sample is not None and checked.sample.asked:
         taken = checked.sample
-        read = f"; {len(taken.sound) + len(taken.wrong)} were read back, {len(taken.wrong)} of them wrong"
+        read = f"; {len(taken.sound) + len(taken.wrong)} were read back, {len(taken.wrong)} of them with wrong bytes"
         say(f"  has {taken.there} of {taken.asked} contents that HEAD refers to{read if taken.there else ''}")
         for digest in taken.wrong:
-            say(f"  wrong bytes: {digest}; send it anew with 'regenstore push --again' from where it is", err=True)
+            say(
+                f"  wrong bytes: {digest}; send it again with 'regenstore push --again' from a machine that has it",
+                err=True,
+            )
     if checked.error is not None:
         say_error(f"  {checked.name}", checked.error)

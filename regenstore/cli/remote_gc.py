@@ -21,16 +21,16 @@ _DAY = 86400.0
 @click.command()
 @click.argument("name")
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would be marked and deleted; change nothing.")
-@click.option("--retention", type=Age(), default=RETENTION, help="Keep at least so long what nothing needs (30d).")
-@click.option("--wait", type=Age(), default=WAIT, help="Delete so long after the mark (7d): longer than any push.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--retention", type=Age(), default=RETENTION, help="Keep unneeded contents for at least this long (30d).")
+@click.option("--wait", type=Age(), default=WAIT, help="Delete this long after marking (7d): longer than any push.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 def command(name: str, dry_run: bool, retention: float, wait: float, yes: bool, as_json: bool) -> None:
-    """Clear up a remote, in two steps: what nothing needs is marked, and deleted by a later run.
+    """Collect garbage on a remote, in two steps: unneeded contents are marked, and deleted in a later run.
 
-    For one designated job, in a clone that has all branches and tags, and whose store every repository is registered
-    with that pushes to the remote: what none of them needs counts as not needed. Whoever pushes a marked content
-    again keeps it. If one of the repositories cannot say all that it needs, nothing is done.
+    Run this in one designated job only, in a clone with all branches and tags, whose store has every repository
+    registered that pushes to the remote: what none of them needs counts as unneeded. Pushing a marked content again
+    keeps it. If one of the repositories cannot list all that it needs, nothing is done.
 
     \b
     Examples:
@@ -40,7 +40,7 @@ def command(name: str, dry_run: bool, retention: float, wait: float, yes: bool, 
     """
     for option, given in (("--retention", retention), ("--wait", wait)):
         if given < _LEAST:
-            raise InvalidInput("bad-parameter", f"{option} has to be an hour or more", hint="")
+            raise InvalidInput("bad-parameter", f"{option} must be at least an hour", hint="")
     repository = open_repository()
     gc = RemoteGc(repository.remote_definitions.find(name), repository.holders.holders)
     repository.store.prepare()
@@ -64,24 +64,24 @@ def command(name: str, dry_run: bool, retention: float, wait: float, yes: bool, 
 
 def _ask(as_json: bool) -> None:
     if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise TrustRequired("not-confirmed", "nothing was marked or deleted: there is nobody to ask")
+        raise TrustRequired("not-confirmed", "nothing was marked or deleted: cannot ask for confirmation here")
     if not ask("Do this?", default=False):
         raise TrustRequired("not-confirmed", "nothing was marked or deleted", hint="")
 
 
 def _show(plan: RemoteGcPlan, name: str) -> None:
-    say("asked what they need: " + ", ".join(plan.repositories))
+    say("repositories asked: " + ", ".join(plan.repositories))
     say(f"needed: {plan.needed[0]} contents ({size_text(plan.needed[1])}) of {name}")
     for items, what in (
-        (plan.young, f"not needed, and there for less than {plan.rules.retention / _DAY:g} days"),
+        (plan.young, f"not needed, but younger than {plan.rules.retention / _DAY:g} days"),
         (plan.waiting, f"marked less than {plan.rules.wait / _DAY:g} days ago"),
         (plan.mark, "to be marked: not needed"),
-        (plan.delete, "to be deleted: marked long enough ago, and still not needed"),
+        (plan.delete, "to be deleted: marked long enough ago and still not needed"),
     ):
         if items:
             say(f"{what}: {_sum(items)}")
     if plan.unmark:
-        say(f"marks to be taken away, as they are needed or were sent again: {len(plan.unmark)}")
+        say(f"marks to be removed, as the contents are needed or were sent again: {len(plan.unmark)}")
     if plan.lines:
         say(f"records about contents that are gone: {plan.lines}")
     if plan.empty:
@@ -94,7 +94,7 @@ def _tell(report: RemoteGcReport, wait: float) -> None:
     if report.deleted:
         say(f"deleted {_sum(report.deleted)}")
     if report.stayed:
-        say(f"{report.stayed} stayed, as they were sent again or are needed by now")
+        say(f"{report.stayed} stayed, as they were sent again or are needed now")
 
 
 def _sum(items: Sequence[RemoteContent]) -> str:

@@ -13,7 +13,8 @@ from regenstore.remotes.definitions import Definition, Remotes
 @click.command()
 @json_option
 def command(as_json: bool) -> None:
-    """List remotes: where they are, who named them, whether they are trusted. Nothing is asked of them.
+    """List remotes with their addresses, where they are configured, and whether they are trusted. Does not contact
+    them.
 
     \b
     Example:
@@ -25,7 +26,7 @@ def command(as_json: bool) -> None:
         return
     for each in named.definitions.values():
         say(f"{each.name}  {each.shown}")
-        limits = [f"{each.setting.jobs} transfers at a time"] if each.setting.jobs else []
+        limits = [f"{each.setting.jobs} parallel transfers"] if each.setting.jobs else []
         limits += [f"{size_text(each.setting.limit)}/s"] if each.setting.limit else []
         say("    " + ", ".join([f"from {each.source}", _state(named, each), *limits]))
         if each.name in named.unusable:
@@ -33,7 +34,7 @@ def command(as_json: bool) -> None:
             say(f"    {error.message}")
             say(f"    hint: {hint_for(error)}")
     if named.untrusted:
-        say("Approve what regenstore.toml names with: regenstore trust")
+        say("To approve remotes in regenstore.toml: regenstore trust")
     if not named.definitions:
         say("There are no remotes. Add one: regenstore remote add NAME URL")
 

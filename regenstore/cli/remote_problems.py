@@ -1,4 +1,4 @@
-"""What a command says of remotes that could not be asked."""
+"""Report remotes that could not be used."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from regenstore.repository import Repository
 
 
 def tell_problems(repository: Repository) -> None:
-    """Name the remotes that failed while a command worked, and those that it did not ask for want of trust."""
-    elsewhere = repository.__dict__.get("elsewhere")
-    if elsewhere is not None:
-        for name, error in elsewhere.problems.items():
-            say(f"warning: remote {name}: {error.message}", err=True)
-    definitions = repository.__dict__.get("remote_definitions")
-    for name in definitions.untrusted if definitions is not None else ():
-        say(f"hint: remote {name} was not asked: look at 'regenstore remote list', then 'regenstore trust'", err=True)
+    """Report the remotes that failed during a command, and those not contacted because they are not trusted."""
+    for name, error in repository.remote_problems.items():
+        say(f"warning: remote {name}: {error.message}", err=True)
+    for name in repository.unasked_remotes:
+        say(f"hint: remote {name} was not used: see 'regenstore remote list', then 'regenstore trust'", err=True)

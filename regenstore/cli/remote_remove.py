@@ -14,7 +14,7 @@ from regenstore.remotes.definitions import GIT_CONFIG
 @click.argument("name")
 @json_option
 def command(name: str, as_json: bool) -> None:
-    """Forget a remote. Nothing is deleted there, and it can be added again.
+    """Remove a remote from the configuration. Its contents are not deleted, and it can be added again.
 
     \b
     Example:
@@ -25,16 +25,16 @@ def command(name: str, as_json: bool) -> None:
     if found is None:
         raise NotFound("no-such-remote", f"there is no remote '{name}'")
     if found.source != GIT_CONFIG:
-        hint = f"Take your approval back with 'regenstore trust --revoke {found.trust_name}', or edit the file."
-        raise InvalidInput("bad-parameter", f"{found.source} names the remote '{name}'", hint=hint)
+        hint = f"Revoke your approval with 'regenstore trust --revoke {found.trust_name}', or edit the file."
+        raise InvalidInput("bad-parameter", f"{found.source} declares the remote '{name}'", hint=hint)
     if not repository.git.remove_config_section(f"regenstore.remote.{name}"):
         origin = repository.git.config_source(f"regenstore.remote.{name}.url") or "elsewhere"
         raise InvalidInput(
             "bad-parameter",
-            f"the remote '{name}' is not set in this repository but in {origin}",
+            f"the remote '{name}' is configured in {origin}, not in this repository",
             hint=f"git config --global --remove-section regenstore.remote.{name}",
         )
     if as_json:
         emit_json("remote-removed", {"name": name, "url": found.shown})
     else:
-        say(f"Forgot {name}; nothing was deleted at {found.shown}")
+        say(f"Removed {name}; nothing was deleted at {found.shown}")

@@ -13,15 +13,15 @@ from regenstore.tracked import recipe_writing
 @click.argument("path")
 @click.argument("params", nargs=-1, metavar="[NAME=VALUE]...")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=PATH", help="An input file; may be repeated.")
-@click.option("--no-generate", is_flag=True, help="Write the recipe text only; nothing is made now.")
-@click.option("--force", is_flag=True, help="Start from the recipe even where its medium was edited by hand.")
+@click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
+@click.option("--force", is_flag=True, help="Start from the recipe even if its medium was edited by hand.")
 def command(path: str, params: tuple[str, ...], inputs: tuple[str, ...], no_generate: bool, force: bool) -> None:
-    """Change parameters of the recipe at PATH and make it again. Nothing is staged.
+    """Change parameters or inputs of the recipe at PATH and make it again. Nothing is staged.
 
     \b
     Examples:
       regenstore set shots/sh010.mp4 seed=8
-      regenstore set shots/sh010_proxy.mp4 -i source=shots/sh010.mp4     # take the present one
+      regenstore set shots/sh010_proxy.mp4 -i source=shots/sh010.mp4     # use the current version
     """
     if not params and not inputs:
         raise click.UsageError("Give at least one NAME=VALUE or --input NAME=PATH.")

@@ -19,10 +19,10 @@ from regenstore.repository import Repository
 @click.command()
 @click.argument("name", metavar="[REV:]PATH")
 @click.option("--key", is_flag=True, help="Print the recipe key only.")
-@click.option("--canonical", "as_canonical", is_flag=True, help="Print the bytes that the key is the hash of.")
+@click.option("--canonical", "as_canonical", is_flag=True, help="Print the bytes that are hashed to the key.")
 @json_option
 def command(name: str, key: bool, as_canonical: bool, as_json: bool) -> None:
-    """Show the recipe at PATH: the worktree's, or that of a revision.
+    """Show the recipe at PATH, in the worktree or at a revision.
 
     \b
     Examples:
@@ -55,7 +55,7 @@ def _recipe(repository: Repository, name: str) -> Recipe:
         inside = os.fsdecode(worktree_path(repository, path)) if path else ""
         text = read_text(repository.blobs, os.fsencode(f"{revision}:{inside}"))
         if not toml.looks_like_recipe(text):
-            raise NotFound("not-a-recipe", f"{name}: Git holds no recipe there")
+            raise NotFound("not-a-recipe", f"{name}: Git has no recipe there")
         recipe = toml.decode(text)
         if recipe.output.key is not None:
             return recipe
@@ -66,7 +66,7 @@ def _recipe(repository: Repository, name: str) -> Recipe:
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, object]:
-    """A recipe as plain data."""
+    """A recipe as JSON-compatible data."""
     take = recipe.output.take
     return {
         "key": None if recipe.key is None else str(recipe.key),

@@ -25,14 +25,14 @@ _SHOWN = 40
 
 @click.command()
 @click.argument("paths", nargs=-1)
-@click.option("--all", "-a", "show_all", is_flag=True, help="List every path, also those where all is well.")
+@click.option("--all", "-a", "show_all", is_flag=True, help="List all paths, including those without problems.")
 @json_option
 def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
-    """How things stand at every tracked path, or at and below PATHS, and whether what the store has of them is
-    kept, or evictable because it was proven to come back ('regenstore why PATH' names the rule).
+    """Show the state of tracked media, all or those at and below PATHS, and whether their contents in the store are
+    kept or evictable ('regenstore why PATH' explains it).
 
-    Where the disk of the store runs low (under 10 % or 10 GB, whichever is less), or the store is over
-    regenstore.maxSize, also what could be freed without anything that was used within a week.
+    If the store's disk is nearly full (less than 10 % or 10 GB free, whichever is less), or the store exceeds
+    regenstore.maxSize, also shows how much could be freed without touching anything used within a week.
 
     \b
     Examples:
@@ -80,9 +80,9 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
         say()
     for state, count in found.counts.items():
         say(f"{count:>6} {state:<11} {STATES[state]}")
-    say(f"{len(found.paths):>6} in all, {size_text(found.media_bytes)} of media; {missing} not in the store")
+    say(f"{len(found.paths):>6} in total, {size_text(found.media_bytes)} of media; {missing} not in the store")
     if found.problem is not None:
-        say(f"whether they are kept cannot be told: {found.problem.message}", err=True)
+        say(f"cannot tell whether they are kept: {found.problem.message}", err=True)
     elif evictable:
         freed = sum(entry.stored.size for entry in evictable)
         seconds = sum(entry.own or 0.0 for entry in evictable)
@@ -94,21 +94,21 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
 
 def _suggestion(repository: Repository, found: Status) -> auto.Suggestion | None:
     if found.problem is not None:
-        return None  # for that reason nothing can be said of what may go
+        return None  # the same problem makes it unknown what is evictable
     try:
         return auto.suggest(repository.store, repository.settings.max_size, lambda: repository.collector)
     except RegenstoreError as error:
-        say(f"what could be freed cannot be told: {error.message}", err=True)
+        say(f"cannot tell what could be freed: {error.message}", err=True)
         return None
 
 
 def _advise(suggestion: auto.Suggestion) -> None:
     say(
-        f"space runs low: the store should give back {size_text(suggestion.lacking)};"
+        f"space is low: the store should free {size_text(suggestion.lacking)};"
         f" its disk has {size_text(suggestion.disk_free)} left"
     )
     if suggestion.command is None:
-        say(f"nothing that may go was unused for {auto.RECENT_DAYS} days ('regenstore gc --dry-run')")
+        say(f"nothing evictable was unused for {auto.RECENT_DAYS} days ('regenstore gc --dry-run')")
         return
     say(
         f"'{suggestion.command}' frees {size_text(suggestion.bytes)}, {suggestion.seconds:.3g} s to make again,"

@@ -16,13 +16,14 @@ from regenstore.tracked import labels
 @click.command()
 @click.argument("path")
 @click.argument("rest", nargs=-1, metavar="[PATH]... [NAME=VALUE]...")
-@click.option("--remove", "-r", multiple=True, metavar="NAME", help="Take a label away; may be repeated.")
+@click.option("--remove", "-r", multiple=True, metavar="NAME", help="Remove a label; may be repeated.")
 @json_option
 def command(path: str, rest: tuple[str, ...], remove: tuple[str, ...], as_json: bool) -> None:
-    """Label the media at PATHs: scene, scene_type, characters, tags, failure_tags, rating, quality, or any name.
+    """Label the media at PATHs: scene, scene_type, characters, tags, failure_tags, rating, quality, or any other name.
 
-    Labels lie in the recipe, versioned with it, and are what datasets are chosen by. They change no medium,
-    and nothing is staged. characters, tags and failure_tags are lists: a,b sets, += adds, -= takes away.
+    Labels are part of the recipe, are versioned with it, and serve to select media for datasets. They change no
+    medium, and nothing is staged. characters, tags and failure_tags are lists: =a,b sets, += adds, -= removes.
+    Without NAME=VALUE, prints the labels.
 
     \b
     Examples:
@@ -44,7 +45,7 @@ def command(path: str, rest: tuple[str, ...], remove: tuple[str, ...], as_json: 
             emit_json("tag", {"changed": [path_text(each) for each in changed]})
             return
         for each in changed:
-            say(f"{show_path(each)}: labelled; 'git add' it when you like")
+            say(f"{show_path(each)}: labelled; 'git add' it to stage the change")
         if not changed:
             say("nothing to change")
         return

@@ -16,7 +16,7 @@ from regenstore.tracked import proof
 @click.argument("path")
 @json_option
 def command(path: str, as_json: bool) -> None:
-    """List every content that the recipe at PATH is known to have made, the recorded take first.
+    """List all contents that the recipe at PATH is known to have made, starting with the recorded take.
 
     \b
     Example:

@@ -16,9 +16,9 @@ from regenstore.export.sidecar.template import Template
 
 @click.group()
 def command() -> None:
-    """List, show, make and check the templates of sidecars: which field goes where.
+    """List, show, create and check sidecar templates, which map metadata to fields of other programs' formats.
 
-    The repository's are TOML files in .regenstore/templates, to be versioned with everything else.
+    A repository's templates are TOML files in .regenstore/templates, versioned like everything else.
 
     \b
     Examples:
@@ -53,17 +53,17 @@ def list_(as_json: bool) -> None:
         return
     for each in found:
         origin = "built in" if each.built_in else "here"
-        state = " (replaced by the one here)" if each.shadowed else ""
+        state = " (hidden by the repository's)" if each.shadowed else ""
         state += f" ({len(each.problems)} problems: regenstore template check {each.name})" if each.problems else ""
         say(f"{each.name:<16} {origin:<8}  {', '.join(each.outputs)}  {each.about}{state}")
 
 
 @command.command()
 @click.argument("name")
-@click.option("--resolved", is_flag=True, help="With everything that it inherits.")
+@click.option("--resolved", is_flag=True, help="Include everything that it inherits.")
 @json_option
 def show(name: str, resolved: bool, as_json: bool) -> None:
-    """Show a template's text, or with --resolved every output and field that it comes to."""
+    """Show a template's text, or with --resolved all of its outputs and fields."""
     library = _library()
     if not (resolved or as_json):
         write(library.text(name))
@@ -106,9 +106,9 @@ def _plain(template: Template) -> dict[str, object]:
 @command.command()
 @click.argument("name")
 @click.option("--from", "base", default="xmp", show_default=True, help="The template to start from.")
-@click.option("--force", is_flag=True, help="Replace one of the same name.")
+@click.option("--force", is_flag=True, help="Replace an existing template of that name.")
 def new(name: str, base: str, force: bool) -> None:
-    """Write a new template that is based on another one."""
+    """Create a template based on another one."""
     path = _library().create(name, base, force=force)
     say(f"{os.path.relpath(path)}: edit it, then 'regenstore template check {name}'")
 
@@ -116,13 +116,11 @@ def new(name: str, base: str, force: bool) -> None:
 @command.command()
 @click.argument("name")
 def edit(name: str) -> None:
-    """Open one of the repository's templates in your editor, then check it."""
+    """Edit one of the repository's templates in your editor, then check it."""
     library = _library()
     if name not in library.own():
-        library.text(name)  # tells of a name that there is not
-        raise click.UsageError(
-            f"'{name}' is built in; make one of your own: regenstore template new {name} --from {name}"
-        )
+        library.text(name)  # raises for an unknown name
+        raise click.UsageError(f"'{name}' is built in; create your own: regenstore template new {name} --from {name}")
     click.edit(filename=library.path(name))
     _check(library, [name])
 
@@ -130,7 +128,7 @@ def edit(name: str) -> None:
 @command.command()
 @click.argument("names", nargs=-1)
 def check(names: tuple[str, ...]) -> None:
-    """Say everything that is wrong with templates: those named, or all of the repository's."""
+    """Report the errors in the given templates, or in all of the repository's."""
     library = _library()
     _check(library, list(names) or library.own())
 

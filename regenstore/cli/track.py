@@ -15,10 +15,10 @@ from regenstore.gitfilter import attributes
 @click.argument("patterns", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Only show what would be written.")
 def command(patterns: tuple[str, ...], dry_run: bool) -> None:
-    """Let Git store recipes for file name PATTERNS (in .gitattributes); without any, list them.
+    """Let Git store recipes for files that match PATTERNS (in .gitattributes); without any, list the patterns.
 
-    Media that Git holds already stay as they are until you convert them, all at once or by path, with
-    'git add --renormalize'; then commit. What is committed already stays in Git's history.
+    Media that Git already tracks stay as they are until you convert them, all at once or by path, with
+    'git add --renormalize', and commit. Earlier commits stay in Git's history.
 
     \b
     Examples:

@@ -1,4 +1,5 @@
-"""How far transfers are: one bar in bytes on a terminal, after the first byte; lines for programs; else silent."""
+"""Progress of transfers: on a terminal a bar in bytes, shown after the first byte; JSON lines for scripts; else
+silent."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from regenstore.objects.ids import Digest
 
 
 class Transfers:
-    """Told how many more bytes of which content were moved; from any thread."""
+    """Shows how many bytes of which contents were moved. Methods may be called from any thread."""
 
     def __init__(self, as_json: bool, what: str, sizes: Mapping[Digest, int], labels: Callable[[Digest], str]) -> None:
         self._what = what
@@ -55,7 +56,7 @@ class Transfers:
                 self._advance(count)
 
     def skipped(self, size: int) -> None:
-        """So many bytes need not be moved."""
+        """Count bytes that need not be moved."""
         with self._lock:
             self._total -= size
             if self._bars is not None:

@@ -15,7 +15,7 @@ from regenstore.events.declaration import NAME as NOTIFY
 from regenstore.events.declaration import read_notify
 from regenstore.generators.declared import DeclaredGenerator
 from regenstore.generators.registry import describe_files
-from regenstore.generators.trust import Approval
+from regenstore.project.trust import Approval
 from regenstore.remotes.backends.opening import folder_of
 from regenstore.repository import Repository
 
@@ -23,13 +23,14 @@ from regenstore.repository import Repository
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("--yes", "-y", is_flag=True, help="Approve without asking, for scripts.")
-@click.option("--revoke", is_flag=True, help="Take the approval of NAMES back.")
+@click.option("--revoke", is_flag=True, help="Revoke the approval of NAMES.")
 def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
-    """Approve what this repository declares in regenstore.toml: generators, remotes, whom to notify; all, or NAMES.
+    """Approve what this repository declares in regenstore.toml: generators, remotes, and receivers of events; all of
+    them, or NAMES.
 
-    Shows what would run, and who would be asked and told. The approval is yours, is kept in your own
-    configuration, and ends when the definition changes, or a file that it names or stands on: 'files' in the
-    definition, else every tracked file beside a script of this repository.
+    Shows what would run and which servers would be contacted before asking. Your approval is kept in your own
+    configuration. It ends when the definition changes, or a file that it names or stands on: those listed in
+    'files', by default every tracked file beside a script of this repository.
 
     \b
     Examples:
@@ -39,10 +40,10 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
       regenstore trust --revoke voice
     """
     repository = open_repository()
-    record = repository.registry.trust
+    record = repository.trust
     if revoke:
         for name in names:
-            say(f"{name}: {record.revoke(name)} approvals taken back")
+            say(f"{name}: {record.revoke(name)} approvals revoked")
         return
     declared = _declared(repository)
     for name in names:
@@ -56,7 +57,7 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
         say(found.title)
         for line in found.lines:
             say(f"  {line}")
-    if not yes and not ask("Let these run on your machine, or be asked and told?", default=False):
+    if not yes and not ask("Allow these to run, or be contacted, from your machine?", default=False):
         raise TrustRequired("untrusted-generator", "nothing was approved", hint="")
     for found in asked:
         record.approve(found.approval(time.time()))
@@ -64,7 +65,7 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
 
 
 class _Declared(NamedTuple):
-    """Something that the user may approve."""
+    """A declaration that the user can approve."""
 
     name: str
     hash: str
@@ -74,7 +75,7 @@ class _Declared(NamedTuple):
     generator: DeclaredGenerator | None = None
 
     def approval(self, now: float) -> Approval:
-        """What the user approves by it."""
+        """The approval to record."""
         given = self.generator
         if given is None:
             return Approval(self.hash, self.name, now)
@@ -82,20 +83,20 @@ class _Declared(NamedTuple):
 
 
 def _declared(repository: Repository) -> dict[str, _Declared]:
-    """The generators and remotes that the repository declares, and whom it wants told of events."""
+    """The repository's declared generators, remotes and receivers of events."""
     registry, found = repository.registry, {}
-    approved = registry.trust.approvals()
+    approved = repository.trust.approvals()
     for name, each in registry.read_declared(beside=True).items():
         lines = describe_files(each) + [f"changed: {line}" for line in registry.changes(each)]
         title = f"{name}, version {each.declaration.version}"
         found[name] = _Declared(name, each.hash, title, lines, registry.approves_beside(each), each)
     notify = read_notify(os.fsdecode(repository.location.top))
     if notify is not None:
-        title = f"{NOTIFY}: told of what regenstore does here"
+        title = f"{NOTIFY}: receives events about what regenstore does here"
         found[NOTIFY] = _Declared(NOTIFY, notify.hash, title, notify.describe(), notify.hash in approved)
     for remote in repository.remote_definitions.definitions.values():
         if remote.hash is not None:
-            title = f"{remote.trust_name}: media come from there, and 'regenstore push' sends them there"
+            title = f"{remote.trust_name}: media are fetched from there, and 'regenstore push' sends them there"
             folder = folder_of(remote.url, os.fsdecode(repository.location.top))
             lines = [f"url:    {remote.shown}"] + ([f"folder: {folder}"] if folder is not None else [])
             name = remote.trust_name

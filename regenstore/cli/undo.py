@@ -11,12 +11,12 @@ from regenstore.gc import undo
 
 @click.command()
 @click.argument("run", required=False)
-@click.option("--list", "-l", "only_list", is_flag=True, help="Show what each gc took, and what of it can come back.")
+@click.option("--list", "-l", "only_list", is_flag=True, help="List gc runs, and what can be restored of each.")
 @json_option
 def command(run: str | None, only_list: bool, as_json: bool) -> None:
-    """Bring back what the last gc, or RUN, took and has not deleted yet.
+    """Restore what the last gc, or RUN, took and has not deleted yet.
 
-    What is deleted already is named: a recipe brings it back, with 'regenstore get'.
+    Contents that were deleted are listed: if a recipe makes them, 'regenstore get' brings them back.
 
     \b
     Examples:
@@ -33,7 +33,7 @@ def command(run: str | None, only_list: bool, as_json: bool) -> None:
             size = size_text(sum(copy.size for copy in one.trashed))
             say(f"{one.run}  in the trash: {len(one.trashed)}, {size}; deleted: {len(one.gone)}")
         if not runs and not as_json:
-            say("no gc took anything yet")
+            say("no gc has taken anything yet")
         return
     chosen = undo.choose(runs, run)
     restored = undo.undo(repository.store, chosen)
@@ -41,7 +41,7 @@ def command(run: str | None, only_list: bool, as_json: bool) -> None:
         size_back = sum(copy.size for copy in restored)
         emit_json("undo", {**chosen.fields(), "restored": {"contents": len(restored), "bytes": size_back}})
         return
-    say(f"{chosen.run}: {len(restored)} came back, {size_text(sum(copy.size for copy in restored))}")
+    say(f"{chosen.run}: {len(restored)} restored, {size_text(sum(copy.size for copy in restored))}")
     for gone in chosen.gone:
-        how = "'regenstore get' makes it again" if gone.recipe is not None else "nothing here brings it back"
+        how = "'regenstore get' makes it again" if gone.recipe is not None else "nothing here can bring it back"
         say(f"deleted: {gone.digest.short}, {size_text(gone.size)}: {how}")

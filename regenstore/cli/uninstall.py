@@ -18,7 +18,7 @@ from regenstore.refs.git import Git
 @click.option("--worktree", "scope", flag_value="worktree", help="For this worktree.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 def command(scope: str, dry_run: bool) -> None:
-    """Remove what 'regenstore install' or 'regenstore init' wrote. Recipes, media and store stay.
+    """Remove the settings that 'regenstore install' or 'regenstore init' wrote. Keeps recipes, media and the store.
 
     \b
     Example:
@@ -31,4 +31,4 @@ def command(scope: str, dry_run: bool) -> None:
     if not dry_run:
         install.apply(git, scope, changes)
     if not changes:
-        say(f"Nothing of regenstore is in the {scope} configuration")
+        say(f"There are no regenstore settings in the {scope} configuration")

@@ -12,13 +12,13 @@ from regenstore.tracked import pinning
 @click.command()
 @click.argument("what", metavar="PATH|KEY")
 def command(what: str) -> None:
-    """Take away the pin of the recipe at PATH, or of KEY. Nothing else changes, and nothing is deleted.
+    """Remove the pin of the recipe at PATH, or of KEY. Nothing else changes, and nothing is deleted.
 
     \b
     Examples:
       regenstore unpin shots/sh010.mp4
-      regenstore unpin key:1f0c…            as 'regenstore pins' shows it
+      regenstore unpin key:1f0c…            as shown by 'regenstore pins'
     """
     repository = open_repository()
     pinning.unpin(repository.workbench, path_or_key(repository, what))
-    say(f"{what} is not pinned any more")
+    say(f"{what} is no longer pinned")

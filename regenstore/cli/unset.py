@@ -12,9 +12,9 @@ from regenstore.tracked import recipe_writing
 @click.command()
 @click.argument("path")
 @click.argument("names", nargs=-1, required=True)
-@click.option("--no-generate", is_flag=True, help="Write the recipe text only; nothing is made now.")
+@click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
 def command(path: str, names: tuple[str, ...], no_generate: bool) -> None:
-    """Remove parameters (or inputs) NAMES from the recipe at PATH and make it again. Nothing is staged.
+    """Remove parameters or inputs NAMES from the recipe at PATH and make it again. Nothing is staged.
 
     \b
     Example:

@@ -15,7 +15,7 @@ from regenstore.gitfilter import attributes
 @click.argument("patterns", nargs=-1, required=True)
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 def command(patterns: tuple[str, ...], dry_run: bool) -> None:
-    """Remove file name PATTERNS from .gitattributes. Media and recipes stay as they are.
+    """Remove PATTERNS from .gitattributes. Media and recipes stay as they are.
 
     \b
     Example:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import click
 
@@ -20,9 +20,9 @@ from regenstore.tracked.proof import Verdict
 @click.command()
 @click.argument("paths", nargs=-1)
 @click.option("--all", "-a", "everything", is_flag=True, help="Every tracked recipe with a take.")
-@click.option("--sample", type=click.IntRange(1), metavar="N", help="N of them, by chance.")
-@click.option("--changed", is_flag=True, help="Only those without a proof that holds in this environment.")
-@click.option("--jobs", "-j", type=click.IntRange(1, 256), help="How many are run at a time.")
+@click.option("--sample", type=click.IntRange(1), metavar="N", help="Verify N of them, chosen at random.")
+@click.option("--changed", is_flag=True, help="Only takes without a proof that holds in this environment.")
+@click.option("--jobs", "-j", type=click.IntRange(1, 256), help="Number of recipes to run in parallel.")
 @click.option("--dry-run", "-n", is_flag=True, help="Only show what would be run.")
 @json_option
 def command(
@@ -34,12 +34,12 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Run recipes a second time, beside their takes, and compare: do the takes come back?
+    """Run recipes again and compare the results with their takes.
 
-    Tiers: bytes equal; content equal (decoded pixels, samples, frames); equivalent (by a metric, with its
-    threshold); different. Both are kept when they differ; where a third run gives the same as the second and
-    a correction under 5 % of the medium turns that into the take to the byte, it is kept, and the take comes
-    back by it. Exit code 1 if a take did not come back.
+    Results are graded: equal in bytes; equal in content (decoded pixels, samples, frames); equivalent (by a metric,
+    with its threshold); different. If they differ, both are kept. If a third run agrees with the second, and a
+    correction of less than 5 % of the medium turns their result into the take, byte for byte, the correction is
+    kept and makes the take come back. Exits with code 1 if a take did not come back.
 
     \b
     Examples:
@@ -49,9 +49,7 @@ def command(
     """
     if not paths and not (everything or sample or changed):
         raise click.UsageError("Give paths, --all, --changed or --sample N.")
-    repository = open_repository()
-    if jobs is not None:
-        repository.settings = replace(repository.settings, jobs=jobs)
+    repository = open_repository({"jobs": jobs})
     bench = repository.workbench
     recipes = proof.candidates(bench, worktree_paths(repository, paths))
     if changed:

@@ -30,8 +30,8 @@ _SHOWN = 4
 @click.argument("path")
 @json_option
 def command(path: str, as_json: bool) -> None:
-    """Why the medium at PATH is kept, or may be evicted: the rule, its proof, its cost, what depends on it,
-    and which roots hold it. Deletes nothing.
+    """Explain why the medium at PATH is kept or evictable: the rule, its proof, its cost, what depends on it, and which
+    roots hold it. Deletes nothing.
 
     \b
     Examples:
@@ -54,7 +54,7 @@ def command(path: str, as_json: bool) -> None:
     if found.unchanged is not None and finding.proof is not None:
         say("  unchanged " + "; ".join(found.unchanged.covers))
         if found.unchanged.probed:
-            say(f"            nobody can tell: {', '.join(NOT_COVERED)}; so gc makes a take once more first")
+            say(f"            unknown: {', '.join(NOT_COVERED)}; so gc makes a take once more first")
     if (others := _others(repository, found)) and repository.settings.proofs == OWN:
         say(f"  others    {others} proofs by others; with regenstore.proofs=shared, those of this environment count")
     if found.entry is not None:
@@ -66,7 +66,7 @@ def command(path: str, as_json: bool) -> None:
 
 
 def _others(repository: Repository, found: Why) -> int:
-    """How many proofs of the take came from remotes."""
+    """The number of proofs of the take that came from remotes."""
     take, elsewhere = found.recipe.output.take, repository.elsewhere
     if take is None or elsewhere is None:
         return 0
@@ -102,7 +102,7 @@ def _tell_entry(entry: JudgedContent) -> None:
 
 
 def _some(names: Sequence[str]) -> str:
-    """A few of many, with their number."""
+    """A few of many names, with the number of the others."""
     if not names:
         return "none"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

@@ -1,4 +1,4 @@
-"""How the commands that write recipes tell what they did."""
+"""Report what commands that write recipes did."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from regenstore.tracked.recipe_writing import Written
 
 
 def tell(written: Written) -> None:
-    """One line about a written recipe."""
+    """Print one line about a written recipe."""
     path = show_path(written.path)
     if written.content is None:
         say(f"{path}: recipe written; 'regenstore get {path}' makes the medium")

@@ -1,1 +1,1 @@
-"""Looking after a store and its surroundings: what is damaged or set up wrongly, and putting it right."""
+"""Maintenance of a store and its surroundings: find damage and setup errors, and repair them."""

@@ -1,35 +1,29 @@
-"""The result database: is it sound, and making it again from Git's recipes and the store's contents.
+"""Check the result database, and rebuild it from Git's recipes and the store's contents.
 
-The old database is never deleted: a damaged one is moved aside; of a sound one a copy is set aside, and what
-Git tells is added to it, since it also knows what Git does not (proofs, other takes, other repositories).
+The old database is never deleted. A damaged one is moved aside; of an intact one a copy is set aside, and the results
+from Git are added to it, since it also knows what Git does not (proofs, other takes, other repositories).
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 
 from regenstore.doctor import git_recipes, salvage
 from regenstore.doctor.salvage import Salvaged
-from regenstore.errors import FormatError
-from regenstore.fs import presence, sharing
-from regenstore.objects import database_file, durable, evicted, toml
+from regenstore.fs import durable, presence, sharing
+from regenstore.objects import evicted, toml
 from regenstore.objects.content_store import ContentStore
-from regenstore.objects.database_file import FILE
 from regenstore.objects.evicted import Evicted
-from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Content, Result
-from regenstore.objects.result_cache import SCHEMA_VERSION, ResultCache
+from regenstore.objects.results import database_file, examination
+from regenstore.objects.results.cache import ResultCache
+from regenstore.objects.results.database_file import FILE
 from regenstore.refs.roots import Roots
 
 SOUND, DAMAGED, NONE = "sound", "damaged", "none"
-_SHOWN = 5
-_PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -39,57 +33,22 @@ class Examined:
     state: str
     problems: tuple[str, ...] = ()
     incomplete: int = 0
-    """Recorded outputs whose bytes the store does not have: no error, as they are never answered."""
+    """Recorded outputs whose bytes the store lacks. This is no error: they are never returned."""
 
     def fields(self) -> dict[str, object]:
         return {"state": self.state, "problems": list(self.problems), "outputs_without_bytes": self.incomplete}
 
 
 def examine(store: ContentStore, *, quick: bool = False) -> Examined:
-    """Check the database: the whole of it, or with ``quick`` its structure. Raises FormatError
-    (``newer-store``), Conflict (``store-busy``)."""
+    """Check the database: completely, or with ``quick`` only its structure. Raises FormatError (``newer-store``),
+    Conflict (``store-busy``)."""
     path = f"{store.root}/{FILE}"
     if presence.found(path) is None:
         return Examined(NONE)
-    try:
-        with closing(_open(path)) as db:
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise FormatError("newer-store", f"{path} has version {version}; {SCHEMA_VERSION} is known here")
-            problems = [row[0] for row in db.execute(f"PRAGMA {'quick' if quick else 'integrity'}_check({_SHOWN})")]
-            if problems != ["ok"]:
-                return Examined(DAMAGED, tuple(problems))
-            mistyped = [] if quick else list(_mistyped(db))
-            if mistyped:
-                return Examined(DAMAGED, tuple(mistyped))
-            rows = db.execute("SELECT DISTINCT digest, size FROM output").fetchall() if version and not quick else []
-            missing = sum(store.stored(Digest(digest), size) is None for digest, size in rows)
-            return Examined(SOUND, (), missing)
-    except sqlite3.DatabaseError as error:
-        refused = database_file.refusal(error, path)
-        if refused is not None:
-            raise refused from error  # while the log is read in, say: a sound database must not be moved aside
-        return Examined(DAMAGED, (str(error),))
-    except ValueError as error:  # a digest of another length
-        return Examined(DAMAGED, (f"it holds what is no digest: {error}",))
-
-
-def _mistyped(db: sqlite3.Connection) -> Iterator[str]:
-    """Values of another type than their column's: one wrong bit does that, and SQLite's own check lets it pass."""
-    columns = db.execute(
-        "SELECT m.name, c.name, lower(c.type) FROM sqlite_schema m JOIN pragma_table_info(m.name) c"
-        " WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-    ).fetchall()
-    for table, column, kind in columns:
-        query = f'SELECT count(*) FROM "{table}" WHERE typeof("{column}") NOT IN (?, ?)'  # noqa: S608  its own names
-        ((wrong,),) = db.execute(query, (kind, "null"))
-        if wrong:
-            yield f"{wrong} values of {table}.{column} are no {kind}"
-
-
-def _open(path: str) -> sqlite3.Connection:
-    only_open = database_file.uri(path, "mode=rw")  # creates nothing
-    return sqlite3.connect(only_open, uri=True, isolation_level=None, timeout=_PATIENCE)
+    found = examination.examine(path, quick=quick)
+    if found.problems:
+        return Examined(DAMAGED, found.problems)
+    return Examined(SOUND, (), sum(store.stored(digest, size) is None for digest, size in found.outputs))
 
 
 # ------------------------------------------------------------------------------------------- rebuilding
@@ -97,7 +56,7 @@ def _open(path: str) -> sqlite3.Connection:
 
 @dataclass(frozen=True)
 class KnownResult:
-    """A recipe blob, and its take when the store has the bytes, with their age."""
+    """A recipe blob, with its take and the take's age if the store has the bytes."""
 
     oid: bytes
     recipe: Recipe
@@ -107,14 +66,14 @@ class KnownResult:
 
 @dataclass
 class RebuildPlan:
-    """What a rebuild would record. A value: making it changes nothing."""
+    """What a rebuild would record. Immutable."""
 
     examined: Examined
     known: list[KnownResult] = field(default_factory=list)
     salvaged: Salvaged = field(default_factory=Salvaged)
-    """What databases that were set aside, and a damaged one that is about to be, still tell."""
+    """What was recovered from databases that were set aside, and from a damaged one that is about to be."""
     evicted: list[Evicted] = field(default_factory=list)
-    """What gc took, with the recipe that brings it back and its proof, as manifests tell it."""
+    """Contents that gc took, with their recipes and proofs from its manifests."""
 
     @property
     def results(self) -> list[KnownResult]:
@@ -134,7 +93,7 @@ class RebuildPlan:
         }
 
     def lines(self) -> list[str]:
-        """For people."""
+        """For display."""
         told = self.fields()
         old = {SOUND: "a copy is set aside", DAMAGED: "it is moved aside", NONE: "a new one is made"}
         return [
@@ -151,8 +110,8 @@ class RebuildPlan:
 
 
 def plan_rebuild(store: ContentStore, roots: Roots, examined: Examined | None = None) -> RebuildPlan:
-    """Read every recipe blob that Git leads to, and look for its take in the store; and what damaged databases
-    still tell."""
+    """Read every recipe blob reachable in Git, find its take in the store, and recover what damaged databases still
+    hold."""
     plan = RebuildPlan(examined or examine(store))
     damaged = [FILE] if plan.examined.state == DAMAGED else []
     plan.salvaged = salvage.read(store, [*damaged, *salvage.asides(store.root)])
@@ -163,7 +122,7 @@ def plan_rebuild(store: ContentStore, roots: Roots, examined: Examined | None = 
     for oid, recipe in reachable:
         take = recipe.output.take
         if recipe.output.key is None and take in told and (take, recipe.key) not in sure:
-            take = None  # another recipe says that its parameters gave it
+            take = None  # another recipe says that its parameters made it
         path = None if take is None else store.stored(take.digest, take.size)
         if take is None or path is None:
             plan.known.append(KnownResult(oid, recipe, None, 0.0))
@@ -174,8 +133,8 @@ def plan_rebuild(store: ContentStore, roots: Roots, examined: Examined | None = 
 
 
 def rebuild(store: ContentStore, plan: RebuildPlan) -> str | None:
-    """Carry out a plan; gives where the old database is now. Every step alone is safe beside other
-    commands, and doing it again after an interruption ends the same."""
+    """Carry out a plan; returns where the old database is now. Every step is safe beside other commands, and
+    repeating it after an interruption gives the same result."""
     store.prepare()
     aside = set_aside(store, plan.examined.state)
     cache = ResultCache(store.root)
@@ -208,8 +167,8 @@ def _recall(cache: ResultCache, one: Evicted) -> None:
 
 
 def set_aside(store: ContentStore, state: str) -> str | None:
-    """Keep the old database under another name: a damaged one is moved there, a sound one copied. None when
-    there is none, or when another process has replaced the damaged one meanwhile."""
+    """Keep the old database under another name: a damaged one is moved, an intact one copied. None if there is none,
+    or if another process has replaced the damaged one meanwhile."""
     root = store.root
     path = f"{root}/{FILE}"
     with durable.storage_errors(path):
@@ -220,13 +179,7 @@ def set_aside(store: ContentStore, state: str) -> str | None:
             if presence.found(path) is None:
                 return None
             aside = f"{path}.before-{time.time_ns()}"
-            try:
-                with closing(_open(path)) as db:
-                    db.execute("VACUUM INTO ?", (database_file.uri(aside, "mode=rwc"),))
-            except sqlite3.OperationalError as error:
-                for suffix in ("", "-journal"):
-                    durable.unlink(aside + suffix)
-                raise database_file.failure(error, aside) or error from error
+            examination.copy(path, aside)
             sharing.fit(aside, root)
             durable.fsync_file(aside)
             durable.fsync_folder(root)

@@ -1,4 +1,4 @@
-"""Which kind of file system a path is on: statfs(2), by its magic number. Linux; elsewhere it is not known."""
+"""The kind of file system at a path, from statfs(2)'s magic number. Linux only; unknown elsewhere."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _MAGIC = {
     0x794C7630: "overlayfs",
 }
 NETWORK = frozenset({"NFS", "SMB", "CIFS", "SMB2", "9P", "AFS", "Ceph", "Lustre", "GPFS"})
-"""Those on which SQLite's write-ahead log cannot be trusted between machines."""
+"""Network file systems, on which SQLite's write-ahead log is unreliable between machines."""
 
 
 def kind(path: str) -> str:
-    """The file system's name, or its number; empty where the system does not tell."""
+    """The file system's name, or its number; empty if unknown."""
     if not sys.platform.startswith("linux"):
         return ""
     statfs = getattr(ctypes.CDLL(None, use_errno=True), "statfs", None)

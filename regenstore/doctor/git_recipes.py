@@ -1,5 +1,5 @@
-"""The recipes that Git holds: those of the index and of HEAD, and all that are reachable. Reads only; blobs that
-a partial clone has not fetched are passed over."""
+"""Recipes in Git: those of the index and HEAD, and all that are reachable. Reads only; blobs that a partial clone
+has not fetched are skipped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INDEX, HEAD = "Git's index", "HEAD"
 
 @dataclass(frozen=True)
 class Seen:
-    """A blob at a filtered path, and every place that has it there."""
+    """A blob at a filtered path, with all its locations."""
 
     path: bytes
     oid: bytes
@@ -26,7 +26,7 @@ class Seen:
 
 
 def current(git: Git) -> list[Seen]:
-    """The blobs at filtered paths in Git's index (of a path in conflict, every side) and in HEAD's tree."""
+    """The blobs at filtered paths in Git's index (for paths in conflict, every side) and in HEAD's tree."""
     found: dict[tuple[bytes, bytes], list[str]] = {}
     for entry in git.ls_entries(ATTRIBUTE):
         if entry.is_file:

@@ -1,4 +1,4 @@
-"""What killed processes left behind: temp files, leases, stage folders. Looking changes nothing."""
+"""Leftovers of killed processes: temp files, leases, stage folders. Finding them changes nothing."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from dataclasses import dataclass
 
 from regenstore.errors import Conflict, RegenstoreError
 from regenstore.fs import file_lock
+from regenstore.fs.stage import OWNER
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.holds import PREFIX as USE
 from regenstore.refs.leases import lease
 from regenstore.worktree.location import Location
 from regenstore.worktree.recovery import abandoned_lock, recover
-from regenstore.worktree.stage import OWNER, stages
+from regenstore.worktree.stage import stages
 
 _YOUNG = 60.0
 
 
 @dataclass(frozen=True)
 class Leftovers:
-    """Paths that no living process works with."""
+    """Paths that no running process uses."""
 
     temps: tuple[str, ...]
     leases: tuple[str, ...]
     stages: tuple[str, ...]
-    """Also the lock of one on Git's index."""
+    """Includes the lock of a stage on Git's index."""
 
     @property
     def count(self) -> int:
@@ -33,8 +34,8 @@ class Leftovers:
 
 
 def find(store: ContentStore, location: Location, now: float) -> Leftovers:
-    """Temp files of ended processes, untouched for a day; leases that nobody holds, stages whose process has ended."""
-    # What ended processes relied on is gc's: it counts how often contents are used.
+    """Temp files of ended processes, untouched for a day; leases without a holder; stages whose process has ended."""
+    # The holds of ended processes are left to gc, which counts uses from them.
     leases = [path for path in _paths(f"{store.root}/leases") if not os.path.basename(path).startswith(USE)]
     return Leftovers(
         tuple(store.stale_temp(now)),
@@ -47,13 +48,13 @@ def find(store: ContentStore, location: Location, now: float) -> Leftovers:
 
 
 def clear(found: Leftovers, store: ContentStore, location: Location, oid_size: int) -> None:
-    """Remove them, and finish what a stage's process began. What came into use meanwhile stays."""
+    """Remove leftovers, and complete what a stage's process began. Whatever came into use meanwhile stays."""
     if found.temps:
         store.clean_temp()
     for path in found.leases:
         try:
             with lease(os.path.dirname(path), os.path.basename(path), _give_up):
-                pass  # leaving it removes it
+                pass  # leaving the block removes it
         except RegenstoreError:
             continue
     if found.stages:
@@ -61,7 +62,7 @@ def clear(found: Leftovers, store: ContentStore, location: Location, oid_size: i
 
 
 def held(path: str) -> bool:
-    """Whether a living process holds a file by flock, or may do so; False where the file is not there."""
+    """Whether a running process holds a file's flock, or may hold it; False if the file does not exist."""
     return file_lock.in_use(path) is not False
 
 
@@ -77,7 +78,7 @@ def _paths(folder: str) -> list[str]:
 
 
 def _age(path: str, now: float | None = None) -> float:
-    """Seconds since a file, or anything in a folder, was last written; negative when it is not there."""
+    """Seconds since a file, or anything in a folder, was last written; negative if it does not exist."""
     try:
         newest = os.lstat(path).st_mtime
         for folder, _, files in os.walk(path):

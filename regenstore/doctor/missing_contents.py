@@ -1,138 +1,38 @@
-"""What the recipes of a repository need and its store lacks: every take and every input, in all that any root
-reaches. Reads only; no recipe that is known already is parsed."""
+"""Find what the recipes of a repository need and its store lacks: every take and every input, in everything that any
+root reaches. Reads only; recipes whose content is cached are not parsed again."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from itertools import chain
 
-from regenstore.doctor import git_recipes, recovery_sources
+from regenstore.doctor import git_recipes
 from regenstore.doctor.blob_history import Place, last_seen
-from regenstore.doctor.store_scan import Scan, SoundStore, look_again
+from regenstore.doctor.fsck_context import FsckContext, Scope
+from regenstore.doctor.fsck_plan import Invalid, LostContent, Needs
+from regenstore.doctor.store_scan import STRAY, Scan, SoundStore, look_again
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs.path_text import path_text
 from regenstore.objects import evicted, toml
+from regenstore.objects.attribution import with_made
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result import BlobRecord, Proof
-from regenstore.objects.result_cache import ResultCache
-from regenstore.proof.environments import Environments
-from regenstore.proof.rules import EVICTABLE, Corrected, Fingerprint, own_finding
+from regenstore.objects.results.cache import ResultCache
+from regenstore.proof.rules import EVICTABLE, Fingerprint, own_finding
 from regenstore.refs.blobs import RecipeBlobs, blob_record, read_blobs, read_texts
 from regenstore.refs.git import Git, elsewhere
 from regenstore.refs.store_repositories import Holder
-from regenstore.worktree.attribution import with_made
 
-RENAME, COPY, FETCH, GENERATE = "rename", "copy", "fetch", "generate"
-UNTRIED, BLOCKED, LOST = "untried", "blocked", "lost"
 _SIZE = "the size that it records is not that of its content"
 
 
-@dataclass(frozen=True)
-class Scope:
-    """How far a check goes."""
-
-    quick: bool = False
-    """Take the names of stored files at their word."""
-    worktree_only: bool = False
-    """Only the recipes of this worktree's index and HEAD."""
-    regenerate: bool = False
-    """Run also what only other branches and history record, and nothing proved to come back."""
-    remember: bool = False
-    """Keep what recipe blobs say for the next time."""
-
-
-@dataclass(frozen=True)
-class Invalid:
-    """A blob that should be a recipe and is none, or one that lies."""
-
-    path: bytes
-    kind: str
-    message: str
-    where: str = ""
-
-
-@dataclass
-class LostContent:
-    """A content that is needed and not in the store. ``how`` says what can be done; ``where`` is the last
-    place that records it."""
-
-    digest: Digest
-    size: int | None
-    path: bytes = b""
-    where: str = ""
-    how: str = LOST
-    reason: str = ""
-    source: str = ""
-    """For RENAME and COPY: the file that holds the bytes."""
-    recipe: Recipe | None = None
-    roots: tuple[str, ...] = ()
-    """The names of the roots that need it, where no worktree shows its path."""
-    oid: bytes = b""
-    """The blob that records it."""
-    input_of: bool = False
-    damaged: bool = False
-    """Whether the store had bytes under its name that are not its own."""
-    here: bool = False
-    """Whether the index, HEAD or a pending recipe of this worktree needs it."""
-
-    @property
-    def label(self) -> str:
-        return os.fsdecode(self.path) or self.digest.short
-
-    def fields(self) -> dict[str, object]:
-        return {
-            "digest": str(self.digest),
-            "size": self.size,
-            "path": path_text(self.label),
-            "last_seen": self.where,
-            "roots": list(self.roots),
-            "repair": self.how,
-            "source": self.source,
-            "reason": self.reason,
-        }
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Who is asked what is needed. ``holders`` are all that rely on the store, the repository at hand first;
-    ``names`` gives the roots that reach some blobs of it, ``pending`` its pending recipes; ``judge`` says what
-    is wrong with blobs at paths."""
-
-    git: Git
-    holders: Callable[[ResultCache, bool], Iterable[Holder]]
-    names: Callable[[Iterable[bytes]], Mapping[bytes, list[str]]]
-    pending: Callable[[], Mapping[bytes, bytes]]
-    judge: Callable[[Mapping[bytes, bytes]], Iterable[Invalid]]
-    environments: Callable[[], Environments]
-    corrected: Corrected = lambda proof: False
-
-
-@dataclass
-class Needs:
-    """What was found."""
-
-    recipes: int = 0
-    missing: dict[Digest, LostContent] = field(default_factory=dict)
-    again: dict[Digest, BlobRecord] = field(default_factory=dict)
-    """What is not in the store, and a second run proved, here, that it comes back."""
-    trashed: int = 0
-    """What is in the trash, from where it comes back when it is asked for."""
-    invalid: list[Invalid] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    """What is wrong outside the store, so that not everything could be looked at."""
-    notes: list[str] = field(default_factory=list)
-    """What is not here to be looked at, although nothing is wrong."""
-
-
 class NeedsSurvey:
-    """One look at everything that is needed."""
+    """A survey of everything that is needed."""
 
-    def __init__(self, asked: Asked, cache: ResultCache, sound: SoundStore, scan: Scan, scope: Scope) -> None:
-        self._asked = asked
+    def __init__(self, context: FsckContext, cache: ResultCache, sound: SoundStore, scan: Scan, scope: Scope) -> None:
+        self._context = context
         self._cache = cache
         self._sound = sound
         self._scan = scan
@@ -140,15 +40,15 @@ class NeedsSurvey:
         self._current: dict[bytes, git_recipes.Seen] = {}
         self._places: dict[bytes, Place] = {}
         self._others: dict[bytes, Holder] = {}
-        """The repository of a blob that is in another one than that at hand."""
+        """The repositories of blobs that are not in the current one."""
         self._texts: dict[bytes, Holder] = {}
         """Pending recipes of other worktrees and repositories."""
         self._manifests = evicted.Manifests(sound.root)
         self.needs = Needs()
 
     def run(self) -> Needs:
-        """Look at everything; what is missing has no name yet (see :meth:`describe`)."""
-        current = git_recipes.current(self._asked.git)
+        """Examine everything, and describe what is missing."""
+        current = git_recipes.current(self._context.git)
         self._current = {seen.oid: seen for seen in reversed(current)}
         pending = self._known_pending()
         said = self._said(set(pending.values()))
@@ -174,25 +74,27 @@ class NeedsSurvey:
                     digest, known, oid=record.oid, here=near, input_of=record.digest != digest
                 )
         self._judge(current, said)
+        self._add_damaged()
+        self._describe()
         return self.needs
 
     def _known_pending(self) -> Mapping[bytes, bytes]:
         try:
-            return self._asked.pending()
+            return self._context.pending.paths()
         except StorageError as error:
             self.needs.problems.append(f"{error.message}. {error.hint}")
             return {}
 
     def _said(self, known: Collection[bytes]) -> RecipeBlobs:
-        """What all recipes that count say; ``known`` are the pending ones of this worktree."""
+        """The content of all recipes that count; ``known`` are the pending ones of this worktree."""
         if self._scope.worktree_only:
-            return read_blobs(self._asked.git, self._cache, self._current, remember=self._scope.remember)
+            return read_blobs(self._context.git, self._cache, self._current, remember=self._scope.remember)
         found = RecipeBlobs()
         try:
-            here, *others = self._asked.holders(self._cache, self._scope.remember)
+            here, *others = self._context.holders(self._cache, keep=self._scope.remember)
         except (FormatError, StorageError) as error:
             self.needs.problems.append(f"{error.message}; only the recipes of this worktree were looked at")
-            return read_blobs(self._asked.git, self._cache, self._current, remember=self._scope.remember)
+            return read_blobs(self._context.git, self._cache, self._current, remember=self._scope.remember)
         found.records.update(here.records)
         found.unreadable.update(here.unreadable)
         texts = {text: here for text in here.pending if text not in known}
@@ -212,7 +114,7 @@ class NeedsSurvey:
         return found
 
     def _in_order(self, records: Iterable[BlobRecord]) -> list[BlobRecord]:
-        """This worktree's first: of many recipes that record a content, they name it."""
+        """Sort this worktree's records first: if many recipes record a content, they name it."""
         return sorted(records, key=lambda record: record.oid not in self._current)
 
     def _pending(self, path: bytes, text: bytes, takes: Collection[Digest], holder: Holder | None = None) -> None:
@@ -233,7 +135,7 @@ class NeedsSurvey:
                 assert record.digest is not None
                 look_again(self._scan, self._sound, record.digest)
         told = [r for r in wrong if r.digest in self._scan.present]
-        for place in self.places(r.oid for r in told).values():
+        for place in self._places_of(r.oid for r in told).values():
             self.needs.invalid.append(Invalid(place.path, "bad-recipe", _SIZE, place.commit))
 
     def _lacks(self, digest: Digest, size: int | None) -> bool:
@@ -245,8 +147,8 @@ class NeedsSurvey:
         return digest not in self.needs.missing
 
     def _inputs(self, records: Iterable[BlobRecord], takes: Collection[Digest]) -> dict[Digest, BlobRecord]:
-        """Inputs that are nowhere and no recipe's take -> the recipe that made them, if the result database
-        knows it, else the one that needs them."""
+        """Inputs that are missing and no recipe's take -> the recipe that made them, if the result database knows
+        it, else the one that needs them."""
         found: dict[Digest, BlobRecord] = {}
         for record in records:
             for digest in record.inputs:
@@ -257,20 +159,20 @@ class NeedsSurvey:
     # -------------------------------------------------------------------------------- what comes back
 
     def _made_of(self, needed: Iterable[Digest], takes: Collection[Digest]) -> dict[Digest, BlobRecord]:
-        """Inputs that no recipe in Git makes, down to the last that is not here -> what the result database, or a
-        manifest of gc, tells of how they were made."""
+        """Inputs that no recipe in Git makes, recursively down to the last missing one -> how they were made,
+        according to the result database or a manifest of gc."""
         found: dict[Digest, BlobRecord] = {}
         todo = list(needed)
         while todo:
             digest = todo.pop()
-            recipe = None if digest in found or digest in takes else self.known(digest)
+            recipe = None if digest in found or digest in takes else self._known(digest)
             if recipe is not None:
                 found[digest] = record = blob_record(b"", recipe)
                 todo += [given for given in record.inputs if self._sound.find(given) is None]
         return found
 
     def _proofs(self, absent: Collection[Digest]) -> dict[tuple[RecipeKey, Digest], list[Proof]]:
-        """All proofs of these: from the database, and where it has none, from manifests."""
+        """All proofs of these contents: from the database, or from manifests if it has none."""
         found: dict[tuple[RecipeKey, Digest], list[Proof]] = {}
         for proof in self._cache.every_proof() if absent else ():
             if proof.take in absent:
@@ -281,8 +183,8 @@ class NeedsSurvey:
         return found
 
     def _set_again(self, absent: Mapping[Digest, BlobRecord]) -> None:
-        """Those that could be evicted if they were here: a second run proved, in this environment, that they
-        come back; and whose inputs can be had."""
+        """Contents that would be evictable if they were here: a second run proved in this environment that they come
+        back, and their inputs are available."""
         proofs = self._proofs(absent)
         damaged = {bad.named for bad in self._scan.bad}
         asked = {d: r for d, r in absent.items() if r.key is not None and (r.key, d) in proofs and d not in damaged}
@@ -291,12 +193,12 @@ class NeedsSurvey:
         runs: dict[tuple[RecipeKey, str], list[tuple[Fingerprint, Digest]]] = {}
         for made in self._cache.every_output():
             runs.setdefault((made.key, made.name), []).append((made.fingerprint, made.content.digest))
-        with self._asked.environments() as environments:
+        with self._context.environments() as environments:
             for digest, record in asked.items():
                 assert record.key is not None and record.generator is not None
                 name = (record.generator, record.version)
                 told = proofs[record.key, digest], runs.get((record.key, record.output), ())
-                found = own_finding(digest, *told, partial(environments.of, *name), self._asked.corrected)
+                found = own_finding(digest, *told, partial(environments.of, *name), self._context.corrected)
                 if found.state == EVICTABLE:
                     self.needs.again[digest] = record
         while unfounded := [d for d, record in self.needs.again.items() if not self._has(record.inputs)]:
@@ -311,7 +213,7 @@ class NeedsSurvey:
 
     # -------------------------------------------------------------------------------- what is missing
 
-    def places(self, oids: Iterable[bytes]) -> dict[bytes, Place]:
+    def _places_of(self, oids: Iterable[bytes]) -> dict[bytes, Place]:
         """Where blobs are now, or were last."""
         wanted = dict.fromkeys(oid for oid in oids if oid)
         ask: dict[str, list[bytes]] = {}
@@ -332,14 +234,39 @@ class NeedsSurvey:
             found[oid] = Place(b"" if place is None else place.path, where)
         return found
 
-    def _git(self, common: str) -> Git:
-        return elsewhere(common, common) if common else self._asked.git
+    def _add_damaged(self) -> None:
+        """Add contents whose bytes are bad, including those that no recipe in Git records any more; and those whose
+        bytes are under another name, if the result database or a manifest of gc knows them."""
+        missing = self.needs.missing
+        for bad in self._scan.bad:
+            if bad.named is None or bad.untold or self._sound.find(bad.named) is not None:
+                continue
+            if bad.named in missing:
+                missing[bad.named].damaged = True
+                continue
+            recipe = self._known(bad.named)
+            if recipe is None and (bad.why == STRAY or (bad.found is not None and self._matters(bad.found))):
+                continue  # the name is unknown: only the name was wrong, or it never was a content
+            where = f"{bad.tree}/ of the store" if recipe is None else "the result database"
+            missing[bad.named] = LostContent(bad.named, None, where=where, recipe=recipe, damaged=True)
+        for digest in filter(None, [bad.found for bad in self._scan.bad]):
+            if digest in missing or self._sound.find(digest) is not None:
+                continue
+            if (recipe := self._known(digest)) is not None:
+                missing[digest] = LostContent(digest, None, where="the result database", recipe=recipe)
 
-    def describe(self) -> None:
-        """Name what is missing: path, last place, roots, recipe."""
+    def _matters(self, digest: Digest) -> bool:
+        """Whether bytes under a wrong name belong to a content that is here, or that is missing."""
+        return digest in self.needs.missing or self._sound.find(digest) is not None or self._known(digest) is not None
+
+    def _git(self, common: str) -> Git:
+        return elsewhere(common, common) if common else self._context.git
+
+    def _describe(self) -> None:
+        """Describe what is missing: path, last location, roots, recipe."""
         unnamed = [m for m in self.needs.missing.values() if m.oid]
-        places = self.places(m.oid for m in unnamed)
-        names = self._asked.names([m.oid for m in unnamed if not m.here and m.oid not in self._others])
+        places = self._places_of(m.oid for m in unnamed)
+        names = self._context.roots.names([m.oid for m in unnamed if not m.here and m.oid not in self._others])
         recipes = self._recipes([m.oid for m in unnamed])
         for missing in unnamed:
             place, recipe = places[missing.oid], recipes.get(missing.oid)
@@ -353,10 +280,10 @@ class NeedsSurvey:
             hints = [] if recipe is None else [i for i in recipe.inputs.values() if i.digest == missing.digest]
             missing.where = f"{os.fsdecode(place.path)}, which needs it, in {missing.where}"
             missing.path = os.fsencode(hints[0].path) if hints and hints[0].path else b""
-            missing.recipe = self.known(missing.digest)
+            missing.recipe = self._known(missing.digest)
 
     def _recipes(self, oids: Iterable[bytes]) -> dict[bytes, Recipe]:
-        """What blobs say in full."""
+        """Read the complete recipes in blobs."""
         ask: dict[str, list[bytes]] = {}
         for oid in dict.fromkeys(oids):
             other = self._others.get(oid)
@@ -369,8 +296,8 @@ class NeedsSurvey:
         ]
         return {oid: recipe for oid, text in texts if (recipe := toml.decode_or_none(text)) is not None}
 
-    def known(self, digest: Digest) -> Recipe | None:
-        """The recipe that made a content, by the result database or the manifests of gc."""
+    def _known(self, digest: Digest) -> Recipe | None:
+        """The recipe that made a content, according to the result database or the manifests of gc."""
         for made in chain(self._cache.known_outputs(digest), self._manifests.known_outputs(digest)):
             recipe = toml.decode_or_none(made.recipe)
             if recipe is not None:
@@ -380,27 +307,16 @@ class NeedsSurvey:
     # -------------------------------------------------------------------------------- what is no recipe
 
     def _judge(self, current: Iterable[git_recipes.Seen], said: RecipeBlobs) -> None:
-        """Blobs at this worktree's filtered paths that are no recipes, and those that cannot be read, anywhere."""
+        """Check for blobs at this worktree's filtered paths that are not recipes, and for unreadable ones anywhere."""
         for seen in current:
             oid = seen.oid
             if oid not in said.records:
-                for found in self._asked.judge({seen.path: oid}):
+                for found in self._context.judge({seen.path: oid}):
                     self.needs.invalid.append(Invalid(found.path, found.kind, found.message, " and ".join(seen.places)))
         elsewhere = [oid for oid in said.unreadable if oid not in self._current]
-        places = self.places(elsewhere)
-        filtered = set(self._asked.git.filtered(place.path for place in places.values() if place.path))
+        places = self._places_of(elsewhere)
+        filtered = set(self._context.git.filtered(place.path for place in places.values() if place.path))
         for oid, place in places.items():
             if place.path in filtered:
-                for found in self._asked.judge({place.path: oid}):
+                for found in self._context.judge({place.path: oid}):
                     self.needs.invalid.append(Invalid(found.path, found.kind, found.message, place.commit))
-
-
-def find_elsewhere(missing: Iterable[LostContent], sound: SoundStore, scan: Scan, git: Git) -> None:
-    """Look for bytes that are missing in other places of this machine; what is found is ``coming``."""
-    wanted = [one for one in missing if not one.source]
-    sought = [recovery_sources.Sought(one.digest, one.size, {one.path} if one.path else set()) for one in wanted]
-    found = recovery_sources.search(sound, git, sought)
-    for one in wanted:
-        if one.digest in found:
-            one.how, one.source = COPY, found[one.digest]
-            sound.coming.add(one.digest)

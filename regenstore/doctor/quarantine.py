@@ -1,4 +1,5 @@
-"""The quarantine: where bad bytes go. They are renamed, never deleted, and a text beside says from where."""
+"""The quarantine for bad bytes. They are moved there, never deleted, with a text file that says where they came
+from."""
 
 from __future__ import annotations
 
@@ -6,17 +7,16 @@ import os
 import time
 
 from regenstore.doctor.store_scan import Bad
-from regenstore.fs import presence
+from regenstore.fs import durable, presence
 from regenstore.fs.swap import same_file
-from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 
 FOLDER = "quarantine"
 
 
 def confine(store: ContentStore, bad: Bad, now: float) -> str | None:
-    """Move a bad file into the quarantine, durably; gives its path there, or None when another program has
-    replaced or removed it meanwhile: then nothing was done. Raises StorageError."""
+    """Move a bad file into the quarantine, durably, and return its new path. None if another program has replaced or
+    removed it meanwhile; then nothing was done. Raises StorageError."""
     folder = f"{store.root}/{FOLDER}"
     name = os.path.relpath(bad.path, store.root).replace("/", "-")
     target = f"{folder}/{name}.{int(now * 1000):d}-{os.urandom(3).hex()}"
@@ -33,7 +33,7 @@ def confine(store: ContentStore, bad: Bad, now: float) -> str | None:
                 return None
             raise
         if not _unchanged(target, bad):
-            # Good bytes came under this name between the look and the rename: they go back.
+            # Good bytes appeared under this name between check and rename: move them back.
             durable.rename(target, bad.path)
             durable.unlink(f"{target}.txt")
             target = ""

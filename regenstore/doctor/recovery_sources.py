@@ -1,7 +1,6 @@
-"""Where else on this machine bytes may be that the store lacks: its quarantine and its temp folder, the worktrees
-of all repositories that use it, and the stores of those that this one was cloned from. Reads only; whatever is
-found was hashed.
-"""
+"""Other places on this machine that may have bytes which the store lacks: its quarantine and temp folder, the
+worktrees of all repositories that use it, and the stores of repositories that this one was cloned from. Reads only;
+everything found was hashed."""
 
 from __future__ import annotations
 
@@ -22,8 +21,7 @@ from regenstore.refs.registration import own_store, registrations
 
 @dataclass
 class Sought:
-    """One content that is looked for. ``size`` is None where nobody knows it; ``near`` are the paths in a
-    worktree where it is likely."""
+    """A content to look for. ``size`` is None if unknown; ``near`` are likely paths in a worktree."""
 
     digest: Digest
     size: int | None
@@ -31,8 +29,7 @@ class Sought:
 
 
 def search(store: ContentStore, git: Git, sought: Iterable[Sought]) -> dict[Digest, str]:
-    """A file with the bytes for each content that is found. A file is read only where it has the name or the
-    size of something that is sought, and each once."""
+    """Find a file with the bytes of each content. Files are read only if their name or size matches, and only once."""
     left = {one.digest: one for one in sought}
     found: dict[Digest, str] = {}
     if not left:
@@ -73,13 +70,13 @@ def _by_size(folders: Iterable[str], left: dict[Digest, Sought]) -> Iterator[tup
 
 
 def worktrees(git: Git) -> list[str]:
-    """The tops of all worktrees of a repository, that at hand first."""
+    """The tops of all worktrees of a repository, the current one first."""
     return list(filter(os.path.isdir, git.worktrees()))
 
 
 def _stores(git: Git, users: Iterable[str]) -> Iterator[str]:
-    """Stores on this machine other than that at hand: in their places in the repositories that use it, and in those
-    that Git's remotes and alternates lead to."""
+    """Other stores on this machine: those of repositories that use this store, and those that Git's remotes and
+    alternates lead to."""
     top = os.fsdecode(git.cwd)
     folders = list(users)
     for place in git.config(r"^remote\..*\.url$").values():
@@ -102,7 +99,7 @@ def _lines(path: str) -> list[str]:
 
 
 def _files(folder: str) -> Iterator[tuple[str, int]]:
-    """Regular files below a folder, Git's own folders left out."""
+    """Regular files below a folder, without Git's own folders."""
     for base, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name != ".git"]
         for name in files:
@@ -121,7 +118,7 @@ def _size(path: str) -> int | None:
 
 
 def _hash(path: str) -> Digest | None:
-    """The digest of a regular file's bytes; None for what cannot be read."""
+    """The digest of a regular file; None if it cannot be read."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         fd = os.open(path, flags)

@@ -1,8 +1,8 @@
-"""Reading every content of a store against its name, also those in the trash, and every correction against its
-checksum. Changes nothing.
+"""Verify every content of a store against its name, including the trash, and every correction against its checksum.
+Changes nothing.
 
-Whatever is found wrong was looked at twice: other programs may replace or remove a content meanwhile, and
-that is no damage. Files are read as a stream: mapping one on a failing disk would kill the process.
+Everything found wrong was checked twice: other programs may replace or remove a content meanwhile, which is no damage.
+Files are read as a stream, since mapping one on a failing disk would kill the process.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Tell = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Bad:
-    """A file of the store that is not what its name says. ``named`` is None for a name that is no digest,
-    ``found`` for bytes that could not be read."""
+    """A file of the store that does not match its name. ``named`` is None for a name that is not a digest, ``found``
+    for bytes that could not be read."""
 
     path: str
     tree: str
@@ -43,7 +43,7 @@ class Bad:
 
     @property
     def untold(self) -> bool:
-        """Whether nobody can say what it holds, since the system does not let it be read."""
+        """Whether its content is unknown because the system cannot read it."""
         return self.why in (UNREADABLE, DENIED)
 
     def fields(self) -> dict[str, object]:
@@ -58,19 +58,19 @@ class Bad:
 
 @dataclass
 class Scan:
-    """What a store's two trees and its trash hold."""
+    """The contents of a store's two trees and its trash."""
 
     checked: int = 0
     size: int = 0
     bad: list[Bad] = field(default_factory=list)
     present: dict[Digest, int] = field(default_factory=dict)
-    """The good contents of the two trees, with their sizes."""
+    """Good contents in the two trees, with their sizes."""
     trashed: dict[Digest, str] = field(default_factory=dict)
-    """The good contents of the trash, with their paths."""
+    """Good contents in the trash, with their paths."""
     _paths: dict[str, Bad] = field(default_factory=dict)
 
     def blame(self, found: Bad) -> None:
-        """Note a bad file. A content that cannot be read counts as present: nothing may take its place."""
+        """Record a bad file. A content that cannot be read counts as present: nothing may take its place."""
         if found.path not in self._paths:
             self._paths[found.path] = found
             self.bad.append(found)
@@ -78,13 +78,13 @@ class Scan:
                 self.present.setdefault(found.named, found.size)
 
     def blamed(self, path: str | None) -> bool:
-        """Whether a path is that of a bad file: one that does not hold what it should."""
+        """Whether a path is that of a bad file."""
         return path in self._paths and not self._paths[path].untold
 
 
 class SoundStore(ContentStore):
-    """A store without what a scan found to be bad, and with what is ``coming``: a plan that is made on it
-    holds when the one is gone and the other there. What is in the trash counts, and stays there."""
+    """A store without the contents that a scan found bad, and with those that are ``coming``. Plans made on it hold
+    once the former are gone and the latter there. The trash counts, and stays as it is."""
 
     def __init__(self, root: str, scanned: Scan) -> None:
         super().__init__(root)
@@ -105,8 +105,7 @@ class SoundStore(ContentStore):
 
 
 def scan(store: ContentStore, tell: Tell, *, quick: bool = False) -> Scan:
-    """Hash every content; ``tell`` is given the part that is done, between 0 and 1. A ``quick`` scan takes the
-    names at their word."""
+    """Hash every content; ``tell`` is called with the fraction done, 0 to 1. A ``quick`` scan trusts the names."""
     files = list(_files(store.root))
     total = sum(size for _, _, _, size in files) or 1
     result = Scan()
@@ -134,7 +133,7 @@ def scan(store: ContentStore, tell: Tell, *, quick: bool = False) -> Scan:
 def _look_at_correction(path: str) -> Bad | None:
     kept = presence.lstat(path)
     if kept is None:
-        return None  # it went meanwhile
+        return None  # it was removed meanwhile
     try:
         with open(presence.open_file(path), "rb") as file:
             why = None if is_whole(file.read()) else WRONG
@@ -148,7 +147,7 @@ def _look_at_correction(path: str) -> Bad | None:
 
 
 def look_again(found: Scan, store: ContentStore, digest: Digest) -> None:
-    """Hash one content that a quick scan took at its word, since something else speaks against it."""
+    """Hash a content whose name a quick scan trusted, because something else contradicts it."""
     for tree in TREES:
         path = store.object_path(digest, tree)
         bad = look(path, tree, digest)
@@ -159,7 +158,7 @@ def look_again(found: Scan, store: ContentStore, digest: Digest) -> None:
 
 
 def look(path: str, tree: str, named: Digest | None) -> Bad | None:
-    """What is wrong with a file of a tree, or None; also None for one that has gone meanwhile."""
+    """What is wrong with a file in a tree; None if nothing is, or if it was removed meanwhile."""
     before: Bad | None = None
     for _ in range(_LOOKS):
         try:
@@ -182,7 +181,7 @@ def _look(path: str, tree: str, named: Digest | None) -> Bad | None:
     except FileNotFoundError:
         if not stat.S_ISLNK(kept.st_mode):
             raise
-        return Bad(path, tree, STRAY, named, None, 0, identity(kept))  # a link that leads nowhere
+        return Bad(path, tree, STRAY, named, None, 0, identity(kept))  # a dangling link
     except OSError as error:
         return Bad(path, tree, _why(error), named, None, kept.st_size, identity(kept))
     return None if found == named else Bad(path, tree, why, named, found, kept.st_size, identity(kept))
@@ -193,7 +192,7 @@ def _why(error: OSError) -> str:
 
 
 def _files(root: str) -> Iterator[tuple[str, str, Digest | None, int]]:
-    """Everything in the two trees and in the trash: path, tree, the digest that its name says, size."""
+    """Everything in the two trees and the trash: path, tree, digest by name, size."""
     runs = sorted(presence.names(f"{root}/{TRASH}"))
     for tree in (*TREES, *(f"{TRASH}/{run}/{tree}" for run in runs for tree in TREES)):
         top = f"{root}/{tree}"

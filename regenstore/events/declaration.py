@@ -1,4 +1,4 @@
-"""Whom a repository wants told: ``[notify]`` in ``regenstore.toml``.
+"""The receivers of a repository's events: ``[notify]`` in ``regenstore.toml``.
 
 ::
 
@@ -8,23 +8,24 @@
     events = ["export-dataset"]          # without this: all
     timeout = 20                         # seconds for each of the two
 
-Reading it runs nothing and asks nobody. Telling needs the user's trust, as a declared generator does.
+Reading it runs nothing and contacts nobody. Notifying needs the user's trust, as a declared generator does.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from regenstore.addresses import shown
-from regenstore.errors import FormatError, RegenstoreError
+from regenstore.errors import RegenstoreError
 from regenstore.events.event import KINDS
-from regenstore.generators.repository_file import FILE, hash_of, read_file, resolve
+from regenstore.project.repository_file import bad_declaration, hash_of, read_table, resolve
 
 NAME = "notify"
-"""What the user trusts it by."""
+"""The name under which the user trusts it."""
 _HASH_CONTEXT = "regenstore 2026-11 notify definition v1"
 _KEYS = ("command", "webhook", "events", "timeout")
 _MAX_TIMEOUT = 300.0
@@ -32,7 +33,7 @@ _MAX_TIMEOUT = 300.0
 
 @dataclass(frozen=True)
 class Notify:
-    """A definition that can be carried out."""
+    """A valid definition."""
 
     argv: tuple[str, ...]
     """Empty for none."""
@@ -44,7 +45,7 @@ class Notify:
     hash: str
 
     def describe(self) -> list[str]:
-        """What would run and who would be told, a line each, for people to read before they approve it."""
+        """Return what would run and be contacted, a line each, for the user to review before approval."""
         lines = ["command: " + " ".join(repr(a) if " " in a or not a else a for a in self.argv)] if self.argv else []
         lines += [f"file:    {path}  {digest}" for path, digest in self.files]
         lines += [f"webhook: {shown(self.webhook)}"] if self.webhook else []
@@ -52,26 +53,24 @@ class Notify:
 
 
 def read_notify(top: str) -> Notify | None:
-    """What a worktree declares, or None; raises FormatError (``bad-declaration``)."""
-    table = read_file(top).get(NAME)
+    """Return what a worktree declares, or None. Raises FormatError (``bad-declaration``)."""
+    table = read_table(top, NAME)
     if table is None:
         return None
     problem = _problem(table)
     if problem:
-        raise FormatError("bad-declaration", f"{FILE}: {NAME}{problem}")
+        raise bad_declaration(NAME, problem)
     argv, files = resolve(top, table["command"]) if "command" in table else ((), ())
     try:
         hashed = hash_of({"definition": table, "files": dict(files)}, _HASH_CONTEXT)
     except RegenstoreError as error:
-        raise FormatError("bad-declaration", f"{FILE}: {NAME}: {error.message}") from None
+        raise bad_declaration(NAME, f": {error.message}") from None
     timeout = float(table.get("timeout", 20))
     return Notify(argv, files, table.get("webhook"), tuple(table.get("events", KINDS)), timeout, hashed)
 
 
-def _problem(table: Any) -> str:
-    """What is wrong with a definition, or nothing."""
-    if not isinstance(table, dict):
-        return " is no table"
+def _problem(table: Mapping[str, Any]) -> str:
+    """Return what is wrong with a definition; empty if nothing is."""
     for key in table:
         if key not in _KEYS:
             return f".{key}: there is no such setting (known: {', '.join(_KEYS)})"

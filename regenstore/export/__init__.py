@@ -1,1 +1,1 @@
-"""Export: sidecars for other programs, and datasets. What is exported is copied out, never linked to."""
+"""Exports: sidecars for other programs, and datasets. Exported media are copies, never links."""

@@ -1,8 +1,7 @@
-"""What other programs call the colours that a file states (code points of ITU-T H.273).
+"""The names that other programs have for colour spaces (code points of ITU-T H.273).
 
-Only combinations that a program has a name for are here; for all others nothing is said. Sources: XMP
-Specification part 2 (videoColorSpace), Apple's FCPXML reference (colorSpace), metadata that Resolve writes,
-Nuke's default colour names.
+Only combinations that have a name in some program are listed; others are not named. Sources: XMP Specification part 2
+(videoColorSpace), Apple's FCPXML reference (colorSpace), metadata that Resolve writes, Nuke's default colour names.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from regenstore.media.media_info import Color
 
 @dataclass(frozen=True)
 class ColorNames:
-    """One colour space. ``name`` is the one of regenstore's context; empty fields: no name there."""
+    """The names of a colour space. ``name`` is regenstore's own; an empty field means that the program has no name
+    for it."""
 
     name: str
     fcpxml: str = ""
@@ -24,7 +24,7 @@ class ColorNames:
     resolve_gamma: str = ""
     nuke: str = ""
     ocio: str = ""
-    """A name that OCIO's built-in ACES configurations know."""
+    """Name in OCIO's built-in ACES configurations."""
 
 
 REC709 = ColorNames("rec709", "1-1-1 (Rec. 709)", "CCIR-709", "Rec.709", "Rec.709 (BT.1886)", "rec709", "g24_rec709")
@@ -61,17 +61,17 @@ ASSUMABLE = {
 
 
 def names_of(color: Color) -> ColorNames | None:
-    """The names of a colour space; None for one that the file does not state, or that has none."""
+    """The names of a colour space; None if the file states none, or it has no name."""
     return _KNOWN.get((color.primaries, color.transfer, color.matrix))
 
 
 def assume(color: Color, name: str | None) -> tuple[Color, bool]:
-    """What to go by, and whether it is assumed: ``name`` counts only where the file states nothing.
+    """The colour to use, and whether it is assumed: ``name`` applies only if the file states nothing.
 
-    Raises InvalidInput (``bad-export``) for a name that is none.
+    Raises InvalidInput (``bad-export``) for an unknown name.
     """
     if name is not None and name not in ASSUMABLE:
-        raise InvalidInput("bad-export", f"no colour space is called '{name}' (known: {', '.join(ASSUMABLE)})")
+        raise InvalidInput("bad-export", f"there is no colour space '{name}' (known: {', '.join(ASSUMABLE)})")
     if name is None or color.stated:
         return color, False
     return color.or_else(ASSUMABLE[name]), True

@@ -1,9 +1,8 @@
-"""The context: everything that is known of a medium, as flat dotted names, for templates and datasets.
+"""The context: all metadata of a medium under flat dotted names, for templates and datasets.
 
-Names are stable within :data:`VERSION`: new ones may come, none changes its meaning. All fixed names are
-always there, with None where nothing is known; those of the open groups (``gen.params.*``, ``about.*`` …)
-are there as far as the recipe or the measurements have them. ``docs/export.md`` lists the same table, and
-a test compares the two.
+Names are stable within :data:`VERSION`: names may be added, but none changes its meaning. Fixed names are always
+present, with None for unknown values; names of the open groups (``gen.params.*``, ``about.*`` …) exist if the recipe or
+the measurements have them. ``docs/export.md`` has the same table, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ from typing import Any, NamedTuple, TypeAlias
 
 from regenstore.export.color_names import assume, names_of
 from regenstore.export.media_set import Medium
-from regenstore.export.timebase import Timebase
 from regenstore.fs.path_text import path_text
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.media.media_info import UNKNOWN_COLOR, MediaInfo
+from regenstore.media.timecode import Timebase
 from regenstore.objects.recipe import Recipe
 
 VERSION = 1
 
 Scalar = str | int | float | bool | Fraction
 Value: TypeAlias = "Scalar | tuple[Scalar, ...] | array[float] | None"
-"""What a context name stands for. An ``array`` holds one number per frame; NaN where not known."""
+"""The value of a context name. An ``array`` has one number per frame; unknown ones are NaN."""
 
 
 class FieldName(NamedTuple):
-    """A name, the type of its value for people, and its meaning."""
+    """A context name with its type, as documented, and its meaning."""
 
     name: str
     type: str
@@ -41,24 +40,24 @@ class FieldName(NamedTuple):
 TABLE: tuple[FieldName, ...] = (
     FieldName("medium.path", "text", "path in the worktree"),
     FieldName("medium.name", "text", "file name"),
-    FieldName("medium.stem", "text", "file name without its ending"),
+    FieldName("medium.stem", "text", "file name without its extension"),
     FieldName("medium.folder", "text", "folder in the worktree"),
     FieldName("medium.media_type", "text", "media type"),
     FieldName("medium.kind", "text", "video, image, audio or other"),
     FieldName("medium.container", "text", "short name of the container"),
-    FieldName("medium.revision", "text", "commit that it was taken from, with --rev"),
+    FieldName("medium.revision", "text", "source commit, with --rev"),
     FieldName("store.digest", "text", "content address, blake3:…"),
     FieldName("store.size", "integer", "bytes"),
     FieldName("store.key", "text", "recipe key, key:…"),
     FieldName("store.blob", "text", "id of the recipe blob in Git"),
     FieldName("store.proof", "text", "exact, equivalent, unproven or imported"),
-    FieldName("store.seconds", "number", "what it cost to make"),
+    FieldName("store.seconds", "number", "seconds that making it took"),
     FieldName("store.created", "time", "when the bytes were made, ISO 8601 in UTC"),
-    FieldName("video.width", "integer", "pixels, as coded; of stills, too"),
+    FieldName("video.width", "integer", "pixels, as coded; also for stills"),
     FieldName("video.height", "integer", "pixels, as coded"),
     FieldName("video.size", "list", "width and height"),
     FieldName("video.rate", "fraction", "frames per second, exact; the average of a variable rate"),
-    FieldName("video.variable", "boolean", "frames are shown for unequal times"),
+    FieldName("video.variable", "boolean", "frames have unequal durations"),
     FieldName("video.frames", "integer", "number of frames"),
     FieldName("video.duration", "fraction", "seconds"),
     FieldName("video.codec", "text", "codec, FFmpeg's name"),
@@ -68,33 +67,33 @@ TABLE: tuple[FieldName, ...] = (
     FieldName("video.floating", "boolean", "samples are floating point"),
     FieldName("video.alpha", "boolean", "has an alpha channel"),
     FieldName("video.field_order", "text", "progressive, upper or lower"),
-    FieldName("video.rotation", "integer", "degrees clockwise that a player turns it"),
-    FieldName("video.sample_aspect", "fraction", "width of a pixel by its height"),
+    FieldName("video.rotation", "integer", "degrees clockwise by which players rotate it"),
+    FieldName("video.sample_aspect", "fraction", "width of a pixel divided by its height"),
     FieldName("color.name", "text", "rec709, srgb, rec2020, rec2020-pq, rec2020-hlg, rec601-525 or rec601-625"),
     FieldName("color.primaries", "integer", "code point of H.273; 2 is unspecified"),
     FieldName("color.transfer", "integer", "code point of H.273"),
     FieldName("color.matrix", "integer", "code point of H.273"),
     FieldName("color.full_range", "boolean", "full instead of video range"),
-    FieldName("color.assumed", "boolean", "not stated by the file, but by --assume-color"),
-    FieldName("color.container", "text", "primaries-transfer-matrix as the container says"),
-    FieldName("color.decoded", "text", "primaries-transfer-matrix as the first decoded frame says"),
+    FieldName("color.assumed", "boolean", "not stated by the file, but given with --assume-color"),
+    FieldName("color.container", "text", "primaries-transfer-matrix according to the container"),
+    FieldName("color.decoded", "text", "primaries-transfer-matrix according to the first decoded frame"),
     FieldName("color.max_content_light", "integer", "MaxCLL, cd/m²"),
     FieldName("color.max_average_light", "integer", "MaxFALL, cd/m²"),
     FieldName("color.mastering_max", "fraction", "mastering display's maximum, cd/m²"),
     FieldName("color.mastering_min", "fraction", "mastering display's minimum, cd/m²"),
-    FieldName("audio.tracks", "integer", "number of audio tracks; the names below are of the first"),
+    FieldName("audio.tracks", "integer", "number of audio tracks; the names below describe the first"),
     FieldName("audio.codec", "text", "codec, FFmpeg's name"),
     FieldName("audio.rate", "integer", "samples per second"),
     FieldName("audio.channels", "integer", "channels"),
     FieldName("audio.layout", "text", "channel layout"),
     FieldName("audio.sample_format", "text", "sample format, FFmpeg's name"),
-    FieldName("audio.bits", "integer", "bits per sample, where the codec keeps them"),
+    FieldName("audio.bits", "integer", "bits per sample, if the codec records them"),
     FieldName("audio.duration", "fraction", "seconds"),
-    FieldName("timecode.start", "text", "of the first frame, where the file has one"),
-    FieldName("timecode.end", "text", "exclusive: of the frame after the last"),
+    FieldName("timecode.start", "text", "timecode of the first frame, if the file has one"),
+    FieldName("timecode.end", "text", "timecode of the frame after the last (exclusive)"),
     FieldName("timecode.drop", "boolean", "drop-frame"),
-    FieldName("timecode.frame", "integer", "number of the first frame, counted from 00:00:00:00; 0 without timecode"),
-    FieldName("gen.imported", "boolean", "no recipe made it"),
+    FieldName("timecode.frame", "integer", "number of the first frame, counting from 00:00:00:00; 0 without timecode"),
+    FieldName("gen.imported", "boolean", "imported: no recipe made it"),
     FieldName("gen.generator", "text", "generator"),
     FieldName("gen.version", "text", "the generator's contract version"),
     FieldName("gen.model", "text", "model"),
@@ -102,25 +101,25 @@ TABLE: tuple[FieldName, ...] = (
     FieldName("gen.model_digest", "text", "digest of the weights"),
     FieldName("gen.prompt", "text", "prompt"),
     FieldName("gen.negative_prompt", "text", "negative prompt"),
-    FieldName("gen.seed", "text", "seed, in decimals: it may have 64 bits"),
+    FieldName("gen.seed", "text", "seed, as decimal text: it may have 64 bits"),
     FieldName("gen.steps", "integer", "sampling steps"),
     FieldName("gen.guidance", "number", "guidance scale"),
     FieldName("gen.sampler", "text", "sampler or scheduler"),
     FieldName("gen.loras", "list", "LoRAs as name:weight"),
     FieldName("gen.lora_names", "list", "names of the LoRAs"),
     FieldName("gen.lora_weights", "list", "their weights, in the same order"),
-    FieldName("gen.output", "text", "which output of the run it is"),
-    FieldName("gen.source_type", "text", "IPTC's digital source type, where it is certain"),
+    FieldName("gen.output", "text", "name of the run's output"),
+    FieldName("gen.source_type", "text", "IPTC digital source type, if it is certain"),
     FieldName("gen.inputs", "list", "inputs as name=path"),
     FieldName("gen.edited_from", "text", "key of the recipe whose take it was edited from"),
-    FieldName("gen.params.*", "any", "a parameter; tables inside by further dots"),
+    FieldName("gen.params.*", "any", "a parameter; nested tables add further dots"),
     FieldName("gen.inputs.*.path", "text", "path of an input"),
     FieldName("gen.inputs.*.digest", "text", "digest of an input"),
-    FieldName("about.*", "any", "what the recipe's [about] says: scene, characters, tags, rating …"),
+    FieldName("about.*", "any", "an entry of the recipe's [about]: scene, characters, tags, rating …"),
     FieldName("frames.count", "integer", "number of frames that were measured"),
     FieldName("frames.marked", "integer", "number of black, frozen or doubtful spans"),
     FieldName("frames.index", "series", "0, 1, 2 …"),
-    FieldName("frames.time", "series", "when each frame begins, in seconds"),
+    FieldName("frames.time", "series", "start of each frame, in seconds"),
     FieldName("frames.*", "series", "a measured column: motion, scene_score, blur, face_confidence …"),
     FieldName("metrics.*.min", "number", "smallest known value of a measured column"),
     FieldName("metrics.*.mean", "number", "mean of the known values"),
@@ -135,13 +134,13 @@ COMMON_PARAMS: Mapping[str, tuple[str, ...]] = {
     "gen.guidance": ("guidance_scale", "cfg", "cfg_scale", "guidance", "true_cfg_scale", "sample_guide_scale"),
     "gen.sampler": ("sampler", "sampler_name", "scheduler", "sample_solver"),
 }
-"""Where generators keep what many of them have, by the usual names; the first that a recipe has counts."""
+"""The usual parameter names of common generation settings; the first one that a recipe has is used."""
 LORA_PARAMS = ("loras", "lora", "lora_weights", "adapters")
 _LORA_NAME = ("name", "path", "file", "model", "adapter_name", "lora_name", "id")
 _LORA_WEIGHT = ("weight", "strength", "scale", "strength_model", "multiplier")
 
 _LONG = 12
-"""From so many characters on, a text is looked for inside of others, too."""
+"""Length from which a text is also searched for within other texts."""
 
 NAMES = frozenset(entry.name for entry in TABLE if "*" not in entry.name)
 
@@ -155,10 +154,10 @@ def fields(
     assume_color: str | None = None,
     redact: frozenset[str] = frozenset(),
 ) -> dict[str, Value]:
-    """The context of a medium. ``redact``: names (or their last words, such as ``prompt``) that become None,
-    wherever else the same text is known; :func:`redacted` tells which ones.
+    """The context of a medium.
 
-    Raises InvalidInput (``bad-export``) for a colour space to assume that is none.
+    ``redact``: names (or their last words, such as ``prompt``) whose values become None, wherever the same text occurs;
+    see :func:`redacted`. Raises InvalidInput (``bad-export``) for an unknown colour space to assume.
     """
     found: dict[str, Value] = dict.fromkeys(entry.name for entry in TABLE if "*" not in entry.name)
     found.update(_medium(medium, info))
@@ -172,7 +171,7 @@ def fields(
 
 
 def is_known(name: str) -> bool:
-    """Whether a name can stand for something: a fixed one, or one of an open group."""
+    """Whether a name can have a value: it is fixed, or belongs to an open group."""
     return name in NAMES or any(_matches(entry.name, name) for entry in TABLE if "*" in entry.name)
 
 
@@ -182,8 +181,8 @@ def _matches(pattern: str, name: str) -> bool:
 
 
 def named_by(found: Mapping[str, Value], word: str) -> set[str]:
-    """The names of a context that a word of a redaction means: whole, by their last word, or as a group, and
-    where generators keep the same."""
+    """The names of a context that a redaction word selects: by full name, last word or group, and by the names under
+    which generators keep the same value."""
     gone = {name for name in found if name == word or name.endswith("." + word) or name.startswith(word + ".")}
     for common, places in COMMON_PARAMS.items():
         if word in (common, common.partition(".")[2]) or word in places:
@@ -192,8 +191,8 @@ def named_by(found: Mapping[str, Value], word: str) -> set[str]:
 
 
 def redacted(found: Mapping[str, Value], redact: frozenset[str]) -> frozenset[str]:
-    """The names of a context that a redaction takes out: those that it means, and every other one that tells
-    the same text."""
+    """The names of a context that a redaction removes: those that it selects, and all others that reveal the same
+    text."""
     if not redact:
         return frozenset()
     gone = {name for word in redact for name in named_by(found, word)}
@@ -203,13 +202,13 @@ def redacted(found: Mapping[str, Value], redact: frozenset[str]) -> frozenset[st
 
 
 def _texts(value: Value) -> tuple[str, ...]:
-    """The texts in a value, without those that are no words."""
+    """The texts in a value, without those that contain no words."""
     given = value if isinstance(value, tuple) else (value,)
     return tuple(each for each in given if isinstance(each, str) and each.strip())
 
 
 def _tells(text: str, secrets: set[str]) -> bool:
-    """Whether a text is one of the secrets, or (a note, a workflow in JSON) has a longer one inside."""
+    """Whether a text equals one of the secrets, or contains a longer one (as a note or a workflow in JSON may)."""
     if text in secrets:
         return True
     return any(
@@ -239,14 +238,14 @@ def _medium(medium: Medium, info: MediaInfo) -> Iterator[tuple[str, Value]]:
 
 
 def iso_time(seconds: float) -> str:
-    """Seconds since the epoch as ISO 8601, UTC, whole seconds: ``2026-11-21T12:00:00Z``."""
+    """Format seconds since the epoch as ISO 8601, UTC, in whole seconds: ``2026-11-21T12:00:00Z``."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _picture(info: MediaInfo, assume_color: str | None) -> Iterator[tuple[str, Value]]:
     video = info.video
     if video is None:
-        assume(UNKNOWN_COLOR, assume_color)  # a wrong name is told in any case
+        assume(UNKNOWN_COLOR, assume_color)  # reports an unknown name in any case
         return
     for name in (
         "width", "height", "rate", "variable", "frames", "duration", "codec", "profile", "pixel_format",
@@ -310,8 +309,8 @@ def _recipe(medium: Medium) -> Iterator[tuple[str, Value]]:
 
 
 def _source_type(recipe: Recipe) -> str | None:
-    """A term of IPTC's digital source types: what a model made, and what an algorithm without training made.
-    Of all else (a cut, a program without a model, imported media) nothing is certain."""
+    """IPTC's digital source type for what a model made, and for what an algorithm without training made. For
+    everything else (a cut, a program without a model, imported media) it is uncertain, hence None."""
     if recipe.imported:
         return None
     if (recipe.generator or "").startswith("procedural."):
@@ -353,7 +352,7 @@ def _flat(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
 
 
 def _simple(value: object) -> Value:
-    """A recipe's value for a context: lists of simple values as tuples, anything deeper as JSON text."""
+    """Convert a recipe's value for a context: lists of simple values become tuples, deeper structures JSON text."""
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     if isinstance(value, Sequence) and not value:
@@ -364,7 +363,7 @@ def _simple(value: object) -> Value:
 
 
 class Marker(NamedTuple):
-    """A span of frames that is worth a look, counted from the first frame, 0."""
+    """A span of frames worth checking. Frames count from 0."""
 
     first: int
     frames: int
@@ -373,11 +372,11 @@ class Marker(NamedTuple):
 
 
 DOUBTFUL = 0.5
-"""A face whose confidence is below this is worth a look."""
+"""Confidence below which a face is worth checking."""
 
 
 def markers(metrics: FrameMetrics | None) -> tuple[Marker, ...]:
-    """Spans of black and of frozen frames, and of frames whose face is doubtful, in order."""
+    """Spans of black frames, of frozen frames, and of frames with a doubtful face, in order."""
     found: list[Marker] = []
     columns = {} if metrics is None else metrics.columns
     for column, name in (("black", "black"), ("frozen", "frozen"), ("face_confidence", "low face confidence")):
@@ -411,8 +410,8 @@ def _measured(info: MediaInfo, metrics: FrameMetrics | None) -> Iterator[tuple[s
 
 
 def text_of(value: Value) -> str:
-    """A value as text, the same everywhere: numbers by their shortest form, fractions as ``24000/1001`` (whole
-    ones as ``24``), lists joined by ``, ``, a series by what it spans."""
+    """Format a value as text: numbers in their shortest form, fractions as ``24000/1001`` (whole ones as ``24``),
+    lists joined by ``, ``, a series by its length and range."""
     if value is None:
         return ""
     if isinstance(value, bool):

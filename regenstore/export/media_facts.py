@@ -1,4 +1,4 @@
-"""What was found out about media, kept per content: looked up, else found out and kept."""
+"""Technical metadata and measurements of media, cached per content: looked up, else computed and kept."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from regenstore.media.types import kind
 from regenstore.objects.fact_cache import ContentFacts
 
 FRAMES, FACES = "frames", "faces"
-"""Kinds of fact: per-frame measurements, and what a detector of faces found."""
+"""Kinds of facts: per-frame measurements, and face detections."""
 _VERSION_OF = {FRAMES: 1, FACES: 2}
 _MEASURED = {"video": (FRAMES, FACES), "image": (FACES,)}
-NO_FACES = "faces are not looked for: pip install 'regenstore[faces]'"
+NO_FACES = "no face detection; to add it: pip install 'regenstore[faces]'"
 
 Told = Callable[[float], None]
-"""Told how much of the work is done, 0 to 1."""
+"""Progress callback: the fraction done, 0 to 1."""
 Measure = Callable[[str, str, Told], FrameMetrics]
 
 
 def _frames(path: str, media_type: str, told: Told) -> FrameMetrics:
-    from regenstore.media import frame_metrics  # slow to import, and not needed for what is kept
+    from regenstore.media import frame_metrics  # slow to import, and not needed for cached results
 
     return frame_metrics.measure(path, media_type, told)
 
@@ -37,29 +37,29 @@ def _faces(path: str, media_type: str, told: Told) -> FrameMetrics:
 
 
 def measures() -> dict[str, Measure]:
-    """What can be measured here: faces with the extra ``faces`` only."""
+    """The measurements available here; faces need the extra ``faces``."""
     from regenstore.media import faces
 
     return {FRAMES: _frames, **({FACES: _faces} if faces.installed() else {})}
 
 
 class Measurements:
-    """Probe and measurements of media, each done once per content. ``measures``: how what was not measured yet is;
-    without it only what is kept already is known."""
+    """Probe results and measurements of media, each computed once per content. ``measures``: how to compute missing
+    measurements; without it only cached ones are returned."""
 
     def __init__(self, facts: ContentFacts, measures: Mapping[str, Measure] | None = None) -> None:
         self.facts = facts
         self._measures = {} if measures is None else measures
 
     def info(self, medium: Located) -> MediaInfo:
-        """What the medium technically is. Raises InvalidInput (``bad-export``) for one that cannot be read."""
+        """The technical metadata of a medium. Raises InvalidInput (``bad-export``) if it cannot be read."""
         kept = self.facts.get(medium.digest, FACT, VERSION)
         if kept is not None:
             try:
                 return MediaInfo.from_bytes(kept)
             except ValueError:
-                pass  # of a version that was never released, say: it is found out again
-        from regenstore.media.probe import probe  # slow to import, and not needed for what is kept
+                pass  # for example of an unreleased version: probe again
+        from regenstore.media.probe import probe  # slow to import, and not needed for cached results
 
         try:
             found = probe(medium.file, medium.media_type)
@@ -69,10 +69,10 @@ class Measurements:
         return found
 
     def stamp(self, medium: Located, measuring: bool) -> tuple[object, ...] | None:
-        """Changes whenever :meth:`info` or :meth:`metrics` may say something else; None where ``metrics`` with
-        ``told`` (``measuring``) would measure."""
+        """A value that changes whenever :meth:`info` or :meth:`metrics` may return something else. None if
+        ``metrics`` with ``told`` (``measuring``) would measure."""
         kept: list[object] = [VERSION]
-        for what in _MEASURED.get(kind(medium.media_type), ()):
+        for what in self._measured(medium):
             try:
                 found = os.stat(self.facts.path(medium.digest, what, _VERSION_OF[what]))
                 kept += [what, _VERSION_OF[what], found.st_size, found.st_mtime_ns]
@@ -82,16 +82,21 @@ class Measurements:
         return tuple(kept)
 
     def metrics(self, medium: Located, told: Told | None = None) -> FrameMetrics | None:
-        """What is measured of each frame of a video, or of a picture: kept, else (with ``told``) measured now; None
-        for what has none. Raises InvalidInput (``bad-export``)."""
-        tables = [self._table(medium, each, told) for each in _MEASURED.get(kind(medium.media_type), ())]
+        """The per-frame measurements of a video, or of a picture: cached, else (with ``told``) computed; None if
+        there are none. Raises InvalidInput (``bad-export``)."""
+        tables = [self._table(medium, each, told) for each in self._measured(medium)]
         known = [table for table in tables if table is not None]
         if not known:
             return None
-        # Of a damaged video one decoder may give more frames than another: what all have is told.
+        # For a damaged video one decoder may yield more frames than another; only frames that all have are returned.
         count = min(table.count for table in known)
         columns = {name: values[:count] for table in known for name, values in table.columns.items()}
         return FrameMetrics(count, columns)
+
+    def _measured(self, medium: Located) -> tuple[str, ...]:
+        """The kinds of measurement that a medium can have: an MP4 without pictures is sound, whatever its type says."""
+        declared = kind(medium.media_type)
+        return _MEASURED.get(self.info(medium).kind if declared == "video" else declared, ())
 
     def _table(self, medium: Located, what: str, told: Told | None) -> FrameMetrics | None:
         kept = self.facts.get(medium.digest, what, _VERSION_OF[what])
@@ -111,7 +116,7 @@ class Measurements:
         return found
 
     def faces_of(self, medium: Located, faces: Sequence[Mapping[str, Any]]) -> list[bytes]:
-        """JPEGs of faces that were found in a medium, as :func:`regenstore.media.faces.crops` takes them."""
+        """JPEG crops of faces detected in a medium; ``faces`` is as :func:`regenstore.media.faces.crops` takes it."""
         from regenstore.media.faces import crops
 
         try:

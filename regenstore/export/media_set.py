@@ -1,7 +1,7 @@
-"""Which media an export is about, with what is known of each.
+"""Select the media of an export and make them present, with their provenance.
 
-A :class:`Medium` names bytes that lie somewhere; they are read, copied or reflinked, never linked to and never
-written. Choosing looks only at Git; :class:`MediaSet` makes present what is missing.
+A :class:`Medium` refers to a file; it is read, copied or reflinked, never linked to and never written. Selection reads
+only Git; :class:`MediaSet` makes present what is missing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import Outcome, RunPlan, Want
 from regenstore.realise import Progress, Realiser
 from regenstore.refs.git import BlobReader, Git
@@ -28,7 +28,7 @@ from regenstore.worktree.index_view import IndexView
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """Bytes on this machine without their recipe; all of it means what it does in :class:`Medium`."""
+    """Bytes on this machine without their recipe. Fields are as in :class:`Medium`."""
 
     path: str
     digest: Digest
@@ -44,48 +44,48 @@ class Medium:
     """One medium of an export, present on this machine."""
 
     path: str
-    """In the worktree, with ``/``; never leaves it."""
+    """Path in the worktree, with ``/``; never leads outside it."""
     recipe: Recipe
     digest: Digest
     size: int
     media_type: str
     file: str
-    """Absolute path of the bytes: in the store. For reading only."""
+    """Absolute path of the bytes in the store, to be read only."""
     key: RecipeKey | None = None
     """None for imported media."""
     proof: str = "unproven"
     """``exact``, ``equivalent``, ``unproven`` or ``imported``."""
     blob: str | None = None
-    """Id of the recipe blob in Git, in hex; None where Git has none yet."""
+    """Id of the recipe blob in Git, in hex; None if Git does not have it yet."""
     created: float | None = None
-    """When the bytes were made, in seconds since the epoch, as recorded; None where nothing says."""
+    """Recorded time when the bytes were made, in seconds since the epoch; None if unknown."""
     revision: str | None = None
-    """The commit that it was taken from, in hex; None for the worktree's index."""
+    """The commit that it was selected from, in hex; None for the worktree's index."""
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """The file name."""
         return os.path.basename(self.path)
 
     @property
     def stem(self) -> str:
-        """The file's name without its last ending."""
+        """The file name without its last extension."""
         return os.path.splitext(self.name)[0]
 
     @property
     def folder(self) -> str:
-        """The folder in the worktree, empty for its top."""
+        """The folder in the worktree; empty for its top."""
         return os.path.dirname(self.path)
 
 
 Located = Present | Medium
-"""Bytes on this machine, as far as measuring and writing them is concerned."""
+"""Bytes on this machine, as measuring and writing need them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecipePath:
-    """A path that may have a recipe, at the index or a revision. ``blob``: None where what lies in the worktree is
-    meant, which Git does not have yet."""
+    """A path that may have a recipe, in the index or at a revision. ``blob``: None means the worktree's file, which
+    Git does not have yet."""
 
     path: bytes
     blob: str | None = None
@@ -94,7 +94,7 @@ class RecipePath:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A recipe at a path, at the index or a revision."""
+    """A recipe at a path, in the index or at a revision."""
 
     path: bytes
     recipe: Recipe
@@ -107,37 +107,35 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Tree:
-    """The parts of a worktree that choosing reads."""
+    """The parts of a worktree that selection reads."""
 
     git: Git
     index: IndexView
     blobs: BlobReader
     pending: Pending
     current: Callable[[bytes], Recipe]
-    """The recipe of what lies in the worktree at a path."""
+    """Returns the recipe of the worktree's file at a path."""
 
     def chosen(self, arguments: Sequence[bytes], revision: str | None = None) -> list[Chosen]:
-        """The recipes at and below the paths, and at those that the globs match (``*``, ``?``, ``[…]`` within a
-        name, ``**`` over folders); without any, all. In the order of their paths.
+        """The recipes at or below the paths, or matching the globs (``*``, ``?``, ``[…]`` within a name, ``**`` across
+        folders); without arguments, all. Sorted by path.
 
-        Raises NotFound (``no-such-path``) for an argument that leads to none, (``no-such-revision``), and
-        FormatError for a recipe that cannot be read.
+        Raises NotFound (``no-such-path``) for an argument that matches nothing, (``no-such-revision``), and FormatError
+        for an unreadable recipe.
         """
         found = list(self.read(self.entries(arguments, revision), arguments))
         if arguments and not found:
-            raise NotFound(
-                "no-such-path", "there is no recipe at these paths" + (f" in {revision}" if revision else "")
-            )
+            raise NotFound("no-such-path", "no recipe found at these paths" + (f" in {revision}" if revision else ""))
         return found
 
     def entries(self, arguments: Sequence[bytes], revision: str | None = None) -> list[RecipePath]:
-        """Where those recipes may be; no text is read. Raises NotFound as :meth:`chosen`, StorageError
-        (``unreadable``) where it cannot be told what lies at a path."""
+        """The paths where those recipes may be, without reading any text. Raises NotFound as :meth:`chosen` does,
+        and StorageError (``unreadable``) for paths that cannot be examined."""
         return self._in_index(arguments) if revision is None else self._in_revision(arguments, revision)
 
     def read(self, entries: Sequence[RecipePath], arguments: Sequence[bytes]) -> Iterator[Chosen]:
-        """The recipes of entries. Raises NotFound for arguments that lead to none, FormatError for a recipe that
-        cannot be read."""
+        """Read the recipes of entries. Raises NotFound for arguments that match none, FormatError for an unreadable
+        recipe."""
         oids = (entry.blob.encode() for entry in entries if entry.blob is not None)
         texts = self.blobs.read_many(oids, toml.MAX_BYTES)
         for entry in entries:
@@ -149,37 +147,37 @@ class Tree:
                 yield Chosen(entry.path, recipe, entry.blob, entry.revision)
             elif entry.path in arguments:
                 where = entry.revision or "Git's index"
-                raise NotFound("not-a-recipe", f"{os.fsdecode(entry.path)}: {where} holds no recipe there")
+                raise NotFound("not-a-recipe", f"{os.fsdecode(entry.path)}: {where} has no recipe there")
 
     def _in_index(self, arguments: Sequence[bytes]) -> list[RecipePath]:
         known = self.index.oids()
         filtered = set(self.git.ls_files(ATTRIBUTE))
         oids = {path: oid for path, oid in known.items() if path in filtered}
-        # New ones that were not added yet; what is pending for a path that is gone is nothing.
+        # New files that were not added yet; a pending recipe for a path that no longer exists is ignored.
         top = os.fsencode(self.git.cwd)
         fresh = {path for path in self.pending.paths() if path not in oids and _is_there(top, path)}
         paths = matching(sorted({*oids, *fresh}), arguments)
         for path in paths:
-            _is_there(top, path)  # git passes over what it cannot look at: as if nobody had edited it
+            _is_there(top, path)  # git skips what it cannot examine, as if it had not been edited
         edited = self.git.edited() if paths else set()
-        # Where it was edited, what lies there is meant, not what was added last.
+        # For edited paths, the file in the worktree is meant, not what was added last.
         here = edited | fresh
         return [RecipePath(path, None if path in here else oids[path].hex()) for path in paths]
 
     def _in_revision(self, arguments: Sequence[bytes], revision: str) -> list[RecipePath]:
         commit = self.git.commit(revision)
         if commit is None:
-            raise NotFound("no-such-revision", f"'{revision}' is no commit that Git knows")
+            raise NotFound("no-such-revision", f"Git knows no commit '{revision}'")
         entries: dict[bytes, bytes] = {}
         for entry in self.git.ls_tree(commit, sizes=True):
-            # Attributes may have been others then: a recipe is known by its text.
+            # Attributes may have differed then: recipes are recognised by their text.
             if entry.is_file and entry.size is not None and entry.size <= toml.MAX_BYTES:
                 entries[entry.path] = entry.oid
         return [RecipePath(path, entries[path].hex(), commit) for path in matching(sorted(entries), arguments)]
 
     @staticmethod
     def _recipe(text: bytes | None, path: bytes) -> Recipe | None:
-        """The recipe of a blob; None for other text and for raw media."""
+        """The recipe in a blob; None for other text and for raw media."""
         if text is None or not toml.looks_like_recipe(text):
             return None
         try:
@@ -189,14 +187,14 @@ class Tree:
 
 
 def _is_there(top: bytes, path: bytes) -> bool:
-    """Whether anything lies at a worktree path. Raises StorageError (``unreadable``)."""
+    """Whether there is anything at a worktree path. Raises StorageError (``unreadable``)."""
     return presence.lstat(os.path.join(top, path), shown=path) is not None
 
 
 def matching(known: Sequence[bytes], arguments: Sequence[bytes]) -> list[bytes]:
-    """The known paths at or below the arguments, or matched by those that are globs; all without arguments.
+    """The known paths at or below the arguments, or matched by globs among them; all without arguments.
 
-    Raises NotFound (``no-such-path``) for an argument that leads to none.
+    Raises NotFound (``no-such-path``) for an argument that matches nothing.
     """
     if not arguments:
         return list(known)
@@ -208,13 +206,13 @@ def matching(known: Sequence[bytes], arguments: Sequence[bytes]) -> list[bytes]:
             pattern = _glob(argument)
             hits = {path for path in known if pattern.fullmatch(path)}
         if not hits:
-            raise NotFound("no-such-path", f"{os.fsdecode(argument)}: nothing that regenstore tracks is there")
+            raise NotFound("no-such-path", f"{os.fsdecode(argument)}: regenstore tracks nothing there")
         found |= hits
     return [path for path in known if path in found]
 
 
 def _glob(pattern: bytes) -> re.Pattern[bytes]:
-    """A glob over whole paths: ``*`` and ``?`` stay within a name, ``**/`` is any number of folders."""
+    """Translate a glob over whole paths: ``*`` and ``?`` stay within a name, ``**/`` matches any number of folders."""
     parts = re.split(rb"(\*\*/|\*\*|\*|\?|\[[!^]?\]?[^]/]*\])", pattern)
     meant = {b"**/": b"(?:.*/)?", b"**": b".*", b"*": b"[^/]*", b"?": b"[^/]"}
     out = []
@@ -230,14 +228,14 @@ def _glob(pattern: bytes) -> re.Pattern[bytes]:
     try:
         return re.compile(b"".join(out), re.DOTALL)
     except re.error as error:
-        raise InvalidInput("bad-path", f"{os.fsdecode(pattern)}: no glob ({error})") from None
+        raise InvalidInput("bad-path", f"{os.fsdecode(pattern)}is not a valid glob ({error})") from None
 
 
 # ------------------------------------------------------------------------------------------- making present
 
 
 class MediaSet:
-    """Makes chosen media present and says what is known of them."""
+    """Makes selected media present and describes them."""
 
     def __init__(self, store: ContentStore, cache: ResultCache, realiser: Realiser) -> None:
         self._store = store
@@ -245,15 +243,15 @@ class MediaSet:
         self._realiser = realiser
 
     def plan(self, chosen: Iterable[Chosen], budget: float | None) -> RunPlan:
-        """What is present, and what has to be made. ``budget``: seconds of estimated work; None: any."""
+        """Plan what has to be made. ``budget``: limit for the estimated work in seconds; None: no limit."""
         plan = self._realiser.plan([Want(os.fsdecode(each.path), each.recipe) for each in chosen])
         return plan if budget is None else plan.within(budget)
 
     def realise(self, chosen: Sequence[Chosen], plan: RunPlan, progress: Progress) -> list[Medium]:
-        """All of them, made where need be, in the order in which they were chosen.
+        """Make all selected media present, in the order of selection.
 
-        Raises the error of the first that cannot be had, which says how many more there are: an export of half
-        of what was asked for is none. A medium whose making gives other bytes than its take is refused likewise.
+        Raises the first error, saying how many more there are: half an export is of no use. A medium whose recipe gives
+        other bytes than its take is an error as well.
         """
         by_label = {os.fsdecode(each.path): each for each in chosen}
         made: dict[str, Medium] = {}
@@ -270,7 +268,7 @@ class MediaSet:
             more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
             hint = error.hint
             if error.kind == "content-missing" and by_label[label].blob is None:
-                hint = "It was edited here: 'git add' it first, so that the store holds it."
+                hint = "It was edited here: run 'git add' on it first, so that the store has it."
             raise type(error)(error.kind, f"{label}: {error.message}{more}", hint=hint)
         return [made[os.fsdecode(each.path)] for each in chosen]
 
@@ -280,8 +278,8 @@ class MediaSet:
             return None
         return InvalidInput(
             "bad-export",
-            "the generator gave other bytes than the recorded take",
-            hint="Run 'regenstore get' to look at them and 'regenstore record' to take them.",
+            "the generator gave bytes that differ from the recorded take",
+            hint="Run 'regenstore get' to inspect them and 'regenstore record' to accept them.",
         )
 
     def _medium(self, each: Chosen, outcome: Outcome) -> Medium:
@@ -289,7 +287,7 @@ class MediaSet:
         digest, size = outcome.content.digest, outcome.content.size
         file = self._store.use(digest, size)
         if file is None:
-            raise NotFound("content-missing", f"{os.fsdecode(each.path)}: its bytes have just left the store")
+            raise NotFound("content-missing", f"{os.fsdecode(each.path)}: its bytes just left the store")
         recipe = each.recipe
         return Medium(
             os.fsdecode(each.path),
@@ -308,7 +306,7 @@ class MediaSet:
     def locate(
         self, entry: RecipePath, digest: Digest, size: int, media_type: str, key: RecipeKey | None
     ) -> Present | None:
-        """A medium by what an earlier export knew of it; None where the store does not have its bytes."""
+        """A medium known from an earlier export; None if the store does not have its bytes."""
         file = self._store.use(digest, size)
         if file is None:
             return None

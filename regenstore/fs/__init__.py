@@ -1,1 +1,1 @@
-"""The ground floor for files: what is there, what is absent, and what cannot be told."""
+"""Operations on files: presence, locks, permissions, writing and atomic replacement."""

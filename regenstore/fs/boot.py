@@ -1,5 +1,5 @@
-"""Which run of the system this is. What a process wrote without waiting for the disk is all there as long as the
-system runs, whatever becomes of the process; after a power cut it can be short, wrong or gone."""
+"""The boot id of the running system. Data written without an fsync survives the death of any process for as long as the
+system runs; after a power cut it may be truncated, wrong or missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _cached: list[bytes] = []
 
 
 def boot_id() -> bytes:
-    """What is another after each start of the system; empty where nobody knows."""
+    """Return an id that changes with each boot; empty where the system has none."""
     if not _cached:
         try:
             with open(_PATH, "rb") as file:
@@ -18,6 +18,6 @@ def boot_id() -> bytes:
     return _cached[0]
 
 
-def since_this_boot(told: bytes) -> bool:
-    """Whether an id that was written down is surely that of this run of the system."""
-    return bool(told) and told == boot_id()
+def since_this_boot(recorded: bytes) -> bool:
+    """Return whether a recorded boot id is certainly the current one."""
+    return bool(recorded) and recorded == boot_id()

@@ -1,8 +1,8 @@
-"""Locks on files and folders, by flock: the system releases one whatever ends its process.
+"""Locks on files and folders (flock). The system releases them however the process ends.
 
-That a lock is held tells that a living process still works with something. How old it is says nothing of that: a slow
-pipe, a stopped process or a long generation leaves files alone for days. Where the system has no such locks, every
-lock counts as taken, nobody can tell whether a file is in use, and callers go by age.
+A held lock means that a living process is still working on something. Age does not: a slow pipe, a stopped process or a
+long generation can leave files untouched for days. Where the file system has no such locks, taking one always succeeds,
+whether a file is in use is unknown, and callers fall back to its age.
 
 Standard library only: the Git filter imports this.
 """
@@ -22,26 +22,28 @@ _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def take(fd: int, *, shared: bool = False) -> bool:
-    """Lock an open file or folder as long as it is open; False where another process has locked it. ``shared``: beside
-    others that share it."""
+    """Lock an open file or folder until it is closed, without waiting; False if another process holds the lock. A
+    ``shared`` lock excludes only exclusive ones."""
     return _flock(fd, shared=shared, wait=False) is not False
 
 
 def wait(fd: int, *, shared: bool = False) -> None:
-    """Lock an open file or folder as long as it is open, once no other process has locked it."""
+    """Lock an open file or folder until it is closed, waiting for other processes to release it."""
     _flock(fd, shared=shared, wait=True)
 
 
 def claim(path: str, opened: Callable[[str], int]) -> int | None:
-    """Lock the file of a name, which ``opened`` opens, made if need be; gives its descriptor, or None while another
-    process has it. Whoever had it may have removed the file between our opening and our lock: then a file that no
-    name leads to would be locked, and None is given too. Raises OSError."""
+    """Lock the file at a path and return its descriptor, or None while another process holds it.
+
+    ``opened`` opens the file, creating it if need be. The previous holder may remove the file between our open and our
+    lock; the lock would then be on a file without a name, and None is returned too. Raises OSError.
+    """
     fd = opened(path)
     try:
         held = take(fd) and os.path.samestat(os.fstat(fd), os.stat(path))
     except OSError as error:
         os.close(fd)
-        if error.errno not in (errno.ENOENT, errno.ESTALE):  # the second is how a network file system says the first
+        if error.errno not in (errno.ENOENT, errno.ESTALE):  # a network file system may report ENOENT as ESTALE
             raise
         return None
     if held:
@@ -50,27 +52,20 @@ def claim(path: str, opened: Callable[[str], int]) -> int | None:
     return None
 
 
-def open_locked(path: str) -> int:
-    """Open a file or folder that this process just made, locked; to be closed when it is done with. Raises OSError."""
-    fd = os.open(path, _READ)
-    take(fd)
-    return fd
-
-
 def locked(fd: int) -> bool:
-    """Whether another process has locked an open file; also where that cannot be told."""
+    """Return whether another process has locked an open file; True if that is unknown."""
     return _flock(fd, shared=True, wait=False) is not True
 
 
 def in_use(path: str) -> bool | None:
-    """Whether a process holds a file or folder; None where there are no locks to tell that by. What is not there is not
-    in use; what cannot be opened is."""
+    """Return whether a process has locked a file or folder; None where the file system has no locks. A missing file is
+    not in use; one that cannot be opened is."""
     try:
         fd = os.open(path, _READ)
     except ABSENT:
         return False
     except OSError as error:
-        return None if error.errno == errno.ELOOP else True  # a link is nobody's
+        return None if error.errno == errno.ELOOP else True  # nobody locks a symbolic link
     try:
         free = _flock(fd, shared=True, wait=False)
     finally:
@@ -79,7 +74,7 @@ def in_use(path: str) -> bool | None:
 
 
 def _flock(fd: int, *, shared: bool, wait: bool) -> bool | None:
-    """Whether it is locked for us now; None where there are no locks."""
+    """Try to lock: True if locked, False if another process holds the lock, None where there are no locks."""
     try:
         import fcntl
 

@@ -1,12 +1,12 @@
-"""Paths as text, for everything that has to be UTF-8: JSON, URLs' readers, databases.
+"""Paths as UTF-8 text, for JSON, URLs and databases.
 
-A path is bytes, and need not be UTF-8. ``path_text`` is the one form in which such a path stands in JSON, and it can
-always be turned back: a path that is UTF-8 and does not begin with a double quote stands as it is; any other one is
-quoted as Git quotes paths (``core.quotePath=false``): in double quotes, with ``\\"``, ``\\\\``, ``\\n`` and so on,
-and each byte that is not UTF-8 as a backslash and three octal digits. ``K\\xf6ln.wav`` in Latin-1 is
-``"K\\366ln.wav"``, quotes included.
+A path is bytes and need not be UTF-8. ``path_text`` gives the one form in which a path is written to JSON; it is
+reversible. A path that is UTF-8 and does not begin with a double quote is written as it is; any other is quoted the
+way Git quotes paths (``core.quotePath=false``): in double quotes, with ``\\"``, ``\\\\``, ``\\n`` and so on, and each
+byte that is not UTF-8 as a backslash and three octal digits. ``K\\xf6ln.wav`` in Latin-1 becomes ``"K\\366ln.wav"``,
+quotes included.
 
-Inside of the program a path is bytes, or text as ``os.fsdecode`` gives it.
+Within the program a path is bytes, or text as returned by ``os.fsdecode``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ESCAPE = re.compile(rb'\\([abtnvfr"\\]|[0-3][0-7][0-7])')
 
 
 def path_text(path: bytes | str) -> str:
-    """A path as text that is always UTF-8, and that ``path_of`` turns back into the same bytes."""
+    """Return a path as UTF-8 text, which ``path_of`` turns back into the same bytes."""
     raw = os.fsencode(path)
     try:
         text = raw.decode()
@@ -31,7 +31,7 @@ def path_text(path: bytes | str) -> str:
 
 
 def path_of(text: str) -> bytes:
-    """The path that ``path_text`` gave the text for. Raises ValueError for a text that it never gives."""
+    """Return the path that ``path_text`` encoded. Raises ValueError for text that it never produces."""
     if not text.startswith('"'):
         return text.encode()
     if len(text) < 2 or not text.endswith('"'):
@@ -43,7 +43,7 @@ def path_of(text: str) -> bytes:
 
 
 def utf8_only(value: Any) -> Any:
-    """A JSON value in which every string that UTF-8 cannot encode is quoted as a path is."""
+    """Return a JSON value with every string that UTF-8 cannot encode quoted like a path."""
     if isinstance(value, str):
         return value if value.isascii() or _is_utf8(value) else _quoted(_raw(value))
     if isinstance(value, dict):
@@ -64,7 +64,7 @@ def _is_utf8(text: str) -> bool:
 def _raw(text: str) -> bytes:
     try:
         return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # other lone surrogates, which no path has: as the three bytes that each would be
+    except UnicodeEncodeError:  # other lone surrogates, which never occur in a path: the three bytes of each
         return text.encode("utf-8", "surrogatepass")
 
 
@@ -82,5 +82,5 @@ def _quoted(raw: bytes) -> str:
 
 
 def _byte(match: re.Match[bytes]) -> bytes:
-    told = match[1]
-    return bytes([_BYTES[told.decode()] if len(told) == 1 else int(told, 8)])
+    escaped = match[1]
+    return bytes([_BYTES[escaped.decode()] if len(escaped) == 1 else int(escaped, 8)])

@@ -1,11 +1,11 @@
-"""Whether something is there: yes, no, or it cannot be told.
+"""Whether something exists: yes, no, or unknown.
 
-Only ENOENT and ENOTDIR mean that nothing is there. Everything else that the system answers (no permission, an
-I/O error, a stale handle of a network share, a loop of links, a name that is too long) means that nobody knows,
-and is raised as StorageError (``unreadable``) with the path in it: what depends on the answer must not be done.
-No function here opens anything but a regular file, so none waits for a FIFO or touches a device.
+Only ENOENT and ENOTDIR mean that nothing is there. Any other error (no permission, an I/O error, a stale NFS handle, a
+symbolic link loop, a name that is too long) leaves the question open and is raised as StorageError (``unreadable``)
+with the path in it; nothing that depends on the answer may then be done. These functions open regular files only, so
+none of them blocks on a FIFO or touches a device.
 
-This module uses the standard library only: the Git filter imports it.
+Standard library only: the Git filter imports this.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from collections.abc import Iterator
 from regenstore.errors import StorageError
 
 ABSENT = (FileNotFoundError, NotADirectoryError)
-"""What means that nothing is there. To be caught instead of OSError wherever absence is an answer."""
+"""The errors that mean that nothing is there. Catch these instead of OSError wherever absence is an answer."""
 
 _READ = (
     os.O_RDONLY
     | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # opening a FIFO does not wait; regular files know no such thing
+    | getattr(os, "O_NONBLOCK", 0)  # opening a FIFO must not block; regular files ignore this
     | getattr(os, "O_NOCTTY", 0)
 )
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class NotRegular(Exception):
-    """At a path there is something, and it is no regular file: a folder, link, FIFO, socket or device."""
+    """A path leads to something other than a regular file: a folder, link, FIFO, socket or device."""
 
     def __init__(self, path: str | bytes, mode: int) -> None:
         self.what = kind_of(mode)
@@ -38,14 +38,14 @@ class NotRegular(Exception):
 
 
 def unreadable(error: OSError, path: str | bytes) -> StorageError:
-    """The error for a path of which the system does not tell what is there."""
+    """Return the error for a path whose state the system does not reveal."""
     reason = os.strerror(error.errno or errno.EIO)
     return StorageError("unreadable", f"{os.fsdecode(path)} cannot be read: {reason}")
 
 
 def lstat(path: str | bytes, *, dir_fd: int | None = None, shown: str | bytes | None = None) -> os.stat_result | None:
-    """What lies at a path, links not followed; None when nothing does. Raises StorageError (``unreadable``),
-    which names ``shown`` instead of the path where that is given."""
+    """Return the status of a path without following links; None if nothing is there. Raises StorageError
+    (``unreadable``), naming ``shown`` instead of the path if given."""
     try:
         return os.lstat(path, dir_fd=dir_fd)
     except ABSENT:
@@ -55,8 +55,8 @@ def lstat(path: str | bytes, *, dir_fd: int | None = None, shown: str | bytes | 
 
 
 def found(path: str | bytes) -> os.stat_result | None:
-    """What a path leads to, links followed; None when nothing is there, as at the end of a broken link.
-    Raises StorageError (``unreadable``)."""
+    """Return the status of a path, following links; None if nothing is there or the link is broken. Raises
+    StorageError (``unreadable``)."""
     try:
         return os.stat(path)
     except ABSENT:
@@ -66,20 +66,20 @@ def found(path: str | bytes) -> os.stat_result | None:
 
 
 def is_folder(path: str | bytes) -> bool:
-    """Whether a path leads to a folder. Raises StorageError (``unreadable``) where that cannot be told."""
+    """Return whether a path leads to a folder. Raises StorageError (``unreadable``) if that is unknown."""
     there = found(path)
     return there is not None and stat.S_ISDIR(there.st_mode)
 
 
 def is_file(path: str | bytes) -> bool:
-    """Whether a path leads to a regular file. Raises StorageError (``unreadable``) where that cannot be told."""
+    """Return whether a path leads to a regular file. Raises StorageError (``unreadable``) if that is unknown."""
     there = found(path)
     return there is not None and stat.S_ISREG(there.st_mode)
 
 
 def open_file(path: str | bytes, *, dir_fd: int | None = None, follow: bool = True) -> int:
-    """A descriptor for reading a regular file; never waits. Raises OSError as ``os.open`` does (with
-    ``follow=False`` also ELOOP for a link), and NotRegular for anything that is no regular file."""
+    """Open a regular file for reading, never blocking. Raises OSError as ``os.open`` does (with ``follow=False`` also
+    ELOOP for a link), and NotRegular for anything but a regular file."""
     fd = os.open(path, _READ | (0 if follow else NO_FOLLOW), dir_fd=dir_fd)
     try:
         mode = os.fstat(fd).st_mode
@@ -92,8 +92,8 @@ def open_file(path: str | bytes, *, dir_fd: int | None = None, follow: bool = Tr
 
 
 def read(path: str | bytes, limit: int | None = None) -> bytes | None:
-    """A regular file's bytes, at most ``limit`` of them; None when nothing is there. Raises StorageError
-    (``unreadable``), also for what is no regular file."""
+    """Return the bytes of a regular file, at most ``limit`` of them; None if nothing is there. Raises StorageError
+    (``unreadable``), also for anything but a regular file."""
     try:
         fd = open_file(path)
     except ABSENT:
@@ -110,7 +110,7 @@ def read(path: str | bytes, limit: int | None = None) -> bytes | None:
 
 
 def names(folder: str) -> list[str]:
-    """The names in a folder, in the system's order; empty when nothing is there. Raises StorageError
+    """Return the names in a folder, in the system's order; empty if there is no folder. Raises StorageError
     (``unreadable``)."""
     try:
         return os.listdir(folder)
@@ -121,9 +121,9 @@ def names(folder: str) -> list[str]:
 
 
 def walk(folder: str, *, follow: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
-    """All folders below one, as ``os.walk`` gives them, in the order of their names; nothing when nothing is there.
-    With ``follow`` also those that links lead to, each once. Raises StorageError (``unreadable``) for a folder
-    that cannot be read, which ``os.walk`` would pass over."""
+    """Walk a folder like ``os.walk``, sorted by name; yields nothing if there is no folder. With ``follow``, symbolic
+    links to folders are followed, each folder visited once. Raises StorageError (``unreadable``) for a folder that
+    cannot be read, which ``os.walk`` would skip."""
 
     def refuse(error: OSError) -> None:
         if not isinstance(error, ABSENT):
@@ -143,7 +143,7 @@ def walk(folder: str, *, follow: bool = False) -> Iterator[tuple[str, list[str],
 
 
 def kind_of(mode: int) -> str:
-    """What a file's mode says it is, for people."""
+    """Return what kind of file a mode denotes, for messages."""
     for test, name in (
         (stat.S_ISREG, "a regular file"),
         (stat.S_ISDIR, "a folder"),

@@ -1,9 +1,9 @@
-"""Putting a finished file at a name, if what was seen there is there still.
+"""Compare and swap for files: put a finished file at a name only if the name still holds what was seen there.
 
-Who writes where people see it looks first, and says here what it saw: nothing, or one file. What appeared or
-changed there meanwhile stays, to the last instant where the system has renameat2(2) or hard links.
+Code that writes to paths users see looks first, and passes what it saw: nothing, or one file. Whatever appeared or
+changed there since is preserved, without any race where the system has renameat2(2) or hard links.
 
-This module uses the standard library only: the Git filter imports it.
+Standard library only: the Git filter imports this.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.E
 
 
 class Identity(NamedTuple):
-    """What tells a file from one that was written there since, also within one tick of the clock."""
+    """Distinguishes a file from one written in its place since, even within one clock tick."""
 
     inode: int
     modified: int
     size: int
     changed: int
-    """When its status changed: nobody can set that back. A rename changes it on most file systems."""
+    """The ctime, which no program can set back. A rename changes it on most file systems."""
 
 
 class Nothing:
-    """That nothing was there. There is one of these, ``NOTHING``: "I did not look" cannot be said."""
+    """The absence of a file. ``NOTHING`` is the only instance: a caller cannot pass "I did not look"."""
 
     __slots__ = ()
 
@@ -44,31 +44,30 @@ class Nothing:
 
 NOTHING = Nothing()
 Seen = Identity | Nothing
-"""What was at a path when somebody looked."""
+"""What a caller saw at a path."""
 
 
 class Changed(Exception):
-    """Something else is at a name than what was seen there. Nothing was done."""
+    """The name no longer holds what was seen there. Nothing was done."""
 
 
 def identity(found: os.stat_result) -> Identity:
-    """The identity of a file."""
+    """Return the identity of a file."""
     return Identity(found.st_ino, found.st_mtime_ns, found.st_size, found.st_ctime_ns)
 
 
 def seen(found: os.stat_result | None) -> Seen:
-    """What was seen, from what lstat gave; None: nothing."""
+    """Return what was seen, given the result of lstat; None means nothing."""
     return NOTHING if found is None else identity(found)
 
 
 def put(
     temp: str | bytes, name: str | bytes, was: Seen, *, folder: int | None = None, temp_folder: int | None = None
 ) -> None:
-    """Give a finished file a name, in an open folder where one is given. ``was``: what was seen there.
+    """Put a finished file at a name that held ``was`` when the caller looked; relative to open folders if given.
 
-    Afterwards the file that was replaced has the name ``temp``, or is gone. Raises Changed where something else is
-    there now, StorageError (``unreadable``) where that cannot be told, and OSError (EXDEV, say); then nothing was
-    done.
+    Afterwards the file that was replaced has the name ``temp``, or is gone. Raises Changed if something else is there
+    now, StorageError (``unreadable``) if that is unknown, and OSError (EXDEV, for instance); nothing was done then.
     """
     if seen(presence.lstat(name, dir_fd=folder)) != was:
         raise Changed
@@ -79,12 +78,12 @@ def put(
 
 
 def same_file(found: os.stat_result, was: Identity) -> bool:
-    """Whether a file that was renamed since is the one that was seen, with the bytes it had then."""
+    """Return whether a file, perhaps renamed since, is the one that was seen, with the same bytes."""
     return (found.st_ino, found.st_mtime_ns, found.st_size) == was[:3]
 
 
 def exchange(temp: str | bytes, name: str | bytes, *, folder: int | None = None, temp_folder: int | None = None) -> int:
-    """Exchange two names, atomically; gives 0, or the error's number."""
+    """Exchange two names atomically; returns 0 or the errno."""
     return _renameat2(temp_folder, temp, folder, name, _EXCHANGE)
 
 
@@ -109,7 +108,7 @@ def _put_new(temp: str | bytes, name: str | bytes, folder: int | None, temp_fold
 
 
 def _put_over_empty(temp: str | bytes, name: str | bytes, folder: int | None, temp_folder: int | None) -> None:
-    """Where there are neither hard links nor a rename that replaces nothing: create the name, and nobody else has."""
+    """Without hard links and RENAME_NOREPLACE: creating the name exclusively shows that it was free."""
     try:
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder))
     except FileExistsError:
@@ -129,7 +128,7 @@ def _put_over(temp: str | bytes, name: str | bytes, was: Identity, folder: int |
         raise OSError(failed, os.strerror(failed), os.fsdecode(name))
     if same_file(os.lstat(temp, dir_fd=temp_folder), was):
         return
-    # Written in the last instant: it goes back. If even that met a newer one, the newest stays.
+    # The file was written in the last instant, so it goes back. If a newer one arrived even now, the newest stays.
     exchange(temp, name, folder=folder, temp_folder=temp_folder)
     if os.lstat(temp, dir_fd=temp_folder).st_ino != mine.st_ino:
         exchange(temp, name, folder=folder, temp_folder=temp_folder)
@@ -137,7 +136,7 @@ def _put_over(temp: str | bytes, name: str | bytes, was: Identity, folder: int |
 
 
 def _renameat2(old_folder: int | None, old: str | bytes, folder: int | None, name: str | bytes, flags: int) -> int:
-    """renameat2(2): 0, or the error's number."""
+    """Call renameat2(2); returns 0 or the errno."""
     at = (_AT_FDCWD if old_folder is None else old_folder, _AT_FDCWD if folder is None else folder)
     return _system()(at[0], os.fsencode(old), at[1], os.fsencode(name), flags)
 
@@ -146,8 +145,8 @@ _found: list[Callable[..., int]] = []
 
 
 def _system() -> Callable[..., int]:
-    """The system's renameat2, or what says that there is none. Looked for at the first use: ctypes is slow to
-    import."""
+    """Return the system's renameat2, or a function that reports ENOSYS. Loaded on first use: importing ctypes is
+    slow."""
     if not _found:
         try:
             import ctypes

@@ -6,7 +6,7 @@ import os
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
-    """Write all of it: the system may take less at once. Raises OSError."""
+    """Write all of the data, however little the system takes at a time. Raises OSError."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

@@ -1,1 +1,1 @@
-"""What may go when the store is full: choosing, evicting by way of the trash, and taking back."""
+"""Garbage collection of a full store: choosing what to evict, evicting through the trash, and undo."""

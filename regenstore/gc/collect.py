@@ -1,15 +1,15 @@
-"""Carrying out a plan: each content is looked at once more under the lock, moved to the trash, and looked at again.
+"""Executes a plan: each content is checked again under the lock, moved to the trash, and checked once more.
 
-Only one gc at a time works on a store. It may be killed at any point: everything is then in a tree or in the
-trash, where :meth:`ContentStore.find` takes it from, and the next gc or undo finishes.
+Only one gc at a time works on a store. It may be killed at any point: everything is then in a tree or in the trash,
+from which :meth:`ContentStore.find` retrieves it, and the next gc or undo finishes the work.
 
-In this order a referrer that comes into being meanwhile is never missed. Who makes one holds the content, gives
-it another identity, sees that it is still there, and lets go only when a root reaches it. Here, identities are
-read first, then what is held, then roots; and before *and* after the move to the trash, whether the content is
-held or has another identity. No clock is compared.
+The order of steps guarantees that a referrer created concurrently is never missed. Its creator holds the content,
+changes its identity, checks that it is still there, and releases it only once a root reaches it. gc reads identities
+first, then holds, then roots; and both before *and* after the move to the trash it checks whether the content is held
+or has another identity. No clocks are compared.
 
-What goes by proofs of generators that are not built in goes only after probes of them passed, in this run: they are
-made before the lock is taken, for the environments in which they ran, and every later survey is held against those.
+Evictions by proofs of generators that are not built in require that probes of them passed in this run. Probes run
+before the lock is taken, each in a given environment; every later survey must find that same environment.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from itertools import islice
 from typing import TypeVar
 
 from regenstore.errors import Conflict
+from regenstore.fs import durable
 from regenstore.gc import manifest, trash
 from regenstore.gc.manifest import Producers
 from regenstore.gc.plan import Eviction, EvictionPlan, GcWish, Names, is_unreachable, make_plan, may_be_purged
 from regenstore.gc.probing import PlannedProbe, ProbeNeeds
 from regenstore.gc.trash import Copy, Trash
 from regenstore.gc.use_counts import load, save
-from regenstore.objects import durable, evicted, store_format, toml
+from regenstore.objects import evicted, store_format, toml
 from regenstore.objects.content_store import CACHE, VAULT, ContentStore, identity
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.holds import is_held
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Take
 from regenstore.objects.result import Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.probe import ProbeOrder, Prober, ProbeResult
 from regenstore.proof.survey import JudgedContent, Survey
 from regenstore.realise import Progress
@@ -45,7 +46,7 @@ from regenstore.refs.leases import lease
 
 T = TypeVar("T")
 BATCH = 64
-"""Contents that are moved in one transaction: other writers wait no longer than that takes."""
+"""Contents moved per transaction: other writers wait no longer than one batch takes."""
 LOCK = "gc"
 _IN_USE, _CHANGED, _PINNED, _KEPT, _UNKNOWN, _UNPROBED = (
     "in use by a running program",
@@ -59,7 +60,7 @@ _IN_USE, _CHANGED, _PINNED, _KEPT, _UNKNOWN, _UNPROBED = (
 
 @dataclass
 class GcReport:
-    """What was done."""
+    """What a gc did."""
 
     run: str = ""
     evicted: list[Eviction] = field(default_factory=list)
@@ -67,18 +68,18 @@ class GcReport:
     restored: list[Copy] = field(default_factory=list)
     purged: list[Copy] = field(default_factory=list)
     moved: int = 0
-    """Contents that changed trees: proven ones into ``cache/``, lapsed ones out of it."""
+    """Contents moved between the trees: proven ones into ``cache/``, lapsed ones out of it."""
     probes: list[ProbeResult] = field(default_factory=list)
-    """What came of the takes that were made once more."""
+    """The results of the probes."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """Why some of the plan was not done -> how many."""
+    """Reason -> number of planned items that were skipped for it."""
 
     @property
     def freed(self) -> int:
         return sum(copy.size for copy in self.purged)
 
     def fields(self) -> dict[str, object]:
-        """For programs: what :class:`GcDone` tells."""
+        """Return the machine-readable form, :class:`GcDone`."""
         from regenstore.schemas.events import GcDone
         from regenstore.schemas.parts import Amount
 
@@ -95,7 +96,7 @@ class GcReport:
 
 @contextmanager
 def alone(root: str) -> Iterator[None]:
-    """No other gc or undo works on the store meanwhile; raises Conflict (``store-busy``) if one does."""
+    """Exclude any other gc or undo of the store. Raises Conflict (``store-busy``) if one is running."""
 
     def busy() -> None:
         raise Conflict("store-busy", "another gc works on this store", hint="Wait until it has ended.")
@@ -106,8 +107,8 @@ def alone(root: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Collector:
-    """The parts that gc works with. ``survey``, ``pins`` and ``names`` ask anew each time. Without ``prober``, every
-    generator counts as built in."""
+    """The parts that gc works with. ``survey``, ``pins`` and ``names`` are evaluated anew at each call. Without
+    ``prober``, every generator counts as built in."""
 
     store: ContentStore
     cache: ResultCache
@@ -119,7 +120,7 @@ class Collector:
     prober: Prober | None = None
 
     def plan(self, wish: GcWish) -> EvictionPlan:
-        """What would be done now. Changes nothing, and runs no generator."""
+        """Plan what would be done now. Changes nothing, and runs no generator."""
         store_format.check(self.store.root, "gc")
         files = list(trash.copies(self.store))
         uses = load(self.store, self.cache)
@@ -127,18 +128,18 @@ class Collector:
         return make_plan(self.survey(), files, uses, wish, self.clock(), self.names(), built_in, budget)
 
     def execute(self, plan: EvictionPlan, progress: Progress | None = None) -> GcReport:
-        """Do what the plan says, its probes first, as far as it still holds. Raises Conflict where another gc is at
-        work. Without the probes, which run before anything is locked, nothing that depends on them goes."""
+        """Execute the plan, its probes first, as far as it still applies. Raises Conflict while another gc is running.
+        Probes run before anything is locked; what depends on a probe that did not run stays."""
         self.store.prepare()
         with alone(self.store.root):
-            pass  # whoever cannot go on is told before anything is run
+            pass  # fail before any probe runs
         probes, made = self._probe(plan, progress)
         with alone(self.store.root):
             return _Run(self, plan, probes, made).run()
 
     def _probe(self, plan: EvictionPlan, progress: Progress | None) -> tuple[list[ProbeResult], set[Digest]]:
-        """What came of the plan's probes; and what is in the trees because of them: what they made, and the inputs
-        that they brought back from the trash."""
+        """Run the plan's probes; returns their results, and the contents that are in the trees because of them: those
+        they made, and the inputs they brought back from the trash."""
         if self.prober is None or not plan.probes:
             return [], set()
         copies = list(trash.copies(self.store))
@@ -148,18 +149,18 @@ class Collector:
         return results, (made | waiting & here) - {copy.digest for copy in copies if copy.run is None}
 
     def _order(self, probe: PlannedProbe) -> ProbeOrder:
-        asked, recipe = probe.referrer, None
-        assert asked.key is not None
-        text = manifest.recipe_text(self.cache, self.producers, asked.key, asked.digest)
+        maker, recipe = probe.referrer, None
+        assert maker.key is not None
+        text = manifest.recipe_text(self.cache, self.producers, maker.key, maker.digest)
         if text is not None and (known := toml.decode_or_none(text)) is not None:
-            # Several outputs of one run share the text of their key.
-            output = replace(known.output, name=asked.output, take=Take(asked.digest, asked.size))
+            # The outputs of one run share the text of their key.
+            output = known.output._replace(name=maker.output, take=Take(maker.digest, maker.size))
             recipe = replace(known, output=output)
-        return ProbeOrder(probe.definition, recipe, asked.digest, probe.label, probe.weakness)
+        return ProbeOrder(probe.definition, recipe, maker.digest, probe.label, probe.weakness)
 
 
 class _Run:
-    """One execution."""
+    """One execution of a plan."""
 
     def __init__(self, parts: Collector, plan: EvictionPlan, probes: Sequence[ProbeResult], made: Set[Digest]) -> None:
         self._parts = parts
@@ -198,7 +199,7 @@ class _Run:
         return report
 
     def _look(self) -> tuple[list[Copy], Survey]:
-        """What there is and how it stands. Pins and proofs are read before, to be compared under the lock."""
+        """List the files and survey the store. Pins and proofs are read first, for comparison under the lock."""
         self._pins = self._parts.pins()
         self._proofs = {}
         for proof in self._cache.every_proof():
@@ -207,7 +208,7 @@ class _Run:
         return files, self._parts.survey()
 
     def _still(self, survey: Survey) -> tuple[list[Eviction], list[Eviction]]:
-        """What of the plan holds in a new survey, with the entries of that one."""
+        """Return the part of the plan that a new survey still permits, with the entries of that survey."""
 
         made_again = {probe.take for probe in self._report.probes}
         needs = self._needs(survey)
@@ -226,7 +227,7 @@ class _Run:
 
         evict = list(fresh(self._plan.evict, lambda entry: entry.evictable))
         evict += [
-            Eviction(entry, ())  # a probe made it, of which there was none, or one in the trash
+            Eviction(entry, ())  # made by a probe: it did not exist, or only in the trash
             for digest in sorted(self._made)
             if (entry := survey.entries.get(digest)) and entry.evictable and self._vouched(survey, needs, digest)
         ]
@@ -236,8 +237,8 @@ class _Run:
         return ProbeNeeds(survey, None if self._parts.prober is None else self._parts.prober.built_in)
 
     def _vouched(self, survey: Survey, needs: ProbeNeeds, digest: Digest) -> bool:
-        """Whether all that would bring a content back passed a probe in this run, in the environment that this
-        survey found."""
+        """Return whether every definition needed to bring a content back passed a probe in this run, in the environment
+        that this survey found."""
         return all(
             definition in self._passed
             and self._passed[definition].fingerprint == survey.environments.get(definition)
@@ -245,7 +246,7 @@ class _Run:
         )  # fmt: skip
 
     def _describe(self, items: Iterable[Eviction]) -> dict[Digest, evicted.Evicted]:
-        """The manifest's records of what goes; what nobody could tell how to bring back does not go."""
+        """Return the manifest's records of the evictions; contents without a known recipe are left out and stay."""
         found = {}
         for item in items:
             key, text = item.entry.recipe_key, None
@@ -260,22 +261,22 @@ class _Run:
     # -------------------------------------------------------------------------------- out of the trash
 
     def _go_back(self, survey: Survey, files: Sequence[Copy]) -> None:
-        """What lies in the trash and is kept by now goes back: no lock is needed to bring something back."""
+        """Bring back contents of the trash that are kept now; bringing something back needs no lock."""
         in_trees = {(copy.digest, copy.size) for copy in files if copy.run is None}
         for copy in files:
             if copy.run is not None and not may_be_purged(survey, copy, (copy.digest, copy.size) in in_trees):
                 self._restore(survey, copy)
 
     def _restore(self, survey: Survey, copy: Copy) -> None:
-        """Bring a content back that is kept by now. Where not everybody could be asked, it stays in the trash:
-        whoever needs it finds it there."""
+        """Bring back a content that is kept now. If the survey is incomplete, it stays in the trash, where any process
+        that needs it will find it."""
         assert copy.run is not None
         if survey.complete and self._trash.put_back(copy.digest, copy.run, copy.tree, VAULT):
             self._report.restored.append(copy)
 
     def _purge(self) -> None:
-        """Delete what the plan says, and what went just now if space was asked for. Everything is surveyed once
-        more: what is kept by now goes back instead."""
+        """Delete what the plan says, and this run's evictions if space was asked for. Surveys once more: what is kept
+        now is brought back instead."""
         due = {(copy.digest, copy.run) for copy in self._plan.purge}
         due |= {(digest, self._name) for digest in self._made & {digest for digest, _ in due}}
         if self._plan.wish.now:
@@ -298,11 +299,7 @@ class _Run:
                 gone.append(copy)
         for batch in _batches(gone):
             pins = self._parts.pins()
-            self._locked(partial(self._purge_batch, survey, batch, pins))
-
-    def _locked(self, work: Callable[[], None]) -> None:
-        """Do some work while no other process records results or proofs."""
-        self._cache.write(lambda db: work())
+            self._cache.exclusively(partial(self._purge_batch, survey, batch, pins))
 
     def _purge_batch(self, survey: Survey, batch: Sequence[Copy], pins: Set[str]) -> None:
         counted = {copy.digest for copy in self._report.purged} & self._made
@@ -315,22 +312,22 @@ class _Run:
                     self._report.skipped[why] += 1
                 elif self._trash.purge(copy) and copy.digest not in counted:
                     self._report.purged.append(copy)
-                    counted |= {copy.digest} & self._made  # what a probe made and took away again frees nothing
+                    counted |= {copy.digest} & self._made  # what a probe made and gc removed again frees nothing
 
     def _sound(self, copy: Copy) -> bool:
-        """Whether the other file of a content is what its name says."""
+        """Return whether the other file of a content has the bytes that its name promises."""
         path = self._store.stored(copy.digest, copy.size)
         return path is not None and hash_own_file(path)[0] == copy.digest
 
     # -------------------------------------------------------------------------------- into the trash
 
     def _take(self, items: Sequence[Eviction], tree: str, taken: list[Eviction]) -> None:
-        """Move contents to the trash, in batches, each looked at under the lock before and after."""
+        """Move contents to the trash in batches, checking each under the lock before and after."""
         for batch in _batches(items):
             for item in batch:
                 self._trash.prepare(self._name, tree, item.digest)
             pins = self._parts.pins()
-            self._locked(partial(self._take_batch, batch, tree, pins, taken))
+            self._cache.exclusively(partial(self._take_batch, batch, tree, pins, taken))
 
     def _take_batch(self, batch: Sequence[Eviction], tree: str, pins: Set[str], taken: list[Eviction]) -> None:
         with durable.storage_errors(self._store.root):
@@ -342,7 +339,7 @@ class _Run:
                     self._report.skipped[why] += 1
 
     def _reason(self, entry: JudgedContent, pins: Set[str]) -> str | None:
-        """Why a content stays after all: what came up since the survey."""
+        """Return why a content stays after all, from what happened since the survey; None if it can go."""
         digest = entry.stored.digest
         if is_held(self._store.root, digest):
             return _IN_USE
@@ -356,7 +353,7 @@ class _Run:
         return None
 
     def _taken(self, item: Eviction, tree: str) -> str | None:
-        """Take one content, unless somebody relies on it: then it is back where it was."""
+        """Move one content to the trash, and back if a process relies on it; returns why it stays, or None."""
         wanted, run = item.entry.stored.identity, self._name
         try:
             if identity(self._store.object_path(item.digest, tree)) != wanted:
@@ -364,7 +361,7 @@ class _Run:
             found = (self._trash.evict if tree == CACHE else self._trash.discard)(item.digest, run)
         except FileNotFoundError:
             return _CHANGED
-        # Once more: whoever came in between has held it before it looked, or has changed it before it was moved.
+        # Check again: a process that came in between held it before its lookup, or changed it before the move.
         if found == wanted and not is_held(self._store.root, item.digest):
             return None
         self._trash.put_back(item.digest, run, tree)
@@ -373,8 +370,8 @@ class _Run:
     # -------------------------------------------------------------------------------- between the trees
 
     def _merge(self, files: Sequence[Copy]) -> None:
-        """Of a content that lies in both trees, the copy in ``cache/`` goes to the trash, when the other one is
-        what its name says."""
+        """Move the ``cache/`` copy of contents that lie in both trees to the trash, if the other copy has the bytes
+        that its name promises."""
         in_vault = {(copy.digest, copy.size) for copy in files if copy.run is None and copy.tree == VAULT}
         for copy in files:
             if copy.run is not None or copy.tree != CACHE or (copy.digest, copy.size) not in in_vault:
@@ -384,18 +381,18 @@ class _Run:
                 if not is_held(self._store.root, copy.digest) and hash_own_file(path)[0] == copy.digest:
                     self._trash.prepare(self._name, CACHE, copy.digest)
                     self._trash.evict(copy.digest, self._name)
-                    if is_held(self._store.root, copy.digest):  # by who found it at this path
+                    if is_held(self._store.root, copy.digest):  # by a process that found it at this path
                         self._trash.put_back(copy.digest, self._name, CACHE)
 
     def _move(self, survey: Survey) -> None:
-        """Proven contents into ``cache/``, others out of it: what may go is a property of where it lies."""
+        """Move proven contents into ``cache/`` and others out of it: the tree records what may be evicted."""
         wrong = [
             entry
             for entry in survey.entries.values()
             if entry.stored.tree == (VAULT if entry.evictable else CACHE)
         ]  # fmt: skip
         for batch in _batches(wrong):
-            self._locked(partial(self._move_batch, batch))
+            self._cache.exclusively(partial(self._move_batch, batch))
 
     def _move_batch(self, batch: Sequence[JudgedContent]) -> None:
         for entry in batch:
@@ -409,7 +406,7 @@ class _Run:
                     continue
                 self._trash.move(digest, source, target)
                 self._report.moved += 1
-                if is_held(self._store.root, digest):  # by who found it at its old path, or at its new one
+                if is_held(self._store.root, digest):  # by a process that found it at its old path or its new one
                     self._trash.share(digest, target, source)
             except (FileNotFoundError, FileExistsError):
                 continue

@@ -1,4 +1,4 @@
-"""What contents are called: the paths that they have, or had, in a repository."""
+"""Names of contents: the paths that they have, or had, in a repository."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from regenstore.errors import FormatError
 from regenstore.objects.ids import Digest
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.git import Git
 from regenstore.refs.roots import Roots
 
@@ -14,8 +14,8 @@ _BRANCHES, _LOG = ("refs/heads/", "refs/remotes/"), " (reflog)"
 
 
 def names(git: Git, cache: ResultCache) -> dict[Digest, list[str]]:
-    """Digest -> paths whose recipe records it, those of Git's index first. Only what the result cache knows of
-    blobs is used: ask after a survey. Where Git cannot say, fewer names are given."""
+    """Return digest -> paths whose recipe records it, those in Git's index first. Uses only what the result cache knows
+    about blobs, so call it after a survey. If Git fails, fewer names are returned."""
     paths: dict[bytes, dict[bytes, None]] = {}
     for entry in git.ls_entries(":/", check=False):
         paths.setdefault(entry.oid, {})[entry.path] = None
@@ -34,7 +34,7 @@ def names(git: Git, cache: ResultCache) -> dict[Digest, list[str]]:
 
 
 def branches(roots: Roots, cache: ResultCache) -> dict[Digest, list[str]]:
-    """Digest -> the branches, here and of remotes, that reach a recipe of it."""
+    """Return digest -> the branches, local and remote-tracking, that reach a recipe of it."""
     records = roots.recipes(cache, remember=False).records
     found: dict[Digest, dict[str, None]] = {}
     for oid, known in roots.names(records).items():

@@ -1,4 +1,4 @@
-"""What a run writes down before it takes anything: the recipes that bring everything back."""
+"""The manifest that a run writes before it evicts anything: the recipes that bring everything back."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from regenstore.objects import toml
 from regenstore.objects.evicted import Evicted
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.survey import Survey
 
 Producers = Callable[[Digest], Iterator[Recipe]]
-"""The recipes that are known to have made a content: from the database, manifests and Git."""
+"""Finds the recipes known to have made a content: in the database, in manifests and in Git."""
 
 
 def recipe_text(cache: ResultCache, producers: Producers, key: RecipeKey, digest: Digest) -> bytes | None:
-    """The recipe of a key, as text; None where nobody has it."""
-    rows = cache.read("SELECT text FROM recipe WHERE key = ?", (key.raw,))
-    if rows:
-        return bytes(rows[0][0])
+    """Return the recipe of a key, as text; None if it is not found."""
+    text = cache.recipe_text(key)
+    if text is not None:
+        return text
     return next((toml.encode(recipe) for recipe in producers(digest) if recipe.key == key), None)
 
 
 def describe(item: Eviction, text: bytes | None) -> Evicted:
-    """The manifest's record of a content that goes."""
+    """Return the manifest's record of a content to evict."""
     entry, first = item.entry, main_referrer(item.entry)
     return Evicted(
         item.digest,
@@ -42,8 +42,8 @@ def describe(item: Eviction, text: bytes | None) -> Evicted:
 
 
 def supports(survey: Survey, producers: Producers, records: Iterable[Evicted]) -> Iterator[Evicted]:
-    """The recipes of inputs that are not in the store, down to the last: whoever brings something back needs
-    them, also when Git and the database have forgotten them."""
+    """Yield the recipes of inputs that are not in the store, transitively: bringing something back needs them, even if
+    Git and the database have forgotten them."""
     known = {record.digest for record in records} | survey.entries.keys()
     todo = [record.recipe for record in records if record.recipe is not None]
     while todo:

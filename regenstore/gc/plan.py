@@ -1,6 +1,6 @@
-"""The plan of a gc: what goes, why, and what it costs to bring it back. A value: making it changes nothing.
+"""The plan of a gc: what to evict, why, and the cost of bringing it back. A value: making it changes nothing.
 
-What may go at all is the survey's to say; how much of it goes, and in which order, is decided here.
+The survey decides what may be evicted; the plan decides how much of it, and in which order.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from regenstore.schemas.printed_store import PlannedContent
 
 UNREACHABLE_AGE = 14 * 86400.0
-"""How old a file has to be before '--unreachable' names it, unless the user says otherwise."""
+"""The minimum age of a file for '--unreachable' to list it, unless the user says otherwise."""
 UNREACHABLE_GRACE = 30 * 86400.0
-"""How long what no root needs stays in the trash."""
+"""How long unreachable contents stay in the trash."""
 _PREVIEWS = {"preview", "proxy", "thumbnail"}
 _BRINGS_NOTHING_BACK = {
     "unknown",
@@ -39,44 +39,44 @@ _BRINGS_NOTHING_BACK = {
     "inputs",
     "unpinned",
 }
-"""The rules that say no more than that nothing brings a content back. The others say that somebody wants it."""
+"""The rules that say only that nothing brings a content back. The others mean that the content is wanted."""
 
 
 @dataclass(frozen=True)
 class GcWish:
-    """What a user asked for. Without ``free`` and ``cap``, all that only the past needs is evicted."""
+    """What a user asked for. Without ``free`` and ``cap``, everything that only history needs is evicted."""
 
     free: int | None = None
-    """Bytes that are to become free."""
+    """Bytes to free."""
     cap: int | None = None
-    """Bytes that the contents may have together."""
+    """The limit for all contents together, in bytes."""
     older_than: float | None = None
-    """Seconds since the last use: only what is older."""
+    """Seconds since the last use: evict only what is older."""
     select: str | None = None
-    """Only what has a path like this."""
+    """Evict only what has a path matching this pattern."""
     unreachable: bool = False
     purge: bool = False
-    """Delete at once what goes, and what lies in the trash."""
+    """Delete evictions, and the trash, at once."""
     grace: float = 86400.0
-    """Seconds that proven contents stay in the trash otherwise."""
+    """Seconds that proven contents otherwise stay in the trash."""
 
     @property
     def now(self) -> bool:
-        """Whether space is asked for now, and not only order."""
+        """Whether the user wants space now, not just tidying."""
         return self.purge or self.free is not None or self.cap is not None
 
 
 FETCH_RATE, FETCH_LATENCY = 20e6, 0.05
-"""Bytes per second, and seconds per content, that a remote is taken to give: a team's server, not a disk."""
+"""The assumed speed of a remote, in bytes per second and seconds per content: a team's server, not a disk."""
 
 
 @dataclass(frozen=True)
 class Eviction:
-    """One content that is to go."""
+    """One content to evict."""
 
     entry: JudgedContent
     names: tuple[str, ...]
-    """Paths in this repository that it has or had."""
+    """The paths that it has or had in this repository."""
 
     @property
     def digest(self) -> Digest:
@@ -87,7 +87,7 @@ class Eviction:
         return self.entry.stored.size
 
     def record(self) -> PlannedContent:
-        """For programs."""
+        """Return the machine-readable form."""
         from regenstore.schemas.printed_store import PlannedContent
 
         finding, first = self.entry.finding, main_referrer(self.entry)
@@ -109,29 +109,29 @@ class EvictionPlan:
 
     wish: GcWish
     evict: tuple[Eviction, ...] = ()
-    """Proven contents that go to the trash, first to go first."""
+    """Proven contents to move to the trash, in order."""
     discard: tuple[Eviction, ...] = ()
-    """Contents that no root needs and nothing brings back, which go to the trash."""
+    """Contents to move to the trash that no root needs and nothing brings back."""
     restore: tuple[Copy, ...] = ()
-    """What lies in the trash and is kept by now: it goes back."""
+    """Contents of the trash to bring back, since they are kept now."""
     purge: tuple[Copy, ...] = ()
-    """What lies in the trash and is deleted."""
+    """Contents of the trash to delete."""
     waiting: tuple[Copy, ...] = ()
-    """What stays in the trash for now."""
+    """Contents that stay in the trash for now."""
     kept: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Rule -> (number, bytes) of what is not evictable."""
+    """Rule -> (number, bytes) of contents that are not evictable."""
     evictable: tuple[int, int] = (0, 0)
-    """(number, bytes) of what is evictable and stays all the same."""
+    """(number, bytes) of evictable contents that stay anyway."""
     total: int = 0
-    """Bytes of all contents, the trash included."""
+    """Bytes of all contents, including the trash."""
     asked: int = 0
-    """Bytes that were to become free."""
+    """Bytes to free."""
     probes: tuple[PlannedProbe, ...] = ()
-    """Takes that are made once more first: what depends on one that fails stays."""
+    """Takes to make once more first: what depends on a failing probe stays."""
     probe_budget: float = 0.0
-    """Seconds that all probes together may be estimated to take."""
+    """The limit for the estimated seconds of all probes together."""
     aging: float = 0.0
-    """The policy's aging value after this."""
+    """The policy's aging value afterwards."""
     complete: bool = True
     problems: tuple[str, ...] = ()
 
@@ -141,17 +141,17 @@ class EvictionPlan:
 
     @property
     def bytes(self) -> int:
-        """What goes out of the trees."""
+        """The bytes that leave the trees."""
         return sum(item.size for item in (*self.evict, *self.discard))
 
     @property
     def seconds(self) -> float:
-        """What it would take to bring everything back that goes, each once."""
+        """The cost of bringing all evictions back, each made once."""
         return sum((seconds_back(item.entry, alone=True) or 0.0) for item in self.evict)
 
     @property
     def freed(self) -> int:
-        """What becomes free at once."""
+        """The bytes freed at once."""
         gone = sum(copy.size for copy in self.purge)
         return gone + (sum(item.size for item in self.evict) if self.wish.now else 0)
 
@@ -161,7 +161,7 @@ class EvictionPlan:
         return max(0, self.asked - self.freed)
 
     def fields(self) -> dict[str, object]:
-        """For programs: what :class:`GcPlanFields` tells."""
+        """Return the machine-readable form, :class:`GcPlanFields`."""
         from regenstore.schemas.parts import Amount
         from regenstore.schemas.printed_store import GcPlanFields, TrashedCopy, TrashPlan
 
@@ -201,8 +201,9 @@ def make_plan(
     built_in: BuiltIn | None = None,
     budget: float = 0.0,
 ) -> EvictionPlan:
-    """Decide. ``copies`` are all files of contents, read before the survey was made. What depends on generators that
-    are not ``built_in`` goes only if the probes that it needs fit into ``budget``; without ``built_in``, all are."""
+    """Make the plan. ``copies`` are all files of contents, listed before the survey was made. What depends on
+    generators that are not ``built_in`` is evicted only if the probes that it needs fit into ``budget``; without
+    ``built_in``, all generators count as built in."""
     files = list(copies)
     total = sum(copy.size for copy in files)
     restore, purge, waiting = _empty_trash(survey, files, wish, now)
@@ -248,14 +249,14 @@ def make_plan(
 
 
 def _by_proof(files: Sequence[Copy], purge: Sequence[Copy]) -> set[Digest]:
-    """What of the trash would be deleted because a proof says that it comes back: nothing else has it."""
+    """Return the contents of the trash that would be deleted because of a proof: no tree has them."""
     in_trees = {(copy.digest, copy.size) for copy in files if copy.run is None}
     return {copy.digest for copy in purge if copy.tree == CACHE and (copy.digest, copy.size) not in in_trees}
 
 
 def may_be_purged(survey: Survey, copy: Copy, elsewhere: bool) -> bool:
-    """Whether a content of the trash may be deleted: a tree has it too, or it is what let it go that still holds.
-    ``elsewhere``: one of the trees has the same content."""
+    """Return whether a content of the trash may be deleted: a tree has it too (``elsewhere``), or what permitted its
+    eviction still holds."""
     if elsewhere:
         return True
     entry = survey.entries.get(copy.digest)
@@ -265,7 +266,7 @@ def may_be_purged(survey: Survey, copy: Copy, elsewhere: bool) -> bool:
 
 
 def is_unreachable(survey: Survey, entry: JudgedContent) -> bool:
-    """Whether no root needs a content, nobody pinned or holds it, and nothing brings it back."""
+    """Return whether no root needs a content, it is neither pinned nor held, and nothing brings it back."""
     return (
         survey.complete
         and entry.stored.digest not in survey.needed
@@ -277,7 +278,7 @@ def is_unreachable(survey: Survey, entry: JudgedContent) -> bool:
 def _empty_trash(
     survey: Survey, files: Sequence[Copy], wish: GcWish, now: float
 ) -> tuple[list[Copy], list[Copy], list[Copy]]:
-    """What of the trash goes back, is deleted, waits."""
+    """Sort the trash into contents to bring back, to delete, and to leave."""
     in_trees = {(copy.digest, copy.size) for copy in files if copy.run is None}
     restore: list[Copy] = []
     purge: list[Copy] = []
@@ -286,7 +287,7 @@ def _empty_trash(
         if copy.run is None:
             continue
         if not may_be_purged(survey, copy, (copy.digest, copy.size) in in_trees):
-            # Where not everybody could be asked, it stays where it is: whoever needs it finds it there.
+            # If the survey is incomplete, it stays in the trash, where any process that needs it will find it.
             (restore if survey.complete else waiting).append(copy)
             continue
         proven = copy.tree == CACHE
@@ -299,7 +300,7 @@ def _empty_trash(
 def _candidates(
     survey: Survey, uses: Uses, wish: GcWish, now: float, names: Mapping[Digest, Sequence[str]]
 ) -> Iterator[policy.Candidate]:
-    """What may go, and is what the wish is about."""
+    """Yield what may be evicted and matches the wish."""
     past = wish.free is None and wish.cap is None
     for entry in survey.entries.values():
         cost = seconds_back(entry)
@@ -330,14 +331,14 @@ def _choose(
     inputs = _inputs(survey, {one.digest for one in candidates})
     choice = policy.choose(candidates, left_to_free, inputs=inputs, floor=uses.aging)
     entries = survey.entries
-    # What had to go of a part of the contents says nothing of what all of them are worth.
+    # An eviction limited to some contents says nothing about the worth of all.
     partial = wish.select is not None or wish.older_than is not None
     aging = uses.aging if partial else choice.aging
     return [Eviction(entries[one.digest], tuple(names.get(one.digest, ()))) for one in choice.chosen], aging
 
 
 def _unreachable(survey: Survey, wish: GcWish, now: float, names: Mapping[Digest, Sequence[str]]) -> list[Eviction]:
-    """What no root needs and nothing brings back, the oldest first."""
+    """Return what no root needs and nothing brings back, oldest first."""
     horizon = UNREACHABLE_AGE if wish.older_than is None else wish.older_than
     found = []
     for entry in survey.entries.values():
@@ -351,8 +352,8 @@ def _unreachable(survey: Survey, wish: GcWish, now: float, names: Mapping[Digest
 
 
 def _inputs(survey: Survey, candidates: Set[Digest]) -> dict[Digest, tuple[Digest, ...]]:
-    """What candidates, and contents that are not in the store, are made from. What stays is needed by nobody to
-    be made again."""
+    """Return the inputs of candidates, and of contents that are not in the store. Contents that stay do not have to be
+    made again, so their inputs do not matter."""
     found = dict(survey.absent)
     for digest in candidates:
         entry = survey.entries[digest]
@@ -363,8 +364,8 @@ def _inputs(survey: Survey, candidates: Set[Digest]) -> dict[Digest, tuple[Diges
 
 
 def seconds_back(entry: JudgedContent, *, alone: bool = False) -> float | None:
-    """What it takes to bring a content back: by making it, with all that it needs (or ``alone``), or from the remote
-    that has just confirmed it, whichever is less. None where nothing tells."""
+    """Return the seconds to bring a content back: by making it with its missing inputs (or ``alone``), or from the
+    remote that has just confirmed it, whichever is less. None if unknown."""
     made = entry.own if alone else entry.closure
     if entry.finding.rule != "confirmed":
         return made
@@ -373,7 +374,7 @@ def seconds_back(entry: JudgedContent, *, alone: bool = False) -> float | None:
 
 
 def main_referrer(entry: JudgedContent) -> Referrer | None:
-    """The referrer whose recipe brings a content back; else the firmest one."""
+    """Return the referrer whose recipe brings a content back; else the firmest one."""
     return next((r for r in entry.referrers if r.key == entry.recipe_key), None) or next(iter(entry.referrers), None)
 
 

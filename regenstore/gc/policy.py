@@ -1,17 +1,16 @@
-"""Which evictable contents go first when space is needed: pure, no I/O.
+"""The eviction policy: which evictable contents go first when space is needed. Pure, no I/O.
 
-GDSF (Greedy-Dual-Size-Frequency) with the cost of regenerating: each candidate has the priority
+GDSF (Greedy-Dual-Size-Frequency) with the cost of regeneration. Each candidate has the priority
 
     H = base + weight * frequency * seconds / (size + 4096)
 
-and the lowest go first. ``base`` is the *aging value* L at the candidate's last use; L rises to the priorities
-that had to go, so what is no longer used is overtaken by what is, however dear it once was. ``weight`` is 1 for
-what only the past needs and for previews, 8 for what a ref's tip needs, 64 for the working set.
+and the lowest go first. ``base`` is the *aging value* L at the candidate's last use; L rises to the priorities of
+evicted contents, so contents in use overtake those no longer used, however expensive they once were. ``weight`` is 1
+for what only history needs and for previews, 8 for what a ref's tip needs, 64 for the working set.
 
-Guaranteed: of candidates that are alike otherwise, the past and previews go first and the working set last; a
-candidate whose inputs go before it is judged by what it costs to bring back together with them; the same
-candidates give the same choice, in whatever order they come. Whether something may go at all is not decided
-here: callers pass only what is evictable.
+Guarantees: among otherwise equal candidates, history and previews go first and the working set last; a candidate whose
+inputs are evicted before it is rated at the cost of bringing it back together with them; the same candidates give the
+same choice, in any order. Callers pass only what is evictable: this module does not decide whether something may go.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ DEAD, SUPERSEDED, TIP, WORKING = range(4)
 """The standings of a content: how firmly a root holds it."""
 
 _WEIGHTS = (1.0, 1.0, 8.0, 64.0)
-"""By standing. Weights and not groups that are emptied one after the other: under a tight cap, groups evict all that
-was just superseded, however dear, before anything old and cheap, and save less (benchmarks/README.md, "Eviction")."""
+"""By standing. Weights, not groups emptied one after the other: under a tight cap, groups evict everything just
+superseded, however expensive, before anything old and cheap, and save less (benchmarks/README.md, "Eviction")."""
 _ENTRY_BYTES = 4096
-"""What a file costs besides its bytes; also keeps tiny media from having boundless priorities."""
+"""The overhead of a file; also keeps tiny media from having unbounded priorities."""
 _LEAST_SECONDS = 0.1
-"""Starting anything takes this long, so a recorded cost of nothing is not believed."""
+"""Starting anything takes this long, so lower recorded costs are not believed."""
 _LOW_WATER = 0.9
 _CLOSURE_LIMIT = 64
-"""Evicted inputs that are counted for one candidate: bounds the work on very long chains of edits."""
+"""The number of evicted inputs counted per candidate: bounds the work on very long chains of edits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +44,13 @@ class Candidate:
     digest: Digest
     size: int
     seconds: float
-    """What it takes to bring it back as things are: regenerating it with every input that is missing now, or
-    fetching it, whichever is less. Finite."""
+    """The cost of bringing it back now: regenerating it with every missing input, or fetching it, whichever is less.
+    Finite."""
     frequency: float
     base: float
     standing: int
     preview: bool = False
-    """It only stands in for another medium."""
+    """It merely stands in for another medium."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.seconds < math.inf and 0 <= self.frequency < math.inf and 0 <= self.base < math.inf):
@@ -60,7 +59,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to evict, first to go first, and the aging value after it."""
+    """What to evict, in order, and the aging value afterwards."""
 
     chosen: list[Candidate]
     aging: float
@@ -72,16 +71,16 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class UseRecord:
-    """What is remembered of the uses of one content."""
+    """The use statistics of one content."""
 
     frequency: float
     base: float
 
 
 def used(before: UseRecord | None, hits: int, aging: float) -> UseRecord:
-    """Fold the hits since the last gc, during which the aging value was ``aging``, into what is remembered.
+    """Add the hits since the last gc, during which the aging value was ``aging``, to a content's statistics.
 
-    A content without a past has been used once: when it was made.
+    A content without statistics has been used once: when it was made.
     """
     if before is None:
         return UseRecord(1.0 + hits, aging)
@@ -89,12 +88,12 @@ def used(before: UseRecord | None, hits: int, aging: float) -> UseRecord:
 
 
 def faded(usage: UseRecord) -> UseRecord:
-    """What to remember of a content when it is evicted: half. All or nothing both save less."""
+    """Return the statistics to keep of an evicted content: half. Keeping all or nothing both save less."""
     return UseRecord(usage.frequency / 2, usage.base)
 
 
 def bytes_to_free(stored: int, cap: int) -> int:
-    """Nothing up to the cap; above it, what leads back to 90 % of it, so that gc does not run after every put."""
+    """Return 0 up to the cap; above it, the excess over 90 % of the cap, so that gc does not run after every put."""
     return 0 if stored <= cap else stored - int(cap * _LOW_WATER)
 
 
@@ -105,10 +104,10 @@ def choose(
     inputs: Mapping[Digest, Collection[Digest]] | None = None,
     floor: float = 0.0,
 ) -> Choice:
-    """The candidates to evict, until ``bytes_to_free`` are free or none is left.
+    """Choose the candidates to evict, until ``bytes_to_free`` are free or none is left.
 
-    ``inputs`` says from what contents are made: of candidates, and of contents that are not in the store (through
-    which an evicted input reaches candidates). ``floor`` is the aging value until now.
+    ``inputs`` gives the inputs of candidates, and of contents that are not in the store (through which an evicted
+    input affects candidates). ``floor`` is the current aging value.
     """
     listed = list(candidates)
     queue = [(_priority(item, item.seconds), item.digest.raw, number) for number, item in enumerate(listed)]
@@ -120,7 +119,7 @@ def choose(
         priority, raw, number = queue[0]
         candidate = listed[number]
         if closures is not None:
-            # Only now, not when an input went: most dependents never come up.
+            # Updated lazily, not when an input is evicted: most dependents never reach the head of the queue.
             dearer = _priority(candidate, candidate.seconds + closures.evicted_inputs_of(number))
             if dearer > priority:
                 heapq.heapreplace(queue, (dearer, raw, number))
@@ -130,7 +129,7 @@ def choose(
         chosen.append(candidate)
         bytes_to_free -= candidate.size
         aging = max(aging, priority)
-    # Where all went, nothing was kept for its priority, and none of them says what is worth keeping.
+    # If everything went, nothing was kept for its priority, and no priority says what is worth keeping.
     return Choice(chosen, aging if queue else floor)
 
 
@@ -141,7 +140,7 @@ def _priority(candidate: Candidate, seconds: float) -> float:
 
 
 class _Closures:
-    """What evicting inputs adds to the cost of what is made from them. Contents are numbers here, for speed."""
+    """The cost that evicting inputs adds to what is made from them. Contents are numbers here, for speed."""
 
     def __init__(self, listed: Sequence[Candidate], inputs: Mapping[Digest, Collection[Digest]]) -> None:
         self._inputs = inputs
@@ -155,7 +154,7 @@ class _Closures:
         self._gone[number] = True
 
     def evicted_inputs_of(self, number: int) -> float:
-        """Seconds for all evicted inputs that making this would need, each counted once."""
+        """Return the seconds for all evicted inputs that making this would need, each counted once."""
         seen = {number}
         todo = [number]
         while todo and len(seen) <= _CLOSURE_LIMIT:
@@ -169,14 +168,14 @@ class _Closures:
     def _needed(self, number: int) -> list[int]:
         known = self._needs.get(number)
         if known is None:
-            # In the order of digests, so that also where counting stops does not depend on the order given.
+            # Sorted, so that the point where counting stops does not depend on the order given.
             digests = sorted(self._inputs.get(self._digests[number], ()))
             known = self._needs[number] = [found for one in digests if (found := self._number(one)) is not None]
         return known
 
     def _number(self, digest: Digest) -> int | None:
         number = self._numbers.get(digest)
-        if number is None and digest in self._inputs:  # not in the store, but made from what may be
+        if number is None and digest in self._inputs:  # not in the store, but made from contents that may be
             number = self._numbers[digest] = len(self._digests)
             self._digests.append(digest)
             self._seconds.append(0.0)

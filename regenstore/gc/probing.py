@@ -1,7 +1,7 @@
-"""Which takes a gc has to make once more before it may evict by proofs: decided on the survey alone.
+"""Decides, from the survey alone, which takes a gc has to make once more before it may evict by proofs.
 
-A content goes only if every generator that would bring it back is built in or passed a probe in this gc, that of each
-input included that is not in the store. What stays needs none: it is there.
+A content is evicted only if every generator that would bring it back is built in or passed a probe in this gc,
+including the generators of inputs that are not in the store. Inputs that stay need none: they are there.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ BuiltIn = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class PlannedProbe:
-    """A take that is made once more before anything goes by its generator's proofs."""
+    """A take to make once more before anything is evicted by its generator's proofs."""
 
     definition: Definition
     referrer: Referrer
-    """The recipe, and the take that it has to give."""
+    """The recipe, and the take that it must give."""
     seconds: float
-    """Estimated, with inputs that have to be made first."""
+    """Estimated, including inputs that have to be made first."""
     weakness: int
     names: tuple[str, ...] = ()
 
@@ -37,7 +37,7 @@ class PlannedProbe:
         return self.names[0] if self.names else self.referrer.digest.short
 
     def record(self) -> ProbeRow:
-        """For programs."""
+        """Return the machine-readable form."""
         from regenstore.schemas.printed_store import ProbeRow
 
         return ProbeRow(
@@ -51,7 +51,7 @@ class PlannedProbe:
 
 
 class ProbeNeeds:
-    """Of a survey: by which generators that are not built in contents would come back."""
+    """The generators that are not built in by which the contents of a survey would come back."""
 
     def __init__(self, survey: Survey, built_in: BuiltIn | None) -> None:
         """Without ``built_in``, every generator counts as built in."""
@@ -60,7 +60,7 @@ class ProbeNeeds:
         self._foreign = {name for name in names if built_in is not None and not built_in(name)}
 
     def makers(self, digest: Digest) -> list[tuple[JudgedContent, Referrer]]:
-        """Every recipe that would have to run for a content, and is of a generator that is not built in."""
+        """Return every recipe that would have to run for a content and whose generator is not built in."""
         survey, found = self._survey, []
         if not self._foreign:
             return []
@@ -79,13 +79,13 @@ class ProbeNeeds:
         return found
 
     def definitions(self, digest: Digest) -> set[Definition]:
-        """What has to have passed before a content may go."""
+        """Return the definitions that must pass before a content may be evicted."""
         return {(referrer.generator or "", referrer.version) for _, referrer in self.makers(digest)}
 
 
 @dataclass
 class Probing:
-    """The probes that a gc can afford. Choose among what :meth:`allows`, then ask for those that this needs."""
+    """The probes that a gc can afford. Choose among what :meth:`allows`, then take the probes that the choice needs."""
 
     needs: ProbeNeeds
     budget: float
@@ -93,9 +93,9 @@ class Probing:
 
     @classmethod
     def over(cls, needs: ProbeNeeds, budget: float, digests: Iterable[Digest]) -> Probing:
-        """Find the cheapest probe for each generator that these contents depend on, and keep those that fit into
-        the budget together, cheapest first. A take of the strictest tier is tried: what comes back to the byte is
-        not vouched for by what only looks alike."""
+        """Find the cheapest probe for each generator that these contents depend on, and keep those that fit into the
+        budget together, cheapest first. Takes of the strictest tier are preferred: a take that is merely similar does
+        not vouch for one that comes back byte for byte."""
         best: dict[Definition, PlannedProbe] = {}
         for digest in digests:
             for entry, referrer in needs.makers(digest):
@@ -113,11 +113,11 @@ class Probing:
         return found
 
     def allows(self, digest: Digest) -> bool:
-        """Whether everything that has to be tried for a content fits."""
+        """Return whether all probes that a content needs are affordable."""
         return self.needs.definitions(digest) <= self.affordable.keys()
 
     def chosen(self, digests: Iterable[Digest], names: Mapping[Digest, Sequence[str]]) -> tuple[PlannedProbe, ...]:
-        """The probes that these contents need."""
+        """Return the probes that these contents need."""
         wanted = set().union(*map(self.needs.definitions, digests))
         probes = (self.affordable[definition] for definition in sorted(wanted))
         return tuple(replace(probe, names=tuple(names.get(probe.referrer.digest, ()))) for probe in probes)

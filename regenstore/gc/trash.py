@@ -1,10 +1,10 @@
-"""The trash: where contents wait between being taken and being deleted. Each run of gc has a folder of its own,
-``trash/<run>/<tree>/ab/<62 hex>``; which tree a content came from stays in its path.
+"""The trash: where contents wait between eviction and deletion. Each run of gc has its own folder,
+``trash/<run>/<tree>/ab/<62 hex>``; the path records which tree a content came from.
 
-:meth:`Trash.purge` is the only place in regenstore that deletes a content, and it takes nothing but paths below
-``trash/``. :meth:`Trash.evict` takes nothing but paths below ``cache/``, so nothing that is not proven gets there by
-it; what no root needs leaves the vault by :meth:`Trash.discard` alone, when a user asked for just that.
-Everything here is called under gc's lock; processes that find a content in the trash take it back without one.
+:meth:`Trash.purge` is the only place in regenstore that deletes a content, and it accepts only paths below ``trash/``.
+:meth:`Trash.evict` accepts only paths below ``cache/``, so it moves nothing unproven there; what no root needs leaves
+the vault through :meth:`Trash.discard` alone, when a user asked for exactly that. Everything here is called under gc's
+lock; processes that find a content in the trash bring it back without one.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 from regenstore.objects.content_store import CACHE, TRASH, VAULT, ContentStore, bring_back, identity
 from regenstore.objects.ids import Digest
 
@@ -25,7 +24,7 @@ _TIME = "%Y%m%dT%H%M%SZ"
 
 @dataclass(frozen=True)
 class Copy:
-    """One file of a content: in a tree, or (``run`` given) in the trash, having come from that tree."""
+    """One file of a content: in a tree, or (with ``run``) in the trash, taken from that tree."""
 
     digest: Digest
     size: int
@@ -35,7 +34,7 @@ class Copy:
 
 
 def copies(store: ContentStore) -> Iterator[Copy]:
-    """Every file of every content, with what tells it from a later one."""
+    """Yield every file of every content, with its identity."""
     for digest, size, tree, found in store.inventory():
         top, _, rest = tree.partition("/")
         if top == TRASH:
@@ -46,12 +45,12 @@ def copies(store: ContentStore) -> Iterator[Copy]:
 
 
 def new_run(now: float) -> str:
-    """A name for a run: its time for people, and something that makes it the only one."""
+    """Return a unique name for a run, which begins with its time."""
     return f"{time.strftime(_TIME, time.gmtime(now))}-{int(now % 1 * 1000):03}{os.urandom(4).hex()}"
 
 
 def age(run: str, now: float) -> float:
-    """Seconds since a run, by its name; 0 for a name from elsewhere or from the future."""
+    """Return the seconds since a run, by its name; 0 for an unknown form of name or a time in the future."""
     try:
         return max(0.0, now - calendar.timegm(time.strptime(run.partition("-")[0], _TIME)))
     except ValueError:
@@ -65,21 +64,21 @@ class Trash:
         self._store = store
 
     def prepare(self, run: str, tree: str, digest: Digest) -> None:
-        """Make the folder that a content of the run will lie in."""
+        """Make the folder for a content of the run."""
         with durable.storage_errors(self._store.root):
             durable.make_folder(os.path.dirname(self._trashed(run, tree, digest)))
 
     def evict(self, digest: Digest, run: str) -> tuple[int, int]:
-        """Take a content out of ``cache/``; gives its identity. Raises FileNotFoundError when it is not there."""
+        """Move a content out of ``cache/``; returns its identity. Raises FileNotFoundError if it is not there."""
         return self._take(CACHE, digest, run)
 
     def discard(self, digest: Digest, run: str) -> tuple[int, int]:
-        """Take what nothing needs out of ``vault/``: only for what a user was shown and agreed to."""
+        """Move an unreachable content out of ``vault/``: only what a user was shown and agreed to."""
         return self._take(VAULT, digest, run)
 
     def put_back(self, digest: Digest, run: str, tree: str, into: str | None = None) -> bool:
-        """Take a content back from the trash, into the tree it came from unless another is given; False when it
-        is not there any more."""
+        """Bring a content back from the trash, into the tree it came from unless another is given; False if it is no
+        longer there."""
         try:
             bring_back(self._trashed(run, tree, digest), self._store.object_path(digest, into or tree))
         except FileNotFoundError:
@@ -87,8 +86,8 @@ class Trash:
         return True
 
     def move(self, digest: Digest, source: str, target: str) -> None:
-        """Move a content from one tree to the other. What is in the target tree already stays there: then the
-        other copy goes nowhere, and FileExistsError is raised."""
+        """Move a content from one tree to the other. Raises FileExistsError, and moves nothing, if the target tree has
+        it already."""
         assert {source, target} == {CACHE, VAULT}
         path = self._store.object_path(digest, target)
         if presence.lstat(path) is not None:
@@ -96,15 +95,15 @@ class Trash:
         bring_back(self._store.object_path(digest, source), path)
 
     def share(self, digest: Digest, source: str, target: str) -> None:
-        """Let a content be in both trees, as one file with two names, where the file system can do that."""
+        """Give a content a second name in the other tree by a hard link, where the file system can."""
         try:
             durable.link(self._store.object_path(digest, source), self._store.object_path(digest, target))
         except OSError:
-            pass  # whoever found the other path looks again
+            pass  # a process that found the other path will look again
 
     def purge(self, copy: Copy) -> bool:
-        """Delete a content of the trash for good; False when it is another file by now, or was taken back.
-        Whoever calls this has just made sure that it may go."""
+        """Delete a content of the trash for good; False if the file was replaced or brought back meanwhile. The caller
+        has just made sure that it may go."""
         assert copy.run is not None
         path = self._trashed(copy.run, copy.tree, copy.digest)
         try:
@@ -115,7 +114,7 @@ class Trash:
         return durable.unlink(path)
 
     def tidy(self) -> None:
-        """Remove folders of the trash that are empty."""
+        """Remove empty folders of the trash."""
         top = f"{self._store.root}/{TRASH}"
         for folder, _, _ in os.walk(top, topdown=False):
             durable.remove_folder(folder)

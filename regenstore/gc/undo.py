@@ -1,4 +1,4 @@
-"""Taking back what a gc took, while it still lies in the trash."""
+"""Undo of a gc, while its evictions are still in the trash."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from regenstore.objects.evicted import Evicted
 
 @dataclass
 class Taken:
-    """A run of gc: what of it lies in the trash, and what is deleted. What is in the store again, and what a later
-    run took again, is in neither: each content that is not in the store counts once."""
+    """A run of gc: its evictions still in the trash, and those deleted. Contents that are in the store again, or that
+    a later run took again, are in neither: each content that is not in the store counts once."""
 
     run: str
     trashed: list[Copy] = field(default_factory=list)
     gone: list[Evicted] = field(default_factory=list)
 
     def fields(self) -> dict[str, object]:
-        """For scripts."""
+        """Return the machine-readable form."""
         return {
             "run": self.run,
             "in_trash": {"contents": len(self.trashed), "bytes": sum(copy.size for copy in self.trashed)},
@@ -35,7 +35,7 @@ class Taken:
 
 
 def taken(store: ContentStore) -> list[Taken]:
-    """All runs that took something, the newest first."""
+    """Return all runs that evicted something, newest first."""
     found: dict[str, Taken] = {}
     files = sorted(trash.copies(store), key=lambda copy: copy.run or "", reverse=True)
     known = {(copy.digest, copy.size) for copy in files if copy.run is None}
@@ -55,7 +55,7 @@ def taken(store: ContentStore) -> list[Taken]:
 
 
 def choose(runs: Iterable[Taken], wanted: str | None) -> Taken:
-    """The run whose name begins with ``wanted``, or the newest that has something in the trash. Raises NotFound."""
+    """Return the run whose name begins with ``wanted``, or the newest with contents in the trash. Raises NotFound."""
     for one in runs:
         if one.run.startswith(wanted) if wanted else one.trashed:
             return one
@@ -65,8 +65,8 @@ def choose(runs: Iterable[Taken], wanted: str | None) -> Taken:
 
 
 def undo(store: ContentStore, run: Taken) -> list[Copy]:
-    """Bring back what a run took, to the tree it came from; gives what came back. Interrupted, it can be done
-    again."""
+    """Bring a run's evictions back to the trees they came from; returns what came back. Can be repeated after an
+    interruption."""
     back = Trash(store)
     with alone(store.root):
         restored = [copy for copy in run.trashed if back.put_back(copy.digest, run.run, copy.tree)]

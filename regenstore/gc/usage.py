@@ -1,4 +1,4 @@
-"""What the store holds: totals, and how they divide by what people ask about."""
+"""Disk usage of the store: totals, and breakdowns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_BRANCH = "(no branch)"
 
 @dataclass(frozen=True)
 class Share:
-    """Part of the store: how many contents, and their bytes."""
+    """Part of the store: number of contents, and their bytes."""
 
     contents: int = 0
     bytes: int = 0
@@ -31,23 +31,23 @@ class Share:
 
 @dataclass
 class StoreUsage:
-    """How the store's bytes divide. ``total`` counts every file below the store's folder."""
+    """The breakdown of the store's bytes. ``total`` counts every file below the store's folder."""
 
     total: int = 0
     contents: Share = field(default_factory=Share)
-    """In the trees; ``trash`` is counted apart."""
+    """In the trees; ``trash`` is counted separately."""
     trash: Share = field(default_factory=Share)
     states: dict[str, Share] = field(default_factory=dict)
     rows: dict[str, Share] = field(default_factory=dict)
-    """By what was asked for, the largest first. By branch a content counts for each that has it."""
+    """The requested breakdown, largest first. By branch, a content counts for each branch that has it."""
 
     @property
     def other(self) -> int:
-        """Bytes of files that are no contents: the database, manifests, corrections, what is in the making."""
+        """Bytes of files other than contents: the database, manifests, corrections, unfinished files."""
         return self.total - self.contents.bytes - self.trash.bytes
 
     def fields(self) -> dict[str, object]:
-        """For scripts."""
+        """Return the machine-readable form."""
 
         def share(given: Share) -> dict[str, int]:
             return {"contents": given.contents, "bytes": given.bytes}
@@ -69,7 +69,7 @@ def measure(
     by: str,
     branches: Callable[[], Mapping[Digest, Sequence[str]]],
 ) -> StoreUsage:
-    """Add everything up. ``branches`` tells which refs reach a content; asked only for ``by`` branch."""
+    """Compute the usage. ``branches`` returns the refs that reach each content; called only if ``by`` is branch."""
     found = StoreUsage(file_bytes(store.root), states={name: Share() for name in (NEEDED, EVICTABLE, UNREACHABLE)})
     groups = _groups(survey, by, branches)
     for copy in copies:
@@ -89,14 +89,14 @@ def measure(
 
 
 def state_of(survey: Survey, entry: JudgedContent) -> str:
-    """Evictable, unreachable or kept."""
+    """Return evictable, unreachable or kept."""
     if entry.evictable:
         return EVICTABLE
     return UNREACHABLE if is_unreachable(survey, entry) else NEEDED
 
 
 def file_bytes(root: str) -> int:
-    """The sizes of all files below a folder, each inode once, as 'du --apparent-size' adds them up."""
+    """Return the total size of all files below a folder, each inode once, like 'du --apparent-size'."""
     inodes: set[tuple[int, int]] = set()
     total = 0
     for folder, _, names in presence.walk(root):
@@ -112,7 +112,7 @@ def file_bytes(root: str) -> int:
 
 
 def content_bytes(store: ContentStore) -> int:
-    """The bytes of all contents, the trash included: quickly, for deciding whether there is anything to do."""
+    """Return the bytes of all contents, including the trash: quickly, to decide whether there is anything to do."""
     total = 0
     for top in (CACHE, VAULT, TRASH):
         for folder, _, names in presence.walk(f"{store.root}/{top}"):

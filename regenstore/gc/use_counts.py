@@ -1,54 +1,51 @@
-"""How often contents were used: what running programs left in ``uses/``, folded into the database at each gc.
+"""How often contents were used: the records that processes left in ``uses/``, added to the database at each gc.
 
-All of this only says what goes first. Losing it loses nothing else.
+This only determines the order of eviction. Losing it loses nothing else.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from regenstore.fs import durable
 from regenstore.gc.policy import UseRecord, faded, used
-from regenstore.objects import durable, holds
+from regenstore.objects import holds
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results import gc_tables
+from regenstore.objects.results.cache import ResultCache
+from regenstore.objects.results.gc_tables import UseRow
 
 MANY = 1e3
-"""Above this frequency all of them are halved, so that old fame fades."""
+"""Above this frequency all frequencies are halved, so that old popularity fades."""
 REMEMBERED = 30 * 86400.0
-"""Seconds for which the uses of a content that is gone are remembered."""
-_AGING = "aging"
+"""The seconds for which the uses of an evicted content are remembered."""
 
 
 @dataclass
 class Uses:
-    """What is known of all uses. ``aging`` is the policy's value L."""
+    """All known uses. ``aging`` is the policy's value L."""
 
     usage: dict[Digest, UseRecord] = field(default_factory=dict)
     last: dict[Digest, float] = field(default_factory=dict)
     """When a content was last used; seconds since the epoch."""
     aging: float = 0.0
     counted: list[str] = field(default_factory=list)
-    """The files whose uses are in here, and not yet in the database."""
+    """The files whose uses are counted here, and not yet in the database."""
 
     def of(self, digest: Digest) -> UseRecord:
         return self.usage.get(digest) or used(None, 0, self.aging)
 
 
 def load(store: ContentStore, cache: ResultCache) -> Uses:
-    """What the database has, with what came since. Changes nothing."""
-    found = Uses()
-    for name, value in cache.read("SELECT name, value FROM gc_value", ()):
-        if name == _AGING:
-            found.aging = value
-    for raw, frequency, base, last in cache.read("SELECT digest, frequency, base, used FROM usage", ()):
-        digest = Digest(raw)
-        found.usage[digest] = UseRecord(frequency, base)
-        found.last[digest] = last
+    """Return the uses from the database plus those recorded since. Changes nothing."""
+    found = Uses(aging=gc_tables.aging(cache))
+    for row in gc_tables.uses(cache):
+        found.usage[row.digest] = UseRecord(row.frequency, row.base)
+        found.last[row.digest] = row.last
     hits: Counter[Digest] = Counter()
     for path, digests in holds.finished(store.root):
         try:
@@ -68,9 +65,9 @@ def load(store: ContentStore, cache: ResultCache) -> Uses:
 def save(
     cache: ResultCache, uses: Uses, present: Iterable[Digest], evicted: Iterable[Digest], aging: float, now: float
 ) -> None:
-    """Write everything down, with what is present now and was never used, and the new aging value; fade what was
-    evicted, forget what is long gone. The counted files are removed afterwards: killed in between, they count
-    twice, no more."""
+    """Store all uses, including present contents that were never used, and the new aging value; fade those of evicted
+    contents, forget those long gone. The counted files are removed afterwards: if killed in between, they count twice
+    at most."""
     for digest in evicted:
         uses.usage[digest] = faded(uses.of(digest))
     here = set(present)
@@ -79,14 +76,8 @@ def save(
         last = uses.last.get(digest, now)
         if digest in here or now - last < REMEMBERED:
             usage = uses.of(digest)
-            rows.append((digest.raw, usage.frequency, usage.base, last))
-
-    def work(db: sqlite3.Connection) -> None:
-        db.execute("DELETE FROM usage")
-        db.executemany("INSERT INTO usage VALUES (?, ?, ?, ?)", rows)
-        db.execute("INSERT OR REPLACE INTO gc_value VALUES (?, ?)", (_AGING, aging))
-
-    cache.write(work)
+            rows.append(UseRow(digest, usage.frequency, usage.base, last))
+    gc_tables.replace_uses(cache, rows, aging)
     with durable.storage_errors(cache.path):
         for path in uses.counted:
             durable.unlink(path)

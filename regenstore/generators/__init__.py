@@ -1,1 +1,1 @@
-"""From a recipe to media: the plug-in protocol, the worker that runs it, and the built-in generators."""
+"""Generators: the plug-in protocol, the worker process that runs them, and the built-in ones."""

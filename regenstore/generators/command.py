@@ -1,8 +1,8 @@
-"""Runs a declared program for each item, in the worker.
+"""Run a declared program for each item, in the worker.
 
-Arguments are filled in once, by name: ``{output}``, ``{input.NAME}``, ``{params}`` (path of a JSON file
-with all parameters) and ``{PARAM}``; ``{{`` and ``}}`` are literal braces. There is no shell. The same JSON
-is on the program's standard input.
+Arguments are filled in once, by name: ``{output}``, ``{input.NAME}``, ``{params}`` (path of a JSON file with all
+parameters) and ``{PARAM}``; ``{{`` and ``}}`` are literal braces. There is no shell. The program also gets the JSON on
+standard input.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
 from regenstore.generators.api import Cancelled, Context, Item, Made, Probe
 from regenstore.generators.command_environment import CommandEnvironment
-from regenstore.generators.definition_files import digest_of
 from regenstore.media.types import suffix_for
 from regenstore.objects.hash_cache import KnownHashes
 from regenstore.objects.hashing import hash_bytes
+from regenstore.project.definition_files import digest_of
 
 _TOO_LARGE = getattr(signal, "SIGXFSZ", 0x7FFF)
 _PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z0-9_.-]+)\}")
 
 
 class CommandGenerator:
-    """``options``: ``argv`` (resolved), ``hash`` of the definition, ``top`` of the worktree, ``files`` that the
-    definition stands on, with their digests."""
+    """Runs a command. ``options``: ``argv`` (resolved), ``hash`` of the definition, ``top`` of the worktree, and the
+    ``files`` that the definition stands on, with their digests."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._argv: list[str] = list(options["argv"])
@@ -46,7 +46,7 @@ class CommandGenerator:
         program = self._argv[0]
         if os.path.isabs(program) and os.access(program, os.X_OK):
             return Probe(True)
-        return Probe(False, f"the program '{program}' is not installed, or may not be executed")
+        return Probe(False, f"the program '{program}' is not installed or not executable")
 
     def fingerprint(self) -> Mapping[str, str]:
         changed = next((path for path, digest in self._files.items() if not self._is(path, digest)), None)
@@ -54,7 +54,7 @@ class CommandGenerator:
         return {"definition": definition, "machine": platform.machine()} | self._environment.fingerprint() | _devices()
 
     def _is(self, path: str, digest: str) -> bool:
-        """Whether a file still is what the definition was hashed with."""
+        """Whether a file still has the content that the definition's hash was computed from."""
         try:
             return digest in (self._hashes.of(path), digest_of(path, self._hashes, medium=True))
         except (OSError, presence.NotRegular, RegenstoreError):
@@ -99,14 +99,13 @@ class CommandGenerator:
                 heard.seek(max(0, os.path.getsize(log) - 2000))
                 message = heard.read().decode(errors="replace").strip()
             raise RuntimeError(
-                f"'{os.path.basename(argv[0])}' ended with {process.returncode}: {message or 'it said nothing'}"
+                f"'{os.path.basename(argv[0])}' ended with {process.returncode}: {message or 'no output'}"
             )
 
 
 def _devices() -> dict[str, str]:
-    """What of the hardware a program whose insides are not known may let into its bytes: how many processors
-    it may use (sums are split among them), which kind they are (libraries choose code by it), the graphics
-    driver."""
+    """Hardware that may affect the output of an unknown program: the number of usable processors (sums are split
+    among them), their model (libraries choose code by it), and the graphics driver."""
     affinity = getattr(os, "sched_getaffinity", None)
     found = {"processors": str(len(affinity(0)) if affinity is not None else os.cpu_count() or 1)}
     first = _text("/proc/cpuinfo").split("\n\n")[0]
@@ -120,7 +119,7 @@ def _devices() -> dict[str, str]:
 
 
 def _text(path: str) -> str:
-    """A small file of the system; empty where there is none."""
+    """The text of a small system file; empty if it does not exist."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read(1 << 16)
@@ -129,12 +128,12 @@ def _text(path: str) -> str:
 
 
 def placeholders(argv: Iterable[str]) -> list[str]:
-    """The names that an argument list asks for, in order."""
+    """The names of the placeholders in an argument list, in order."""
     return [found[1] for argument in argv for found in _PLACE.finditer(argument) if found[1] is not None]
 
 
 def fill(argv: Iterable[str], item: Item, output: str, params: str) -> list[str]:
-    """The argument list for an item. Each placeholder is replaced once: values are never looked at again."""
+    """The argument list for an item. Placeholders are replaced once; the values are not expanded again."""
     fixed = {"output": output, "params": params, **{f"input.{name}": path for name, path in item.inputs.items()}}
 
     def value(found: re.Match[str]) -> str:
@@ -146,6 +145,6 @@ def fill(argv: Iterable[str], item: Item, output: str, params: str) -> list[str]
         if name in item.params:
             given = item.params[name]
             return given if isinstance(given, str) else json.dumps(given)
-        raise ValueError(f"the command names '{{{name}}}', which is neither a parameter given nor an input")
+        raise ValueError(f"the command names '{{{name}}}', which is neither a given parameter nor an input")
 
     return [_PLACE.sub(value, argument) for argument in argv]

@@ -1,7 +1,7 @@
-"""What of a machine's software a declared command runs with: programs, interpreters, packages, containers.
+"""The software that a declared command depends on: programs, interpreters, packages, containers.
 
-Everything here is named by the command itself. What a program starts or reads by itself cannot be seen from here; that
-is what gc's probes are for.
+Only what the command itself names is covered. What a program starts or reads on its own cannot be seen from here; gc's
+probes exist for that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RUNNERS = {
     "uv", "uvx", "poetry", "pdm", "pipenv", "hatch", "pixi", "conda", "mamba", "micromamba", "node", "npm", "npx",
     "yarn", "pnpm", "bun", "bunx", "deno", "nix", "nix-shell", "ruby", "bundle", "cargo", "julia", "Rscript",
 }  # fmt: skip
-"""Programs that choose what they run by files of a project."""
+"""Programs that choose what they run by files of the project."""
 _LOCKS = (
     "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "conda-lock.yml", "environment.yml",
     "pyproject.toml", "requirements.txt", "package.json", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock",
@@ -41,7 +41,8 @@ _QUESTION = (
 
 
 class CommandEnvironment:
-    """Asks for it, as often as wanted; what takes long is asked once per state of the files that decide it."""
+    """Fingerprints the software behind a command. May be called often: slow questions are asked once per state of
+    the files that decide their answer."""
 
     def __init__(self, argv: Sequence[str], top: str, hashes: KnownHashes) -> None:
         self._argv = [argument for argument in argv if argument]
@@ -51,7 +52,7 @@ class CommandEnvironment:
         self._asked: dict[tuple[object, ...], tuple[str, list[str]]] = {}
 
     def fingerprint(self) -> dict[str, str]:
-        """By name, in words that people can compare."""
+        """The fingerprint by name, in values that people can compare."""
         programs = list(dict.fromkeys(self._programs()))
         found = {"program": self._hash(self._argv[0])}
         lines = [f"{name} {self._hash(path)}" for name, path in programs]
@@ -73,7 +74,7 @@ class CommandEnvironment:
     # -------------------------------------------------------------------------------- programs
 
     def _programs(self) -> Iterator[tuple[str, str]]:
-        """Every program that the arguments name, and the interpreters of those that are scripts: name and path."""
+        """Every program in the arguments, and the interpreters of those that are scripts: name and path."""
         for position, argument in enumerate(self._argv):
             if "{" in argument or argument.startswith("-"):
                 continue
@@ -94,13 +95,13 @@ class CommandEnvironment:
     def _hash(self, path: str) -> str:
         try:
             return self._hashes.of(path)
-        except Exception:  # not there, or no regular file
+        except Exception:  # missing, or not a regular file
             return "missing"
 
     # -------------------------------------------------------------------------------- what it runs in
 
     def _python(self, path: str) -> tuple[str, list[str]]:
-        """A Python's version, and where it looks for packages."""
+        """A Python's version, and the folders it searches for packages."""
         state = (path, _state(path), _state(os.path.join(os.path.dirname(path), "..", "pyvenv.cfg")))
         if state not in self._asked:
             self._asked[state] = self._ask(path)
@@ -121,7 +122,8 @@ class CommandEnvironment:
         return f"{version.split()[0]}{kind}", own
 
     def _locks(self) -> str:
-        """The files by which a runner chooses what it runs: beside the scripts, and up to the worktree's top."""
+        """The files by which a runner chooses what it runs: beside the scripts, and in every folder up to the
+        worktree's top."""
         folders = {self._top}
         for argument in self._argv:
             folder = os.path.dirname(argument)
@@ -137,19 +139,19 @@ class CommandEnvironment:
         return f"{len(lines)} ({hash_bytes(os.fsencode(chr(10).join(lines))).hex[:16]})"
 
     def _container(self, programs: Sequence[tuple[str, str]]) -> str | None:
-        """Why a container's image can become another one; None where none is run, or it is named by its digest."""
+        """Why the image of a container can change; None if no container is run, or its image is given by digest."""
         used = {os.path.basename(self._argv[0]), *(name for name, _ in programs)} & _CONTAINERS
         if not used:
             return None
         if any(_PINNED.search(argument) for argument in self._argv):
             return None
         if any(argument.endswith((".sif", ".simg")) and os.path.isfile(argument) for argument in self._argv):
-            return None  # an image in a file, which is hashed
-        return f"the image that {sorted(used)[0]} runs is not named by its digest (IMAGE@sha256:…)"
+            return None  # a file with the image in it, which is hashed
+        return f"the image that {sorted(used)[0]} runs is not given by digest (IMAGE@sha256:…)"
 
 
 def _interpreter(path: str) -> str | None:
-    """The program that a script's first line names."""
+    """The interpreter named in a script's first line."""
     try:
         with open(path, "rb") as file:
             line = file.readline(1024)

@@ -1,4 +1,4 @@
-"""Generators that a repository declares in ``regenstore.toml``: a program and its argument list.
+"""Generators declared by a repository in ``regenstore.toml``: a program and its arguments.
 
 ::
 
@@ -6,12 +6,12 @@
     version = "1"
     command = ["espeak-ng", "-s", "{speed}", "-w", "{output}", "--", "{text}"]
     media_type = "audio/wav"
-    files = ["tools/voice/**"]        # without this: the tracked files beside a script of the worktree
+    files = ["tools/voice/**"]        # default: the tracked files beside a script of the worktree
     [generators.voice.params.text]
     type = "string"
 
 Reading a declaration runs nothing. Running one needs the user's trust, which is bound to the hash of the
-definition, of every file that its command names, and of those that it stands on (definition_files.py).
+definition, of every file that its command names, and of the files that it stands on (project/definition_files.py).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from regenstore.errors import FormatError, RegenstoreError
+from regenstore.errors import RegenstoreError
 from regenstore.generators.api import Cost, Declaration, InputSlot
 from regenstore.generators.command import placeholders
-from regenstore.generators.definition_files import DefinitionFiles, Listing, NoListing
-from regenstore.generators.repository_file import FILE, hash_of, read_file, resolve
 from regenstore.generators.schema import Param, ParamSchema
 from regenstore.objects.hash_cache import KnownHashes
+from regenstore.project.definition_files import DefinitionFiles, Listing, NoListing
+from regenstore.project.repository_file import FILE, bad_declaration, hash_of, read_table, resolve
 
 _HASH_CONTEXT = "regenstore 2026-11 generator definition v1"
 
@@ -59,7 +59,7 @@ class _Definition(BaseModel):
     def _placeholders_are_known(self) -> _Definition:
         for name in self.params:
             if name in ("output", "params") or name.startswith("input."):
-                raise ValueError(f"params.{name}: '{{{name}}}' in a command means something else")
+                raise ValueError(f"params.{name}: '{{{name}}}' is a reserved placeholder in commands")
         known = {"output", "params", *self.params, *(f"input.{name}" for name in self.inputs)}
         for name in placeholders(self.command):
             if name not in known:
@@ -69,27 +69,27 @@ class _Definition(BaseModel):
 
 @dataclass(frozen=True)
 class DeclaredGenerator:
-    """A declaration from a repository, with what would run."""
+    """A generator declared by a repository, with the files that it would run."""
 
     declaration: Declaration
     argv: tuple[str, ...]
     files: tuple[tuple[str, str], ...]
-    """Every file the command names or the generator stands on, with its digest (or why there is none)."""
+    """Every file that the command names or the generator stands on, with its digest, or the reason why it has none."""
     hash: str
     definition: str
     """The hash of the definition alone, without its files."""
     beside: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Files beside its scripts that count as soon as Git tracks them; only where they were asked for."""
+    """Files beside its scripts that will count once Git tracks them; filled in only on request."""
 
 
 def read_declared(
     top: str, listing: Listing | None = None, hashes: KnownHashes | None = None, *, beside: bool = False
 ) -> dict[str, DeclaredGenerator]:
-    """The generators declared at a worktree's top; raises FormatError (``bad-declaration``), or StorageError
-    (``unreadable``) for a file that cannot be hashed. ``listing`` tells what Git tracks."""
-    table = read_file(top).get("generators", {})
-    if not isinstance(table, dict):
-        raise FormatError("bad-declaration", f"'generators' in {FILE} is no table")
+    """Read the generators declared at a worktree's top. ``listing`` tells which files Git tracks.
+
+    Raises FormatError (``bad-declaration``), and StorageError (``unreadable``) for a file that cannot be hashed.
+    """
+    table = read_table(top, "generators") or {}
     known = KnownHashes() if hashes is None else hashes
     found = {}
     for name, value in table.items():
@@ -114,7 +114,7 @@ def _declared(top: str, name: str, value: object, stands_on: DefinitionFiles, be
         alone = hash_of({"name": name, "definition": value}, _HASH_CONTEXT)
         hashed = hash_of({"name": name, "definition": value, "files": dict(files)}, _HASH_CONTEXT)
     except RegenstoreError as error:
-        raise FormatError("bad-declaration", f"{FILE}: generators.{name}: {error.message}") from None
+        raise bad_declaration(f"generators.{name}", f": {error.message}") from None
     options: dict[str, object] = {"argv": list(argv), "hash": hashed, "top": top, "files": _watched(top, files)}
     untracked = stands_on.untracked(scripts) if beside and definition.files is None else ()
     made = _declaration(name, definition, options)
@@ -128,7 +128,7 @@ def _definition(name: str, value: object) -> _Definition:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in ("generators", name, *first["loc"]))
         why = first["msg"].removeprefix("Value error, ")
-        raise FormatError("bad-declaration", f"{FILE}: {where}: {why}") from None
+        raise bad_declaration(where, f": {why}") from None
 
 
 def _inside(top: str, path: str) -> bool:
@@ -136,7 +136,7 @@ def _inside(top: str, path: str) -> bool:
 
 
 def _watched(top: str, files: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Files whose change while a program runs would be noticed: path -> digest."""
+    """The files that are checked for changes while a program runs: path -> digest."""
     return {path: digest for name, digest in files if os.path.isfile(path := os.path.join(top, name)) and ":" in digest}
 
 

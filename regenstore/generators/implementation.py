@@ -1,10 +1,10 @@
-"""What implementations build on, in the worker: writing pictures, videos and sounds, words on pictures, and the
-rest of the protocol for those that hold no model and make items one by one.
+"""Building blocks for implementations, used in the worker: writing pictures, videos and audio, drawing text, and a base
+class for generators without a model.
 
-A subclass of :class:`InProcess` says how one item is made; this module supplies the rest of the protocol.
-The fingerprint names every library whose code touches output bytes. It does not name the processor: pixel
-and sample arithmetic uses operations that IEEE 754 defines exactly (no SIMD-dependent transcendental
-functions, no BLAS), and the codecs used are integer ones.
+A subclass of :class:`InProcess` defines how one item is made; the class supplies the rest of the protocol. Its
+fingerprint names every library whose code touches output bytes. It does not name the processor: pixel and sample
+arithmetic uses only operations that IEEE 754 defines exactly (no SIMD-dependent transcendental functions, no BLAS), and
+the codecs used are integer ones.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 Tick = Callable[[float, float, str], None]
-"""``tick(done, total, note)``: reports progress, and leaves the item when it was cancelled."""
+"""``tick(done, total, note)`` reports progress, and raises Cancelled if the item was cancelled."""
 
 
 class InProcess(ABC):
@@ -49,7 +49,7 @@ class InProcess(ABC):
 
     name: ClassVar[str]
     revision: ClassVar[str] = "1"
-    """Of the drawing code: raise it when a change alters output bytes within one contract version."""
+    """Revision of the drawing code; raise it when a change alters output bytes within one contract version."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = dict(options)
@@ -70,7 +70,7 @@ class InProcess(ABC):
 
 
 class InProcessSession:
-    """Makes items in order; there is nothing to load or unload. An item that fails leaves no file."""
+    """Makes items in order; there is nothing to load or unload. A failed item leaves no file."""
 
     def __init__(self, implementation: InProcess) -> None:
         self._implementation = implementation

@@ -1,4 +1,4 @@
-"""What a plug-in is installed with: its distribution and all that this requires, as they lie on the disk."""
+"""The installed packages behind a plug-in: its distribution and everything that it requires, as found on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ GROUP = "regenstore.generators"
 
 
 def installed_with(generator: str) -> str:
-    """The state of the distributions that a generator comes from; of all there are, where none says that it does."""
+    """The state of the distributions that provide a generator, with their dependencies; of all installed ones if
+    none claims it."""
     return _packages(generator).of(sys.path)
 
 

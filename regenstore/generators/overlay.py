@@ -1,5 +1,5 @@
-"""Words on pictures: burn-in of shot name and timecode, and labels. Pillow's own bundled font, so that no
-font of the machine counts; FreeType's version is in the fingerprint."""
+"""Text on pictures: burnt-in shot name and timecode, and labels. Uses Pillow's bundled font, so that the machine's
+fonts do not matter; FreeType's version is in the fingerprint."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from regenstore.media.rates import format_timecode, parse_timecode
 from regenstore.media.stills import Pixels
+from regenstore.media.timecode import from_timecode, to_timecode
 
 
 @lru_cache(maxsize=32)
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The bundled font at a pixel size."""
+    """The bundled font at a size in pixels."""
     return ImageFont.load_default(max(6, size))
 
 
 @lru_cache(maxsize=512)
 def plate(text: str, size: int) -> Pixels:
-    """A line of text as an alpha mask, rows x columns, with a margin. Cached: timecodes repeat digits often."""
+    """Render a line of text as an alpha mask (rows x columns) with a margin. Cached: timecodes repeat digits often."""
     left, top, right, bottom = font(size).getbbox(text or " ")
     margin = max(2, size // 4)
     picture = Image.new("L", (int(right - left) + 2 * margin, size + 2 * margin), 0)
@@ -32,7 +32,7 @@ def plate(text: str, size: int) -> Pixels:
 
 
 def stamp(pixels: Pixels, text: str, x: int, y: int, size: int) -> None:
-    """Write text in white on a darkened box, in place. ``x`` and ``y`` are the box's top left, negative ones
+    """Write text in white on a darkened box, in place. ``x`` and ``y`` are the box's top left; negative values count
     from the right and from the bottom."""
     mask = plate(text, size)
     rows, columns = mask.shape
@@ -46,11 +46,18 @@ def stamp(pixels: Pixels, text: str, x: int, y: int, size: int) -> None:
     part[...] = ((dark * (255 - mask) + 235 * mask + 127) // 255).astype(np.uint8)
 
 
+def counted(frame: int, rate: Fraction) -> str:
+    """A frame number as burnt in: never drop-frame, two digits for the frames at any rate. The bytes of existing
+    media depend on this form."""
+    return to_timecode(frame, rate, digits=2)
+
+
 def burn_in(pixels: Pixels, shot: str, timecode: str, frame: int, rate: Fraction) -> None:
-    """Shot name at the lower left, running timecode at the lower right, in place."""
+    """Burn in the shot name at the lower left and the running timecode at the lower right, in place."""
     size = max(8, pixels.shape[0] // 28)
     edge = max(2, size // 2)
     if shot:
         stamp(pixels, shot, edge, -edge, size)
     if timecode:
-        stamp(pixels, format_timecode(parse_timecode(timecode, rate) + frame, rate), -edge, -edge, size)
+        number = from_timecode(timecode, rate, drop=False) + frame
+        stamp(pixels, counted(number, rate), -edge, -edge, size)

@@ -1,8 +1,8 @@
-"""The state of Python packages, as installed: what a proof made with them is bound to.
+"""The state of installed Python packages, to which proofs are bound.
 
-An installer writes a RECORD with the hash of every file, last of all. So a RECORD stands for its distribution, and only
-what is younger than it, or has another size, is read to see whether it still is what the RECORD says. What has no
-meaningful RECORD (editable installs, modules that were copied there) is hashed itself. Compiled caches never count.
+An installer writes RECORD, with the hash of every file, last. RECORD therefore stands for its distribution, and only
+files that are newer than it, or differ in size, are read and compared with it. Without a meaningful RECORD (editable
+installs, modules copied into place) the files themselves are hashed. Compiled caches never count.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ _MOST = 20_000
 
 
 class Packages:
-    """What is installed into the folders of a Python's path; with ``only``, of distributions with such (normalized)
-    names. Asked again and again by one process, it looks again only so often that this takes a tenth of its time."""
+    """The packages installed in the folders of a Python's path; with ``only``, just the distributions whose
+    normalized names it accepts. Repeated calls in one process look again only so often that this takes a tenth of
+    its time."""
 
     def __init__(self, hashes: KnownHashes, only: Callable[[str], bool] | None = None) -> None:
         self._hashes = hashes
@@ -41,7 +42,7 @@ class Packages:
         self._said: dict[tuple[str, ...], tuple[float, str]] = {}
 
     def of(self, folders: Iterable[str]) -> str:
-        """How many there are, and a hash of their state. Never raises: what cannot be read counts as just that."""
+        """The number of packages and a hash of their state. Never raises: unreadable files count as such."""
         name = tuple(dict.fromkeys(folder for folder in folders if os.path.isdir(folder)))
         if name not in self._said or time.monotonic() > self._said[name][0]:
             begun = time.monotonic()
@@ -69,12 +70,12 @@ def closure(roots: Iterable[str]) -> set[str]:
 
 
 def normalized(name: str) -> str:
-    """A distribution's name as all spellings of it have it."""
+    """The normalized name of a distribution, the same for every spelling."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 class _Looking:
-    """One look: a line for everything that can change."""
+    """One scan: collects a line for everything that can change."""
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class _Looking:
         self._hashes = hashes
         self._only = only
         self._rows = rows
-        self._tops = set(folders)  # whose sources are looked at anyway
+        self._tops = set(folders)  # their sources are scanned anyway
         self._count = 0
         self._lines: list[str] = []
         for folder in folders:
@@ -142,14 +143,14 @@ class _Looking:
             self._project(source, name)
 
     def _loose(self, path: str, name: str) -> None:
-        """A module or package that no distribution names."""
+        """A module or package that belongs to no distribution."""
         if os.path.isdir(path):
             self._sources(path, name)
         elif name.endswith((".py", ".so", ".pyd", ".pth", ".egg-link")):
             self._lines.append(f"{name} {self._hash(path)}")
 
     def _project(self, top: str, shown: str) -> None:
-        """What of a folder of sources can be imported: modules, and packages with all that lies in them."""
+        """The importable part of a source folder: modules, and packages with all their files."""
         for name in _listed(top):
             path = os.path.join(top, name)
             if _passed_over(top, name):
@@ -178,12 +179,12 @@ class _Looking:
     def _hash(self, path: str) -> str:
         try:
             return self._hashes.of(path)
-        except Exception as error:  # no regular file, or none that can be read
+        except Exception as error:  # not a regular file, or not readable
             return f"not readable: {type(error).__name__}"
 
 
 def _changed(folder: str, record: str, rows: Iterable[list[str]]) -> Iterator[str]:
-    """What is not as the RECORD says any more."""
+    """The files that no longer match RECORD."""
     try:
         written = os.stat(record).st_mtime_ns
     except OSError:
@@ -206,7 +207,7 @@ def _changed(folder: str, record: str, rows: Iterable[list[str]]) -> Iterator[st
 
 
 def _editable(path: str) -> str | None:
-    """The folder with the sources of a distribution that was installed to be edited."""
+    """The source folder of a distribution installed in editable mode."""
     try:
         with open(os.path.join(path, "direct_url.json"), encoding="utf-8") as file:
             told = json.load(file)

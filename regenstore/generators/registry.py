@@ -1,7 +1,7 @@
-"""Finds generators by name: built in, installed as plug-ins, or declared by the repository.
+"""Find generators by name: built in, installed as plug-ins, or declared by the repository.
 
-Built-in and installed generators are trusted by being installed; a declared one only after the user
-approved exactly this definition.
+Built-in and installed generators are trusted by being installed; a declared one only once the user has approved exactly
+this definition.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from regenstore.errors import FormatError, GenerationError, NotFound, TrustRequired
-from regenstore.generators.repository_file import FILE
-from regenstore.generators.trust import TrustRecord
+from regenstore.errors import GenerationError, NotFound, TrustRequired
+from regenstore.project.repository_file import FILE, bad_declaration
 
-if TYPE_CHECKING:  # slow to import, and many a command asks for no generator
+if TYPE_CHECKING:  # slow to import, and many commands need no generator
     from importlib.metadata import EntryPoint
 
     from regenstore.generators.api import Declaration
     from regenstore.generators.declared import DeclaredGenerator
-    from regenstore.generators.definition_files import Listing
+    from regenstore.project.definition_files import Listing
+    from regenstore.project.trust import TrustRecord
 
 GROUP = "regenstore.generators"
 HASHES = "file-hashes.json"
-"""Beside the user's approvals: the hashes of large files, so that they are not read each time."""
+"""Name of the file beside the user's approvals that caches the hashes of large files."""
 _SHOWN = 40
 
 
 @cache
 def built_in() -> dict[str, EntryPoint]:
-    """The generators that regenstore brings: the entry points of its own distribution."""
+    """The built-in generators: the entry points of regenstore's own distribution."""
     from importlib import metadata
 
     return {entry.name: entry for entry in metadata.distribution("regenstore").entry_points.select(group=GROUP)}
@@ -39,7 +39,7 @@ def built_in() -> dict[str, EntryPoint]:
 
 @dataclass(frozen=True)
 class RegisteredGenerator:
-    """A generator that has a name here. ``source``: built-in, plug-in or regenstore.toml."""
+    """A generator available under a name. ``source``: built-in, plug-in or regenstore.toml."""
 
     declaration: Declaration
     source: str
@@ -48,21 +48,22 @@ class RegisteredGenerator:
 
 
 class Registry:
-    """The generators of one repository. Reads plug-ins and ``regenstore.toml`` at the first use of either."""
+    """The generators of one repository. Plug-ins and ``regenstore.toml`` are read on first use."""
 
-    def __init__(self, top: str, trust_file: str, listing: Listing | None = None) -> None:
+    def __init__(self, top: str, trust: TrustRecord, listing: Listing | None = None) -> None:
         """``listing`` tells which files Git tracks; without it, a script stands for itself alone."""
         self._top = top
         self._listing = listing
-        self.trust = TrustRecord(trust_file)
+        self.trust = trust
 
     @cached_property
     def declared(self) -> dict[str, DeclaredGenerator]:
-        """The repository's own; raises FormatError (``bad-declaration``) and StorageError (``unreadable``)."""
+        """The generators that the repository declares. Raises FormatError (``bad-declaration``) and StorageError
+        (``unreadable``)."""
         return self.read_declared()
 
     def read_declared(self, *, beside: bool = False) -> dict[str, DeclaredGenerator]:
-        """The same, as of now; with what lies ``beside`` their scripts and is not tracked yet."""
+        """Like :meth:`declared`, but always read anew; ``beside`` adds untracked files beside their scripts."""
         from regenstore.generators.declared import read_declared
         from regenstore.objects.hash_cache import KnownHashes
 
@@ -70,9 +71,9 @@ class Registry:
         found = read_declared(self._top, self._listing, KnownHashes(kept), beside=beside)
         for name in found:
             if name in built_in():
-                raise FormatError("bad-declaration", f"regenstore.toml: '{name}' is the name of a built-in generator")
+                raise bad_declaration(f"'{name}'", " is the name of a built-in generator")
             if name == "notify" or name.startswith("remotes."):
-                raise FormatError("bad-declaration", f"regenstore.toml: '{name}' is what [{name}] is trusted by")
+                raise bad_declaration(f"'{name}'", f" is reserved: trust in [{name}] is recorded under it")
         return found
 
     @cached_property
@@ -82,17 +83,17 @@ class Registry:
         return {e.name: e for e in metadata.entry_points(group=GROUP) if e.name not in built_in()}
 
     def all(self) -> list[RegisteredGenerator]:
-        """Every generator, by name."""
+        """Every generator, sorted by name."""
         names = {*built_in(), *self._plugins, *self.declared}
         return [self.find(name) for name in sorted(names)]
 
     def find(self, name: str) -> RegisteredGenerator:
-        """The generator of that name, trusted or not; raises NotFound naming the nearest one."""
+        """The generator of that name, trusted or not. Raises NotFound, which suggests the nearest name."""
         if name in built_in():
             return RegisteredGenerator(_load(built_in()[name]), "built-in", True)
         if name in self.declared:
             declared = self.declared[name]
-            return RegisteredGenerator(declared.declaration, "regenstore.toml", self.approves(declared), declared)
+            return RegisteredGenerator(declared.declaration, FILE, self.approves(declared), declared)
         if name in self._plugins:
             return RegisteredGenerator(_load(self._plugins[name]), "plug-in", True)
         names = [*built_in(), *self._plugins, *self.declared]
@@ -101,7 +102,7 @@ class Registry:
         raise NotFound("no-such-generator", f"there is no generator '{name}'{also} (known: {', '.join(sorted(names))})")
 
     def approves(self, declared: DeclaredGenerator) -> bool:
-        """Whether the user approved just this."""
+        """Whether the user approved exactly this definition."""
         approvals = self.trust.approvals()
         name, files = declared.declaration.name, dict(declared.files)
         return declared.hash in approvals or any(
@@ -109,7 +110,8 @@ class Registry:
         )
 
     def approves_beside(self, declared: DeclaredGenerator) -> bool:
-        """Whether the user approved this also as it is once Git tracks the files beside its scripts."""
+        """Whether the user's approval also covers the definition as it will be once Git tracks the files beside its
+        scripts."""
         if not declared.beside:
             return self.approves(declared)
         name, files = declared.declaration.name, {**dict(declared.files), **dict(declared.beside)}
@@ -117,7 +119,7 @@ class Registry:
         return any(given.generator == name and given.covers(declared.definition, files) for given in approvals)
 
     def changes(self, declared: DeclaredGenerator) -> list[str]:
-        """What changed since the user approved this generator last, a line each; empty where they never did."""
+        """What changed since the user last approved this generator, one line each; empty if they never did."""
         name = declared.declaration.name
         given = [each for each in self.trust.approvals().values() if each.generator == name]
         last = max(given, key=lambda each: each.approved, default=None)
@@ -125,11 +127,11 @@ class Registry:
             return []
         lines = last.changes(dict(declared.files))
         changed = bool(last.definition) and last.definition != declared.definition
-        return ([f"its definition in {FILE} changed since you trusted it"] if changed else []) + lines
+        return ([f"its definition in {FILE} has changed since you trusted it"] if changed else []) + lines
 
     def runnable(self, name: str, version: str) -> Declaration:
-        """The generator, if it may run a recipe of that contract version; raises NotFound, TrustRequired
-        or GenerationError (``generator-unavailable``)."""
+        """The declaration of a generator that may run a recipe of that contract version. Raises NotFound,
+        TrustRequired or GenerationError (``generator-unavailable``)."""
         known = self.find(name)
         if known.declaration.version != version:
             raise GenerationError(
@@ -139,7 +141,7 @@ class Registry:
         if not known.trusted:
             changes = [] if known.declared is None else self.changes(known.declared)
             more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
-            why = f"not trusted any more: {changes[0]}{more}" if changes else "not trusted yet"
+            why = f"no longer trusted: {changes[0]}{more}" if changes else "not trusted yet"
             raise TrustRequired(
                 "untrusted-generator", f"the generator '{name}' is declared by this repository and {why}"
             )
@@ -147,7 +149,7 @@ class Registry:
 
 
 def describe_files(declared: DeclaredGenerator) -> list[str]:
-    """What would run, a line each, for people to read before they approve it."""
+    """What would run, one line each, for people to read before approving it."""
     lines = ["command: " + " ".join(repr(a) if " " in a or not a else a for a in declared.argv)]
     files = [(path, digest) for path, digest in declared.files if os.path.basename(path)]
     lines += [f"file:    {path}  {digest}" for path, digest in files[:_SHOWN]]
@@ -169,5 +171,7 @@ def _load(entry: EntryPoint) -> Declaration:
             "generator-unavailable", f"the plug-in '{entry.name}' cannot be loaded: {error}"
         ) from error
     if not isinstance(loaded, Declaration) or loaded.name != entry.name:
-        raise GenerationError("generator-unavailable", f"the plug-in '{entry.name}' gives no declaration of that name")
+        raise GenerationError(
+            "generator-unavailable", f"the plug-in '{entry.name}' provides no declaration of that name"
+        )
     return loaded

@@ -1,8 +1,7 @@
-"""Parameter schemas: what a generator takes, checked in the parent before any worker starts.
+"""Parameter schemas. They are checked in the parent process, before any worker starts.
 
-A schema is plain data (it can be read from ``regenstore.toml``) and its defaults are part of the
-generator's contract version: within one version a default never changes, because recipes that leave a
-parameter out rely on it.
+A schema is plain data (it can be read from ``regenstore.toml``). Its defaults are part of the generator's contract
+version: within a version a default never changes, because recipes that leave the parameter out rely on it.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _DECIMAL = re.compile(r"-?[0-9]{1,100}\Z")
 
 
 class Param(BaseModel):
-    """One parameter. Without a default it is required, unless ``optional``."""
+    """One parameter. It is required if it has no default and is not ``optional``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +50,7 @@ class Param(BaseModel):
         return self.default is None and not self.optional
 
     def check(self, name: str, value: object) -> Any:
-        """The value in its type; raises InvalidInput naming what was expected and what was found."""
+        """Convert a value to the parameter's type; raises InvalidInput with what was expected and found."""
         if self.type == "array":
             if not isinstance(value, (list, tuple)):
                 raise _bad(name, f"a list of {self.items}s", value)
@@ -88,7 +87,7 @@ class Param(BaseModel):
     def _number(name: str, value: object, *, whole: bool) -> int | float:
         what = "a whole number" if whole else "a number"
         if isinstance(value, str) and whole and _DECIMAL.match(value):
-            # Seeds beyond signed 64 bits are written as decimal strings (TOML's integers end there).
+            # Seeds beyond signed 64 bits are decimal strings in recipes, as TOML integers end there.
             return int(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise _bad(name, what, value)
@@ -102,7 +101,7 @@ class Param(BaseModel):
         return value
 
     def parse(self, name: str, text: str) -> Any:
-        """The value that a user typed as text, as a recipe holds it (large integers stay text)."""
+        """Parse a value typed by a user to the form used in recipes (large integers stay text)."""
         value: object = text
         if self.type == "boolean":
             words = {
@@ -137,7 +136,7 @@ def _typed(text: str, kind: str) -> object:
 
 
 def _held(value: Any) -> Any:
-    """A checked value as a recipe holds it."""
+    """Convert a checked value to the form used in recipes."""
     beyond = isinstance(value, int) and not isinstance(value, bool) and value not in INT64
     return str(value) if beyond else value
 
@@ -148,13 +147,13 @@ def _bad(name: str, expected: str, found: object) -> InvalidInput:
 
 
 class ParamSchema:
-    """The parameters of one generator, by name, in the order in which help shows them."""
+    """The parameters of one generator by name, in the order in which help shows them."""
 
     def __init__(self, params: Mapping[str, Param]) -> None:
         self.params = dict(params)
 
     def lookup(self, name: str) -> Param:
-        """The parameter of that name; raises InvalidInput that names the nearest one."""
+        """The parameter of that name; raises InvalidInput, which suggests the nearest name."""
         found = self.params.get(name)
         if found is None:
             near = difflib.get_close_matches(name, self.params, n=1, cutoff=0.5)
@@ -164,9 +163,9 @@ class ParamSchema:
         return found
 
     def check(self, params: Mapping[str, object]) -> dict[str, Any]:
-        """All parameters, typed and with defaults filled in; absent optional ones are left out.
+        """Check parameters, convert them and fill in defaults; optional ones without a value are left out.
 
-        Raises InvalidInput for an unknown, missing or wrong one.
+        Raises InvalidInput for unknown, missing or invalid parameters.
         """
         for name in params:
             self.lookup(name)

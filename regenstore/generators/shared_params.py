@@ -1,6 +1,6 @@
-"""Parameters that generators of pictures, videos and sounds share, so that they mean the same everywhere.
+"""Parameters shared by the generators of pictures, video and audio, so that they mean the same everywhere.
 
-Defaults are part of each generator's contract version: what stands here never changes.
+Defaults are part of each generator's contract version, so nothing here ever changes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ AUDIO_TYPES = ("audio/wav", "audio/flac")
 RATES = (8000, 11025, 16000, 22050, 32000, 44100, 48000, 88200, 96000, 192000)
 """Samples per second."""
 LEAST, MOST = 16, 8192
-"""Sizes of a side, in pixels."""
+"""Smallest and largest side of a picture, in pixels."""
 MEGABYTE = 1 << 20
 
 
@@ -22,7 +22,7 @@ def side(default: int, description: str) -> Param:
     return Param(type="integer", description=description, default=default, minimum=LEAST, maximum=MOST)
 
 
-SEED = Param(type="integer", description="the variation; any whole number", default=0)
+SEED = Param(type="integer", description="variation; any whole number", default=0)
 BURN_IN = {
     "shot": Param(type="string", description="shot name burnt in at the lower left", default="", max_length=200),
     "timecode": Param(

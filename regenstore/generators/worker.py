@@ -1,11 +1,11 @@
-"""The worker process: runs generator implementations and talks JSON lines with its host.
+"""The worker process: runs generator implementations and exchanges JSON lines with its host.
 
-Standard output is pointed at standard error, and standard input at nothing, before a generator is imported,
-so that a chatty or curious library cannot break the protocol, which has descriptors of its own. One item runs at a
-time; a reader thread takes cancel messages meanwhile.
+Before a generator is imported, standard output is redirected to standard error and standard input to nothing, so that
+no library can disturb the protocol, which has its own descriptors. One item runs at a time; a reader thread takes
+cancel messages meanwhile.
 
-Host to worker: ``setup``, ``probe``, ``run``, ``cancel``, ``bye``. Worker to host: ``hello``, ``probed``,
-``progress``, ``done``, ``failed``, ``cancelled``.
+Host to worker: ``setup``, ``probe``, ``run``, ``cancel``, ``bye``. Worker to host: ``hello``, ``probed``, ``progress``,
+``done``, ``failed``, ``cancelled``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PROGRESS_EVERY = 0.1
 
 
 class _Channel:
-    """Messages out, one JSON line each."""
+    """Sends messages to the host, one JSON line each."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -42,7 +42,7 @@ class _Channel:
 
 
 class _Context:
-    """What a session is given to talk back (``api.Context``)."""
+    """The implementation of ``api.Context`` that sessions get."""
 
     def __init__(self, channel: _Channel) -> None:
         self._channel = channel
@@ -81,7 +81,7 @@ class _Worker:
         self._session: tuple[str, Session] | None = None
 
     def listen(self) -> None:
-        """Take messages until the host closes the pipe. Runs in a thread of its own."""
+        """Take messages until the host closes the pipe. Runs in its own thread."""
         for line in self._messages:
             message = json.loads(line)
             if message["do"] == "cancel":
@@ -91,7 +91,7 @@ class _Worker:
                         self.context.stop()
             else:
                 self.work.put(message)
-        _end_group()  # the host is gone: nobody waits for what still runs
+        _end_group()  # the host is gone, so nobody waits for what is still running
 
     def loop(self) -> None:
         while True:
@@ -155,11 +155,11 @@ class _Worker:
                     "done", id=name, outputs=outputs, seconds=seconds, fingerprint=_fingerprint(message, implementation)
                 )
                 return
-            self.channel.send("failed", id=name, message="the generator gave nothing", too_large=False)
+            self.channel.send("failed", id=name, message="the generator yielded no result", too_large=False)
         except Cancelled:
             self.channel.send("cancelled", id=name)
         except Exception as error:
-            traceback.print_exc(limit=-8)  # to standard error, of which the host shows the end after a crash
+            traceback.print_exc(limit=-8)  # goes to standard error; the host shows the end of it after a crash
             too_large = isinstance(error, OSError) and error.errno == errno.EFBIG
             self.channel.send("failed", id=name, message=_message(error)[:4000], too_large=too_large)
         finally:
@@ -168,7 +168,7 @@ class _Worker:
 
 
 def _fingerprint(message: dict[str, Any], implementation: Implementation) -> dict[str, str]:
-    """What an implementation says of its environment; of an installed one, also what it is installed with."""
+    """An implementation's fingerprint, with the state of the packages that an installed one depends on."""
     from regenstore.generators.registry import built_in
 
     said = {str(name): str(value) for name, value in implementation.fingerprint().items()}
@@ -180,8 +180,8 @@ def _fingerprint(message: dict[str, Any], implementation: Implementation) -> dic
 
 
 def _end_group() -> None:
-    """End this process and every program that a generator started: they share its process group. Its home,
-    which is where it was started, goes with it."""
+    """Kill this process and every program that a generator started (they share its process group), and remove the
+    worker's home folder, which is its working directory."""
     home = os.getcwd()
     if os.path.basename(home).startswith("regenstore-worker-"):
         shutil.rmtree(home, ignore_errors=True)
@@ -201,14 +201,14 @@ def _message(error: Exception) -> str:
 
 
 def _limit(max_output: int) -> None:
-    """No file larger than allowed: writing on gives an error instead of a full disk."""
+    """Limit the size of files, so that excessive writing fails instead of filling the disk."""
     try:
         import resource
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_output, max_output))
     except (ImportError, ValueError, OSError):
-        pass  # the host checks sizes all the same
+        pass  # the host checks sizes anyway
 
 
 def main() -> None:

@@ -1,8 +1,7 @@
 """The parent's side of a worker process.
 
-Whatever a generator does (print, crash, hang, write nonsense, write nothing, write too much) ends as one
-GenerationError for one item; after anything but a plain failure the host is closed, and the caller starts
-another for the next item.
+Whatever a generator does (print, crash, hang, write nonsense, nothing or too much) becomes one GenerationError for one
+item. After anything but a plain failure the host is closed, and the caller starts another for the next item.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from datetime import time as clock_time
 from typing import Any
 
 from regenstore.errors import GenerationError
-from regenstore.fs import interpreter
+from regenstore.fs import durable, interpreter
 from regenstore.generators.api import API_VERSION, Declaration, Item, Probe
 from regenstore.media import types
-from regenstore.objects import canonical, durable
+from regenstore.objects import canonical
 
 _START = 60.0
 _GRACE = 2.0
@@ -43,7 +42,7 @@ Progress = Callable[[float, float, str], None]
 
 @dataclass(frozen=True)
 class Run:
-    """A finished item: output name -> (path, media type), checked to be there and of their types."""
+    """A finished item: output name -> (path, media type). The files exist and have these types."""
 
     outputs: Mapping[str, tuple[str, str]]
     seconds: float
@@ -51,8 +50,8 @@ class Run:
 
 
 class WorkerHost:
-    """One worker process, for one thread. Setting ``cancelled``, from wherever, stops the running item
-    within a few seconds, and makes the host refuse further ones."""
+    """One worker process, for use by one thread. Setting ``cancelled``, from any thread, stops the running item
+    within a few seconds and makes the host refuse further ones."""
 
     def __init__(
         self, max_output: int, environment: Mapping[str, str], cancelled: threading.Event | None = None
@@ -96,13 +95,13 @@ class WorkerHost:
         if self._cancelled.is_set():
             raise GenerationError("cancelled", "cancelled")
         if hello.get("is") != "hello" or hello.get("api") != API_VERSION:
-            raise GenerationError("generator-crashed", "the worker did not start as expected" + self._said())
+            raise GenerationError("generator-crashed", "the worker did not start up correctly" + self._said())
         self._send({"do": "setup", "max_output": self._max_output})
 
     # -------------------------------------------------------------------------------- asking
 
     def probe(self, declaration: Declaration, timeout: float = _START) -> tuple[Probe, Mapping[str, str]]:
-        """Whether a generator can run here, and its environment fingerprint; raises GenerationError."""
+        """Whether a generator can run here, and its environment fingerprint. Raises GenerationError."""
         self._send({"do": "probe", **_names(declaration)})
         try:
             answer = self._receive(time.monotonic() + timeout, None)
@@ -114,11 +113,11 @@ class WorkerHost:
             raise self._broken() from None
 
     def run(self, declaration: Declaration, model_key: str, item: Item, timeout: float, progress: Progress) -> Run:
-        """Make one item; raises GenerationError. After an error other than a plain failure the worker is
-        closed and must not be used again (see :attr:`usable`)."""
+        """Make one item. Raises GenerationError; after any but a plain failure the worker is closed and must not be
+        used again (see :attr:`usable`)."""
         if self._cancelled.is_set():
             raise GenerationError("cancelled", "cancelled")
-        self._tail = b""  # what earlier items said is not this one's
+        self._tail = b""  # output of earlier items does not belong to this one
         self._send({"do": "run", **_names(declaration), "model_key": model_key, **asdict(item)})
         deadline = time.monotonic() + timeout
         cancel_sent = 0.0
@@ -147,7 +146,7 @@ class WorkerHost:
                 return done
 
     def _understand(self, message: Mapping[str, Any], item: Item, progress: Progress) -> Run | None:
-        """What a message about the running item means; None while there is no end of it."""
+        """Handle a message about the running item; returns its result, or None while it runs."""
         kind = message.get("is")
         if kind == "progress":
             progress(float(message["done"]), float(message["total"]), str(message["note"]))
@@ -157,7 +156,7 @@ class WorkerHost:
         elif kind == "cancelled":
             raise GenerationError("cancelled", "cancelled")
         elif kind == "failed" and message["too_large"]:
-            raise GenerationError("output-too-large", f"it wanted to write a file of over {self._max_output} bytes")
+            raise GenerationError("output-too-large", f"it tried to write a file larger than {self._max_output} bytes")
         elif kind == "failed":
             raise GenerationError("generator-failed", str(message["message"])[:4000])
         return None
@@ -167,7 +166,7 @@ class WorkerHost:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """End the worker and everything it started: message, then the whole process group is killed."""
+        """Stop the worker and everything it started: a message first, then the whole process group is killed."""
         try:
             if self.usable:
                 self._send({"do": "bye"})
@@ -217,7 +216,8 @@ class WorkerHost:
             raise GenerationError("output-missing", f"its output '{name}' is empty")
         if found.st_size > self._max_output:
             raise GenerationError(
-                "output-too-large", f"its output '{name}' has {found.st_size} bytes, over {self._max_output}"
+                "output-too-large",
+                f"its output '{name}' has {found.st_size} bytes, more than the limit of {self._max_output}",
             )
 
     # -------------------------------------------------------------------------------- messages
@@ -231,7 +231,8 @@ class WorkerHost:
             raise self._crashed() from None
 
     def _receive(self, deadline: float, wake: threading.Event | None) -> dict[str, Any]:
-        """The next message; an empty one when ``wake`` was set first. Raises TimeoutError at the deadline."""
+        """Wait for the next message; returns an empty one if ``wake`` is set first. Raises TimeoutError at the
+        deadline."""
         assert self._process.stdout is not None
         already = wake is not None and wake.is_set()
         while b"\n" not in self._buffer:
@@ -257,7 +258,7 @@ class WorkerHost:
 
     def _broken(self) -> GenerationError:
         self.close()
-        return GenerationError("generator-crashed", "the worker broke the protocol" + self._said())
+        return GenerationError("generator-crashed", "the worker violated the protocol" + self._said())
 
     def _crashed(self) -> GenerationError:
         _kill_group(self._process)
@@ -277,16 +278,16 @@ class WorkerHost:
 
     def _said(self) -> str:
         lines = self._tail.decode(errors="replace").strip().splitlines()
-        return ("; it last said: " + " / ".join(lines[-3:])[:1000]) if lines else ""
+        return ("; last output: " + " / ".join(lines[-3:])[:1000]) if lines else ""
 
 
 def _described(outputs: object) -> list[tuple[str, str, str]]:
-    """Name, path and media type of each output that a worker names; raises GenerationError."""
+    """Name, path and media type of each output in a worker's message. Raises GenerationError."""
     found = []
     for name, where in outputs.items() if isinstance(outputs, dict) else ():
         parts = where if isinstance(where, list) else []
         if len(parts) != 2 or not all(isinstance(part, str) for part in parts):
-            raise GenerationError("generator-failed", f"it does not say where and what its output {name[:100]!r} is")
+            raise GenerationError("generator-failed", f"it gave no path and media type for its output {name[:100]!r}")
         if not _OUTPUT_NAME.match(name) or not _MEDIA_TYPE.match(parts[1]):
             raise GenerationError(
                 "generator-failed", f"{name[:100]!r}, {parts[1][:100]!r}: not an output's name and media type"
@@ -298,7 +299,7 @@ def _described(outputs: object) -> list[tuple[str, str, str]]:
 
 
 def _as_text(value: object) -> str:
-    """Dates of a recipe's model table, which JSON has not."""
+    """Convert dates in a recipe's model table to text, as JSON has no dates."""
     if isinstance(value, (datetime, date, clock_time)):
         return canonical.datetime_text(value)
     raise TypeError(f"{type(value).__name__} cannot be sent to a worker")

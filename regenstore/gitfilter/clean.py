@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from regenstore.errors import FormatError
 from regenstore.fs import presence
+from regenstore.fs.reflink import Linker
 from regenstore.gitfilter.process import Payload, Request, StoredReply
 from regenstore.gitfilter.spool import Spooled, StreamSource, take_in
 from regenstore.objects.content_store import ContentStore
@@ -27,11 +28,10 @@ from regenstore.refs.git import BlobReader, blob_id, file_blob_id
 from regenstore.refs.pending import Pending
 from regenstore.worktree.fill import is_torn, open_take
 from regenstore.worktree.index_view import IndexView
-from regenstore.worktree.link import Linker
 
 if TYPE_CHECKING:
     from regenstore.objects.recipe import Take
-    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.results.cache import ResultCache
     from regenstore.objects.unsynced import Backing
     from regenstore.refs.moved_media import Moved, Origin
 
@@ -141,7 +141,7 @@ class CleanFilter:
         oid = self._index.oid(path)
         if oid == blob_id(text, self._oid_size):
             return text
-        from regenstore.worktree import attribution
+        from regenstore.objects import attribution
 
         if oid is None and self._index.sides(path):
             return attribution.one_text_of_sides(text, self._known_texts(path))
@@ -241,7 +241,7 @@ class CleanFilter:
         raw = first is not None and not first.removeprefix(_BOM).startswith(_RECIPE)
         if raw and not self._adopts_raw() and self._same_raw(path, spooled):
             return self._raw_reply(spooled)
-        from regenstore.worktree import attribution  # parses recipes: the lean path above does not
+        from regenstore.objects import attribution  # parses recipes: the lean path above does not
 
         def elsewhere(take: Take) -> bytes | None:
             origin = self._moved().find(path, take, known=first is not None)

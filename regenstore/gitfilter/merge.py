@@ -127,7 +127,7 @@ def _with_take(merged: Recipe, base: Recipe | None, ours: Recipe, theirs: Recipe
         # Cost is no conflict: the one that changed counts, of two the larger, whichever side it is on.
         changed = [side.output for side in (ours, theirs) if base is None or side.output.seconds != base.output.seconds]
         chosen = max(changed or [ours.output], key=lambda output: output.seconds or 0)
-        return _take_of(merged, replace(chosen, key=chosen.key or ours.output.key or theirs.output.key))
+        return _take_of(merged, chosen._replace(key=chosen.key or ours.output.key or theirs.output.key))
     # A take that one side dropped, with the same key, still is a take of the recipe: it is kept.
     if theirs.output.take is None or (ours.output.take is not None and theirs.output.take == previous):
         return _take_of(merged, ours.output)

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 
 from blake3 import blake3
 
+from regenstore.fs import durable
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
+from regenstore.media.types import HEAD
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 
@@ -117,8 +118,8 @@ class _Intake:
         self.out = -1
 
     def add(self, piece: memoryview) -> None:
-        if len(self.head) < 64:
-            self.head += bytes(piece[: 64 - len(self.head)])
+        if len(self.head) < HEAD:
+            self.head += bytes(piece[: HEAD - len(self.head)])
         self.hasher.update(piece)
         if self.candidate is not None and not self.candidate.agrees(piece):
             self._leave_candidate()

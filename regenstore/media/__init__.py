@@ -1,1 +1,1 @@
-"""What media are: their types, and encoders that give the same bytes every time."""
+"""Media files: types, probing, decoding, comparison, and encoders whose output is reproducible."""

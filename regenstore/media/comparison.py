@@ -1,10 +1,10 @@
-"""Comparing two media: by bytes, by decoded content, or by a metric.
+"""Compare two media by bytes, by decoded content, or by a metric.
 
-What cannot be decoded here, or has another size, length or rate, is different.
+Media that cannot be decoded here, or that differ in size, length or rate, count as different.
 
-Metrics: PSNR in dB over 8-bit RGB (the worst frame of a video), beside SSIM for stills, after Wang, Bovik,
-Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural similarity" (2004),
-with 8 x 8 windows and equal weights; signal-to-noise ratio in dB for sound. Equal content has no PSNR.
+Metrics: PSNR in dB over 8-bit RGB (of a video: its worst frame). For stills SSIM as well, after Wang, Bovik, Sheikh and
+Simoncelli, "Image quality assessment: from error visibility to structural similarity" (2004), with 8 x 8 windows and
+equal weights. For audio, the signal-to-noise ratio in dB. The PSNR of equal content is infinite.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ Floats = NDArray[np.float64]
 
 
 def compare(one: str, other: str, media_type: str) -> Likeness:
-    """Compare two files of a media type."""
+    """Compare two files of the same media type."""
     if _same_bytes(one, other):
         return Likeness(BYTES)
     comparer = {"image": _stills, "video": _videos, "audio": _sounds}.get(kind(media_type))
     if comparer is None:
-        return Likeness(DIFFERENT, difference=f"the bytes differ, and {media_type} is not decoded here")
+        return Likeness(DIFFERENT, difference=f"the bytes differ, and {media_type} cannot be decoded here")
     try:
         return comparer(one, other)
     except ValueError as error:
-        return Likeness(DIFFERENT, difference=f"the bytes differ, and it cannot be decoded: {error}")
+        return Likeness(DIFFERENT, difference=f"the bytes differ, and decoding failed: {error}")
 
 
 def _same_bytes(one: str, other: str) -> bool:
@@ -59,7 +59,7 @@ def _stills(one: str, other: str) -> Likeness:
     if a.shape != b.shape:
         return Likeness(DIFFERENT, difference=f"sizes differ: {_shape(a)} and {_shape(b)}")
     if np.array_equal(a, b):
-        return Likeness(CONTENT, difference="pixels are equal; the files differ elsewhere")
+        return Likeness(CONTENT, difference="the pixels are equal; only other parts of the files differ")
     words = _changed(a, b)
     score, similar = psnr(a, b), ssim(a, b)
     if similar < LEAST_SSIM:
@@ -73,7 +73,7 @@ def _shape(pixels: NDArray[Any]) -> str:
 
 def _changed(a: NDArray[Any], b: NDArray[Any]) -> str:
     off = np.abs(a.astype(np.int16) - b.astype(np.int16))
-    return f"{np.count_nonzero(off)} of {off.size} values differ, by {off.max()} at most"
+    return f"{np.count_nonzero(off)} of {off.size} values differ, by at most {off.max()}"
 
 
 def _graded(metric: str, score: float, threshold: float, words: str) -> Likeness:
@@ -81,13 +81,13 @@ def _graded(metric: str, score: float, threshold: float, words: str) -> Likeness
 
 
 def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Peak signal-to-noise ratio of 8-bit values, in dB; infinite for equal ones."""
+    """Peak signal-to-noise ratio of 8-bit values, in dB; infinite when they are equal."""
     error = float(np.mean((a.astype(np.float32) - b.astype(np.float32)) ** 2, dtype=np.float64))
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def ssim(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Mean structural similarity of luma, -1..1; pictures under a window's size count as one window."""
+    """Mean structural similarity of luma, -1 to 1. A picture smaller than the window counts as one window."""
     x, y = _luma(a), _luma(b)
     size = min(_WINDOW, *x.shape)
     mean_x, mean_y = _windows(x, size), _windows(y, size)
@@ -99,12 +99,12 @@ def ssim(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 
 def _luma(pixels: NDArray[Any]) -> Floats:
-    """BT.709 weights."""
+    """Luma with BT.709 weights."""
     return pixels[..., 0] * 0.2126 + pixels[..., 1] * 0.7152 + pixels[..., 2] * 0.0722
 
 
 def _windows(values: Floats, size: int) -> Floats:
-    """The mean of every size x size window, by summed areas."""
+    """The mean of every size x size window, computed from a summed-area table."""
     total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     np.cumsum(np.cumsum(values, axis=0), axis=1, out=total[1:, 1:])
     inside = total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
@@ -122,14 +122,14 @@ def _videos(one: str, other: str) -> Likeness:
     pairs = itertools.zip_longest(decode.frames(one, what="the take"), decode.frames(other, what="the second run"))
     for left, right in pairs:
         if left is None or right is None:
-            return Likeness(DIFFERENT, difference=f"one has more frames: the other ends after {total}")
+            return Likeness(DIFFERENT, difference=f"the frame counts differ: one video ends after {total}")
         total += 1
         score = psnr(decode.to_rgb(left[1]), decode.to_rgb(right[1]))
         changed += score < math.inf
         worst = min(worst, score)
     heard = _sounds(one, other) if a.has_audio else Likeness(CONTENT)
     if not changed:
-        return heard if heard.tier != CONTENT else Likeness(CONTENT, difference="every frame is equal")
+        return heard if heard.tier != CONTENT else Likeness(CONTENT, difference="all frames are equal")
     words = f"{changed} of {total} frames differ; the worst has {worst:.1f} dB"
     if heard.tier == DIFFERENT:
         return heard
@@ -143,13 +143,13 @@ def _sounds(one: str, other: str) -> Likeness:
     signal = noise = 0.0
     for left, right in itertools.zip_longest(_blocks(one), _blocks(other)):
         if left is None or right is None or left.shape != right.shape:
-            return Likeness(DIFFERENT, difference="one sound is longer")
+            return Likeness(DIFFERENT, difference="the durations differ")
         signal += float(np.sum(left.astype(np.float64) ** 2))
         noise += float(np.sum((left.astype(np.float64) - right) ** 2))
     if noise == 0:
-        return Likeness(CONTENT, difference="every sample is equal; the files differ elsewhere")
+        return Likeness(CONTENT, difference="all samples are equal; only other parts of the files differ")
     score = 10 * math.log10(signal / noise) if signal else -math.inf
-    return _graded("SNR", score, LEAST_SNR, f"the difference lies {score:.1f} dB below the sound")
+    return _graded("SNR", score, LEAST_SNR, f"the difference is {score:.1f} dB below the signal")
 
 
 def _blocks(path: str) -> Iterator[NDArray[Any]]:

@@ -1,9 +1,9 @@
-"""Decoding of video and audio, frame by frame and block by block, with the same result on every machine.
+"""Decode video and audio, frame by frame and block by block, with the same result on every machine.
 
-Decoders run with one thread and their output is exact by specification for the usual codecs; conversions
-to RGB use the exact swscale flags of :mod:`regenstore.media.encode`. Times are turned into a constant frame
-rate (a frame is repeated or left out where the file's own times demand it), so that frame n of a video is
-the picture at n / rate. Sound comes as float32 between -1 and 1; 16- and 24-bit samples survive unchanged.
+Decoders run on one thread, and for the usual codecs their output is exact by specification. Conversions to RGB use the
+exact swscale flags of :mod:`regenstore.media.encode`. Frames are resampled to a constant rate (repeated or skipped as
+the file's timestamps demand), so that frame n of a video is the picture at n / rate. Audio is float32 from -1 to 1; 16-
+and 24-bit samples survive unchanged.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ FORMATS = (
     "mpegvideo,mxf,nut,ogg,rm,w64,wav,webm,yuv4mpegpipe,bmp_pipe,dpx_pipe,exr_pipe,j2k_pipe,jpeg_pipe,jpegxl_pipe,"
     "png_pipe,ppm_pipe,tiff_pipe,webp_pipe"
 )
-"""Containers that hold their media themselves. Playlists and scripts (HLS, DASH, concat) are left out: they
-would pull in other files, on which a result must not depend."""
+"""Self-contained container formats. Playlists and scripts (HLS, DASH, concat) are excluded: they read other files,
+on which a result must not depend."""
 MAX_FRAMES = 2_000_000
-"""Where a video ends at the latest; a damaged time stamp must not make an endless one."""
+"""Frame limit, so that a damaged timestamp cannot make a video endless."""
 
 
 @dataclass(frozen=True)
 class Info:
-    """What a video or audio file holds. Sizes are upright; ``duration`` is in seconds, 0 when unknown."""
+    """Basic properties of a video or audio file. Sizes are upright; ``duration`` is in seconds, 0 if unknown."""
 
     width: int = 0
     height: int = 0
@@ -56,14 +56,14 @@ class Info:
 
 @contextmanager
 def opened(path: str, what: str) -> Iterator[Any]:
-    """An open container of one of :data:`FORMATS`. Raises ValueError when FFmpeg cannot read it, also for what
-    fails inside the block."""
+    """Open a container of one of :data:`FORMATS`. Raises ValueError if FFmpeg cannot read it, also for errors inside
+    the block."""
     try:
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-        # Nothing here reads the tags, and many a camera writes them in no valid UTF-8.
+        # No caller uses the tags, and many cameras write them in invalid UTF-8.
         file = av.open(path, "r", options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
-        raise ValueError(f"{what} is neither video nor audio that can be read ({_reason(error)})") from None
+        raise ValueError(f"{what} is not readable as video or audio ({_reason(error)})") from None
     try:
         yield file
     except av.FFmpegError as error:
@@ -73,12 +73,12 @@ def opened(path: str, what: str) -> Iterator[Any]:
 
 
 def _reason(error: Exception) -> str:
-    # PyAV's text carries the path, which means nothing to the user: it lies in the store.
+    # PyAV's text contains the path inside the store, which means nothing to the user.
     return getattr(error, "strerror", None) or error.__class__.__name__
 
 
 def inspect(path: str, what: str = "the input") -> Info:
-    """Look into a file. Raises ValueError when FFmpeg cannot read it."""
+    """Read the basic properties of a file. Raises ValueError if FFmpeg cannot read it."""
     with opened(path, what) as file:
         width = height = rate_of_sound = channels = 0
         bits, rate, duration = 16, Fraction(0), 0.0
@@ -99,12 +99,13 @@ def inspect(path: str, what: str = "the input") -> Info:
 
 def _codec(stream: Any, what: str) -> Any:
     if stream.codec_context is None:
-        raise ValueError(f"{what} is encoded in a way that cannot be decoded here")
+        raise ValueError(f"{what} uses a codec that cannot be decoded here")
     return stream.codec_context
 
 
 def constant_rate(stream: Any) -> Fraction:
-    """The constant rate. Matroska keeps nanoseconds per frame, from which FFmpeg makes 19001/317 for 59.94."""
+    """The stream's constant frame rate. Matroska stores nanoseconds per frame, which FFmpeg turns into 19001/317 for
+    59.94."""
     rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
     exact = exact_rate(float(rate)) if 0 < rate <= 1000 else rate
     return exact if abs(exact - rate) * 100_000 < rate else rate
@@ -117,7 +118,7 @@ def _seconds(stream: Any, file: Any) -> float:
 
 
 def _quarter_turns(file: Any, stream: Any) -> int:
-    """How many quarter turns a phone's video has to be turned; known from its first frame."""
+    """The quarter turns by which a phone's video is rotated; taken from its first frame."""
     for frame in file.decode(stream):
         file.seek(0)
         return int(round(frame.rotation / 90) % 4)
@@ -125,8 +126,11 @@ def _quarter_turns(file: Any, stream: Any) -> int:
 
 
 def stored_frames(path: str, what: str = "the input") -> Iterator[tuple[Any, float]]:
-    """Every frame as the file has it, none repeated or left out, with how much of the file is done, 0 to 1. Their
-    ``pts`` rise. Decoded with several threads; raises ValueError for what has no frame, and as :func:`opened`."""
+    """Yield the frames as stored, without repeating or skipping any, each with the fraction of the file read so far.
+
+    Their ``pts`` increase strictly. Decodes on several threads. Raises ValueError if no frame can be decoded, and as
+    :func:`opened` does.
+    """
     with opened(path, what) as file:
         if not file.streams.video:
             raise ValueError(f"{what} has no video stream")
@@ -138,7 +142,7 @@ def stored_frames(path: str, what: str = "the input") -> Iterator[tuple[Any, flo
         for number, frame in enumerate(file.decode(stream)):
             if number >= MAX_FRAMES:
                 raise ValueError(f"{what} has more than {MAX_FRAMES} frames")
-            # A damaged or raw stream may have none, or some that go back.
+            # In a damaged or raw stream, pts may be missing or run backwards.
             last = frame.pts = max(last + 1, 0 if frame.pts is None else frame.pts)
             yield frame, min(1.0, float(frame.pts * frame.time_base) / seconds) if seconds else 0.0
         if last < 0:
@@ -148,7 +152,7 @@ def stored_frames(path: str, what: str = "the input") -> Iterator[tuple[Any, flo
 def frames(
     path: str, *, first: int = 0, last: int | None = None, what: str = "the input"
 ) -> Iterator[tuple[int, Frame]]:
-    """Frames ``first`` to ``last`` (inclusive, from 0) at the file's constant rate, with their numbers."""
+    """Yield frames ``first`` to ``last`` (inclusive, from 0) at the file's constant rate, with their numbers."""
     with opened(path, what) as file:
         if not file.streams.video:
             raise ValueError(f"{what} has no video stream")
@@ -157,7 +161,7 @@ def frames(
         rate = constant_rate(stream)
         base = Fraction(stream.time_base)
         origin = stream.start_time or 0
-        # Decoding from the start is slow for a late cut; a seek goes to the key frame before it.
+        # Decoding from the start would be slow for a late cut; seek to the key frame before it.
         if first > 2 * rate:
             file.seek(origin + int((first / rate - 1) / base), stream=stream, backward=True)
         held: Frame | None = None
@@ -180,7 +184,7 @@ def frames(
 
 
 def frame_count(path: str, what: str = "the input") -> int:
-    """How many frames :func:`frames` gives, without decoding: by the packets' times."""
+    """The number of frames that :func:`frames` yields, from packet timestamps, without decoding."""
     with opened(path, what) as file:
         if not file.streams.video:
             raise ValueError(f"{what} has no video stream")
@@ -198,7 +202,7 @@ def frame_count(path: str, what: str = "the input") -> int:
 
 
 def to_rgb(frame: Frame, width: int | None = None, height: int | None = None) -> Pixels:
-    """The frame as upright 8-bit RGB, scaled on the way when a size is given."""
+    """Convert a frame to upright 8-bit RGB, scaled if a size is given."""
     turns = round(frame.rotation / 90) % 4
     if turns % 2:
         width, height = height, width
@@ -221,7 +225,7 @@ def to_rgb(frame: Frame, width: int | None = None, height: int | None = None) ->
 
 
 def crop_frame(frame: Frame, box: tuple[int, int, int, int] | None) -> Frame:
-    """The part ``x, y, width, height`` of a frame, in its own colours where that is possible.
+    """Crop a frame to ``x, y, width, height``, in its own pixel format if possible.
 
     4:2:0 frames with an even box are cut plane by plane; anything else goes through RGB.
     """
@@ -231,7 +235,7 @@ def crop_frame(frame: Frame, box: tuple[int, int, int, int] | None) -> Frame:
     x, y, width, height = box or (0, 0, 0, 0)
     planar = frame.format.name in ("yuv420p", "yuvj420p")
     if upright and planar and not any(value % 2 for value in box or (1,)) and not frame.height % 2:
-        # PyAV shows planar 4:2:0 as one array: luma rows, then both chroma planes as packed rows.
+        # PyAV presents planar 4:2:0 as one array: luma rows, then both chroma planes as packed rows.
         tall: Any = frame.to_ndarray()
         rows = frame.height
         chroma = tall[rows:].reshape(2, rows // 2, frame.width // 2)
@@ -250,7 +254,7 @@ def crop_frame(frame: Frame, box: tuple[int, int, int, int] | None) -> Frame:
 def sound_blocks(
     path: str, *, start: float = 0.0, duration: float | None = None, what: str = "the input"
 ) -> Iterator[Samples]:
-    """The samples from ``start`` seconds on, for ``duration`` seconds or to the end, in blocks."""
+    """Yield blocks of samples from ``start`` seconds, for ``duration`` seconds or to the end."""
     with opened(path, what) as file:
         if not file.streams.audio:
             raise ValueError(f"{what} has no audio stream")
@@ -282,7 +286,7 @@ def _samples_of(frame: Any, what: str) -> Samples:
         raw = raw.reshape(-1, len(frame.layout.channels)).T
     scale = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0, "flt": 1.0, "dbl": 1.0}.get(kind.removesuffix("p"))
     if scale is None:
-        raise ValueError(f"{what} has audio samples of the form {kind}, which are not supported")
+        raise ValueError(f"{what} has audio samples in the unsupported format {kind}")
     values = raw.astype(np.float64)
     if kind.startswith("u8"):
         values = values - 128.0

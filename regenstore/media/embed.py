@@ -1,10 +1,10 @@
-"""XMP inside of media: a copy of a file with a packet in it, everything else of it to the byte.
+"""Embed XMP in media files. The result is a copy with the packet inserted and everything else byte for byte the same.
 
-Where XMP belongs in which format: XMP Specification part 3. MP4: a ``uuid`` box at the file's end. QuickTime:
-``moov/udta/XMP_``; the movie box is copied to the end and the old one becomes free space, so that no chunk
-moves and no offset changes. PNG: an iTXt chunk before the pixels. JPEG: an APP1 segment. WebP: an ``XMP `` chunk,
-announced in the extended header. TIFF: tag 700 in a copy of the first directory at the file's end. A packet that
-is there already is replaced. Samples, tracks and timecode are not touched.
+Where XMP belongs in each format: XMP Specification, part 3. MP4: a ``uuid`` box at the end of the file. QuickTime:
+``moov/udta/XMP_``; the movie box is copied to the end and the old one becomes free space, so that no chunk moves and no
+offset changes. PNG: an iTXt chunk before the pixels. JPEG: an APP1 segment. WebP: an ``XMP `` chunk, announced in the
+extended header. TIFF: tag 700 in a copy of the first directory at the end of the file. An existing packet is replaced.
+Samples, tracks and timecode are not touched.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ JPEG_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 _WEBP_XMP, _WEBP_ALPHA = 0x04, 0x10
 _TIFF_XMP = 700
 LARGEST_MOVIE_BOX = 512 << 20
-"""Bytes of a movie box at most; it is held in memory."""
+"""Largest movie box, in bytes; it is held in memory."""
 _BLOCK = 1 << 20
 
 Piece = bytes | range
-"""Bytes, or a range of the source file's."""
+"""Literal bytes, or a byte range of the source file."""
 
 
 @dataclass(frozen=True)
 class Assembled:
-    """A file put together from new bytes and parts of another one."""
+    """A file assembled from new bytes and ranges of another file."""
 
     source: str
     pieces: tuple[Piece, ...]
@@ -41,7 +41,7 @@ class Assembled:
         return sum(len(piece) for piece in self.pieces)
 
     def blocks(self) -> Iterator[bytes]:
-        """The file's bytes, in order. Raises OSError, also when the source became shorter."""
+        """Yield the file's bytes in order. Raises OSError, also if the source became shorter."""
         with open(self.source, "rb") as file:
             for piece in self.pieces:
                 if isinstance(piece, bytes):
@@ -58,17 +58,18 @@ class Assembled:
 
 
 def packet(document: bytes) -> bytes:
-    """An XMP packet (read-only: whoever scans for it leaves it alone) around a document's ``x:xmpmeta``."""
+    """Wrap a document's ``x:xmpmeta`` in an XMP packet. It is read-only: programs that scan for packets leave it
+    alone."""
     body = document[document.index(b"<x:xmpmeta") :]
     return b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n' + body + b'<?xpacket end="r"?>'
 
 
 def embedded(source: str, media_type: str, document: bytes) -> Assembled:
-    """The file with the XMP document in it. Raises ValueError for formats that have no place for it, and for
-    files that are not what their type says."""
+    """Embed an XMP document in a file. Raises ValueError for formats that cannot hold XMP, and for files that do not
+    match their media type."""
     maker = _MAKERS.get(media_type)
     if maker is None:
-        raise ValueError(f"there is no way to put XMP into {media_type} here (there is for: {', '.join(EMBEDDABLE)})")
+        raise ValueError(f"XMP cannot be embedded in {media_type} (it can in: {', '.join(EMBEDDABLE)})")
     with open(source, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         return Assembled(source, tuple(_merged(maker(_Bytes(file.fileno(), size), packet(document)))))
@@ -89,7 +90,7 @@ class _Bytes:
 
 
 def _merged(pieces: Sequence[Piece]) -> Iterator[Piece]:
-    """Without empty pieces, neighbouring ranges as one."""
+    """Drop empty pieces and join adjacent ranges."""
     held: range | None = None
     for piece in pieces:
         if isinstance(piece, range) and held is not None and held.stop == piece.start:
@@ -117,7 +118,7 @@ class _Box:
 
 
 def _boxes(data: _Bytes) -> list[_Box]:
-    """The boxes of the file's top level (ISO/IEC 14496-12, 4.2)."""
+    """The top-level boxes of the file (ISO/IEC 14496-12, 4.2)."""
     found: list[_Box] = []
     at = 0
     while at < data.size:
@@ -144,7 +145,7 @@ def _box(kind: bytes, body: bytes) -> bytes:
 
 
 def _closed(box: _Box) -> list[Piece]:
-    """A box as it is; one that reaches to the file's end gets its length, as something follows it now."""
+    """A box unchanged; one that extends to the end of the file gets an explicit length, as something follows it now."""
     if not box.open_ended:
         return [range(box.start, box.end)]
     length = box.end - box.start
@@ -158,10 +159,10 @@ def _mp4(data: _Bytes, xmp: bytes) -> list[Piece]:
     tail: list[Piece] = []
     for box in _boxes(data):
         if box.kind == b"uuid" and data.at(box.start + box.header, 16) == UUID:
-            # Its room stays, so that nothing after it moves.
+            # Its space stays occupied, so that nothing after it moves.
             pieces += [data.at(box.start, 4), b"free", range(box.start + 8, box.end)]
         elif box.kind == b"mfra":
-            tail += _closed(box)  # it has to be the last one
+            tail += _closed(box)  # must stay last
         else:
             pieces += _closed(box)
     return [*pieces, _box(b"uuid", UUID + xmp), *tail]
@@ -171,7 +172,7 @@ def _quicktime(data: _Bytes, xmp: bytes) -> list[Piece]:
     boxes = _boxes(data)
     movie = next(box for box in boxes if box.kind == b"moov")
     if any(box.kind == b"moof" for box in boxes):
-        raise ValueError("fragmented QuickTime files are not written to")
+        raise ValueError("XMP cannot be embedded in fragmented QuickTime files")
     if movie.end - movie.start > LARGEST_MOVIE_BOX:
         raise ValueError("the movie box is too large")
     body = data.at(movie.start + movie.header, movie.end - movie.start - movie.header)
@@ -192,9 +193,9 @@ def _with_xmp(body: bytes, xmp: bytes) -> bytes:
     out, user = [], b""
     for kind, whole in _inner(body):
         if kind == b"cmov":
-            raise ValueError("compressed movie boxes are not written to")
+            raise ValueError("XMP cannot be embedded in compressed movie boxes")
         if kind == b"udta":
-            # A zero of 32 bits may end the list (QuickTime File Format, "User data atoms").
+            # A 32-bit zero may end the list (QuickTime File Format, "User data atoms").
             user += b"".join(part for name, part in _inner(whole[8:]) if name != b"XMP_")
         else:
             out.append(whole)
@@ -220,7 +221,7 @@ def _inner(body: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _png(data: _Bytes, xmp: bytes) -> list[Piece]:
     if data.at(0, 8) != PNG_SIGNATURE:
-        raise ValueError("it is no PNG")
+        raise ValueError("it is not a PNG")
     body = PNG_KEYWORD + b"\0\0\0\0\0" + xmp
     chunk = struct.pack(">I", len(body)) + b"iTXt" + body + struct.pack(">I", zlib.crc32(b"iTXt" + body))
     pieces: list[Piece] = [range(8)]
@@ -244,9 +245,9 @@ def _png(data: _Bytes, xmp: bytes) -> list[Piece]:
 
 def _jpeg(data: _Bytes, xmp: bytes) -> list[Piece]:
     if data.at(0, 2) != b"\xff\xd8":
-        raise ValueError("it is no JPEG")
+        raise ValueError("it is not a JPEG")
     if len(JPEG_MARK) + len(xmp) + 2 > 0xFFFF:
-        raise ValueError("the XMP is longer than a JPEG segment (64 KiB); leave the prompt out with --redact prompt")
+        raise ValueError("the XMP is longer than a JPEG segment (64 KiB); use --redact prompt to leave out the prompt")
     segment = b"\xff\xe1" + struct.pack(">H", 2 + len(JPEG_MARK) + len(xmp)) + JPEG_MARK + xmp
     pieces: list[Piece] = [range(2)]
     at, placed = 2, False
@@ -269,11 +270,11 @@ def _jpeg(data: _Bytes, xmp: bytes) -> list[Piece]:
 
 
 def _webp(data: _Bytes, xmp: bytes) -> list[Piece]:
-    """Chunks as in RFC 9649: what is no XMP stays as it is, behind a header that says that there is some."""
+    """WebP chunks (RFC 9649): all but XMP unchanged, after an extended header whose XMP flag is set."""
     riff, length, form = struct.unpack("<4sI4s", data.at(0, 12))
     stop = 8 + length
     if riff != b"RIFF" or form != b"WEBP" or stop > data.size:
-        raise ValueError("it is no WebP")
+        raise ValueError("it is not a WebP")
     pieces: list[Piece] = []
     header = b""
     at = 12
@@ -290,14 +291,14 @@ def _webp(data: _Bytes, xmp: bytes) -> list[Piece]:
                 header = _webp_header(kind, data.at(at + 8, min(size, 10)))
             pieces.append(range(at, min(end, data.size)))
             if end > data.size:
-                pieces.append(b"\0")  # the filling that the last chunk lacks
+                pieces.append(b"\0")  # the padding that the last chunk lacks
         at = end
     if not header:
         raise ValueError("the WebP has no pixels")
     chunks = _chunk(b"VP8X", header), _chunk(b"XMP ", xmp)
     total = 4 + sum(map(len, (*chunks, *pieces)))
     if total > 0xFFFFFFFE:
-        raise ValueError("the WebP is too large for more")
+        raise ValueError("the WebP is too large to add XMP")
     return [struct.pack("<4sI4s", b"RIFF", total, b"WEBP"), chunks[0], *pieces, chunks[1]]
 
 
@@ -306,7 +307,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _webp_header(kind: bytes, head: bytes) -> bytes:
-    """The extended header of a picture that has none, from the beginning of its pixels."""
+    """Make the extended header of a simple WebP from the start of its image data."""
     if kind == b"VP8 " and head[3:6] == b"\x9d\x01\x2a":
         width, height = (size & 0x3FFF for size in struct.unpack("<HH", head[6:10]))
         flags = _WEBP_XMP
@@ -315,29 +316,29 @@ def _webp_header(kind: bytes, head: bytes) -> bytes:
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
         flags = _WEBP_XMP | (_WEBP_ALPHA if bits >> 28 & 1 else 0)
     else:
-        raise ValueError("the WebP does not begin with its pixels")
+        raise ValueError("the WebP does not begin with image data")
     extended: bytes = struct.pack("<I", flags) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     return extended
 
 
 def _tiff(data: _Bytes, xmp: bytes) -> list[Piece]:
-    """TIFF 6.0: offsets count from the file's beginning, so that nothing but the first directory may move."""
+    """TIFF 6.0: offsets count from the start of the file, so nothing but the first directory may move."""
     order = {b"II": "<", b"MM": ">"}.get(data.at(0, 2))
     magic, first = struct.unpack(f"{order or '<'}HI", data.at(2, 6))
     if order is None or magic not in (42, 43):
-        raise ValueError("it is no TIFF")
+        raise ValueError("it is not a TIFF")
     if magic == 43:
-        raise ValueError("BigTIFF files are not written to")
+        raise ValueError("XMP cannot be embedded in BigTIFF files")
     (count,) = struct.unpack(f"{order}H", data.at(first, 2))
     entries = [data.at(first + 2 + 12 * number, 12) for number in range(count)]
     kept = [entry for entry in entries if struct.unpack(f"{order}H", entry[:2])[0] != _TIFF_XMP]
     at = data.size + (data.size & 1)
     if at + len(xmp) + 12 * count + 32 > 0xFFFFFFFF:
-        raise ValueError("the TIFF is too large for more")
+        raise ValueError("the TIFF is too large to add XMP")
     kept.append(struct.pack(f"{order}HHII", _TIFF_XMP, 1, len(xmp), at))  # type 1: bytes
     kept.sort(key=lambda entry: struct.unpack(f"{order}H", entry[:2])[0])
     directory = at + len(xmp) + (len(xmp) & 1)
-    rest = data.at(first + 2 + 12 * count, 4)  # where the next directory lies
+    rest = data.at(first + 2 + 12 * count, 4)  # offset of the next directory
     tail = xmp + b"\0" * (len(xmp) & 1) + struct.pack(f"{order}H", len(kept)) + b"".join(kept) + rest
     return [range(4), struct.pack(f"{order}I", directory), range(8, data.size), b"\0" * (data.size & 1), tail]
 
@@ -352,4 +353,4 @@ _MAKERS: Mapping[str, Callable[[_Bytes, bytes], list[Piece]]] = {
     "image/tiff": _tiff,
 }
 EMBEDDABLE = tuple(_MAKERS)
-"""Media types that XMP can be put into."""
+"""Media types in which XMP can be embedded."""

@@ -1,13 +1,12 @@
 """Bit-exact video and audio encoders: the same frames and samples give the same bytes every time.
 
-That rests on five settings. The ``bitexact`` flag on container and codecs leaves out versions, times and
-random identifiers. x264 runs with one thread, as its output depends on their number, and without
-macroblock-tree rate control, which reads uninitialised memory. Colours go through swscale with
-``accurate_rnd + full_chroma_int + bitexact``, which makes it the same for every set of CPU
-instructions. No encoder is used whose arithmetic depends on the processor: AAC is such a one (its float
-code differs between SSE and AVX) and Opus another, hence sound is FLAC in MP4 and Matroska, plain PCM in
-QuickTime and WAV, and there is no WebM, which takes only Opus and Vorbis. All of it streams: nothing here
-holds more than a few frames.
+This rests on five settings. The ``bitexact`` flag on container and codecs leaves out versions, times and random
+identifiers. x264 runs on one thread, as its output depends on the number of threads, and without macroblock-tree rate
+control, which reads uninitialised memory. Colour conversion uses swscale with ``accurate_rnd + full_chroma_int +
+bitexact``, which gives the same result on every CPU instruction set. No encoder is used whose arithmetic depends on the
+processor, as that of AAC (whose float code differs between SSE and AVX) and Opus does: audio is FLAC in MP4 and
+Matroska and PCM in QuickTime and WAV, and there is no WebM, which allows only Opus and Vorbis. All encoders stream:
+none holds more than a few frames.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ from numpy.typing import NDArray
 from regenstore.media.stills import Pixels
 
 Samples = NDArray[np.float32]
-"""Channels x samples, full scale is -1..1."""
+"""Channels x samples; full scale is -1 to 1."""
 Frame = av.VideoFrame
 
 EXACT = int(Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT)
 BT709 = 1
 LIMITED = 1
 BLOCK = 4096
-"""Samples per audio frame for codecs that take any number."""
+"""Samples per audio frame for codecs that accept any number."""
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 
 @dataclass(frozen=True)
 class _Wrapper:
-    """What a container is written with."""
+    """A container format with its options and codecs."""
 
     container: str
     options: dict[str, str]
@@ -51,8 +50,8 @@ class _Wrapper:
 _X264 = {
     "preset": "veryfast",
     "crf": "18",
-    # With macroblock-tree rate control x264's assembly reads memory that nobody wrote: the same frames gave
-    # other bytes under another MALLOC_PERTURB_ at sizes such as 320x180. Without it they never did.
+    # With macroblock-tree rate control, x264's assembly reads uninitialised memory: at sizes such as 320x180 the same
+    # frames gave other bytes under another MALLOC_PERTURB_. Without it they never did.
     "mbtree": "0",
 }
 _WRAPPERS = {
@@ -68,7 +67,7 @@ AUDIO_TYPES = tuple(name for name in _WRAPPERS if name.startswith("audio/"))
 
 @dataclass(frozen=True)
 class Sound:
-    """The format of an audio track to write; ``bits`` counts only where the codec is lossless."""
+    """The format of an audio track to write; ``bits`` matters only for lossless codecs."""
 
     rate: int
     channels: int
@@ -76,9 +75,9 @@ class Sound:
 
 
 class MediaWriter:
-    """One media file being written: a picture track, a sound track or both. Use it as a context manager.
+    """Writes one media file with a video track, an audio track or both. Use it as a context manager.
 
-    After an exception inside the ``with`` block, or one while finishing, there is no file.
+    If an exception is raised inside the ``with`` block or while finishing, no file is left.
     """
 
     def __init__(
@@ -114,7 +113,7 @@ class MediaWriter:
     def _add_video(self, wrapper: _Wrapper, size: tuple[int, int], rate: Fraction, quality: int | None) -> None:
         width, height = size
         if width % 2 or height % 2:
-            raise ValueError(f"a 4:2:0 picture needs even sizes, not {width}x{height}")
+            raise ValueError(f"a 4:2:0 picture needs an even width and height, not {width}x{height}")
         options = dict(_X264)
         if quality is not None:
             options["crf"] = str(quality)
@@ -148,21 +147,21 @@ class MediaWriter:
         self._audio = stream
 
     def picture(self, pixels: Pixels) -> None:
-        """Write the next frame, from 8-bit RGB of the file's size."""
+        """Write the next frame from 8-bit RGB pixels of the file's size."""
         self.frame(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[..., :3]), format="rgb24"))
 
     def frame(self, frame: Frame) -> None:
-        """Write the next frame, from a decoded or scaled one; colours are converted when they have to be."""
+        """Write the next frame from a decoded or scaled one, converting its colours if needed."""
         context = self._video.codec_context
         ready = as_yuv420(self._reformatter, frame, context.width, context.height)
         ready.pts = self._count
         ready.time_base = context.time_base
-        ready.pict_type = 0  # A decoded frame remembers its type and would force it on the encoder.
+        ready.pict_type = 0  # A decoded frame keeps its type, which would be forced on the encoder.
         self._count += 1
         self._file.mux(self._video.encode(ready))
 
     def samples(self, block: Samples) -> None:
-        """Write the next samples: channels x any number."""
+        """Write the next samples (channels x any number)."""
         self._pending = np.concatenate((self._pending, block), axis=1)
         size = self._audio.codec_context.frame_size or BLOCK
         done = 0
@@ -176,7 +175,7 @@ class MediaWriter:
         layout = LAYOUTS[self.sound.channels]
         levels = quantise(block, 24 if self._wide else 16)
         if self._wide:
-            levels = levels << 8  # FFmpeg keeps 24 bits in the upper part of 32.
+            levels = levels << 8  # FFmpeg keeps 24-bit samples in the upper part of 32.
         packed: Any = np.ascontiguousarray(levels.T).reshape(1, -1)
         if not self._wide:
             packed = packed.astype(np.int16)
@@ -204,7 +203,7 @@ class MediaWriter:
             raise
 
     def _abandon(self) -> None:
-        """Close and remove the unfinished file. What goes wrong here comes of what went wrong before."""
+        """Close and remove the unfinished file. Errors here follow from the one that led here, so they are ignored."""
         try:
             self._file.close()
         except (av.FFmpegError, OSError, ValueError):
@@ -222,7 +221,7 @@ class MediaWriter:
 
 
 def as_yuv420(reformatter: VideoReformatter, frame: Frame, width: int, height: int) -> Frame:
-    """The frame as limited-range BT.709 4:2:0 of that size."""
+    """Convert a frame to limited-range BT.709 4:2:0 of the given size."""
     rgb = frame.format.name.startswith(("rgb", "gbr", "bgr", "pal", "gray"))
     full = rgb or frame.color_range == ColorRange.JPEG
     return reformatter.reformat(
@@ -240,21 +239,21 @@ def as_yuv420(reformatter: VideoReformatter, frame: Frame, width: int, height: i
 
 
 def matrix_of(frame: Frame) -> int:
-    """The frame's colour matrix; where the file does not tell, what players take for such a size."""
+    """The frame's colour matrix; if the file states none, the one that players assume for its size."""
     known = {1: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.SMPTE170M, 9: Colorspace.BT2020}
     guess = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
     return int(known.get(int(frame.colorspace), guess))
 
 
 def quantise(block: Samples, bits: int) -> NDArray[np.int32]:
-    """Samples as integers of that many bits, rounded and clipped."""
+    """Convert samples to integers of ``bits`` bits, rounded and clipped."""
     top = float(2 ** (bits - 1))
     scaled = np.rint(block.astype(np.float64) * top)
     return np.clip(scaled, -top, top - 1).astype(np.int32)
 
 
 def versions() -> dict[str, str]:
-    """Every library that may change the bytes of a video or audio file."""
+    """The versions of all libraries that can change the bytes of a video or audio file."""
     found = {"pyav": av.__version__}
     for name in ("libavcodec", "libavformat", "libavutil", "libswscale"):
         found[name] = ".".join(map(str, av.library_versions.get(name, ())))

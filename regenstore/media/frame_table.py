@@ -1,7 +1,7 @@
-"""Per-frame measurements of a video: a table of columns, with its bytes.
+"""Per-frame measurements of a video as a table of columns, with a binary form.
 
-One row per decoded frame, in the order of display. A value that is not known (no face was looked for, or
-found) is NaN; a column that was not measured at all is absent.
+One row per decoded frame, in display order. Unknown values (no face was looked for, or none found) are NaN; a column
+that was not measured is absent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LENGTH = struct.Struct("<I")
 
 @dataclass(frozen=True)
 class FrameMetrics:
-    """``columns``: name -> one float per frame, all of the same length ``count``. Never mutate them."""
+    """A table. ``columns``: name -> one float per frame, each of length ``count``. Never mutate them."""
 
     count: int
     columns: Mapping[str, array[float]]
@@ -25,15 +25,15 @@ class FrameMetrics:
     def __post_init__(self) -> None:
         wrong = [name for name, values in self.columns.items() if len(values) != self.count or values.typecode != "d"]
         if wrong:
-            raise ValueError(f"columns of another length than {self.count}, or not of doubles: {', '.join(wrong)}")
+            raise ValueError(f"columns must hold {self.count} doubles each; these do not: {', '.join(wrong)}")
 
     def summary(self, column: str) -> tuple[float, float, float] | None:
-        """Minimum, mean and maximum of the known values of a column; None where none is known."""
+        """Minimum, mean and maximum of a column's known values; None if it has none."""
         known = [value for value in self.columns.get(column, ()) if value == value]
         return (min(known), sum(known) / len(known), max(known)) if known else None
 
     def to_bytes(self) -> bytes:
-        """The table as bytes, the same for the same table on every machine: little-endian doubles."""
+        """Serialise the table; equal tables give equal bytes on every machine (little-endian doubles)."""
         head = json.dumps({"count": self.count, "columns": list(self.columns)}, ensure_ascii=True).encode()
         values = (struct.pack(f"<{self.count}d", *column) for column in self.columns.values())
         return b"".join((_LENGTH.pack(len(head)), head, *values))
@@ -50,7 +50,7 @@ class FrameMetrics:
                 columns[str(name)] = array("d", struct.unpack_from(f"<{count}d", data, at))
                 at += 8 * count
         except (struct.error, KeyError, TypeError, ValueError, MemoryError) as error:
-            raise ValueError(f"no table of frames ({error})") from None
+            raise ValueError(f"not a frame table ({error})") from None
         if at != len(data):
-            raise ValueError("no table of frames (bytes are left over)")
+            raise ValueError("not a frame table (trailing bytes)")
         return cls(count, columns)

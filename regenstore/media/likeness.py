@@ -1,7 +1,7 @@
-"""How alike two media are; :mod:`regenstore.media.comparison`, which is slow to import, finds out.
+"""The result of comparing two media. :mod:`regenstore.media.comparison`, which is slow to import, produces it.
 
-The tiers, best first: ``bytes`` equal; ``content`` equal (every decoded pixel or sample, metadata left
-out); ``equivalent`` (the metric reaches its threshold); ``different``.
+The tiers, best first: ``bytes`` (equal); ``content`` (every decoded pixel or sample is equal, metadata aside);
+``equivalent`` (a metric reaches its threshold); ``different``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ BYTES, CONTENT, EQUIVALENT, DIFFERENT = "bytes", "content", "equivalent", "diffe
 
 @dataclass(frozen=True)
 class Likeness:
-    """A comparison: the tier, and where a metric decided, its name, score and threshold."""
+    """The tier of a comparison and, where a metric decided, its name, score and threshold."""
 
     tier: str
     metric: str = ""
     score: float | None = None
     threshold: float | None = None
     difference: str = ""
-    """In words: how they differ."""
+    """A description of the difference, for people."""

@@ -1,6 +1,6 @@
-"""What is technically known of a medium, as values. :mod:`regenstore.media.probe` finds it out.
+"""Technical metadata of a medium. :mod:`regenstore.media.probe` reads it from files.
 
-Unknown stays unknown: None, or code point 2 ("unspecified") for colours. Nothing here is a guess.
+Unknown values stay unknown: None, or code point 2 ("unspecified") for colours. Nothing is guessed.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 VERSION = 1
-"""Goes up when the probe finds out something else about the same file."""
+"""Increased whenever the probe's result for the same file changes."""
 FACT = "probe"
-"""Kind of fact under which what was probed is kept."""
+"""The kind of fact under which probe results are kept."""
 UNSPECIFIED = 2
-"""The code point of ITU-T H.273 (CICP) for what a file does not say."""
+"""The code point of ITU-T H.273 (CICP) for "unspecified"."""
 
 
 @dataclass(frozen=True)
 class Color:
-    """Code points of ITU-T H.273; ``full_range`` None where the file does not say."""
+    """Colour as code points of ITU-T H.273; ``full_range`` is None if the file does not state it."""
 
     primaries: int = UNSPECIFIED
     transfer: int = UNSPECIFIED
@@ -32,11 +32,11 @@ class Color:
 
     @property
     def stated(self) -> bool:
-        """Whether primaries, transfer or matrix are said at all."""
+        """Whether the file states primaries, transfer or matrix."""
         return (self.primaries, self.transfer, self.matrix) != (UNSPECIFIED,) * 3
 
     def or_else(self, other: Color) -> Color:
-        """Every value of this one that is said, else of the other one."""
+        """This colour, with unstated values taken from ``other``."""
         return Color(
             self.primaries if self.primaries != UNSPECIFIED else other.primaries,
             self.transfer if self.transfer != UNSPECIFIED else other.transfer,
@@ -50,7 +50,7 @@ UNKNOWN_COLOR = Color()
 
 @dataclass(frozen=True)
 class Mastering:
-    """SMPTE ST 2086: chromaticities as (x, y), luminances in cd/m²."""
+    """Mastering display colour volume (SMPTE ST 2086): chromaticities as (x, y), luminances in cd/m²."""
 
     red: tuple[Fraction, Fraction] | None
     green: tuple[Fraction, Fraction] | None
@@ -62,7 +62,7 @@ class Mastering:
 
 @dataclass(frozen=True)
 class Timecode:
-    """Of the first frame, as the file spells it; ``drop`` says whether numbers are dropped."""
+    """The timecode of the first frame as written in the file; ``drop`` means drop-frame."""
 
     text: str
     drop: bool
@@ -70,7 +70,7 @@ class Timecode:
 
 @dataclass(frozen=True)
 class Video:
-    """A picture: moving, or still (``rate`` None, one frame)."""
+    """A video stream, or a still image (``rate`` None, one frame)."""
 
     width: int
     height: int
@@ -78,9 +78,9 @@ class Video:
     pixel_format: str
     frames: int
     rate: Fraction | None = None
-    """Frames per second, exact; the average for a variable one. None for a still."""
+    """Exact frames per second; the average if variable, None for a still."""
     variable: bool = False
-    """Whether frames are shown for unequal times."""
+    """Whether frames have unequal durations."""
     duration: Fraction | None = None
     """In seconds. None for a still."""
     sample_aspect: Fraction | None = None
@@ -92,7 +92,7 @@ class Video:
     alpha: bool = False
     field_order: Literal["progressive", "upper", "lower"] | None = None
     rotation: int = 0
-    """Degrees clockwise by which a player turns the picture; ``width`` and ``height`` are before that."""
+    """Degrees clockwise by which players rotate the picture; ``width`` and ``height`` are before rotation."""
     container_color: Color = UNKNOWN_COLOR
     decoded_color: Color = UNKNOWN_COLOR
     mastering: Mastering | None = None
@@ -102,7 +102,7 @@ class Video:
 
     @property
     def color(self) -> Color:
-        """What the container says, and where it says nothing, what the decoder found."""
+        """The container's values, completed by the decoder's."""
         return self.container_color.or_else(self.decoded_color)
 
     @property
@@ -126,7 +126,7 @@ class AudioTrack:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What is known of one medium. ``container`` is the format's short name."""
+    """Technical metadata of one medium. ``container`` is the short name of its format."""
 
     kind: Literal["video", "image", "audio", "other"]
     container: str
@@ -134,17 +134,17 @@ class MediaInfo:
     audio: tuple[AudioTrack, ...] = ()
     timecode: Timecode | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    """What else the container says in words (reel name, say); names in lower case."""
+    """Other tags of the container, such as the reel name; keys in lower case."""
 
     @property
     def duration(self) -> Fraction | None:
-        """In seconds: of the picture, else of the longest track."""
+        """Seconds: of the picture if it has a duration, else of the longest audio track."""
         if self.video is not None and self.video.duration is not None:
             return self.video.duration
         return max((track.duration for track in self.audio if track.duration is not None), default=None)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values: fractions as ``"24000/1001"``, what is unknown as null."""
+        """Convert to plain JSON values: fractions as ``"24000/1001"``, unknown values as null."""
         plain = _plain(self)
         assert isinstance(plain, dict)
         return plain
@@ -157,7 +157,7 @@ class MediaInfo:
             assert isinstance(found, cls)
             return found
         except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
-            raise ValueError(f"no media information ({error})") from None
+            raise ValueError(f"not media information ({error})") from None
 
     def to_bytes(self) -> bytes:
         return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":")).encode()
@@ -184,7 +184,7 @@ Decoder = Callable[[Any], Any]
 
 @cache
 def _decoder(hint: Any) -> Decoder:
-    """What makes a value of a type from JSON. Looking at types takes far longer than using what they say."""
+    """A function that decodes JSON to a type. Cached: inspecting type hints takes far longer than decoding."""
     inner = next((part for part in get_args(hint) if part is not type(None)), None)
     if get_origin(hint) is UnionType or type(None) in get_args(hint):
         decode = _decoder(inner)

@@ -1,7 +1,7 @@
-"""The probe: what a medium technically is. PyAV for everything that moves or sounds, Pillow for stills.
+"""Read the technical metadata of a medium: with PyAV for video and audio, with Pillow for stills.
 
-Opens the file, reads all packets of the picture track (their times tell count and constancy of the frames)
-and decodes one frame. What the file does not say stays unknown.
+The probe reads all packets of the video track, whose timestamps give the number of frames and show whether the rate is
+constant, and decodes one frame. What the file does not state stays unknown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from PIL import Image, UnidentifiedImageError
 
 from regenstore.media.decode import constant_rate, opened
 from regenstore.media.media_info import AudioTrack, Color, Mastering, MediaInfo, Timecode, Video
-from regenstore.media.stills import readable_formats
+from regenstore.media.stills import open_still
+from regenstore.media.timecode import is_drop
 from regenstore.media.types import kind, suffix_for
 
 _FIELD_ORDER: Mapping[int, Literal["progressive", "upper", "lower"]] = {
@@ -33,11 +34,22 @@ _STILL_MODES = {"1": 1, "L": 8, "LA": 8, "P": 8, "RGB": 8, "RGBA": 8, "CMYK": 8,
 _ALPHA_MODES = {"LA", "RGBA", "PA", "La", "RGBa"}
 
 
-def probe(path: str, media_type: str, what: str = "the medium") -> MediaInfo:
-    """What a file is. ``media_type`` decides who looks: stills are read with Pillow first.
+def _unnamed_side_data(types: Any, value: object) -> Any:
+    member = object.__new__(types)
+    member._name_, member._value_ = f"UNNAMED_{value}", value
+    return member
 
-    Raises ValueError for what neither library can read as a picture or sound; a type that is neither
-    (a 3-D model, say) gives an empty ``other``.
+
+# PyAV names fewer kinds of side data than FFmpeg (31, the EXIF of Motion-JPEG, has none), and if a name is missing it
+# returns none of the frame's side data.
+SideData._missing_ = classmethod(_unnamed_side_data)  # type: ignore[assignment]
+
+
+def probe(path: str, media_type: str, what: str = "the medium") -> MediaInfo:
+    """Read a file's technical metadata. ``media_type`` selects the reader: for stills, Pillow comes first.
+
+    Raises ValueError if neither library can read it as picture or sound. A type that is neither (a 3-D model, say)
+    gives an empty ``other``.
     """
     family = kind(media_type)
     if family not in ("image", "video", "audio"):
@@ -54,9 +66,9 @@ def probe(path: str, media_type: str, what: str = "the medium") -> MediaInfo:
 
 
 def _still(path: str) -> MediaInfo | None:
-    """By Pillow; None for what it does not know, such as EXR and DPX."""
+    """Probe with Pillow; None for formats it does not know, such as EXR and DPX."""
     try:
-        with Image.open(path, formats=readable_formats()) as picture:
+        with open_still(path) as picture:
             mode, form, info = picture.mode, (picture.format or "").lower(), picture.info
             depth = _png_depth(path) if form == "png" else _STILL_MODES.get(mode)
             video = Video(
@@ -72,7 +84,7 @@ def _still(path: str) -> MediaInfo | None:
                 rotation=_exif_rotation(picture),
                 container_color=_still_color(path, form, info),
             )
-    except (UnidentifiedImageError, Image.DecompressionBombError):
+    except UnidentifiedImageError:
         return None
     except Exception as error:  # a damaged file makes Pillow's plug-ins raise nearly anything
         raise ValueError(f"the picture cannot be read ({error.__class__.__name__})") from None
@@ -80,12 +92,14 @@ def _still(path: str) -> MediaInfo | None:
 
 
 def _exif_rotation(picture: Image.Image) -> int:
-    """Degrees clockwise, from the EXIF orientation; mirrored ones count as their rotation."""
+    """Degrees clockwise from the EXIF orientation; mirrored orientations count as their rotation."""
+    if picture.format == "PNG" and not {"exif", "Raw profile type exif"} & picture.info.keys():
+        return 0  # Pillow would decode the whole picture to see whether EXIF follows it
     return {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}.get(picture.getexif().get(0x0112, 1), 0)
 
 
 def _png_chunks(path: str) -> dict[bytes, bytes]:
-    """The first of every kind of small chunk before the pixels (PNG, section 5)."""
+    """The first chunk of each kind before the pixels, small ones only (PNG, section 5)."""
     found: dict[bytes, bytes] = {}
     with open(path, "rb") as file:
         file.seek(8)
@@ -107,7 +121,7 @@ def _png_depth(path: str) -> int | None:
 
 
 def _still_color(path: str, form: str, info: Mapping[Any, Any]) -> Color:
-    """What a PNG says in cICP or sRGB; of other formats nothing is known without reading ICC profiles."""
+    """The colour a PNG states in cICP or sRGB; other formats would need an ICC parser."""
     if form != "png":
         return Color()
     stated = _png_chunks(path).get(b"cICP", b"")
@@ -136,7 +150,7 @@ def _container(file: Any, media_type: str) -> MediaInfo:
 
 
 def _cover(stream: Any) -> bool:
-    """Whether a picture track is but the cover of a record."""
+    """Whether a video track is only cover art."""
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
@@ -145,7 +159,7 @@ def _timecode(file: Any, tags: Mapping[str, str]) -> Timecode | None:
     for stream in file.streams:
         if found is None:
             found = next((str(v) for k, v in stream.metadata.items() if str(k).lower() == "timecode"), None)
-    return None if found is None else Timecode(found, ";" in found or "," in found)
+    return None if found is None else Timecode(found, is_drop(found))
 
 
 def _track(stream: Any) -> AudioTrack:
@@ -160,7 +174,7 @@ def _track(stream: Any) -> AudioTrack:
     counted = re.match(r"pcm_[suf](\d+)", name)
     bits = int(counted[1]) if counted else None
     if name in ("flac", "alac", "wavpack", "tta") and sample.startswith("s16"):
-        bits = 16  # 24 bits come as 32, from which nothing can be told
+        bits = 16  # 24-bit samples are decoded to 32, which tells nothing
     return AudioTrack(name, context.sample_rate or 0, context.channels, context.layout.name, sample, bits, length)
 
 
@@ -214,7 +228,8 @@ def _fields(context: Any, frame: Any) -> Literal["progressive", "upper", "lower"
 
 
 def _pace(times: list[int], base: Fraction, rate: Fraction) -> tuple[Fraction, bool]:
-    """The exact rate and whether it varies: frames are constant if each begins within one tick of its due."""
+    """The exact frame rate, and whether it varies: it is constant if every frame begins within one tick of its due
+    time."""
     if len(times) < 2:
         return rate, False
 
@@ -239,7 +254,8 @@ def _duration(
 
 
 def _color(described: Any) -> Color:
-    """Of a codec context or a frame: both have the four, as FFmpeg's numbers, which are those of H.273."""
+    """The colour of a codec context or a frame. Both have these four fields, as FFmpeg's numbers, which are those of
+    H.273."""
     ranges = {1: False, 2: True}
     return Color(
         int(described.color_primaries),

@@ -1,7 +1,7 @@
-"""Sound in blocks: channel mixing, sample rates, gain and fades in plain numpy arithmetic.
+"""Audio in blocks: channel mixing, resampling, gain and fades in plain numpy arithmetic.
 
-FFmpeg's own resampler is not used: its float code rounds differently from one processor to the next. The
-arithmetic here is additions and multiplications in a fixed order, so it is the same everywhere.
+FFmpeg's resampler is not used because its float code rounds differently from one processor to the next. The arithmetic
+here is additions and multiplications in a fixed order, so it is the same everywhere.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 from regenstore.media.encode import Samples
 
 TAPS = 32
-"""Samples on each side of a point that count in resampling."""
+"""Samples on each side of a point that resampling takes into account."""
 
 
 def remix(blocks: Iterable[Samples], channels: int) -> Iterator[Samples]:
-    """To that many channels: mono is doubled, more are folded down, new ones are silent."""
+    """Convert to ``channels`` channels: mono is duplicated, more are folded down, added ones are silent."""
     for block in blocks:
         yield _remixed(block, channels)
 
@@ -36,7 +36,7 @@ def _remixed(block: Samples, channels: int) -> Samples:
         mono: Samples = (total / np.float32(have))[None]
         return mono
     if channels == 2 and have >= 5:
-        # The usual fold-down of surround: front, centre and back at -3 dB, scaled so that it cannot clip.
+        # The usual surround fold-down: front, with centre and back at -3 dB, scaled so that it cannot clip.
         half = np.float32(math.sqrt(0.5))
         back = have - 2
         left = block[0] + half * block[2] + half * block[back]
@@ -49,7 +49,7 @@ def _remixed(block: Samples, channels: int) -> Samples:
 
 
 def resample(blocks: Iterable[Samples], have: int, want: int) -> Iterator[Samples]:
-    """To another sample rate, by a windowed sinc. Output sample n lies exactly at n * have / want."""
+    """Resample with a windowed sinc. Output sample n lies exactly at n * have / want."""
     if have == want:
         yield from blocks
         return
@@ -79,7 +79,7 @@ def resample(blocks: Iterable[Samples], have: int, want: int) -> Iterator[Sample
 
 
 def _sinc_table(up: int, cutoff: float) -> Samples:
-    """Filter weights by phase: ``up`` rows. A lower cutoff (downsampling) makes the filter longer."""
+    """Filter weights by phase, in ``up`` rows. A lower cutoff (downsampling) makes the filter longer."""
     reach = math.ceil(TAPS / cutoff)
     table = np.zeros((up, 2 * reach), np.float32)
     for phase in range(up):
@@ -112,7 +112,7 @@ def _interpolated(kept: Samples, start: int, first: int, end: int, up: int, down
 def shaped(
     blocks: Iterable[Samples], *, rate: int, gain: float, fade_in: float, fade_out: float, total: int | None
 ) -> Iterator[Samples]:
-    """Gain in dB and linear fades in seconds; fading out needs the ``total`` number of samples."""
+    """Apply gain in dB and linear fades in seconds; a fade-out needs the ``total`` number of samples."""
     factor = np.float32(10 ** (gain / 20))
     rise, fall = round(fade_in * rate), round(fade_out * rate)
     place = 0
@@ -128,7 +128,7 @@ def shaped(
 
 
 def rechunked(blocks: Iterable[Samples], size: int) -> Iterator[Samples]:
-    """The same samples in blocks of exactly ``size``, the last one shorter."""
+    """Regroup samples in blocks of exactly ``size``; the last may be shorter."""
     held: list[Samples] = []
     count = 0
     for block in blocks:
@@ -146,7 +146,7 @@ def rechunked(blocks: Iterable[Samples], size: int) -> Iterator[Samples]:
 
 
 def mixed(sources: list[Iterator[Samples]], channels: int, size: int) -> Iterator[Samples]:
-    """The sum of all sources, as long as the longest."""
+    """Sum all sources; the result is as long as the longest."""
     chunks = [rechunked(source, size) for source in sources]
     while chunks:
         total = np.zeros((channels, 0), np.float32)

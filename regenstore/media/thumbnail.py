@@ -1,4 +1,4 @@
-"""Small pictures of media, for people to look at."""
+"""Thumbnails of media."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH = 192
 
 
 def thumbnail(path: str, media_type: str, width: int = WIDTH) -> bytes | None:
-    """A JPEG of a picture, or of a film's first frame; None for what cannot be read, and for sound."""
+    """A JPEG of a picture or of a video's first frame; None for audio and for files that cannot be read."""
     try:
         pixels = _first(path, media_type)
     except ValueError:

@@ -1,1 +1,1 @@
-"""The vocabulary and the store: ids, recipes and their one text, contents, results."""
+"""The value types and the store: ids, recipes and their text, contents, results."""

@@ -1,13 +1,12 @@
-"""TOML that others wrote, read in bounded time: what is too large for that is refused before it is parsed.
+"""Parsing of untrusted TOML in bounded time: documents that would take too long are refused before parsing.
 
 The parser's time grows with each key, table, array item and escape, and with the square of a dotted key's length.
-A document's *weight* adds that up: its bytes, and so much more for each character that makes work (docs/format.md).
+A document's *weight* estimates it: its bytes, plus a cost for each character that causes work (docs/format.md).
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import Any
 
 MAX_BYTES = 4 << 20
@@ -27,17 +26,19 @@ _DEEP_KEY = re.compile(rb"(?:[^\s.=\[\]{},]++[ \t]*\.[ \t]*){%d,}" % MAX_DEPTH)
 
 
 class Unparsable(ValueError):
-    """Why a text cannot be read: it is no TOML, or beyond a limit."""
+    """Why a text cannot be parsed: it is not TOML, or exceeds a limit."""
 
 
 def tables(data: bytes) -> dict[str, Any]:
-    """What a TOML document says; raises Unparsable."""
+    """Parse a TOML document. Raises Unparsable."""
     if len(data) > MAX_BYTES:
         raise Unparsable(f"it is {len(data)} bytes long; at most {MAX_BYTES} are allowed")
     if _at_most(data) > MAX_WEIGHT and (found := weight(data)) > MAX_WEIGHT:
         raise Unparsable(f"it has too many keys, tables, items or escapes (weight {found} of {MAX_WEIGHT})")
     if data.count(b".") >= MAX_DEPTH and _DEEP_KEY.search(_STRING_OR_COMMENT.sub(b"_", data)):
         raise Unparsable(too_deep())
+    import tomllib  # slow to import
+
     try:
         found_tables = tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
@@ -47,21 +48,21 @@ def tables(data: bytes) -> dict[str, Any]:
     except RecursionError:
         raise Unparsable(too_deep()) from None
     except ValueError as error:
-        # tomllib lets some of Python's own limits through (absurd dates, 5,000-digit integers).
+        # tomllib lets some of Python's own errors through (absurd dates, 5,000-digit integers).
         raise Unparsable(f"it is not valid TOML: {type(error).__name__}") from None
     check_depth(found_tables)
     return found_tables
 
 
 def weight(data: bytes) -> int:
-    """How much work a text is to the parser."""
+    """Return how much work a text is to parse."""
     bare = _STRING_OR_COMMENT.sub(b"_", data)
     headers = sum(1 for _ in _HEADER.finditer(bare))
     return _counted(bare) + _HEADER_WEIGHT * headers + len(data) + _ESCAPE * data.count(b"\\")
 
 
 def _at_most(data: bytes) -> int:
-    """No less than the weight, and quick: what stands in strings and comments counts as well."""
+    """Return an upper bound of the weight, quickly: it also counts characters inside strings and comments."""
     return _counted(data) + _HEADER_WEIGHT * data.count(b"[") + len(data) + _ESCAPE * data.count(b"\\")
 
 
@@ -70,7 +71,7 @@ def _counted(data: bytes) -> int:
 
 
 def check_depth(value: object, depth: int = 0) -> None:
-    """Raise Unparsable for tables and arrays nested beyond the limit."""
+    """Raise Unparsable if tables and arrays are nested beyond the limit."""
     if isinstance(value, (dict, list)):
         if depth >= MAX_DEPTH:
             raise Unparsable(too_deep())

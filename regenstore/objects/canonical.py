@@ -1,13 +1,12 @@
 """The canonical encoding and the recipe key: docs/format.md, sections 2 and 3.
 
-Guaranteed never to change within format version 1; ``tests/golden/keys.toml`` holds it to that.
+Guaranteed never to change within format version 1; ``tests/golden/keys.toml`` enforces that.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import math
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -23,7 +22,7 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
 def encode_value(value: object) -> bytes:
-    """The canonical bytes of one value; raises FormatError for what has no encoding."""
+    """Return the canonical bytes of a value. Raises FormatError if it has no encoding."""
     out: list[bytes] = []
     _encode(value, out)
     return b"".join(out)
@@ -60,7 +59,7 @@ def _text(tag: bytes, text: str, out: list[bytes]) -> None:
 
 
 def utf8(text: str) -> bytes:
-    """UTF-8 bytes; raises FormatError for a lone surrogate."""
+    """Encode text as UTF-8. Raises FormatError for a lone surrogate."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -76,10 +75,10 @@ def _int64(value: int) -> int:
 
 
 def shown(value: object) -> str:
-    """A value for a message: short, whatever it is."""
+    """Return a value for a message, shortened if need be."""
     try:
         text = repr(value)
-    except ValueError:  # an integer of more digits than Python writes
+    except ValueError:  # an integer with more digits than Python converts
         return "a very large number"
     return text if len(text) <= 60 else text[:59] + "…"
 
@@ -89,14 +88,16 @@ def _float(value: float) -> bytes:
         raise FormatError("bad-recipe", f"{value} is not a finite number")
     if value.is_integer() and INT64_MIN <= value <= INT64_MAX and int(value) <= INT64_MAX:
         return b"i%d;" % int(value)
-    # repr gives the shortest digits that read back as the same float.
+    # repr returns the shortest digits that read back as the same float.
+    from decimal import Decimal  # slow to import
+
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
     mantissa = "".join(map(str, digits))
     return f"f{'-' if sign else ''}{mantissa}e{exponent};".encode()
 
 
 def datetime_text(value: dt.datetime | dt.date | dt.time) -> str:
-    """RFC 3339, as docs/format.md section 1.2 fixes it."""
+    """Return a date or time in RFC 3339, in the form that docs/format.md section 1.2 prescribes."""
     if isinstance(value, dt.datetime):
         zone = ""
         if value.tzinfo is not None:
@@ -110,7 +111,7 @@ def datetime_text(value: dt.datetime | dt.date | dt.time) -> str:
 
 
 def key_material(recipe: Recipe) -> bytes:
-    """The bytes that the recipe key is the hash of; only for a recipe with a generator."""
+    """Return the bytes whose hash is the recipe key; the recipe must have a generator."""
     return encode_value(
         {
             "generator": recipe.generator,
@@ -124,7 +125,7 @@ def key_material(recipe: Recipe) -> bytes:
 
 
 def recipe_key(recipe: Recipe) -> RecipeKey | None:
-    """The key of a recipe, or None for imported media."""
+    """Return the key of a recipe, or None for imported media."""
     if recipe.generator is None:
         return None
     return RecipeKey(blake3(key_material(recipe), derive_key_context=KEY_CONTEXT).digest())

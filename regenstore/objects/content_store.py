@@ -1,12 +1,12 @@
 """The content store: digest -> bytes.
 
-Guarantees: a file named by a digest was hashed before it got that name; it is durable when ``put_file``
-returns (or, where its caller may wait, when ``settle`` does); it never changes. Two trees hold contents:
-``cache/`` (proven to come back) and ``vault/`` (everything else). Looking up reads both, and brings a content
-back from the trash, where gc puts what it takes. This class never deletes a content.
+Guarantees: a file named by a digest was hashed before it got that name; it is durable when ``put_file`` returns (or,
+with ``wait=False``, when ``settle`` does); it never changes. Contents live in two trees: ``cache/`` (proven to be
+reproducible) and ``vault/`` (everything else). Lookups search both, and bring contents back from the trash, where gc
+moves what it evicts. This class never deletes a content.
 
-Whoever makes something new rely on bytes that are stored already asks :meth:`ContentStore.claim`; whoever only
-uses them asks :meth:`ContentStore.use`. What is put is held by itself.
+To make something new depend on stored bytes, call :meth:`ContentStore.claim`; to use them only,
+:meth:`ContentStore.use`. Putting a content also holds it.
 
 Layout below the root: ``cache/ab/<62 hex>``, ``vault/ab/<62 hex>``, ``trash/<run>/<tree>/ab/<62 hex>``,
 ``tmp/``, ``leases/``, ``uses/``, ``unsettled/``, ``format.json``, ``results.sqlite``.
@@ -15,7 +15,6 @@ Layout below the root: ``cache/ab/<62 hex>``, ``vault/ab/<62 hex>``, ``trash/<ru
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,9 +22,9 @@ from queue import SimpleQueue
 from threading import Thread
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import file_lock, presence, sharing
+from regenstore.fs import durable, file_lock, presence, sharing
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable, store_format, unsynced
+from regenstore.objects import store_format, unsynced
 from regenstore.objects.hashing import hash_own_file
 from regenstore.objects.holds import Holds, lives
 from regenstore.objects.ids import Digest
@@ -34,24 +33,24 @@ from regenstore.objects.unsynced import Backing
 CACHE, VAULT, TRASH = "cache", "vault", "trash"
 TREES = (CACHE, VAULT)
 _LOOKED_THROUGH = {CACHE: (CACHE, VAULT, CACHE), VAULT: (VAULT, CACHE, VAULT)}
-"""By the tree where the last one was: the next one is probably there too. One twice, because gc moves contents between
-the trees while we look."""
-_STEPS_OF_TIME = (1, 1_000, 1_000_000_000, 2_000_000_000)  # nanoseconds; some file systems keep whole seconds
+"""By the tree that held the last content found: the next is probably there, too. It comes twice because gc may move a
+content between the trees during a lookup."""
+_STEPS_OF_TIME = (1, 1_000, 1_000_000_000, 2_000_000_000)  # nanoseconds; some file systems store whole seconds
 _BEGUN_TOGETHER = 4 << 20
-"""Bytes: for each content alone, waking up a thread costs more than taking it in."""
+"""Bytes whose writing is started at once: waking the thread for each small content costs more than storing it."""
 STALE_TEMP = 24 * 3600.0
 
 
 class ContentStore:
-    """Contents below one folder. Cheap to construct: touches nothing before the first use."""
+    """The contents below one folder. Cheap to construct: touches nothing before the first use."""
 
     def __init__(self, root: str, *, prepared: Callable[[], None] | None = None) -> None:
-        """``prepared`` is called whenever the folders have been made: whoever shares the store says so then."""
+        """``prepared`` is called after the folders were created, so that repositories can register with the store."""
         self.root = root
         self._prepared = prepared
         self.holds = Holds(root)
         self.added = 0
-        """Bytes that were put through this object."""
+        """Bytes put through this object."""
         self._last_tree = CACHE
         self._folders: set[str] = set()
         self._shards: set[str] = set()
@@ -65,22 +64,22 @@ class ContentStore:
     # -------------------------------------------------------------------------------- looking up
 
     def object_path(self, digest: Digest, tree: str = VAULT) -> str:
-        """Where a digest's bytes belong in a tree, whether they are there or not."""
+        """Return the path of a digest's bytes in a tree, whether they exist or not."""
         hexa = digest.hex
         return f"{self.root}/{tree}/{hexa[:2]}/{hexa[2:]}"
 
     def find(self, digest: Digest, size: int | None = None) -> str | None:
-        """The path of the bytes for use, or None; with ``size``, only a file of exactly that many bytes.
-        What lies in the trash comes back by this."""
+        """Return the path of a content, or None; with ``size``, only of a file of exactly that many bytes. Brings the
+        content back from the trash."""
         return self.stored(digest, size) or self._revive(digest, size)
 
     def use(self, digest: Digest, size: int | None = None) -> str | None:
-        """The same for who goes on using the path: gc leaves the content alone until this process ends."""
+        """Like :meth:`find`, and also hold the content: gc leaves it alone until this process ends."""
         self.holds.try_hold([digest])
         return self.find(digest, size)
 
     def stored(self, digest: Digest, size: int | None = None) -> str | None:
-        """The same for who only looks: nothing comes back from the trash."""
+        """Like :meth:`find`, without bringing anything back from the trash."""
         hexa = digest.hex
         for tree in _LOOKED_THROUGH[self._last_tree]:
             path = f"{self.root}/{tree}/{hexa[:2]}/{hexa[2:]}"
@@ -90,7 +89,7 @@ class ContentStore:
         return None
 
     def _revive(self, digest: Digest, size: int | None) -> str | None:
-        """Take a content back from the trash."""
+        """Bring a content back from the trash."""
         runs = presence.names(f"{self.root}/{TRASH}")
         for run in runs:
             for tree in TREES:
@@ -100,18 +99,18 @@ class ContentStore:
                     try:
                         bring_back(trashed, path)
                     except FileNotFoundError:
-                        continue  # somebody else took it back, or it was purged
+                        continue  # another process brought it back, or it was purged
                     except OSError:
-                        return trashed  # a store that cannot be written to: it can be read where it is
+                        return trashed  # the store is read-only: use the content where it is
                     return path
         return self.stored(digest, size) if runs else None
 
     def claim(self, digest: Digest, size: int | None = None) -> str | None:
-        """The path of the bytes for who makes something new rely on them, such as a recipe that is about to
-        be added; None where they have to be put (again). Raises StorageError when they cannot be held.
+        """Return the path of a content that something new will depend on, such as a recipe about to be added; None if
+        the caller has to put it (again). Raises StorageError if it cannot be held.
 
-        The content is held, then its identity is changed, so that whatever gc decided about it before does not
-        count; then it is looked up once more.
+        The content is held, then its identity is changed, which voids any decision that gc made about it before; then
+        it is looked up once more.
         """
         self.holds.hold([digest])
         while (path := self.find(digest, size)) is not None:
@@ -121,7 +120,7 @@ class ContentStore:
                 if _is_content(path, size):
                     return path
             except FileNotFoundError:
-                continue  # gc moved it just now
+                continue  # gc has just moved it
             except PermissionError:
                 return path if self._take_over(path, digest) else None
             except OSError:
@@ -129,13 +128,15 @@ class ContentStore:
         return None
 
     def _take_over(self, path: str, digest: Digest) -> bool:
-        """Put a copy of our own in the place of another user's content, whose identity only its owner may change;
-        False where it is not what its name says, or gone, or is our own."""
+        """Replace another user's content, whose identity only the owner may change, by our own copy. False if its bytes
+        do not match its name, if it is gone, or if it is ours."""
         temp = self.temp_path("claim")
         with durable.storage_errors(temp):
             try:
                 if os.stat(path).st_uid == os.geteuid():
                     return False
+                import shutil  # slow to import: it brings what packs archives
+
                 shutil.copyfile(path, temp)
                 if hash_own_file(temp)[0] != digest:
                     return False
@@ -150,18 +151,18 @@ class ContentStore:
         return True
 
     def size(self, digest: Digest) -> int | None:
-        """The number of bytes stored under a digest, or None."""
+        """Return the size of a stored content in bytes, or None."""
         path = self.stored(digest)
         return None if path is None else os.path.getsize(path)
 
     def contents(self, tree: str) -> Iterator[tuple[Digest, int]]:
-        """All contents of a tree as (digest, size), in no order. Other files are passed over. Raises StorageError
-        (``unreadable``)."""
+        """Yield (digest, size) for all contents of a tree, in no particular order, skipping other files. Raises
+        StorageError (``unreadable``)."""
         for digest, size, _ in self._files_of(tree):
             yield digest, size
 
     def inventory(self) -> Iterator[tuple[Digest, int, str, tuple[int, int]]]:
-        """Every content with its size, tree and identity; of those in the trash, the tree is
+        """Yield every content with its size, tree and identity; for contents in the trash the tree is
         ``trash/<run>/<tree>``. A content can be in several trees. Raises StorageError (``unreadable``)."""
         runs = sorted(presence.names(f"{self.root}/{TRASH}"))
         for tree in (*TREES, *(f"{TRASH}/{run}/{tree}" for run in runs for tree in TREES)):
@@ -183,7 +184,7 @@ class ContentStore:
     # -------------------------------------------------------------------------------- putting
 
     def prepare(self) -> None:
-        """Create the store's folders; raises FormatError when the store is newer than this program."""
+        """Create the store's folders. Raises FormatError if the store is newer than this program."""
         store_format.check(self.root, "write")
         with durable.storage_errors(self.root):
             for name in ("", "tmp", "leases", *TREES):
@@ -193,19 +194,19 @@ class ContentStore:
             self._prepared()
 
     def temp_path(self, prefix: str = "put") -> str:
-        """A fresh name in ``tmp/``, on the contents' file system; nothing is created. What gets it is left alone,
-        however old, until this process ends or releases its holds."""
+        """Return a fresh name in ``tmp/``, on the contents' file system, without creating it. A file of that name is
+        left alone, however old, until this process ends or releases its holds."""
         self._make(f"{self.root}/tmp")
         mark = self.holds.mark() or str(os.getpid())
         return f"{self.root}/tmp/{prefix}-{os.urandom(6).hex()}-{mark}"
 
     def put_file(self, path: str, digest: Digest, *, tree: str = VAULT, wait: bool = True) -> None:
-        """Move a finished, already hashed file of the store's own file system into the store.
+        """Move a finished, already hashed file into the store; it must be on the store's file system.
 
-        Durable on return, or with ``wait=False`` when :meth:`settle` returns. Renames always, also over
-        equal bytes: that makes the content young again, and another one than gc may have decided about. It is
-        held until this process ends, since nothing may refer to it yet. Raises StorageError, and then leaves
-        the file where it was.
+        Durable on return, or with ``wait=False`` when :meth:`settle` returns. Always renames, even over equal bytes:
+        that renews the content's age and its identity, so that an earlier decision of gc does not apply to it. It is
+        held until this process ends, since nothing refers to it yet. Raises StorageError, leaving the file where it
+        was.
         """
         target = self.object_path(digest, tree)
         self.holds.hold([digest])
@@ -216,7 +217,7 @@ class ContentStore:
             folder = os.path.dirname(target)
             if not wait:
                 if folder not in self._shards and not os.path.isdir(folder):
-                    sharing.make_folders(folder)  # durable with its contents
+                    sharing.make_folders(folder)  # made durable together with its contents
                 self._shards.add(folder)
                 durable.rename(path, target)
                 self._unsettled.append(target)
@@ -228,16 +229,14 @@ class ContentStore:
             durable.fsync_folder(folder)
 
     def defer(self, backing: Backing) -> None:
-        """Write down, durably, that contents are about to be put with ``wait=False`` which the files of a worktree
-        hold too: should the power be cut before :meth:`settle`, they are taken in again from there. Raises
-        StorageError."""
+        """Record durably that contents are about to be put with ``wait=False`` whose bytes a worktree's files also
+        have: after a power cut before :meth:`settle`, they are taken from there again. Raises StorageError."""
         if self._mark is None:
             with durable.storage_errors(self.root):
                 self._mark = unsynced.make(self.root, backing)
 
     def wait_for(self, path: str) -> None:
-        """Make a content durable that is stored already, perhaps by a process that has not waited yet. Raises
-        StorageError."""
+        """Make a stored content durable that another process may have put without waiting. Raises StorageError."""
         if unsynced.any_in(self.root):
             with durable.storage_errors(path):
                 durable.fsync_file(path)
@@ -245,11 +244,11 @@ class ContentStore:
                 durable.fsync_folder(os.path.dirname(os.path.dirname(path)))
 
     def settle(self) -> None:
-        """Make durable what was put with ``wait=False``; raises StorageError.
+        """Make everything put with ``wait=False`` durable. Raises StorageError.
 
-        Until then such contents survive the end of any process, as they have their names, but not a power
-        cut, after which one can be missing or short (looking up by size then passes it over). So only a
-        caller whose sources stay where they are until it has settled may leave the waiting to this.
+        Until then such contents have their names, so they survive the death of any process, but not a power cut: after
+        one, a content can be missing or short (lookups by size then skip it). So only a caller whose sources stay in
+        place until this returns may put without waiting.
         """
         targets, self._unsettled = self._unsettled, []
         self._begun, self._begun_bytes = [], 0
@@ -261,8 +260,8 @@ class ContentStore:
             os.close(fd)
 
     def _begin_writing(self, target: str, size: int) -> None:
-        """Have the system write contents down while the next ones come, several at once; on a thread of its own, as
-        the system may keep whoever asks for it waiting."""
+        """Start writeback of contents in the background, several at once, while the next ones arrive. It has a thread
+        of its own because the call may block."""
         self._begun.append(target)
         self._begun_bytes += size
         if self._begun_bytes < _BEGUN_TOGETHER:
@@ -291,7 +290,7 @@ class ContentStore:
                 durable.fsync_folder(folder)
 
     def put_bytes(self, data: bytes, digest: Digest, *, tree: str = VAULT) -> None:
-        """Store a small content from memory, under its digest."""
+        """Store a small content from memory under its digest."""
         temp = self.temp_path()
         with durable.storage_errors(temp):
             try:
@@ -306,7 +305,7 @@ class ContentStore:
                 raise
 
     def adopt(self, path: str, *, tree: str = VAULT) -> tuple[Digest, int]:
-        """Hash a finished file of the store's own file system and move it in; gives digest and size."""
+        """Hash a finished file on the store's file system and move it in; returns digest and size."""
         with durable.storage_errors(path):
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 raise StorageError("io-error", f"{path} is not a regular file")
@@ -315,8 +314,9 @@ class ContentStore:
         return digest, size
 
     def stale_temp(self, now: float | None = None) -> Iterator[str]:
-        """Temp files and run folders that a killed process left behind: no living one holds them, by its mark or by a
-        lock on the file itself, and nothing touched them for over a day. Raises StorageError (``unreadable``)."""
+        """Yield temporary files and run folders left behind by killed processes: no living process holds them, by its
+        mark or by a lock on the file itself, and nothing has touched them for over a day. Raises StorageError
+        (``unreadable``)."""
         horizon = (time.time() if now is None else now) - STALE_TEMP
         for name in sorted(presence.names(f"{self.root}/tmp")):
             path = f"{self.root}/tmp/{name}"
@@ -327,7 +327,7 @@ class ContentStore:
                 continue
 
     def clean_temp(self, now: float | None = None) -> int:
-        """Remove those. Gives how many. Never raises."""
+        """Remove stale temporary files and folders; returns how many. Never raises."""
         removed = 0
         try:
             stale = list(self.stale_temp(now))
@@ -336,6 +336,8 @@ class ContentStore:
         for path in stale:
             try:
                 if os.path.isdir(path) and not os.path.islink(path):
+                    import shutil  # slow to import: it brings what packs archives
+
                     shutil.rmtree(path)
                     removed += 1
                 else:
@@ -356,11 +358,11 @@ def _write_some(some: SimpleQueue[Sequence[str] | None]) -> None:
             try:
                 durable.begin_writing(path)
             except OSError:
-                continue  # settling waits for it, and tells
+                continue  # settle syncs it, and reports the error
 
 
 def bring_back(trashed: str, path: str) -> None:
-    """Rename a content out of the trash. Raises FileNotFoundError when it is not there (any more)."""
+    """Rename a content out of the trash. Raises FileNotFoundError if it is not there (any more)."""
     try:
         durable.rename(trashed, path)
     except FileNotFoundError:
@@ -369,13 +371,14 @@ def bring_back(trashed: str, path: str) -> None:
 
 
 def identity(path: str) -> tuple[int, int]:
-    """What tells a content's file from one that was put or claimed since: (inode, mtime). Raises OSError."""
+    """Return the identity of a content's file, (inode, mtime), which changes when it is put or claimed. Raises
+    OSError."""
     found = os.stat(path)
     return found.st_ino, found.st_mtime_ns
 
 
 def _renew(path: str) -> bool:
-    """Change a file's identity, and nothing else; False where the file system does not keep that."""
+    """Change a file's identity and nothing else; False if the file system does not record the change."""
     found = os.stat(path)
     for step in _STEPS_OF_TIME:
         os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + step))
@@ -390,12 +393,12 @@ def _is_content(path: str, size: int | None) -> bool:
 
 
 def _mark(name: str) -> str:
-    """The mark of the process that made a temp file, as its name tells."""
+    """Return the mark, in a temporary file's name, of the process that made it."""
     return name.split("-", 2)[-1]
 
 
 def _last_change(path: str) -> float:
-    """When a file, or anything in a folder, was last written: a long run may leave its folder itself alone."""
+    """Return when a file, or anything in a folder, was last written: a long run may not touch the folder itself."""
     newest = os.lstat(path).st_mtime
     for folder, _, files in os.walk(path):
         for name in (".", *files):

@@ -1,8 +1,8 @@
-"""Corrections as they are kept: small files that turn what a recipe gives here into its take, to the byte.
+"""The store of corrections: small files that turn what a recipe gives here into its take, byte for byte.
 
-A file stands for itself: it says which take it gives, from which base, and how, and ends with a checksum of
-all that. It is durable when ``put`` returns and never changes; gc never touches it. What cannot be read
-whole is no correction: it is passed over, and the take is then not promised by it.
+A file is self-contained: it names its take, its base and its method, and ends with a checksum over all of it. It is
+durable when ``put`` returns and never changes; gc never touches it. A damaged or truncated file is skipped, and the
+take then does not count as covered by it.
 
 Layout below the store's root: ``corrections/ab/<62 hex of the take>-<16 hex of the base>``.
 """
@@ -14,8 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
 
@@ -23,7 +22,7 @@ FOLDER = "corrections"
 MAGIC = b"regencor"
 VERSION = 1
 LARGEST = 64 << 20
-"""Bytes of a correction's file at most."""
+"""The maximum size of a correction's file, in bytes."""
 _FIXED = struct.Struct("<8sB32s32sQ32sQ")
 _CHECK = 32
 
@@ -33,15 +32,15 @@ class Correction:
     """How to get ``take`` from ``base``."""
 
     key: RecipeKey
-    """The recipe that gives the base here, and gave the take once."""
+    """The recipe that gives the base here, and once gave the take."""
     take: Digest
     take_size: int
     base: Digest
     base_size: int
     method: str
-    """The name of the way in which ``data`` tell the difference."""
+    """The name of the method that encoded the difference in ``data``."""
     needs: str
-    """The encoder, with its version, that applying it needs; empty where none is needed."""
+    """The encoder and version that applying it needs; empty if none."""
     data: bytes
 
 
@@ -52,11 +51,11 @@ class Corrections:
         self.root = root
 
     def path(self, take: Digest, base: Digest) -> str:
-        """Where the correction for a take and a base belongs, whether it is there or not."""
+        """Return the path of the correction for a take and a base, whether it exists or not."""
         return f"{self.root}/{FOLDER}/{take.hex[:2]}/{take.hex[2:]}-{base.hex[:16]}"
 
     def put(self, correction: Correction) -> None:
-        """Keep a correction, durably; one for the same take and base is replaced."""
+        """Store a correction durably, replacing any for the same take and base."""
         path = self.path(correction.take, correction.base)
         with durable.storage_errors(path):
             durable.make_folder(os.path.dirname(path))
@@ -65,12 +64,12 @@ class Corrections:
         durable.write_file(path, encode(correction), temp=temp)
 
     def find(self, take: Digest, base: Digest) -> Correction | None:
-        """The whole and undamaged correction for a take and a base, or None."""
+        """Return the correction for a take and a base; None if missing or damaged."""
         found = _read(self.path(take, base))
         return found if found is not None and (found.take, found.base) == (take, base) else None
 
     def of(self, take: Digest) -> Iterator[Correction]:
-        """Every whole correction that gives a take, from whatever base."""
+        """Yield every intact correction that gives a take, from any base."""
         folder = f"{self.root}/{FOLDER}/{take.hex[:2]}"
         for name in sorted(presence.names(folder)):
             if name.startswith(f"{take.hex[2:]}-"):
@@ -79,7 +78,7 @@ class Corrections:
                     yield found
 
     def paths(self) -> Iterator[str]:
-        """Every file below the folder, whole or not: what a check looks at."""
+        """Yield every file in the folder, intact or not, for checking."""
         top = f"{self.root}/{FOLDER}"
         for shard in sorted(presence.names(top)):
             for name in sorted(presence.names(f"{top}/{shard}")):
@@ -87,7 +86,7 @@ class Corrections:
 
 
 def encode(correction: Correction) -> bytes:
-    """The one file of a correction."""
+    """Encode a correction as the bytes of its file."""
     method, needs = correction.method.encode("ascii"), correction.needs.encode("ascii")
     body = b"".join(
         (
@@ -111,12 +110,12 @@ def encode(correction: Correction) -> bytes:
 
 
 def is_whole(file: bytes) -> bool:
-    """Whether a file is as it was written, in whatever version."""
+    """Return whether a file's checksum matches, whatever its version."""
     return len(file) > _CHECK and hash_bytes(file[:-_CHECK]).raw == file[-_CHECK:]
 
 
 def decode(file: bytes) -> Correction | None:
-    """The correction in a file; None for a damaged one, and for one of a newer version."""
+    """Decode a correction's file; None if it is damaged or of a newer version."""
     body = file[:-_CHECK]
     if len(body) < _FIXED.size + 2 or not is_whole(file):
         return None
@@ -132,7 +131,7 @@ def decode(file: bytes) -> Correction | None:
 
 
 def _short(data: bytes) -> tuple[str, bytes]:
-    """A text after its length, and what follows it."""
+    """Split off a length-prefixed text; returns it and the rest."""
     end = 1 + (data[0] if data else 0)
     if not data or end > len(data):
         raise ValueError("a text ends behind the data")

@@ -1,20 +1,19 @@
-"""Manifests: what gc took from the store, and how each content comes back. Kept for ever.
+"""Manifests of gc: the contents it evicted from the store, and how each can be brought back. Kept forever.
 
-``evicted/<run>.jsonl`` in the store is written durably before the first content of the run is moved, so that a
-medium comes back also when the result database and the branch that had its recipe are both gone. One JSON
-object a line; a line that cannot be read is passed over, and so is what later versions add.
+``evicted/<run>.jsonl`` in the store is written durably before the run moves its first content, so that media come back
+even if both the result database and the branch with their recipes are gone. One JSON object per line; lines that
+cannot be parsed, and what later versions add, are skipped.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import presence
-from regenstore.objects import durable, toml
+from regenstore.fs import durable, presence
+from regenstore.objects import toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import KnownOutput, Proof
 
@@ -23,10 +22,8 @@ _SUFFIX = ".jsonl"
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, FormatError)
 
 
-@dataclass(frozen=True)
-class Evicted:
-    """One content that gc took, or (with ``taken`` False) an input that is not in the store and that one of
-    those needs."""
+class Evicted(NamedTuple):
+    """A content that gc evicted, or (with ``taken`` False) an input of one that is itself not in the store."""
 
     digest: Digest
     size: int
@@ -34,24 +31,24 @@ class Evicted:
     rule: str
     standing: str
     seconds: float | None
-    """What it costs to run its recipe, as known when it was taken."""
+    """The cost of running its recipe, as known at eviction."""
     key: RecipeKey | None = None
     output: str = "main"
     recipe: bytes | None = None
-    """The recipe text that brings it back; None for what no recipe makes."""
+    """The recipe that brings it back; None if no recipe makes it."""
     proof: Proof | None = None
     taken: bool = True
 
     @property
     def known(self) -> KnownOutput | None:
-        """The same as the result cache would tell it."""
+        """The same information in the result cache's terms."""
         if self.key is None or self.recipe is None:
             return None
         return KnownOutput(self.key, self.output, self.media_type, self.seconds or 0.0, self.recipe)
 
 
 def write(root: str, run: str, records: Iterable[Evicted]) -> None:
-    """Write a run's manifest, whole and durably. Raises StorageError."""
+    """Write a run's manifest atomically and durably. Raises StorageError."""
     folder = f"{root}/{FOLDER}"
     with durable.storage_errors(folder):
         durable.make_folder(folder)
@@ -60,18 +57,18 @@ def write(root: str, run: str, records: Iterable[Evicted]) -> None:
 
 
 def manifest_path(root: str, run: str) -> str:
-    """Where the manifest of a run is."""
+    """Return the path of a run's manifest."""
     return f"{root}/{FOLDER}/{run}{_SUFFIX}"
 
 
 def runs(root: str) -> list[str]:
-    """The runs that have a manifest, oldest first. Raises StorageError (``unreadable``)."""
+    """Return the runs that have a manifest, oldest first. Raises StorageError (``unreadable``)."""
     names = presence.names(f"{root}/{FOLDER}")
     return sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX))
 
 
 def read(root: str, run: str) -> Iterator[Evicted]:
-    """What a run took; nothing where it has no manifest."""
+    """Yield what a run evicted; nothing if it has no manifest."""
     for line in _lines(root, run):
         try:
             yield _record(json.loads(line))
@@ -80,8 +77,8 @@ def read(root: str, run: str) -> Iterator[Evicted]:
 
 
 def damaged(root: str, *, quick: bool = False) -> Iterator[str]:
-    """What cannot be read of manifests: 'FILE, line N', or a file and why; unless ``quick``, also recipes that are
-    not those of their keys. Other things than records, which later versions may add, are no damage."""
+    """Yield the damage in manifests: 'FILE, line N', or a file with the reason; unless ``quick``, also recipes that do
+    not match their keys. Objects other than records, which later versions may add, are not damage."""
     for run in runs(root):
         path = manifest_path(root, run)
         try:
@@ -105,7 +102,7 @@ def _lines(root: str, run: str) -> list[bytes]:
 
 
 def everything(root: str) -> Iterator[Evicted]:
-    """All that manifests tell how to bring back, each content and recipe once, as it was told last."""
+    """Yield the latest record of each content and recipe that manifests can bring back."""
     seen = set()
     for run in reversed(runs(root)):
         for record in read(root, run):
@@ -115,14 +112,14 @@ def everything(root: str) -> Iterator[Evicted]:
 
 
 class Manifests:
-    """Finds the recipes of evicted contents. All manifests are read once, at the first question."""
+    """Finds the recipes of evicted contents. Reads all manifests once, on first use."""
 
     def __init__(self, root: str) -> None:
         self._root = root
         self._known: dict[Digest, list[KnownOutput]] | None = None
 
     def known_outputs(self, digest: Digest) -> list[KnownOutput]:
-        """The recipes that bring a content back, the latest first."""
+        """Return the recipes that bring a content back, latest first."""
         if self._known is None:
             self._known = {}
             for record in everything(self._root):

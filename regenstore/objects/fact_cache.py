@@ -1,11 +1,11 @@
-"""What was computed once about a content and is kept, because a content never changes.
+"""A cache of facts computed from contents; contents never change, so facts never expire.
 
-Nothing here is ever needed: a fact that is missing, damaged or of an older version is computed again. So a
-file is put by rename without waiting for the disk, every file carries a checksum over what it is about and
-what it says, and a store that cannot be written to keeps none.
+Facts are expendable: one that is missing, damaged or of an older version is computed again. So files are renamed into
+place without an fsync, each carries a checksum over its subject and payload, and a read-only store simply caches
+nothing.
 
-Layout below the store's root: ``facts/<kind>-<version>/ab/<62 hex of the digest>``; each file is the 32
-bytes of BLAKE3 over header and payload, then the payload, deflated.
+Layout below the store's root: ``facts/<kind>-<version>/ab/<62 hex of the digest>``; each file is the 32 bytes of BLAKE3
+over header and payload, then the payload, deflated.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from __future__ import annotations
 import os
 import zlib
 
-from regenstore.fs import sharing
-from regenstore.objects import durable
+from regenstore.errors import StorageError
+from regenstore.fs import durable, sharing
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 
 FOLDER = "facts"
 LARGEST = 256 << 20
-"""Bytes of a fact at most, before compression: a damaged file must not fill the memory."""
+"""The maximum size of a fact before compression, in bytes: a damaged file must not exhaust memory."""
 _CHECK = 32
 
 
@@ -31,13 +31,13 @@ class ContentFacts:
         self.root = root
 
     def path(self, digest: Digest, kind: str, version: int) -> str:
-        """Where a fact belongs, whether it is there or not. Raises ValueError for a kind that is no word."""
+        """Return the path of a fact, whether it exists or not. Raises ValueError unless ``kind`` is an identifier."""
         if not kind.isidentifier() or version < 1:
             raise ValueError(f"no kind of fact: {kind!r}, version {version}")
         return f"{self.root}/{FOLDER}/{kind}-{version}/{digest.hex[:2]}/{digest.hex[2:]}"
 
     def get(self, digest: Digest, kind: str, version: int) -> bytes | None:
-        """What was put under these three, or None. Never what is damaged or was put under others."""
+        """Return the payload put under exactly these three; None if missing or damaged."""
         try:
             with open(self.path(digest, kind, version), "rb") as file:
                 data = file.read(LARGEST + _CHECK)
@@ -50,20 +50,15 @@ class ContentFacts:
         return payload
 
     def put(self, digest: Digest, kind: str, version: int, payload: bytes) -> bool:
-        """Keep a fact, in the place of an older one; False where the store cannot be written to."""
+        """Store a fact, replacing an older one; False if the store is read-only."""
         path = self.path(digest, kind, version)
         temp = f"{self.root}/tmp/fact-{os.getpid()}-{os.urandom(6).hex()}"
         try:
             sharing.make_folders(os.path.dirname(path))
             sharing.make_folders(os.path.dirname(temp))
-            with open(sharing.create(temp, os.O_WRONLY | os.O_EXCL), "wb") as file:
-                file.write(_check(digest, kind, version, payload) + zlib.compress(payload, 6))
-            durable.rename(temp, path)
-        except OSError:
-            try:
-                durable.unlink(temp)
-            except OSError:
-                pass
+            told = _check(digest, kind, version, payload) + zlib.compress(payload, 6)
+            durable.write_file(path, told, temp=temp, wait=False)
+        except (OSError, StorageError):
             return False
         return True
 

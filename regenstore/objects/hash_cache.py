@@ -1,8 +1,8 @@
-"""BLAKE3 of files that are asked for again and again: each is read once per state.
+"""A cache of BLAKE3 hashes of files that are hashed repeatedly: each file is read once per state.
 
-A state is size, both times, inode and device. A digest is remembered only for a file whose times lay in the past
-when it was read, so that a change of the same moment is not missed. Large files are remembered from one process to
-the next in one JSON file, which nothing needs: without it they are read again.
+A state is size, mtime, ctime, inode and device. A digest is cached only if both times were in the past when the file
+was read, so that a change within the same clock tick is not missed. Hashes of large files are kept across processes in
+one JSON file, which is expendable: without it the files are read again.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import os
 import stat
 import time
 
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.errors import StorageError
+from regenstore.fs import durable, presence
 from regenstore.objects.hashing import CHUNK, hash_bytes, hash_fd
 
 _SETTLED = 2.0
@@ -23,7 +23,7 @@ State = tuple[int, ...]
 
 
 class KnownHashes:
-    """Remembers the hashes of files. ``path``: where those of large files are kept; None keeps none."""
+    """Caches the hashes of files. ``path``: the file that keeps those of large files; None keeps none."""
 
     def __init__(self, path: str | None = None) -> None:
         self._path = path
@@ -31,7 +31,7 @@ class KnownHashes:
         self._kept: dict[str, list[object]] | None = None
 
     def of(self, path: str) -> str:
-        """The digest of a regular file, as text. Raises OSError, and NotRegular for anything else."""
+        """Return the digest of a regular file, as text. Raises OSError, and NotRegular for anything else."""
         found = os.stat(path)
         known = self._known.get(path)
         if known is not None and known[0] == _state(found):
@@ -66,7 +66,7 @@ class KnownHashes:
                 data = None if self._path is None else presence.read(self._path, 4 << 20)
                 found = json.loads(data or b"{}")
             except Exception:
-                found = {}  # nothing needs it
+                found = {}  # expendable
             self._kept = found if isinstance(found, dict) else {}
         return self._kept
 
@@ -79,12 +79,9 @@ class KnownHashes:
             del kept[next(iter(kept))]
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            new = f"{self._path}.{os.getpid()}"
-            with open(new, "w", encoding="utf-8") as file:
-                json.dump(kept, file)
-            durable.rename(new, self._path)
-        except (OSError, ValueError):
-            pass  # a home that cannot be written, or a name that is no text
+            durable.write_file(self._path, json.dumps(kept).encode(), wait=False)
+        except (OSError, StorageError, ValueError):
+            pass  # the home folder is not writable, or a name is not UTF-8
 
 
 def _state(found: os.stat_result) -> State:
@@ -92,7 +89,7 @@ def _state(found: os.stat_result) -> State:
 
 
 def _all_of(fd: int, size: int) -> bytes:
-    """What a small file holds, also where it grows meanwhile."""
+    """Read a small file to its end, even if it grows meanwhile."""
     data = os.read(fd, size + 1)
     while piece := os.read(fd, CHUNK):
         data += piece

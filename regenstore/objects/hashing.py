@@ -1,5 +1,5 @@
-"""BLAKE3 of files. Streams with one buffer: a foreign file may be truncated while it is read, and a
-memory map of it would then kill the process."""
+"""BLAKE3 of files. Streams through one buffer: a file of the user's may be truncated while it is read, which
+would kill a process that had mapped it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SMALL = 2 << 20
 
 
 def hash_bytes(data: bytes | memoryview) -> Digest:
-    """The digest of bytes in memory."""
+    """Return the digest of bytes in memory."""
     return Digest(blake3(data).digest())
 
 
 def hash_blocks(blocks: Iterable[bytes]) -> tuple[Digest, int]:
-    """Digest and size of bytes that come in blocks."""
+    """Return the digest and size of bytes that arrive in blocks."""
     hasher = blake3()
     size = 0
     for block in blocks:
@@ -32,7 +32,7 @@ def hash_blocks(blocks: Iterable[bytes]) -> tuple[Digest, int]:
 
 
 def hash_fd(fd: int) -> tuple[Digest, int]:
-    """Digest and size of what an open file holds from its present position to its end."""
+    """Return the digest and size of an open file, from its current position to the end."""
     hasher = blake3()
     buffer = bytearray(CHUNK)
     view = memoryview(buffer)
@@ -44,7 +44,7 @@ def hash_fd(fd: int) -> tuple[Digest, int]:
 
 
 def hash_file(path: str | bytes) -> tuple[Digest, int]:
-    """Digest and size of a regular file; raises OSError, also for anything else."""
+    """Return the digest and size of a regular file. Raises OSError, also for anything else."""
     try:
         fd = presence.open_file(path)
     except presence.NotRegular as error:
@@ -56,8 +56,8 @@ def hash_file(path: str | bytes) -> tuple[Digest, int]:
 
 
 def hash_own_file(path: str) -> tuple[Digest, int]:
-    """Digest and size of a finished file in the store's own folders, which nobody truncates: large ones
-    are mapped and hashed on all cores."""
+    """Return the digest and size of a finished file in the store's own folders, which nobody truncates: large ones are
+    mapped and hashed on all cores."""
     size = os.path.getsize(path)
     if size <= _SMALL:
         return hash_file(path)

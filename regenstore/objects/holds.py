@@ -1,12 +1,12 @@
-"""Holds: which contents running processes rely on, told through files, without the database.
+"""Holds: the contents that running processes rely on, recorded in files, without the database.
 
-A process appends the digests that it relies on to a file of its own, ``leases/use-*``, which it keeps locked
-(flock) until it ends: nothing has to be cleaned up after a killed one. gc takes no content that is held.
-A hold protects from the moment :meth:`Holds.hold` returns. What a process found before that may be gone: so
-hold first, then look it up. Released files go to ``uses/``, where gc counts how often a content was used.
+A process appends the digests that it relies on to its own file, ``leases/use-*``, which it keeps locked (flock) until
+it ends, so a killed process needs no cleanup. gc takes no content that is held. A hold protects from the moment
+:meth:`Holds.hold` returns; a content found earlier may be gone. So hold first, then look it up. Released files move to
+``uses/``, from which gc counts how often a content was used.
 
-Safety never compares clocks: only whether a lock can be had. Standard library only, and little of it: the Git
-filter imports this.
+Safety never depends on comparing clocks, only on whether a lock can be taken. Standard library only, and little of it:
+the Git filter imports this.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from _thread import allocate_lock
 from collections.abc import Iterable, Iterator
 
 from regenstore.errors import StorageError
-from regenstore.fs import file_lock, presence, sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock, presence, sharing
 from regenstore.objects.ids import Digest
 
 LEASES, USES = "leases", "uses"
 PREFIX = "use-"
 MAX_USES = 128
-"""Released files that are kept for gc to count; it is told of the newest."""
+"""The number of released files kept for gc to count: the newest."""
 _SIZE = 32
 
 
 class Holds:
-    """What this process relies on. Cheap to construct; may be used from any thread."""
+    """The contents that this process relies on. Cheap to construct; thread-safe."""
 
     def __init__(self, root: str) -> None:
         self._root = root
@@ -39,9 +38,8 @@ class Holds:
         self._held: set[bytes] = set()
 
     def hold(self, digests: Iterable[Digest]) -> None:
-        """Keep gc from taking these until :meth:`release`, or until this process ends; where there is no store,
-        there is nothing to keep. Raises StorageError when that cannot be written down: then nothing more is held
-        than before."""
+        """Keep gc from taking these contents until :meth:`release` or the end of this process; does nothing where
+        there is no store. Raises StorageError if that cannot be recorded: then only what was held before is held."""
         with self._lock:
             new = {digest.raw for digest in digests} - self._held
             if not new:
@@ -50,15 +48,15 @@ class Holds:
                 if self._fd < 0 and not self._open():
                     return
                 data = b"".join(new)
-                at = len(self._held) * _SIZE  # what a failed write left is written over
+                at = len(self._held) * _SIZE  # overwrites what a failed write left behind
                 while data:
                     written = os.pwrite(self._fd, data, at)
                     data, at = data[written:], at + written
             self._held |= new
 
     def try_hold(self, digests: Iterable[Digest]) -> bool:
-        """The same for who only reads, perhaps from a store that it cannot write to: says whether it worked.
-        Without a hold, what was found can be gone when it is opened."""
+        """Like :meth:`hold`, for readers, perhaps of a store that they cannot write to; returns whether it worked.
+        Without a hold, a content that was found may be gone when it is opened."""
         from regenstore.errors import StorageError
 
         try:
@@ -68,7 +66,8 @@ class Holds:
         return True
 
     def mark(self) -> str | None:
-        """A name for this process that :func:`lives` knows until :meth:`release`; None where none can be written."""
+        """Return a name for this process that :func:`lives` recognises until :meth:`release`; None if the store cannot
+        be written to."""
         with self._lock:
             try:
                 if self._fd < 0 and not self._open():
@@ -78,8 +77,8 @@ class Holds:
             return os.path.basename(self._path).removeprefix(PREFIX)
 
     def release(self, *, used: bool = True) -> None:
-        """Rely on nothing any more. Never raises; the object can be used again. Without ``used``, gc does not
-        count what was held as used."""
+        """Release everything held. Never raises; the object can be used again. Unless ``used``, gc does not count the
+        contents as used."""
         with self._lock:
             if self._fd < 0:
                 return
@@ -89,7 +88,7 @@ class Holds:
                 else:
                     durable.unlink(self._path)
             except OSError:
-                pass  # gc finds it in its old place, without a lock
+                pass  # gc finds the file in its old place, unlocked
             os.close(self._fd)
             self._fd, self._path = -1, ""
             self._held.clear()
@@ -97,44 +96,31 @@ class Holds:
     def _open(self) -> bool:
         folder = f"{self._root}/{LEASES}"
         name = f"{time.time_ns():016x}-{os.getpid()}-{os.urandom(4).hex()}"
-        new = f"{folder}/new-{name}"
-        flags = os.O_WRONLY | os.O_EXCL
+        path, temp = f"{folder}/{PREFIX}{name}", f"{folder}/new-{name}"
         try:
-            fd = sharing.create(new, flags)
+            fd = durable.write_locked(path, b"", temp=temp, wait=False)
         except FileNotFoundError:
             if not presence.is_folder(self._root):
                 return False
             sharing.make_folders(folder)
-            fd = sharing.create(new, flags)
-        try:
-            # Locked before it has its name, so that nobody ever sees it there without a lock.
-            file_lock.take(fd)
-            self._path = f"{folder}/{PREFIX}{name}"
-            durable.rename(new, self._path)
-        except BaseException:
-            os.close(fd)
-            for left in (new, self._path):
-                try:
-                    durable.unlink(left)
-                except OSError:
-                    pass  # nobody holds it: fsck clears it away
-            raise
-        self._fd = fd
+            fd = durable.write_locked(path, b"", temp=temp, wait=False)
+        self._fd, self._path = fd, path
         return True
 
 
 def lives(root: str, mark: str) -> bool | None:
-    """Whether the process of a mark still runs; None where the system has no locks to tell that by."""
+    """Return whether the process with a mark is still running; None where the file system has no locks."""
     return file_lock.in_use(f"{root}/{LEASES}/{PREFIX}{mark}")
 
 
 def held(root: str) -> set[Digest]:
-    """What living processes rely on now. Changes nothing. Raises StorageError (``unreadable``), here and below."""
+    """Return the contents that living processes rely on now. Changes nothing. Raises StorageError (``unreadable``), as
+    do the functions below."""
     return set().union(*(_digests(data) for _, data, living in _read(f"{root}/{LEASES}") if living))
 
 
 def is_held(root: str, digest: Digest) -> bool:
-    """Whether a living process relies on a content, by now."""
+    """Return whether a living process relies on a content now."""
     raw = digest.raw
     for _, data, lives_on in _read(f"{root}/{LEASES}"):
         at = data.find(raw) if lives_on else -1
@@ -146,8 +132,8 @@ def is_held(root: str, digest: Digest) -> bool:
 
 
 def finished(root: str) -> Iterator[tuple[str, set[Digest]]]:
-    """The files of processes that rely on nothing any more, whether they said so or were killed, with what
-    they held."""
+    """Yield the files of processes that no longer hold anything, whether released or killed, with the digests in
+    them."""
     for folder in (LEASES, USES):
         yield from ((path, _digests(data)) for path, data, living in _read(f"{root}/{folder}") if not living)
 
@@ -170,7 +156,7 @@ def _digests(data: bytes) -> set[Digest]:
 
 
 def _read(folder: str) -> Iterator[tuple[str, bytes, bool]]:
-    """Each file of a folder: path, what it holds, whether a living process has it."""
+    """Yield each file of a folder: path, data, whether a living process has locked it."""
     for name in sorted(name for name in presence.names(folder) if name.startswith(PREFIX)):
         path = f"{folder}/{name}"
         try:
@@ -180,7 +166,7 @@ def _read(folder: str) -> Iterator[tuple[str, bytes, bool]]:
         except OSError as error:
             raise presence.unreadable(error, path) from error
         try:
-            living = file_lock.locked(fd)  # asked first: what is held when it is asked is in the file
+            living = file_lock.locked(fd)  # before reading: whatever was held at this moment is in the file
             data = b""
             while piece := os.read(fd, 1 << 20):
                 data += piece

@@ -1,4 +1,4 @@
-"""Ids as types: a content address and an input address can never be mixed up.
+"""Ids as distinct types: a content address and an input address cannot be mixed up.
 
 ``Digest`` is the BLAKE3 of bytes; its text form is ``blake3:<64 lower-case hex digits>``.
 ``RecipeKey`` is the BLAKE3 (derive-key mode) of a recipe's canonical encoding; ``key:<64 hex>``.
@@ -14,7 +14,7 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class _Hash32:
-    """32 bytes with a text prefix; equal only to its own kind."""
+    """32 bytes with a text prefix; equal only to instances of the same class."""
 
     __slots__ = ("raw",)
     PREFIX: ClassVar[str]
@@ -26,7 +26,7 @@ class _Hash32:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the text form; raises FormatError (``bad-recipe``) for anything else."""
+        """Parse the text form. Raises FormatError (``bad-recipe``) for anything else."""
         hexa = text.removeprefix(cls.PREFIX)
         if len(text) != len(cls.PREFIX) + 64 or len(hexa) != 64 or not _HEX.issuperset(hexa):
             raise FormatError(
@@ -53,7 +53,7 @@ class _Hash32:
         return type(other) is type(self) and other.raw == self.raw
 
     def __hash__(self) -> int:
-        return hash(self.raw)  # which the bytes keep
+        return hash(self.raw)  # cached by the bytes object
 
     def __lt__(self, other: Self) -> bool:
         return self.raw < other.raw
@@ -67,12 +67,12 @@ class Digest(_Hash32):
 
 
 class RecipeKey(_Hash32):
-    """An input address: what determines the bytes. One key can have several results."""
+    """An input address: a hash of everything that determines the bytes. A key can have several results."""
 
     __slots__ = ()
     PREFIX = "key:"
 
     @property
     def mark(self) -> str:
-        """The first 16 digits, as recipes record beside a take which key gave it."""
+        """The first 16 digits, which a recipe records beside its take to say which key gave it."""
         return self.raw[:8].hex()

@@ -1,8 +1,8 @@
-"""Takes of other parameters, in recipes that do not say which parameters gave their takes.
+"""Detection of outdated takes in recipes that do not say which parameters gave their takes.
 
-A recipe that records the key of its take tells by itself (``Recipe.of_key``). Of an older one, the result cache
-knows: a take that is recorded, and only as a result of other keys, is outdated. One that is not recorded at all is
-believed.
+A recipe that records the key of its take is judged on that alone (``Recipe.of_key``). An older one is judged by the
+result cache: a take is outdated if it is recorded there, and only as a result of other keys. One that is not recorded
+at all is believed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from regenstore.objects import toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.objects.scan import scan_key, scan_take
 
 
 def judged(cache: ResultCache, recipes: Sequence[Recipe]) -> list[Recipe]:
-    """The recipes, with those takes outdated."""
+    """Return the recipes, marking mismatched takes as outdated."""
     unsure = {r.output.take.digest for r in recipes if r.output.take is not None and r.output.key is None and r.key}
     makers = cache.makers(unsure) if unsure else {}
     return [recipe.with_outdated() if _outdated(recipe, makers) else recipe for recipe in recipes]
@@ -32,7 +32,7 @@ def _outdated(recipe: Recipe, makers: Mapping[Digest, set[RecipeKey]]) -> bool:
 
 
 def judged_blobs(cache: ResultCache, records: Mapping[bytes, BlobRecord]) -> Mapping[bytes, BlobRecord]:
-    """The same for what recipe blobs say."""
+    """Like :func:`judged`, for the records of recipe blobs."""
     unsure = {r.digest for r in records.values() if not r.sure and r.key is not None and r.digest is not None}
     makers = cache.makers(unsure) if unsure else {}
     return (
@@ -48,7 +48,7 @@ def judged_blobs(cache: ResultCache, records: Mapping[bytes, BlobRecord]) -> Map
 
 
 def outdated_texts(cache: ResultCache, texts: Iterable[bytes]) -> set[bytes]:
-    """Those of some recipe texts whose takes are recorded, and only as results of other keys."""
+    """Return the recipe texts whose takes are recorded, and only as results of other keys."""
     takes = {text: Digest(take[0]) for text in texts if (take := scan_take(text)) is not None}
     makers = cache.makers(takes.values())
     found = set()

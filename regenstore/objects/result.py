@@ -1,23 +1,21 @@
-"""Results: what one run of a recipe gave."""
+"""Results: what a run of a recipe gave."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Take
 
 LAPSED = "lapsed"
-"""The entry in a proof's fingerprint that says why it holds nowhere any more."""
+"""The entry in a proof's fingerprint that says why the proof no longer holds anywhere."""
 UNPINNED = "unpinned"
-"""The entry in an environment's fingerprint that says what of it can become another one unnoticed: no proof that was
-made there lets anything go."""
+"""The entry in an environment's fingerprint that says what in it can change unnoticed: no proof made there allows
+an eviction."""
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """One named output of a run."""
 
     digest: Digest
@@ -29,44 +27,41 @@ class Content:
         return Take(self.digest, self.size)
 
 
-@dataclass(frozen=True)
-class Result:
-    """The named outputs of one run of a key, with provenance and cost. A key may have several."""
+class Result(NamedTuple):
+    """The named outputs of one run of a recipe, with provenance and cost. A key may have several results."""
 
     key: RecipeKey
     outputs: Mapping[str, Content]
     seconds: float
     created: float
     """Seconds since the epoch."""
-    fingerprint: Mapping[str, str] = field(default_factory=dict)
-    """What of the machine and its software could change the bytes."""
+    fingerprint: Mapping[str, str] = {}
+    """What could change the bytes about the machine and its software."""
 
     @property
     def digests(self) -> set[Digest]:
-        """Of all its outputs."""
+        """The digests of all outputs."""
         return {content.digest for content in self.outputs.values()}
 
 
-@dataclass(frozen=True)
-class KnownOutput:
-    """A content that some recipe is known to have made."""
+class KnownOutput(NamedTuple):
+    """A content that a recipe is known to have made."""
 
     key: RecipeKey
     name: str
     media_type: str
     seconds: float
     recipe: bytes
-    """The recipe text last used for the key."""
+    """The recipe text last used with the key."""
 
 
-@dataclass(frozen=True)
-class Proof:
-    """What a second run of a recipe gave, beside its take, and in which environment."""
+class Proof(NamedTuple):
+    """What a second run of a recipe gave compared with its take, and in which environment."""
 
     key: RecipeKey
     take: Digest
     second: Digest
-    """What the second run gave; the take itself where the bytes are equal."""
+    """What the second run gave; the take itself if the bytes are equal."""
     tier: str
     """``bytes``, ``content``, ``equivalent`` or ``different``."""
     metric: str
@@ -81,23 +76,22 @@ class Proof:
     def again(
         cls, key: RecipeKey, take: Digest, seconds: float, created: float, fingerprint: Mapping[str, str]
     ) -> Proof:
-        """Of a run that gave the very take."""
+        """Return the proof of a run that gave exactly the take."""
         return cls(key, take, take, "bytes", "", None, None, seconds, created, fingerprint)
 
     @property
     def exact(self) -> bool:
-        """Whether the second run gave the very take."""
+        """Whether the second run gave exactly the take."""
         return self.tier == "bytes"
 
     @property
     def proves(self) -> bool:
-        """Whether the take comes back, as it is or as good as."""
+        """Whether the take comes back, exactly or close enough."""
         return self.tier != "different"
 
 
-@dataclass(frozen=True)
-class MadeOutput:
-    """One output of one recorded run, with what of its recipe and its run tells how it comes back."""
+class MadeOutput(NamedTuple):
+    """One output of a recorded run, with the details that decide how it can be made again."""
 
     key: RecipeKey
     name: str
@@ -109,29 +103,30 @@ class MadeOutput:
 
 
 class BlobRecord(NamedTuple):
-    """What a recipe blob in Git says, kept for ever because blobs never change. (A tuple, because there are
-    tens of thousands.)"""
+    """What a recipe blob in Git says; cached forever, since blobs never change. (A tuple, because there are tens of
+    thousands.)"""
 
     oid: bytes
     key: RecipeKey | None
     digest: Digest | None
     size: int
     output: str
-    """Name of the output that the path holds."""
+    """The name of the output that the path holds."""
     inputs: tuple[Digest, ...] = ()
-    """What the recipe's inputs are pinned to."""
+    """The digests that the recipe's inputs are pinned to."""
     generator: str | None = None
     """None for imported media."""
     version: str = ""
     media_type: str = ""
     seconds: float | None = None
-    """What the take cost to make, if the blob says so."""
+    """How long the take took to make, if the blob says so."""
     outdated: Digest | None = None
-    """What the blob names although other parameters gave it; then ``digest`` is None, and ``size`` is its size."""
+    """The content that the blob names although other parameters gave it; ``digest`` is None then, and ``size`` is its
+    size."""
     sure: bool = False
-    """Whether the blob says which key gave what it names; if not, only results that are recorded tell."""
+    """Whether the blob says which key gave the content that it names; otherwise only recorded results can tell."""
 
     @property
     def named(self) -> Digest | None:
-        """The content that the blob names, whether its parameters gave it or others."""
+        """The content that the blob names, whether its parameters or others gave it."""
         return self.digest or self.outdated

@@ -1,8 +1,7 @@
-"""Reads the take out of a recipe text by lines, without a TOML parser.
+"""Reads the take from a recipe text line by line, without a TOML parser.
 
-Parsing TOML costs about 250 µs a recipe, more than placing the medium does. The scan either gives what
-the parser would give, or gives up (None) and the caller parses: it follows the fixed layout of
-docs/format.md, and leaves anything else alone.
+Parsing TOML costs about 250 µs per recipe, more than placing the medium does. The scan either returns what the parser
+would, or gives up (None), and the caller parses: it recognises the fixed layout of docs/format.md and nothing else.
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ _FLOAT = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:e[+-][0-9]+)?|e[+-][0-9]
 def scan_take(text: bytes) -> tuple[bytes, int] | None:
     """``(digest, size)`` of the ``[output]`` table; None when there is no take or the layout is unusual.
 
-    For a valid recipe it never gives anything else than the parser. (An invalid one is not always noticed.)
+    For a valid recipe it never disagrees with the parser. (It does not notice every invalid one.)
     """
     found = _scan(text)
     return None if found is None else found[:2]
 
 
 def own_take(text: bytes) -> tuple[bytes, int] | None:
-    """The same, if the text says that its own parameters gave the take, or does not say whose it is. None where
-    other parameters gave it, and where only the parser can tell."""
+    """Like :func:`scan_take`, if the text says that its own parameters gave the take or does not say. None if other
+    parameters gave it, or if only the parser can tell."""
     found = _scan(text)
     if found is None or found[2] is None:
         return None if found is None else found[:2]
@@ -52,7 +51,7 @@ def own_take(text: bytes) -> tuple[bytes, int] | None:
 
 
 def is_unsure(text: bytes) -> bool:
-    """Whether a text has parameters and a take, and does not say which parameters gave it."""
+    """Return whether a text has parameters and a take, and does not say which parameters gave it."""
     if not text.startswith(b"regenstore = 1\ngenerator = "):
         return False
     found = _scan(text)
@@ -60,16 +59,16 @@ def is_unsure(text: bytes) -> bool:
 
 
 def _scan(text: bytes) -> tuple[bytes, int, bytes | None] | None:
-    """Digest, size and key of the ``[output]`` table."""
+    """Return digest, size and key of the ``[output]`` table."""
     if not text.startswith(b"regenstore = 1\n") or len(text) > MAX_SCAN:
         return None
     if b"'''" in text or b'\\"""' in text or b"\r" in text:
-        # Literal strings, or quotes that end a multi-line string ambiguously: not for a line scan.
+        # Literal strings, or quotes that end a multi-line string ambiguously, need the parser.
         return None
     if b"\n<<<<<<<" in text and b"\n>>>>>>>" in text:
-        return None  # conflict markers, also inside a prompt: no recipe
+        return None  # conflict markers, even inside a prompt: not a recipe
     if b'"""' not in text and (start := text.find(b"\n[output]\n")) >= 0:
-        # Without strings of several lines, each line before that table says what it is by its first character.
+        # Without multi-line strings, the first character of each line before that table tells what the line is.
         if _CONFLICT.search(text, 0, start) is not None:
             return None
         if (usual := _USUAL.match(text, start)) is not None:
@@ -85,14 +84,14 @@ def _scan(text: bytes) -> tuple[bytes, int, bytes | None] | None:
                 inside_string = False
         elif b'"""' in line:
             if _OPENING.match(line) is None or (in_output and line.startswith(b"key = ")):
-                return None  # also a comment that looks like the beginning of a string
+                return None  # for instance a comment that looks like the beginning of a string
             inside_string = True
         elif line.startswith(b"["):
             if in_output:
                 break
             in_output = line == b"[output]"
         elif line[:1] in (b"<", b"=", b">", b"|"):
-            return None  # what is left of a conflict
+            return None  # the remains of a conflict
         elif in_output and line.startswith((b"digest = ", b"size = ")):
             found = _DIGEST.match(line)
             if found is not None and digest is None:
@@ -102,17 +101,17 @@ def _scan(text: bytes) -> tuple[bytes, int, bytes | None] | None:
             else:
                 return None
         elif in_output and line.startswith(b"key = "):
-            if (told := _MARK.match(line)) is None or mark is not None:
+            if (quoted := _MARK.match(line)) is None or mark is not None:
                 return None
-            mark = told[1]
+            mark = quoted[1]
     if digest is None or size is None or inside_string:
         return None
     return bytes.fromhex(digest.decode("ascii")), int(size), mark
 
 
 def scan_key(text: bytes) -> bytes | None:
-    """The recipe key of a text in which all that makes it are strings, numbers and booleans on lines of their own;
-    None for any other: the parser reads those."""
+    """Return the recipe key of a text whose key material consists of strings, numbers and booleans, each on lines of
+    its own; None for any other text, which needs the parser."""
     tables: dict[bytes, dict[bytes, bytes]] = {b"": {}}
     table = tables[b""]
     lines = iter(text.split(b"\n"))
@@ -124,7 +123,7 @@ def scan_key(text: bytes) -> bytes | None:
             if header is None or header[1] in tables:
                 return None
             if header[1] == b"about":
-                break  # nothing that comes behind it makes the key
+                break  # nothing after it is part of the key
             table = tables[header[1]] = {}
             continue
         name, separator, value = line.partition(b" = ")
@@ -138,7 +137,7 @@ def scan_key(text: bytes) -> bytes | None:
 
 
 def _value(value: bytes, lines: Iterator[bytes]) -> bytes | None:
-    """The canonical bytes of a simple value; takes further lines where it has some."""
+    """Return the canonical bytes of a simple value, consuming further lines if it spans several."""
     if (string := _STRING.match(value)) is not None:
         return _counted(string[1])
     if value == b'"""':

@@ -1,8 +1,8 @@
-"""The store's format marker: which version and which features a program must know, per operation.
+"""The store's format marker: its version, and the features that a program must know, per operation.
 
-``format.json`` in the store's folder: ``{"regenstore_store": 1, "features": {"read": [], "write": [],
-"gc": []}}``. A program refuses an operation for which the store asks for a feature it does not know, and
-no other: a later feature that only gc has to understand does not lock older programs out of reading.
+``format.json`` in the store's folder: ``{"regenstore_store": 1, "features": {"read": [], "write": [], "gc": []}}``. A
+program refuses an operation only if the store requires a feature for it that the program does not know: a future
+feature that matters to gc alone does not lock older programs out of reading.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 
 VERSION = 1
 FILE = "format.json"
@@ -20,7 +19,7 @@ KNOWN: dict[str, frozenset[str]] = {operation: frozenset() for operation in OPER
 
 
 def create(root: str) -> None:
-    """Write the marker of a new store; leaves an existing one alone."""
+    """Write the marker of a new store; an existing marker is left alone."""
     path = f"{root}/{FILE}"
     if presence.lstat(path) is None:
         content = {"regenstore_store": VERSION, "features": {operation: [] for operation in OPERATIONS}}
@@ -28,12 +27,12 @@ def create(root: str) -> None:
 
 
 def check(root: str, operation: str) -> None:
-    """Raise FormatError (``newer-store``) when this program must not do the operation on the store, StorageError
-    (``unreadable``, ``store-damaged``) when that cannot be told."""
+    """Raise FormatError (``newer-store``) if this program must not perform the operation on the store, StorageError
+    (``unreadable``, ``store-damaged``) if that is unknown."""
     path = f"{root}/{FILE}"
     data = presence.read(path, 1 << 16)
     if data is None:
-        return  # a store that is just being made, or one whose marker was lost: contents verify themselves
+        return  # the store is just being created, or lost its marker: contents verify themselves
     try:
         marker = json.loads(data)
         version, features = marker["regenstore_store"], marker["features"].get(operation, [])

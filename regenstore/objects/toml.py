@@ -1,7 +1,7 @@
-"""The text of a recipe: docs/format.md section 1. One recipe, one text.
+"""The text of a recipe: docs/format.md section 1. Each recipe has exactly one text.
 
-``decode`` accepts any valid TOML of a recipe; ``encode`` gives its one text. ``decode(encode(r)) == r``,
-and ``encode(decode(text)) == text`` for a text that ``encode`` made.
+``decode`` accepts any valid TOML of a recipe; ``encode`` writes its one text. ``decode(encode(r)) == r``, and
+``encode(decode(text)) == text`` for text that ``encode`` wrote.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ MAX_BYTES = bounded.MAX_BYTES
 LINE = 100
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 _SPECIAL = "\u0085\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
-_ESCAPED = re.compile(f"[\\x00-\\x09\\x0b-\\x1f\\x7f\\\\{_SPECIAL}]")
-_NAMED = {"\\": "\\\\", "\b": "\\b", "\t": "\\t", "\f": "\\f", "\r": "\\r"}
+_ESCAPED = {ord(c): f"\\u{ord(c):04X}" for c in (*map(chr, range(0x20)), "\x7f", *_SPECIAL) if c != "\n"}
+_ESCAPED |= {ord("\\"): "\\\\", ord("\b"): "\\b", ord("\t"): "\\t", ord("\f"): "\\f", ord("\r"): "\\r"}
 _QUOTE_RUN = re.compile(r'"{2,}|"\Z')
 
 
@@ -32,17 +32,17 @@ _QUOTE_RUN = re.compile(r'"{2,}|"\Z')
 
 
 def looks_like_recipe(data: bytes) -> bool:
-    """Whether bytes begin as a recipe text does. Cheap; says nothing about the rest."""
+    """Return whether bytes begin like a recipe text. Cheap; says nothing about the rest."""
     return data.removeprefix(b"\xef\xbb\xbf").startswith(b"regenstore = ")
 
 
 def has_conflict_markers(data: bytes) -> bool:
-    """Whether a text carries Git's conflict markers at the start of lines."""
+    """Return whether a text has Git's conflict markers at the start of lines."""
     return b"\n<<<<<<<" in b"\n" + data and b"\n>>>>>>>" in data
 
 
 def decode(data: bytes) -> Recipe:
-    """Read a recipe; raises FormatError: ``newer-recipe``, ``conflict-markers`` or ``bad-recipe``."""
+    """Parse a recipe. Raises FormatError: ``newer-recipe``, ``conflict-markers`` or ``bad-recipe``."""
     if has_conflict_markers(data[: MAX_BYTES + 1]):
         raise FormatError("conflict-markers", "the recipe has conflict markers")
     try:
@@ -52,7 +52,7 @@ def decode(data: bytes) -> Recipe:
 
 
 def decode_or_none(text: bytes | None) -> Recipe | None:
-    """The recipe that a text is, or None for anything else."""
+    """Parse a recipe; returns None for anything else."""
     if text is None or not looks_like_recipe(text):
         return None
     try:
@@ -62,7 +62,7 @@ def decode_or_none(text: bytes | None) -> Recipe | None:
 
 
 def from_table(table: dict[str, Any]) -> Recipe:
-    """A recipe from the tables that TOML gives; raises FormatError."""
+    """Build a recipe from parsed TOML tables. Raises FormatError."""
     rest = dict(table)
     version = rest.pop("regenstore", None)
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
@@ -142,7 +142,7 @@ def _take_table(table: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _check(value: object, depth: int) -> None:
-    """Refuse what has no canonical encoding anywhere in a recipe, and nesting beyond the limit."""
+    """Reject values without a canonical encoding, and nesting beyond the limit."""
     if isinstance(value, (dict, list)):
         if depth >= bounded.MAX_DEPTH:
             raise _bad(bounded.too_deep())
@@ -179,8 +179,8 @@ def _around(media_type: str) -> tuple[bytes, bytes, bytes]:
 
 
 def encode(recipe: Recipe) -> bytes:
-    """The one valid text of a recipe; raises FormatError for values that TOML or the key cannot hold, and
-    for a text that would read as one with Git's conflict markers."""
+    """Return the one valid text of a recipe. Raises FormatError for values that TOML or the key cannot hold, and for
+    text that would look like Git's conflict markers."""
     top = {name: value for name, value in recipe.extra.items() if not _is_section(value)}
     lines = [f"regenstore = {FORMAT_VERSION}"]
     if recipe.generator is not None:
@@ -292,4 +292,4 @@ def _multiline(text: str) -> str:
 
 def _escape(text: str) -> str:
     canonical.utf8(text)
-    return _ESCAPED.sub(lambda found: _NAMED.get(found[0]) or f"\\u{ord(found[0]):04X}", text)
+    return text.translate(_ESCAPED)

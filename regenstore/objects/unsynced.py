@@ -1,9 +1,9 @@
-"""Contents that have their names in a store, and are perhaps not on the disk yet.
+"""Marks for contents that have their names in a store but may not be on disk yet.
 
-``git add`` leaves the worktree's files where they are until it ends, so waiting for the disk once, at its end, is
-enough. Before the first content that is not waited for, a mark is made durable: who, since when, from which worktree.
-It goes when all of it is on the disk. A mark whose process has ended tells the next command to see to that, and,
-where the system was started anew since, what to look at: see ``gitfilter/retake.py``.
+``git add`` leaves the worktree's files in place until it ends, so one sync at its end is enough. Before the first
+content is put without waiting, a mark is made durable: which process, since when, from which worktree. It is removed
+once everything is on disk. If its process ended first, the next command syncs; if the system was rebooted since, the
+mark says what to check: see ``gitfilter/retake.py``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from regenstore.fs import boot, file_lock, presence, sharing
-from regenstore.fs.writing import write_all
-from regenstore.objects import durable
+from regenstore.fs import boot, durable, file_lock, presence
 
 FOLDER = "unsettled"
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -23,7 +21,7 @@ _FIELDS = 6
 
 
 class Backing(NamedTuple):
-    """The worktree whose files hold the same bytes for the time being."""
+    """The worktree whose files still have the same bytes."""
 
     top: bytes
     git_dir: str
@@ -32,8 +30,8 @@ class Backing(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A mark of a process that has ended. ``backing`` is None where it ended before it had written it: then it had
-    put nothing."""
+    """The mark of a process that has ended. ``backing`` is None if it ended before writing that: it had put nothing
+    then."""
 
     path: str
     boot: bytes
@@ -42,30 +40,26 @@ class Mark(NamedTuple):
 
 
 def make(root: str, backing: Backing) -> tuple[str, int]:
-    """Make a mark, durably, held by this process; gives its path and its descriptor. Raises OSError."""
+    """Create a mark durably, locked by this process; returns its path and descriptor. Raises OSError."""
     folder = f"{root}/{FOLDER}"
     durable.make_folder(folder)
     fields = (boot.boot_id(), b"%d" % time.time_ns(), backing.top, os.fsencode(backing.git_dir))
     data = b"\0".join((*fields, os.fsencode(backing.index_file), b"%d" % backing.oid_size))
     while True:
         path = f"{folder}/{os.getpid()}-{os.urandom(4).hex()}"
-        fd = sharing.create(path, os.O_WRONLY | os.O_EXCL)
-        if file_lock.take(fd):
-            write_all(fd, data)
-            os.fsync(fd)
-            durable.fsync_folder(folder)
-            if presence.lstat(path) is not None:
-                return path, fd
-        os.close(fd)  # another process took it for one that was left behind
+        fd = durable.write_locked(path, data)
+        if presence.lstat(path) is not None:
+            return path, fd
+        os.close(fd)  # another process took it for an abandoned one
 
 
 def any_in(root: str) -> bool:
-    """Whether some process may not have waited for the disk yet. Raises StorageError (``unreadable``)."""
+    """Return whether some process may not have synced yet. Raises StorageError (``unreadable``)."""
     return bool(presence.names(f"{root}/{FOLDER}"))
 
 
 def left(root: str) -> Iterator[Mark]:
-    """The marks of processes that have ended, each held while the caller works on it. Raises StorageError
+    """Yield the marks of processes that have ended, each locked while the caller handles it. Raises StorageError
     (``unreadable``)."""
     for name in presence.names(f"{root}/{FOLDER}"):
         path = f"{root}/{FOLDER}/{name}"
@@ -76,7 +70,7 @@ def left(root: str) -> Iterator[Mark]:
         except OSError as error:
             made = presence.lstat(path)
             if made is not None and hasattr(os, "geteuid") and made.st_uid != os.geteuid():
-                continue  # that user's next command sees to it
+                continue  # the owner's next command handles it
             raise presence.unreadable(error, path) from error
         try:
             if file_lock.take(fd) and presence.lstat(path) is not None:
@@ -89,5 +83,5 @@ def _read(path: str, data: bytes) -> Mark:
     fields = data.split(b"\0")
     if len(fields) != _FIELDS or not fields[5].isdigit():
         return Mark(path, b"", 0, None)
-    told, since, top, git_dir, index, oid_size = fields
-    return Mark(path, told, int(since), Backing(top, os.fsdecode(git_dir), os.fsdecode(index), int(oid_size)))
+    boot_id, since, top, git_dir, index, oid_size = fields
+    return Mark(path, boot_id, int(since), Backing(top, os.fsdecode(git_dir), os.fsdecode(index), int(oid_size)))

@@ -1,1 +1,1 @@
-"""Which contents could come back if they went, and which are kept: the one place that decides."""
+"""Decides which contents can be made again and may be evicted, and which are kept. The only place that decides."""

@@ -1,4 +1,4 @@
-"""What a second run gave, compared with the take: the one way, for whoever makes a second run."""
+"""Compares the output of a second run with the take, for everything that makes second runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from regenstore.errors import NotFound
 from regenstore.media.likeness import BYTES, Likeness
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.result import Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import Outcome
 from regenstore.realise import Realiser
 
@@ -14,8 +14,8 @@ from regenstore.realise import Realiser
 def compare_run(
     realiser: Realiser, store: ContentStore, cache: ResultCache, outcome: Outcome, now: float
 ) -> tuple[Proof, Likeness]:
-    """The proof that an outcome without an error is of its recipe's take, recorded. Raises NotFound
-    (``content-missing``) where the bytes differ and the take is not there to be compared with."""
+    """Compare a successful outcome with its recipe's take, and record and return the proof. Raises NotFound
+    (``content-missing``) if the bytes differ and the take is not in the store to compare with."""
     recipe, content = outcome.want.recipe, outcome.content
     take = recipe.output.take
     assert content is not None and take is not None and recipe.key is not None
@@ -28,7 +28,7 @@ def compare_run(
     from regenstore.media.comparison import compare
 
     likeness = compare(files[0], files[1], recipe.output.media_type)
-    told = (likeness.tier, likeness.metric, likeness.score, likeness.threshold)
-    proof = Proof(recipe.key, take.digest, content.digest, *told, seconds, now, outcome.fingerprint)
+    verdict = (likeness.tier, likeness.metric, likeness.score, likeness.threshold)
+    proof = Proof(recipe.key, take.digest, content.digest, *verdict, seconds, now, outcome.fingerprint)
     cache.add_proof(proof)
     return proof, likeness

@@ -1,8 +1,8 @@
-"""What the built-in generators said of their environment a short while ago, for commands that only tell.
+"""A short-lived cache of the built-in generators' environment fingerprints, for commands that only report.
 
-Asking them starts a process that loads every library which they use: most of what 'status' would cost. What they said
-is believed for an hour, and only while the same Python has the same of those libraries and of their own code. Whatever
-evicts or proves asks them anew.
+Asking for them starts a process that loads every library the generators use: most of what 'status' would cost. Cached
+answers are valid for an hour, and only while the same Python has the same versions of those libraries and of the
+generators' code. Anything that evicts or proves asks the generators directly.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.errors import StorageError
+from regenstore.fs import durable, presence
 from regenstore.objects.hashing import hash_bytes
 from regenstore.proof.environments import Environments
 
 FILE = "environments.json"
-"""Beside the user's approvals."""
+"""Lies beside the user's approvals."""
 BUILT_IN = frozenset(f"{kind}.{medium}" for kind in ("procedural", "derive") for medium in ("image", "video", "audio"))
 _LASTS = 3600.0
 _LIBRARIES = ("numpy-", "pillow-", "av-", "zstandard-", "regenstore-")
@@ -28,8 +28,8 @@ _OWN, _PLUGIN = ("generators", "generators/derive", "media"), "regenstore_proced
 
 
 class RecentEnvironments(Environments):
-    """Answers for built-in generators from the file at ``path`` where that is possible, and else asks those that
-    ``ask`` makes. ``environment`` is what generators' processes see of the environment."""
+    """Answers for built-in generators from the file at ``path`` if possible, and otherwise through the Environments
+    that ``ask`` creates. ``environment`` is the process environment that generators see."""
 
     def __init__(self, path: str, environment: Mapping[str, str], ask: Callable[[], Environments]) -> None:
         self._path = path
@@ -43,13 +43,13 @@ class RecentEnvironments(Environments):
             self._asked.__exit__(*exc)
 
     def of(self, generator: str, version: str) -> Mapping[str, str]:
-        """The fingerprint; raises what makes the generator unusable here."""
+        """Return the fingerprint. Raises the error that makes the generator unusable here."""
         name = f"{generator}/{version}"
         row = self._kept.get(name)
         if generator in BUILT_IN and isinstance(row, list) and len(row) == 3:
-            state, when, told = row
+            state, when, fingerprint = row
             if state == self._state and 0 <= time.time() - when < _LASTS:
-                return {str(key): str(value) for key, value in told.items()}
+                return {str(key): str(value) for key, value in fingerprint.items()}
         self._asked = self._asked or self._make()
         found = self._asked.of(generator, version)
         if generator in BUILT_IN:
@@ -60,24 +60,21 @@ class RecentEnvironments(Environments):
         self._kept[name] = [self._state, time.time(), dict(found)]
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            new = f"{self._path}.{os.getpid()}"
-            with open(new, "w", encoding="utf-8") as file:
-                json.dump(self._kept, file)
-            durable.rename(new, self._path)
-        except (OSError, ValueError):
-            pass  # a home that cannot be written; then they are asked each time
+            durable.write_file(self._path, json.dumps(self._kept).encode(), wait=False)
+        except (OSError, StorageError, ValueError):
+            pass  # the home folder is not writable: nothing is cached
 
 
 def _read(path: str) -> dict[str, object]:
     try:
         found = json.loads(presence.read(path, 1 << 20) or b"{}")
     except Exception:
-        return {}  # nothing needs it
+        return {}  # expendable
     return found if isinstance(found, dict) else {}
 
 
 def _here() -> Iterator[str]:
-    """The interpreter, the libraries that it has, and our own code, as far as their files tell."""
+    """Yield what identifies the interpreter, its libraries and our own code, judged by their files."""
     yield f"{sys.executable} {sys.version} {platform.machine()}"
     package = os.path.dirname(os.path.dirname(__file__))
     folders = [*(f"{package}/{name}" for name in _OWN), *(f"{folder}/{_PLUGIN}" for folder in sys.path)]

@@ -1,4 +1,4 @@
-"""The environment fingerprint of each generator here and now, asked once."""
+"""The environment fingerprint of each generator, here and now."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from regenstore.errors import GenerationError, RegenstoreError
 
-if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
+if TYPE_CHECKING:  # importing the generator machinery is slow, and it is seldom needed
     from regenstore.generators.registry import Registry
     from regenstore.jobs.local import LocalExecutor, Slot
 
 
 class Environments:
-    """Asks generators for their fingerprints, each once, in worker processes that last as long as this."""
+    """Asks each generator for its fingerprint once, in a worker process that lives as long as this object."""
 
     def __init__(self, registry: Registry, executor: LocalExecutor) -> None:
         self._registry = registry
@@ -30,7 +30,7 @@ class Environments:
             self._slot = None
 
     def of(self, generator: str, version: str) -> Mapping[str, str]:
-        """The fingerprint; raises what makes the generator unusable here."""
+        """Return the fingerprint. Raises the error that makes the generator unusable here."""
         name = (generator, version)
         if name not in self._known:
             try:

@@ -1,7 +1,7 @@
-"""Which contents could all go at once and still all come back: a least fixpoint over what needs what.
+"""Which contents could all be evicted at once and still all come back: a least fixpoint over their dependencies.
 
-A content that could be made again stands on what it is made from. It is *founded* when everything it needs
-is kept or founded itself; contents that would only found each other are not, and one of them is kept.
+A content that could be made again depends on its inputs. It is *founded* when all of them are kept or founded
+themselves; contents that are founded only on each other are not, and one of them is kept.
 """
 
 from __future__ import annotations
@@ -16,30 +16,33 @@ Ways = Mapping[T, Sequence[Collection[T]]]
 
 @dataclass(frozen=True)
 class Foundation(Generic[T]):
-    """``founded``: what can come back, with the position of the way that brings it. ``kept``: what has to
-    stay because it could not, with one of the things that it would miss, or None where some need each
-    other. What is in neither can never be had again."""
+    """The solution. ``founded``: what can come back, with the index of the way that brings it. ``kept``: what has to
+    stay because it could not come back, with one of the inputs it would lack, or None if it is part of a cycle. What is
+    in neither is lost for good."""
 
     founded: dict[T, int]
     kept: dict[T, T | None]
 
 
-def lay(base: Iterable[T], ways: Ways[T], weights: Mapping[T, int], similar: Set[T] = frozenset()) -> Foundation[T]:
-    """``base`` is kept anyway. ``ways`` tell, for what is not, the sets of things that it can be made from;
-    ``weights`` the sizes of those that are here, so that they can be kept instead. What is in ``similar``
-    comes back only like it was: nothing can be made from it."""
-    laying = _Laying(base, ways, weights, similar)
-    while undecided := laying.knots():
+def solve(base: Iterable[T], ways: Ways[T], weights: Mapping[T, int], similar: Set[T] = frozenset()) -> Foundation[T]:
+    """Find what can come back if everything outside ``base`` is evicted.
+
+    ``base`` is kept in any case. ``ways`` gives, for everything else, the sets of inputs that it can be made from;
+    ``weights`` the sizes of items that are present and could be kept instead. Items in ``similar`` come back only
+    approximately: nothing can be made from them.
+    """
+    solver = _Solver(base, ways, weights, similar)
+    while undecided := solver.cycles():
         here = sorted((item for item in undecided if item in weights), key=lambda item: weights[item])
         for item in here:
-            laying.keep(item)
+            solver.keep(item)
         if not here:
-            laying.lose(undecided)
-    return Foundation(laying.founded, laying.kept)
+            solver.lose(undecided)
+    return Foundation(solver.founded, solver.kept)
 
 
-class _Laying(Generic[T]):
-    """What is decided so far. Each way is looked at once for each thing that it needs."""
+class _Solver(Generic[T]):
+    """The decisions so far. Each way is visited once per input."""
 
     def __init__(self, base: Iterable[T], ways: Ways[T], weights: Mapping[T, int], similar: Set[T]) -> None:
         self.founded: dict[T, int] = {}
@@ -49,7 +52,7 @@ class _Laying(Generic[T]):
         self._similar = similar
         self._lost: set[T] = set()
         self._needs = {(item, n): set(needs) for item, choices in ways.items() for n, needs in enumerate(choices)}
-        """The ways that are still possible -> what is not sure yet of their needs."""
+        """The ways that are still possible -> their inputs that are not certain yet."""
         self._possible = {item: len(choices) for item, choices in ways.items()}
         self._users: dict[T, list[tuple[T, int]]] = {}
         for way, needs in self._needs.items():
@@ -66,14 +69,14 @@ class _Laying(Generic[T]):
         return item not in self.founded and item not in self.kept and item not in self._lost
 
     def _found(self, item: T, n: int) -> bool:
-        """Note that an item comes back by its nth way, if it is open; says whether others can rely on that."""
+        """Record that an undecided item comes back by its nth way; returns whether others can depend on it."""
         if not self._open(item):
             return False
         self.founded[item] = n
         return item not in self._similar
 
     def _rely(self, items: Iterable[T]) -> None:
-        """These are kept or come back: found what needed nothing else any more."""
+        """These are kept or come back: found everything that now has all its inputs."""
         todo = list(items)
         while todo:
             sure = todo.pop()
@@ -85,13 +88,13 @@ class _Laying(Generic[T]):
                         todo.append(user)
 
     def keep(self, item: T, without: T | None = None) -> None:
-        """Let an item that is here stay, unless it is decided already."""
+        """Keep an item that is present, unless it is decided already."""
         if self._open(item):
             self.kept[item] = without
             self._rely([item])
 
     def lose(self, items: Iterable[T]) -> None:
-        """Nothing can be made from these. What no way is left for stays if it is here, else it is lost too."""
+        """Nothing can be made from these items. An item left without a way is kept if it is present, else lost too."""
         todo = list(items)
         self._lost.update(item for item in todo if item in self._ways and item not in self._weights)
         while todo:
@@ -109,8 +112,8 @@ class _Laying(Generic[T]):
                     self._lost.add(user)
                     todo.append(user)
 
-    def knots(self) -> list[T]:
-        """What is not decided and does not merely follow from what is not: some of these need each other."""
+    def cycles(self) -> list[T]:
+        """Return the undecided items that do not merely depend on undecided ones: some of these need each other."""
         needs: dict[T, set[T]] = {item: set() for item in self._ways if self._open(item)}
         uses: dict[T, int] = dict.fromkeys(needs, 0)
         for (item, _), left in self._needs.items():

@@ -1,10 +1,10 @@
-"""Judges contents by what is known of them: the rule, what bringing them back costs, what is needed."""
+"""Judges contents: which rule decides, the cost of bringing each back, and what is needed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
 from itertools import chain
+from typing import NamedTuple
 
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.proof import fixpoint
@@ -17,44 +17,42 @@ Here = Callable[[str, str], Fingerprint]
 _NAMED = "a recipe in Git that cannot be read here, or has other parameters now, names them"
 
 
-@dataclass(frozen=True)
-class Way:
-    """One way to bring a content back: the recipe to run, and everything that all ways of it are made from."""
+class Way(NamedTuple):
+    """One way to bring a content back: the recipe to run, and the inputs that it needs."""
 
     referrer: Referrer
     inputs: frozenset[Digest]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The rule for one content and its ways back, the one to take first."""
+class Judged(NamedTuple):
+    """The rule for a content and the ways to bring it back, best first."""
 
     finding: Judgement
     ways: tuple[Way, ...]
 
     @property
     def open(self) -> bool:
-        """Whether it may go if what it is made from can be had."""
+        """Whether it may be evicted provided that its inputs are available."""
         return self.finding.state == EVICTABLE and self.finding.rule != "confirmed"
 
-    def told(self, rule: str, detail: str = "") -> Judged:
-        """The same, kept by another rule."""
-        return replace(self, finding=replace(self.finding, rule=rule, detail=detail))
+    def by(self, rule: str, detail: str = "") -> Judged:
+        """Return the same, decided by another rule."""
+        return self._replace(finding=self.finding._replace(rule=rule, detail=detail))
 
 
 class Judge:
-    """Applies the rules to facts. ``confirmed`` are the digests that a remote has just confirmed."""
+    """Applies the rules to the facts. ``confirmed``: digests that a remote has just confirmed, with their sizes."""
 
     def __init__(self, facts: ProofFacts, here: Here, corrected: Corrected, confirmed: Mapping[Digest, int]) -> None:
         self._facts = facts
         self._here = here
         self._corrected = corrected
         self._confirmed = confirmed
-        self._own: dict[int, Judgement] = {}  # by the identity of referrers, which the facts hold
+        self._own: dict[int, Judgement] = {}  # by id() of referrers, which the facts keep alive
         self._environments: dict[Definition, Fingerprint] = {}
 
     def survey(self) -> Survey:
-        """Every content of the store."""
+        """Judge every content of the store."""
         facts = self._facts
         judged = self._judge(facts.stored)
         entries = {digest: self.entry(stored, judged[digest]) for digest, stored in facts.stored.items()}
@@ -76,19 +74,19 @@ class Judge:
         )
 
     def entries(self, digests: Iterable[Digest]) -> dict[Digest, JudgedContent]:
-        """Those of these contents that the store has."""
+        """Judge those of these contents that are in the store."""
         stored = self._facts.stored
         judged = self.findings(digest for digest in digests if digest in stored)
         return {digest: self.entry(stored[digest], found) for digest, found in judged.items()}
 
     def findings(self, digests: Iterable[Digest]) -> dict[Digest, Judged]:
-        """The rule for each of these, in view of everything that it would be made from."""
-        asked = list(digests)
-        found = self._judge(asked)
-        return {digest: found[digest] for digest in asked} if len(found) > len(asked) else found
+        """Return the rule for each of these contents, taking all its inputs into account."""
+        wanted = list(digests)
+        found = self._judge(wanted)
+        return {digest: found[digest] for digest in wanted} if len(found) > len(wanted) else found
 
     def _judge(self, digests: Iterable[Digest]) -> dict[Digest, Judged]:
-        """The same, with all that they would be made from."""
+        """Like :meth:`findings`, including the inputs."""
         found: dict[Digest, Judged] = {}
         todo = list(digests)
         while todo:
@@ -99,12 +97,12 @@ class Judge:
                     todo += [need for way in judged.ways for need in way.inputs]
         similar = {digest for digest, judged in found.items() if judged.open and not judged.finding.exact}
         for digest in similar & self._facts.stored.keys() & self._used() if similar else ():
-            found[digest] = found[digest].told("needed")
-        self._lay(found, similar)
+            found[digest] = found[digest].by("needed")
+        self._keep_unfounded(found, similar)
         return found
 
-    def _lay(self, found: dict[Digest, Judged], similar: Set[Digest]) -> None:
-        """Keep what would not come back if everything that may go went at once."""
+    def _keep_unfounded(self, found: dict[Digest, Judged], similar: Set[Digest]) -> None:
+        """Keep contents that would not come back if everything evictable were evicted at once."""
         stored = self._facts.stored
         ways: dict[Digest, list[frozenset[Digest]]] = {}
         for digest, judged in found.items():
@@ -118,22 +116,23 @@ class Judge:
             if digest not in ways
             and (digest not in similar if judged.open else digest in stored and judged.finding.rule != "damaged")
         )
-        laid = fixpoint.lay(sure, ways, {d: stored[d].size for d in ways.keys() & stored.keys()}, similar & ways.keys())
+        sizes = {d: stored[d].size for d in ways.keys() & stored.keys()}
+        solution = fixpoint.solve(sure, ways, sizes, similar & ways.keys())
         for digest in ways:
-            if digest not in laid.founded:
+            if digest not in solution.founded:
                 lacking = (
                     need for needs in ways[digest] for need in needs if need not in stored and not found[need].open
                 )
-                without = laid.kept[digest] if digest in laid.kept else next(lacking, None)
+                without = solution.kept[digest] if digest in solution.kept else next(lacking, None)
                 found[digest] = self._unfounded(found[digest], without, found)
-            elif laid.founded[digest]:
-                way = found[digest].ways[laid.founded[digest]]
+            elif solution.founded[digest]:
+                way = found[digest].ways[solution.founded[digest]]
                 found[digest] = Judged(self.own(way.referrer), (way,))
 
     # -------------------------------------------------------------------------------- rules
 
     def own(self, referrer: Referrer) -> Judgement:
-        """The rule for one recipe's take in view of itself alone."""
+        """Return the rule for one recipe's take, considering that recipe alone."""
         found = self._own.get(id(referrer))
         if found is None:
             found = self._own[id(referrer)] = self._alone(referrer)
@@ -157,36 +156,36 @@ class Judge:
         return found
 
     def seconds(self, referrer: Referrer) -> float | None:
-        """What it takes here to run a recipe again, alone: as its proof measured it, else as is told."""
+        """Return the cost of running a recipe here, without its inputs: as its proof measured it, else as recorded."""
         found = self.own(referrer)
         return found.proof.seconds if found.holds and found.proof is not None else self._facts.seconds(referrer)
 
     def _judged(self, digest: Digest) -> Judged:
-        """The rule for a content, what it would be made from left out."""
+        """Return the rule for a content, leaving its inputs aside."""
         judged = self._by_recipes(digest)
         stored = self._facts.stored.get(digest)
         if stored is None:
             return judged
         if self._damaged(digest):
-            return judged.told("damaged")
+            return judged.by("damaged")
         referrers = self._facts.referrers.get(digest, ())
         if any(map(self._pinned, referrers)):
-            return judged.told("pinned")
+            return judged.by("pinned")
         confirmed = self._confirmed.get(digest) == stored.size
         if judged.finding.state != EVICTABLE and not confirmed:
             return judged
         if digest in self._facts.held:
-            return judged.told("held")
+            return judged.by("held")
         if self._facts.unknown:
-            return judged.told("incomplete", f"{self._facts.unknown[0]}: nobody knows what it needs")
+            return judged.by("incomplete", f"{self._facts.unknown[0]}: nobody knows what it needs")
         if confirmed:
             return Judged(Judgement("confirmed"), judged.ways)
         if self._facts.partial and all(r.standing == Standing.DEAD for r in referrers):
-            return judged.told("incomplete", f"{self._facts.partial[0]} is a partial clone without some of its objects")
+            return judged.by("incomplete", f"{self._facts.partial[0]} is a partial clone without some of its objects")
         return judged
 
     def _by_recipes(self, digest: Digest) -> Judged:
-        """The rule that the recipes of a content make, and the ways in which they would bring it back."""
+        """Return the rule that a content's recipes imply, and the ways in which they would bring it back."""
         referrers = self._facts.referrers.get(digest, [])
         live = [r for r in referrers if r.standing > Standing.DEAD]
         if live:
@@ -199,19 +198,19 @@ class Judge:
                 return Judged(Judgement("unknown"), ())
             judged = Judged(self.own(able[0]), tuple(Way(r, frozenset(r.inputs)) for r in able))
         if digest in self._facts.mentioned and judged.finding.state == EVICTABLE:
-            return judged.told("shared", _NAMED)
+            return judged.by("shared", _NAMED)
         return judged
 
     def _by_live(self, live: Sequence[Referrer]) -> Judged:
-        """Every one of them has to bring it back."""
+        """Judge by live referrers: every one of them must bring the content back."""
         judged = Judged(self.own(live[0]), (Way(live[0], frozenset(chain.from_iterable(r.inputs for r in live))),))
         for other in live[1:] if judged.finding.state == EVICTABLE else ():
             found = self.own(other)
             if found.state != EVICTABLE:
                 name = "imported media" if other.key is None else f"key:{other.key.short}…"
-                return judged.told("shared", f"{name}: {found.reason}")
+                return judged.by("shared", f"{name}: {found.reason}")
             if not found.exact:
-                judged = replace(judged, finding=found)
+                judged = judged._replace(finding=found)
         return judged
 
     def _pinned(self, referrer: Referrer) -> bool:
@@ -222,17 +221,17 @@ class Judge:
         return any(r.size != size for r in self._facts.referrers.get(digest, ()))
 
     def _unfounded(self, judged: Judged, blocked: Digest | None, found: Mapping[Digest, Judged]) -> Judged:
-        """It could be made again, if what it is made from could be had."""
+        """Keep a content that could be made again if its inputs were available."""
         if blocked is None:
-            return judged.told("inputs", "they need each other")
+            return judged.by("inputs", "they need each other")
         finding = found[blocked].finding
         reason = "what a second run gave is only like it" if finding.state == EVICTABLE else finding.reason
-        return replace(judged, finding=replace(judged.finding, rule="inputs", detail=reason, blocked=blocked))
+        return judged._replace(finding=judged.finding._replace(rule="inputs", detail=reason, blocked=blocked))
 
     # -------------------------------------------------------------------------------- cost and need
 
     def entry(self, stored: StoredContent, judged: Judged) -> JudgedContent:
-        """One content of the store, with what its return would cost."""
+        """Return one content of the store with the cost of bringing it back."""
         referrers = tuple(self._facts.referrers.get(stored.digest, ()))
         standing = max((r.standing for r in referrers), default=Standing.DEAD)
         if not judged.ways:
@@ -244,7 +243,7 @@ class Judge:
         return JudgedContent(stored, referrers, judged.finding, standing, own, closure, judged.finding.proof, first.key)
 
     def closure(self, referrer: Referrer) -> float | None:
-        """Seconds to run a recipe with everything that it needs and that is not in the store now."""
+        """Return the seconds to run a recipe and everything it needs that is not in the store now."""
         costs: dict[RecipeKey | None, float] = {}
         todo = [referrer]
         while todo:
@@ -264,7 +263,7 @@ class Judge:
         return sum(costs.values())
 
     def _used(self) -> set[Digest]:
-        """What anything that a root holds is made from, or would be, down to the last."""
+        """Return the transitive inputs of everything that a root holds, whether present or not."""
         referrers = self._facts.referrers
         live = (d for d, known in referrers.items() if any(r.standing > Standing.DEAD for r in known))
         todo = [*self._facts.inputs, *(need for digest in live for r in referrers[digest] for need in r.inputs)]
@@ -277,7 +276,7 @@ class Judge:
         return found
 
     def _needed(self, evictable: Set[Digest]) -> frozenset[Digest]:
-        """All that roots need, and what they would need if everything evictable were gone."""
+        """Return everything that roots need, and would need if everything evictable were gone."""
         facts = self._facts
         todo = [*facts.inputs, *facts.mentioned, *facts.held]
         for digest, referrers in facts.referrers.items():

@@ -1,9 +1,9 @@
-"""Probes: gc evicts by the proofs of a generator that is not built in only after a take of it was made once more.
+"""Probes: gc relies on the proofs of a generator that is not built in only after making one of its takes once more.
 
 What such a generator's bytes depend on is known only as far as its environment fingerprint goes; a module, service or
-file that the fingerprint does not name may have changed since the proof. So the generator is run anew, no recorded
-result and no correction stands in for it, and what it gives is compared as ``verify`` compares. What it gives is
-recorded: as a proof, or by letting every proof of that environment lapse.
+file that the fingerprint does not cover may have changed since the proof. So the generator is run afresh, without
+recorded results or corrections, and its output is compared the way ``verify`` compares. The outcome is recorded:
+either as a proof, or by letting every proof of that environment lapse.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import LAPSED
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import Outcome, Want
 from regenstore.proof.compare import compare_run
 from regenstore.proof.rules import Fingerprint, weakness_of
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 _NOT_REACHED = "it was not reached"
 STARTING = 30.0
-"""Seconds beyond the budget after which probes are stopped: workers have to start, and estimates are estimates."""
+"""Seconds beyond the budget after which probes are stopped: workers need time to start, and estimates can be off."""
 
 
 @dataclass(frozen=True)
 class ProbeOrder:
-    """A take to make once more. ``weakness`` (:func:`weakness_of`) is that of the proof that lets it go: what comes
-    back now may not be further from it."""
+    """A take to make once more. ``weakness`` (:func:`weakness_of`) is that of the proof that permits eviction: the
+    new output may not be further from the take."""
 
     definition: Definition
     recipe: Recipe | None
-    """With the take; None where nobody has it any more."""
+    """The recipe with its take; None if it is no longer available."""
     take: Digest
     label: str
     weakness: int
@@ -49,24 +49,24 @@ class ProbeOrder:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What came of it. Only ``passed`` lets anything go."""
+    """The outcome of a probe. Only ``passed`` permits evictions."""
 
     definition: Definition
     take: Digest
     label: str
     reason: str = ""
-    """Why it did not pass, for people."""
+    """Why it did not pass, for messages."""
     differs: bool = False
-    """It gave something else, so that the proofs lapsed."""
+    """The output was different, so the proofs lapsed."""
     fingerprint: Fingerprint = field(default_factory=dict)
-    """Of the environment in which it passed."""
+    """The environment in which it passed."""
 
     @property
     def passed(self) -> bool:
         return not self.reason
 
     def record(self) -> ProbedTake:
-        """For programs."""
+        """Return the machine-readable form."""
         from regenstore.schemas.events import ProbedTake
 
         state = "passed" if self.passed else "different" if self.differs else "failed"
@@ -82,7 +82,7 @@ class ProbeResult:
 
 
 class Silent:
-    """Progress that nobody hears of."""
+    """Progress that is not shown."""
 
     def started(self, label: str, seconds: float | None) -> None: ...
 
@@ -92,8 +92,8 @@ class Silent:
 
 
 class Prober:
-    """Makes takes once more. ``realiser`` gives one that knows the generators as they are by now, and asks no
-    remote; ``budget``: the seconds of estimated work for all probes of one gc."""
+    """Runs probes. ``realiser`` creates one that knows the generators as they are now and uses no remote; ``budget``:
+    the seconds of estimated work for all probes of one gc."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Prober:
     @staticmethod
     @memo
     def built_in(generator: str) -> bool:
-        """Whether a generator comes with regenstore: its version and its libraries' say all about its bytes."""
+        """Return whether a generator comes with regenstore: its version and its libraries' determine its bytes."""
         from regenstore.generators.registry import built_in
 
         return generator in built_in()
@@ -120,13 +120,13 @@ class Prober:
     def run(
         self, orders: Sequence[ProbeOrder], progress: Progress | None = None
     ) -> tuple[list[ProbeResult], set[Digest]]:
-        """Make every take once more, now; gives what came of each, and all that was made. Whatever goes wrong is a
-        result that did not pass; only an interrupt is raised. Nothing is held any more on return."""
+        """Make every take once more, now; returns the result of each, and all contents made. Any failure is a result
+        that did not pass; only an interrupt is raised. Nothing is held on return."""
         if not orders:
             return [], set()
         found = {order.definition: _failed(order, _NOT_REACHED) for order in orders}
         made: set[Digest] = set()
-        store = ContentStore(self._root)  # holds of its own, so that what it relied on can go afterwards
+        store = ContentStore(self._root)  # with its own holds, so that what it relied on can be evicted afterwards
         try:
             realiser = self._realiser(store)
             for result in self._run(store, realiser, orders, progress or Silent()):
@@ -165,7 +165,7 @@ class Prober:
                 return ProbeResult(order.definition, order.take, order.label, fingerprint=outcome.fingerprint)
             words = likeness.difference or words
         except NotFound:
-            pass  # the take is not in the store, and no correction gives it from what came now
+            pass  # the take is not in the store, and no correction yields it from the new output
         except RegenstoreError as error:
             return _failed(order, error.message)
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(self._clock()))

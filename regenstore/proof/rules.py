@@ -1,9 +1,9 @@
-"""The rules that decide about a take, and the finding that says which one did."""
+"""The rules that decide about a take, and the judgement that names the deciding one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects.ids import Digest
@@ -34,31 +34,30 @@ RULES = {
 }
 Fingerprint = Mapping[str, str]
 Corrected = Callable[[Proof], bool]
-"""Whether a correction, tried once, gives the take back from what a proof's second run gave."""
+"""Whether a correction, tested once, turns the output of a proof's second run back into the take."""
 _WEAKNESS = {"bytes": 0, "content": 2, "equivalent": 3}
 _STATES = {"proven": EVICTABLE, "corrected": EVICTABLE, "confirmed": EVICTABLE, "wanted": WANTED}
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """The rule that decides about one take. ``proof`` is the one it looked at: that of this environment,
-    else the newest."""
+class Judgement(NamedTuple):
+    """The rule that decides about a take. ``proof`` is the one considered: that of this environment, else the
+    newest."""
 
     rule: str
     detail: str = ""
     proof: Proof | None = None
-    differs: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
-    """What of the environment fingerprint differs from the proof's: name -> (there, here)."""
+    differs: Mapping[str, tuple[str | None, str | None]] = {}
+    """The entries in which the environment fingerprint differs from the proof's: name -> (there, here)."""
     holds: bool = False
-    """Whether the proof is of this environment."""
+    """Whether the proof was made in this environment."""
     others: tuple[Digest, ...] = ()
-    """Other contents that runs in this environment gave: where there are any, the generator varies."""
+    """Other contents that runs in this environment gave; if there are any, the generator varies."""
     blocked: Digest | None = None
-    """The content that the rule is about, where it is another one: an input."""
+    """The content that the rule is about if it is another one: an input."""
 
     @property
     def exact(self) -> bool:
-        """Whether it comes back to the byte."""
+        """Whether it comes back byte for byte."""
         return self.rule in ("corrected", "confirmed") or (
             self.rule == "proven" and self.proof is not None and self.proof.exact
         )
@@ -79,9 +78,9 @@ def own_finding(
     here: Callable[[], Fingerprint],
     corrected: Corrected,
 ) -> Judgement:
-    """The rule for the take of a recipe in view of itself alone. ``proofs`` are the take's, newest first;
-    ``runs`` what each recorded run gave for the same output, and where; ``here`` asks for this environment's
-    fingerprint, or raises what makes the generator unusable."""
+    """Return the rule for the take of a recipe, considering that recipe alone. ``proofs`` are the take's, newest first;
+    ``runs`` the content and environment of each recorded run for the same output; ``here`` returns this environment's
+    fingerprint, or raises the error that makes the generator unusable."""
     if not proofs and all(given == take for _, given in runs):
         return Judgement("unproven")
     newest = proofs[0] if proofs else None
@@ -113,7 +112,7 @@ def own_finding(
 
 
 def weakness_of(proof: Proof, corrected: Corrected) -> int:
-    """How far what the second run gave is from the take: bytes < corrected < content < equivalent < other."""
+    """Return how far the second run's output is from the take: bytes < corrected < content < equivalent < other."""
     if proof.second != proof.take and corrected(proof):
         return 1
     return _WEAKNESS.get(proof.tier, len(_WEAKNESS) + 1)

@@ -1,32 +1,32 @@
-"""The survey as a value: every content of the store, who refers to it, and whether it may be evicted."""
+"""The survey as a value: every content of the store, its referrers, and whether it may be evicted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Proof
 from regenstore.proof.rules import EVICTABLE, Fingerprint, Judgement
 
 Definition = tuple[str, str]
-"""A generator's name and contract version: what is proven, and what one probe speaks for."""
+"""A generator's name and contract version: the unit that proofs and probes are about."""
 Confirm = Callable[[Sequence[Digest]], Mapping[Digest, int]]
-"""Asks remotes now: those of the digests that one of them has just confirmed, with the sizes it has."""
+"""Asks remotes now: returns the digests that one of them has just confirmed, with their sizes there."""
 
 
 class Standing(IntEnum):
     """How firmly a root holds a referrer."""
 
     DEAD = 0
-    """No root reaches it: only the result cache knows it."""
+    """Reached by no root: only the result cache knows it."""
     SUPERSEDED = 1
-    """Only history or reflogs reach it."""
+    """Reached only by history or reflogs."""
     TIP = 2
-    """In the tree of some ref's tip."""
+    """In the tree of a ref's tip."""
     WORKING = 3
-    """In the tree of HEAD or in the index of a worktree, or pending."""
+    """In the tree of HEAD, in a worktree's index, or pending."""
 
 
 STANDINGS = {
@@ -37,9 +37,8 @@ STANDINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Referrer:
-    """A recipe whose take a content is, or an imported medium that it is."""
+class Referrer(NamedTuple):
+    """A recipe with this content as its take, or the imported medium that the content is."""
 
     key: RecipeKey | None
     output: str
@@ -52,34 +51,32 @@ class Referrer:
     inputs: tuple[Digest, ...]
     standing: Standing
     where: str
-    """Who holds it, for people: the repository, or the result cache."""
+    """Its holder, for messages: the repository, or the result cache."""
 
 
-@dataclass(frozen=True)
-class StoredContent:
-    """One content as it was found on disk, before any root was read."""
+class StoredContent(NamedTuple):
+    """A content as found on disk, before any root was read."""
 
     digest: Digest
     size: int
     tree: str
     identity: tuple[int, int]
-    """(inode, mtime in ns): changes when somebody makes a new referrer of it."""
+    """(inode, mtime in ns): changes whenever a new referrer claims it."""
 
 
-@dataclass(frozen=True)
-class JudgedContent:
+class JudgedContent(NamedTuple):
     """One content of the store, judged."""
 
     stored: StoredContent
     referrers: tuple[Referrer, ...]
     finding: Judgement
     standing: Standing
-    """The highest of its referrers."""
+    """The highest standing of its referrers."""
     own: float | None
-    """Seconds to make it again, alone, as its proof measured it; None where nothing tells: that counts as
-    infinite. Known for everything that a proof lets go."""
+    """Seconds to make it again, given its inputs, as its proof measured it; None if unknown, which counts as
+    infinite. Known for everything that a proof permits to evict."""
     closure: float | None
-    """Seconds to make it again with every input that is not in the store now; None as above."""
+    """Seconds to make it again with every input that is not in the store now; None if unknown."""
     proof: Proof | None
     recipe_key: RecipeKey | None
     """The key that brings it back."""
@@ -90,25 +87,24 @@ class JudgedContent:
 
     @property
     def makers(self) -> tuple[Referrer, ...]:
-        """The recipes that have to bring it back: all that a root holds, else the one that it would be made by."""
+        """The recipes that have to bring it back: all that a root holds, else the one that would be run."""
         live = tuple(r for r in self.referrers if r.standing > Standing.DEAD)
         return live or tuple(r for r in self.referrers if r.key == self.recipe_key)[:1]
 
 
-@dataclass(frozen=True)
-class Survey:
-    """What the whole store holds, judged at one moment. Evicting everything evictable at once still leaves
-    every one of them obtainable."""
+class Survey(NamedTuple):
+    """All contents of a store, judged at one moment. If everything evictable is evicted at once, all of it can still
+    be obtained."""
 
     entries: dict[Digest, JudgedContent]
     needed: frozenset[Digest]
-    """Everything that any root needs: takes, inputs, and the inputs of what would make missing ones."""
+    """Everything that any root needs: takes, inputs, and the inputs of recipes that would make missing ones."""
     complete: bool
-    """False where somebody who may need something could not be asked: then nothing unreachable may go."""
+    """False if a repository that may need something could not be asked: nothing unreachable may be removed then."""
     problems: tuple[str, ...]
-    absent: Mapping[Digest, tuple[Digest, ...]] = field(default_factory=dict)
-    """What contents that are not in the store are made from, by their firmest recipes."""
-    gone: Mapping[Digest, JudgedContent] = field(default_factory=dict)
-    """What is not in the store and would come back on the way to something that is evictable, judged alike."""
-    environments: Mapping[Definition, Fingerprint] = field(default_factory=dict)
-    """The fingerprint, here and now, of each definition that was asked for it and can run."""
+    absent: Mapping[Digest, tuple[Digest, ...]] = {}
+    """The inputs of contents that are not in the store, by their firmest recipes."""
+    gone: Mapping[Digest, JudgedContent] = {}
+    """Contents that are not in the store and would be made on the way to something evictable, judged alike."""
+    environments: Mapping[Definition, Fingerprint] = {}
+    """The current fingerprint of each definition that was asked for it and can run."""

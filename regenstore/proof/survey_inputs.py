@@ -1,16 +1,17 @@
-"""What a survey rests on: the store, the roots and the result cache, read in the order that makes it safe."""
+"""The facts that a survey rests on: store, roots and result cache, read in the order that makes eviction safe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 
-from regenstore.objects import durable, toml
+from regenstore.fs import durable
+from regenstore.objects import toml
 from regenstore.objects.content_store import VAULT, ContentStore
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.mismatched_takes import judged_blobs
 from regenstore.objects.result import BlobRecord, MadeOutput, Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.rules import Fingerprint
 from regenstore.proof.survey import Referrer, Standing, StoredContent
 from regenstore.refs.blobs import blob_record, mentioned
@@ -22,32 +23,32 @@ Made = tuple[RecipeKey, str, Digest]
 
 @dataclass
 class ProofFacts:
-    """Everything that is known, before it is judged."""
+    """Everything known before it is judged."""
 
     stored: dict[Digest, StoredContent]
     held: Set[Digest] = frozenset()
-    """What running processes rely on."""
+    """The contents that running processes rely on."""
     referrers: dict[Digest, list[Referrer]] = field(default_factory=dict)
-    """Of any content that something mentions, in the store or not; those that a root holds most firmly first."""
+    """By content, in the store or not; those that a root holds most firmly first."""
     inputs: set[Digest] = field(default_factory=set)
-    """What any live recipe is made from, also one without a take."""
+    """The inputs of all live recipes, including those without a take."""
     mentioned: set[Digest] = field(default_factory=set)
-    """What stands in live recipes that cannot be read here, or that have other parameters by now."""
+    """Digests in live recipes that cannot be read here, or whose parameters have changed."""
     pins: set[str] = field(default_factory=set)
     proofs: dict[tuple[RecipeKey, Digest], list[Proof]] = field(default_factory=dict)
     runs: dict[tuple[RecipeKey, str], list[tuple[Fingerprint, Digest]]] = field(default_factory=dict)
-    """What each recorded run gave for an output, and in which environment."""
+    """The content and environment of each recorded run, by output."""
     cost: dict[RecipeKey, float] = field(default_factory=dict)
-    """Seconds that the last known run of a key took."""
+    """The seconds that the last known run of a key took."""
     typical: dict[tuple[str, str], float] = field(default_factory=dict)
-    """Seconds that a run of a generator usually takes."""
+    """The seconds that a run of a generator usually takes."""
     unknown: list[str] = field(default_factory=list)
-    """Holders of which nobody knows what they need."""
+    """Holders whose needs are unknown."""
     partial: list[str] = field(default_factory=list)
-    """Holders of which some objects are not here."""
+    """Holders that lack some of their objects."""
 
     def seconds(self, referrer: Referrer) -> float | None:
-        """What a recipe's run cost: by its blob, by its last run, else by other runs of its generator."""
+        """Return the cost of a recipe's run: from its blob, its last run, else from other runs of its generator."""
         if referrer.key is None or referrer.generator is None:
             return None
         if referrer.seconds is not None:
@@ -56,7 +57,7 @@ class ProofFacts:
 
 
 def _typical(values: list[float]) -> float:
-    """The lower median. (Importing ``statistics`` would cost every 'status' more than the rest of this module.)"""
+    """Return the lower median. (Importing ``statistics`` would cost 'status' more than the rest of this module.)"""
     return sorted(values)[(len(values) - 1) // 2]
 
 
@@ -67,15 +68,17 @@ def gather(
     holders: Callable[[], Iterable[Holder]],
     others: Callable[[], Iterable[Proof]] = tuple,
 ) -> ProofFacts:
-    """Look at the store, then at what running processes rely on, then at roots. Who makes a new referrer of a
-    content holds it, gives it another identity, and lets go of it when a root reaches it: in this order, a
-    referrer that is missed here has changed an identity that was seen. ``others``: proofs that somebody else made
-    and that count here."""
+    """Read the store, then what running processes hold, then the roots.
+
+    A process that makes a new referrer of a content holds it, changes its identity, and releases it once a root
+    reaches it. In this order, a referrer that is missed here has changed an identity that was seen. ``others``: proofs
+    made elsewhere that count here.
+    """
     facts = ProofFacts(look(store))
     facts.held = held()
     known: dict[tuple[RecipeKey | None, str, Digest], Referrer] = {}
     for holder in holders():
-        _ask(facts, known, holder, cache)
+        _add_holder(facts, known, holder, cache)
     _recall(facts, known, cache)
     for proof in others():
         facts.proofs.setdefault((proof.key, proof.take), []).append(proof)
@@ -87,8 +90,8 @@ def gather(
 
 
 def look(store: ContentStore) -> dict[Digest, StoredContent]:
-    """Every content of the store, in the vault, else in the cache, else in the trash: what lies there is there
-    for who looks for it, and is judged like any other before it is deleted."""
+    """Return every content of the store, from the vault, else the cache, else the trash: a content in the trash can
+    still be found, and is judged like any other before it is deleted."""
     found: dict[Digest, StoredContent] = {}
     with durable.storage_errors(store.root):
         for digest, size, tree, identity in store.inventory():
@@ -100,7 +103,7 @@ def look(store: ContentStore) -> dict[Digest, StoredContent]:
 # ------------------------------------------------------------------------------------------- what roots hold
 
 
-def _ask(
+def _add_holder(
     facts: ProofFacts,
     known: dict[tuple[RecipeKey | None, str, Digest], Referrer],
     holder: Holder,
@@ -141,7 +144,7 @@ def _add(
 
 
 def referrer(record: BlobRecord, digest: Digest, standing: Standing, where: str) -> Referrer:
-    """A recipe with a take as that content's referrer."""
+    """Return a recipe with a take as a referrer of that content."""
     return Referrer(
         record.key,
         record.output,
@@ -161,7 +164,7 @@ def referrer(record: BlobRecord, digest: Digest, standing: Standing, where: str)
 
 
 def _recall(facts: ProofFacts, known: dict[tuple[RecipeKey | None, str, Digest], Referrer], cache: ResultCache) -> None:
-    """Results and proofs. A result that no root reaches is a referrer too, a dead one."""
+    """Add results and proofs. A result that no root reaches is a referrer too, a dead one."""
     dead: list[MadeOutput] = []
     seconds: dict[tuple[str, str], list[float]] = {}
     for made in cache.every_output():

@@ -1,18 +1,17 @@
-"""The surveyor: gathers what is known of a store, and has it judged."""
+"""Gathers the facts about a store and judges them."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
-from dataclasses import replace
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.environments import Environments
 from regenstore.proof.judge import Judge
 from regenstore.proof.survey import Confirm, JudgedContent, Standing, StoredContent, Survey
@@ -22,9 +21,9 @@ from regenstore.refs.store_repositories import Holder
 
 
 class Surveyor:
-    """Judges the contents of a store. ``environments``, ``holders`` and ``held`` (what running processes rely
-    on) are asked anew each time, after the store was looked at. ``others`` gives proofs made elsewhere that count
-    like those made here: for the same environment, and no other."""
+    """Judges the contents of a store. ``environments``, ``holders`` and ``held`` (what running processes rely on) are
+    called anew each time, after the store was read. ``others`` returns proofs made elsewhere; they count like local
+    ones, for the same environment only."""
 
     def __init__(
         self,
@@ -47,7 +46,7 @@ class Surveyor:
         self._others = others
 
     def survey(self) -> Survey:
-        """Every content. Nothing is deleted, moved or made; generators are only asked for fingerprints."""
+        """Judge every content. Deletes, moves and makes nothing; generators are only asked for fingerprints."""
         with _all_kept(), self._environments() as here:
             facts = self._gather()
             survey = Judge(facts, here.of, self._corrected, {}).survey()
@@ -58,32 +57,32 @@ class Surveyor:
                 confirmed = self._confirm(asked)
             except RegenstoreError as error:
                 problem = f"no remote could be asked: {error.message}"
-                return replace(survey, problems=(*survey.problems, problem))
+                return survey._replace(problems=(*survey.problems, problem))
             return Judge(facts, here.of, self._corrected, confirmed).survey() if confirmed else survey
 
     def entries(self, digests: Iterable[Digest]) -> dict[Digest, JudgedContent]:
-        """Those of these contents that the store has; no remote is asked."""
+        """Judge those of these contents that are in the store; no remote is asked."""
         with _all_kept(), self._environments() as here:
             return Judge(self._gather(), here.of, self._corrected, {}).entries(digests)
 
     def judge(self, recipe: Recipe) -> JudgedContent:
-        """The take of one recipe, as if the store had it, and seen from this recipe: what keeps it is its own
-        rule if that does, and else another's."""
+        """Judge the take of one recipe, as if it were in the store, from this recipe's view: if the recipe's own rule
+        keeps it, that is the reason given, else another's."""
         with _all_kept():
             facts = self._gather()
-        said = blob_record(b"", recipe)
-        assert said.digest is not None
-        known = facts.referrers.get(said.digest, [])
-        mine = [r for r in known if (r.key, r.output) == (said.key, said.output)]
+        record = blob_record(b"", recipe)
+        assert record.digest is not None
+        known = facts.referrers.get(record.digest, [])
+        mine = [r for r in known if (r.key, r.output) == (record.key, record.output)]
         if not mine or mine[0].standing == Standing.DEAD:
-            mine = [referrer(said, said.digest, Standing.WORKING, "worktree")]
-        others = [r for r in known if (r.key, r.output) != (said.key, said.output)]
-        facts.referrers[said.digest] = [*mine, *others]
-        facts.inputs.update(said.inputs)
+            mine = [referrer(record, record.digest, Standing.WORKING, "worktree")]
+        others = [r for r in known if (r.key, r.output) != (record.key, record.output)]
+        facts.referrers[record.digest] = [*mine, *others]
+        facts.inputs.update(record.inputs)
         with self._environments() as here:
             judge = Judge(facts, here.of, self._corrected, {})
-            stored = facts.stored.get(said.digest, StoredContent(said.digest, said.size, "", (0, 0)))
-            return judge.entry(stored, judge.findings([said.digest])[said.digest])
+            stored = facts.stored.get(record.digest, StoredContent(record.digest, record.size, "", (0, 0)))
+            return judge.entry(stored, judge.findings([record.digest])[record.digest])
 
     def _gather(self) -> ProofFacts:
         return gather(self._store, self._cache, self._held, self._holders, self._others)
@@ -91,8 +90,8 @@ class Surveyor:
 
 @contextmanager
 def _all_kept() -> Iterator[None]:
-    """No search for garbage meanwhile: of the many small objects that a survey makes, it keeps nearly all,
-    and looking through them again and again takes as long as everything else."""
+    """Suspend Python's garbage collector: a survey keeps nearly all of the many small objects it makes, and scanning
+    them over and over would take as long as everything else."""
     was = gc.isenabled()
     gc.disable()
     try:

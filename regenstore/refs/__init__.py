@@ -1,1 +1,1 @@
-"""What Git refers to: blobs by name, recipes at revisions, leases."""
+"""What Git refers to: blobs, recipes at revisions, roots, leases."""

@@ -1,8 +1,8 @@
-"""What recipe blobs say. A blob never changes, so each is read and parsed once, for ever: the result cache
-keeps what it says, or that it is no recipe.
+"""The contents of recipe blobs. Blobs never change, so each is parsed once: the result cache keeps what it says, or
+that it is not a recipe.
 
-A text that looks like a recipe and cannot be read (a newer format, a conflict committed with its markers) is
-read again each time, and all digests that it mentions are given: whoever decides what to keep keeps those.
+A text that looks like a recipe and cannot be read (a newer format, conflict markers that were committed) is read again
+each time, and every digest in it is reported, so that whatever decides what to keep can keep those.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.git import BlobReader, Git
 
 _MENTIONED = re.compile(rb"blake3:([0-9a-f]{64})")
@@ -24,27 +24,27 @@ _MENTIONED = re.compile(rb"blake3:([0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class RecipeBlobs:
-    """What some blobs of Git say; what is not there is in none of these."""
+    """The parsed contents of some blobs; objects that do not exist appear nowhere."""
 
     records: dict[bytes, BlobRecord] = field(default_factory=dict)
     unreadable: dict[bytes, frozenset[Digest]] = field(default_factory=dict)
-    """Blobs that look like recipes and cannot be read -> the digests they mention."""
+    """Blobs that look like recipes and cannot be read -> the digests in them."""
     missing: frozenset[bytes] = frozenset()
-    """Objects that a partial clone lacks: where there are any, nobody knows all that is live."""
+    """Objects that a partial clone lacks: if there are any, what is live is not fully known."""
 
     plain: frozenset[bytes] = frozenset()
-    """Blobs that are no recipes and never become any."""
+    """Blobs that are not recipes and never will be."""
 
     @property
     def digests(self) -> set[Digest]:
-        """Everything that is mentioned: takes, inputs, and what stands in texts that cannot be read."""
+        """Every digest mentioned: takes, inputs, and digests in texts that cannot be read."""
         found = {record.named for record in self.records.values() if record.named is not None}
         found.update(digest for record in self.records.values() for digest in record.inputs)
         return found.union(*self.unreadable.values())
 
 
 def blob_record(oid: bytes, recipe: Recipe) -> BlobRecord:
-    """What a recipe blob says, as the database keeps it."""
+    """Return the content of a recipe blob in the form that the database keeps."""
     output = recipe.output
     digest = None if output.take is None else output.take.digest
     size = 0 if output.named is None else output.named.size
@@ -56,13 +56,13 @@ def blob_record(oid: bytes, recipe: Recipe) -> BlobRecord:
 
 
 def mentioned(text: bytes) -> frozenset[Digest]:
-    """All digests that stand in a text, whatever it is."""
+    """Return all digests in a text, whatever the text is."""
     return frozenset(Digest(bytes.fromhex(found.decode())) for found in _MENTIONED.findall(text))
 
 
 def read_blobs(git: Git, cache: ResultCache, oids: Iterable[bytes], *, remember: bool) -> RecipeBlobs:
-    """What blobs say, by object id. With ``remember``, what had to be parsed is kept in the cache. Raises
-    FormatError (``git-failed``) when Git cannot be asked."""
+    """Read and parse blobs by object id. With ``remember``, newly parsed ones are added to the cache. Raises
+    FormatError (``git-failed``) if Git fails."""
     wanted = list(dict.fromkeys(oids))
     found = RecipeBlobs(cache.blobs(wanted))
     unknown = [oid for oid in wanted if oid not in found.records]
@@ -82,8 +82,8 @@ def read_blobs(git: Git, cache: ResultCache, oids: Iterable[bytes], *, remember:
 
 
 def read_texts(git: Git, oids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
-    """The bytes of blobs, in any number; None for one that is larger than any recipe. An object that is not
-    there, or is no blob, is left out. Large blobs are not read."""
+    """Yield the bytes of blobs; None for one larger than any recipe, which is not read. Objects that are missing or are
+    not blobs are left out."""
     if oids:
         with BlobReader(git, expected=len(oids)) as blobs:
             yield from blobs.texts(oids, toml.MAX_BYTES)

@@ -1,5 +1,5 @@
-"""User and password of a server: Git's credential helpers, ``~/.netrc``, then whoever sits at the terminal. They are
-kept where the user keeps them, never in a repository.
+"""User names and passwords of servers: from Git's credential helpers, ``~/.netrc``, or a prompt. They stay where the
+user keeps them, never in a repository.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 
 from regenstore.refs.git import Git
 
-_ASKING_NOBODY = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": ""}
+_NO_PROMPT = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": ""}
 
 
 def credentials(top: str, netrc_file: str) -> Callable[[str], tuple[str, str] | None]:
-    """What answers for an address, asked at each call; None where nobody knows. ``git credential`` asks the user
-    where Git may (``GIT_TERMINAL_PROMPT``, ``core.askPass``), and only when nothing else knows."""
+    """Return a function that finds the credentials for an address; it returns None if there are none. ``git
+    credential`` prompts only where Git may (``GIT_TERMINAL_PROMPT``, ``core.askPass``), and only as a last resort."""
 
     def find(url: str) -> tuple[str, str] | None:
-        quiet = Git(top, give=_ASKING_NOBODY)
+        quiet = Git(top, give=_NO_PROMPT)
         return _filled(quiet, url) or _from_netrc(netrc_file, url) or _filled(Git(top), url)
 
     return find

@@ -1,18 +1,18 @@
-"""What a repository holds, asked of Git only as far as it changed.
+"""Incremental enumeration of everything a repository holds.
 
-Nothing that is a root changed: what was kept the last time is the answer. Names were only added: what they
-reach is added. Anything else, and every doubt, is a full walk. The answer is always what a full walk gives.
+If no root has changed, the stored snapshot is the answer. If names were only added, what they reach is added. Anything
+else, and any doubt, leads to a full walk. The answer always equals that of a full walk.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from regenstore.errors import FormatError, StorageError
 from regenstore.fs import presence
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs import root_snapshot as files
 from regenstore.refs.git import ListedBlobs
 from regenstore.refs.pending import Pending
@@ -23,17 +23,16 @@ from regenstore.refs.roots import Points, Roots, at_once
 UNCHANGED, ADDED, FULL = "unchanged", "added", "full"
 
 
-@dataclass(frozen=True)
-class Enumerated:
-    """What is held, and which way it was found."""
+class Enumerated(NamedTuple):
+    """What is held, and how it was determined."""
 
     held: LiveRecipes
     how: str
 
 
 class Enumeration:
-    """Of one repository. What it holds is kept at ``path`` under its name, when there is a path and as far as
-    it can be written."""
+    """Enumerates one repository. If ``path`` is given, the snapshot is stored there under the repository's name, as far
+    as the file can be written."""
 
     def __init__(self, roots: Roots, cache: ResultCache, path: str | None, name: str) -> None:
         self._roots = roots
@@ -42,11 +41,11 @@ class Enumeration:
         self._name = name
 
     def run(self) -> Enumerated:
-        """Everything that the repository holds. Raises FormatError (``git-failed``), StorageError (``unreadable``
-        where a file or folder of it cannot be read)."""
+        """Enumerate everything that the repository holds. Raises FormatError (``git-failed``), and StorageError
+        (``unreadable``) if one of its files or folders cannot be read."""
         roots = self._roots
         try:
-            # First what is pending: 'git add' takes it from there to the index.
+            # Pending recipes first: 'git add' moves them from there to the index.
             pending = tuple(text for _, folder in roots.files.worktrees() for text in Pending(folder).paths().values())
         except OSError as error:
             raise presence.unreadable(error, error.filename or roots.files.common) from error
@@ -60,23 +59,23 @@ class Enumeration:
             try:
                 files.save(self._path, self._name, found.held)
             except StorageError:
-                pass  # the next time takes longer
+                pass  # the next enumeration takes longer
         return found
 
     def _kept(self) -> LiveRecipes | None:
-        """What was found the last time. Whatever ails it, a full walk tells the same."""
+        """Return the stored snapshot; None if it is unusable, since a full walk gives the same answer."""
         try:
             return None if self._path is None else files.load(self._path, self._name)
         except StorageError:
             return None
 
     def _unchanged(self, old: LiveRecipes, pending: tuple[bytes, ...]) -> LiveRecipes:
-        held = old if pending == old.pending else replace(old, pending=pending, told=time.time())
+        held = old if pending == old.pending else old._replace(pending=pending, told=time.time())
         if old.unreadable:
             # A newer program may have learned to read them.
             said = self._roots.say(self._cache, old.unreadable, remember=True)
             if said.records:
-                held = replace(held, records={**old.records, **said.records}, unreadable=said.unreadable)
+                held = held._replace(records={**old.records, **said.records}, unreadable=said.unreadable)
         return held
 
     def _changed(self, old: LiveRecipes | None, before: bytes, pending: tuple[bytes, ...]) -> Enumerated:
@@ -84,18 +83,18 @@ class Enumeration:
         roots.require_readable()
         found = self._asked(old)
         if found.how == ADDED and roots.files.stamp() != before:
-            found = self._asked(None)  # somebody is at work: only a walk by Git alone is right then
+            found = self._asked(None)  # the repository is changing: only a walk by Git alone is correct then
         pins = frozenset(pin.name for pin in Pins(roots.git).all())
         sound = found.held.basis.shape and roots.files.stamp() == before
-        basis = replace(found.held.basis, stamp=before) if sound else Basis()
-        return replace(found, held=replace(found.held, pending=pending, pins=pins, told=time.time(), basis=basis))
+        basis = found.held.basis._replace(stamp=before) if sound else Basis()
+        return found._replace(held=found.held._replace(pending=pending, pins=pins, told=time.time(), basis=basis))
 
     def _asked(self, old: LiveRecipes | None) -> Enumerated:
         roots = self._roots
         points = roots.points(frozenset() if old is None else old.basis.logged)
         shape = roots.files.shape()
         more = None if old is None or not points.sure or old.basis.shape != shape else self._since(old.basis, points)
-        working = roots.in_worktrees()  # before refs: what is committed meanwhile was here
+        working = roots.in_worktrees()  # before refs: whatever is committed meanwhile was here before
         marks: dict[bytes, int] = {}
         if old is None or more is None:
             reached, tips = at_once(roots.reached, roots.in_tips)
@@ -108,10 +107,10 @@ class Enumeration:
         held = self._told(old, marks, more is not None)
         missing = frozenset([*reached.missing, *tips.missing, *working.missing])
         basis = Basis(b"", shape, points.tips, points.logged) if points.sure else Basis()
-        return Enumerated(replace(held, missing=missing, basis=basis), FULL if more is None else ADDED)
+        return Enumerated(held._replace(missing=missing, basis=basis), FULL if more is None else ADDED)
 
     def _since(self, basis: Basis, points: Points) -> ListedBlobs | None:
-        """What is reached now and was not before; None where more than that changed."""
+        """Return what is reached now and was not before; None if more than that changed."""
         before, now = basis.tips | basis.logged, points.tips | points.logged
         gone = before - now
         try:
@@ -119,10 +118,10 @@ class Enumeration:
                 return None
             return self._roots.reached_since(now - before, basis.tips)
         except FormatError:
-            return None  # whatever it is, the full walk says it better
+            return None  # the full walk reports the error better
 
     def _told(self, old: LiveRecipes | None, marks: Mapping[bytes, int], added: bool) -> LiveRecipes:
-        """What the marked blobs say; what they said before is not asked again."""
+        """Return the contents of the marked blobs, reusing what is known from before."""
         records = {} if old is None else {oid: told for oid in marks if (told := old.records.get(oid)) is not None}
         plain = frozenset() if old is None else old.plain
         unknown = [oid for oid in marks if oid not in records and oid not in plain]

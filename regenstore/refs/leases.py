@@ -1,7 +1,7 @@
-"""Leases: a named claim that a running process holds by flock, and that its death releases.
+"""Leases: named locks held by a running process through flock, and released by its death.
 
-One lease per recipe key makes generation single-flight across processes: the next one waits, then finds
-the result.
+One lease per recipe key makes generation single-flight across processes: the next process waits, then finds the
+result.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from regenstore.errors import StorageError
-from regenstore.fs import file_lock, presence, sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock, presence, sharing
 
 _PAUSE = 0.05
 
@@ -23,7 +22,7 @@ def _open(path: str) -> int:
         return sharing.create(path, os.O_RDWR)
     except PermissionError as error:
         try:
-            return presence.open_file(path)  # another user's: a lock needs no right to write
+            return presence.open_file(path)  # another user's file: locking it needs no write permission
         except FileNotFoundError:
             raise error from None
         except presence.NotRegular as other:
@@ -32,8 +31,8 @@ def _open(path: str) -> int:
 
 @contextmanager
 def lease(folder: str, name: str, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lease of that name; ``waiting`` is called about 20 times a second while another process
-    has it, and may raise to give up. Raises StorageError where the file cannot be made."""
+    """Hold the lease of that name. While another process holds it, ``waiting`` is called about 20 times a second; it
+    may raise to give up. Raises StorageError if the file cannot be created."""
     path = f"{folder}/{name}"
     with durable.storage_errors(path):
         while (fd := file_lock.claim(path, _open)) is None:
@@ -45,5 +44,5 @@ def lease(folder: str, name: str, waiting: Callable[[], None]) -> Iterator[None]
         try:
             os.unlink(path)
         except OSError:
-            pass  # closing it frees it all the same, and fsck clears it away
+            pass  # closing releases it anyway, and fsck removes the file
         os.close(fd)

@@ -1,15 +1,13 @@
-"""Which recipe names a content at another path: in pending recipes, in Git's index, or in HEAD.
+"""Finds the recipe that names a content at another path: in pending recipes, Git's index, or HEAD.
 
-A medium that appears at a new path was moved or copied there, with ``mv``, a file manager or ``cp``, and Git
-asks for its recipe by the new path alone. The text that stands for these very bytes elsewhere is the right one,
-with its labels and parameters as they are now. One that is gone from its path comes first: Git's own idea of a
-rename.
+A medium that appears at a new path was moved or copied there, with ``mv``, a file manager or ``cp``, and Git asks for
+its recipe by the new path alone. The right recipe is the one that names these bytes elsewhere, with its current labels
+and parameters. A recipe whose file has disappeared from its path is preferred, as in Git's own rename detection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple, Protocol
 
@@ -17,7 +15,7 @@ from regenstore.errors import StorageError
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Take
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.objects.scan import scan_take
 from regenstore.refs.blobs import read_texts
 from regenstore.refs.git import BlobReader, Git, blob_id
@@ -28,7 +26,7 @@ _PENDING_MOVED, _INDEX_MOVED, _HEAD, _ADDED_MOVED, _PENDING_COPY, _INDEX_COPY, _
 
 
 class Index(Protocol):
-    """What Git's index has, and what of that the worktree has no more."""
+    """Git's index, and which of its files are gone from the worktree."""
 
     def oids(self) -> Mapping[bytes, bytes]: ...
 
@@ -37,27 +35,26 @@ class Index(Protocol):
     def moved_away(self, path: bytes) -> bool: ...
 
 
-@dataclass(frozen=True)
-class Origin:
-    """The recipe that a content has at another path."""
+class Origin(NamedTuple):
+    """The recipe of a content at another path."""
 
     path: bytes
     text: bytes
     others: tuple[bytes, ...] = ()
-    """Paths with other recipes of the same bytes that might as well be meant."""
+    """Paths with other recipes of the same bytes that are equally likely."""
 
 
 class _Place(NamedTuple):
     path: bytes
     oid: bytes
     text: bytes | None
-    """Of a pending recipe."""
+    """Of a pending recipe only."""
     head: bool = False
 
 
 class Moved:
-    """Finds the recipe of a content by its digest. Everything is looked up once, at the first question after
-    the index changed: hundreds of moved media cost no more than one."""
+    """Finds the recipe of a content by its digest. Everything is looked up once, at the first call after the index
+    changed, so hundreds of moved media cost no more than one."""
 
     def __init__(
         self,
@@ -74,8 +71,8 @@ class Moved:
         self._places: dict[Take, list[_Place]] = {}
 
     def find(self, path: bytes, take: Take, *, known: bool) -> Origin | None:
-        """The recipe that names a content elsewhere; the likeliest where there are several. ``known``: the index
-        has another recipe at this path, whose labels an imported medium keeps if this one is only a copy."""
+        """Return the most likely recipe that names a content elsewhere. ``known``: the index has another recipe at this
+        path; an imported medium keeps its labels if the recipe found belongs to a mere copy."""
         if self._index.oids() is not self._seen:
             self._places = self._look()
             self._seen = self._index.oids()
@@ -91,7 +88,7 @@ class Moved:
         return None
 
     def superseded(self, path: bytes, text: bytes) -> bool:
-        """Whether a pending recipe was added at its path, and what the index has there now came after it."""
+        """Return whether a pending recipe was added to the index and has been replaced there since."""
         oid, now, base = blob_id(text, self._oid_size), self._index.oids().get(path), self._pending.base(path)
         if now == oid or base is None or now == (base or None) or self._read(oid) is None:
             return False
@@ -117,14 +114,14 @@ class Moved:
         return (kind, *likeness(place.path, path))
 
     def _text(self, place: _Place, take: Take) -> bytes | None:
-        """The text at a place, if it is a recipe that names the content."""
+        """Return the text at a place, if it is a recipe that names the content."""
         text = place.text if place.text is not None else self._read(place.oid)
         return text if text is not None and _named(text) == take else None
 
     def _read(self, oid: bytes) -> bytes | None:
         return self._blobs.read(oid.hex().encode(), toml.MAX_BYTES)
 
-    # -------------------------------------------------------------------------------- what names what
+    # -------------------------------------------------------------------------------- the lookup table
 
     def _look(self) -> dict[Take, list[_Place]]:
         found: dict[Take, list[_Place]] = {}
@@ -144,7 +141,7 @@ class Moved:
         try:
             return self._pending.paths() if self._pending else {}
         except StorageError:
-            return {}  # one is damaged; fsck and doctor tell, and Git's own recipes still count
+            return {}  # one is damaged, which fsck and doctor report; Git's own recipes still count
 
     def _in_index(self) -> Iterable[_Place]:
         names = set(self._git.ls_files(ATTRIBUTE, check=False))
@@ -156,13 +153,13 @@ class Moved:
                 yield from (_Place(path, oid, None) for oid in sides)
 
     def _in_head(self) -> Iterable[_Place]:
-        """What HEAD has and the index has not any more."""
+        """Yield what HEAD has and the index no longer has."""
         for change in self._git.unstaged_from_head():
             if change.old_mode in (0o100644, 0o100755):
                 yield _Place(change.path, change.old, None, head=True)
 
     def _takes(self, oids: set[bytes]) -> dict[bytes, Take]:
-        """The contents that blobs name: by the database, else by their texts."""
+        """Return the contents that blobs name, from the database, else from their texts."""
         cache = self._cache()
         records = cache.blobs(oids)
         found = {oid: Take(r.named, r.size) for oid, r in records.items() if r.named is not None}
@@ -175,7 +172,7 @@ class Moved:
 
 
 def _named(text: bytes) -> Take | None:
-    """The content that a text names, if it is a recipe."""
+    """Return the content that a text names, if it is a recipe."""
     scanned = scan_take(text)
     if scanned is not None:
         return Take(Digest(scanned[0]), scanned[1])
@@ -184,7 +181,7 @@ def _named(text: bytes) -> Take | None:
 
 
 def likeness(before: bytes, after: bytes) -> tuple[int, ...]:
-    """How likely a path became another one, the smallest first: by its name, then by the folders they share."""
+    """Rank how likely one path was renamed to another, most likely first: by name, then by shared folders."""
     old, new = before.split(b"/"), after.split(b"/")
     tail, front = _alike(reversed(old), reversed(new)), _alike(old, new)
     folded = old[-1].lower() == new[-1].lower()
@@ -193,5 +190,5 @@ def likeness(before: bytes, after: bytes) -> tuple[int, ...]:
 
 
 def _alike(some: Iterable[object], others: Iterable[object]) -> int:
-    """How many items two paths, or names, begin with in common."""
+    """Return the length of the common prefix of two sequences."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(some, others)))

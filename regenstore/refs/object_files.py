@@ -1,7 +1,7 @@
-"""Where a repository keeps its objects, and whether all of it can be read.
+"""Where a repository keeps its objects, and whether all of them can be read.
 
-Git takes an object that it cannot read for one that is not there: of commits that only a reflog names it then says
-that they were pruned, and goes on. Whoever has to know all that is live looks here first.
+Git treats an object that it cannot read as missing: it then reports commits that only a reflog names as pruned, and
+carries on. Code that must know everything that is live checks here first.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _PACKED = (".pack", ".idx", "multi-pack-index")
 
 
 def folders(common: str) -> list[str]:
-    """The folders with a repository's objects: its own, and those that alternates lead to. Raises StorageError
-    (``unreadable``), also where one of them is not there."""
+    """Return the object folders of a repository: its own, and those of its alternates. Raises StorageError
+    (``unreadable``), also if one of them does not exist."""
     found: dict[str, None] = {}
     todo = [(f"{common}/objects", f"{common}/objects")]
     while todo:
-        folder, said_by = todo.pop()
+        folder, named_in = todo.pop()
         if folder in found:
             continue
         if not presence.is_folder(folder):
-            what = f"{folder} is not there: {said_by} names it as a place of objects"
+            what = f"{folder} is not there: {named_in} names it as a place of objects"
             raise StorageError("unreadable", what, hint="Mount it or bring it back, then run the same command again.")
         found[folder] = None
         path = f"{folder}/info/alternates"
@@ -40,28 +40,28 @@ def folders(common: str) -> list[str]:
 
 
 def require_readable(common: str, *, loose: bool = False) -> None:
-    """Raise StorageError (``unreadable``) for the first place with objects that cannot be read: folders, packs,
-    and with ``loose`` every object that has a file of its own."""
+    """Raise StorageError (``unreadable``) for the first folder or pack that cannot be read, and with ``loose`` also for
+    the first loose object."""
     for folder in folders(common):
         for name in presence.names(f"{folder}/pack"):
             if name.endswith(_PACKED):
                 _require_file(f"{folder}/pack/{name}")
         for shard in filter(_SHARD.match, presence.names(folder)):
             names = presence.names(f"{folder}/{shard}")
-            presence.lstat(f"{folder}/{shard}/.")  # listing a folder does not say that its files can be opened
+            presence.lstat(f"{folder}/{shard}/.")  # a folder that can be listed may still deny opening its files
             for name in names if loose else ():
                 _require_file(f"{folder}/{shard}/{name}")
 
 
 def require_gone(git: Git, common: str, oids: Iterable[bytes], *, partial: bool = False) -> None:
-    """Raise StorageError (``unreadable``) for the first of some objects that Git did not give and that is there
-    all the same: it is damaged, or cannot be read. Of a ``partial`` clone Git is not asked again: it would fetch."""
+    """Raise StorageError (``unreadable``) for the first object that Git did not return although it exists: it is
+    damaged, or cannot be read. In a ``partial`` clone Git is not asked again, since it would fetch."""
     names = [oid.hex() for oid in oids]
     if not names:
         return
-    told = [None] * len(names) if partial else git.object_types(names)
+    answers = [None] * len(names) if partial else git.object_types(names)
     places = folders(common)
-    for name, answer in zip(names, told, strict=True):
+    for name, answer in zip(names, answers, strict=True):
         loose = next(_loose(places, name), None)
         if loose is not None or answer is not None:
             what = f"{loose or name} cannot be read by Git: it is damaged, or this user may not read it"
@@ -79,7 +79,7 @@ def _require_file(path: str) -> None:
     try:
         os.close(presence.open_file(path))
     except presence.ABSENT:
-        pass  # packed or pruned just now
+        pass  # packed or pruned meanwhile
     except presence.NotRegular as error:
         raise StorageError("unreadable", str(error)) from None
     except OSError as error:
@@ -87,7 +87,7 @@ def _require_file(path: str) -> None:
 
 
 def _unquoted(line: bytes) -> bytes:
-    """A path of an alternates file: one in double quotes is written as C does it."""
+    """Decode a path of an alternates file: in double quotes it has C-style escapes."""
     if not (line.startswith(b'"') and line.endswith(b'"') and len(line) > 1):
         return line
     try:

@@ -1,12 +1,12 @@
-"""Pins: what a user said to keep. Each is a Git ref below ``refs/regenstore/pins/``, so it travels with
-fetch and push, and ``git gc`` keeps what it leads to: an annotated tag object with the reason, on the recipe
-blob. The ref's name is the recipe key's hex digits, and the pin keeps all takes of the key; for imported
-media it is ``imported-`` and the digest's.
+"""Pins: what a user asked to keep. Each is a Git ref below ``refs/regenstore/pins/``, so pins travel with fetch and
+push, and ``git gc`` keeps their targets: an annotated tag with the reason, on the recipe blob. The ref's name is the
+recipe key in hex, and the pin keeps all takes of the key; for imported media it is ``imported-`` and the digest in
+hex.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from regenstore.errors import FormatError, InvalidInput
 from regenstore.objects.ids import Digest, RecipeKey
@@ -19,19 +19,18 @@ _IMPORTED = "imported-"
 _NOBODY = "regenstore <regenstore@localhost>"
 
 
-@dataclass(frozen=True)
-class Pin:
-    """One pin. ``name`` is the ref's last part, ``blob`` the recipe blob that it leads to."""
+class Pin(NamedTuple):
+    """One pin. ``name`` is the last part of the ref's name, ``blob`` the recipe blob that it points to."""
 
     name: str
     blob: bytes
     reason: str
     created: int | None
-    """Seconds since the epoch; None for a ref that was set without a tag."""
+    """Seconds since the epoch; None for a ref without a tag object."""
 
     @property
     def key(self) -> RecipeKey | None:
-        """The key that is pinned; None for imported media, and for a ref that somebody named otherwise."""
+        """The pinned key; None for imported media, and for refs with other names."""
         try:
             return RecipeKey.parse(RecipeKey.PREFIX + self.name)
         except FormatError:
@@ -39,20 +38,20 @@ class Pin:
 
     @property
     def subject(self) -> str:
-        """What is pinned, as 'regenstore unpin' takes it."""
+        """What is pinned, in the form that 'regenstore unpin' accepts."""
         if self.name.startswith(_IMPORTED):
             return Digest.PREFIX + self.name.removeprefix(_IMPORTED)
         return RecipeKey.PREFIX + self.name
 
 
 def pin_name(recipe: Recipe) -> str:
-    """The name that a recipe's pin has."""
+    """Return the name of a recipe's pin."""
     take = recipe.output.take
     return name_of(recipe.key, None if take is None else take.digest)
 
 
 def name_of(key: RecipeKey | None, digest: Digest | None) -> str:
-    """The name of the pin of a key, or of imported media."""
+    """Return the name of the pin of a key, or of imported media."""
     if key is not None:
         return key.hex
     assert digest is not None
@@ -66,12 +65,12 @@ class Pins:
         self._git = git
 
     def add(self, name: str, text: bytes, reason: str, now: float) -> Pin:
-        """Pin a recipe text. A pin of the same name is replaced. Raises InvalidInput for a reason that Git
-        cannot keep, FormatError (``git-failed``) when Git does not take it."""
+        """Pin a recipe text, replacing a pin of the same name. Raises InvalidInput for a reason that Git cannot store,
+        FormatError (``git-failed``) if Git fails."""
         if "\0" in reason:
             raise InvalidInput("bad-parameter", "a reason cannot have a NUL character")
         blob = self._git.write_object("blob", text)
-        tagger = self._git.committer() or _NOBODY  # without Git's time: the clock is the caller's
+        tagger = self._git.committer() or _NOBODY  # without Git's time: the caller has the clock
         tag = f"object {blob}\ntype blob\ntag pin-{name}\ntagger {tagger} {int(now)} +0000\n\n{reason.strip()}\n"
         data = tag.encode(errors="surrogateescape")
         oid = self._git.write_object("tag", data)
@@ -79,14 +78,14 @@ class Pins:
         return Pin(name, bytes.fromhex(blob), reason.strip(), int(now))
 
     def remove(self, name: str) -> bool:
-        """Take a pin away; says whether there was one. Deletes nothing but the ref."""
+        """Remove a pin; returns whether it existed. Deletes only the ref."""
         if self._git.resolve(PREFIX + name) is None:
             return False
         self._git.delete_ref(PREFIX + name)
         return True
 
     def all(self) -> list[Pin]:
-        """Every pin, by name."""
+        """Return every pin, by name."""
         found = []
         for ref, oid, kind, inner, inner_kind, date, text in self._git.ref_fields(_FIELDS, PREFIX):
             name = ref.removeprefix(PREFIX)

@@ -1,4 +1,4 @@
-"""Finds recipes in Git: at a path of the index or a revision, or by the content they made."""
+"""Finds recipes in Git: at a path of the index or of a revision, or by the content they made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ATTRIBUTE = ":(top,attr:filter=regenstore)"
 
 
 def read_text(blobs: BlobReader, name: bytes) -> bytes:
-    """The blob of a name such as ``HEAD:shots/a.mp4``; raises NotFound."""
+    """Return the blob of a name such as ``HEAD:shots/a.mp4``. Raises NotFound."""
     text = blobs.read(name, toml.MAX_BYTES)
     if text is None:
         raise NotFound("no-such-path", f"Git has no file {os.fsdecode(name)!r}")
@@ -24,7 +24,7 @@ def read_text(blobs: BlobReader, name: bytes) -> bytes:
 
 
 class RecipeFinder:
-    """Looks for the recipe that made a content, nearest place first."""
+    """Finds the recipe that made a content, nearest place first."""
 
     def __init__(self, git: Git, blobs: BlobReader, index: Callable[[], Mapping[bytes, bytes]]) -> None:
         self._git = git
@@ -32,8 +32,8 @@ class RecipeFinder:
         self._index = index
 
     def find(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
-        """The recipes whose take the digest is: at the hinted path of the index, anywhere in the index, then
-        anywhere in history. A recipe may come more than once; history is searched only by who asks on."""
+        """Yield the recipes with this take: from the hinted path of the index, anywhere in the index, then history. A
+        recipe may be repeated; history is searched lazily."""
         for oid in self._candidates(digest, None if hint is None else os.fsencode(hint)):
             text = self._blobs.read(oid, toml.MAX_BYTES)
             if text is not None and (scan_take(text) or (digest.raw, 0))[0] == digest.raw:

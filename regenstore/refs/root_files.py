@@ -1,8 +1,8 @@
-"""The files of a repository that name roots, and what they say without asking Git.
+"""The files of a repository that name roots, parsed without Git.
 
-Whatever is in doubt is a root: any object id in any file that an operation which stopped in the middle left
-behind counts. Git passes over what it cannot read here, mostly without a word: a reflog, a folder of refs, another
-worktree. So all of it is read here first, and what cannot be read is refused by name.
+When in doubt, it is a root: any object id in any file left behind by an interrupted operation counts. Git skips what it
+cannot read here, mostly in silence: a reflog, a folder of refs, another worktree. So everything is read here first, and
+whatever cannot be read raises an error that names it.
 """
 
 from __future__ import annotations
@@ -18,41 +18,41 @@ from regenstore.objects.hashing import hash_bytes, hash_fd
 _PSEUDO = re.compile(r"[A-Z][A-Z_]*\Z")
 _STOPPED = ("rebase-merge", "rebase-apply", "sequencer")
 OWN_REFS = ("refs/bisect", "refs/worktree", "refs/rewritten")
-"""The refs that each worktree, also the main one, has for itself: from another one Git does not list them."""
+"""The refs that each worktree, including the main one, has for itself: Git does not list those of other worktrees."""
 _OID = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
 _TODO = re.compile(rb"^[a-z]+ (?:-[cC] )?([0-9a-f]{4,39})(?= |$)", re.MULTILINE)  # cherry-pick shortens ids here
 _REF = re.compile(rb"(?:ref:\s*\S|[0-9a-f]{40})")
 _INDEX = re.compile(r"index\Z|sharedindex\.")
 _SHAPE = ("shallow", "info/grafts", "objects/info/alternates")
 _LINK = ("gitdir", "commondir")
-"""What makes a folder below ``worktrees/`` a worktree that Git lists."""
+"""The files that make Git list a folder below ``worktrees/`` as a worktree."""
 _AT_ONCE = 16 << 20
 _LONGEST = 256
-"""Bytes that a name of an object has at most, with the word before it."""
+"""The maximum length of an object's name with the word before it, in bytes."""
 _LOGGED = 130
-"""Of a reflog's line, the part with its two ids."""
+"""The part of a reflog's line with its two ids, in bytes."""
 
 
 class RootFiles:
-    """Those of the repository with this common folder, read anew each time. What cannot be read is a StorageError
-    (``unreadable``) that names it; only what is not there names no root."""
+    """The root files of the repository with this common folder, read anew each time. Raises StorageError
+    (``unreadable``), with the path, for what cannot be read; only an absent file names no root."""
 
     def __init__(self, common: str) -> None:
         self.common = common
 
     def worktrees(self) -> list[tuple[str, str]]:
-        """``(what Git puts before its names, its folder)``: the main worktree, then the linked ones."""
+        """Return ``(prefix of its refs' names, folder)``: the main worktree, then the linked ones."""
         linked = sorted(presence.names(f"{self.common}/worktrees"))
         return [("", self.common), *((f"worktrees/{n}/", f"{self.common}/worktrees/{n}") for n in linked)]
 
     def left(self) -> Iterator[tuple[str, str]]:
-        """What pseudo refs, stopped operations and each worktree's own refs name: (name, expression)."""
+        """Yield what pseudo refs, interrupted operations and each worktree's own refs name: (name, expression)."""
         for prefix, folder in self.worktrees():
             for path in _left(folder):
                 yield from ((prefix + path, oid) for oid in _ids(f"{folder}/{path}"))
 
     def logged(self) -> Iterator[tuple[str, str]]:
-        """What reflogs name: (name, object id)."""
+        """Yield what reflogs name: (name, object id)."""
         for prefix, folder in self.worktrees():
             for path in _walk(f"{folder}/logs"):
                 ids = dict.fromkeys(
@@ -64,8 +64,8 @@ class RootFiles:
                 yield from ((f"{prefix}{path} (reflog)", oid.decode()) for oid in ids if oid.strip(b"0"))
 
     def unlisted(self) -> list[str]:
-        """The folders of linked worktrees that Git does not list, as they do not say where they are: it leaves their
-        indexes out."""
+        """Return the folders of linked worktrees that Git does not list because they lack their location, and whose
+        indexes it therefore ignores."""
         linked = [folder for _, folder in self.worktrees() if folder != self.common]
         return [
             folder
@@ -74,14 +74,14 @@ class RootFiles:
         ]
 
     def require_refs(self, prefix: str) -> None:
-        """Refuse what Git would pass over of the refs below a prefix such as ``refs/tags/``."""
+        """Raise an error for refs below a prefix such as ``refs/tags/`` that Git would skip."""
         folder = f"{self.common}/{prefix.rstrip('/')}"
         for path in () if self.reftable else _walk(folder):
             _require_ref(f"{folder}/{path}")
 
     @property
     def reftable(self) -> bool:
-        """Whether refs and reflogs are no files that can be read here."""
+        """Whether refs and reflogs are in reftables, which cannot be read here."""
         return any(presence.is_folder(f"{folder}/reftable") for _, folder in self.worktrees())
 
     @property
@@ -90,12 +90,12 @@ class RootFiles:
         return any(name.endswith(".promisor") for name in presence.names(f"{self.common}/objects/pack"))
 
     def shape(self) -> bytes:
-        """A digest of what changes history without changing a root."""
+        """Return a digest of what changes history without changing a root."""
         return self._digest([f"{self.common}/{name}" for name in _SHAPE])
 
     def stamp(self) -> bytes:
-        """A digest of everything that is a root, or that changes what roots reach. When it is equal, so is all
-        that is live; it may differ for no reason. Also refuses a ref that holds nothing a ref can hold."""
+        """Return a digest of everything that is a root, or that changes what roots reach. If it is equal, so is the set
+        of live objects; it may change without a reason. Also rejects refs with invalid contents."""
         paths = [f"{self.common}/{name}" for name in ("packed-refs", "config", *_SHAPE)]
         refs = [f"{self.common}/refs/{path}" for path in _walk(f"{self.common}/refs")]
         for _, folder in self.worktrees():
@@ -112,8 +112,8 @@ class RootFiles:
 
     @staticmethod
     def _digest(paths: list[str], more: bytes = b"") -> bytes:
-        """Of names, bytes and identities: a file that was written anew with what it had before counts as
-        changed, so that a stamp taken before and after a walk shows whether anything moved meanwhile."""
+        """Hash names, bytes and identities: a file rewritten with the same bytes counts as changed, so that stamps
+        taken before and after a walk show whether anything changed in between."""
         parts = [more]
         for path in paths:
             fd = _opened(path)
@@ -126,25 +126,25 @@ class RootFiles:
                 raise presence.unreadable(error, path) from error
             finally:
                 os.close(fd)
-            told = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-            parts += [os.fsencode(path), b"%d %d %d %d" % told, digest.raw]
+            state = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            parts += [os.fsencode(path), b"%d %d %d %d" % state, digest.raw]
         return hash_bytes(b"\0".join(parts)).raw
 
 
 def _left(folder: str) -> Iterator[str]:
-    """The files of a worktree's Git folder that name roots beside HEAD, as paths relative to it."""
+    """Yield the files of a worktree's Git folder that name roots other than HEAD, as relative paths."""
     for name in _files(folder):
-        if _PSEUDO.match(name) and name != "HEAD" and not name.endswith("_EDITMSG"):  # those say what people wrote
+        if _PSEUDO.match(name) and name != "HEAD" and not name.endswith("_EDITMSG"):  # those hold people's messages
             yield name
     for kind in (*_STOPPED, *OWN_REFS):
         yield from (f"{kind}/{path}" for path in _walk(f"{folder}/{kind}"))
 
 
 def _require_ref(path: str) -> None:
-    """Refuse a ref that is none, such as one that a power cut left empty: Git would pass over it, and its reflog."""
+    """Reject an invalid ref, such as one that a power cut left empty: Git would skip it, and its reflog."""
     data = presence.read(path)
     name = os.path.basename(path)
-    if data is None or name.startswith(".") or name.endswith(".lock"):  # the others are no names of refs
+    if data is None or name.startswith(".") or name.endswith(".lock"):  # such names are not refs
         return
     if not _REF.match(data):
         raise StorageError(
@@ -155,7 +155,7 @@ def _require_ref(path: str) -> None:
 
 
 def _ids(path: str) -> Iterator[str]:
-    """All object ids in a file, also the shortened ones of a list of things to do."""
+    """Yield all object ids in a file, including the abbreviated ones of a todo list."""
     full, short = dict[bytes, None](), dict[bytes, None]()
     for block in _blocks(path):
         full.update(dict.fromkeys(_OID.findall(block)))
@@ -168,8 +168,8 @@ def _ids(path: str) -> Iterator[str]:
 
 
 def _blocks(path: str) -> Iterator[bytes]:
-    """A file's bytes in whole lines, many at a time; of a line without an end, blocks that overlap. What is cut
-    where blocks overlap is read again as a whole in the next one."""
+    """Yield a file's bytes in blocks of whole lines; overlapping blocks for a line without an end. An id cut off at the
+    end of a block is complete in the next one."""
     fd = _opened(path)
     if fd is None:
         return
@@ -188,7 +188,7 @@ def _blocks(path: str) -> Iterator[bytes]:
 
 
 def _opened(path: str) -> int | None:
-    """A descriptor, or None when nothing is there. Raises StorageError (``unreadable``)."""
+    """Open a file; None if it does not exist. Raises StorageError (``unreadable``)."""
     try:
         return presence.open_file(path)
     except presence.ABSENT:
@@ -200,7 +200,7 @@ def _opened(path: str) -> int | None:
 
 
 def _files(folder: str) -> list[str]:
-    """The names of regular files, and of what cannot be told."""
+    """Return the names of regular files that may name roots."""
     names = sorted(presence.names(folder))
     return [name for name in names if _named(name) and presence.is_file(f"{folder}/{name}")]
 
@@ -210,7 +210,7 @@ def _named(name: str) -> bool:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    """Files below a folder, as paths relative to it."""
+    """Yield the files below a folder, as paths relative to it."""
     for base, _, files in presence.walk(folder, follow=True):
         for name in files:
             yield os.path.relpath(f"{base}/{name}", folder)

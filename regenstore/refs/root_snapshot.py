@@ -1,10 +1,10 @@
-"""What a repository held when it was last asked: its live recipes, where each stands, what is pending and
-pinned, and on which roots that rests. One file beside the database keeps it, for two uses: the next time only
-what changed has to be asked of Git, and a repository that cannot be reached keeps what it last held.
+"""The snapshot of a repository's live recipes: each with its standing, pending recipes, pins, and the roots that it was
+derived from. One file beside the database keeps it, for two purposes: the next enumeration needs to ask Git only about
+changes, and a repository that cannot be reached keeps what it last held.
 
-The file checks itself: one that is cut off, damaged, of another version or of another repository is not
-there. Layout: magic, length of the JSON part, the JSON part, the columns one after the other, BLAKE3 of all
-of it. Numbers are little-endian.
+The file is self-checking: one that is truncated, damaged, of another version or of another repository counts as
+missing. Layout: magic, length of the JSON part, the JSON part, the columns one after the other, BLAKE3 of all of it.
+Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -14,80 +14,76 @@ import math
 import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate, chain, repeat
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import BlobRecord
 
 REACHED, TIP, WORKING = 1, 2, 4
-"""Marks of a live blob: commits, reflogs and the like reach it; it is in the tree of a ref's tip; it is in
-HEAD's tree or the index of a worktree."""
+"""Marks of a live blob: reached by commits, reflogs and the like; in the tree of a ref's tip; in HEAD's tree or a
+worktree's index."""
 _MAGIC = b"regenstore held 2\n"
 _TRAILER = 32
 _TEXTS = ("output", "generator", "version", "media_type")
 _NOTHING = bytes(32)
 
 
-@dataclass(frozen=True)
-class Basis:
-    """The roots that a :class:`LiveRecipes` rests on."""
+class Basis(NamedTuple):
+    """The roots that a :class:`LiveRecipes` was derived from."""
 
     stamp: bytes = b""
-    """Of everything that is a root; empty where it may not be relied on."""
+    """A stamp over everything that is a root; empty if it cannot be relied on."""
     shape: bytes = b""
-    """Of what changes history without changing a root: grafts, shallow, alternates."""
+    """A stamp over what changes history without changing a root: grafts, shallow, alternates."""
     tips: frozenset[bytes] = frozenset()
-    """Objects that refs and HEADs lead to."""
+    """The objects that refs and HEADs point to."""
     logged: frozenset[bytes] = frozenset()
-    """Objects that reflogs name."""
+    """The objects that reflogs name."""
 
 
-@dataclass(frozen=True)
-class LiveRecipes:
+class LiveRecipes(NamedTuple):
     """The live recipes of one repository."""
 
-    records: Mapping[bytes, BlobRecord] = field(default_factory=dict)
-    marks: Mapping[bytes, int] = field(default_factory=dict)
-    """Of every blob in ``records`` and ``unreadable``."""
-    unreadable: Mapping[bytes, frozenset[Digest]] = field(default_factory=dict)
+    records: Mapping[bytes, BlobRecord] = {}
+    marks: Mapping[bytes, int] = {}
+    """The marks of every blob in ``records`` and ``unreadable``."""
+    unreadable: Mapping[bytes, frozenset[Digest]] = {}
     missing: frozenset[bytes] = frozenset()
     pending: tuple[bytes, ...] = ()
     """Recipe texts."""
     pins: frozenset[str] = frozenset()
     told: float = 0.0
-    """When, in seconds since the epoch."""
+    """When this was determined, in seconds since the epoch."""
     basis: Basis = Basis()
     plain: frozenset[bytes] = frozenset()
-    """Live blobs that are no recipes."""
+    """Live blobs that are not recipes."""
 
     def standing(self, oid: bytes) -> int:
-        """How near a live blob is to somebody's work: 3 in a worktree, 2 at a tip, 1 in history only."""
+        """Return the standing of a live blob: 3 in a worktree, 2 at a tip, 1 in history only."""
         mark = self.marks[oid]
         return 3 if mark & WORKING else 2 if mark & TIP else 1
 
 
 def save(path: str, repository: str, held: LiveRecipes) -> None:
-    """Keep it, durably; raises StorageError."""
+    """Write the snapshot durably. Raises StorageError."""
     with durable.storage_errors(path):
         durable.make_folder(os.path.dirname(path))
     durable.write_file(path, encode(repository, held))
 
 
 def load(path: str, repository: str) -> LiveRecipes | None:
-    """What was kept for a repository, or None where there is nothing that can be relied on. Raises StorageError
-    (``unreadable``): what a repository held that is gone is told by nothing else."""
+    """Return a repository's snapshot, or None if there is no valid one. Raises StorageError (``unreadable``): nothing
+    else knows what an unreachable repository held."""
     data = presence.read(path)
     return None if data is None else decode(repository, data)
 
 
 def encode(repository: str, held: LiveRecipes) -> bytes:
-    """The file's bytes. ``repository`` says whose they are."""
+    """Encode a snapshot. ``repository`` is stored in it for verification."""
     records = list(held.records.values())
     n = len(records)
     texts, choices = _choices(records)
@@ -133,7 +129,7 @@ def encode(repository: str, held: LiveRecipes) -> bytes:
 
 
 def decode(repository: str, data: bytes) -> LiveRecipes | None:
-    """What the bytes tell of a repository, or None."""
+    """Decode a repository's snapshot; None if it is not valid."""
     body = memoryview(data)[:-_TRAILER]
     if not data.startswith(_MAGIC) or hash_bytes(body).raw != data[-_TRAILER:]:
         return None
@@ -178,7 +174,7 @@ def decode(repository: str, data: bytes) -> LiveRecipes | None:
 
 
 def _choices(records: Sequence[BlobRecord]) -> tuple[dict[str, list[str | None]], list[Iterable[int]]]:
-    """The texts of each column, once each, and which of them each record has."""
+    """Return the distinct texts of each column, and which of them each record has."""
     texts: dict[str, list[str | None]] = {}
     choices: list[Iterable[int]] = []
     for column in _TEXTS:

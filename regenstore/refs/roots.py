@@ -1,15 +1,14 @@
 """Roots: every name by which Git can still reach a blob, and the blobs they reach.
 
-Refs (branches, remote-tracking, tags, notes, stash, pins), HEAD, index and reflogs of every worktree, and
-what stands in the files of an operation that stopped in the middle (merge, rebase, cherry-pick, revert,
-bisect). When in doubt it is a root: any object id in any such file counts.
+Roots are refs (branches, remote-tracking, tags, notes, stash, pins), HEAD, index and reflogs of every worktree, and
+object ids in the files of an interrupted operation (merge, rebase, cherry-pick, revert, bisect). When in doubt it is a
+root: any object id in any such file counts.
 
-Git does the walk: one ``rev-list`` process gives all blobs, and two more those at the tips. Objects that
-nothing names (dropped stashes, ``hash-object -w``) are no roots' objects, although Git keeps them for a while.
+Git does the walk: one ``rev-list`` process lists all blobs, and two more those at the tips. Objects that nothing names
+(dropped stashes, ``hash-object -w``) have no root, although Git keeps them for a while.
 
-Git passes over much of what it cannot read, and says that all is well. So whatever is asked here begins with
-:meth:`Roots.require_readable`; that can be told from the files alone (:mod:`regenstore.refs.root_files`,
-:mod:`regenstore.refs.object_files`).
+Git skips much of what it cannot read and reports success. So every query begins with :meth:`Roots.require_readable`,
+which checks the files themselves (:mod:`regenstore.refs.root_files`, :mod:`regenstore.refs.object_files`).
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from regenstore.errors import FormatError
 from regenstore.fs import presence
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs import object_files
 from regenstore.refs.blobs import RecipeBlobs, read_blobs
 from regenstore.refs.git import Git, ListedBlobs, elsewhere
@@ -35,41 +34,38 @@ _REFTABLE_PSEUDO = (
     "MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "ORIG_HEAD", "BISECT_HEAD",
     "BISECT_EXPECTED_REV", "AUTO_MERGE", "MERGE_AUTOSTASH", "NOTES_MERGE_PARTIAL",
 )  # fmt: skip
-# Of worktrees' own refs, Git keeps what they lead to only where they belong; they are walked with what stopped
-# operations left, of all worktrees and from each the same.
+# Git reports worktrees' own refs only for the current worktree; they are walked together with what interrupted
+# operations left behind, from all worktrees alike.
 _ALL = (*(f"--exclude={name}/*" for name in OWN_REFS), "--all")
 _OWN = tuple(f"{name}/" for name in OWN_REFS)
 _ID = re.compile(r"(?:[0-9a-f]{64}|[0-9a-f]{40})\Z")
 _CUTTING = ("GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REF_PARANOIA")
-"""What in the caller's environment would let Git see less than there is."""
+"""Variables of the caller's environment that would make Git see less than there is."""
 
 
-@dataclass(frozen=True)
-class Live:
-    """The blobs that roots reach. ``missing`` are objects, blobs or whole trees, that a partial clone does not
-    have here: where there are any, nobody knows all that is live."""
+class Live(NamedTuple):
+    """The blobs that roots reach. ``missing`` are objects, blobs or whole trees, that a partial clone lacks: if there
+    are any, what is live is not fully known."""
 
     blobs: frozenset[bytes]
     missing: frozenset[bytes] = frozenset()
     tips: frozenset[bytes] = frozenset()
-    """Those in the trees of what refs lead to."""
+    """The blobs in the trees that refs point to."""
     working: frozenset[bytes] = frozenset()
-    """Those in the trees of HEADs and in the indexes of all worktrees, every side of a path in conflict."""
+    """The blobs in the trees of HEADs and in the indexes of all worktrees, all sides of conflicts included."""
 
 
-@dataclass(frozen=True)
-class Points:
-    """The objects that roots name: refs and HEADs; reflogs. ``sure`` when that is all there is, and all of it
-    exists: then what they reach only grows when names are added."""
+class Points(NamedTuple):
+    """The objects that roots name: refs and HEADs; reflogs. ``sure`` if there are no other roots and all of them exist:
+    then adding names can only add to what they reach."""
 
     tips: frozenset[bytes]
     logged: frozenset[bytes]
     sure: bool
 
 
-@dataclass(frozen=True)
-class Tip:
-    """A named root with the object it leads to, tags followed. ``kind`` is Git's: commit, tree, blob."""
+class Tip(NamedTuple):
+    """A named root with the object it points to, tags peeled. ``kind`` is Git's: commit, tree, blob."""
 
     name: str
     oid: str
@@ -77,10 +73,10 @@ class Tip:
 
 
 class Roots:
-    """The roots of one repository, asked anew each time.
+    """The roots of one repository, read anew each time.
 
-    ``git_dir`` and ``index`` are those in use, also where Git's environment gave them; roots of all worktrees
-    are found from ``common_dir``.
+    ``git_dir`` and ``index`` are those in use, even if set by Git's environment; the roots of all worktrees are found
+    from ``common_dir``.
     """
 
     def __init__(self, git: Git, git_dir: str, common_dir: str, index: str) -> None:
@@ -88,37 +84,37 @@ class Roots:
         self._apart = False
         self._common = common_dir
         self.files = RootFiles(common_dir)
-        # With an index of the caller's, Git would leave out the worktree's own.
+        # With an index from the environment, Git would leave out the worktree's own.
         self._other_index = os.path.realpath(index) != os.path.realpath(f"{git_dir}/index")
 
     @classmethod
     def of_another(cls, common_dir: str) -> Roots:
-        """Those of a repository that is not the one that the environment may name."""
+        """Return the roots of another repository than the one the environment may name."""
         made = cls(Git(common_dir), common_dir, common_dir, f"{common_dir}/index")
         made.git = elsewhere(common_dir, common_dir)
         made._apart = True
         return made
 
     def require_readable(self) -> bytes:
-        """Raise StorageError (``unreadable``) for the first file or folder that names roots or keeps objects and
-        cannot be read; gives the stamp of :meth:`RootFiles.stamp`."""
+        """Raise StorageError (``unreadable``) for the first file or folder that names roots or stores objects and
+        cannot be read; returns :meth:`RootFiles.stamp`."""
         stamp = self.files.stamp()
         object_files.require_readable(self._common)
         return stamp
 
     def live(self) -> Live:
-        """All blobs that any root reaches, recipes or not. Raises FormatError (``git-failed``) if a ref, a
-        HEAD or an index leads to something damaged; what an operation left behind may lead nowhere. Raises
+        """Return all blobs that any root reaches, recipes or not. Raises FormatError (``git-failed``) if a ref, a HEAD
+        or an index points to something damaged; what an interrupted operation left may point nowhere. Raises
         StorageError (``unreadable``)."""
         self.require_readable()
-        working = self.in_worktrees()  # first: what is committed meanwhile was here before
+        working = self.in_worktrees()  # first: whatever is committed meanwhile was in the index before
         reached, tips = at_once(self.reached, self.in_tips)
         missing = frozenset(chain(reached.missing, tips.missing, working.missing))
         blobs = frozenset(chain(reached.blobs, working.blobs))
         return Live(blobs, missing, frozenset(tips.blobs), frozenset(working.blobs))
 
     def oldest_first(self) -> list[bytes]:
-        """The same blobs in the order in which they came; of a damaged repository, those that are found. Raises
+        """Return the same blobs in order of appearance; in a damaged repository, those that can be found. Raises
         StorageError (``unreadable``)."""
         self.require_readable()
         everything = (*_ALL, "--reflog", "--indexed-objects", "--missing=allow-any")
@@ -126,13 +122,13 @@ class Roots:
         return list(reversed(found.blobs))
 
     def recipes(self, cache: ResultCache, *, remember: bool) -> RecipeBlobs:
-        """What all live recipe blobs say; see :func:`regenstore.refs.blobs.read_blobs`."""
+        """Return the contents of all live recipe blobs; see :func:`regenstore.refs.blobs.read_blobs`."""
         live = self.live()
         return replace(self.say(cache, live.blobs, remember=remember), missing=live.missing)
 
     def say(self, cache: ResultCache, blobs: Iterable[bytes], *, remember: bool) -> RecipeBlobs:
-        """What some blobs say; see :func:`regenstore.refs.blobs.read_blobs`. Raises StorageError (``unreadable``)
-        for one that is there and that Git cannot read."""
+        """Return the contents of blobs; see :func:`regenstore.refs.blobs.read_blobs`. Raises StorageError
+        (``unreadable``) for one that exists and that Git cannot read."""
         wanted = list(blobs)
         said = read_blobs(self.git, cache, wanted, remember=remember)
         gone = [oid for oid in wanted if not (oid in said.records or oid in said.plain or oid in said.unreadable)]
@@ -140,7 +136,7 @@ class Roots:
         return said
 
     def names(self, blobs: Iterable[bytes]) -> dict[bytes, list[str]]:
-        """The names of the roots that reach each of these blobs: HEADs and refs first, then indexes, stopped
+        """Return the names of the roots that reach each of these blobs: HEADs and refs first, then indexes, interrupted
         operations, reflogs. Empty for a blob that no name reaches. Raises StorageError (``unreadable``)."""
         found: dict[bytes, dict[str, None]] = {oid: {} for oid in blobs}
         if not found:
@@ -161,7 +157,7 @@ class Roots:
     # -------------------------------------------------------------------------------- the walk
 
     def reached(self) -> ListedBlobs:
-        """What everything but the indexes reaches."""
+        """List what everything but the indexes reaches."""
         everything = (*_ALL, "--reflog")
         extra = [tip.oid for tip in self._resolve(self._extra())]
         try:
@@ -169,30 +165,30 @@ class Roots:
         except FormatError:
             if not extra:
                 raise
-        # ORIG_HEAD and its like keep nothing from Git's own gc: half of what they reach may be gone.
+        # ORIG_HEAD and the like do not protect objects from Git's own gc: half of what they reach may be gone.
         found = self._list(self.git, everything, ())
-        object_files.require_readable(self._common, loose=True)  # gone, and not only out of reach
+        object_files.require_readable(self._common, loose=True)  # make sure that they are gone, not just unreadable
         for oid in extra:
             for options in (("--missing=allow-any",), ("--missing=allow-any", "--no-walk")):
                 try:
                     found = _join(found, self._list(self.git, options, [oid]))
                     break
                 except FormatError:
-                    continue  # an older commit is gone; then what this one has itself counts
+                    continue  # an older commit is gone; then only this one's own objects count
         return found
 
     def reached_since(self, new: Iterable[bytes], old: Iterable[bytes]) -> ListedBlobs:
-        """What new points reach, without most of what the old ones do."""
+        """List what new points reach, excluding most of what the old ones do."""
         return self._list(self.git, (), [*(oid.hex() for oid in new), *(f"^{oid.hex()}" for oid in old)])
 
     def in_tips(self) -> ListedBlobs:
-        """What is in the trees of tips, those that a worktree has for itself included."""
+        """List what is in the trees of tips, including each worktree's own refs."""
         own = [tip.oid for tip in self._resolve(self._extra()) if "refs/" in tip.name]
-        options = ("--no-walk", *_ALL, "--missing=allow-any")  # what is missing is told by the whole walk
+        options = ("--no-walk", *_ALL, "--missing=allow-any")  # the full walk reports what is missing
         return self._list(self._plain(self._common), options, own)
 
     def in_worktrees(self) -> ListedBlobs:
-        """What is in the trees of HEADs and in the indexes."""
+        """List what is in the trees of HEADs and in the indexes."""
         heads = [tip.oid for tip in self._resolve(self._heads()) if tip.kind == "commit"]
         found = self._list(self.git, ("--no-walk", "--indexed-objects"), heads)
         if self._other_index:
@@ -202,7 +198,7 @@ class Roots:
         return found
 
     def points(self, known: frozenset[bytes] = frozenset()) -> Points:
-        """The objects that roots name now; those ``known`` from reflogs before are not looked for again."""
+        """Return the objects that roots name now; those ``known`` from reflogs before are not looked up again."""
         refs = self._plain(self._common).for_each_ref()
         shared = [oid for name, oid in refs if not name.startswith(_OWN)]
         tips = frozenset(map(bytes.fromhex, [*shared, *(tip.oid for tip in self._resolve(self._heads()))]))
@@ -217,13 +213,13 @@ class Roots:
         return Points(tips, logged, sure)
 
     def covered(self, gone: Collection[bytes], by: Iterable[bytes]) -> bool:
-        """Whether all that points reach is reached from others too. Says no for all but commits."""
+        """Return whether everything that points reach is reached from others too; False unless all are commits."""
         if self.kinds(gone) - {"commit"}:
             return False
         return self.git.reaches_all(gone, by)
 
     def kinds(self, oids: Iterable[bytes]) -> set[str]:
-        """The kinds that objects have; ``missing`` is one."""
+        """Return the kinds that objects have; ``missing`` is one."""
         found = self.git.object_types((oid.hex() for oid in oids), as_is=True)
         return {"missing" if each is None else each.kind for each in found}
 
@@ -231,7 +227,7 @@ class Roots:
         return git.list_blobs(options, tips, partial=self.files.partial)
 
     def _note(self, tip: Tip, reached: Mapping[str, set[bytes]], found: dict[bytes, dict[str, None]]) -> None:
-        """Write a tip's name beside each wanted blob that it reaches."""
+        """Add a tip's name to each wanted blob that it reaches."""
         if tip.kind == "tree":
             held = {entry.oid for entry in self.git.ls_tree(tip.oid, check=False)}
         else:
@@ -242,7 +238,7 @@ class Roots:
     # -------------------------------------------------------------------------------- which tips
 
     def _named(self) -> tuple[list[Tip], list[Tip]]:
-        """All named tips: HEADs and refs; stopped operations and reflogs."""
+        """Return all named tips: HEADs and refs; interrupted operations and reflogs."""
         before = self._heads()
         before += self._plain(self._common).for_each_ref()
         after = [*self._extra(), *self.files.logged()]
@@ -252,7 +248,7 @@ class Roots:
         return [(f"{prefix}HEAD", f"{prefix}HEAD") for prefix, _ in self.files.worktrees()]
 
     def _resolve(self, tips: Iterable[tuple[str, str]]) -> list[Tip]:
-        """Names with expressions as tips; an expression that leads to nothing here is left out."""
+        """Resolve names with expressions to tips, leaving out those that lead nowhere."""
         given = list(dict.fromkeys(tips))
         if not given:
             return []
@@ -265,16 +261,16 @@ class Roots:
         ]
 
     def _extra(self) -> Iterator[tuple[str, str]]:
-        """What ``rev-list --all --reflog --indexed-objects`` does not know: (name, expression)."""
+        """Yield what ``rev-list --all --reflog --indexed-objects`` does not cover: (name, expression)."""
         yield from self.files.left()
         for prefix, folder in self.files.worktrees():
             if presence.is_folder(f"{folder}/reftable"):
-                # Here these are no files; Git answers for their names.
+                # With reftables these are not files; Git resolves their names.
                 yield from ((prefix + name, f"{prefix or 'main-worktree/'}{name}") for name in _REFTABLE_PSEUDO)
                 yield from ((prefix + name, oid) for name, oid in self._plain(folder).for_each_ref(*OWN_REFS))
 
     def _plain(self, git_dir: str) -> Git:
-        """Git in one worktree's folder, with that worktree's own index."""
+        """Return Git for one worktree's folder, with that worktree's own index."""
         if self._apart:
             return elsewhere(git_dir, git_dir)
         forget = (*_CUTTING, "GIT_INDEX_FILE") if self._other_index else _CUTTING
@@ -282,8 +278,8 @@ class Roots:
 
 
 def at_once(*asked: Callable[[], T]) -> list[T]:
-    """Ask Git several things at the same time."""
-    from concurrent.futures import ThreadPoolExecutor  # slow to import, and not needed where nothing changed
+    """Run several queries of Git in parallel."""
+    from concurrent.futures import ThreadPoolExecutor  # slow to import, and not needed if nothing changed
 
     with ThreadPoolExecutor(len(asked)) as threads:
         return [told.result() for told in [threads.submit(question) for question in asked]]

@@ -1,5 +1,5 @@
-"""Forgetting pending recipes that are committed: from then on the commit is the root, and what supersedes it
-supersedes them."""
+"""Discards pending recipes once they are committed: from then on the commit is their root, and is superseded like any
+other."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from regenstore.refs.root_files import RootFiles
 
 
 def settle(git: Git, files: RootFiles) -> int:
-    """Clear what the HEAD of its worktree records at its path, word for word; gives how many. Raises StorageError
-    for a pending recipe that cannot be read, FormatError (``git-failed``)."""
+    """Discard each pending recipe that the HEAD of its worktree has at its path, byte for byte; returns how many.
+    Raises StorageError for a pending recipe that cannot be read, FormatError (``git-failed``)."""
     settled = 0
     for prefix, folder in files.worktrees():
         pending = Pending(folder)
@@ -22,7 +22,7 @@ def settle(git: Git, files: RootFiles) -> int:
         oids = {entry.path: entry.oid for entry in git.ls_tree(head, check=False) if entry.path in known}
         texts = dict(read_texts(git, list(dict.fromkeys(oids.values()))))
         for path, oid in oids.items():
-            # Read once more: another program may have set it anew.
+            # Read it again: another process may have replaced it.
             if texts.get(oid) == known[path] == pending.get(path):
                 pending.clear(path)
                 settled += 1

@@ -1,20 +1,19 @@
-"""Who holds what is in a store: the repository at hand, the one that the store lies in, and all that
-registered. One that is not there holds what it last held; one that never told holds nobody knows what. Of one
-that is there and cannot be read nobody knows what it came to hold since: that is an error, which names the file.
+"""The holders of a store: the current repository, the one that contains the store, and all registered ones. If one does
+not exist any more, its last snapshot counts; without a snapshot, what it holds is unknown. If one exists and cannot be
+read, what it has come to hold since is unknown, and an error that names the file is raised.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from regenstore.errors import FormatError, RegenstoreError, StorageError
-from regenstore.fs import presence
-from regenstore.objects import durable
+from regenstore.fs import durable, presence
 from regenstore.objects.ids import Digest
 from regenstore.objects.result import BlobRecord
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs import root_snapshot as files
 from regenstore.refs.enumeration import Enumeration
 from regenstore.refs.git import elsewhere
@@ -34,41 +33,40 @@ _OWNER = "owner"
 _OR_FORGET = "Make it readable, or forget it, if nobody needs it: 'regenstore gc --forget-repository PATH'."
 
 
-@dataclass(frozen=True)
-class Holder:
+class Holder(NamedTuple):
     """One repository and what it holds."""
 
     name: str
-    """For people: the folder that its common folder belongs to."""
+    """For messages: the folder that its common folder belongs to."""
     path: str
-    """Its common folder; empty where the registration is damaged."""
+    """Its common folder; empty if the registration is damaged."""
     reachable: bool
     reason: str
     """Why it cannot be reached."""
     held: LiveRecipes
     as_of: float | None
-    """When it said what it holds, in seconds since the epoch; None: never."""
+    """When this was determined, in seconds since the epoch; None: never."""
     how: str = ""
-    """Which way that was found."""
+    """How this was determined."""
 
     @property
     def told(self) -> bool:
-        """Whether it is known what it holds: from itself now, or from when it was last asked."""
+        """Whether what it holds is known: read now, or from its last snapshot."""
         return self.as_of is not None
 
     @property
     def records(self) -> Mapping[bytes, BlobRecord]:
-        """What its live recipe blobs say, by object id."""
+        """The contents of its live recipe blobs, by object id."""
         return self.held.records
 
     @property
     def unreadable(self) -> Mapping[bytes, frozenset[Digest]]:
-        """Live blobs that look like recipes and cannot be read -> the digests they mention."""
+        """Live blobs that look like recipes and cannot be read -> the digests in them."""
         return self.held.unreadable
 
     @property
     def missing(self) -> frozenset[bytes]:
-        """Objects that a partial clone lacks: where there are any, nobody knows all that it holds."""
+        """Objects that a partial clone lacks: if there are any, what it holds is not fully known."""
         return self.held.missing
 
     @property
@@ -83,18 +81,18 @@ class Holder:
 
     @property
     def complete(self) -> bool:
-        """Whether this is all that it holds, as of when it told."""
+        """Whether this is everything that it holds, as of ``as_of``."""
         return self.told and not self.held.missing
 
     def standing(self, oid: bytes) -> int:
-        """How near a live recipe blob is to somebody's work: 3 in the HEAD or the index of a worktree, 2 in the
-        tree of a ref's tip, 1 in history or reflogs only."""
+        """Return the standing of a live recipe blob: 3 in the HEAD or the index of a worktree, 2 in the tree of a ref's
+        tip, 1 in history or reflogs only."""
         return self.held.standing(oid)
 
 
 class Holders:
-    """The holders of one store, asked anew each time. ``here`` are the roots of the repository at hand. Without
-    ``keep`` nothing is written down: neither what they hold, nor what recipe blobs say."""
+    """The holders of one store, read anew each time. ``here`` are the roots of the current repository. Without ``keep``
+    nothing is written: neither snapshots nor parsed recipe blobs."""
 
     def __init__(self, here: Roots, cache: ResultCache, store: str, *, keep: bool = True) -> None:
         self._here = here
@@ -103,9 +101,9 @@ class Holders:
         self._keep = keep
 
     def holders(self) -> Iterator[Holder]:
-        """All of them, the repository at hand first. Raises FormatError (``git-failed``) when that one is
-        damaged, StorageError when the registrations cannot be read, or a file or folder of anybody's that tells
-        what they hold (``unreadable``); whatever else ails another one only makes it unreachable."""
+        """Yield all holders, the current repository first. Raises FormatError (``git-failed``) if that one is damaged,
+        and StorageError if the registrations, or files of any holder that determine what it holds, cannot be read
+        (``unreadable``); any other problem with another repository only makes it unreachable."""
         here, lies_in = os.path.realpath(self._here.files.common), owner(self._store)
         known = registrations(self._store)
         mine = _OWNER if lies_in == here else None
@@ -122,8 +120,8 @@ class Holders:
             yield self._other(other)
 
     def pins(self) -> frozenset[str]:
-        """The names of all pins that are set now, of those that can be asked: quickly, to see new ones. Raises
-        as :meth:`holders` does."""
+        """Return the names of all pins that are set now in the reachable repositories: quickly, to notice new ones.
+        Raises like :meth:`holders`."""
         found = self._pins_of(self._here)
         here, lies_in = os.path.realpath(self._here.files.common), owner(self._store)
         paths = {registered.path for registered in registrations(self._store)} | {lies_in or ""}
@@ -133,7 +131,7 @@ class Holders:
             except RegenstoreError as error:
                 if error.kind == "unreadable":
                     raise
-                continue  # it cannot be asked: it holds what it last held
+                continue  # unreachable: its snapshot counts
         return frozenset(found)
 
     @staticmethod
@@ -160,9 +158,9 @@ class Holders:
 
 
 def forget(store: str, given: str) -> list[Registration]:
-    """Take away the registrations of a repository (given by its worktree, its common folder, or the name of
-    its registration), and what it last held: what only it relied on is kept no longer. Gives those that went.
-    Raises StorageError."""
+    """Remove the registrations of a repository (given by its worktree, its common folder, or the registration's name)
+    and its snapshot: what only it relied on is no longer kept. Returns the registrations removed. Raises
+    StorageError."""
     paths = {path for top in (os.path.abspath(given), os.path.realpath(given)) for path in (top, f"{top}/.git")}
     with durable.storage_errors(store):
         gone = [found for found in registrations(store) if found.path in paths or found.name == given]
@@ -172,8 +170,8 @@ def forget(store: str, given: str) -> list[Registration]:
 
 
 def refusal(registered: Registration) -> str:
-    """Why a repository cannot be asked; empty when it can. Raises StorageError (``unreadable``) where it cannot be
-    told whether it is there."""
+    """Return why a repository cannot be queried; empty if it can. Raises StorageError (``unreadable``) if its existence
+    is unknown."""
     path = registered.path
     if not path:
         return "its registration cannot be read"
@@ -181,7 +179,7 @@ def refusal(registered: Registration) -> str:
         return f"{path} is not there"
     if registered.identity and identity(path) != registered.identity:
         return f"{path} is not the repository that registered"
-    # Found, not given: a repository that is given by name is not checked for its owner (safe.directory).
+    # Let Git discover it: Git does not check the owner of an explicitly named repository (safe.directory).
     top = os.path.dirname(path) if os.path.basename(path) == ".git" else path
     try:
         found = os.path.realpath(elsewhere(top).git_dir())
@@ -191,7 +189,7 @@ def refusal(registered: Registration) -> str:
 
 
 def _whose(registration: str) -> str:
-    """What a repository's files are known by, also when it was moved and after its registration was damaged."""
+    """Return the id of a repository's files, which survives moves and damage to the registration."""
     return registration.partition("-")[0]
 
 

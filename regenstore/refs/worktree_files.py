@@ -1,4 +1,4 @@
-"""What Git says of the files below a folder of the worktree, for who hashes them: tracked or not, media or not."""
+"""Git's view of the files below a folder of the worktree, for hashing: tracked or not, media or not."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from regenstore.refs.git import SUBMODULE, BlobReader, Git
 
 
 class WorktreeFiles:
-    """Asks Git each time. Paths are relative to the worktree's top."""
+    """Queries Git each time. Paths are relative to the worktree's top."""
 
     def __init__(self, git: Git) -> None:
         self._git = git
 
     def tracked(self, folder: str) -> Sequence[str]:
-        """Every tracked file of a folder and below, sorted; '' is the top. Nothing where Git does not answer."""
+        """Return every tracked file below a folder, sorted; '' is the top. Empty if Git fails."""
         return sorted({path for path, _ in self._staged([_folder(folder)])})
 
     def untracked(self, folder: str) -> Sequence[str]:
-        """What is there and neither tracked nor ignored."""
+        """Return the files that are neither tracked nor ignored."""
         return sorted(map(os.fsdecode, self._git.ls_untracked(_folder(folder), check=False)))
 
     def media(self, paths: Iterable[str]) -> Mapping[str, bool]:
-        """Those that Git has as recipes, or will have, and whether a generator made them."""
+        """Return the paths that Git stores, or will store, as recipes, and whether a generator made each."""
         media = [os.fsdecode(path) for path in self._git.filtered(map(os.fsencode, paths), check=False)]
         if not media:
             return {}

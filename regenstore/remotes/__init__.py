@@ -1,1 +1,1 @@
-"""Remotes: shared places for contents, results and proofs."""
+"""Remotes: shared storage for contents, results and proofs."""

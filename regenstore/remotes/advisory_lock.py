@@ -1,8 +1,8 @@
-"""Whose turn it is to clear up a remote: one object that says so, taken over once it is old.
+"""An advisory lock on a remote, so that only one gc works there at a time: an object that is taken over once it is old.
 
-It keeps two jobs from doing the work twice. Nothing rests on it being exclusive, which needs conditional writes that
-most servers do not have (where two have it, tombstones outlive what both may delete); that it is there while somebody
-deletes tells clients to look again at what they sent.
+The lock avoids duplicate work. Nothing relies on it being exclusive, as that needs conditional writes, which most
+servers lack (if two jobs hold it, tombstones outlive what both may delete). Its presence during deletion tells clients
+to check again what they sent.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from regenstore.remotes.backends.contract import Absent, Backend, read_small
 from regenstore.remotes.check import clock
 
 STALE = 3600.0
-"""Seconds after which whoever had the turn is taken to be dead."""
+"""Seconds after which the holder is presumed dead."""
 _AGAIN = 300.0
 _PAUSE = 1.0
 _LONGEST = 1 << 16
 
 
 class AdvisoryLock:
-    """Taken by ``with``; raises Conflict (``remote-busy``) where somebody else has it."""
+    """A context manager that takes the lock. Raises Conflict (``remote-busy``) if another job holds it."""
 
     def __init__(self, backend: Backend, pause: float = _PAUSE) -> None:
         self._backend = backend
@@ -35,14 +35,14 @@ class AdvisoryLock:
     def __enter__(self) -> AdvisoryLock:
         head = self._backend.head(layout.TURN)
         if head is not None and (head.modified is None or clock(self._backend) - head.modified < STALE):
-            raise Conflict("remote-busy", f"another gc is at work on {self._backend.url}, or was until lately")
+            raise Conflict("remote-busy", f"another gc is running on {self._backend.url}, or was until recently")
         self._write()
-        time.sleep(self._pause)  # of two that found nobody, the one that wrote last has it
+        time.sleep(self._pause)  # if two jobs found it free, the last writer gets it
         self._require()
         return self
 
     def keep(self) -> None:
-        """Say now and then that it is still taken. Raises Conflict (``remote-busy``) where it was taken over."""
+        """Refresh the lock; call this from time to time. Raises Conflict (``remote-busy``) if it was taken over."""
         if time.monotonic() - self._kept > _AGAIN:
             self._require()
             self._write()
@@ -57,7 +57,7 @@ class AdvisoryLock:
 
     def _require(self) -> None:
         if not self._mine():
-            raise Conflict("remote-busy", f"another gc has begun to work on {self._backend.url}")
+            raise Conflict("remote-busy", f"another gc has started on {self._backend.url}")
 
     def _mine(self) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""What a remote can do: tried out with a small object below ``v1/probe/`` that is removed again."""
+"""Check what a remote can do, with a small object below ``v1/probe/`` that is removed again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.objects import durable
+from regenstore.fs import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_blocks
 from regenstore.objects.ids import Digest
@@ -20,28 +20,28 @@ ABILITIES = ("answer", "write", "read", "range", "overwrite", "list", "delete")
 NEEDED_TO_READ, NEEDED_TO_PUSH = ("answer",), ("answer", "write", "read")
 _SPEED_BYTES, _LEAST = 8 << 20, 64 << 10
 _SPEED_SECONDS = 2.0
-"""What a limit lets through in that time is enough to measure with."""
+"""Seconds of a bandwidth limit that are enough to measure with."""
 
 
 @dataclass
 class Abilities:
-    """What was tried: for each ability, nothing where it works, else what went wrong."""
+    """The outcome of a check: for each ability that was tried, None if it works, else the error."""
 
     tried: dict[str, RegenstoreError | None] = field(default_factory=dict)
     latency: float = 0.0
-    """Seconds that the answer to a question took."""
+    """Seconds until the remote answered."""
 
     def can(self, *abilities: str) -> bool:
         return all(name in self.tried and self.tried[name] is None for name in abilities)
 
     @property
     def problem(self) -> RegenstoreError | None:
-        """The first thing that went wrong."""
+        """The first error."""
         return next((error for error in self.tried.values() if error is not None), None)
 
 
 def probe(backend: Backend) -> Abilities:
-    """Try everything out. What cannot be tried, because something before it does not work, is left out."""
+    """Try every ability, skipping those that depend on one that failed."""
     found = Abilities()
     name = f"{layout.PROBE}{os.urandom(16).hex()}"
     first, second = os.urandom(1000), os.urandom(1200)
@@ -51,7 +51,7 @@ def probe(backend: Backend) -> Abilities:
             wrong = work()
             found.tried[ability] = StorageError("remote-failed", f"{backend.url}: {wrong}") if wrong else None
         except Absent:
-            found.tried[ability] = StorageError("remote-failed", f"{backend.url}: what was written is not there")
+            found.tried[ability] = StorageError("remote-failed", f"{backend.url}: the object just written is missing")
         except RegenstoreError as error:
             found.tried[ability] = error
         return found.can(ability)
@@ -60,7 +60,7 @@ def probe(backend: Backend) -> Abilities:
         began = time.monotonic()
         head = backend.head(name)
         found.latency = time.monotonic() - began
-        return "" if head is None else "it has an object that nobody wrote: it answers the same to everything"
+        return "" if head is None else "it reports an object that was never written: it answers every request alike"
 
     def written() -> str:
         backend.write(name, first)
@@ -72,7 +72,7 @@ def probe(backend: Backend) -> Abilities:
             came += block
             if len(came) > len(data):
                 break
-        return "" if came == data[start:] else "it gives other bytes than were written"
+        return "" if came == data[start:] else "it returns other bytes than were written"
 
     def overwritten() -> str:
         backend.write(name, second)
@@ -80,12 +80,12 @@ def probe(backend: Backend) -> Abilities:
 
     def listed() -> str:
         if not backend.lists:
-            return "it gives no listings"
-        return "" if name in {each for each, _ in backend.names(layout.PROBE)} else "its listing lacks what was written"
+            return "it provides no listings"
+        return "" if name in {each for each, _ in backend.names(layout.PROBE)} else "its listing lacks a new object"
 
     def deleted() -> str:
         backend.delete(name)
-        return "" if backend.head(name) is None else "what was deleted is still there"
+        return "" if backend.head(name) is None else "the deleted object is still there"
 
     if not attempt("answer", answer) or not attempt("write", written):
         return found
@@ -98,22 +98,22 @@ def probe(backend: Backend) -> Abilities:
 
 
 def clock(backend: Backend) -> float:
-    """What time it is there, in seconds since the epoch. Raises StorageError (``remote-failed``) where it does not
-    tell when objects were written."""
+    """The remote's current time, in seconds since the epoch. Raises StorageError (``remote-failed``) if it does not
+    report when objects were written."""
     name = f"{layout.PROBE}{os.urandom(16).hex()}"
-    backend.write(name, b"?")  # of an empty one, some servers do not know the time
+    backend.write(name, b"?")  # some servers report no time for an empty object
     try:
         head = backend.head(name)
     finally:
         backend.delete(name)
     if head is None or head.modified is None:
-        raise StorageError("remote-failed", f"{backend.url} does not tell when an object was written")
+        raise StorageError("remote-failed", f"{backend.url} does not report when an object was written")
     return head.modified
 
 
 def speed(remote: Remote, store: ContentStore) -> tuple[float, float]:
-    """Bytes per second there and back, measured with one object of 8 MiB, or of what the remote's limit lets through
-    in two seconds. Raises StorageError."""
+    """Upload and download speed in bytes per second, measured with one object of 8 MiB, or as much as the remote's
+    limit allows in two seconds. Raises StorageError."""
     store.prepare()
     rate, backend = remote.throttle.rate, remote.backend
     size = _SPEED_BYTES if rate is None else min(_SPEED_BYTES, max(_LEAST, int(rate * _SPEED_SECONDS)))
@@ -131,13 +131,13 @@ def speed(remote: Remote, store: ContentStore) -> tuple[float, float]:
         try:
             backend.delete(name)
         except RegenstoreError:
-            pass  # it is small, and below a name that nobody asks for
+            pass  # it is small, and its name is never read
     return size / max(sent - began, 1e-6), came / max(ended - sent, 1e-6)
 
 
 @dataclass
 class ContentSample:
-    """Contents that were read back whole."""
+    """Contents that were read back in full."""
 
     sound: list[Digest] = field(default_factory=list)
     wrong: list[Digest] = field(default_factory=list)
@@ -146,8 +146,8 @@ class ContentSample:
 
 
 def sample(remote: Remote, candidates: Collection[Digest], count: int) -> ContentSample:
-    """Ask for some contents, then read up to ``count`` of those that are there and hash them, no faster than the
-    remote's limit. Raises StorageError."""
+    """Pick up to ``count`` of the candidates that the remote has, read them back and verify their digests, within
+    the remote's bandwidth limit. Raises StorageError."""
     found = remote.having(candidates)
     done = ContentSample(asked=len(candidates), there=len(found))
     for digest in sorted(found, key=lambda each: each.hex)[:count]:

@@ -1,4 +1,4 @@
-"""Bringing what others pushed into the store; nothing is made or placed."""
+"""Fetch contents that others pushed into the store. Nothing is made or placed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from regenstore.remotes.scope import Wanted, in_order
 
 @dataclass
 class Fetch:
-    """What there is to bring, and what became of it."""
+    """A plan of what to fetch and, once it has run, its outcome."""
 
     there: int = 0
-    """Contents that the store has."""
+    """Number of contents that the store has already."""
     bring: dict[Digest, int] = field(default_factory=dict)
-    """With their sizes."""
+    """Contents to fetch, with their sizes."""
     wanted: Mapping[Digest, Wanted] = field(default_factory=dict)
-    """All that are not in the store."""
+    """All contents that are not in the store."""
     nowhere: list[Wanted] = field(default_factory=list)
-    """Those that no remote has."""
+    """Contents that no remote has."""
     brought: list[Digest] = field(default_factory=list)
     failed: dict[Digest, RegenstoreError] = field(default_factory=dict)
 
@@ -36,8 +36,11 @@ def plan(
     wanted: Mapping[Digest, Wanted],
     takeless: Iterable[tuple[BlobRecord, bytes]] = (),
 ) -> Fetch:
-    """Look what of the wanted contents is not here, and who has it. ``takeless``: recipes without a take, with a path
-    of each: they are met by the newest that others made for them. New records are brought for that."""
+    """Find out which wanted contents are missing here, and which remotes have them.
+
+    ``takeless``: recipes without a take, with a path of each; they are satisfied by the newest result that others
+    recorded for them. New records are fetched for that.
+    """
     elsewhere.refresh()
     missing = {digest: each for digest, each in wanted.items() if store.use(digest, each.size) is None}
     found = Fetch(there=len(wanted) - len(missing), wanted=missing)
@@ -47,7 +50,7 @@ def plan(
         if content is not None and store.use(content.digest, content.size) is None:
             missing.setdefault(content.digest, Wanted(content.digest, content.size, path, False))
     sizes = {digest: each.size for digest, each in missing.items()}
-    # What the recipe says counts, whatever the remote says.
+    # The size in the recipe is authoritative, not the remote's.
     found.bring = {
         digest: size if sizes[digest] is None else sizes[digest] or 0
         for digest, size in elsewhere.having(missing).items()
@@ -57,7 +60,7 @@ def plan(
 
 
 def bring(elsewhere: RemoteSet, fetch: Fetch, told: Told) -> None:
-    """Bring what the plan says; what became of it is in the plan afterwards."""
+    """Fetch what the plan says, and record the outcome in it."""
     for moved in elsewhere.bring(fetch.bring, told):
         if moved.error is not None:
             fetch.failed[moved.digest] = moved.error

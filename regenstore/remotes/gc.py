@@ -1,17 +1,18 @@
-"""Clearing up a remote, by one designated job: what nothing needs is marked, and deleted at a later run.
+"""Garbage collection on a remote, run by one designated job: unneeded contents are marked, and deleted in a later run.
 
-1. A content that nothing needs, and that was written longer ago than the retention, gets a *tombstone*: the time of
-   the mark, and what the remote told of the object.
-2. At a run that comes at least the wait after the mark, everything is looked at again. What is still not needed, and
-   is the very object that was marked, is deleted; its tombstone goes once nobody else who looked before deletes it.
+1. A content that is not needed and was written longer ago than the retention gets a *tombstone*: the time of the
+   mark, and the metadata of the object.
+2. In a run that comes at least the wait after the mark, everything is checked again. A content that is still not
+   needed, and is the very object that was marked, is deleted. Its tombstone is removed once no other job that
+   checked earlier can still delete it.
 
-What is needed: whatever the roots of all repositories that rely on the store reach, and what records speak of that
-were sent within the retention. A repository that cannot say all that it holds stops the whole: then nothing is known
-not to be needed.
+Needed are all contents that the roots of all repositories relying on the store reach, and those named in records that
+were sent within the retention. A repository that cannot list all it holds stops the run, as then nothing is known not
+to be needed.
 
-Who sends a content that has a tombstone writes it anew, so that it is another object; and, while a gc is at work,
-looks again once no gc can still delete what it looked at before (:meth:`regenstore.remotes.remote.Remote.send`).
-So there is never more than :data:`AT_ONCE` seconds between a gc's look and its deleting. All times are the remote's.
+A client that sends a content with a tombstone writes it anew, so that it is another object. While a gc is running, it
+also checks again once no gc can still delete what it looked at before (:meth:`regenstore.remotes.remote.Remote.send`).
+Therefore at most :data:`AT_ONCE` seconds pass between a gc's check and its deletion. All times are the remote's.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ RETENTION = 30 * 86400.0
 WAIT = 7 * 86400.0
 AT_ONCE = 5.0
 _LEFT = 86400.0
-"""Seconds after which nobody works any more with what lies below ``v1/probe/``: who did was killed."""
+"""Seconds after which an object below ``v1/probe/`` is a leftover: whoever wrote it was killed."""
 _UNSETTLED = 5
-"""Deleting is given up after so many looks that took too long, or tries that the server did not answer."""
+"""Deleting is given up after this many checks that took too long, or attempts that the server did not answer."""
 _AGAIN = 1.0
 
 
@@ -56,7 +57,7 @@ class RemoteContent(NamedTuple):
 
 @dataclass(frozen=True)
 class RetentionRules:
-    """How long what nothing needs stays."""
+    """How long unneeded contents are kept."""
 
     retention: float = RETENTION
     wait: float = WAIT
@@ -64,32 +65,32 @@ class RetentionRules:
 
 @dataclass(frozen=True)
 class RemoteGcPlan:
-    """What would be done. A value."""
+    """What a run would do. Immutable."""
 
     rules: RetentionRules
     repositories: tuple[str, ...]
-    """Those whose needs were asked."""
+    """The repositories that were asked what they need."""
     now: float
     """By the remote's clock."""
     mark: tuple[RemoteContent, ...] = ()
     delete: tuple[RemoteContent, ...] = ()
     waiting: tuple[RemoteContent, ...] = ()
-    """Marked, and not yet due."""
+    """Marked, and not yet due for deletion."""
     young: tuple[RemoteContent, ...] = ()
-    """Not needed, and not old enough to be marked."""
+    """Not needed, but too young to be marked."""
     unmark: tuple[Digest, ...] = ()
-    """Needed again, sent again, or gone: their tombstones go."""
+    """Needed again, sent again, or gone: their tombstones are removed."""
     needed: tuple[int, int] = (0, 0)
-    """How many contents there are needed, and their bytes."""
+    """Number of needed contents, and their bytes."""
     lines: int = 0
-    """Records about contents that are gone."""
+    """Number of records about contents that are gone."""
 
     @property
     def empty(self) -> bool:
         return not (self.mark or self.delete or self.unmark or self.lines)
 
     def fields(self) -> dict[str, object]:
-        """For programs."""
+        """For machine-readable output."""
 
         def rows(contents: tuple[RemoteContent, ...]) -> list[RemoteContentRow]:
             return [RemoteContentRow(digest=str(each.digest), size=each.size) for each in contents]
@@ -111,17 +112,17 @@ class RemoteGcPlan:
 
 @dataclass
 class RemoteGcReport:
-    """What was done."""
+    """What a run did."""
 
     marked: list[RemoteContent] = field(default_factory=list)
     deleted: list[RemoteContent] = field(default_factory=list)
     unmarked: int = 0
     stayed: int = 0
-    """Planned to go, and sent or needed again since."""
+    """Planned for deletion, but sent or needed again since."""
     lines: int = 0
 
     def fields(self) -> dict[str, object]:
-        """For programs."""
+        """For machine-readable output."""
         return RemoteGcDone(
             marked=len(self.marked),
             deleted=len(self.deleted),
@@ -133,16 +134,18 @@ class RemoteGcReport:
 
 
 class _Mark(NamedTuple):
-    """What a tombstone says."""
+    """The content of a tombstone."""
 
     marked: float
     head: Head
 
 
 class RemoteGc:
-    """The gc of one remote. ``holders`` gives everybody who relies on the store, asked anew each time; ``ask_time``
-    tells what time it is on the remote; ``pause`` is how long taking the lock waits for somebody else; ``at_once``:
-    see :data:`AT_ONCE`."""
+    """The gc of one remote.
+
+    ``holders`` lists the repositories that rely on the store, anew on each call; ``ask_time`` gives the remote's time;
+    ``pause`` is how long taking the lock waits for competing jobs; ``at_once``: see :data:`AT_ONCE`.
+    """
 
     def __init__(
         self,
@@ -163,9 +166,9 @@ class RemoteGc:
     # -------------------------------------------------------------------------------- planning
 
     def plan(self, rules: RetentionRules) -> RemoteGcPlan:
-        """What there is to do. Changes nothing that stays. Raises Conflict (``needs-unknown``), StorageError."""
+        """Find out what to do. Leaves nothing on the remote. Raises Conflict (``needs-unknown``), StorageError."""
         if not self._backend.lists:
-            why = "gives no listings, or nothing was pushed there yet: nothing can be cleared up"
+            why = "provides no listings, or nothing was pushed to it yet: there is nothing to collect"
             raise StorageError("remote-failed", f"{self._remote.url} {why}")
         names, needed = _needed(self._holders())
         now = self._ask_time(self._backend)
@@ -201,14 +204,15 @@ class RemoteGc:
         )
 
     def _is_marked(self, digest: Digest, mark: _Mark, listed: Head) -> bool:
-        """Whether it is the object that was marked; asked for itself where a listing tells another tag or time."""
+        """Whether a listed object is the one that was marked. Asks for the object itself if the listing has another
+        tag or time."""
         if _same(mark.head, listed):
             return True
         head = self._backend.head(layout.content(digest))
         return head is not None and _same(mark.head, head)
 
     def _read_mark(self, digest: Digest) -> _Mark | None:
-        """What a tombstone says; None where there is none any more, or nothing that can be read."""
+        """Read a tombstone; None if it is gone or unreadable."""
         try:
             told = TombstoneRecord.model_validate_json(read_small(self._backend, layout.tombstone(digest), 1 << 16))
         except (Absent, ValueError):
@@ -218,8 +222,8 @@ class RemoteGc:
     # -------------------------------------------------------------------------------- carrying it out
 
     def execute(self, plan: RemoteGcPlan) -> RemoteGcReport:
-        """Carry out what of a plan still holds. Raises Conflict (``remote-busy``, ``needs-unknown``), StorageError:
-        whatever was not done then is left to the next run."""
+        """Carry out what still holds of a plan. Raises Conflict (``remote-busy``, ``needs-unknown``), StorageError;
+        the rest is then left to the next run."""
         report = RemoteGcReport()
         with AdvisoryLock(self._backend, self._pause) as lock:
             again = self.plan(plan.rules)
@@ -238,8 +242,8 @@ class RemoteGc:
                 if item in shown and self._delete(item.digest, again):
                     report.deleted.append(item)
             if report.deleted:
-                # Two may have the turn, and the other one be about to delete the same: who sends it meanwhile has to
-                # see the tombstone.
+                # Two jobs may hold the lock, and the other be about to delete the same object; a client that sends it
+                # meanwhile must see the tombstone.
                 time.sleep(self._at_once)
             for item in report.deleted:
                 lock.keep()
@@ -262,7 +266,7 @@ class RemoteGc:
         return True
 
     def _delete(self, digest: Digest, plan: RemoteGcPlan) -> bool:
-        """Look once more and delete, unless the object is another one since, or its mark is gone or newer."""
+        """Check once more and delete, unless the object changed since, or its mark is gone or newer."""
         name = layout.content(digest)
         failed: StorageError | None = None
         for _ in range(_UNSETTLED):
@@ -280,21 +284,21 @@ class RemoteGc:
                 except StorageError as error:
                     if error.kind != "remote-unreachable":
                         raise
-                    failed = error  # some servers lock what somebody is writing
+                    failed = error  # some servers lock an object while it is written
                     time.sleep(_AGAIN)
         slow = "answers too slowly for deleting to be safe"
         raise failed or StorageError("remote-unreachable", f"{self._remote.url} {slow}")
 
 
 def _same(marked: Head, now: Head) -> bool:
-    """Whether an object was not written since it was marked. Where one of the two was told without a tag, time and
-    size have to do."""
+    """Whether an object was not written again since it was marked. If either of the two has no tag, time and size
+    decide."""
     tags = {marked.tag, now.tag} - {""}
     return (marked.size, marked.modified) == (now.size, now.modified) and len(tags) <= 1
 
 
 def _needed(holders: Iterable[Holder]) -> tuple[tuple[str, ...], set[Digest]]:
-    """Who was asked, and everything that they hold. Raises Conflict (``needs-unknown``)."""
+    """The repositories asked, and all contents that they hold. Raises Conflict (``needs-unknown``)."""
     names, found = [], set[Digest]()
     for holder in holders:
         why = "" if holder.reachable else f"it cannot be reached ({holder.reason})"
@@ -303,7 +307,7 @@ def _needed(holders: Iterable[Holder]) -> tuple[tuple[str, ...], set[Digest]]:
         if not why and presence.found(f"{holder.path}/shallow"):
             why = "it is a shallow clone, which lacks history"
         if why:
-            raise Conflict("needs-unknown", f"nobody knows all that {holder.name} needs: {why}")
+            raise Conflict("needs-unknown", f"the contents that {holder.name} needs are not known: {why}")
         names.append(holder.name)
         for record in holder.records.values():
             found.update(record.inputs if record.named is None else (record.named, *record.inputs))

@@ -1,13 +1,13 @@
-"""Names on a remote, version 1 (``docs/format.md`` has them).
+"""Object names on a remote, version 1 (specified in ``docs/format.md``).
 
 ::
 
     v1/cas/ab/<64 hex>            a content, under its whole digest
-    v1/records/<64 hex>.jsonl     results and proofs, a line each; named by the digest of the file
+    v1/records/<64 hex>.jsonl     results and proofs, one per line; named by the digest of the file
     v1/records/index.txt          the names of the record files, for servers that cannot list
     v1/tombstones/ab/<64 hex>     a content that the remote's gc may delete later; holds the time of the mark
-    v1/probe/<hex>                written and removed by ``remote check``, and to ask what time it is there
-    v1/gc.json                    while the remote's gc is at work: whose turn it is
+    v1/probe/<hex>                written and removed by ``remote check``, and to learn the server's time
+    v1/gc.json                    present while the remote's gc runs: its lock
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _RECORD = re.compile(r"v1/records/([0-9a-f]{64})\.jsonl")
 
 
 def content(digest: Digest) -> str:
-    """Where a content is."""
+    """The name of a content."""
     return f"{CONTENTS}{digest.hex[:2]}/{digest.hex}"
 
 
 def tombstone(digest: Digest) -> str:
-    """Where it is marked for deletion."""
+    """The name of a content's tombstone."""
     return f"{TOMBSTONES}{digest.hex[:2]}/{digest.hex}"
 
 
 def record(digest: Digest) -> str:
-    """Where a file of records is, by the digest of its bytes."""
+    """The name of a record file, by the digest of its bytes."""
     return f"{RECORDS}{digest.hex}.jsonl"
 
 
 def digest_of(name: str) -> Digest | None:
-    """The digest that a content's or a tombstone's name tells; None for any other name."""
+    """The digest in the name of a content or tombstone; None for other names."""
     try:
         found = Digest.parse(Digest.PREFIX + name.rpartition("/")[2])
     except FormatError:
@@ -48,6 +48,6 @@ def digest_of(name: str) -> Digest | None:
 
 
 def record_digest(name: str) -> Digest | None:
-    """The digest that a record file's name tells; None for any other name."""
+    """The digest in the name of a record file; None for other names."""
     found = _RECORD.fullmatch(name)
     return None if found is None else Digest(bytes.fromhex(found[1]))

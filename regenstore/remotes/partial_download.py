@@ -1,4 +1,4 @@
-"""The file that a content is brought into: one per content, so that another process goes on with it."""
+"""Partial downloads: one file per content, so that another process can resume it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from regenstore.errors import StorageError
-from regenstore.fs import file_lock, sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock, sharing
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 
 _WORTH = 1 << 18
-"""Bytes from which on what was brought is kept, when the rest does not come, for another attempt."""
+"""Bytes from which an incomplete download is kept for another attempt."""
 _ASKED = 1 << 20
-"""Bytes from which on it is looked whether there is room."""
+"""Bytes from which free disk space is checked."""
 
 
 @contextmanager
 def part_of(store: ContentStore, digest: Digest) -> Iterator[tuple[str, int]]:
-    """The file that a content is brought into, one per content, so that another process goes on with it; of
-    our own while another process is at it, and where it is another user's."""
+    """Open the file that a content is downloaded to; yields its path and descriptor.
+
+    There is one file per content, so that another process can resume it; a private one is used while another process is
+    downloading, and if the file belongs to another user.
+    """
     path, shared = f"{store.root}/tmp/fetch-{digest.hex}", True
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
     fd = -1
-    with suppress(PermissionError):  # another user's
+    with suppress(PermissionError):  # belongs to another user
         fd = sharing.create(path, flags)
     if fd < 0 or os.fstat(fd).st_uid != os.geteuid() or not file_lock.take(fd) or not _leads_to(path, fd):
         if fd >= 0:
@@ -37,29 +39,29 @@ def part_of(store: ContentStore, digest: Digest) -> Iterator[tuple[str, int]]:
         yield path, fd
     except BaseException as error:
         told = durable.storage_error(error, path) if isinstance(error, OSError) else error
-        # Who has no room needs it for something else.
+        # The space is needed for something else.
         worth = worth and not (isinstance(told, StorageError) and told.kind == "disk-full")
         raise
     finally:
-        # What is not worth going on with goes; while it is locked, nobody else does go on.
+        # Too little to be worth resuming; nobody else can be resuming it while it is locked.
         if not (worth and os.fstat(fd).st_size >= _WORTH) and _leads_to(path, fd):
             durable.unlink(path)
         os.close(fd)
 
 
 def require_room(fd: int, more: int, who: str) -> None:
-    """Raise StorageError (``disk-full``) before the disk is filled with what cannot be finished: of some contents
-    only the remote itself says how large they are."""
+    """Raise StorageError (``disk-full``) before the disk fills up with an incomplete download. The size of some
+    contents is known only from the remote itself."""
     if more < _ASKED or not hasattr(os, "fstatvfs"):
         return
     found = os.fstatvfs(fd)
     room = found.f_bavail * found.f_frsize
     if more > room:
-        raise StorageError("disk-full", f"{who} has {more} bytes more, and the store's disk has room for {room}")
+        raise StorageError("disk-full", f"{who} has {more} more bytes, but the store's disk has only {room} bytes free")
 
 
 def _leads_to(path: str, fd: int) -> bool:
-    """Whether a name is still that of an open file."""
+    """Whether a name still refers to an open file."""
     try:
         return os.path.samestat(os.lstat(path), os.fstat(fd))
     except OSError:

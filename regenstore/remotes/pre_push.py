@@ -1,6 +1,5 @@
-"""Before git pushes commits: which of their media nobody else can get? Those that come from no recipe, or from one that
-was never seen to give the take again, and that no remote holds.
-"""
+"""Checks before git pushes commits: media that others could not get. These are media without a recipe, or with one
+that was never seen to reproduce the take, which no remote holds."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects.ids import Digest
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.blobs import read_blobs
 from regenstore.refs.git import Git
 from regenstore.remotes import scope
@@ -20,17 +19,20 @@ from regenstore.remotes.scope import Wanted
 
 @dataclass(frozen=True)
 class Unshared:
-    """What no remote holds, and the remotes that could not be asked."""
+    """Media that no remote holds, and the remotes that could not be asked."""
 
     media: list[Wanted]
     unasked: Mapping[str, RegenstoreError]
 
 
 def at_risk(git: Git, cache: ResultCache, lines: Iterable[str], remote: str) -> dict[Digest, Wanted]:
-    """The imported media and unproven takes that a push to a Git remote would newly name. ``lines`` are what git
-    tells its hook: local ref, its object, remote ref, its object. Raises FormatError (``git-failed``)."""
+    """The imported media and unproven takes that a push to a Git remote would newly reference.
+
+    ``lines`` are git's input to its pre-push hook: local ref, its object, remote ref, its object. Raises FormatError
+    (``git-failed``).
+    """
     told = [fields for line in lines if len(fields := line.split()) == 4]
-    new = [fields[1] for fields in told if fields[1].strip("0")]  # zeros: the ref is deleted there
+    new = [fields[1] for fields in told if fields[1].strip("0")]  # zeros: the ref is being deleted
     if not new:
         return {}
     old = _known(git, {fields[3] for fields in told if fields[3].strip("0")})
@@ -40,12 +42,12 @@ def at_risk(git: Git, cache: ResultCache, lines: Iterable[str], remote: str) -> 
 
 
 def unshared(remotes: Collection[Remote], wanted: Mapping[Digest, Wanted]) -> Unshared:
-    """Those that none of the remotes holds, by path. One round of questions per remote at most."""
+    """The media that none of the remotes holds, by path. Asks each remote at most once."""
     elsewhere = RemoteSet(list(remotes))
     found = elsewhere.having(wanted.keys())
     return Unshared(scope.in_order(wanted[digest] for digest in wanted.keys() - found), elsewhere.problems)
 
 
 def _known(git: Git, oids: Collection[str]) -> list[str]:
-    """Those of the objects that are here: what somebody else pushed meanwhile may not be."""
+    """The objects that exist in this repository; those that somebody else pushed meanwhile may not."""
     return [found.oid.hex() for found in git.object_types(oids) if found is not None]

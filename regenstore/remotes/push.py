@@ -1,6 +1,5 @@
-"""Sending contents to a remote, then what is known of them. Interrupted anywhere, the next push goes on: what has
-arrived is there by its digest, and records are only sent about contents that are there.
-"""
+"""Push contents to a remote, then the records about them. An interrupted push can simply be repeated: what arrived
+is there under its digest, and records are only sent about contents that are there."""
 
 from __future__ import annotations
 
@@ -12,18 +11,18 @@ from dataclasses import dataclass, field
 from regenstore.errors import RegenstoreError
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote, Told
 from regenstore.remotes.scope import Wanted, in_order
 
 _HOPELESS = 3
-"""After so many contents in a row for which the remote could not be reached, the rest is not tried."""
+"""After this many contents in a row for which the remote was unreachable, the rest is skipped."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a push has to do with: contents that are in the store, with their sizes, and those that are not."""
+    """The contents of a push: those in the store, with their sizes, and those that are missing."""
 
     here: Mapping[Digest, int]
     absent: Collection[Wanted]
@@ -31,23 +30,23 @@ class Load:
 
 @dataclass
 class Pushed:
-    """What became of a push; what a dry run says would."""
+    """The outcome of a push, or the forecast of a dry run."""
 
     sent: dict[Digest, int] = field(default_factory=dict)
-    """With their sizes."""
+    """Contents that were sent, with their sizes."""
     there: dict[Digest, int] = field(default_factory=dict)
-    """Those that the remote had before."""
+    """Contents that the remote had already."""
     missing: list[Wanted] = field(default_factory=list)
-    """Those that neither the store nor the remote has."""
+    """Contents that neither the store nor the remote has."""
     failed: dict[Digest, RegenstoreError] = field(default_factory=dict)
     untried: int = 0
-    """Contents of which nothing is known, because the remote was away."""
+    """Number of contents with unknown state, because the remote was unreachable."""
     records: int = 0
-    """Results and proofs that were sent."""
+    """Number of results and proofs that were sent."""
 
 
 def load(store: ContentStore, wanted: Mapping[Digest, Wanted]) -> Load:
-    """Look which contents the store has; those in the trash come back."""
+    """Find out which contents the store has; those in the trash are restored."""
     here: dict[Digest, int] = {}
     absent = []
     for digest, each in wanted.items():
@@ -60,7 +59,7 @@ def load(store: ContentStore, wanted: Mapping[Digest, Wanted]) -> Load:
 
 
 def foresee(remote: Remote, what: Load, *, again: bool = False) -> Pushed:
-    """What a push would do, as far as the remote tells now. Raises StorageError where it cannot be asked."""
+    """Forecast a push, as far as the remote can tell now. Raises StorageError if it cannot be asked."""
     marked = set(remote.tombstones()) if remote.backend.lists else set()
     found = remote.having([*what.here, *(each.digest for each in what.absent)])
     done = Pushed(missing=in_order([each for each in what.absent if each.digest not in found]))
@@ -79,9 +78,11 @@ def push(
     *,
     again: bool = False,
 ) -> Pushed:
-    """Send what the remote does not have, then results and proofs about what is there now. Contents that fail are in
-    the answer; ``skipped`` is told the sizes of those that were there. ``again`` sends those, too. Raises
-    StorageError where the remote cannot be asked at all."""
+    """Send what the remote lacks, then results and proofs about the contents that are there.
+
+    Contents that fail are part of the result. ``skipped`` is called with the sizes of those that the remote had;
+    ``again`` sends these, too. Raises StorageError if the remote cannot be asked at all.
+    """
     done = Pushed()
     in_a_row = 0
     with closing(remote.send(list(what.here), told, again=again)) as answers:
@@ -98,11 +99,11 @@ def push(
                 break
     done.untried = len(what.here) - len(done.there) - len(done.sent) - len(done.failed)
     if in_a_row >= _HOPELESS:
-        done.missing = in_order(what.absent)  # as far as can be said
+        done.missing = in_order(what.absent)  # as far as is known
         return done
     elsewhere = remote.having([each.digest for each in what.absent])
     done.missing = in_order([each for each in what.absent if each.digest not in elsewhere])
     records = Records(remote)
-    records.fetch()  # what others told already is not told again
+    records.fetch()  # so that records of others are not sent again
     done.records = records.push(cache, {*done.there, *done.sent, *elsewhere})
     return done

@@ -1,13 +1,13 @@
-"""Results and proofs on a remote: what one machine made or proved, others know.
+"""Results and proofs shared through a remote, so that others know what one machine made or proved.
 
-Many records travel in one file of JSON lines, which never changes and is named by the digest of its bytes. A store
-keeps the files that it has seen, so each is brought once. Nothing of them is believed: a result says which digest
-to ask for, and only bytes with that digest become a content; proofs stay others' proofs.
+Many records share one file of JSON lines, which never changes and is named by the digest of its bytes. A store keeps
+the files that it has fetched, so that each is fetched once. None of it is trusted: a result only says which digest to
+ask for, and only bytes with that digest become a content; proofs remain others' proofs.
 
 A line is a result (``"kind": "result"`` with ``key``, ``recipe``, ``outputs``, ``seconds``, ``created``,
-``fingerprint``) or a proof (``"kind": "proof"`` with ``key`` and the fields of a proof). Readers pass over lines of
-other kinds and damaged ones. Where the remote's gc has put several files together, a line (``"kind": "compacted"``)
-says how old the newest of them was (``as_of``, by the remote's clock).
+``fingerprint``) or a proof (``"kind": "proof"`` with ``key`` and the fields of a proof). Readers skip lines of other
+kinds and damaged ones. Where the remote's gc has merged files, a line (``"kind": "compacted"``) gives the age of the
+newest of them (``as_of``, by the remote's clock).
 """
 
 from __future__ import annotations
@@ -16,26 +16,24 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import presence, sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, presence, sharing
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Content, KnownOutput, Proof, Result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.remotes import layout
 from regenstore.remotes.backends.contract import Absent, Head, read_small
 from regenstore.remotes.remote import Remote
 
 LARGEST = 64 << 20
-"""Bytes that a file of records may have."""
+"""Largest size of a record file, in bytes."""
 MOST = 4 << 30
-"""Bytes that all of a remote's may have."""
+"""Largest total size of a remote's record files, in bytes."""
 LONGEST = 32 << 20
-"""Bytes that a line may have: a recipe's largest text, in the longest way to write it."""
+"""Longest line in bytes: the largest text of a recipe, in its longest encoding."""
 _LINES = 50_000
 _MENTIONED = re.compile(rb"blake3:([0-9a-f]{64})")
 _COMPACTED = "compacted"
@@ -43,24 +41,30 @@ _UNREADABLE = (FormatError, KeyError, TypeError, ValueError, AttributeError, Ove
 
 
 class SharedResult(NamedTuple):
-    """A result that somebody recorded, with the text of its recipe."""
+    """A result recorded by others, with the text of its recipe."""
 
     result: Result
     recipe: bytes
 
 
+class _Known(NamedTuple):
+    results: dict[RecipeKey, list[SharedResult]]
+    outputs: dict[Digest, list[KnownOutput]]
+    proofs: list[Proof]
+
+
 class Records:
-    """The records of one remote, as far as this store has seen them."""
+    """The records of one remote, as far as this store has fetched them."""
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
         self._folder = f"{remote.folder}/records"
+        self._known: _Known | None = None
 
     # -------------------------------------------------------------------------------- exchanging
 
     def fetch(self) -> int:
-        """Bring the files of records that are new, and forget those that are gone; how many are new. Raises
-        StorageError."""
+        """Fetch new record files and forget deleted ones; returns the number of new ones. Raises StorageError."""
         listed = self._listed()
         for name in self._names():
             if layout.record_digest(layout.RECORDS + name) not in listed:
@@ -72,23 +76,23 @@ class Records:
             try:
                 data = read_small(self._remote.backend, name, LARGEST)
             except Absent:
-                continue  # the index is older than a clean-up
+                continue  # the index is older than a gc
             if hash_bytes(data) != digest:
-                raise StorageError("remote-wrong-bytes", f"{self._remote.url} has other bytes under {name}")
+                raise StorageError("remote-wrong-bytes", f"{self._remote.url} has wrong bytes under {name}")
             total += len(data)
             if total > MOST:
                 raise StorageError(
                     "remote-failed",
-                    f"{self._remote.url} has over {MOST} bytes of results and proofs",
-                    hint="Let whoever looks after it run 'regenstore remote gc NAME', which puts them together.",
+                    f"{self._remote.url} has more than {MOST} bytes of results and proofs",
+                    hint="Ask its administrator to run 'regenstore remote gc NAME', which merges them.",
                 )
             self._keep(digest, data)
-        self.__dict__.pop("_read", None)
+        self._known = None
         return len(new)
 
     def push(self, cache: ResultCache, there: Collection[Digest]) -> int:
-        """Send the results whose outputs are all among the contents that are there, and the proofs of those,
-        as far as the remote does not have them; how many. Raises StorageError."""
+        """Send the results whose outputs are all on the remote, and proofs of these, unless the remote has them;
+        returns how many were sent. ``there``: the contents on the remote. Raises StorageError."""
         told = {_identity(record) for record in self._lines()}
         new = [record for record in _own(cache, set(there)) if _identity(record) not in told]
         for start in range(0, len(new), _LINES):
@@ -98,7 +102,7 @@ class Records:
             if not self._remote.backend.lists:
                 self._add_to_index(digest)
             self._keep(digest, data)
-        self.__dict__.pop("_read", None)
+        self._known = None
         return len(new)
 
     def _listed(self) -> dict[Digest, Head | None]:
@@ -116,7 +120,8 @@ class Records:
             return []
 
     def _add_to_index(self, digest: Digest) -> None:
-        """Another client's line may get lost when both write at a time: each adds all that it knows of."""
+        """Add a name to the index. If two clients write at once, one's line may be lost; so each adds all names it
+        knows."""
         known = {name.removesuffix(".jsonl") for name in self._names()}
         lines = sorted({*self._index(), *known, digest.hex})
         self._remote.backend.write(layout.INDEX, ("\n".join(lines) + "\n").encode())
@@ -124,8 +129,8 @@ class Records:
     # -------------------------------------------------------------------------------- clearing up
 
     def mentioned_since(self, then: float) -> set[Digest]:
-        """The contents that records speak of which were sent since then, by the remote's clock, in the files that
-        were brought last. Raises StorageError."""
+        """The contents named in records sent since ``then`` (by the remote's clock), in the files fetched last.
+        Raises StorageError."""
         found = set[Digest]()
         for digest, head in self._listed().items():
             lines = self._raw(digest)
@@ -134,8 +139,10 @@ class Records:
         return found
 
     def compact(self, before: float, *, dry_run: bool = False) -> int:
-        """Let go of the lines whose contents are all gone, in the files that were sent before then; how many such
-        lines there are. The new files are there before the old ones go. Raises StorageError."""
+        """Drop the records whose contents are all gone from files sent before ``before``; returns how many there are.
+
+        The new files are written before the old ones are deleted. Raises StorageError.
+        """
         old = {}
         for digest, head in self._listed().items():
             lines = self._raw(digest)
@@ -159,29 +166,34 @@ class Records:
         for digest in changed.keys() - written:
             self._remote.backend.delete(layout.record(digest))
             durable.unlink(self._path(digest))
-        self.__dict__.pop("_read", None)
+        self._known = None
         return len(gone)
 
     def _raw(self, digest: Digest) -> list[bytes]:
-        """The lines of a file that was brought; nothing for one that was not. Raises StorageError (``unreadable``)."""
+        """The lines of a fetched file; empty for others. Raises StorageError (``unreadable``)."""
         return (presence.read(self._path(digest), LARGEST) or b"").splitlines(keepends=True)
 
     # -------------------------------------------------------------------------------- what they say
 
     def results(self, key: RecipeKey) -> list[SharedResult]:
-        """What others recorded for a key, newest first."""
-        return self._read[0].get(key, [])
+        """Results that others recorded for a key, newest first."""
+        return self._read().results.get(key, [])
 
     def known_outputs(self, digest: Digest) -> list[KnownOutput]:
-        """The recipes that others recorded as having made a content."""
-        return self._read[1].get(digest, [])
+        """Recipes that, according to others' records, made a content."""
+        return self._read().outputs.get(digest, [])
 
     def proofs(self) -> Iterator[Proof]:
-        """Others' proofs."""
-        yield from self._read[2]
+        """Proofs by others."""
+        yield from self._read().proofs
 
-    @cached_property
-    def _read(self) -> tuple[dict[RecipeKey, list[SharedResult]], dict[Digest, list[KnownOutput]], list[Proof]]:
+    def _read(self) -> _Known:
+        """The content of the fetched files. It is read once, and again after they change."""
+        if self._known is None:
+            self._known = self._read_files()
+        return self._known
+
+    def _read_files(self) -> _Known:
         results: dict[RecipeKey, list[SharedResult]] = {}
         made: dict[Digest, list[KnownOutput]] = {}
         proofs = []
@@ -201,7 +213,7 @@ class Records:
                 continue
         for shared in results.values():
             shared.sort(key=lambda each: -each.result.created)
-        return results, made, proofs
+        return _Known(results, made, proofs)
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         for name in sorted(self._names()):
@@ -221,18 +233,18 @@ class Records:
 
 
 def _own(cache: ResultCache, there: set[Digest]) -> Iterator[dict[str, Any]]:
-    """This store's records about contents that are there."""
-    texts = {bytes(key): text for key, text in cache.read("SELECT key, text FROM recipe", ())}
+    """This store's records about contents on the remote."""
+    texts = cache.recipe_texts()
     keys = {made.key for made in cache.every_output() if made.content.digest in there}
     for key in sorted(keys, key=lambda key: key.hex):
         for result in cache.results(key):
-            if result.digests <= there and key.raw in texts:
+            if result.digests <= there and key in texts:
                 outputs = {
                     name: {"digest": str(c.digest), "size": c.size, "media_type": c.media_type}
                     for name, c in sorted(result.outputs.items())
                 }
                 yield {
-                    "kind": "result", "key": str(key), "recipe": bytes(texts[key.raw]).decode(), "outputs": outputs,
+                    "kind": "result", "key": str(key), "recipe": texts[key].decode(), "outputs": outputs,
                     "seconds": result.seconds, "created": result.created, "fingerprint": dict(result.fingerprint),
                 }  # fmt: skip
     for proof in cache.every_proof():
@@ -249,12 +261,12 @@ def _line(record: Mapping[str, Any]) -> bytes:
 
 
 def _identity(record: Mapping[str, Any]) -> bytes:
-    """What stays the same when a run is repeated: cost and date do not."""
+    """The part of a record that repeating a run does not change: without cost and date."""
     return hash_bytes(_line({**record, "seconds": 0, "created": 0})).raw
 
 
 def _age(lines: Sequence[bytes], head: Head | None) -> float:
-    """When the newest of a file's records was sent; for ever young where the remote does not tell."""
+    """When the newest of a file's records was sent; infinitely recent if the remote does not report it."""
     modified = math.inf if head is None or head.modified is None else head.modified
     told = [record["as_of"] for line in lines[:1] if (record := _record(line)).get("kind") == _COMPACTED]
     return min([modified, *(float(given) for given in told if isinstance(given, (int, float)))])
@@ -275,7 +287,7 @@ def _kind(line: bytes) -> object:
 
 
 def _about(line: bytes) -> set[Digest]:
-    """The contents without which a line is of no use; none where that cannot be said."""
+    """The contents without which a record is useless; empty if unknown."""
     record = _record(line)
     try:
         if record.get("kind") == "proof":
@@ -293,7 +305,7 @@ def _result(record: Mapping[str, Any]) -> SharedResult:
     key = RecipeKey.parse(record["key"])
     fingerprint = {str(name): str(value) for name, value in record["fingerprint"].items()}
     if not all(0 <= content.size < 1 << 63 for content in outputs.values()):
-        raise ValueError("an output's size is none")
+        raise ValueError("an output has an invalid size")
     result = Result(key, outputs, _number(record["seconds"]), _number(record["created"]), fingerprint)
     return SharedResult(result, str(record["recipe"]).encode())
 
@@ -309,7 +321,7 @@ def _proof(record: Mapping[str, Any]) -> Proof:
 
 
 def _number(told: Any) -> float:
-    """Raises ValueError for what is no finite number: nothing could be compared with it."""
+    """A finite number. Raises ValueError for others, which could not be compared."""
     number = float(told)
     if not math.isfinite(number):
         raise ValueError("not a finite number")

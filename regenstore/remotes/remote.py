@@ -1,11 +1,11 @@
-"""One remote: what it has, sending, bringing and confirming contents. Parallel; every byte is checked.
+"""One remote: query, send, fetch and confirm contents. Transfers run in parallel, and every byte is verified.
 
-* What is sent is hashed right before, so that damage here does not spread; afterwards the remote has to tell the
-  right size. What the remote's gc has marked is sent again, and looked at once more in the end.
-* What is brought becomes a content only when its digest is right. A transfer that broke off goes on where it
-  was, also in another process; what then has the wrong digest is brought once more from the start.
-* A confirmation is an answer of this moment, of the size and of a tag (an ETag, a time). The tag stands for bytes
-  that were read back whole and hashed once, or is their MD5; with another tag, or none, they are read again.
+* Contents are hashed right before they are sent, so that local damage does not spread; afterwards the remote must
+  report the right size. A content that the remote's gc has marked is sent again, and checked once more at the end.
+* Fetched bytes become a content only if their digest is right. A broken transfer is resumed, also by another process;
+  if the digest is then wrong, the content is fetched once more from the start.
+* A confirmation is the remote's answer at this moment: size and tag (an ETag or a time). The tag stands for bytes that
+  were once read back and hashed, or is their MD5; if it changed or is missing, they are read back again.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.fs import sharing
+from regenstore.fs import durable, sharing
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_blocks, hash_bytes, hash_own_file
@@ -37,42 +36,42 @@ from regenstore.remotes.throttle import CANCELLED, Throttle, pause
 
 JOBS = 8
 _TOGETHER = 1000
-"""Contents whose senders wait for the remote's disk together."""
+"""Number of contents that are synced to the remote's disk together."""
 MANY = 256
-"""From so many contents on, shards are listed instead of asking for each."""
+"""Number of contents from which shards are listed instead of asking for each content."""
 _SPEED = (20e6, 0.05)
-"""Bytes per second, and seconds per object, of a remote that was never used."""
+"""Assumed bytes per second and seconds per object of a remote that was never used."""
 _GOODBYE = 2.0
-"""Seconds that a transfer which nobody wants any more may take to notice. It ends with the process in any case."""
+"""Seconds that an unwanted transfer may take to notice. It ends with the process in any case."""
 _ENOUGH = 1 << 20
-"""Bytes from which on a transfer tells how fast the remote is."""
+"""Bytes from which a transfer indicates how fast the remote is."""
 FACT_VERSION = 1
 PATIENCE = 600.0
 SETTLED = 60.0
-"""Seconds after which no gc still deletes what it looked at before; it keeps to far fewer."""
+"""Seconds after which no gc still deletes what it checked before; gcs keep well below that."""
 _PAUSE = 0.5
 _AHEAD = 4
-"""Items that each thread may begin before the answers are taken."""
+"""Number of items that each thread may begin before results are taken."""
 _MD5 = re.compile("[0-9a-f]{32}")
 T = TypeVar("T")
 U = TypeVar("U")
 Told = Callable[[Digest, int], None]
-"""Told how many more bytes of a content were moved; fewer than none where it begins anew."""
+"""Progress callback: the number of further bytes of a content moved; negative when it starts over."""
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """What became of one content."""
+    """The outcome for one content."""
 
     digest: Digest
     size: int
     already: bool = False
-    """It was there before."""
+    """It was on the remote before."""
     error: RegenstoreError | None = None
 
 
 class Remote:
-    """A remote by the name that the user gave it, and the store whose contents go there and back."""
+    """A configured remote, and the store that exchanges contents with it."""
 
     def __init__(
         self, name: str, backend: Backend, store: ContentStore, *, jobs: int = JOBS, throttle: Throttle | None = None
@@ -91,13 +90,13 @@ class Remote:
 
     @property
     def folder(self) -> str:
-        """Where the store keeps what it knows of this remote."""
+        """Where the store keeps what it knows about this remote."""
         return f"{self._store.root}/remotes/{self.id}"
 
     # -------------------------------------------------------------------------------- asking
 
     def having(self, digests: Collection[Digest]) -> dict[Digest, Head]:
-        """Those of the contents that the remote has, with what it tells of them. Not a proof of their bytes."""
+        """The contents that the remote has, with their metadata. This does not verify their bytes."""
         wanted = set(digests)
         if len(wanted) > MANY and self.backend.lists:
             prefixes = {layout.content(digest)[: len(layout.CONTENTS) + 3] for digest in wanted}
@@ -113,9 +112,12 @@ class Remote:
         return {digest: head for digest, head in heads.items() if head is not None}
 
     def confirm(self, digests: Collection[Digest], patience: float = PATIENCE) -> dict[Digest, int]:
-        """Ask now: those of the contents whose bytes the remote has, with their sizes. What cannot be asked, or
-        has other bytes, is left out; so is what would have to be read back where all of that takes longer than
-        ``patience`` seconds, the largest first. Raises StorageError where the remote cannot be reached at all."""
+        """Ask the remote now which of the contents it holds intact; returns them with their sizes.
+
+        Contents that cannot be checked or have wrong bytes are left out. So are contents that would have to be read
+        back, largest first, if that would take longer than ``patience`` seconds in total. Raises StorageError if the
+        remote cannot be reached at all.
+        """
         answers = self._all(set(digests), lambda digest: self.backend.head(layout.content(digest)))
         heads = {digest: _raised(head) for digest, head in answers}
         found, unread = {}, []
@@ -135,14 +137,15 @@ class Remote:
         return found
 
     def last_confirmed(self, digest: Digest) -> float | None:
-        """When the remote's bytes of a content were last found to be right, by this machine's clock; asks nobody."""
+        """When the remote's bytes of a content were last verified, by this machine's clock. Does not contact the
+        remote."""
         try:
             return os.stat(self._facts.path(digest, f"remote_{self.id}", FACT_VERSION)).st_mtime
         except OSError:
             return None
 
     def _known(self, digest: Digest, head: Head) -> bool:
-        """Whether what the remote tells of a content stands for its bytes."""
+        """Whether a content's metadata on the remote stands for bytes that were verified."""
         if not head.tag:
             return False
         if self._facts.get(digest, f"remote_{self.id}", FACT_VERSION) == _receipt(head):
@@ -150,7 +153,7 @@ class Remote:
         path = self._store.stored(digest, head.size)
         if path is None or not _MD5.fullmatch(head.tag):
             return False
-        # Object stores tell the MD5 of the bytes that they keep, of what was put in one piece.
+        # Object stores report the MD5 of objects that were uploaded in one piece.
         with open(path, "rb") as file:
             if hashlib.file_digest(file, "md5").hexdigest() != head.tag or hash_own_file(path)[0] != digest:
                 return False
@@ -160,7 +163,7 @@ class Remote:
     def _read_back(self, digest: Digest, head: Head | None) -> bool:
         name = layout.content(digest)
         if head is None or self._store.size(digest) not in (None, head.size):
-            return False  # by their number alone they are other bytes
+            return False  # the size alone shows that the bytes differ
         if hash_blocks(self.blocks(name, head.size)) != (digest, head.size):
             return False
         after = self.backend.head(name)
@@ -168,13 +171,12 @@ class Remote:
             return False
         if head.tag and after.tag != head.tag:
             return False
-        if head.tag:  # else it is too fresh to have one, or the server has none
+        if head.tag:  # without a tag it is too fresh, or the server has no tags
             self._facts.put(digest, f"remote_{self.id}", FACT_VERSION, _receipt(head))
         return True
 
     def blocks(self, name: str, size: int) -> Iterator[bytes]:
-        """The bytes of an object, no faster than is allowed, and hardly more than its size. Raises
-        :class:`Absent`."""
+        """Yield an object's bytes within the bandwidth limit, and hardly more than its size. Raises :class:`Absent`."""
         came = 0
         for block in self.backend.read(name):
             self._moving(len(block))
@@ -186,17 +188,19 @@ class Remote:
     # -------------------------------------------------------------------------------- sending
 
     def send(self, digests: Collection[Digest], told: Told, *, again: bool = False) -> Generator[Transfer, None, None]:
-        """Send contents of the store that the remote does not have, or may delete; one answer for each, as it is
-        known. The answers about what was there already, or marked, come last. ``again``: also those that it has, in
-        whose place it may have other bytes."""
-        # Before asking what is there: gc removes a mark only after it has deleted what was marked.
+        """Send contents that the remote lacks or may delete; yields the outcome of each when known.
+
+        Outcomes of contents that were already there, or marked, come last. ``again``: also send those that it has,
+        whose bytes may be wrong.
+        """
+        # Must come before asking what is there: gc removes a mark only after it has deleted the marked object.
         marked = self._marked(digests)
         there = {} if again else self.having(digests)
 
         def work(digest: Digest) -> Transfer:
             path = self._store.stored(digest)
             if path is None:
-                raise StorageError("store-damaged", f"the store does not hold {digest} any more")
+                raise StorageError("store-damaged", f"the store no longer holds {digest}")
             size = os.path.getsize(path)
             if digest in there and there[digest].size == size and digest not in marked:
                 return Transfer(digest, size, already=True)
@@ -218,7 +222,7 @@ class Remote:
         yield from last.values()
 
     def _settled(self, answers: Iterator[Transfer]) -> Iterator[Transfer]:
-        """The same answers in the same order; nobody is told of a content that it is there before it is durable."""
+        """Pass on outcomes in order; none is reported as present before it is durable."""
         waiting: list[Transfer] = []
         for moved in answers:
             waiting.append(moved)
@@ -231,12 +235,15 @@ class Remote:
             yield from waiting
 
     def _marked(self, digests: Collection[Digest]) -> set[Digest]:
-        """Those of the contents that the remote's gc may delete."""
+        """The contents that the remote's gc may delete."""
         return set(digests).intersection(self.tombstones()) if digests and self.backend.lists else set()
 
     def _gone(self, digests: set[Digest]) -> set[Digest]:
-        """Of contents that were sent although they had a mark: those that a gc deleted after that, as it had looked
-        before. Waits until none can do so any more: none is at work, or it has come to the mark, or time is up."""
+        """Among contents that were sent despite a mark, those that a gc has deleted since, as it had checked them
+        before.
+
+        Waits until no gc can do so any more: none is running, it has processed the mark, or time is up.
+        """
         began = time.monotonic()
         left = digests
         while left and self.backend.head(layout.TURN) is not None and time.monotonic() < began + self.settled:
@@ -257,7 +264,7 @@ class Remote:
         began = time.monotonic()
         self.backend.write_file(name, path, moved)
         head = self.backend.head(name)
-        if head is None:  # a gc that had looked before we wrote may have deleted it
+        if head is None:  # a gc that had checked before the write may have deleted it
             told(-size)
             self.backend.write_file(name, path, moved)
             head = self.backend.head(name)
@@ -267,7 +274,7 @@ class Remote:
         self._times.append((size, time.monotonic() - began))
 
     def tombstones(self) -> Iterator[Digest]:
-        """The contents that the remote's gc may delete, unless they are sent again."""
+        """Yield the contents that the remote's gc may delete unless they are sent again."""
         for name, _ in self.backend.names(layout.TOMBSTONES):
             digest = layout.digest_of(name)
             if digest is not None:
@@ -276,9 +283,11 @@ class Remote:
     # -------------------------------------------------------------------------------- bringing
 
     def bring(self, contents: Iterable[tuple[Digest, int | None]], told: Told) -> Generator[Transfer, None, None]:
-        """Bring contents into the store (digest, and size where it is known); one answer for each, as it is
-        known; durable when all were given. Errors are answers: what is not there is a StorageError
-        (``remote-failed``)."""
+        """Fetch contents into the store (digest, and size if known); yields the outcome of each when known.
+
+        They are durable once all outcomes were yielded. Errors are outcomes: a missing content is a StorageError
+        (``remote-failed``).
+        """
         self._store.prepare()
         sizes = dict(contents)
 
@@ -291,7 +300,7 @@ class Remote:
         try:
             yield from self._answers(sizes, work)
         finally:
-            self._store.settle()  # one wait for all; what a power cut takes before is still on the remote
+            self._store.settle()  # one sync for all; what a power cut destroys before is still on the remote
 
     def _bring(self, digest: Digest, size: int | None, told: Callable[[int], None]) -> int:
         name = layout.content(digest)
@@ -304,7 +313,7 @@ class Remote:
             have = os.fstat(fd).st_size
             if have > size:
                 os.ftruncate(fd, have := 0)
-            require_room(fd, size - have, f"{self.url} says that {digest}")
+            require_room(fd, size - have, f"{self.url} reports that {digest}")
             for fresh in (not have, True):
                 if fresh:
                     os.ftruncate(fd, 0)
@@ -324,10 +333,10 @@ class Remote:
                 if fresh:
                     break
             os.ftruncate(fd, 0)
-        raise StorageError("remote-wrong-bytes", f"{self.url} has other bytes under {name}")
+        raise StorageError("remote-wrong-bytes", f"{self.url} has wrong bytes under {name}")
 
     def _receive(self, name: str, fd: int, size: int, told: Callable[[int], None]) -> Iterator[bytes]:
-        """Append to the open part what is missing of it; gives what it appends."""
+        """Append the missing rest to a partial file, and yield what was appended."""
         done = os.lseek(fd, 0, os.SEEK_END)
         told(done)
         while done < size:
@@ -349,7 +358,7 @@ class Remote:
     # -------------------------------------------------------------------------------- speed
 
     def estimate(self, sizes: Collection[int]) -> float:
-        """Seconds that bringing contents of these sizes takes, by what transfers took before."""
+        """Estimated seconds to fetch contents of these sizes, from earlier transfers."""
         rate, latency = self._speed()
         return sum(sizes) / rate + latency * -(-len(sizes) // self._jobs)
 
@@ -362,13 +371,13 @@ class Remote:
             return _SPEED
 
     def _learn(self) -> None:
-        """Keep how fast transfers were: half of it against half of what was known."""
+        """Update the measured speed: the average of the old value and these transfers."""
         rate, latency = self._speed()
         large = [(size, seconds) for size, seconds in self._times if size >= _ENOUGH]
         small = [seconds for size, seconds in self._times if size < _ENOUGH]
         self._times.clear()
         if large:
-            # Several go on at a time and share what there is.
+            # Parallel transfers share the bandwidth.
             at_once = min(self._jobs, len(large))
             rate = (rate + at_once * sum(size for size, _ in large) / max(sum(s for _, s in large), 1e-3)) / 2
         if small:
@@ -378,7 +387,7 @@ class Remote:
                 sharing.make_folders(self.folder)
                 durable.write_file(f"{self.folder}/speed.json", json.dumps({"rate": rate, "latency": latency}).encode())
             except (OSError, RegenstoreError):
-                pass  # it is a guess all the same
+                pass  # it is only an estimate
 
     # -------------------------------------------------------------------------------- in parallel
 
@@ -393,10 +402,10 @@ class Remote:
         self._learn()
 
     def _all(self, items: Collection[T], work: Callable[[T], U]) -> Iterator[tuple[T, U | Exception]]:
-        """Do some work for all items, several at a time; each with its answer, as it is known."""
+        """Apply ``work`` to all items on several threads; yields each item with its result when known."""
         left = deque(items)
         answers: SimpleQueue[tuple[T, U | BaseException]] = SimpleQueue()
-        leave: SimpleQueue[None] = SimpleQueue()  # to begin one: who asks for no more finds little that was begun
+        leave: SimpleQueue[None] = SimpleQueue()  # permits: if the caller stops early, few are begun
         stop = threading.Event()
 
         def run() -> None:
@@ -431,7 +440,7 @@ class Remote:
                 yield item, answer
                 leave.put(None)
         finally:
-            stop.set()  # where nobody waits for the rest, what runs ends with its next block
+            stop.set()  # if the caller stopped early, running work ends with its next block
             for _ in threads:
                 leave.put(None)
             goodbye = time.monotonic() + _GOODBYE
@@ -440,7 +449,7 @@ class Remote:
                     thread.join(max(0.0, goodbye - time.monotonic()))
 
     def _moving(self, count: int) -> None:
-        """Called for each block. Raises TransferCancelled when it is no longer wanted."""
+        """Called for each block. Raises TransferCancelled once the transfer is not wanted any more."""
         pause()
         self.throttle.took(count)
 

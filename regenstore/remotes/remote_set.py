@@ -1,6 +1,6 @@
-"""All remotes of a repository as one place to ask: who has a content, and bring it from there.
+"""All remotes of a repository as one: find out which has a content, and fetch it from there.
 
-A remote that fails is not asked again by this object; what it said is kept for whoever tells the user.
+A remote that fails is not asked again by the same object; its error is kept for reporting.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from regenstore.remotes.records import Records, SharedResult
 from regenstore.remotes.remote import Remote, Told, Transfer
 
 HOPELESS = 3
-"""After so many contents in a row for which a remote could not be reached, it is not asked for the rest."""
+"""After this many contents in a row for which a remote was unreachable, it is not asked for the rest."""
 
 
 class RemoteSet:
-    """See the module. May be used from any thread."""
+    """A set of remotes. May be used from any thread."""
 
     def __init__(self, remotes: Sequence[Remote]) -> None:
         self._remotes = list(remotes)
@@ -48,7 +48,7 @@ class RemoteSet:
     # -------------------------------------------------------------------------------- contents
 
     def having(self, digests: Collection[Digest]) -> dict[Digest, int]:
-        """Those of the contents that some remote has, with their sizes. Each is asked for once."""
+        """The contents that some remote has, with their sizes. Each is asked for once."""
         with self._lock:
             left = set(digests) - self._asked
             self._asked |= left
@@ -62,14 +62,16 @@ class RemoteSet:
             return {digest: self._places[digest][1] for digest in digests if digest in self._places}
 
     def seconds(self, digest: Digest) -> float:
-        """How long it takes to bring a content that :meth:`having` found."""
+        """Estimated seconds to fetch a content that :meth:`having` found."""
         remote, size = self._places[digest]
         return remote.estimate([size])
 
     def bring(self, digests: Collection[Digest], told: Told) -> Iterator[Transfer]:
-        """Bring contents that :meth:`having` found into the store; one answer for each, as it is known. A mapping
-        tells their sizes, where these are known better than by what a remote says. A remote that cannot be reached
-        several times in a row is not asked for the rest, which fails as the last one did."""
+        """Fetch contents that :meth:`having` found into the store; yields the outcome of each when known.
+
+        If ``digests`` is a mapping, its sizes take precedence over the remotes'. A remote that cannot be reached
+        several times in a row is not asked for the rest, which fails with its last error.
+        """
         sizes = digests if isinstance(digests, Mapping) else {}
         by_remote: dict[str, list[Digest]] = {}
         for digest in digests:
@@ -91,7 +93,7 @@ class RemoteSet:
                 yield Transfer(digest, 0, error=self.problems[remote.name])
 
     def confirm(self, digests: Sequence[Digest]) -> Mapping[Digest, int]:
-        """Ask now: those whose bytes some remote has, with their sizes."""
+        """Ask now which contents some remote holds intact; returns them with their sizes."""
         found: dict[Digest, int] = {}
         for remote in self._remotes:
             with self._using(remote):
@@ -101,7 +103,7 @@ class RemoteSet:
     # -------------------------------------------------------------------------------- records
 
     def refresh(self) -> None:
-        """Bring new records, once."""
+        """Fetch new records, once per object."""
         with self._lock:
             if not self._refreshed:
                 self._refreshed = True
@@ -110,25 +112,25 @@ class RemoteSet:
                         self._records[remote.name].fetch()
 
     def results(self, key: RecipeKey) -> list[SharedResult]:
-        """What others recorded for a key, newest first."""
+        """Results that others recorded for a key, newest first."""
         with self._lock:
             found = [shared for records in self._records.values() for shared in records.results(key)]
         return sorted(found, key=lambda shared: -shared.result.created)
 
     def known_outputs(self, digest: Digest) -> list[KnownOutput]:
-        """The recipes that others recorded as having made a content."""
+        """Recipes that, according to others' records, made a content."""
         with self._lock:
             return [known for records in self._records.values() for known in records.known_outputs(digest)]
 
     def proofs(self) -> Iterator[Proof]:
-        """Others' proofs, as far as they were brought."""
+        """Proofs by others, as far as they have been fetched."""
         for records in self._records.values():
             yield from records.proofs()
 
 
 def nobody(digest: Digest, count: int) -> None:
-    """Told of what moves, tells nobody."""
+    """A progress callback that does nothing."""
 
 
 Finder = Callable[[], RemoteSet | None]
-"""Gives the remotes, opened when they are first asked for; None where there are none."""
+"""Returns the remotes, opened on first use; None if there are none."""

@@ -1,4 +1,4 @@
-"""Trying again, by tenacity, as long as somebody wants the answer."""
+"""Retry failed operations with tenacity, as long as the result is wanted."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from regenstore.remotes.settings import Pace
 from regenstore.remotes.throttle import pause
 
 RETRIES, FIRST = 3, 0.2
-"""How often something is tried again, and about how many seconds after the first failure; then after longer."""
+"""Number of retries, and approximate seconds before the first; later pauses are longer."""
 _GROWTH, _LONGEST = 4.5, 4.0
 BUDGET = 30.0
-"""Seconds that the pauses of one question may take together, also where a server asks for longer ones."""
+"""Largest total of the pauses of one operation in seconds, even if the server asks for longer ones."""
 USUAL = Pace()
 T = TypeVar("T")
 
 
 class RetryingBackend:
-    """Tries again what failed with ``remote-unreachable``, except to delete. A read goes on where it broke off. What
-    is too slow is not tried again, but for a read that had got on well before. Pauses grow, differ at random, and are
-    as long as the server asks for (Retry-After), within :data:`BUDGET`."""
+    """A backend that retries operations that failed with ``remote-unreachable``, except deletions.
+
+    A read is resumed where it broke off. An operation that was too slow is not retried, except for a read that had been
+    progressing well. Pauses grow, with random variation, and respect the server's Retry-After within :data:`BUDGET`.
+    """
 
     def __init__(self, backend: Backend, retries: int = RETRIES, *, first: float = FIRST, pace: Pace = USUAL) -> None:
         self._backend = backend
@@ -96,7 +98,7 @@ class RetryingBackend:
 
         def attempt() -> None:
             nonlocal sent
-            if sent:  # it begins anew
+            if sent:  # starts over
                 told(-sent)
                 sent = 0
             self._backend.write_file(name, path, count)
@@ -110,11 +112,11 @@ class RetryingBackend:
         self._retrying(lambda: self._backend.settle(everything=everything))
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
-        # A listing that breaks off begins anew: nothing of it is given before it is whole.
+        # Listings are retried from the start: nothing is yielded before the listing is complete.
         return iter(self._retrying(lambda: whole(self.url, prefix, self._backend.names(prefix))).items())
 
     def delete(self, name: str) -> None:
-        # Not tried again: whoever deletes has looked right before, and would have to look again.
+        # Not retried: deletion follows a check, which would have to be repeated.
         self._backend.delete(name)
 
     def close(self) -> None:
@@ -122,7 +124,7 @@ class RetryingBackend:
 
 
 def _failing_first(work: Callable[[], T], error: StorageError) -> Callable[[], T]:
-    """The same work, whose first attempt was made already."""
+    """``work`` with a first attempt that has already failed with ``error``."""
     made = [error]
 
     def attempt() -> T:

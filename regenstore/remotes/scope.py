@@ -1,4 +1,4 @@
-"""Which contents are meant: the takes and inputs of recipes, with a name for people to know each by."""
+"""Select contents by what recipes name: takes and inputs, each with a path by which people know it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from regenstore.objects.ids import Digest
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.blobs import RecipeBlobs
 from regenstore.refs.git import Git
 
@@ -16,20 +16,20 @@ class Wanted(NamedTuple):
 
     digest: Digest
     size: int | None
-    """None where only an input names it, which says no size."""
+    """None if only an input names it, as inputs record no size."""
     path: bytes
-    """Of the recipe; empty where no path is known."""
+    """The recipe's path; empty if unknown."""
     is_input: bool
     imported: bool = False
-    """It has no recipe."""
+    """Whether it has no recipe."""
     unproven: bool = False
-    """It has one, and no second run gave it again yet."""
+    """Whether it has a recipe that no second run has reproduced yet."""
 
 
 def here(git: Git, index: Mapping[bytes, bytes]) -> dict[bytes, set[bytes]]:
     """Path -> the blobs that HEAD and this worktree's index have there. Raises FormatError (``git-failed``)."""
     found = {path: {oid} for path, oid in index.items()}
-    some = git.resolve("HEAD") is not None  # else there is no commit yet
+    some = git.resolve("HEAD") is not None  # otherwise there is no commit yet
     for entry in git.ls_tree("HEAD") if some else ():
         if entry.kind == "blob":
             found.setdefault(entry.path, set()).add(entry.oid)
@@ -37,14 +37,14 @@ def here(git: Git, index: Mapping[bytes, bytes]) -> dict[bytes, set[bytes]]:
 
 
 def outgoing(git: Git, new: Iterable[str], old: Iterable[str], remote: str) -> dict[bytes, bytes]:
-    """Blob -> a path of it, for what a push of commits to a Git remote adds to what is known to be there. Raises
-    FormatError (``git-failed``)."""
+    """Blob -> one of its paths, for all that a push of commits to a Git remote would add. Raises FormatError
+    (``git-failed``)."""
     tips = [*new, *(f"^{oid}" for oid in old)]
     return dict(git.blob_paths("--not", f"--remotes={remote}", "--not", tips=tips))
 
 
 def wanted(said: RecipeBlobs, paths: Mapping[bytes, bytes], cache: ResultCache) -> dict[Digest, Wanted]:
-    """What recipe blobs name: takes, then what is only an input, then what texts mention that cannot be read."""
+    """The contents that recipe blobs name: takes, then inputs, then those mentioned in unreadable texts."""
     proven = {(proof.key, proof.take) for proof in cache.every_proof() if proof.proves}
     found: dict[Digest, Wanted] = {}
     for oid, record in said.records.items():
@@ -63,5 +63,5 @@ def wanted(said: RecipeBlobs, paths: Mapping[bytes, bytes], cache: ResultCache) 
 
 
 def in_order(found: Iterable[Wanted]) -> list[Wanted]:
-    """By path, takes before inputs."""
+    """Sorted by path, takes before inputs."""
     return sorted(found, key=lambda each: (not each.path, each.path, each.is_input, each.digest.hex))

@@ -1,72 +1,71 @@
-"""What is set for a remote. Standard library only: Git's configuration is read for every git command."""
+"""Settings of remotes. Standard library only: Git's configuration is read for every git command."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What a remote may be called."""
+"""Valid names of remotes."""
 MOST_JOBS = 64
 MOST_PATIENCE = 3600.0
 
 
-@dataclass(frozen=True)
-class Pace:
+class Pace(NamedTuple):
     """How slow a remote may be."""
 
     lowest: int = 1 << 10
-    """Bytes per second that each transfer has to give, averaged over ``patience``."""
+    """Least bytes per second of each transfer, averaged over ``patience``."""
     patience: float = 30.0
-    """Seconds; also what an answer may take."""
+    """Seconds; also the limit for an answer."""
 
     def seconds(self, size: int, times: float = 1.0) -> float:
-        """What a wait for so many bytes may take, at the lowest rate or a multiple of it."""
+        """Time limit for transferring ``size`` bytes at the lowest rate, or at a multiple of it."""
         return max(self.patience, size / (self.lowest * times))
 
 
-@dataclass(frozen=True)
-class RemoteSetting:
-    """One remote, as far as something is set for it."""
+class RemoteSetting(NamedTuple):
+    """The settings of one remote."""
 
     url: str | None = None
-    """Its address. None: only the rest is set here, for a remote that the repository declares."""
+    """Address. None if the remote is declared by the repository and only other settings are made here."""
     jobs: int | None = None
-    """Transfers at a time; None: as many as is usual."""
+    """Number of parallel transfers; None: the default."""
     limit: int | None = None
-    """Bytes per second, all transfers together; None: no limit."""
+    """Bytes per second for all transfers together; None: no limit."""
     lowest: int | None = None
-    """Bytes per second that each transfer has to give on average; None: as many as is usual."""
+    """Least average bytes per second of each transfer; None: the default."""
     patience: float | None = None
-    """Seconds that this average is taken over, and that an answer may take; None: as many as is usual."""
+    """Seconds over which that average is taken, and the limit for an answer; None: the default."""
 
     @property
     def pace(self) -> Pace:
-        """How slow it may be."""
+        """How slow the remote may be."""
         usual = Pace()
         return Pace(self.lowest or usual.lowest, self.patience or usual.patience)
 
 
-@dataclass(frozen=True)
-class SshSetting:
-    """Where the user keeps what SSH needs."""
+class SshSetting(NamedTuple):
+    """Where the user's SSH settings are."""
 
     folder: str = ""
     """``~/.ssh``."""
     agent: str = ""
-    """The socket of the agent; empty where there is none."""
+    """The agent's socket; empty if there is none."""
 
 
-KEYS = tuple(each.name for each in fields(RemoteSetting))
-"""What stands after the name in Git's configuration."""
+KEYS = RemoteSetting._fields
+"""The settings that may follow the name in Git's configuration."""
 
 
-@dataclass(frozen=True)
-class Proxies:
-    """What the environment says of proxies; :mod:`regenstore.remotes.backends.proxy` reads it. Not shown: there may be
-    passwords in it."""
+class Proxies(NamedTuple):
+    """Proxy settings of the environment, evaluated by :mod:`regenstore.remotes.backends.proxy`. Never displayed, as
+    they may contain passwords."""
 
-    http: str = field(default="", repr=False)
-    https: str = field(default="", repr=False)
+    http: str = ""
+    https: str = ""
     none: str = ""
-    """The servers that are asked directly."""
+    """Servers to be contacted directly."""
+
+    def __repr__(self) -> str:
+        return f"Proxies(none={self.none!r})"

@@ -1,4 +1,4 @@
-"""Waiting on purpose: for a limit of bytes per second, or before trying again. It ends when nobody wants the rest."""
+"""Deliberate waits, for a bandwidth limit or between retries. They end early when the work is cancelled."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 CANCELLED: ContextVar[threading.Event | None] = ContextVar("CANCELLED", default=None)
-"""Set once nobody wants what the work of this thread is for."""
+"""Set once the result of this thread's work is no longer wanted."""
 
 
 class TransferCancelled(Exception):
-    """Nobody wants the answer any more."""
+    """The result is no longer wanted."""
 
 
 def pause(seconds: float = 0.0) -> None:
-    """Wait. Raises :class:`TransferCancelled` as soon as that is so."""
+    """Wait. Raises :class:`TransferCancelled` as soon as the work is cancelled."""
     cancelled = CANCELLED.get()
     if cancelled is None:
         time.sleep(seconds)
@@ -25,7 +25,7 @@ def pause(seconds: float = 0.0) -> None:
 
 
 class Throttle:
-    """Holds several threads together to a number of bytes per second; None: no limit."""
+    """Limits the total rate of several threads to a number of bytes per second; None: no limit."""
 
     def __init__(self, rate: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         self.rate = rate
@@ -34,7 +34,7 @@ class Throttle:
         self._free = 0.0
 
     def took(self, count: int) -> None:
-        """Wait until that many more bytes were allowed. Raises :class:`TransferCancelled`."""
+        """Wait until ``count`` more bytes are allowed. Raises :class:`TransferCancelled`."""
         if self.rate is None or count <= 0:
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""What is written as JSON, as models: each tells its fields, checks a record, and gives its JSON Schema.
+"""Pydantic models of everything written as JSON. Each one validates records and provides a JSON Schema.
 
-Only where records are read or checked: nothing that Git calls imports this.
+Imported only where records are read or checked, never by processes that Git calls.
 """

@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of each model: ``python -m regenstore.schemas docs/schemas``."""
+"""Write the JSON Schema of each model: ``python -m regenstore.schemas docs/schemas``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from regenstore.schemas.stored import STORED
 
 
 def schemas() -> dict[str, str]:
-    """The text of each schema, by its file's name."""
+    """The text of each schema, by file name."""
     printed = {f"json-{name.removeprefix('regenstore.')}": model for name, model in printed_models().items()}
     return {
         f"{name}.json": json.dumps(
@@ -30,7 +30,8 @@ def schemas() -> dict[str, str]:
 
 
 def _published(schema: Any) -> Any:
-    """Without titles that only repeat names, and open: later versions may add fields."""
+    """Prepare a schema for publication: without titles that only repeat names, and allowing additional fields, as
+    later versions may add some."""
     if isinstance(schema, dict):
         kept = {name: value for name, value in schema.items() if name != "title" or isinstance(value, dict)}
         if kept.get("additionalProperties") is False:
@@ -40,7 +41,7 @@ def _published(schema: Any) -> Any:
 
 
 def write(folder: Path) -> None:
-    """Write all of them, and remove those of models that are gone."""
+    """Write all schemas, and remove those of models that no longer exist."""
     folder.mkdir(exist_ok=True)
     texts = schemas()
     for old in set(os.listdir(folder)) - texts.keys():

@@ -1,4 +1,4 @@
-"""What receivers of events get."""
+"""Events as receivers get them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from regenstore.schemas.parts import Amount, Count, DigestText, KeyText, Path, R
 
 
 class ManifestPlace(Record):
-    """A file that lists what the event is about."""
+    """A file that lists the subjects of the event."""
 
     path: Path
     digest: DigestText
     size: Count
-    member: Annotated[str, Field(description="Its name inside of the archive that path then is.")] = ""
+    member: Annotated[str, Field(description="Name within the archive at path, if path is an archive.")] = ""
 
 
 class SidecarExportData(Record):
@@ -57,7 +57,7 @@ class GcDone(Record):
 
 
 class EventRecord(Record):
-    """One event. It may come twice; then its id is the same."""
+    """One event. It may be delivered twice, with the same id."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_by_name=True, serialize_by_alias=True)
 

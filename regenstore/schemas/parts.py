@@ -1,4 +1,4 @@
-"""What the models are made of."""
+"""Building blocks of the models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from regenstore.fs.path_text import utf8_only
 
-Path = Annotated[str, Field(description="A path; docs/json.md says how one that is not UTF-8 is written.")]
+Path = Annotated[str, Field(description="A path; docs/json.md describes the form of paths that are not UTF-8.")]
 DigestText = Annotated[str, Field(pattern=r"^blake3:[0-9a-f]{64}$", description="BLAKE3 of a content.")]
 KeyText = Annotated[str, Field(pattern=r"^key:[0-9a-f]{64}$", description="A recipe key.")]
 Count = Annotated[int, Field(ge=0)]
@@ -17,17 +17,17 @@ Moment = Annotated[int | float, WithJsonSchema({"type": "number", "description":
 Tier = Literal["bytes", "content", "equivalent", "different"]
 Standing = Annotated[str, Field(pattern=r"^(dead|superseded|tip|working)$")]
 Text = Annotated[str, BeforeValidator(utf8_only, json_schema_input_type=str)]
-"""Of any origin: what UTF-8 cannot encode is quoted as in paths."""
+"""Text of any origin: what UTF-8 cannot encode is quoted as in paths."""
 
 
 class Record(BaseModel):
-    """A JSON object with these fields and no others."""
+    """A JSON object with exactly these fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Printed(Record):
-    """What a command prints with ``--json``. The version grows when a field changes its meaning or goes away."""
+    """Output of a command with ``--json``. The version increases when a field is removed or changes its meaning."""
 
     version: Literal[1]
 
@@ -39,5 +39,5 @@ class Amount(Record):
 
 class Failure(Record):
     path: Path
-    kind: Annotated[str, Field(description="As docs/errors.md lists it.")]
+    kind: Annotated[str, Field(description="One of the kinds in docs/errors.md.")]
     message: str

@@ -1,4 +1,4 @@
-"""What commands print with ``--json``: every model by its ``type``, and reading a record as its model."""
+"""The models of ``--json`` output by their ``type``, and parsing of such records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MODULES = (printed_exports, printed_paths, printed_remotes, printed_store)
 
 
 def printed_models() -> dict[str, type[Record]]:
-    """All of them, by their ``type``."""
+    """All models by their ``type``."""
     found: dict[str, type[Record]] = {}
     for model in (each for module in _MODULES for each in vars(module).values()):
         if isinstance(model, type) and issubclass(model, Record) and "type" in model.model_fields:
@@ -23,7 +23,7 @@ def printed_models() -> dict[str, type[Record]]:
 
 
 def read_printed(text: str | bytes) -> Record:
-    """A record that a command printed, as its model. Raises ValueError for anything else."""
+    """Parse a record printed by a command. Raises ValueError for anything else."""
     told = TypeAdapter(dict[str, JsonValue]).validate_json(text)
     model = printed_models().get(str(told.get("type")))
     if model is None:

@@ -1,4 +1,4 @@
-"""What commands print with ``--json`` about exports and templates."""
+"""``--json`` output about exports and templates."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from regenstore.schemas.parts import Count, DigestText, Path, Printed, Record, Seconds
+
+DatasetVersion = Annotated[str, Field(description="That of the dataset's card: it changes with every export.")]
 
 
 class SidecarRow(Record):
@@ -104,7 +106,7 @@ class PlannedDataset(DatasetCounts):
 
 
 class ExportDatasetPlanRecord(Printed):
-    """With one dataset its fields stand here, with several in ``datasets``, with none nowhere."""
+    """With one dataset, its fields are here; with several, they are in ``datasets``; with none, they are absent."""
 
     type: Literal["regenstore.export-dataset-plan"]
     considered: Count
@@ -130,19 +132,20 @@ class ManifestDigest(Record):
 class WrittenDataset(DatasetCounts):
     out: Path
     format: str
-    version: str
+    dataset_version: DatasetVersion
     dropped: dict[str, int]
     left_out: dict[str, str]
     manifest: ManifestDigest
 
 
 class ExportDatasetRecord(Record):
-    """With one dataset its fields stand here, and ``version`` is that of the dataset; several are in ``datasets``."""
+    """With one dataset, its fields are here; several are in ``datasets``."""
 
     type: Literal["regenstore.export-dataset"]
-    version: str | Literal[1]
+    version: Literal[2]
     out: Path
     format: str | None = None
+    dataset_version: DatasetVersion | None = None
     dropped: dict[str, int] | None = None
     splits: dict[str, Count] | None = None
     added: Count | None = None
@@ -171,9 +174,10 @@ class DriftRow(Record):
 
 class ExportShowRecord(Record):
     type: Literal["regenstore.export-show"]
-    version: Annotated[str, Field(description="That of the dataset.")]
+    version: Literal[2]
     format: str
     kind: str
+    dataset_version: DatasetVersion
     revision: JsonValue
     splits: dict[str, Count]
     seconds: dict[str, Seconds]

@@ -1,4 +1,4 @@
-"""What commands print with ``--json`` about paths, recipes and generators."""
+"""``--json`` output about paths, recipes and generators."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ class PinRow(Record):
     blob: str
     reason: str | None
     created: Moment | None
-    """None where a ref was made by hand, and no reflog tells."""
+    """None if the ref was created by hand and no reflog records it."""
     paths: list[Path]
 
 

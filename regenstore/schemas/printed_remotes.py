@@ -1,4 +1,4 @@
-"""What commands print with ``--json`` about remotes."""
+"""``--json`` output about remotes."""
 
 from __future__ import annotations
 

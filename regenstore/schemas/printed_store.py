@@ -1,4 +1,4 @@
-"""What commands print with ``--json`` about a store: its space, its health, its events; and progress."""
+"""``--json`` output about a store (its space, health and events), and progress."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ class EventsRecord(Printed):
 
 
 class ProgressRecord(Printed):
-    """A line on standard error."""
+    """A progress line on standard error."""
 
     type: Literal["regenstore.progress"]
     what: Literal["started", "advanced", "finished"]

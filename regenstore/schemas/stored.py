@@ -1,4 +1,4 @@
-"""What is kept as JSON in stores, on remotes and beside exports."""
+"""JSON records kept in stores, on remotes and beside exports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class OutputContent(Record):
 
 
 class ResultRecord(Record):
-    """A result on a remote: a line of ``v1/records/``."""
+    """A result on a remote: a line in ``v1/records/``."""
 
     kind: Literal["result"]
     key: KeyText
@@ -40,7 +40,7 @@ class SecondRun(Record):
 
 
 class ProofRecord(SecondRun):
-    """A proof on a remote: a line of ``v1/records/``."""
+    """A proof on a remote: a line in ``v1/records/``."""
 
     kind: Literal["proof"]
     key: KeyText
@@ -48,10 +48,10 @@ class ProofRecord(SecondRun):
 
 
 class CompactedRecord(Record):
-    """The first line of records that a remote's gc has put together."""
+    """The first line of a record file that a remote's gc has merged."""
 
     kind: Literal["compacted"]
-    as_of: Annotated[float, Field(description="When the newest of them was sent, by the remote's clock.")]
+    as_of: Annotated[float, Field(description="When the newest of the merged records was sent, by the remote's clock.")]
 
 
 class TombstoneRecord(Record):
@@ -66,7 +66,7 @@ class TombstoneRecord(Record):
 
 
 class EvictedRecord(Record):
-    """What a gc took: a line of its manifest."""
+    """A content that a gc took: a line of the run's manifest."""
 
     digest: DigestText
     size: Count
@@ -76,7 +76,7 @@ class EvictedRecord(Record):
     seconds: Seconds | None
     key: KeyText | None
     output: str
-    recipe: Annotated[str | None, Field(description="The recipe text that brings it back.")]
+    recipe: Annotated[str | None, Field(description="The text of the recipe that brings it back.")]
     taken: bool
     proof: SecondRun | None
 
@@ -91,7 +91,7 @@ class SidecarFile(Record):
 
 
 class SidecarManifest(Record):
-    """The manifest of an event of exported sidecars."""
+    """The list of files in an event about exported sidecars."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_by_name=True, serialize_by_alias=True)
 
@@ -103,13 +103,13 @@ class DatasetFile(Record):
     path: str
     size: Count
     digest: DigestText
-    inside: Annotated[str, Field(alias="in", description="The archive of the dataset that it lies in.")] = ""
+    inside: Annotated[str, Field(alias="in", description="The dataset's archive that contains it.")] = ""
 
 
 class DatasetSample(Record):
     source: Path
     digest: DigestText
-    row: Annotated[str, Field(description="Hash of what its tables and its JSON say.")]
+    row: Annotated[str, Field(description="Hash of the sample's data in tables and in its JSON.")]
     split: Literal["train", "validation", "test"]
     group: str
     files: list[DatasetFile]

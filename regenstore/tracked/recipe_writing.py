@@ -1,4 +1,4 @@
-"""Writing recipes: new ones, and changed ones. Nothing is staged: that is ``git add``."""
+"""Writes new and changed recipes. Nothing is staged: that is left to ``git add``."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from regenstore.errors import Conflict, InvalidInput, NotFound, RegenstoreError
-from regenstore.fs import presence
+from regenstore.fs import durable, presence
 from regenstore.fs.swap import NOTHING, Seen
 from regenstore.generators.api import Declaration
 from regenstore.media import types
-from regenstore.objects import durable, toml
+from regenstore.objects import toml
+from regenstore.objects.attribution import rounded
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe
 from regenstore.objects.result import Content
 from regenstore.planning import Want
 from regenstore.realise import Progress, Realiser
 from regenstore.tracked.workbench import Workbench
-from regenstore.worktree.attribution import rounded
 from regenstore.worktree.paths import check_relative
 from regenstore.worktree.place import APPEARED, CHANGED, Placement
 
 
 @dataclass(frozen=True)
 class Written:
-    """What writing a recipe did. ``content`` is None when only the text was written."""
+    """The outcome of writing a recipe. ``content`` is None if only the text was written."""
 
     path: bytes
     recipe: Recipe
@@ -41,7 +41,7 @@ def compose(
     inputs: Mapping[str, bytes],
     progress: Progress,
 ) -> Recipe:
-    """A recipe from what a user typed, checked against the generator; makes inputs that are missing."""
+    """Build a recipe from user input, checked against the generator; makes missing inputs."""
     declaration = bench.registry.find(generator).declaration
     media_type = media_type_for(path, declaration)
     typed = {name: declaration.params.lookup(name).parse(name, text) for name, text in params.items()}
@@ -52,7 +52,7 @@ def compose(
 
 
 def media_type_for(path: bytes, declaration: Declaration) -> str:
-    """The media type that a path's name promises, if the generator makes it; else InvalidInput."""
+    """Return the media type that a path's name implies, if the generator makes it. Raises InvalidInput otherwise."""
     wanted = types.by_name(path)
     if wanted in declaration.media_types:
         return wanted
@@ -61,7 +61,7 @@ def media_type_for(path: bytes, declaration: Declaration) -> str:
 
 
 def check_inputs(declaration: Declaration, names: Iterable[str]) -> None:
-    """Raise InvalidInput for an input that the generator does not take, or one that it lacks."""
+    """Raise InvalidInput for an input that the generator does not take, or one that is missing."""
     given = set(names)
     unknown = given - set(declaration.inputs)
     if unknown and declaration.more_inputs is None:
@@ -73,7 +73,7 @@ def check_inputs(declaration: Declaration, names: Iterable[str]) -> None:
 
 
 def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) -> Input:
-    """The input at a worktree path, by the digest of what is there now; a recipe there is realised first."""
+    """Return the input at a worktree path, by the digest of its present content; a recipe there is realised first."""
     check_relative(source)
     shown = os.fsdecode(source)
     if not _is_utf8(source):
@@ -103,8 +103,8 @@ def _is_utf8(path: bytes) -> bool:
 
 
 def store_medium(bench: Workbench, path: bytes, digest: Digest, size: int) -> None:
-    """Put a worktree file's bytes into the store, unless they are there. Raises Conflict (``edited``) when
-    the file has other bytes by now."""
+    """Store a worktree file's bytes, unless they are stored already. Raises Conflict (``edited``) if the file has
+    changed."""
     if bench.store.claim(digest, size) is not None:
         return
     bench.store.prepare()
@@ -135,7 +135,7 @@ def _open(bench: Workbench, path: bytes) -> int:
 def realise_one(
     realiser: Realiser, label: str, recipe: Recipe, progress: Progress
 ) -> tuple[Content, float | int | None]:
-    """One recipe's content and cost, made if it is missing; raises the error why it cannot be had."""
+    """Return one recipe's content and cost, making it if it is missing; raises the error if it cannot be had."""
     for outcome in realiser.run(realiser.plan([Want(label, recipe)]), progress):
         if outcome.error is not None:
             raise outcome.error
@@ -145,8 +145,8 @@ def realise_one(
 
 
 def vacant(bench: Workbench, path: bytes, *, force: bool) -> Seen:
-    """What is at a path where a new recipe is going to be written: nothing, or with ``force`` what will be replaced.
-    Raises Conflict (``exists``), and what :meth:`Workbench.seen` raises."""
+    """Return what is at a path where a new recipe will be written: nothing, or with ``force`` what will be replaced.
+    Raises Conflict (``exists``), and whatever :meth:`Workbench.seen` raises."""
     was = bench.seen(path)
     if was is not NOTHING and not force:
         raise Conflict(
@@ -160,10 +160,9 @@ def vacant(bench: Workbench, path: bytes, *, force: bool) -> Seen:
 def write(bench: Workbench, path: bytes, recipe: Recipe, was: Seen, *, generate: bool, progress: Progress) -> Written:
     """Put a recipe at a path of the worktree: its medium, made if need be, or only its text.
 
-    The recipe's take becomes what was made. ``was`` is what was at the path when the recipe was read, or looked for,
-    there. It is in the store before it is replaced, and is not replaced if it changes meanwhile, or something
-    appears (Conflict). When making the medium fails, the text is written (nothing that was typed is lost), and the
-    error is raised.
+    The recipe's take becomes what was made. ``was`` is what was seen at the path when its recipe was read or looked
+    for. It is stored before it is replaced, and is not replaced if it has changed, or something has appeared
+    (Conflict). If making the medium fails, the text is written (no user input is lost), and the error is raised.
     """
     if not generate:
         return write_text(bench, path, recipe, was)
@@ -185,14 +184,14 @@ def adopt_take(
 
 
 def write_text(bench: Workbench, path: bytes, recipe: Recipe, was: Seen) -> Written:
-    """Put a recipe's text at a path as it is, its take recorded or not; what lies there is stored first."""
+    """Write a recipe's text at a path unchanged, with or without a take; the present content is stored first."""
     _keep_present(bench, path, was)
     return _write_text(bench, path, recipe, was)
 
 
 def _keep_present(bench: Workbench, path: bytes, was: Seen) -> None:
-    """Store the medium that lies at a path, which may be the last copy. Raises Conflict (``edited``) where something
-    else is there than what was seen."""
+    """Store the medium at a path, which may be the last copy. Raises Conflict (``edited``) if the path no longer holds
+    what was seen."""
     held = bench.held(path)
     if held is None:
         bench.refuse_excluded(path)
@@ -216,7 +215,7 @@ def _write_medium(
     seconds: float | int | None,
     was: Seen,
 ) -> Written:
-    taken = recipe  # what it names already stays word for word: labels may have changed
+    taken = recipe  # a take that it already names stays verbatim: labels may have changed
     if recipe.output.named != content.take:
         taken = recipe.with_take(content.take, None if seconds is None else rounded(seconds))
     source = bench.store.claim(content.digest, content.size)
@@ -241,7 +240,7 @@ def changed(
     remove: Iterable[str],
     progress: Progress,
 ) -> Recipe:
-    """A recipe with parameters and inputs set, and others removed; checked against the generator."""
+    """Return a recipe with parameters and inputs set or removed, checked against the generator."""
     assert recipe.generator is not None
     declaration = bench.registry.find(recipe.generator).declaration
     merged: dict[str, Any] = dict(recipe.params)
@@ -264,12 +263,12 @@ def changed(
 
 
 def keep_take(before: Recipe, after: Recipe) -> Recipe:
-    """The changed recipe, with the take of the one before only if nothing changed that makes the bytes."""
+    """Return the changed recipe, with the previous take only if nothing changed that determines the bytes."""
     return after.with_take_of(before) if after.key == before.key else after.with_take(None, None)
 
 
 def record(bench: Workbench, path: bytes) -> Written | None:
-    """Write the medium that lies at a path into its recipe as the take; None when it is recorded already.
+    """Record the medium at a path as the take of its recipe; None if it is recorded already.
 
     For media that were made for a recipe without a take (after a merge), or that drifted from it.
     """
@@ -303,8 +302,8 @@ def record(bench: Workbench, path: bytes) -> Written | None:
 
 
 def checked(bench: Workbench, before: Recipe, after: Recipe) -> Recipe:
-    """An edited recipe, if its generator takes it; the take stays only where the key did. Raises
-    InvalidInput, NotFound or GenerationError as the generator's schema says."""
+    """Return an edited recipe, if its generator accepts it; the take stays only if the key did. Raises InvalidInput,
+    NotFound or GenerationError as the generator's schema says."""
     if after.imported or after.generator is None:
         raise InvalidInput("imported-media", "the edited text names no generator")
     declaration = bench.registry.find(after.generator).declaration

@@ -1,11 +1,11 @@
-"""How things stand at every tracked path."""
+"""The status of every tracked path."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
@@ -37,28 +37,26 @@ STATES = {
 }
 
 
-@dataclass(frozen=True)
-class PathStatus:
-    """One path. ``size`` is the recorded take's."""
+class PathStatus(NamedTuple):
+    """One path. ``size`` is that of the recorded take."""
 
     path: bytes
     state: str
     size: int | None
     digest: Digest | None
     stored: bool
-    """Whether the store holds the recorded take."""
+    """Whether the store has the recorded take."""
     entry: survey.JudgedContent | None = None
-    """Whether that may be evicted, by which rule, and what its return costs; None where it is not stored, or
-    where that cannot be told now."""
+    """Whether the take may be evicted, by which rule, and the cost of bringing it back; None if it is not stored, or if
+    that is unknown now."""
     problem: RegenstoreError | None = None
-    """Why what lies there is not known."""
+    """Why the present content is unknown."""
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     paths: tuple[PathStatus, ...]
     problem: RegenstoreError | None = None
-    """Why nothing can be told of eviction."""
+    """Why nothing is known about eviction."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -68,18 +66,18 @@ class Status:
 
     @property
     def entries(self) -> list[survey.JudgedContent]:
-        """Of all recorded takes in the store, equal ones once."""
+        """Of all recorded takes in the store, equal ones counted once."""
         return list({p.digest: p.entry for p in self.paths if p.entry is not None}.values())
 
     @property
     def media_bytes(self) -> int:
-        """What all recorded takes have together, equal ones counted once."""
+        """The total size of all recorded takes, equal ones counted once."""
         return sum({p.digest: p.size or 0 for p in self.paths if p.digest is not None}.values())
 
 
 def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
-    """The state of all tracked paths, or of those at and below the given ones. Raises StorageError (``unreadable``)
-    and FormatError (``bad-index``) where Git's index cannot be read."""
+    """Return the status of all tracked paths, or of those at and below the given ones. Raises StorageError
+    (``unreadable``) and FormatError (``bad-index``) if Git's index cannot be read."""
     index = _read_index(bench)
     tracked = bench.tracked()
     conflicted = set(bench.index.conflicted())
@@ -107,14 +105,14 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
         entries = bench.surveyor.entries({p.digest for p in found if p.digest is not None and p.stored})
     except RegenstoreError as error:
         return Status(tuple(found), error)
-    return Status(tuple(p if p.digest is None else replace(p, entry=entries.get(p.digest)) for p in found))
+    return Status(tuple(p if p.digest is None else p._replace(entry=entries.get(p.digest)) for p in found))
 
 
 def _read_index(bench: Workbench) -> IndexFile | None:
     try:
         return IndexFile.read(bench.location.index, bench.placer.oid_size)
     except UnsupportedIndex:
-        return None  # without stat fields every medium is hashed: slower, and as right
+        return None  # without stat fields every medium is hashed: slower, and just as correct
 
 
 def _state(bench: Workbench, path: bytes, record: BlobRecord, index: IndexFile | None, entry: CacheEntry | None) -> str:
@@ -152,7 +150,7 @@ def _digest(bench: Workbench, path: bytes, held: WorktreeContent) -> Digest | No
 
 
 def _untouched_medium(bench: Workbench, path: bytes, record: BlobRecord, held: WorktreeContent) -> str:
-    """A medium that Git takes for unchanged. Only where two results have one size does its digest tell."""
+    """Judge a medium that Git considers unchanged. Its digest matters only if two results have the same size."""
     if record.key is None:
         return "imported"
     if record.digest is None:

@@ -1,4 +1,4 @@
-"""The parts that verbs on tracked paths need, and the questions that all of them ask."""
+"""The parts that verbs on tracked paths need, and the queries that they share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from regenstore.errors import Conflict, FormatError, InvalidInput, NotFound, RegenstoreError
 from regenstore.fs import presence
@@ -28,7 +28,7 @@ from regenstore.worktree.paths import Folders
 if TYPE_CHECKING:  # slow to import, and not needed by every verb
     from regenstore.generators.registry import Registry
     from regenstore.objects.content_store import ContentStore
-    from regenstore.objects.result_cache import ResultCache
+    from regenstore.objects.results.cache import ResultCache
     from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
     from regenstore.refs.moved_media import Moved
@@ -37,12 +37,11 @@ if TYPE_CHECKING:  # slow to import, and not needed by every verb
 
 
 _TOGETHER = 100
-"""So many blobs of the index are read at once."""
+"""Number of index blobs read at once."""
 
 
-@dataclass(frozen=True)
-class WorktreeContent:
-    """What lies in the worktree at a path: recipe text, or media with its digest."""
+class WorktreeContent(NamedTuple):
+    """The content of the worktree at a path: recipe text, or media with its digest."""
 
     text: bytes | None
     digest: Digest | None
@@ -52,7 +51,7 @@ class WorktreeContent:
 
 
 class Parts(Protocol):
-    """What holds the parts of a worktree, and makes each at its first use."""
+    """Holds the parts of a worktree, each made at its first use."""
 
     @property
     def store(self) -> ContentStore: ...
@@ -74,7 +73,7 @@ class Parts(Protocol):
 
 @dataclass(frozen=True)
 class Workbench:
-    """One worktree's parts. What is slow to make is made when a verb asks for it."""
+    """The parts of one worktree. Expensive ones are made on first use."""
 
     location: Location
     git: Git
@@ -118,9 +117,9 @@ class Workbench:
     # -------------------------------------------------------------------------------- which paths
 
     def tracked(self, paths: Sequence[bytes] = ()) -> dict[bytes, bytes]:
-        """Index paths that hold recipes, with their blob ids: all, or those at and below the given paths.
+        """Return index paths that hold recipes, with their blob ids: all, or those at and below the given paths.
 
-        Raises NotFound for a given path that leads to none.
+        Raises NotFound for a given path that matches none.
         """
         oids = self.index.oids()
         refuse_attributes(self.location.top, {os.path.dirname(path) for path in oids})
@@ -129,8 +128,8 @@ class Workbench:
         return entries if not paths else {p: entries[p] for p in select(entries, paths)}
 
     def untracked(self) -> list[bytes]:
-        """Files at filtered paths that Git's index does not have yet and does not ignore."""
-        # Git gives nothing for an attribute pathspec together with --others, so it is asked in two steps.
+        """Return files at filtered paths that are neither in Git's index nor ignored."""
+        # Git lists nothing for an attribute pathspec together with --others, so this takes two steps.
         return self.git.filtered(self.git.ls_untracked(":/"))
 
     def require_tracked(self, path: bytes) -> None:
@@ -144,11 +143,11 @@ class Workbench:
                 hint=f"Run: regenstore track '{'*' + suffix if suffix else os.fsdecode(path)}'",
             )
 
-    # -------------------------------------------------------------------------------- what lies there
+    # -------------------------------------------------------------------------------- contents of paths
 
     def held(self, path: bytes, *, digest: bool = True) -> WorktreeContent | None:
-        """What the worktree has at a path; None when nothing is there. Never follows a link, and opens regular files
-        only. Raises StorageError (``unreadable``) where that cannot be told or read, Conflict (``not-a-file``)."""
+        """Return the content of the worktree at a path; None if nothing is there. Never follows a link, and opens
+        regular files only. Raises StorageError (``unreadable``) if it is unknown, Conflict (``not-a-file``)."""
         shown = os.fsdecode(path)
         try:
             with Folders(self.location.top) as folders:
@@ -171,8 +170,8 @@ class Workbench:
             raise presence.unreadable(error, path) from error
 
     def seen(self, path: bytes) -> Seen:
-        """What is at a path where something is going to be written. Raises StorageError (``unreadable``), Conflict
-        (``not-a-file``), and InvalidInput (``excluded``) for what a sparse checkout keeps out of the worktree."""
+        """Return what is at a path that is about to be written. Raises StorageError (``unreadable``), Conflict
+        (``not-a-file``), and InvalidInput (``excluded``) for a path excluded by a sparse checkout."""
         held = self.held(path, digest=False)
         if held is not None:
             return held.identity
@@ -185,8 +184,8 @@ class Workbench:
             raise excluded(path)
 
     def index_text(self, path: bytes) -> bytes | None:
-        """The blob that Git's index has at a path; None where it has no entry there. Raises FormatError
-        (``git-failed``) for one that Git does not give."""
+        """Return the blob that Git's index has at a path; None if there is no entry. Raises FormatError
+        (``git-failed``) if Git does not return it."""
         oid = self.index.oid(path)
         if oid is None:
             return None
@@ -196,7 +195,7 @@ class Workbench:
         return text
 
     def index_texts(self, paths: Sequence[bytes]) -> Callable[[bytes], bytes | None]:
-        """The same for each of many paths that are gone through in this order: Git is asked for many at once."""
+        """Return :meth:`index_text` for paths that are visited in this order; their blobs are read many at once."""
         place = {path: at for at, path in enumerate(paths)}
         read: dict[bytes, bytes | None] = {}
 
@@ -214,8 +213,8 @@ class Workbench:
         return text
 
     def current(self, path: bytes) -> Recipe:
-        """The recipe that the worktree holds at a path: its text, or that of the medium there, or the
-        index's when there is no file. Raises NotFound, or FormatError for an invalid text."""
+        """Return the recipe that the worktree holds at a path: its text, or that of the medium there, or the index's if
+        there is no file. Raises NotFound, or FormatError for an invalid text."""
         held = self.held(path)
         known = self.index_text(path)
         if held is not None and held.text is not None:
@@ -229,7 +228,7 @@ class Workbench:
         return self._judged(toml.decode(self.text_of(path, held, known)))
 
     def _judged(self, recipe: Recipe) -> Recipe:
-        """What the text alone does not say, the database may know: that other parameters gave its take."""
+        """Apply what the database may know and the text does not say: that other parameters gave the take."""
         if recipe.output.take is None or recipe.output.key is not None or recipe.imported:
             return recipe
         from regenstore.objects.mismatched_takes import judged
@@ -237,7 +236,7 @@ class Workbench:
         return judged(self.cache, [recipe])[0]
 
     def text_of(self, path: bytes, held: WorktreeContent, known: bytes | None) -> bytes:
-        """The recipe text that clean would give for a medium that lies in the worktree."""
+        """Return the recipe text that clean would give for a medium in the worktree."""
         assert held.digest is not None
         sides = self._sides(path) if known is None else [known]
         take = Take(held.digest, held.size)
@@ -254,18 +253,18 @@ class Workbench:
             origin = self.moved.find(path, take, known=first is not None)
             return None if origin is None else origin.text
 
-        from regenstore.worktree.attribution import attribute
+        from regenstore.objects.attribution import attribute
 
         return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
 
     def _sides(self, path: bytes) -> list[bytes]:
-        """The recipe texts between which a path is in conflict."""
+        """Return the recipe texts between which a path is in conflict."""
         texts = (self.blobs.read(oid.hex().encode(), toml.MAX_BYTES) for oid in self.index.sides(path))
         return [text for text in texts if text is not None]
 
     def editable(self, path: bytes, *, force: bool = False) -> Recipe:
-        """The recipe to change at a path; raises Conflict (``edited``) for media that no recipe made, such
-        as a paint-over, unless ``force`` starts from the recipe it was made from."""
+        """Return the recipe to change at a path. Raises Conflict (``edited``) for media that no recipe made, such as a
+        paint-over, unless ``force`` starts from the recipe it was derived from."""
         recipe = self.current(path)
         if not recipe.imported:
             return recipe
@@ -301,19 +300,19 @@ def _held(fd: int, digest: bool) -> WorktreeContent:
 
 
 def _above(path: bytes) -> Iterator[bytes]:
-    """The folders of a path, the nearest first."""
+    """Return the folders of a path, nearest first."""
     while path:
         path = os.path.dirname(path)
         yield path
 
 
 def excluded(path: bytes) -> RegenstoreError:
-    """The error for a path that a sparse checkout keeps out of the worktree."""
+    """Return the error for a path that a sparse checkout keeps out of the worktree."""
     return InvalidInput("excluded", f"{os.fsdecode(path)}: the sparse checkout keeps it out of the worktree")
 
 
 def select(entries: Iterable[bytes], paths: Sequence[bytes]) -> list[bytes]:
-    """The entries at and below the given paths; raises NotFound for a path with none."""
+    """Return the entries at and below the given paths. Raises NotFound for a path with none."""
     known = list(entries)
     chosen: dict[bytes, None] = {}
     for path in paths:

@@ -1,31 +1,25 @@
-"""A folder for files that are about to be placed, on the worktree's file system. Its process holds it by flock;
-one that was killed leaves it with its journal (see :mod:`regenstore.worktree.recovery`)."""
+"""Stages for files about to be placed, on the worktree's file system, and the journal of their renames."""
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-import stat
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from regenstore.errors import StorageError
-from regenstore.fs import file_lock, presence
+from regenstore.fs import durable, presence, stage
+from regenstore.fs.stage import Stage
 from regenstore.fs.swap import Nothing, Seen
-from regenstore.objects import durable
 from regenstore.worktree.index_lock import STAGE_PREFIX, IndexLock
 from regenstore.worktree.location import Location
 
-OWNER = "owner"
-_JOURNAL = "moves"
-_FLAGS = os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+JOURNAL = "moves"
 
 
 class Move(NamedTuple):
-    """One line of the journal: a staged file that gets a path's name. Inode, time and size stay with a file across
-    a rename; ``replaced`` has them of the file that had the name, None where there was none. ``oid``: the index
-    blob whose entry is told, or empty."""
+    """One line of the journal: a staged file that gets a path's name. Inode, time and size survive a rename;
+    ``replaced`` has those of the file that had the name, None if there was none. ``oid``: the index blob whose entry is
+    updated, or empty."""
 
     temp: str
     path: bytes
@@ -41,75 +35,40 @@ class Move(NamedTuple):
 
 
 def numbers(found: os.stat_result) -> tuple[int, ...]:
-    """What a journal says of a file."""
+    """A file's identity in a journal."""
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-class Stage:
-    """An open stage of this process. Raises StorageError where it cannot be made."""
-
-    def __init__(self, location: Location, home: str | None = None) -> None:
-        """``home``: the folder to make it in, for who renames nothing from it into the worktree."""
-        self._location = location
-        self._prefix = f"{_home(location) if home is None else f'{home}/'}{STAGE_PREFIX}{os.getpid()}-"
-        umask = os.umask(0)
-        os.umask(umask)
-        self.mode = 0o666 & ~umask
-        self.kept = False
-        """Whether the folder stays when the work ends, for recovery."""
-        self._count = 0
-        with durable.storage_errors(self._prefix):
-            while not self._make():
-                pass
-
-    def _make(self) -> bool:
-        """Make a folder and own it; False when a recovery took it in between."""
-        self.folder = self._prefix + os.urandom(4).hex()
-        os.mkdir(self.folder, 0o700)
+@contextmanager
+def open_stage(location: Location, home: str | None = None) -> Iterator[Stage]:
+    """Create a stage of this process, for the block. ``home``: the folder to create it in, if nothing is renamed from
+    it into the worktree. Raises StorageError if it cannot be created."""
+    prefix = _home(location) if home is None else f"{home}/"
+    with Stage(f"{prefix}{STAGE_PREFIX}", mode=0o700) as made:
         try:
-            self._owner = own(f"{self.folder}/{OWNER}")
-        except (FileNotFoundError, BlockingIOError):
-            return False
-        if presence.lstat(f"{self.folder}/{OWNER}") is not None:
-            return True
-        os.close(self._owner)
-        return False
+            yield made
+        finally:
+            if not made.kept:
+                try:
+                    # Interrupted while taking the lock, which nobody else would release.
+                    IndexLock(location.index, made.folder, 0.0).clear()
+                except OSError:
+                    pass  # recovery recognises it by its content
 
-    def __enter__(self) -> Stage:
-        return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if not self.kept:
-            try:
-                # Interrupted just when it was taken, a lock may be left that nobody else would release.
-                IndexLock(self._location.index, self.folder, 0.0).clear()
-            except OSError:
-                pass  # recovery knows it by its content
-            shutil.rmtree(self.folder, ignore_errors=True)
-        os.close(self._owner)
-
-    def next_name(self) -> str:
-        self._count += 1
-        return f"{self.folder}/{self._count}"
-
-    def write_journal(self, moves: Iterable[Move]) -> None:
-        """Say what is about to be renamed."""
-        fields: list[bytes] = []
-        for move in moves:
-            replaced = b"" if move.replaced is None else _encoded(move.replaced)
-            fields += [move.temp.encode(), move.oid.hex().encode(), _encoded(move.placed), replaced, move.path]
-        with open(f"{self.folder}/{_JOURNAL}.new", "wb") as file:
-            file.write(b"\0".join(fields))
-        os.replace(f"{self.folder}/{_JOURNAL}.new", f"{self.folder}/{_JOURNAL}")
+def encode_moves(moves: Iterable[Move]) -> bytes:
+    """Encode the journal of the renames to come."""
+    fields: list[bytes] = []
+    for move in moves:
+        replaced = b"" if move.replaced is None else _encoded(move.replaced)
+        fields += [move.temp.encode(), move.oid.hex().encode(), _encoded(move.placed), replaced, move.path]
+    return b"\0".join(fields)
 
 
 def read_journal(folder: str) -> list[Move]:
-    """What a stage was about to rename; empty where it did not come to that. Raises StorageError where it cannot be
-    read (``unreadable``), or is no journal (``store-damaged``)."""
-    data = presence.read(f"{folder}/{_JOURNAL}")
+    """Return what a stage was about to rename; empty if it did not get that far. Raises StorageError if the journal
+    cannot be read (``unreadable``) or is invalid (``store-damaged``)."""
+    data = presence.read(f"{folder}/{JOURNAL}")
     fields = data.split(b"\0") if data else []
     try:
         return [
@@ -117,7 +76,7 @@ def read_journal(folder: str) -> list[Move]:
             for temp, oid, placed, replaced, path in zip(*(fields[at::5] for at in range(5)), strict=True)
         ]  # fmt: skip
     except ValueError:
-        raise StorageError("store-damaged", f"{folder}/{_JOURNAL} is not what was written there") from None
+        raise stage.damaged(f"{folder}/{JOURNAL}") from None
 
 
 def _encoded(found: tuple[int, ...]) -> bytes:
@@ -129,30 +88,13 @@ def _decoded(field: bytes) -> tuple[int, ...]:
 
 
 def _home(location: Location) -> str:
-    """Where a stage's name begins: in Git's folder, or where that is another file system, at the worktree's top."""
+    """Return where stages are made: in the Git folder, or at the worktree's top if that is another file system."""
     home, top = location.git_dir, os.fsdecode(location.top)
     with durable.storage_errors(home):
         return f"{home}/" if os.stat(home).st_dev == os.stat(top).st_dev else f"{top}/."
 
 
-def stages(location: Location) -> Iterator[str]:
-    """The stages in a worktree, of living and ended processes. Raises StorageError (``unreadable``)."""
-    for home in dict.fromkeys((location.git_dir, os.fsdecode(location.top))):
-        for name in presence.names(home):
-            if name.removeprefix(".").startswith(STAGE_PREFIX):
-                yield f"{home}/{name}"
-
-
-def own(path: str, flags: int = os.O_RDWR | os.O_CREAT) -> int:
-    """Lock a file, made if need be, by flock; gives its descriptor. Raises BlockingIOError when somebody else has
-    it, other OSErrors, also for what is no regular file."""
-    fd = os.open(path, flags | _FLAGS, 0o600)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(22, "not a regular file", path)
-        if not file_lock.take(fd):
-            raise BlockingIOError(errno.EWOULDBLOCK, "another process has it", path)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
+def stages(location: Location) -> list[str]:
+    """Return the stages in a worktree, of living and ended processes. Raises StorageError (``unreadable``)."""
+    homes = (f"{location.git_dir}/", f"{os.fsdecode(location.top)}/.")
+    return [folder for home in homes for folder in stage.stages(f"{home}{STAGE_PREFIX}")]

@@ -131,7 +131,7 @@ def test_edit_takes_a_valid_text_and_refuses_a_bad_one(film: Checkout) -> None:
     done = film.run("regenstore", "edit", "plates/sea.png", check=False, stdin=b"n\n", EDITOR="sed -i s/width/widht/")
     assert done.returncode == 2 and b"did you mean 'width'" in done.stderr
     assert film.read("plates/sea.png") == before
-    assert "Nothing was changed" in film.regenstore("edit", "plates/sea.png", EDITOR="true")
+    assert "Nothing changed" in film.regenstore("edit", "plates/sea.png", EDITOR="true")
 
 
 def test_editing_only_what_is_said_about_a_medium_keeps_its_bytes(film: Checkout) -> None:
@@ -162,4 +162,4 @@ def test_record_after_a_merge_of_two_artists(film: Checkout) -> None:
     assert "+digest" in film.git("diff")
     film.commit("record")
     assert recipe(film, "plates/sea.png", "HEAD")["output"]["digest"] == str(hash_bytes(film.read("plates/sea.png")))
-    assert "recorded already" in film.regenstore("record", "plates/sea.png")
+    assert "already recorded" in film.regenstore("record", "plates/sea.png")

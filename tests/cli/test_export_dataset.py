@@ -55,7 +55,10 @@ def test_what_nothing_changed_is_not_looked_at_again(plates: Checkout) -> None:
     export(plates, "two")
     assert kept(plates) == before
     assert load(str(plates.path / "../one")).samples == load(str(plates.path / "../two")).samples
-    assert counts(export(plates, "one", "--update")) == (0, 0, 0, 2)
+    again = export(plates, "one", "--update")
+    shown = json.loads(plates.regenstore("export", "show", "../one", "--json"))
+    assert counts(again) == (0, 0, 0, 2)
+    assert [(told["version"], told["dataset_version"]) for told in (again, shown)] == [(2, "1.0.1")] * 2
     file = next(plates.store.glob("facts/rows-*/*/*"))
     file.write_bytes(before.replace(b"storm", b"steam"))
     assert counts(export(plates, "two", "--update")) == (0, 0, 0, 2)

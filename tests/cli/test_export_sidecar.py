@@ -56,7 +56,7 @@ def test_what_is_missing_is_made_first_within_the_budget(gallery: Checkout) -> N
     assert b"plates/sea.png" in said.stderr
     assert not (gallery.path / "plates/sea.xmp").exists()
     said = export(gallery, "plates")
-    assert "'regenstore get' places it" in said
+    assert "run 'regenstore get' to place it" in said
     assert stored.exists()
     assert gallery.is_recipe("plates/sea.png")  # an export leaves the worktree as it is
 
@@ -133,7 +133,7 @@ def test_what_was_edited_and_what_is_gone(gallery: Checkout) -> None:
     os.unlink(gallery.path / "plates/other.png")
     gallery.write("plates/sea.png", gallery.read("plates/sea.png") + b"painted over")
     said = export(gallery, "plates", code=3)
-    assert "'git add' it first" in said
+    assert "run 'git add' on it first" in said
     gallery.git("add", "plates/sea.png")
     export(gallery, "plates")
     assert b"regen:edited_from" not in gallery.read("plates/sea.xmp")
@@ -217,5 +217,5 @@ def test_force_appends_to_an_asc_mhl(gallery: Checkout) -> None:
     assert chain.count(b"<hashlist ") == 2
     gallery.regenstore("set", "plates/sea.png", "seed=43")
     said = export(gallery, "plates", "-t", "ascmhl", "--to", "out", "--copy", "--force", code=2)
-    assert "seals sea.png with other contents" in said
+    assert "seals sea.png with different contents" in said
     assert gallery.read("out/ascmhl/ascmhl_chain.xml") == chain

@@ -65,7 +65,7 @@ def test_order_space_and_return(proven):
     assert json.loads(proven.regenstore("undo", "--list", "--json"))["runs"][0]["deleted"]
     sea = proven.read(SEA)
     done = proven.run("regenstore", "gc", "--yes", "--free", "1g", check=False)
-    assert done.returncode == 1 and b"less than asked" in done.stderr
+    assert done.returncode == 1 and b"less than requested" in done.stderr
     assert du(proven)["states"]["evictable"]["contents"] == 0
     proven.git("checkout", "-q", "HEAD~1")
     old_sea = proven.read(SEA)
@@ -114,7 +114,7 @@ def test_a_dry_run_ends_as_the_real_one(proven):
         tried = proven.run("regenstore", "gc", "--dry-run", "--free", size, check=False)
         done = proven.run("regenstore", "gc", "--yes", "--free", size, check=False)
         assert tried.returncode == done.returncode == short
-        assert (b"less than asked for" in done.stdout) == short
+        assert (b"less than requested" in done.stdout) == short
 
 
 @pytest.mark.heavy
@@ -154,12 +154,12 @@ def test_status_suggests_what_a_full_disk_can_do_without(proven, small):
     store = small / "store"
     shutil.move(proven.store, store)
     proven.git("config", "regenstore.store", str(store))
-    assert suggestion(proven) is None and "space runs low" not in proven.regenstore("status")
+    assert suggestion(proven) is None and "space is low" not in proven.regenstore("status")
     left = os.statvfs(small).f_bavail * os.statvfs(small).f_frsize
     (small / "footage").write_bytes(bytes(left - 200_000))
     found = suggestion(proven)
     assert found["bytes"] == 0 and found["command"] is None
-    assert "nothing that may go was unused for 7 days" in proven.regenstore("status")
+    assert "nothing evictable was unused for 7 days" in proven.regenstore("status")
     aged(proven, store, 8)
     found = suggestion(proven)
     assert found["contents"] == 2 and 0 < found["bytes"] < found["lacking_bytes"] < 4 << 20

@@ -94,7 +94,7 @@ def test_two_clones(film, tmp_path, environment, place):
     assert plan["needed"]["contents"] == 3 and plan["delete"] == []
 
     refused = other.run("regenstore", "remote", "gc", "studio", check=False)
-    assert refused.returncode == 5 and b"nobody to ask" in refused.stderr and tree(shared) == before
+    assert refused.returncode == 5 and b"cannot ask for confirmation" in refused.stderr and tree(shared) == before
     assert gc(other, "--yes")["done"]["marked"] == 1
     age(shared, 8)
     said = other.regenstore("remote", "gc", "studio", "--yes")
@@ -113,7 +113,7 @@ def test_a_server_that_cannot_list(film, servers):
         film.regenstore("push")
         for args in (["--dry-run"], ["--yes"]):
             refused = film.run("regenstore", "remote", "gc", "studio", *args, check=False)
-            assert refused.returncode == 6 and b"gives no listings" in refused.stderr, refused.stderr
+            assert refused.returncode == 6 and b"provides no listings" in refused.stderr, refused.stderr
             assert b"Traceback" not in refused.stderr and b"hint" in refused.stderr
         # Nothing was begun there either.
         folder = servers.folders["nginx"] / "root" / url.rpartition("/")[2]
@@ -170,6 +170,6 @@ def test_refusals(film, tmp_path, environment):
     shutil.move(clone.path, tmp_path / "away")
     before = tree(shared)
     code, said = refused("studio", "--yes")
-    assert code == 4 and "nobody knows all" in said and "hint" in said and tree(shared) == before
+    assert code == 4 and "needs are not known" in said and "hint" in said and tree(shared) == before
     film.regenstore("gc", "--forget-repository", str(clone.path))
     assert gc(film, "--dry-run")["plan"]["mark"] == []

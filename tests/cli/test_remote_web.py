@@ -70,7 +70,11 @@ def test_a_folder_that_is_not_there_and_a_proxy(film: Checkout, servers: Started
         film.environment["http_proxy"] = f"http://ada:proxywords@127.0.0.1:{proxy.port}"
         if server_name == "nginx-dav":
             missing = film.run("regenstore", "remote", "add", "web", f"{url}/a/film", check=False)
-            assert missing.returncode == 6 and b"no such folder" in missing.stderr and b"--create" in missing.stderr
+            assert (
+                missing.returncode == 6
+                and b"the folder does not exist" in missing.stderr
+                and b"--create" in missing.stderr
+            )
             assert json.loads(film.regenstore("remote", "list", "--json"))["remotes"] == []
         said = film.regenstore("remote", "add", "web", f"{url}/a/film", "--create", "--limit", "1m")
         assert said.count("yes ") == 7

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from regenstore.cli.doctor import _patient
+from regenstore.cli.doctor import _context
 from regenstore.config import GitEnvironment
-from regenstore.doctor import checks, file_system
-from regenstore.doctor.context import NOTE, OK, PROBLEM, WARNING, Diagnosis
+from regenstore.doctor import file_system
+from regenstore.doctor.check import NOTE, OK, PROBLEM, WARNING, Diagnosis, examine
+from regenstore.doctor.checks import CHECKS
 from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.git import Git
 from regenstore.refs.leases import lease
@@ -29,7 +30,7 @@ Diagnose = Callable[..., list[Diagnosis]]
 
 @pytest.fixture
 def diagnose(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> Diagnose:
-    """The findings of one check on the gallery, as the command would give them."""
+    """The findings of some checks on the gallery, as the command would give them."""
     for name in list(os.environ):
         if name.startswith(("GIT_", "XDG_")):
             monkeypatch.delenv(name)
@@ -37,11 +38,12 @@ def diagnose(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> Diagnose:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "argv", [f"{BIN}/regenstore", "doctor"])
 
-    def run(check: str, **changed: object) -> list[Diagnosis]:
-        assert check in {c.__name__ for c in checks.CHECKS}
+    def run(*names: str, **changed: object) -> list[Diagnosis]:
+        chosen = [check for check in CHECKS if check.name in names]
+        assert len(chosen) == len(names)
         repository = Repository.discover(str(gallery.path), GitEnvironment.read())
-        patient = dataclasses.replace(_patient(repository), **changed)  # type: ignore[arg-type]
-        return list(checks.examine(patient, check))
+        context = dataclasses.replace(_context(repository), **changed)  # type: ignore[arg-type]
+        return list(examine(chosen, context))
 
     return run
 
@@ -335,6 +337,13 @@ def test_settings_that_cannot_be_read(gallery: Gallery) -> None:
     assert done.returncode == 1 and b"problem  settings: regenstore.budget" in done.stdout
 
 
-def test_a_failing_check_is_a_finding(diagnose: Diagnose, gallery: Gallery) -> None:
+def test_a_failing_check_is_a_finding_and_ends_no_other(diagnose: Diagnose, gallery: Gallery) -> None:
     git = Git(str(gallery.path), program="/nowhere/git")
     assert has(diagnose("hooks", git=git), PROBLEM, "was not found")
+
+    def broken(path: str) -> str:
+        raise ValueError("no such magic")
+
+    failed, after = diagnose("store", "database", kind_of=broken)
+    assert failed.message == "the check of the store failed, which is a bug: ValueError: no such magic"
+    assert failed.level == PROBLEM and failed.remedy and after.check == "database"

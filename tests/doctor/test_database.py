@@ -13,7 +13,7 @@ import pytest
 from regenstore.doctor import database
 from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from tests.doctor.gallery import Gallery, snapshot
 
 pytestmark = pytest.mark.heavy

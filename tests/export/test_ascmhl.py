@@ -79,8 +79,8 @@ def test_generations_are_counted_from_one():
 
 MISTAKES = [
     (b">c4", b">c5", "cannot say"),
-    (b"<c4 ", b"<blake3 ", "no XML"),
-    (b"<xxh128 ", b"<crc32 ", "no XML"),
+    (b"<c4 ", b"<blake3 ", "not valid XML"),
+    (b"<xxh128 ", b"<crc32 ", "not valid XML"),
     (b"<path size", b"<path bytes", "no attribute bytes"),
     (b">a.mp4<", b">../a.mp4<", "leaves the folder"),
     (b">a.mp4<", b">a.xmp<", "twice"),
@@ -174,7 +174,7 @@ def test_what_is_sealed_already_is_left_as_it_is(tmp_path):
 
 def test_a_sealed_file_never_changes(tmp_path):
     sealed(tmp_path)
-    with pytest.raises(InvalidInput, match=r"seals a\.mp4 with other contents"):
+    with pytest.raises(InvalidInput, match=r"seals a\.mp4 with different contents"):
         sealed(tmp_path, {**FILES, "a.mp4": b"other"})
 
 
@@ -186,7 +186,7 @@ def test_a_damaged_chain_is_not_gone_on_with(tmp_path, damage):
         file.unlink()
     else:
         file.write_bytes(file.read_bytes().replace(b"c4", b"c5"))
-    with pytest.raises(InvalidInput, match="cannot be gone on with"):
+    with pytest.raises(InvalidInput, match="cannot be continued"):
         sealed(tmp_path, MORE)
 
 

@@ -7,10 +7,12 @@ from array import array
 from dataclasses import replace
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from regenstore.errors import Conflict, InvalidInput, StorageError
-from regenstore.export.media_facts import FRAMES, Measurements
+from regenstore.export.media_facts import FRAMES, Measurements, measures
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar import deliver as delivering
 from regenstore.export.sidecar.batch import SidecarOrder, refuse_collisions, render
@@ -104,7 +106,7 @@ def test_what_has_no_place_for_xmp_is_copied_as_it_is(medium, known, film, tmp_p
     given = medium("a.webm", "r23976.webm", media_type="video/webm")
     order = SidecarOrder((XMP,), film, to=str(tmp_path / "out"), embed=True)
     batch = render(order, [given], known, quiet)
-    assert any("no place for XMP" in warning for warning in batch.warnings)
+    assert any("cannot hold XMP" in warning for warning in batch.warnings)
     deliver(batch, base=str(tmp_path / "out"), protected=nothing)
     assert (tmp_path / "out" / "a.webm").read_bytes() == Path(given.file).read_bytes()
 
@@ -143,7 +145,7 @@ def test_a_file_of_gits_is_never_overwritten(medium, known, film, tmp_path):
     ],
 )
 def test_names_that_collide_are_refused(paths, full_names, to):
-    with pytest.raises(InvalidInput, match="would both have"):
+    with pytest.raises(InvalidInput, match="would both write"):
         refuse_collisions(SidecarOrder((XMP,), "/film", to=to, full_names=full_names), paths)
 
 
@@ -250,11 +252,28 @@ def test_measuring_is_asked_for_by_templates_that_need_it(medium, known, film, t
     assert b"xmpDM:markers" in file.data
 
 
+@pytest.mark.parametrize("template", ["xmp", "nuke", "aftereffects"])
+def test_an_mp4_of_sound_alone_stops_no_template(medium, film, tmp_path, template):
+    voice = medium("voice.mp4")
+    os.unlink(voice.file)
+    with av.open(voice.file, "w", format="mp4") as file:
+        stream = file.add_stream("aac", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.rate, frame.pts = 48000, 0
+        file.mux([*stream.encode(frame), *stream.encode()])
+    voice = replace(voice, digest=hash_file(voice.file)[0])
+    known = Measurements(ContentFacts(str(tmp_path / "facts-store")), measures())
+    order = SidecarOrder((Library(None).load(template),), film, measure=True)
+    batch = render(order, [voice, medium("shot.mp4")], known, quiet)
+    named = {os.path.basename(file.target).partition(".")[0] for file in batch.files}
+    assert named >= ({"shot"} if template == "nuke" else {"voice", "shot"})  # Nuke reads pictures only
+
+
 def test_a_medium_that_cannot_be_read_is_told(medium, known, film):
     given = medium("a.mp4")
     os.chmod(given.file, 0o644)
     Path(given.file).write_bytes(b"\0\0\0\x18ftypisom" + b"\0" * 100)
-    with pytest.raises(InvalidInput, match=r"a\.mp4: .*(cannot|neither)"):
+    with pytest.raises(InvalidInput, match=r"a\.mp4: .*(cannot|not readable)"):
         render(SidecarOrder((XMP,), film), [given], known, quiet)
 
 
@@ -263,7 +282,7 @@ def test_two_templates_with_one_name_and_other_contents_are_refused(medium, know
     library.create("mine", "xmp")
     with open(library.path("mine"), "a", encoding="utf-8") as file:
         file.write('[[field]]\ntarget = "dc:title"\nvalue = "other"\n')
-    with pytest.raises(InvalidInput, match="with other contents"):
+    with pytest.raises(InvalidInput, match="with different contents"):
         render(SidecarOrder((XMP, library.load("mine")), film), [medium("a.mp4")], known, quiet)
 
 

@@ -178,10 +178,10 @@ def test_damaged_stills_are_refused_or_pass_untouched(name, tmp_path):
     for length in (0, 3, 11, 20, 29, len(whole) // 2):
         (tmp_path / "cut").write_bytes(whole[:length])
         if name.endswith(".webp") or length < 8:
-            with pytest.raises(ValueError, match=r"no WebP|ends|no TIFF"):
+            with pytest.raises(ValueError, match=r"not a WebP|ends|not a TIFF"):
                 embedded(str(tmp_path / "cut"), media_type, document())
     (tmp_path / "cut").write_bytes(b"II+\0" + whole[4:])
-    with pytest.raises(ValueError, match=r"no WebP|BigTIFF"):
+    with pytest.raises(ValueError, match=r"not a WebP|BigTIFF"):
         embedded(str(tmp_path / "cut"), media_type, document())
 
 

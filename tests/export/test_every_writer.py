@@ -148,15 +148,15 @@ def test_what_a_template_gets_wrong_is_told(writer, data):
 
 
 REFUSED = [
-    ("ale", 'target = "Regen a\\tb"\nvalue = "x"', "cannot be a name"),
+    ("ale", 'target = "Regen a\\tb"\nvalue = "x"', "not a valid name in this format"),
     ("resolve-csv", 'target = "Regen a\\nb"\nvalue = "x"', "one line"),
     ("fcpxml", 'target = "com.regenstore.a b"\nvalue = "x"', "ASCII without spaces"),
-    ("xmp", 'target = "xmpMM:DocumentID"\nvalue = "xmp.did:1"', "no uuid:"),
+    ("xmp", 'target = "xmpMM:DocumentID"\nvalue = "xmp.did:1"', "not a uuid:"),
     ("xmp", 'target = "xmpDM:startTimecode"\nvalue = "at noon"', "HH:MM:SS:FF"),
-    ("xmp", 'target = "xmpDM:videoFrameSize"\nvalue = ["wide", "high"]', "whole numbers"),
+    ("xmp", 'target = "xmpDM:videoFrameSize"\nvalue = ["wide", "high"]', "integers"),
     ("frames-csv", 'target = "frame"\nsource = "frames.blur"', "frames.index"),
     ("frames-csv", 'target = "a"\nsource = "gen.prompt"', "no columns"),
-    ("text", 'target = "a"\nsource = "gen.prompt"', "a brace is not closed"),
+    ("text", 'target = "a"\nsource = "gen.prompt"', "unclosed brace"),
 ]
 
 

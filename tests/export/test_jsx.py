@@ -120,7 +120,7 @@ def test_the_medium_is_found_beside_the_script_or_where_it_was():
 @pytest.mark.parametrize(
     ("shown", "reason"),
     [
-        (clip(still=True, name="a.png"), "no frames in time"),
+        (clip(still=True, name="a.png"), "no timeline"),
         (clip(variable=True), "varies"),
         (clip(size=(2, 2)), "size"),
         (clip(rate="24", frames=24 * 10801), "three hours"),

@@ -97,6 +97,17 @@ def test_what_somebody_wrote_since_stays(tmp_path: Path, monkeypatch: pytest.Mon
     assert tree(folder) == {**OLD, "a.xmp": b"new a", "c.xmp": b"by hand", "d.xmp": b"by hand, too"}
 
 
+def test_what_somebody_wrote_in_the_last_instant_comes_back(tmp_path: Path):
+    """Killed when it was out of the way, and before that was seen."""
+    stage = tmp_path / f"{STAGE}1-a"
+    stage.mkdir()
+    (stage / "0").write_text("new")
+    (stage / "0-old").write_text("by hand")
+    (stage / delivering._JOURNAL).write_text('[{"target": "a.xmp", "was": [1, 2, 3]}]')
+    recover(str(tmp_path), nothing)
+    assert tree(tmp_path) == {"a.xmp": b"by hand"} and not stage.exists()
+
+
 @pytest.mark.parametrize(
     "journal", ["", "[]", "{}", '[{"target": "../x", "was": null}]', '[{"target": ".git/hooks/x", "was": null}]']
 )
@@ -107,17 +118,3 @@ def test_a_journal_of_others_moves_nothing_outside(tmp_path: Path, journal: str)
     (stage / delivering._JOURNAL).write_text(journal)
     recover(str(tmp_path / "out"), nothing)
     assert [path.name for path in tmp_path.rglob("*")] == ["out"]
-
-
-def test_a_batch_that_is_being_written_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    folder = tmp_path / "out"
-    fill(folder, OLD)
-
-    def beside(moves, stage, real=delivering._move):
-        recover(str(folder), nothing)
-        assert tree(folder) == OLD
-        real(moves, stage)
-
-    monkeypatch.setattr(delivering, "_move", beside)
-    deliver(batch(folder), base=str(folder), protected=nothing, force=True)
-    assert tree(folder) == {**OLD, **NEW}

@@ -70,5 +70,5 @@ def test_names_of_ones_own(writer, target):
 def test_a_setting_that_a_format_does_not_know():
     with pytest.raises(InvalidInput, match="did you mean 'markers'"):
         loaded("fcpxml", "note", "marker = true")
-    with pytest.raises(InvalidInput, match="no boolean"):
+    with pytest.raises(InvalidInput, match="not a boolean"):
         loaded("fcpxml", "note", 'markers = "no"')

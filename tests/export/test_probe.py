@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
+import struct
+import zlib
 from fractions import Fraction
 
+import av
 import pytest
+from PIL import Image
 
 from regenstore.media.media_info import Color, MediaInfo
 from regenstore.media.probe import probe
-from regenstore.media.types import of_content
+from regenstore.media.types import HEAD, of_content
 from tests.export.conftest import GOLDEN
 from tests.export.golden import NTSC24, SIZE, exr, png
 
 
 def probed(path) -> MediaInfo:
     with open(path, "rb") as file:
-        return probe(str(path), of_content(file.read(64), str(path)))
+        return probe(str(path), of_content(file.read(HEAD), str(path)))
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -105,10 +110,37 @@ def test_stills(tmp_path):
     assert (floating.video.bit_depth, floating.video.floating) == (32, True)
 
 
+def test_the_size_of_the_largest_stills_comes_from_their_headers(tmp_path, recwarn):
+    path = png(tmp_path / "a.png")
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", 60_000, 50_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    assert probed(path).video.upright == (60_000, 50_000)
+    assert not recwarn.list
+
+
+def test_side_data_without_a_name_is_passed_over(tmp_path):
+    """The EXIF of Motion-JPEG, say: PyAV has no name for it."""
+    path, exif = tmp_path / "clip.avi", Image.Exif()
+    exif[0x010F] = "Camera"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p"
+        for number in range(3):
+            picture = io.BytesIO()
+            Image.new("RGB", (96, 64)).save(picture, "JPEG", exif=exif)
+            packet = av.Packet(picture.getvalue())
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, number, number, Fraction(1, 25)
+            file.mux(packet)
+    found = probed(path)
+    assert (found.kind, found.video.codec, found.video.frames) == ("video", "mjpeg", 3)
+
+
 def test_what_is_no_medium_is_told_in_words(tmp_path):
     path = tmp_path / "x.mp4"
     path.write_bytes(b"\0\0\0\x18ftypisom" + os.urandom(4000))
-    with pytest.raises(ValueError, match=r"cannot be read|neither"):
+    with pytest.raises(ValueError, match=r"cannot be read|not readable"):
         probe(str(path), "video/mp4")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + os.urandom(400))
     with pytest.raises(ValueError, match="cannot be"):

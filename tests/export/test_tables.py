@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regenstore.export.sidecar.legal_text import one_line, xml_legal
-from regenstore.export.timebase import Timebase, from_timecode
+from regenstore.media.timecode import Timebase, from_timecode
 from tests.export.clips import DROP, HOSTILE, LONG, PQ, RATES, REC709, clip
 from tests.export.rendering import problems, refused, rendered
 
@@ -106,7 +106,7 @@ def test_what_has_no_timecode_says_so():
     rows = read(file.data)
     assert [row["Start TC"] for row in rows] == ["", "", "00:00:00:00"]
     assert any("2 of 3 rows have no timecode" in warning for warning in file.warnings)
-    assert any("2 media are called v.mp4" in warning for warning in file.warnings)
+    assert any("2 media are named v.mp4" in warning for warning in file.warnings)
 
 
 @given(data=st.data())

@@ -110,24 +110,30 @@ def test_a_template_may_stand_on_the_built_in_one_of_its_name(library):
         ('base = "xmp"\n[[field]]\ntarget = "dc:title"\nsource = "gen.seed"\nwhen_missing = "skipp"', "'skip'"),
         (
             'base = "xmp"\n[[field]]\ntarget = "dc:title"\nsource = "gen.seed"\nwhen_missing = "default"',
-            "belong together",
+            "must be used together",
         ),
-        ('base = "xmp"\n[[field]]\ntarget = "dc:title"\nsource = "gen.seed"\nformat = "{.__class__}"', "takes one {}"),
-        ('base = "xmp"\n[[field]]\ntarget = "dc:title"\nsource = "gen.seed"\nformat = "{:{}}"', "takes one {}"),
-        ('base = "xmp"\n[[field]]\ntarget = "dc:title"\nsource = "gen.seed"\nformat = "{:999999999}"', "takes one {}"),
+        (
+            'base = "xmp"\n[[field]]\ntarget = "dc:title"\nsource = "gen.seed"\nformat = "{.__class__}"',
+            "must have one {}",
+        ),
+        ('base = "xmp"\n[[field]]\ntarget = "dc:title"\nsource = "gen.seed"\nformat = "{:{}}"', "must have one {}"),
+        (
+            'base = "xmp"\n[[field]]\ntarget = "dc:title"\nsource = "gen.seed"\nformat = "{:999999999}"',
+            "must have one {}",
+        ),
         ('base = "xmp"\n[[field]]\ntarget = "dc:title"\nsource = "gen.seed"\nformat = "{"', "format"),
         ('base = "xmp"\n[[field]]\ntarget = "dc:subject"\nsource = "gen.seed"\noutput = "xmq"', "did you mean 'xmp'"),
-        ('base = "xmp"\n[[field]]\ntarget = "regen:x"\ndrop = true', "nothing inherited"),
+        ('base = "xmp"\n[[field]]\ntarget = "regen:x"\ndrop = true', "no inherited field"),
         ('base = "xmp"\nwithout = ["xmp"]', "no [[output]]"),
         ('base = "xmp"\nwithout = ["xml"]', "no output 'xml'"),
         ('[output]\nwriter = "xmpp"\nfile = "{stem}.x"', "did you mean 'xmp'"),
         ('[output]\nwriter = "xmp"\nfile = "../{stem}.xmp"', "not inside"),
         ('[output]\nwriter = "xmp"\nfile = "/etc/{stem}.xmp"', "not inside"),
         ('[output]\nwriter = "xmp"\nfile = ".git/{stem}"', "not inside"),
-        ('[output]\nwriter = "xmp"\nfile = "all.xmp"', "has to name the medium"),
-        ('[output]\nwriter = "xmp"\nfile = "{stem}.xmp"\nencoding = "latin1"', "'encoding' means nothing here"),
+        ('[output]\nwriter = "xmp"\nfile = "all.xmp"', "must contain"),
+        ('[output]\nwriter = "xmp"\nfile = "{stem}.xmp"\nencoding = "latin1"', "'encoding' is not a known setting"),
         ("field = 3", "[[field]] tables"),
-        ("]", "no TOML"),
+        ("]", "not valid TOML"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_nearest_right_word(library, text, expected):
@@ -166,7 +172,7 @@ def test_what_must_be_there_is_asked_for(library):
         'base = "xmp"\n[[field]]\ntarget = "dc:rights"\nsource = "about.rights"\nwhen_missing = "error"\n',
     )
     template = library.load("strict")
-    with pytest.raises(InvalidInput, match=r"'dc:rights' has to be there, and about\.rights is not known"):
+    with pytest.raises(InvalidInput, match=r"'dc:rights' is required, but about\.rights is unknown"):
         fill(template, template.outputs[0], clip())
     assert rows(template, clip(about={"rights": "CC0"}))["dc:rights"].value == "CC0"
 
@@ -203,7 +209,7 @@ def test_the_library_makes_lists_and_deletes(library):
     assert library.delete("mine") == path
     with pytest.raises(NotFound, match="built in"):
         library.delete("xmp")
-    with pytest.raises(InvalidInput, match="no name"):
+    with pytest.raises(InvalidInput, match="not a valid name"):
         library.create("../evil", "xmp")
 
 
@@ -215,7 +221,9 @@ def test_a_new_template_says_what_its_base_has_whatever_that_is_called(library):
     assert library.problems("mine") == []
     example = "".join(line.removeprefix("# ") for line in text[text.index("# [[output]]") :].splitlines(True))
     with open(library.path("mine"), "w", encoding="utf-8") as file:
-        file.write(text.partition("#")[0] + example.replace("A field:", "# A field:").replace("drop = true", "# drop"))
+        file.write(
+            text.partition("#")[0] + example.replace("A field has", "# A field has").replace("drop = true", "# drop")
+        )
     assert library.problems("mine") == []  # what it shows can be used as it stands
     assert library.load("mine").fields[0].target == "c\n[[output]]"
 

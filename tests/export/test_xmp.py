@@ -155,13 +155,13 @@ def test_colours_that_xmp_has_no_word_for_are_left_out(color, word):
     assert row.value == word
     assert (b"videoColorSpace" in file.data) == (word is not None)
     if word is None:
-        assert any("videoColorSpace is left out" in warning for warning in file.warnings)
+        assert any("videoColorSpace is omitted" in warning for warning in file.warnings)
 
 
 def test_a_column_of_numbers_is_no_word():
     made = filled(clip(frames=1, columns={"blur": [1.0]}), ("xmpDM:videoColorSpace", "frames.blur"))
     (file,) = WRITER.render([made], Options("{stem}.xmp"))
-    assert "videoColorSpace is left out" in file.warnings[0]
+    assert "videoColorSpace is omitted" in file.warnings[0]
 
 
 def test_sixteen_frames_a_second_have_no_timecode_and_say_why():
@@ -211,7 +211,7 @@ def test_redaction_leaves_no_trace_of_the_text():
             "<xmpDM:timeValue>00:01:00:00</xmpDM:timeValue></xmpDM:startTimecode>",
             "does not exist",
         ),
-        ("<dc:format>\x0b</dc:format>", "no XML"),
+        ("<dc:format>\x0b</dc:format>", "not valid XML"),
     ],
 )
 def test_the_checker_finds_what_is_wrong(xml, problem):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from regenstore.objects import durable
+from regenstore.fs import durable
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from regenstore.fs import file_lock
 
-HOLDER = "import sys; from regenstore.fs import file_lock; fd = file_lock.open_locked(sys.argv[1]); print(); input()"
+HOLDER = "from regenstore.fs.file_lock import *; import sys; fd = os.open(sys.argv[1], 0); take(fd); print(); input()"
 
 
 def opened(path: str) -> int:

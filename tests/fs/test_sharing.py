@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from regenstore.doctor.rights import find, mend
+from regenstore.doctor.checks.rights import find, mend
 from regenstore.errors import StorageError
 from regenstore.events import outbox as outboxes
 from regenstore.fs import sharing
@@ -22,7 +22,7 @@ from regenstore.gc.trash import Trash
 from regenstore.objects import evicted, fact_cache, holds
 from regenstore.objects.content_store import ContentStore, identity
 from regenstore.objects.hashing import hash_bytes
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.leases import lease
 from regenstore.remotes.backends.directory import Directory
 from tests.conftest import BIN, Checkout, hermetic_environment
@@ -117,7 +117,7 @@ def test_two_users_of_a_store(shared: Path) -> None:
         fact_cache.ContentFacts(path).put(one, "kind", 1, b"fact")
         evicted.write(path, "20260101T000000Z-1", [])
         with closing(ResultCache(path)) as cache:
-            cache.write(lambda db: db.execute("INSERT INTO gc_value VALUES ('a', 1)"))
+            cache.database.write(lambda db: db.execute("INSERT INTO gc_value VALUES ('a', 1)"))
         with lease(f"{path}/leases", "key", lambda: None):
             pass
         Trash(store).prepare("20260101T000000Z-2", "cache", two)
@@ -130,8 +130,8 @@ def test_two_users_of_a_store(shared: Path) -> None:
         with open(store.object_path(one), "rb") as file:
             assert file.read() == b"one"
         with closing(ResultCache(path)) as cache:
-            cache.write(lambda db: db.execute("UPDATE gc_value SET value = 2"))
-            assert [tuple(row) for row in cache.read("SELECT value FROM gc_value", ())] == [(2.0,)]
+            cache.database.write(lambda db: db.execute("UPDATE gc_value SET value = 2"))
+            assert [tuple(row) for row in cache.database.rows("SELECT value FROM gc_value", ())] == [(2.0,)]
         assert fact_cache.ContentFacts(path).put(one, "kind", 1, b"newer")
         with lease(f"{path}/leases", "key", lambda: None):
             pass
@@ -194,7 +194,7 @@ def test_who_may_only_read_is_refused_and_waits_for_nobody(shared: Path) -> None
             assert file.read() == b"one"
         for refused in (
             lambda: store.put_bytes(b"two", hash_bytes(b"two")),
-            lambda: ResultCache(path).write(lambda db: None),
+            lambda: ResultCache(path).database.write(lambda db: None),
             lambda: lease(f"{path}/leases", "key", lambda: None).__enter__(),
         ):
             with pytest.raises(StorageError) as error:

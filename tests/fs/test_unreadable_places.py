@@ -123,8 +123,8 @@ gc makes a take once more before it relies on either": """
         generators/command_environment._state except
         generators/declared._declared isfile
         generators/declared._watched isfile
-        generators/definition_files.DefinitionFiles._matching isdir
-        generators/definition_files.DefinitionFiles._walk is_dir
+        project/definition_files.DefinitionFiles._matching isdir
+        project/definition_files.DefinitionFiles._walk is_dir
         generators/python_packages.Packages.of isdir
         generators/python_packages._Looking._record except
         generators/python_packages._Looking._distribution isfile*2
@@ -153,12 +153,6 @@ gc makes a take once more before it relies on either": """
     """,
     "cleaning up afterwards: what stays behind is found, told and cleared later, and nothing is decided by it": """
         cli/demo_story._folder_size walk
-        export/dataset/sinks.FolderSink._put_in_place rmtree
-        export/dataset/sinks.FolderSink.abandon exists rmtree*2
-        export/dataset/sinks.partial isdir*2 rmtree
-        export/dataset/zip_sink.ZipSink.abandon exists
-        export/sidecar/deliver._remove rmtree
-        export/sidecar/deliver._sweep except rmtree
         gc/trash.Trash.tidy walk
         generators/worker._end_group except rmtree
         generators/worker_host.WorkerHost.__init__ rmtree
@@ -167,23 +161,24 @@ gc makes a take once more before it relies on either": """
         media/encode.MediaWriter._abandon except exists
         objects/content_store.ContentStore.clean_temp except isdir islink
         objects/content_store._last_change walk
-        objects/durable.remove_folder except
-        objects/fact_cache.ContentFacts.put except*2
+        fs/durable.remove_folder except
+        objects/fact_cache.ContentFacts.put except
         objects/holds.Holds.release except
         realise.Realiser._make rmtree
         refs/leases.lease except
         remotes/backends/directory.Directory._put suppress
-        objects/durable.write_file suppress
-        objects/holds.Holds._open except
+        fs/durable.write_file suppress
+        fs/durable.write_locked suppress
         objects/unsynced.left except
-        worktree/recovery._recover_stage except rmtree
-        worktree/stage.Stage.close except rmtree
+        fs/stage.Stage.close except rmtree
+        fs/stage.recover except rmtree
+        worktree/stage.open_stage except
         """,
     "where it cannot be told, it counts as in use, as too young, or as nobody's to touch": """
         doctor/leftovers._age except walk
         doctor/leftovers._paths except
-        doctor/index_lock._users except
-        doctor/index_lock._working except
+        doctor/checks/left_behind._users except
+        doctor/checks/left_behind._working except
         fs/file_lock._flock except
         fs/file_lock.claim except
         fs/file_lock.in_use except
@@ -195,12 +190,12 @@ gc makes a take once more before it relies on either": """
         """,
     "it becomes the answer: people and programs are told what failed, and of what": """
         cli/filter_entry.main except*2
-        doctor/checks._start except
-        doctor/checks.examine except
-        doctor/checks.hooks access
+        doctor/checks/git_setup._start except
+        doctor/check.examine except*2
+        doctor/checks/git_setup.hooks access
         doctor/quarantine.confine except
-        doctor/salvage.read except
-        doctor/store_checkup.store access
+        objects/results/examination.read_damaged except
+        doctor/checks/store.store access
         doctor/store_scan._look except
         doctor/store_scan._look_at_correction except
         export/dataset/read_back.damaged except
@@ -208,7 +203,7 @@ gc makes a take once more before it relies on either": """
         generators/worker._Worker._probe except
         generators/worker._Worker._run except
         generators/worker._message except
-        generators/repository_file.resolve except isfile which
+        project/repository_file.resolve except isfile which
         gitfilter/process.serve except
         gitfilter/smudge.SmudgeFilter.smudge except
         jobs/local._Batch._work except
@@ -221,14 +216,15 @@ gc makes a take once more before it relies on either": """
         cli/filter_entry._prepare except
         cli/filter_entry._process.handler.answer except
         cli/group.run except*2
-        doctor/rights._entries except walk
-        doctor/rights.rights access
+        doctor/checks/rights._entries except walk
+        doctor/checks/rights.rights access
         fs/swap._put_new except
         fs/swap._system except
         remotes/backends/time_limits.within.run except
         worktree/recovery.recover except*3
         """,
     "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
+        cli/main._end except
         cli/background._start except
         cli/filter_entry._widen_pipes except
         cli/gc._by_itself except
@@ -256,14 +252,14 @@ gc makes a take once more before it relies on either": """
         remotes/remote.Remote.last_confirmed except
         tracked/pinning._known_recipe isdir
         tracked/status.status isdir
-        worktree/link.Linker._copy except
-        worktree/link.Linker.clone except
+        fs/reflink.Linker._copy except
+        fs/reflink.Linker.clone except
         worktree/fill.mend except
         cli/clone.command exists
         cli/filter_entry._Busy.begin except
         cli/filter_report.FilterTally._tell_starter except
         objects/content_store._write_some except
-        objects/durable._dirty except
+        fs/durable._dirty except
         fs/boot.boot_id except
         fs/sharing._group except
         gitfilter/calling_command._asker except
@@ -273,7 +269,7 @@ gc makes a take once more before it relies on either": """
         """,
     "a copy that is looked for elsewhere, or where something was last: none is taken for the only one": """
         doctor/missing_contents.NeedsSurvey._recipes isdir
-        doctor/missing_contents.NeedsSurvey.places isdir
+        doctor/missing_contents.NeedsSurvey._places_of isdir
         doctor/recovery_sources._files walk
         doctor/recovery_sources._hash except*2
         doctor/recovery_sources._lines except
@@ -287,17 +283,16 @@ gc makes a take once more before it relies on either": """
         cli/init.command exists
         cli/push._remote_and_paths lexists
         cli/show._recipe lexists
-        doctor/repair._rename islink
-        export/dataset/exporting.export lexists
-        export/dataset/exporting.previous_of isdir lexists*2
+        doctor/fsck._rename islink
+        export/dataset/exporting.DatasetExport.run lexists
+        export/dataset/exporting._previous isdir lexists*2
         export/dataset/layouts.finish_interrupted isfile
         export/dataset/read_back.local isfile
-        export/dataset/roots._refuse isdir
-        export/dataset/roots.places isdir lexists*2
+        export/dataset/places._refuse isdir
+        export/dataset/places.datasets_at isdir lexists*2
         export/dataset/sinks._finish exists isdir*3 lexists
         export/dataset/sinks._leaves walk
         export/dataset/sinks.made_in exists
-        export/dataset/sinks.recover exists isdir
         export/dataset/sinks.refuse_occupied isdir lexists
         export/dataset/tar_sink.TarSink._drop exists
         export/dataset/zip_sink.Archive.__init__ exists
@@ -309,18 +304,17 @@ gc makes a take once more before it relies on either": """
         export/sidecar/deliver._refuse_links islink
         export/sidecar/deliver._write lexists
         export/sidecar/deliver.existing lexists
-        export/sidecar/deliver.recover isdir isfile
         export/sidecar/preview.difference isfile
         generators/implementation.InProcessSession.generate exists
         objects/content_store.ContentStore.put_file isdir
-        objects/durable.make_folder isdir
+        fs/durable.make_folder isdir
         remotes/backends/directory.Directory.names is_dir
         repository.Repository.store isdir
         fs/sharing.make_folders isdir*2
-        objects/result_cache.ResultCache._connect isdir lexists suppress
+        objects/results/database.Database._connect isdir lexists suppress
         """,
     "not about files of a repository or store: a program, a limit, a login, a system without flock": """
-        cli/doctor._patient which*2
+        cli/doctor._context which*2
         export/sidecar/jinja_child.limit except
         generators/command.CommandGenerator.probe access
         generators/command._text except
@@ -328,8 +322,8 @@ gc makes a take once more before it relies on either": """
         generators/worker_host.WorkerHost._keep_tail except
         media/correction/png.Png.rows except
         media/stills.is_still except
-        objects/database_file._usable access isfile lexists
-        objects/durable.fsync_folder except*2
+        objects/results/database_file._usable access isfile lexists
+        fs/durable.fsync_folder except*2
         refs/credentials._from_netrc except
         remotes/backends/ssh.Login._options exists
         remotes/backends/ssh.Login._told exists

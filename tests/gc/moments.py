@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from regenstore.fs import durable
 from regenstore.gc import collect, trash
-from regenstore.objects import content_store, durable
+from regenstore.objects import content_store
 from tests.gc.world import World
 
 

@@ -25,10 +25,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from regenstore.fs import durable
 from regenstore.gc import collect, trash
 from regenstore.gc.collect import GcReport
 from regenstore.gitfilter.spool import StreamSource, take_in
-from regenstore.objects import durable, toml
+from regenstore.objects import toml
 from regenstore.objects.content_store import CACHE, TRASH, TREES, ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest

@@ -193,7 +193,7 @@ def test_a_plan_does_what_was_shown_and_no_more(world):
 
 def test_what_has_no_recipe_at_hand_does_not_go(world):
     old = world.make("old", standing=SUPERSEDED)
-    world.cache.write(lambda db: db.execute("DELETE FROM recipe"))
+    world.cache.database.write(lambda db: db.execute("DELETE FROM recipe"))
     report = world.gc(free=1)
     assert report.evicted == [] and sum(report.skipped.values()) == 1
     assert world.where(old) == [CACHE]

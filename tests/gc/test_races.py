@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from regenstore.objects import durable, toml
+from regenstore.fs import durable
+from regenstore.objects import toml
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest

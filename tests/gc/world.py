@@ -21,7 +21,7 @@ from regenstore.objects.holds import held
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Input, Output, Recipe
 from regenstore.objects.result import BlobRecord, Content, Proof, Result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.survey import Standing, Survey
 from regenstore.proof.surveyor import Surveyor
 from regenstore.refs.blobs import blob_record

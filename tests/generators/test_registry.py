@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
-from regenstore.errors import FormatError, GenerationError, NotFound, StorageError, TrustRequired
+from regenstore.errors import FormatError, GenerationError, NotFound, TrustRequired
 from regenstore.generators.registry import Registry, built_in
-from regenstore.generators.trust import Approval, TrustRecord
+from regenstore.project.trust import Approval, TrustRecord
 
 VOICE = """
 [generators.voice]
@@ -30,7 +29,7 @@ def top(tmp_path: Path) -> Path:
 @pytest.fixture
 def registry(top: Path, tmp_path: Path, plugin_site: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.syspath_prepend(str(plugin_site))
-    return Registry(str(top), str(tmp_path / "home" / "trusted.json"))
+    return Registry(str(top), TrustRecord(str(tmp_path / "home" / "trusted.json")))
 
 
 def test_built_in_generators_are_trusted(registry):
@@ -88,7 +87,7 @@ def test_trust_is_not_for_a_name_but_for_a_definition(registry, top, tmp_path):
     (top / "regenstore.toml").write_text(VOICE)
     registry.trust.approve(Approval(registry.find("voice").declared.hash, "voice", 1.0))
     (top / "regenstore.toml").write_text(VOICE.replace('["true"]', '["true", "--more"]'))
-    changed = Registry(str(top), registry.trust.path)
+    changed = Registry(str(top), registry.trust)
     assert not changed.find("voice").trusted
 
 
@@ -103,30 +102,6 @@ def test_a_declaration_cannot_take_a_built_in_name(registry, top):
 # ------------------------------------------------------------------------------------------- approvals
 
 
-def test_approvals_are_kept(tmp_path):
-    path = tmp_path / "deep" / "trusted.json"
-    record = TrustRecord(str(path))
-    assert record.approvals() == {}
-    first, second = Approval("a" * 64, "voice", 1.5), Approval("b" * 64, "voice", 2.5)
-    record.approve(first)
-    record.approve(second)
-    record.approve(Approval("c" * 64, "other", 3.0))
-    assert TrustRecord(str(path)).approvals()["a" * 64] == first
-    assert record.revoke("voice") == 2
-    assert record.revoke("voice") == 0
-    assert list(record.approvals()) == ["c" * 64]
-    assert os.stat(path.parent).st_mode & 0o077 == 0
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"trusted": 3}', '{"trusted": [{"hash": 1}]}', "\xff"])
-def test_a_damaged_record_approves_nothing(tmp_path, content):
-    path = tmp_path / "trusted.json"
-    path.write_bytes(content.encode("latin-1"))
-    with pytest.raises(StorageError) as caught:
-        TrustRecord(str(path)).approvals()
-    assert caught.value.kind == "store-damaged"
-
-
 def test_a_repository_cannot_bring_its_own_approvals(registry, top):
     (top / "regenstore.toml").write_text(VOICE)
     found = registry.find("voice").declared.hash
@@ -134,4 +109,4 @@ def test_a_repository_cannot_bring_its_own_approvals(registry, top):
         folder.mkdir(parents=True, exist_ok=True)
         record = {"trusted": [{"hash": found, "generator": "voice", "approved": 1}]}
         (folder / "trusted.json").write_text(json.dumps(record))
-    assert not Registry(str(top), registry.trust.path).find("voice").trusted
+    assert not Registry(str(top), registry.trust).find("voice").trusted

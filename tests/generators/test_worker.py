@@ -53,7 +53,7 @@ FAULTS = {
     "huge": ("generator-failed", "xxx"),
     "unspeakable": ("generator-failed", "Unspeakable"),
     "surrogate": ("generator-failed", "odd"),
-    "exit": ("generator-crashed", "exit code 3; it last said: about to leave"),
+    "exit": ("generator-crashed", "exit code 3; last output: about to leave"),
     "sysexit": ("generator-crashed", "exit code 0"),
     "segfault": ("generator-crashed", "SIGSEGV"),
     "oddsignal": ("generator-crashed", "signal"),
@@ -121,7 +121,7 @@ def test_every_fault_is_one_clear_error_and_the_next_item_is_made(slot, odd, ite
 
 def test_a_generator_that_yields_nothing(slot, odd, item):
     error = error_of(slot, replace(odd, implementation="oddities:Nothing"), item("ok"))
-    assert (error.kind, error.message) == ("generator-failed", "the generator gave nothing")
+    assert (error.kind, error.message) == ("generator-failed", "the generator yielded no result")
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_set_without_making_is_wanted_and_comes_with_get(film: Film) -> None:
     assert film.status() == f" M {A}"
     film.git("commit", "-q", "-a", "-m", "recorded")
     film.settled({**MAIN, A: words("later")})
-    assert "recorded already" in film.regenstore("record", A)
+    assert "already recorded" in film.regenstore("record", A)
 
 
 def test_new_then_add(film: Film) -> None:

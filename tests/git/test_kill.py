@@ -9,7 +9,7 @@ import pytest
 
 from regenstore.fs.boot import boot_id
 from regenstore.worktree.fill import JOURNAL
-from regenstore.worktree.stage import STAGE_PREFIX
+from regenstore.worktree.index_lock import STAGE_PREFIX
 from tests.conftest import THOROUGH, fresh_seed
 from tests.git.film import MAIN, A, Film
 from tests.git.stress import Stress

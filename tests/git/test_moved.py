@@ -121,7 +121,7 @@ def test_the_likelier_of_two_names_and_a_line_that_says_so(film: Film) -> None:
     (film.path / C).rename(film.path / "moved/c.bin")
     said = film.run("git", "add", "-A").stderr.decode()
     assert (note(film, "moved/extra.bin"), note(film, "moved/c.bin")) == ("the other", "the one")
-    assert "'moved/c.bin' has the bytes of several media; it was given the recipe of 'plates/c.bin'" in said
+    assert "'moved/c.bin' has the bytes of several media; it got the recipe of 'plates/c.bin'" in said
     assert said.count("\n") == 1
     assert film.run("git", "add", "-A").stderr == b""
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from regenstore.fs import boot
+from regenstore.fs import boot, durable
 from regenstore.gitfilter.retake import ASIDE, settle_for_others
-from regenstore.objects import durable, unsynced
+from regenstore.objects import unsynced
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.unsynced import Backing

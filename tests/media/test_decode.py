@@ -174,7 +174,7 @@ def test_postscript_is_no_still(tmp_path):
     """Pillow would run Ghostscript for it."""
     save(tmp_path / "x", Image.new("RGB", (8, 8)), "EPS")
     assert not is_still(str(tmp_path / "x"))
-    with pytest.raises(ValueError, match="plate is no picture that can be read"):
+    with pytest.raises(ValueError, match="plate is not a readable picture"):
         read_still(str(tmp_path / "x"), "plate")
 
 
@@ -202,7 +202,7 @@ def test_playlists_are_refused(tmp_path):
     }
     for name, text in lists.items():
         (tmp_path / name).write_text(text)
-        with pytest.raises(ValueError, match="the plate is neither video nor audio"):
+        with pytest.raises(ValueError, match="the plate is not readable as video or audio"):
             decode.inspect(str(tmp_path / name), "the plate")
 
 

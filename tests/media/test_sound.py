@@ -83,7 +83,7 @@ def test_a_mix_is_the_sum_as_long_as_the_longest():
     np.testing.assert_array_equal(joined(sound.mixed([iter(pieces(part, 2)) for part in parts], 1, 64)), expected)
 
 
-# ------------------------------------------------------------------------------------------- rates and timecode
+# ------------------------------------------------------------------------------------------- rates
 
 
 def test_decimal_rates_mean_exact_ones():
@@ -95,19 +95,3 @@ def test_decimal_rates_mean_exact_ones():
     for fps in (0, -1, 1001):
         with pytest.raises(ValueError, match="frame rate"):
             rates.exact_rate(fps)
-
-
-@pytest.mark.parametrize("fps", [1, 23.976, 24, 25, 29.97, 59.94, 120])
-def test_timecode_counts_and_wraps(fps):
-    rate = rates.exact_rate(fps)
-    for frame in (0, 1, 23, 24, 59, 60, 1439, 86_000, 24 * 3600 * rates.timecode_base(rate) - 1):
-        assert rates.parse_timecode(rates.format_timecode(frame, rate), rate) == frame
-    assert rates.format_timecode(24 * 3600 * rates.timecode_base(rate), rate) == "00:00:00:00"
-
-
-@pytest.mark.parametrize(
-    "text", ["", "x", "24:00:00:00", "00:60:00:00", "00:00:60:00", "00:00:00:24", "1:00:00", "-1:00:00:00"]
-)
-def test_wrong_timecode_is_refused(text):
-    with pytest.raises(ValueError, match="timecode"):
-        rates.parse_timecode(text, rates.exact_rate(23.976))

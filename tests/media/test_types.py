@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 
+import av
+import numpy as np
 import pytest
 from PIL import Image
 
 from regenstore.generators.shared_params import AUDIO_TYPES, IMAGE_TYPES, VIDEO_TYPES
 from regenstore.media import types
+from regenstore.media.probe import probe
 from regenstore.media.stills import write_still
 from tests.media import made
 
@@ -51,10 +54,53 @@ def test_what_pillow_writes_is_known(form):
         (b"MM\x00*\x00\x00", "image/tiff"),
         (b"v/1\x01\x02\x00\x00\x00", "image/x-exr"),
         (b"glTF\x02\x00\x00\x00", "model/gltf-binary"),
+        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "image/heic"),
+        (b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heix", "image/heic"),
+        (b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00miafavif", "image/avif"),
+        (b"\x00\x00\x00\x14ftypmif1\x00\x00\x00\x00mif1avif", "image/heif"),  # past the end of its box
+        (b"\x00\x00\x00\x18ftypmsf1\x00\x00\x00\x00msf1hevc", "image/heic-sequence"),
+        (b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isomavif", "video/mp4"),
+        (b"\x00\x00\x00\x0cJXL \r\n\x87\n\x00\x00\x00\x14ftypjxl ", "image/jxl"),
+        (b"8BPS\x00\x01", "image/vnd.adobe.photoshop"),
+        (b"\x1aE\xdf\xa3\x93\xec\x81\x00B\x82\x88matroskaM\x80\x84webm", "video/x-matroska"),
     ],
 )
 def test_signatures(head, media_type):
     assert types.sniff(head) == media_type
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "media_type"),
+    [
+        ("mxf", "mpeg2video", "application/mxf"),
+        ("mpegts", "mpeg2video", "video/mp2t"),
+        ("mpeg", "mpeg2video", "video/mpeg"),
+        ("mpeg2video", "mpeg2video", "video/mpeg"),
+        ("yuv4mpegpipe", "rawvideo", "video/x-yuv4mpeg"),
+        ("flv", "flv", "video/x-flv"),
+        ("asf", "mpeg4", "video/x-ms-wmv"),
+    ],
+)
+def test_what_ffmpeg_writes_is_known_by_its_bytes_and_probed(tmp_path, form, codec, media_type):
+    path = str(tmp_path / "take")
+    with av.open(path, "w", format=form) as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(6):
+            frame = av.VideoFrame.from_ndarray(np.zeros((72, 64), np.uint8), format="yuv420p")
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    data = (tmp_path / "take").read_bytes()
+    assert types.sniff(data[: types.HEAD]) == media_type
+    found = probe(path, media_type)
+    assert (found.kind, found.video.width, found.video.height) == ("video", 64, 48)
+
+
+def test_ogg_is_video_where_a_codec_of_video_begins_in_it():
+    page = b"OggS\x00\x02" + bytes(20) + b"\x01\x1e"
+    sound, picture = page + b"\x01vorbis" + bytes(23), page + b"\x80theora" + bytes(23)
+    assert types.sniff(sound + picture) == types.sniff(picture + sound) == "video/ogg"
+    assert types.sniff(sound) == "audio/ogg"
 
 
 @pytest.mark.parametrize(

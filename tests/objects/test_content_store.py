@@ -231,7 +231,8 @@ def test_clean_temp_removes_only_what_is_old(store):
     fetched = Path(store.root, "tmp", "fetch-" + "ab" * 32)
     fetched.write_bytes(DATA)
     os.utime(fetched, (now - STALE_TEMP - 10,) * 2)
-    held = file_lock.open_locked(str(fetched))
+    held = os.open(fetched, os.O_RDONLY)
+    assert file_lock.take(held)
     assert list(store.stale_temp(now)) == [old]
     assert store.clean_temp(now) == 1
     os.close(held)
@@ -346,7 +347,7 @@ def test_a_store_that_lost_its_marker_works(store):
 
 CRASH = """
 import os, sys
-from regenstore.objects import durable
+from regenstore.fs import durable
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.holds import held

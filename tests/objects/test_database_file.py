@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from regenstore.objects import store_format
-from regenstore.objects.database_file import move_aside, replacing
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
+from regenstore.objects.results.database_file import move_aside, replacing
 from tests.conftest import fresh_seed
 from tests.objects.test_result_cache import digest, recipe, result
 
@@ -31,7 +31,7 @@ def cache(tmp_path: Path) -> ResultCache:
 IDLE = """
 import sys
 from tests.objects.test_result_cache import digest, recipe, result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 cache = ResultCache(sys.argv[1])
 cache.record(recipe(1), result(recipe(1), 1))
 print("open", flush=True)
@@ -81,7 +81,7 @@ def test_nobody_replaces_it_while_another_works(cache):
         order.append("worked")
 
     other = threading.Thread(target=replace)
-    cache._write(work)
+    cache.database.write(work)
     other.join()
     assert order == ["worked", "replaced"]
 
@@ -91,7 +91,7 @@ import sys
 from pathlib import Path
 from tests.objects.test_result_cache import digest, recipe, result
 from regenstore.errors import StorageError
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 cache, seed = ResultCache(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)
 while not Path(sys.argv[1], "calm").exists():
@@ -123,7 +123,7 @@ def test_what_many_write_after_the_last_damage_is_all_there(cache):
         if os.path.exists(cache.path):
             with open(cache.path, "r+b") as file:
                 file.write(b"\xa5" * max(4096, os.path.getsize(cache.path)))
-    cache._replace_damaged()
+    cache.database._replace_damaged()
     Path(folder, "calm").touch()
     for writer in writers:
         said, wrong = writer.communicate(timeout=120)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from regenstore.errors import FormatError
-from regenstore.objects import result_cache, toml
+from regenstore.objects import toml
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import RecipeKey
 from regenstore.objects.recipe import Input, Output, Recipe
 from regenstore.objects.result import Proof
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results import database
+from regenstore.objects.results.cache import ResultCache
 
 KEY = RecipeKey(bytes(range(32)))
 TAKE, SECOND = hash_bytes(b"take"), hash_bytes(b"second")
@@ -23,23 +23,23 @@ PROOF = Proof(KEY, TAKE, SECOND, "equivalent", "PSNR", 61.5, 45.0, 2.5, 1000.0, 
 
 def test_proofs_come_back_as_they_were_newest_first(tmp_path: Path) -> None:
     cache = ResultCache(str(tmp_path))
-    exact = replace(
-        PROOF, tier="bytes", second=TAKE, metric="", score=None, threshold=None, fingerprint={}, created=2000.0
+    exact = PROOF._replace(
+        tier="bytes", second=TAKE, metric="", score=None, threshold=None, fingerprint={}, created=2000.0
     )
     cache.add_proof(PROOF)
     cache.add_proof(exact)
     assert ResultCache(str(tmp_path)).proofs(KEY, TAKE) == [exact, PROOF]
     assert cache.proofs(KEY, SECOND) == []
-    assert [proof.proves for proof in (exact, PROOF, replace(PROOF, tier="different"))] == [True, True, False]
+    assert [proof.proves for proof in (exact, PROOF, PROOF._replace(tier="different"))] == [True, True, False]
 
 
 def test_the_newest_proof_of_an_environment_replaces_the_one_before(tmp_path: Path) -> None:
     cache = ResultCache(str(tmp_path))
-    later = replace(PROOF, tier="different", created=3000.0, fingerprint={"machine": "x", "library": "1"})
+    later = PROOF._replace(tier="different", created=3000.0, fingerprint={"machine": "x", "library": "1"})
     cache.add_proof(PROOF)
     cache.add_proof(later)
     assert cache.proofs(KEY, TAKE) == [later]
-    lucky = replace(PROOF, tier="bytes", second=TAKE, created=4000.0)
+    lucky = PROOF._replace(tier="bytes", second=TAKE, created=4000.0)
     cache.add_proof(lucky)
     assert cache.proofs(KEY, TAKE) == [lucky, later]  # what gave other bytes once is not forgotten
     assert list(cache.every_proof()) == [lucky, later]
@@ -49,7 +49,7 @@ def test_proofs_of_version_3_stay_and_inputs_of_its_recipes_are_read_when_asked_
     plate = Recipe("g", "1", Output("image/png"), inputs={"a": Input(TAKE), "b": Input(SECOND)})
     assert plate.key is not None
     with sqlite3.connect(tmp_path / "results.sqlite") as db:
-        for step in result_cache._STEPS[:3]:
+        for step in database._STEPS[:3]:
             for statement in step.split(";"):
                 db.execute(statement)
         db.execute("INSERT INTO recipe VALUES (?, ?)", (plate.key.raw, toml.encode(plate)))
@@ -68,7 +68,7 @@ def test_proofs_of_version_3_stay_and_inputs_of_its_recipes_are_read_when_asked_
 
 def test_a_database_of_version_1_is_taken_over_whole(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "results.sqlite") as db:
-        for statement in result_cache._SCHEMA.split(";"):
+        for statement in database._SCHEMA.split(";"):
             db.execute(statement)
         db.execute("INSERT INTO recipe VALUES (?, ?)", (KEY.raw, b"text"))
         db.execute("PRAGMA user_version = 1")
@@ -77,7 +77,7 @@ def test_a_database_of_version_1_is_taken_over_whole(tmp_path: Path) -> None:
     cache.add_proof(PROOF)
     cache.close()
     with sqlite3.connect(tmp_path / "results.sqlite") as db:
-        assert db.execute("PRAGMA user_version").fetchone()[0] == result_cache.SCHEMA_VERSION
+        assert db.execute("PRAGMA user_version").fetchone()[0] == database.SCHEMA_VERSION
         assert db.execute("SELECT text FROM recipe").fetchall() == [(b"text",)]
         assert db.execute("SELECT count(*) FROM proof").fetchone()[0] == 1
     db.close()

@@ -7,17 +7,18 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from regenstore.errors import Conflict, FormatError, StorageError
-from regenstore.objects import result_cache, toml
+from regenstore.objects import toml
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Output, Recipe, Take
 from regenstore.objects.result import BlobRecord, Content, Result
-from regenstore.objects.result_cache import SCHEMA_VERSION, ResultCache
+from regenstore.objects.results import database
+from regenstore.objects.results.cache import ResultCache
+from regenstore.objects.results.database import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_each_environment_keeps_its_own_word(cache):
     """Also when both gave the same: what one environment gives now and gave before tells whether it varies."""
     of = recipe()
     cache.record(of, result(of, 1))
-    cache.record(of, replace(result(of, 1), fingerprint={"gpu": "other"}))
+    cache.record(of, result(of, 1)._replace(fingerprint={"gpu": "other"}))
     assert [r.fingerprint["gpu"] for r in cache.results(of.key)] == ["other", "none"]
 
 
@@ -242,9 +243,9 @@ def test_who_comes_second_finds_the_new_database(tmp_path):
     Path(first.path).write_bytes(b"no database" * 1000)
     # Both see the damage; the second one must not move away what the first one has begun.
     with pytest.raises(sqlite3.DatabaseError):
-        second._connect()
+        second.database._connect()
     first.record(recipe(1), result(recipe(1), 1))
-    second._replace_damaged()
+    second.database._replace_damaged()
     second.record(recipe(2), result(recipe(2), 2))
     assert first.made(recipe(2).key, digest(2))
     assert second.made(recipe(1).key, digest(1))
@@ -279,7 +280,7 @@ def test_a_blob_of_wrong_types_is_not_known(cache, column):
     cache.add_blobs([record, other])
     assert cache.blobs([record.oid, other.oid]) == {record.oid: record, other.oid: other}
     value = "text" if column in ("key", "digest", "inputs") else b"bytes"
-    cache.write(lambda db: db.execute(f"UPDATE blob SET {column} = ? WHERE oid = ?", (value, record.oid)))
+    cache.database.write(lambda db: db.execute(f"UPDATE blob SET {column} = ? WHERE oid = ?", (value, record.oid)))
     assert cache.blobs([record.oid, other.oid]) == {other.oid: other}
     cache.add_blobs([record])
     assert cache.blobs([record.oid]) == {record.oid: record}
@@ -288,7 +289,7 @@ def test_a_blob_of_wrong_types_is_not_known(cache, column):
 def test_another_process_that_keeps_the_database_is_told_as_such(cache, monkeypatch):
     filled(cache, 1)
     cache.close()
-    monkeypatch.setattr(result_cache, "_PATIENCE", 0.1)
+    monkeypatch.setattr(database, "PATIENCE", 0.1)
     with closing(sqlite3.connect(cache.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Conflict) as caught:
@@ -307,7 +308,7 @@ def test_a_missing_folder_is_an_error_of_ours(tmp_path):
 WRITER = """
 import sys
 from tests.objects.test_result_cache import digest, recipe, result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 cache = ResultCache(sys.argv[1])
 first = int(sys.argv[2])
 print("ready", flush=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regenstore.proof.fixpoint import Foundation, lay
+from regenstore.proof.fixpoint import Foundation, solve
 from tests.conftest import examples
 
 
 def founded(base, ways, weights=None, similar=frozenset()) -> Foundation[str]:
-    return lay(base, ways, dict.fromkeys(ways, 1) if weights is None else weights, similar)
+    return solve(base, ways, dict.fromkeys(ways, 1) if weights is None else weights, similar)
 
 
 def test_a_chain_on_something_kept_may_all_go():
@@ -73,7 +73,7 @@ def test_against_trying_it_out(ways, present, similar, random):
     """``present`` is in the store; what of it has a way is a candidate, the rest is kept."""
     base = {item for item in present if item not in ways}
     weights = {item: random.randrange(5) for item in present if item in ways}
-    found = lay(base, ways, weights, similar)
+    found = solve(base, ways, weights, similar)
     gone = {item for item in found.founded if item in present}
     left = set(present) - gone
 

@@ -14,7 +14,7 @@ from regenstore.objects import toml
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import RecipeKey
 from regenstore.objects.result import BlobRecord
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs import root_snapshot as files
 from regenstore.refs.enumeration import ADDED, FULL, UNCHANGED, Enumerated, Enumeration
 from regenstore.refs.git import Git

@@ -12,7 +12,7 @@ from regenstore.errors import FormatError
 from regenstore.objects import toml
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.recipe import Input
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.blobs import read_blobs
 from regenstore.refs.git import Git
 from tests.conftest import fresh_seed

@@ -11,7 +11,7 @@ import pytest
 
 from regenstore.errors import FormatError
 from regenstore.objects import toml
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.enumeration import FULL, UNCHANGED
 from regenstore.refs.registration import ID_FILE, identity, owner, register, registrations
 from regenstore.refs.store_repositories import Holder, Holders, forget

@@ -13,7 +13,7 @@ import pytest
 
 from regenstore.errors import StorageError
 from regenstore.objects import toml
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.git import Git
 from regenstore.refs.root_files import RootFiles
 from regenstore.refs.roots import Roots

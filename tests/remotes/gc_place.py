@@ -23,7 +23,7 @@ from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Output, Recipe
 from regenstore.objects.result import BlobRecord, Content, Result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.root_snapshot import LiveRecipes
 from regenstore.refs.store_repositories import Holder
 from regenstore.remotes import advisory_lock, layout

@@ -9,7 +9,7 @@ import pytest
 
 from regenstore.config import GitEnvironment
 from regenstore.errors import FormatError, InvalidInput, NotFound, TrustRequired
-from regenstore.generators.trust import Approval
+from regenstore.project.trust import Approval
 from regenstore.remotes.definitions import FILE, GIT_CONFIG
 from regenstore.repository import Repository
 
@@ -34,6 +34,14 @@ def configure(top, name, value):
 def test_none_is_cheap_and_empty(top):
     repository = opened(top)
     assert repository.remotes == {} and repository.untrusted_remotes == {}
+    assert repository.remote_problems == {} and list(repository.unasked_remotes) == []
+    assert repository.bytes_added == 0 and not repository.generated
+    with pytest.raises(AttributeError):
+        repository.settings = repository.settings
+    first = repository.cache
+    repository.close()
+    assert repository.cache is not first
+    repository.close()
 
 
 def test_git_configuration(top):
@@ -67,6 +75,8 @@ def test_a_declared_one_needs_approval_of_name_and_address(top):
     (top / FILE).write_text('[remotes.studio]\nurl = "../shared"\n')
     configure(top, "studio.jobs", "2")
     repository = opened(top)
+    assert list(repository.unasked_remotes) == []  # nothing looked at remotes yet
+    assert repository.elsewhere is None and list(repository.unasked_remotes) == ["studio"]
     assert repository.remotes == {}
     definition = repository.untrusted_remotes["studio"]
     assert (definition.url, definition.source, definition.setting.jobs) == ("../shared", FILE, 2)
@@ -74,7 +84,7 @@ def test_a_declared_one_needs_approval_of_name_and_address(top):
         repository.remote_definitions.find("studio")
     assert caught.value.kind == "untrusted-remote"
 
-    repository.registry.trust.approve(Approval(definition.hash, definition.trust_name, 0.0))
+    repository.trust.approve(Approval(definition.hash, definition.trust_name, 0.0))
     repository = opened(top)
     assert repository.remotes["studio"].url == os.path.normpath(top / "../shared")  # relative to the top
     assert not repository.untrusted_remotes

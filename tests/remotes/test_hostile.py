@@ -300,7 +300,7 @@ def test_a_listing_that_goes_round_is_given_up() -> None:
             while True:
                 yield from ((f"{prefix}{number}", Head(1, "")) for number in range(10))
 
-    with pytest.raises(StorageError, match="does not come to an end"):
+    with pytest.raises(StorageError, match="does not end"):
         RetryingBackend(Round(), 0).names("v1/cas/")
 
 
@@ -366,7 +366,7 @@ def test_records_that_are_huge_or_deep_do_no_harm(
     remote = remote_at(Directory(str(share)), store)
     found = Records(remote)
     assert found.fetch() == 1
-    assert [len(each) for each in found._read[0].values()] == [1] and list(found.proofs()) == []
+    assert [len(each) for each in found._read().results.values()] == [1] and list(found.proofs()) == []
     monkeypatch.setattr(records, "LARGEST", 1000)
     monkeypatch.setattr(records, "MOST", 1500)
     for number in range(3):
@@ -426,7 +426,7 @@ def test_pages_that_repeat_their_token_are_given_up(server: WebServer, monkeypat
         return True
 
     server.fault = fault
-    with pytest.raises(StorageError, match="does not come to an end"):
+    with pytest.raises(StorageError, match="does not end"):
         RetryingBackend(s3(server.url, monkeypatch), 0).names(layout.CONTENTS)
 
 

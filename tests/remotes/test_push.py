@@ -11,7 +11,7 @@ import pytest
 from regenstore.errors import StorageError
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.remotes import layout
 from regenstore.remotes.backends.directory import Directory
 from regenstore.remotes.check import NEEDED_TO_PUSH, probe, sample, speed

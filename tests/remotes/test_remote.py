@@ -16,7 +16,7 @@ from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Output, Recipe
 from regenstore.objects.result import Content, Proof, Result
-from regenstore.objects.result_cache import ResultCache
+from regenstore.objects.results.cache import ResultCache
 from regenstore.remotes import layout
 from regenstore.remotes.backends.directory import Directory
 from regenstore.remotes.records import Records

@@ -15,15 +15,15 @@ from blake3 import blake3
 
 from regenstore.errors import StorageError
 from regenstore.fs import boot
+from regenstore.fs.reflink import Linker
 from regenstore.objects.ids import Digest
 from regenstore.worktree import fill
 from regenstore.worktree.fill import RECORD_PREFIX, Filler
 from regenstore.worktree.index_file import IndexFile
-from regenstore.worktree.link import Linker
+from regenstore.worktree.index_lock import STAGE_PREFIX
 from regenstore.worktree.location import Location, locate
 from regenstore.worktree.place import Placement, Placer
 from regenstore.worktree.recovery import recover, torn_files
-from regenstore.worktree.stage import STAGE_PREFIX
 from tests.conftest import Checkout, noise
 from tests.worktree.test_killed import dying
 

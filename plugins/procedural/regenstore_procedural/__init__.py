@@ -1,1 +1,1 @@
-"""Pictures, videos and sounds drawn from a prompt and a seed, with numpy alone."""
+"""Pictures, videos and audio drawn from a prompt and a seed, with numpy only."""

@@ -1,4 +1,4 @@
-"""``procedural.audio``: a sound made from a prompt and a seed, block by block."""
+"""``procedural.audio``: audio synthesised from a prompt and a seed, block by block."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Walk = NDArray[np.float64]
 
 
 class ProceduralAudio(InProcess):
-    """WAV or FLAC; the peak stays below ``level``."""
+    """Synthesises WAV or FLAC; the peak stays below ``level``."""
 
     name = "procedural.audio"
 
@@ -55,7 +55,7 @@ class ProceduralAudio(InProcess):
 
 
 class Soundscape:
-    """Samples in -1..1, at any place of an endless sound: block n depends on n alone, and blocks meet."""
+    """An endless sound, with samples from -1 to 1. Block n depends on n alone, and blocks join without a seam."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Soundscape:
         self.minor = hashed("mode", *self.names) < 0.6
 
     def blocks(self, total: int) -> Iterator[Samples]:
-        """``total`` samples, with short fades at both ends so that nothing clicks."""
+        """Yield ``total`` samples, with short fades at both ends to avoid clicks."""
         fade = min(total // 4, self.rate // 50) or 1
         for first in range(0, total, BLOCK):
             count = min(BLOCK, total - first)
@@ -145,7 +145,7 @@ class Soundscape:
     # -------------------------------------------------------------------------------- materials
 
     def _white(self, channel: int, first: int, count: int) -> Floats:
-        """Noise that is a function of the sample's number, drawn in aligned blocks."""
+        """Noise as a function of the sample number, drawn in aligned blocks."""
         return self._aligned(("white", channel), first, count, BLOCK)
 
     def _aligned(self, names: tuple[object, ...], first: int, count: int, size: int) -> Floats:
@@ -160,7 +160,7 @@ class Soundscape:
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def _coloured(self, channel: int, first: int, count: int, cutoff: float) -> Floats:
-        """Noise below a frequency: random values at that rate, joined smoothly, two octaves of it."""
+        """Noise below a cutoff frequency: random values at that rate, interpolated smoothly, in two octaves."""
         total = np.zeros(count, np.float32)
         for octave, weight in ((1.0, 0.62), (2.3, 0.38)):
             step = max(1.0, self.rate / (cutoff * octave * 2))
@@ -184,7 +184,7 @@ class Soundscape:
         return (left + (values.take(index - low + 1) - left) * part).astype(np.float32)
 
     def _drops(self, channel: int, first: int, count: int, per_second: float, length: float) -> Floats:
-        """Short clicks at random times: rain drops, crackle. A click may reach in from before the block."""
+        """Short clicks at random times: rain drops, crackle. A click may have begun before the block."""
         out = np.zeros(count, np.float32)
         tail = int(length * 5 * self.rate) + 1
         shape = _decay(np.arange(tail) / self.rate, length * 2)
@@ -204,7 +204,7 @@ class Soundscape:
 
 
 def _decay(seconds: Walk, length: float) -> Floats:
-    """From 1 down to about nothing after ``length``: a rational curve, exact on every processor."""
+    """A decay from 1 to almost nothing after ``length``: a rational curve, exact on every processor."""
     x = 1 / (1 + np.maximum(seconds, 0) * (3.5 / length))
     return (x * x * x).astype(np.float32)
 

@@ -1,8 +1,8 @@
-"""The drawing surface: planar float colours for one band of rows, and how a camera sees the scene.
+"""The drawing surface: planar float colours for one band of rows, and the camera's view of the scene.
 
-Scene units: the picture's height is 1, y grows downwards from 0, x is 0 in the middle. A band of rows is
-drawn by itself, and every operation is a function of position, so bands meet without a seam and a large
-picture needs no more memory than its 8-bit result.
+Scene units: the picture's height is 1, y grows downwards from 0, and x is 0 in the middle. A band of rows is drawn
+independently and every operation is a function of position, so bands join without a seam and a large picture needs no
+more memory than its 8-bit result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class View:
-    """Which rows of which picture are drawn, from where and when."""
+    """The rows to draw, in which picture, from which camera position, at which time."""
 
     width: int
     height: int
@@ -41,11 +41,11 @@ class View:
         return 1.0 + (self.zoom - 1.0) * depth
 
     def pixel(self, depth: float = 1.0) -> float:
-        """The size of a pixel in scene units."""
+        """The size of a pixel, in scene units."""
         return 1.0 / (self.height * self.zoom_at(depth))
 
     def box(self, depth: float = 1.0) -> Box:
-        """The band in scene units. ``depth`` 1 moves with the camera, 0 is infinitely far away."""
+        """The band in scene units. ``depth`` 1 moves with the camera; 0 is infinitely far away."""
         unit, zoom = self.height, self.zoom_at(depth)
         half = self.width / 2
         left, right = -half / unit / zoom + self.x * depth, half / unit / zoom + self.x * depth
@@ -54,7 +54,7 @@ class View:
         return Box(left, top, right, bottom, self.width, self.rows)
 
     def axes(self, depth: float = 1.0) -> tuple[Floats, Floats]:
-        """Positions of the pixels' centres: x along columns, y along rows."""
+        """Positions of the pixel centres: x along columns, y along rows."""
         box, pixel = self.box(depth), self.pixel(depth)
         x = box.left + (np.arange(self.width) + 0.5) * pixel
         y = box.top + (np.arange(self.rows) + 0.5) * pixel
@@ -65,13 +65,13 @@ class View:
 
 
 class Canvas:
-    """Red, green and blue planes of a band, 0..1."""
+    """The red, green and blue planes of a band, 0 to 1."""
 
     def __init__(self, rows: int, width: int) -> None:
         self.planes: Floats = np.zeros((3, rows, width), np.float32)
 
     def mix(self, colour: Any, mask: Floats, rows: slice = slice(None)) -> None:
-        """Lay a colour (three numbers or three planes) over the canvas where the mask is 1."""
+        """Blend a colour (three numbers or three planes) over the canvas, by a mask."""
         for plane, value in zip(self.planes, colour):
             part = plane[rows]
             change = value - part
@@ -79,13 +79,13 @@ class Canvas:
             part += change
 
     def add(self, colour: Any, mask: Floats, rows: slice = slice(None)) -> None:
-        """Add light."""
+        """Add light, by a mask."""
         for plane, value in zip(self.planes, colour):
             if value:
                 plane[rows] += mask * np.float32(value)
 
     def vertical(self, stops: list[tuple[float, Colour]], y: Floats) -> None:
-        """Fill with a gradient down the rows."""
+        """Fill with a vertical gradient."""
         for channel, plane in enumerate(self.planes):
             plane[...] = gradient(stops, y, channel)[:, None]
 
@@ -99,7 +99,7 @@ class Canvas:
         self.planes *= radius
 
     def quantise(self, out: NDArray[np.uint8], grain: Floats | None = None) -> None:
-        """Write as 8-bit pixels (rows x columns x 3); grain is added before rounding, so it dithers too."""
+        """Write 8-bit pixels (rows x columns x 3). Grain is added before rounding, so it dithers as well."""
         for channel, plane in enumerate(self.planes):
             levels = plane * np.float32(255)
             levels += np.float32(0.5) if grain is None else grain
@@ -108,7 +108,7 @@ class Canvas:
 
 
 def gradient(stops: list[tuple[float, Colour]], at: Floats, channel: int) -> Floats:
-    """One channel of a colour gradient at the given places, smooth between its stops."""
+    """One channel of a colour gradient at the given positions, smooth between its stops."""
     places = np.array([place for place, _ in stops], np.float64)
     values = np.array([colour[channel] for _, colour in stops], np.float64)
     value: Floats = np.interp(at.astype(np.float64), places, values).astype(np.float32)
@@ -116,12 +116,12 @@ def gradient(stops: list[tuple[float, Colour]], at: Floats, channel: int) -> Flo
 
 
 def hex_colour(text: str) -> Colour:
-    """``rrggbb`` as three numbers in 0..1."""
+    """Parse ``rrggbb`` to three numbers from 0 to 1."""
     return int(text[:2], 16) / 255, int(text[2:4], 16) / 255, int(text[4:6], 16) / 255
 
 
 def blend(one: Colour, other: Colour, share: float) -> Colour:
-    """Between two colours: ``share`` 0 is the first, 1 the second."""
+    """Interpolate between two colours: ``share`` 0 gives the first, 1 the second."""
     r, g, b = (a + (c - a) * share for a, c in zip(one, other))
     return r, g, b
 

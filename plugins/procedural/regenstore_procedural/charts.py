@@ -1,4 +1,4 @@
-"""Test pictures: colour bars with a ramp, and a framing grid. Exact levels, no weather, no grain."""
+"""Test charts: colour bars with a ramp, and a framing grid. Exact levels, no weather, no grain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BARS = (
     (0.75, 0.0, 0.0),
     (0.0, 0.0, 0.75),
 )
-"""75 % colour bars in their usual order (SMPTE EG 1), as 8-bit RGB shares."""
+"""75 % colour bars in their standard order (SMPTE EG 1), as fractions of 8-bit RGB."""
 
 
 class Bars:

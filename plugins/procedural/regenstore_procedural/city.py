@@ -1,4 +1,4 @@
-"""Skylines: rows of towers with lit windows before a sky, and their light on wet ground."""
+"""Skylines: rows of towers with lit windows against a sky, reflected on wet ground."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from regenstore_procedural.sky import Sky
 from regenstore_procedural.water import mirrored
 
 SPAN = 3.2
-"""How much of the x axis is built up, around 0; wider pictures repeat the street."""
+"""Length of the x axis that is built up, around 0; wider pictures repeat the street."""
 CELLS = 4096
 
 
@@ -30,7 +30,7 @@ class _Tower:
 
 
 class Skyline:
-    """Three rows of towers, far to near."""
+    """Three rows of towers, from far to near."""
 
     def __init__(self, mood: Mood, names: tuple[object, ...], aspect: float) -> None:
         self.mood = mood
@@ -106,7 +106,7 @@ class Skyline:
         pane = _pane(across, cell / pixel)[None] * _pane(down, cell * 1.5 / pixel)[:, None]
         index = (row[:, None] * 37 + column[None] * 101 + number * 977) % CELLS
         chance = self.window.take(index)
-        flicker = np.float32(0.02) * np.float32(np.floor(time * 0.7) % 3)  # now and then a light changes
+        flicker = np.float32(0.02) * np.float32(np.floor(time * 0.7) % 3)  # a window's light changes now and then
         on = (chance + flicker < np.float32(tower.lit)) & (row >= 1)[:, None] & (column < tower.columns)[None]
         light = pane * on * (np.float32(0.35) + np.float32(0.65) * self.window.take((index * 7 + 13) % CELLS))
         for plane, value in zip(part, tower.colour):
@@ -124,7 +124,7 @@ class Skyline:
 
 
 def _pane(place: Floats, pixels: float) -> Floats:
-    """1 inside a window of a cell, 0 on the wall around it, soft by one pixel."""
+    """1 inside a cell's window, 0 on the wall around it, with an edge one pixel soft."""
     inside = np.float32(0.5) - np.abs(place - np.floor(place) - np.float32(0.5))
     pane: Floats = np.clip((inside - np.float32(0.17)) * np.float32(max(1.0, pixels)) + np.float32(0.5), 0, 1)
     return pane

@@ -1,7 +1,7 @@
-"""The declarations of the procedural generators: pure data and estimates, importing nothing heavy.
+"""Declarations of the procedural generators: pure data and estimates, without heavy imports.
 
-They draw pictures, videos and sounds from a prompt and a seed without any model. Defaults are part of each contract
-version and never change within it. Estimates were measured on one core of a 2-core machine.
+They draw pictures, videos and audio from a prompt and a seed, without a model. Defaults are part of each contract
+version and never change within it. The estimates were measured on one core of a 2-core machine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STYLES = ("auto", "landscape", "seascape", "skyline", "nebula", "flow", "bars", 
 SOUNDS = ("auto", "ambience", "wind", "rain", "ocean", "fire", "tone", "drone", "beat", "noise")
 MOTIONS = ("auto", "static", "pan-left", "pan-right", "push-in", "pull-out", "drift", "handheld")
 
-_PROMPT = Param(type="string", description="what to show; known words choose style, light and weather")
+_PROMPT = Param(type="string", description="what to show; known words select style, light and weather")
 _LOOK = {
     "style": Param(
         type="string", description="kind of picture; auto follows the prompt", default="auto", choices=STYLES
@@ -44,7 +44,7 @@ _FPS = Param(
 
 
 def _share(params: Mapping[str, Any]) -> float:
-    """How dear a style is, measured against a landscape, which ``auto`` may turn out to be."""
+    """A style's relative cost; a landscape is 1. ``auto`` counts as a landscape, which it may turn out to be."""
     return {"seascape": 0.6, "skyline": 0.6, "nebula": 0.7, "flow": 0.5, "bars": 0.1, "grid": 0.15}.get(
         params["style"], 1.0
     )
@@ -70,7 +70,7 @@ def _audio_cost(params: Mapping[str, Any]) -> Cost:
 PROCEDURAL_IMAGE = Declaration(
     name="procedural.image",
     version="1",
-    summary="A picture drawn from a prompt and a seed, without a model: previs plates, slates, test charts.",
+    summary="Draw a picture from a prompt and a seed, without a model: previs plates, slates, test charts.",
     params=ParamSchema(
         {
             "prompt": _PROMPT,
@@ -79,7 +79,7 @@ PROCEDURAL_IMAGE = Declaration(
             "height": side(720, "height in pixels"),
             **_LOOK,
             **BURN_IN,
-            "slate": Param(type="boolean", description="lay a slate with prompt, seed and size over it", default=False),
+            "slate": Param(type="boolean", description="overlay a slate with prompt, seed and size", default=False),
         }
     ),
     media_types=IMAGE_TYPES,
@@ -90,23 +90,23 @@ PROCEDURAL_IMAGE = Declaration(
 PROCEDURAL_VIDEO = Declaration(
     name="procedural.video",
     version="1",
-    summary="A moving shot drawn from a prompt and a seed: water, clouds, rain and a camera move.",
+    summary="Draw a video from a prompt and a seed: moving water, clouds, rain, and a camera move.",
     params=ParamSchema(
         {
             "prompt": _PROMPT,
             "seed": SEED,
-            "width": side(1280, "width in pixels; odd ones are rounded up, H.264 needs even sizes"),
-            "height": side(720, "height in pixels; odd ones are rounded up"),
-            "frames": Param(type="integer", description="how many frames", default=96, minimum=1, maximum=100_000),
+            "width": side(1280, "width in pixels; odd values are rounded up, as H.264 needs even sizes"),
+            "height": side(720, "height in pixels; odd values are rounded up"),
+            "frames": Param(type="integer", description="number of frames", default=96, minimum=1, maximum=100_000),
             "fps": _FPS,
             **_LOOK,
             "motion": Param(
                 type="string", description="camera move; auto follows prompt and seed", default="auto", choices=MOTIONS
             ),
-            "speed": Param(type="number", description="how fast everything moves", default=1, minimum=0, maximum=10),
+            "speed": Param(type="number", description="speed of all movement", default=1, minimum=0, maximum=10),
             **BURN_IN,
-            "slate": Param(type="boolean", description="lay a slate over the first second", default=False),
-            "audio": Param(type="boolean", description="add a sound track that follows the prompt", default=False),
+            "slate": Param(type="boolean", description="overlay a slate on the first second", default=False),
+            "audio": Param(type="boolean", description="add an audio track that follows the prompt", default=False),
             "quality": QUALITY,
         }
     ),
@@ -118,7 +118,7 @@ PROCEDURAL_VIDEO = Declaration(
 PROCEDURAL_AUDIO = Declaration(
     name="procedural.audio",
     version="1",
-    summary="A sound made from a prompt and a seed: wind, rain, sea, drones, tones and beats.",
+    summary="Synthesise audio from a prompt and a seed: wind, rain, sea, drones, tones and beats.",
     params=ParamSchema(
         {
             "prompt": _PROMPT,
@@ -135,13 +135,17 @@ PROCEDURAL_AUDIO = Declaration(
             ),
             "frequency": Param(
                 type="number",
-                description="pitch of a tone or drone in Hz; else the seed's",
+                description="pitch of a tone or drone in Hz; default: chosen by the seed",
                 optional=True,
                 minimum=20,
                 maximum=20_000,
             ),
             "tempo": Param(
-                type="number", description="beats per minute; else the seed's", optional=True, minimum=20, maximum=400
+                type="number",
+                description="beats per minute; default: chosen by the seed",
+                optional=True,
+                minimum=20,
+                maximum=400,
             ),
         }
     ),

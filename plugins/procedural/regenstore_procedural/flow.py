@@ -1,4 +1,4 @@
-"""Abstract pictures: domain-warped noise in the palette of the prompt, like ink or marble."""
+"""Abstract pictures: domain-warped noise in the prompt's palette, like ink or marble."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from regenstore_procedural.randomness import sine, stream
 
 
 class Flow:
-    """Noise that bends noise, seen as bands of colour with a sheen."""
+    """Noise distorted by noise, drawn as bands of colour with a sheen."""
 
     def __init__(self, mood: Mood, names: tuple[object, ...], aspect: float) -> None:
         random = stream("flow", *names)

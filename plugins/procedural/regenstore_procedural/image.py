@@ -10,11 +10,11 @@ from regenstore_procedural.picture import Picture
 from regenstore_procedural.slate import lay_slate
 
 STILL_RATE = Fraction(24)
-"""What timecode counts by on a still."""
+"""The rate at which timecode on a still counts."""
 
 
 class ProceduralImage(InProcess):
-    """One picture; memory is bounded by its 8-bit size and a band of floats."""
+    """Draws one picture; memory is bounded by its 8-bit size and one band of floats."""
 
     name = "procedural.image"
 

@@ -1,7 +1,7 @@
-"""From a prompt's words to what is drawn: style, light, weather, ground and palette.
+"""Interpret a prompt: its words decide style, light, weather, ground and palette.
 
-Known words choose and blend; every other word turns the palette a little, so that no two prompts look the
-same. The tables are data; nothing here draws.
+Known words select and blend; every other word shifts the palette a little, so that no two prompts look the same. The
+tables are data; nothing here draws.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ HUES: dict[str, float] = {
 
 @dataclass(frozen=True)
 class Mood:
-    """What a prompt asks for. Colours are 0..1; traits are the words above that were found."""
+    """The interpretation of a prompt. Colours are 0 to 1; traits are the words of the tables above that were found."""
 
     style: str
     sky: tuple[Colour, Colour, Colour, Colour]
@@ -103,7 +103,7 @@ class Mood:
         return any(trait in self.traits for trait in traits)
 
     def lit_by(self, *lights: str) -> float:
-        """How much of the light comes from these kinds of it, 0..1."""
+        """The fraction of the light that comes from these lights, 0 to 1."""
         return sum(self.lights.get(light, 0.0) for light in lights)
 
     @property
@@ -112,7 +112,7 @@ class Mood:
 
 
 def words_of(prompt: str) -> list[str]:
-    """The words of a prompt, lower-cased, in order."""
+    """The words of a prompt in lower case, in order."""
     return re.findall(r"[^\W_]+", prompt.lower())
 
 
@@ -126,7 +126,8 @@ def _found(words: list[str], table: dict[str, str]) -> dict[str, int]:
 
 
 def mood_of(prompt: str, style: str, seed: int) -> Mood:
-    """Read a prompt. ``style`` other than auto wins; the seed decides what the prompt leaves open."""
+    """Interpret a prompt. A ``style`` other than auto takes precedence; the seed decides what the prompt leaves
+    open."""
     words = words_of(prompt)
     styles, lights, traits = _found(words, STYLES), _found(words, WORDS), _found(words, TRAITS)
     if style == "auto":
@@ -173,7 +174,7 @@ def _blended(shares: dict[str, float]) -> list[Colour]:
 
 
 def _varied(colour: Colour, words: list[str]) -> Colour:
-    """Words turn the hue by up to 14 degrees together and change the saturation a little."""
+    """A colour varied by words: together they turn its hue by up to 14 degrees and change its saturation a little."""
     turn = strength = 0.0
     for word in words:
         turn += hashed("turn", word) - 0.5

@@ -1,7 +1,7 @@
-"""Fractal noise on regular grids of any size: the value at a point does not depend on the grid around it.
+"""Fractal noise on regular grids of any size. The value at a point does not depend on the grid around it.
 
-Noise is a random lattice read through Pillow's bicubic resampling (plain C in double precision, the same on
-every processor of one architecture), octave upon octave. Lattices repeat after ``PERIOD`` cells.
+Noise is a random lattice sampled with Pillow's bicubic resampling (plain C in double precision, the same on every
+processor of one architecture), in several octaves. Lattices repeat after ``PERIOD`` cells.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PERIOD = 256
 
 
 class Box:
-    """A rectangle of the plane, and how many pixels it is seen with."""
+    """A rectangle of the plane, and the number of pixels to sample it with."""
 
     def __init__(self, left: float, top: float, right: float, bottom: float, width: int, height: int) -> None:
         self.left, self.top, self.right, self.bottom = left, top, right, bottom
@@ -25,11 +25,11 @@ class Box:
 
 
 def resampled(tile: Floats, box: Box, sx: float, sy: float, dx: float = 0.0, dy: float = 0.0) -> Floats:
-    """A periodic tile seen through a box, ``sx`` and ``sy`` tile cells per unit, moved by ``dx`` and ``dy``."""
+    """Sample a periodic tile in a box, with ``sx`` and ``sy`` tile cells per unit, offset by ``dx`` and ``dy``."""
     rows, columns = tile.shape
     left, right = box.left * sx + dx, box.right * sx + dx
     top, bottom = box.top * sy + dy, box.bottom * sy + dy
-    # Bicubic needs two cells around, and more of them where the tile is seen reduced.
+    # Bicubic needs a margin of two cells, and more where the tile is reduced.
     reach_x = 3 + math.ceil(2 * (right - left) / box.width)
     reach_y = 3 + math.ceil(2 * (bottom - top) / box.height)
     x0, x1 = math.floor(left) - reach_x, math.ceil(right) + reach_x
@@ -44,7 +44,7 @@ def resampled(tile: Floats, box: Box, sx: float, sy: float, dx: float = 0.0, dy:
 
 
 class Noise:
-    """One family of fractal noise, about -1..1."""
+    """One family of fractal noise, from about -1 to 1."""
 
     def __init__(self, *names: object) -> None:
         random = stream("noise", *names)
@@ -56,9 +56,9 @@ class Noise:
     def plane(
         self, box: Box, fx: float, fy: float, octaves: int = 5, gain: float = 0.5, dx: float = 0.0, dy: float = 0.0
     ) -> Floats:
-        """Two-dimensional noise with ``fx`` and ``fy`` features per unit, moved by ``dx``, ``dy`` units."""
+        """Two-dimensional noise with ``fx`` and ``fy`` features per unit, offset by ``dx`` and ``dy`` units."""
         total = np.zeros((box.height, box.width), np.float32)
-        # An octave finer than the pixels only costs time. Rounded, so that every band of a picture decides alike.
+        # An octave finer than the pixels only costs time. Rounded, so that every band of a picture decides the same.
         limit = 0.7 * min(
             box.width / max(1e-9, (box.right - box.left)) / fx, box.height / max(1e-9, box.bottom - box.top) / fy
         )
@@ -76,7 +76,7 @@ class Noise:
         return total
 
     def along(self, x: Floats, frequency: float, octaves: int = 5, gain: float = 0.5, ridged: bool = False) -> Floats:
-        """One-dimensional noise along x; ridged noise has sharp crests and lies in 0..1."""
+        """One-dimensional noise along x. Ridged noise has sharp crests and ranges from 0 to 1."""
         total = np.zeros(x.shape, np.float64)
         amplitude, scale, whole = 1.0, frequency, 0.0
         for octave in range(octaves):
@@ -93,7 +93,7 @@ class Noise:
         return (total / whole).astype(np.float32)
 
     def gathered(self, u: Floats, v: Floats) -> Floats:
-        """Noise at any points, where a grid will not do; one unit holds one period of 8 features."""
+        """Noise at arbitrary points that form no grid; one unit holds one period of 8 features."""
         if self._tile is None:
             self._tile = self._fractal_tile(512)
         size = self._tile.shape[0]
@@ -111,7 +111,7 @@ class Noise:
         return found
 
     def _fractal_tile(self, size: int) -> Floats:
-        """A tile that repeats without a seam, as each octave's lattice is cut to a whole period."""
+        """A seamless tile, as each octave's lattice is cut to a whole period."""
         box = Box(0, 0, 1, 1, size, size)
         total = np.zeros((size, size), np.float32)
         cells, amplitude = 8, 1.0

@@ -1,4 +1,4 @@
-"""A whole picture: the scene that a prompt asks for, seen by a camera at a time, as 8-bit RGB."""
+"""A complete picture: the scene described by a prompt, seen by a camera at a moment, as 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from regenstore_procedural.water import Seascape
 from regenstore_procedural.weather import Weather
 
 BAND = 1 << 21
-"""Pixels drawn at a time; bounds the memory of a large picture."""
+"""Pixels drawn at a time; this bounds the memory for a large picture."""
 EXACT = ("bars", "grid")
-"""Test pictures: their levels are not touched."""
+"""Test charts, whose levels are not modified."""
 GRAIN = 7.0
 
 
@@ -44,7 +44,7 @@ SCENES: dict[str, Callable[[Mood, tuple[object, ...], float], Scene]] = {
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera is: moved in scene units, zoomed, at a time in seconds."""
+    """The camera: its offset in scene units, its zoom, and the time in seconds."""
 
     x: float = 0.0
     y: float = 0.0
@@ -53,7 +53,7 @@ class Camera:
 
 
 class Picture:
-    """What prompt, seed, style and size give. Drawing the same camera twice gives the same pixels."""
+    """The picture for a prompt, seed, style and size. Drawing with the same camera again gives the same pixels."""
 
     def __init__(self, params: Mapping[str, Any], width: int, height: int) -> None:
         self.width, self.height = width, height
@@ -68,7 +68,7 @@ class Picture:
         self._vignette = 0.0 if plain else 0.34
 
     def draw(self, camera: Camera | None = None, frame: int = 0, tick: Callable[[float], None] | None = None) -> Pixels:
-        """The picture as rows x columns x 3. ``tick`` is told the share that is done."""
+        """Draw the picture as rows x columns x 3. ``tick`` is called with the fraction done."""
         camera = camera or Camera()
         out = np.empty((self.height, self.width, 3), np.uint8)
         step = max(16, BAND // self.width)

@@ -1,8 +1,8 @@
 """Random streams and exact elementary functions: the same numbers on every machine.
 
-Streams come from a BLAKE3 hash of what names them, so that they depend on no process state. Functions that
-numpy computes with processor-dependent code (sine, powers) are read from tables that were made once with
-the C library and rounded to single precision, where its last-bit differences vanish.
+Streams are seeded by a BLAKE3 hash of their names and depend on no process state. Functions that numpy computes with
+processor-dependent code (sine, powers) are read from tables. Those were computed once with the C library and rounded to
+single precision, where its last-bit differences vanish.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _SINE = np.array([math.sin(2 * math.pi * i / _TURN) for i in range(_TURN + 1)], 
 
 
 def stream(*names: object) -> np.random.Generator:
-    """A generator of its own for these names; text and whole numbers of any size."""
+    """A random generator seeded by names, which are text or integers of any size."""
     text = "\x1f".join(str(name) for name in names)
     key = int.from_bytes(blake3(text.encode("utf-8", "surrogatepass")).digest()[:16], "little")
     return np.random.Generator(np.random.Philox(key=key))
 
 
 def hashed(*names: object) -> float:
-    """A number in [0, 1) for these names."""
+    """A number in [0, 1) derived from names."""
     text = "\x1f".join(str(name) for name in names)
     return int.from_bytes(blake3(text.encode("utf-8", "surrogatepass")).digest()[:6], "little") / 2**48
 
 
 def sine(turns: Any) -> Floats:
-    """sin(2 pi turns), by table with linear interpolation."""
+    """sin(2 pi turns), from a table with linear interpolation."""
     place = np.asarray(turns, np.float64)
     place = (place - np.floor(place)) * _TURN
     index = place.astype(np.int32)
@@ -44,7 +44,7 @@ def sine(turns: Any) -> Floats:
 
 
 def smooth(low: float, high: float, value: Any) -> Floats:
-    """0 below ``low``, 1 above ``high``, a smooth step between."""
+    """A smooth step: 0 below ``low``, 1 above ``high``."""
     t = np.clip((value - np.float32(low)) * np.float32(1.0 / (high - low)), 0, 1)
     step: Floats = t * t * (np.float32(3) - np.float32(2) * t)
     return step

@@ -10,11 +10,11 @@ from regenstore_procedural.noise import Noise
 from regenstore_procedural.randomness import Floats, sine, smooth, stream
 
 FAR = 0.06
-"""How much of the camera's move the sky shows."""
+"""Fraction of the camera's movement that the sky follows."""
 
 
 class Sky:
-    """A sky above ``horizon`` (scene units), and the light that it gives."""
+    """A sky above ``horizon`` (scene units), and the light from it."""
 
     def __init__(self, mood: Mood, names: tuple[object, ...], horizon: float, aspect: float = 1.78) -> None:
         random = stream("sky", *names)
@@ -86,13 +86,13 @@ class Sky:
             drift *= 2
         fx, fy = (1.5, 3.6) if stormy else (1.3, 5.2)
         shape = self._clouds.plane(box, fx, fy, 6, 0.52, dx=drift, dy=-drift * 0.1)
-        # The same noise a little towards the light: where it is thinner there, this side is lit.
+        # The same noise, sampled a little towards the light: where it is thinner there, this side is lit.
         side = 0.05 if self.sun_x > 0 else -0.05
         shifted = self._clouds.plane(box, fx, fy, 4, 0.52, dx=drift + side, dy=-drift * 0.1 - 0.035)
         threshold = 0.55 - self.cover * 1.35
         density = smooth(threshold, threshold + (0.75 if stormy else 0.6), shape)
         lit = np.clip(0.5 + (shape - shifted) * np.float32(1.5), 0, 1)
-        # Clouds thin out towards the horizon's haze and the zenith.
+        # Clouds thin out towards the zenith and the haze at the horizon.
         band = smooth(self.horizon + 0.01, self.horizon - 0.18, y[rows])
         density = density * band[:, None] * np.float32(0.95 if stormy else 0.82)
         sky_low, light = self.mood.sky[3], self.mood.light
@@ -104,7 +104,7 @@ class Sky:
         canvas.mix(colours, density, rows)
 
     def stars(self, canvas: Canvas, view: View, strength: float = 1.0) -> None:
-        """Points of light, a few with a glow; they twinkle with time."""
+        """Draw points of light, a few with a glow; they twinkle over time."""
         box = view.box(FAR)
         unit = 1.0 / view.pixel(FAR)
         size = max(0.7, view.height / 900)
@@ -132,7 +132,7 @@ class Sky:
         dy = np.arange(y0, y1, dtype=np.float32) - np.float32(py)
         d2 = ((dy * dy)[:, None] + (dx * dx)[None]) * np.float32(1 / (glow * glow))
         spot = np.float32(power) / (1 + d2 * 2) ** 2
-        # Fade to nothing at the patch's rim, or bright stars would show as squares.
+        # Fade to nothing at the patch's edge, or bright stars would show as squares.
         spot *= np.clip(1.2 - d2 * np.float32(glow * glow / (reach * reach) * 1.2), 0, 1)
         canvas.planes[:, y0:y1, x0:x1] += spot
 

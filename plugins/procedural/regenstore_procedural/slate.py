@@ -1,4 +1,4 @@
-"""A production slate over a picture: what it is and how it was made, for editors and for searching."""
+"""A production slate over a picture, saying what it is and how it was made."""
 
 from __future__ import annotations
 

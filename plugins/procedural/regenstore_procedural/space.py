@@ -1,4 +1,4 @@
-"""Space: coloured gas lit by stars, dust lanes, and perhaps a planet."""
+"""Space: coloured gas lit by stars, dust lanes, and sometimes a planet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from regenstore_procedural.sky import Sky
 
 
 class Nebula:
-    """Two clouds of gas, dust before them, stars behind and in front."""
+    """Two clouds of gas with dust in front; stars behind and in front of it all."""
 
     def __init__(self, mood: Mood, names: tuple[object, ...], aspect: float) -> None:
         random = stream("nebula", *names)

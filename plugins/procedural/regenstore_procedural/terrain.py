@@ -1,4 +1,4 @@
-"""Landscapes: mountain after mountain in the haze, forests, dunes, snow, lakes."""
+"""Landscapes: mountain ranges in haze, forests, dunes, snow, lakes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from regenstore_procedural.water import mirrored
 
 
 class Ridge:
-    """One layer: a profile along x, from ``depth`` 0 (far) to 1 (near)."""
+    """One layer of terrain: a profile along x, at a ``depth`` from 0 (far) to 1 (near)."""
 
     def __init__(self, mood: Mood, names: tuple[object, ...], depth: float, base: float, height: float) -> None:
         self.mood, self.depth, self.base, self.height = mood, depth, base, height
@@ -36,7 +36,7 @@ class Ridge:
         return top.astype(np.float32)
 
     def _treetops(self, x: Floats) -> Floats:
-        """Conifers side by side, as a skyline: each x lies under the tallest of its neighbours."""
+        """Conifers side by side as a skyline: each x is covered by the tallest of its neighbours."""
         size = 0.014 + 0.05 * self.depth**2
         cell = x / np.float32(size * 0.42)
         index = np.floor(cell).astype(np.int64)
@@ -45,7 +45,7 @@ class Ridge:
             tree = self._tree.take((index + step) % 512, axis=0).astype(np.float32)
             away = np.abs(cell - (index + step) - tree[:, 0])
             tall = (0.45 + 0.75 * tree[:, 1] ** 2) * np.float32(size)
-            # Branches: the slope of a fir goes down in steps.
+            # Branches: the outline of a fir descends in steps.
             slope = away * np.float32(0.42 * size * 2.6) / (0.6 + tree[:, 2] * 0.5)
             part = slope * np.float32(9 / size)
             jag = (part - np.floor(part)) * np.float32(size * 0.05)
@@ -79,7 +79,7 @@ class Ridge:
         canvas.mix(planes, mask, rows)
 
     def _shade(self, x: Floats, top: Floats, box: Box, light_x: float, pixel: float) -> Floats:
-        """Light on the slopes, about -1..1: from the crest's own slope, and from gullies below it."""
+        """Light on the slopes, from about -1 to 1: from the slope of the crest, and from gullies below it."""
         side = 1.0 if light_x > float(x.mean()) else -1.0
         if self.mood.has("desert"):
             fine = self.noise.plane(box, 3, 40, 3, 0.5) * np.float32(0.22)
@@ -107,7 +107,7 @@ class Ridge:
 
 
 class Landscape:
-    """Sky, ridges and, when asked for, a lake that mirrors them."""
+    """Sky, ridges and, if asked for, a lake that mirrors them."""
 
     def __init__(self, mood: Mood, names: tuple[object, ...], aspect: float) -> None:
         random = stream("landscape", *names)

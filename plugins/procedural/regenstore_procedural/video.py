@@ -19,7 +19,7 @@ _MOVES = ("pan-right", "push-in", "drift", "pan-left", "static")
 
 
 class ProceduralVideo(InProcess):
-    """Frames are drawn and encoded one by one."""
+    """Draws and encodes a video frame by frame."""
 
     name = "procedural.video"
 
@@ -60,7 +60,7 @@ def _move(item: Item, picture: Picture) -> str:
 
 
 def camera(move: str, seconds: float, item: Item) -> Camera:
-    """Where the camera is after so many seconds of its move."""
+    """The camera ``seconds`` into its move."""
     x = y = 0.0
     zoom = 1.0
     if move in ("pan-left", "pan-right"):

@@ -1,4 +1,4 @@
-"""Water: mirrored scenery with ripples, and the open sea in perspective."""
+"""Water: scenery mirrored with ripples, and the open sea in perspective."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from regenstore_procedural.randomness import Floats, sine, smooth, stream
 from regenstore_procedural.sky import Sky
 
 WATER_DEPTH = 0.4
-"""How much of the camera's move a waterline shows."""
+"""Fraction of the camera's movement that a waterline follows."""
 
 
 def mirrored(
@@ -25,13 +25,13 @@ def mirrored(
     deep: Colour,
     roughness: float,
 ) -> None:
-    """Replace everything below ``line`` by the scenery above it, upside down and rippled."""
+    """Replace everything below ``line`` with the scenery above it, upside down and rippled."""
     x, y = view.axes(WATER_DEPTH)
     first = int(np.searchsorted(y, np.float32(line)))
     if first >= view.rows:
         return
     edge = view.first + first
-    # The mirror row of row r is 2 * edge - 1 - r, with the edge of the whole picture and not of this band.
+    # The mirror row of row r is 2 * edge - 1 - r, with the edge of the whole picture, not of this band.
     whole = _edge_row(view, line)
     top, bottom = 2 * whole - view.last, 2 * whole - edge
     above = Canvas(bottom - top, view.width)
@@ -120,7 +120,7 @@ class Seascape:
             canvas.mix(white, foam * np.float32(0.6), rows)
 
     def _body(self, canvas: Canvas, view: View, rows: slice, away: Floats, steep: Floats, fade: Floats) -> None:
-        """Reflected sky, taken from higher up the steeper a wave stands, over the water's own colour."""
+        """The reflected sky, sampled higher up where a wave is steeper, over the water's own colour."""
         up = np.clip(away[:, None] * np.float32(0.85) + steep * np.float32(0.16 + 0.3 * self.rough), 0.002, 0.8)
         index = np.minimum((up * np.float32(1023 / 0.8)).astype(np.int32), 1023)
         heights = np.float32(self.horizon) - np.linspace(0, 0.8, 1024).astype(np.float32)
@@ -133,7 +133,7 @@ class Seascape:
             seen = table.take(index)
             own = np.float32(tint[channel] * 0.9) + steep * np.float32(0.06 + 0.05 * channel * self.rough)
             canvas.planes[channel, rows] = own + (seen - own) * mirror
-        # Haze over the last strip below the horizon, or it would be a hard line.
+        # Haze over the last strip below the horizon, which would otherwise be a hard line.
         veil = np.float32(0.006) / (away + np.float32(0.006)) * np.float32(0.6)
         canvas.mix(blend(self.mood.sky[3], self.mood.haze, 0.4), np.repeat(veil[:, None], view.width, axis=1), rows)
 
@@ -153,7 +153,7 @@ class Seascape:
         canvas.add(scaled(self.mood.light, 0.16 * power), path, rows)
 
     def _breakers(self, canvas: Canvas, view: View) -> None:
-        """Three swells in front, each a dark crest with foam on it."""
+        """Three swells in the foreground, each a dark crest with foam."""
         for place in range(3):
             depth = 0.45 + 0.3 * place
             x, y = view.axes(depth)
@@ -187,6 +187,6 @@ class Seascape:
 
 
 def hued(colour: Colour) -> Colour:
-    """Water is a little greener and bluer than what it mirrors."""
+    """A colour as water reflects it: a little greener and bluer."""
     r, g, b = colour
     return r * 0.72, g * 1.02 + 0.012, b * 1.06 + 0.02

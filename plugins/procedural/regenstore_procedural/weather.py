@@ -1,4 +1,4 @@
-"""What falls through the air: rain, snow and embers, each drop at its own depth."""
+"""Rain, snow and embers in the air, each particle at its own depth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from regenstore_procedural.randomness import sine, stream
 
 
 class Weather:
-    """Falling things of a mood. They repeat after a while, and never jump from one frame to the next."""
+    """The falling particles of a mood. They repeat after a while, and never jump between frames."""
 
     def __init__(self, mood: Mood, names: tuple[object, ...], aspect: float) -> None:
         self.kind = next((kind for kind in ("snow", "rain", "embers") if mood.has(kind)), None)

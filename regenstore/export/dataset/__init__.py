@@ -1,1 +1,1 @@
-"""Training datasets: samples chosen from tracked media, in the layouts that loaders and trainers read."""
+"""Training datasets: samples selected from tracked media, in the layouts that data loaders and trainers read."""

@@ -1,8 +1,8 @@
-"""README.md of a dataset: the card, whose front matter tells ``datasets`` what the splits are.
+"""The dataset card (README.md), whose front matter declares the splits to ``datasets``.
 
-``version`` inside of ``configs`` changes with every export: ``datasets`` keys its cache by the configuration,
-and would go on giving the old rows otherwise. A split without samples is named nowhere. Empty or absent
-patterns are errors there.
+``version`` within ``configs`` changes with every export: ``datasets`` keys its cache by the configuration, and would
+otherwise keep returning the old rows. A split without samples is not listed, as empty patterns and patterns without
+matches are errors there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from regenstore.export.dataset.row import COLUMNS, STRUCTS, Row
 from regenstore.export.dataset.splits import SPLITS
 
 FOLDERS = {"video": "videos", "image": "images", "audio": "audio"}
-"""Kind of media -> the folder that they lie in."""
+"""Kind of media -> the folder that contains them."""
 BUILDERS = {"video": "videofolder", "image": "imagefolder", "audio": "audiofolder"}
 _TASKS = {"video": "text-to-video", "image": "text-to-image", "audio": "text-to-audio"}
 _SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -26,15 +26,15 @@ _DTYPES = {"string": "string", "int": "int64", "float": "float64"}
 
 @dataclass
 class Summary:
-    """What the card says of all samples, gathered a row at a time."""
+    """Statistics over all samples for the card, collected row by row."""
 
     models: Counter[str] = field(default_factory=Counter)
     loras: Counter[str] = field(default_factory=Counter)
     scenes: Counter[str] = field(default_factory=Counter)
     suffixes: dict[str, set[str]] = field(default_factory=dict)
-    """Split -> endings of its media, with the dot."""
+    """Split -> file extensions of its media, with the dot."""
     rates: dict[str, set[float | None]] = field(default_factory=dict)
-    """Split -> frames per second of its media."""
+    """Split -> frame rates of its media."""
     faces: int = 0
     seconds: float = 0.0
     bytes: int = 0
@@ -52,7 +52,7 @@ class Summary:
 
 
 def card(manifest: Manifest, summary: Summary, shards: Mapping[str, Sequence[str]], name: str, license: str) -> bytes:
-    """The card. ``shards``: split -> names of its archives, for the layouts that have them."""
+    """The card. ``shards``: split -> names of its archives, for layouts that have them."""
     counts = manifest.counts
     splits = [split for split in SPLITS if counts.get(split)]
     total = sum(counts.values())
@@ -89,7 +89,7 @@ def _patterns(manifest: Manifest, summary: Summary, shards: Mapping[str, Sequenc
 
 
 def _features(kind: str, suffixes: Sequence[str]) -> Iterable[str]:
-    """Types of the fields of a shard's samples: without them they are guessed from the first five."""
+    """Types of the fields in a shard's samples; ``datasets`` would otherwise guess them from the first five."""
     yield "dataset_info:"
     yield "  features:"
     for suffix in suffixes:
@@ -131,7 +131,7 @@ def _body(manifest: Manifest, summary: Summary, name: str, splits: Sequence[str]
     if manifest.filters:
         yield from ("", "Chosen by:", "", *(f"* `{_plain(shown)}`" for shown in manifest.filters))
     if summary.faces:
-        yield from ("", f"`faces/` has {summary.faces} crops of faces that a detector found; they may show people.")
+        yield from ("", f"`faces/` has {summary.faces} crops of detected faces, which may show people.")
     yield from ("", "## Loading", "", "```python")
     yield from _loading(manifest)
     yield "```"
@@ -150,12 +150,12 @@ def _loading(manifest: Manifest) -> Iterable[str]:
 
 
 def _yaml(text: str) -> str:
-    """A text as a YAML scalar: JSON's strings are YAML's."""
+    """Format a text as a YAML scalar; JSON strings are valid YAML."""
     return json.dumps(text)
 
 
 def _plain(text: str) -> str:
-    """Text inside a table of Markdown: nothing of it is markup."""
+    """Escape text for a Markdown table, so that none of it is markup."""
     return (
         " ".join("".join(c if c.isprintable() else " " for c in text).split())
         .replace("|", "\\|")

@@ -1,5 +1,5 @@
-"""A page to look at a dataset: a small picture of each sample with what is said of it. One file, no scripts,
-nothing from elsewhere; all texts are escaped."""
+"""An HTML page to browse a dataset: a thumbnail of each sample with its labels. One file without scripts or external
+resources; all text is escaped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ table { border-collapse: collapse; } td, th { padding: 2px 12px 2px 0; text-alig
 
 
 def page(out: str, shown: Shown, limit: int) -> Iterator[str]:
-    """The page, in parts; of each split the first ``limit`` samples."""
+    """The page, in parts; shows the first ``limit`` samples of each split."""
     name = html.escape(str(shown.manifest.settings.get("name", "dataset")))
     yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title><style>{_STYLE}</style>'
     yield f"<h1>{name}</h1><table><tr><th>split<th>samples<th>seconds<th>MB</tr>"

@@ -1,120 +1,112 @@
-"""Exporting a dataset: choose, realise, survey, divide, compare with what is there, write what differs."""
+"""Export a dataset, from top to bottom: select media, collect the rows of those that are present, read the existing
+dataset, assign samples to splits, find what differs; then write the files of new and changed samples, the description
+and the manifest, and make all of it visible at once.
+
+The same samples and options give the same bytes.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from regenstore.errors import InvalidInput
+from regenstore.export.context import iso_time
+from regenstore.export.dataset import fast_json, tables
 from regenstore.export.dataset import manifest as manifests
+from regenstore.export.dataset.card import FOLDERS, Summary
+from regenstore.export.dataset.description import put_description
 from regenstore.export.dataset.kept_rows import KeptRows
 from regenstore.export.dataset.layouts import finish_interrupted, open_sink
-from regenstore.export.dataset.manifest import Manifest
-from regenstore.export.dataset.selection import Limits, conditions
-from regenstore.export.dataset.sinks import refuse_occupied
-from regenstore.export.dataset.splits import SPLITS, Division, Rules, divide
-from regenstore.export.dataset.survey import KINDS, MediaSurvey, early
-from regenstore.export.dataset.writing import DatasetOutcome, DatasetWriter, Form
+from regenstore.export.dataset.manifest import Manifest, ManifestSample
+from regenstore.export.dataset.order import DatasetOrder
+from regenstore.export.dataset.row import Row
+from regenstore.export.dataset.sample_files import put_sample
+from regenstore.export.dataset.sample_rows import KINDS, Sample, SampleRows, early
+from regenstore.export.dataset.selection import conditions
+from regenstore.export.dataset.sinks import MANIFEST, ExportedFile, Sink, refuse_occupied
+from regenstore.export.dataset.splits import SPLITS, Division, divide
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Chosen
 from regenstore.fs.path_text import path_text
+from regenstore.fs.reflink import Linker
 from regenstore.media.types import kind
-from regenstore.worktree.link import Linker
+from regenstore.objects.hashing import hash_bytes
 
 Told = Callable[[str], None]
 
-
-@dataclass(frozen=True)
-class DatasetOrder:
-    """What the user asked for."""
-
-    out: str
-    """Absolute path of the folder, or of the ZIP."""
-    layout: str
-    limits: Limits
-    rules: Rules
-    explicit: Mapping[str, str] = field(default_factory=dict)
-    """Path or key of a sample -> split."""
-    update: bool = False
-    force: bool = False
-    measure: bool = False
-    trainers: tuple[str, ...] = ()
-    name: str = "dataset"
-    license: str = "other"
-    revision: str | None = None
+# ------------------------------------------------------------------------------------------- which media
 
 
-def explicit_splits(text: str, what: str) -> dict[str, str]:
-    """An assignment file: JSON ``{"path": "split"}``, or CSV with the columns path (or key) and split. Raises
-    InvalidInput (``bad-export``)."""
-    try:
-        given = json.loads(text) if text.lstrip().startswith("{") else None
-    except ValueError as error:
-        raise InvalidInput("bad-export", f"{what}: {error}") from None
-    pairs: Iterable[tuple[object, object]]
-    if isinstance(given, dict):
-        pairs = given.items()
-    else:
-        rows = [row for row in csv.reader(io.StringIO(text)) if row]
-        if rows and "split" in rows[0]:
-            at = rows[0].index("split")
-            name = next((rows[0].index(each) for each in ("path", "source", "key") if each in rows[0]), 0)
-            rows = [[row[name], row[at]] for row in rows[1:] if len(row) > max(name, at)]
-        pairs = [(row[0], row[1] if len(row) > 1 else "") for row in rows]
-    found: dict[str, str] = {}
-    for path, split in pairs:
-        if split not in SPLITS:
-            raise InvalidInput("bad-export", f"{what}: {path} is assigned to {split!r}, not to {', '.join(SPLITS)}")
-        found[str(path)] = str(split)
-    return found
-
-
-def survey(order: DatasetOrder, known: Measurements, worktree: str) -> MediaSurvey:
-    """A survey for an order, of media from a worktree. Raises InvalidInput (``bad-export``) for
-    conditions that are none."""
+def sample_rows(order: DatasetOrder, known: Measurements, worktree: str) -> SampleRows:
+    """Create the collector of rows for an order's samples, from media of a worktree. Raises InvalidInput
+    (``bad-export``) for invalid conditions."""
     rules = order.rules
     found = conditions(order.limits)
-    return MediaSurvey(
+    return SampleRows(
         known, found, rules.group_by, rules.stratify, KeptRows(known.facts, worktree), measuring=order.measure
     )
 
 
-def select(chosen: Iterable[Chosen], found: MediaSurvey) -> tuple[list[Chosen], int]:
-    """The recipes that a dataset wants, before anything is made and without looking at a medium; and how many paths
-    hold no picture, film or sound."""
+def select(chosen: Iterable[Chosen], rows: SampleRows) -> tuple[list[Chosen], int]:
+    """Select the recipes for a dataset, before anything is made and without reading media; also returns how many
+    paths have no picture, video or audio."""
     every = list(chosen)
     media = [each for each in every if kind(each.recipe.output.media_type) in KINDS]
-    return list(early(media, found.early)), len(every) - len(media)
+    return list(early(media, rows.early)), len(every) - len(media)
 
 
-def division(order: DatasetOrder, found: MediaSurvey, previous: Manifest | None) -> Division:
-    """Which split each sample is in. Raises InvalidInput (``bad-export``)."""
-    explicit: dict[str, str] = {}
-    for sample in found.samples:
-        split = order.explicit.get(path_text(sample.medium.path)) or order.explicit.get(sample.key) or sample.wanted
-        if split is not None and split not in SPLITS:
-            raise InvalidInput("bad-export", f"{sample.medium.path}: its labels ask for the split {split!r}")
-        if split is not None:
-            explicit[sample.key] = split
-    ledger = {} if previous is None or order.rules.method == "hash" else previous.ledger
-    done = divide([sample.member for sample in found.samples], order.rules, ledger, explicit)
-    unknown = len(order.explicit) - sum(
-        (path_text(sample.medium.path) in order.explicit) + (sample.key in order.explicit) for sample in found.samples
-    )
-    if unknown > 0:
-        done.notes.append(f"{unknown} of the assigned samples are not in this dataset")
-    return done
+# ------------------------------------------------------------------------------------------- what there is to do
 
 
-def previous_of(order: DatasetOrder) -> Manifest | None:
-    """The dataset that is there, for an update; else None. A change that was interrupted is finished first.
+@dataclass
+class DatasetOutcome:
+    """The result of an export."""
 
-    Raises Conflict (``exists``) for what would be replaced without being asked for, InvalidInput
-    (``bad-export``) for another layout, FormatError (``bad-dataset``).
+    manifest: Manifest
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    left_out: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    splits: dict[str, str] = field(default_factory=dict)
+    """Key -> split, for all samples."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of the manifest's bytes."""
+        return str(hash_bytes(self.manifest.to_bytes()))
+
+    @property
+    def differs(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+
+def plan(order: DatasetOrder, rows: SampleRows, known: Measurements) -> DatasetExport:
+    """Plan an export. Does everything that could refuse it; writes nothing, except to complete an interrupted change.
+
+    Raises Conflict (``exists``), InvalidInput (``bad-export``), FormatError (``bad-dataset``).
+    """
+    return _planned(order, rows, known, _previous(order))
+
+
+def compare(order: DatasetOrder, rows: SampleRows, known: Measurements) -> DatasetOutcome:
+    """Find out what an export would do, without writing anything."""
+    previous = manifests.load(order.out) if order.update and manifests.is_dataset(order.out) else None
+    return _planned(order, rows, known, previous).compare(lambda _: True)
+
+
+def _planned(order: DatasetOrder, rows: SampleRows, known: Measurements, previous: Manifest | None) -> DatasetExport:
+    return DatasetExport(order, _kind(rows, previous), rows, _divide(order, rows, previous), known, previous)
+
+
+def _previous(order: DatasetOrder) -> Manifest | None:
+    """The existing dataset for an update, else None. An interrupted change is completed first.
+
+    Raises Conflict (``exists``) if something would be replaced without ``force``, InvalidInput (``bad-export``) for
+    another layout, FormatError (``bad-dataset``).
     """
     if os.path.lexists(order.out):
         finish_interrupted(order.out)
@@ -128,9 +120,9 @@ def previous_of(order: DatasetOrder) -> Manifest | None:
     return found
 
 
-def kind_of(found: MediaSurvey, previous: Manifest | None) -> str:
-    """The one kind of media of the samples. Raises InvalidInput (``bad-export``) where there is none."""
-    kinds = sorted({kind(sample.medium.media_type) for sample in found.samples})
+def _kind(rows: SampleRows, previous: Manifest | None) -> str:
+    """The samples' kind of media. Raises InvalidInput (``bad-export``) if there are no samples."""
+    kinds = sorted({kind(sample.medium.media_type) for sample in rows.samples})
     if not kinds:
         raise InvalidInput(
             "bad-export", "no sample is left to export", hint="--dry-run says what each condition dropped."
@@ -142,52 +134,171 @@ def kind_of(found: MediaSurvey, previous: Manifest | None) -> str:
     return kinds[0]
 
 
-def writer_of(order: DatasetOrder, found: MediaSurvey, known: Measurements, previous: Manifest | None) -> DatasetWriter:
-    """What writes the dataset. Raises InvalidInput (``bad-export``)."""
-    filters = tuple(condition.shown for condition in conditions(order.limits))
-    form = Form(
-        order.out, order.layout, kind_of(found, previous), order.name, order.license, filters, order.rules,
-        order.trainers, order.revision,
-    )  # fmt: skip
-    return DatasetWriter(form, found, division(order, found, previous), known, previous)
+def _divide(order: DatasetOrder, rows: SampleRows, previous: Manifest | None) -> Division:
+    """Assign samples to splits. Raises InvalidInput (``bad-export``)."""
+    explicit: dict[str, str] = {}
+    for sample in rows.samples:
+        split = order.explicit.get(path_text(sample.medium.path)) or order.explicit.get(sample.key) or sample.wanted
+        if split is not None and split not in SPLITS:
+            raise InvalidInput("bad-export", f"{sample.medium.path}: its labels ask for the split {split!r}")
+        if split is not None:
+            explicit[sample.key] = split
+    ledger = {} if previous is None or order.rules.method == "hash" else previous.ledger
+    done = divide([sample.member for sample in rows.samples], order.rules, ledger, explicit)
+    unknown = len(order.explicit) - sum(
+        (path_text(sample.medium.path) in order.explicit) + (sample.key in order.explicit) for sample in rows.samples
+    )
+    if unknown > 0:
+        done.notes.append(f"{unknown} of the assigned samples are not in this dataset")
+    return done
 
 
-def compare(order: DatasetOrder, found: MediaSurvey, known: Measurements) -> DatasetOutcome:
-    """What an export would do; nothing is written."""
-    previous = manifests.load(order.out) if order.update and manifests.is_dataset(order.out) else None
-    return writer_of(order, found, known, previous).compare(lambda _: True)
+# ------------------------------------------------------------------------------------------- comparing and writing
 
 
-@dataclass
-class Planned:
-    """An export that can be carried out."""
+class DatasetExport:
+    """A dataset of one kind of media that is ready to be written."""
 
-    order: DatasetOrder
-    previous: Manifest | None
-    writer: DatasetWriter
+    def __init__(
+        self,
+        order: DatasetOrder,
+        kind: str,
+        rows: SampleRows,
+        division: Division,
+        known: Measurements,
+        previous: Manifest | None,
+    ) -> None:
+        self.order = order
+        self._kind = kind
+        self._rows = rows
+        self._division = division
+        self._known = known
+        self._previous = previous
+        kept = [sample for sample in rows.samples if sample.key in division.split]
+        self._samples = sorted(kept, key=lambda each: (SPLITS.index(division.split[each.key]), each.key))
 
+    def run(self, linker: Linker, told: Told) -> DatasetOutcome:
+        """Write or update the dataset. Writes nothing if nothing differs."""
+        order, previous = self.order, self._previous
+        replaced = order.force and os.path.lexists(order.out)
+        with open_sink(order.out, order.layout, linker, fresh=previous is None, replace=replaced) as sink:
+            outcome = self.compare(sink.intact)
+            if previous is not None and not outcome.differs and _alike(previous, outcome.manifest):
+                outcome.manifest = previous
+            else:
+                self._write(outcome, sink, told)
+        return outcome
 
-def plan(order: DatasetOrder, found: MediaSurvey, known: Measurements) -> Planned:
-    """Everything that could refuse the export; nothing is written, but a change that was interrupted is finished."""
-    previous = previous_of(order)
-    return Planned(order, previous, writer_of(order, found, known, previous))
+    def compare(self, intact: Callable[[ExportedFile], bool]) -> DatasetOutcome:
+        """Find what differs. ``intact``: whether a file of the old dataset exists as recorded."""
+        old = {} if self._previous is None else self._previous.samples
+        outcome = DatasetOutcome(
+            self._new_manifest(),
+            left_out=self._division.left_out,
+            notes=self._division.notes,
+            splits=self._division.split,
+        )
+        for sample in self._samples:
+            entry = old.get(sample.key)
+            if entry is None:
+                outcome.added.append(sample.key)
+            elif self._same(sample, entry) and all(intact(file) for file in entry.files):
+                outcome.manifest.samples[sample.key] = replace(entry, group=self._division.group[sample.key])
+                outcome.unchanged += 1
+            else:
+                outcome.changed.append(sample.key)
+        here = {sample.key for sample in self._samples}
+        outcome.removed = [key for key in old if key not in here]
+        before = [] if self._previous is None else self._previous.removed
+        outcome.manifest.removed = sorted({*before, *outcome.removed} - here)
+        return outcome
 
+    def _same(self, sample: Sample, entry: ManifestSample) -> bool:
+        now = (str(sample.medium.digest), sample.row, self._division.split[sample.key])
+        return (entry.digest, entry.row, entry.split) == now
 
-def export(planned: Planned, linker: Linker, told: Told) -> DatasetOutcome:
-    """Write, or update, the dataset. Nothing is written where nothing differs."""
-    order, previous = planned.order, planned.previous
-    replace = order.force and os.path.lexists(order.out)
-    with open_sink(order.out, order.layout, linker, fresh=previous is None, replace=replace) as sink:
-        outcome = planned.writer.compare(sink.intact)
-        if previous is not None and not outcome.differs and _alike(previous, outcome.manifest):
-            outcome.manifest = previous
-        else:
-            planned.writer.write(outcome, sink, told)
-    return outcome
+    def _new_manifest(self) -> Manifest:
+        order, rules = self.order, self.order.rules
+        times = (self._created(sample) for sample in self._samples)
+        return Manifest(
+            order.layout,
+            self._kind,
+            1 if self._previous is None else self._previous.export + 1,
+            order.revision,
+            max((time for time in times if time), default=None),
+            [condition.shown for condition in conditions(order.limits)],
+            {
+                "method": rules.method,
+                "salt": rules.salt,
+                "group_by": list(rules.group_by),
+                "shares": dict(rules.shares),
+                "stratify": rules.stratify,
+                "on_leak": rules.on_leak,
+            },
+            self._division.ledger,
+            settings={"name": order.name, "license": order.license, "trainers": list(order.trainers)},
+        )
+
+    @staticmethod
+    def _created(sample: Sample) -> str | None:
+        return None if sample.medium.created is None else iso_time(sample.medium.created)
+
+    def _write(self, outcome: DatasetOutcome, sink: Sink, told: Told) -> None:
+        """Carry out an outcome; its manifest is then complete and committed."""
+        manifest = outcome.manifest
+        with tables.SampleTables(by_split=self.order.layout != "webdataset") as made:
+            summary = self._put_samples(outcome, sink, made, told)
+            self._remove_old_samples(outcome, sink)
+            types = sorted({sample.medium.media_type for sample in self._samples})
+            manifest.files += put_description(sink, self.order, manifest, made, summary, types, self._all_rows)
+            self._remove_old_description(manifest, sink)
+        sink.put_bytes(MANIFEST, manifest.to_bytes())
+        sink.commit()
+
+    def _put_samples(self, outcome: DatasetOutcome, sink: Sink, made: tables.SampleTables, told: Told) -> Summary:
+        todo = {*outcome.added, *outcome.changed}
+        summary = Summary()
+        kept, outcome.manifest.samples = outcome.manifest.samples, {}
+        for sample in self._samples:
+            text, recipe = self._rows.texts(sample, self._division.split[sample.key], self._division.group[sample.key])
+            row: Row = fast_json.loads(text)
+            if sample.key in todo:
+                stored = tuple(put_sample(sink, sample, row, fast_json.loads(recipe), self._kind, self._known))
+                source, digest = path_text(sample.medium.path), str(sample.medium.digest)
+                entry = ManifestSample(source, digest, sample.row, row["split"], row["group"], stored)
+                told(sample.medium.path)
+            else:
+                entry = kept[sample.key]
+            outcome.manifest.samples[sample.key] = entry
+            medium = entry.files[0]
+            path = f"{medium.inside}/{medium.path}" if medium.inside else medium.path
+            made.add(row["split"], f"{FOLDERS[self._kind]}/{sample.key}{sample.suffix}", path, text)
+            summary.add(row, sample.suffix)
+        return summary
+
+    def _remove_old_samples(self, outcome: DatasetOutcome, sink: Sink) -> None:
+        """Remove obsolete files of samples that changed or were removed."""
+        old = {} if self._previous is None else self._previous.samples
+        for key in (*outcome.changed, *outcome.removed):
+            entry = outcome.manifest.samples.get(key)
+            fresh = {(file.inside, file.path) for file in (() if entry is None else entry.files)}
+            for stored in old[key].files:
+                if (stored.inside, stored.path) not in fresh:
+                    sink.remove(stored)
+
+    def _remove_old_description(self, manifest: Manifest, sink: Sink) -> None:
+        now = {(stored.inside, stored.path) for stored in manifest.files}
+        for old in [] if self._previous is None else self._previous.files:
+            if (old.inside, old.path) not in now:
+                sink.remove(old)
+
+    def _all_rows(self) -> Iterator[Row]:
+        for sample in self._samples:
+            yield self._rows.row(sample, self._division.split[sample.key], self._division.group[sample.key])
 
 
 def _alike(previous: Manifest, now: Manifest) -> bool:
-    """Whether the tables and the card would say the same, but for the number of the export."""
+    """Whether the tables and the card would be the same, apart from the number of the export."""
     groups = {key: entry.group for key, entry in previous.samples.items()}
     same = all(groups.get(key) == entry.group for key, entry in now.samples.items())
     settled = (previous.filters, previous.split, previous.settings, previous.revision)

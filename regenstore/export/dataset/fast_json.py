@@ -1,4 +1,4 @@
-"""JSON by a library that is several times as fast as Python's: a dataset has a text per sample, and more."""
+"""JSON with orjson, several times as fast as Python's: a dataset has at least one text per sample."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ def _orjson() -> Any:
 
 
 def loads(data: bytes) -> Any:
-    """The value of a JSON text. Raises ValueError, NotFound (``extra-missing``)."""
+    """Parse JSON. Raises ValueError, NotFound (``extra-missing``)."""
     return (_library or _orjson()).loads(data)
 
 
 def line(value: object) -> bytes:
-    """A value as JSON on one line, without tabs, line ends and spaces between its parts."""
+    """Encode a value as JSON on one line, without tabs, line ends and spaces between its parts."""
     found: bytes = (_library or _orjson()).dumps(value)
     return found
 
 
 def lines(value: object) -> bytes:
-    """A value as JSON for people, indented, with a line end."""
+    """Encode a value as indented JSON with a final line end, for people."""
     library = _library or _orjson()
     found: bytes = library.dumps(value, option=library.OPT_INDENT_2 | library.OPT_APPEND_NEWLINE)
     return found
 
 
 def sorted_line(value: object) -> bytes:
-    """The same for the same value: a line whose keys are sorted."""
+    """Encode a value as one line with sorted keys: equal values give equal bytes."""
     library = _library or _orjson()
     found: bytes = library.dumps(value, option=library.OPT_SORT_KEYS)
     return found

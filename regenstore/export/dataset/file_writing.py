@@ -1,8 +1,8 @@
-"""Writing many files while their caller goes on making the next: processes of their own create and fill them,
-because of thousands of small files most of the time is spent in the system.
+"""Write many files in the background, while the caller prepares the next ones.
 
-Each reads jobs from its standard input and answers once: when it is told that there are no more, or as soon as one
-fails. It ends when its input does, or when it finds that nobody waits for it any more.
+Separate processes create and fill the files, because with thousands of small files most of the time is spent in the
+system. Each reads jobs from its standard input and answers once: when told that there are no more, or as soon as one
+fails. It ends when its input ends, or when nobody waits for it any more.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ import sys
 from typing import IO
 
 from regenstore.errors import FormatError, StorageError
-from regenstore.fs import interpreter
+from regenstore.fs import durable, interpreter
+from regenstore.fs.reflink import Linker
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
-from regenstore.worktree.link import Linker
 
 _MODULE = "regenstore.export.dataset.file_writing"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 ALONE = 100
-"""So many files are written without processes for it, which take a moment to start."""
+"""Number of files that are written without such processes, which take a moment to start."""
 _PROCESSES = 2
 _ERRORS = {made.__name__: made for made in (StorageError, FormatError)}
 Job = tuple[str, str, bytes, int]
-"""Path of the new file, the file that it is a copy of (or an empty text), else its bytes; and its size."""
+"""Path of the new file; the file that it is a copy of, or an empty string; else its bytes; and its size."""
 
 
 class FileWriter:
-    """Writes files into folders that are there. They are complete when :meth:`settle` has returned; what went wrong
-    is told by any later call, or by that one: StorageError, or FormatError (``bad-dataset``) for a source of another
-    size than expected. Afterwards it may be used again."""
+    """Writes files into existing folders. They are complete once :meth:`settle` returns.
+
+    Errors are raised by any later call, or by :meth:`settle`: StorageError, or FormatError (``bad-dataset``) for a
+    source of unexpected size. The writer can be used again afterwards.
+    """
 
     def __init__(self, linker: Linker, alone: int = ALONE) -> None:
         self._linker = linker
@@ -77,7 +78,7 @@ class FileWriter:
                 raise
 
     def stop(self) -> None:
-        """Write no more; what was begun may be there in part."""
+        """Stop writing; files that were begun may be incomplete."""
         while self._processes:
             process = self._processes.pop()
             process.kill()
@@ -86,7 +87,7 @@ class FileWriter:
 
 
 def _send(process: subprocess.Popen[bytes], job: Job | None) -> bool:
-    """Give a process a job, or tell it that there are no more; False where it takes none, as it has failed."""
+    """Send a process a job, or the end of jobs; False if it accepts none because it has failed."""
     assert process.stdin is not None
     try:
         process.stdin.write(json.dumps(None if job is None else [*job[:2], job[3], len(job[2])]).encode() + b"\n")
@@ -100,12 +101,12 @@ def _send(process: subprocess.Popen[bytes], job: Job | None) -> bool:
 
 
 def _answer(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end of a process; raises what went wrong in it."""
+    """Wait for a process to end; raises the error that it reports."""
     assert process.stdout is not None
     answer = process.stdout.read()
     _close(process)
     if process.wait() or not answer:
-        raise StorageError("io-error", "a process that writes the files of the dataset ended before its time")
+        raise StorageError("io-error", "a process that writes files of the dataset ended unexpectedly")
     told = json.loads(answer)
     if told is not None:
         name, kind, message = told
@@ -118,7 +119,7 @@ def _close(process: subprocess.Popen[bytes]) -> None:
             if end is not None:
                 end.close()
         except BrokenPipeError:
-            pass  # what was not written yet is not wanted any more
+            pass  # what is not written yet is no longer wanted
 
 
 def perform(job: Job, linker: Linker) -> None:
@@ -139,14 +140,14 @@ def _copy(source: str, file: int, size: int, linker: Linker) -> None:
     try:
         linker.fill(given, file)
         if os.fstat(file).st_size != size:
-            raise FormatError("bad-dataset", f"{source} has another size than recorded: run 'regenstore fsck'")
+            raise FormatError("bad-dataset", f"{source} does not have the recorded size: run 'regenstore fsck'")
     finally:
         os.close(given)
 
 
 def serve(jobs: IO[bytes], linker: Linker) -> tuple[str, str, str] | None:
-    """Do jobs until there are no more, or one fails; gives the class of its error and what that is made of. Raises
-    EOFError when nobody wants the files any more."""
+    """Do jobs until there are no more, or one fails; returns the class and arguments of its error. Raises EOFError
+    when nobody wants the files any more."""
     parent = os.getppid()
     while True:
         line = jobs.readline()
@@ -158,7 +159,7 @@ def serve(jobs: IO[bytes], linker: Linker) -> tuple[str, str, str] | None:
         path, source, size, length = order
         data = jobs.read(length)
         if len(data) != length or os.getppid() != parent:
-            raise EOFError  # what it left in the pipe could come in the way of the next export
+            raise EOFError  # files left in the pipe could interfere with the next export
         try:
             perform((path, source, data, size), linker)
         except (StorageError, FormatError) as error:
@@ -166,7 +167,7 @@ def serve(jobs: IO[bytes], linker: Linker) -> tuple[str, str, str] | None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     try:
         answer = serve(sys.stdin.buffer, Linker(reflink="--reflink" in sys.argv))
     except EOFError:

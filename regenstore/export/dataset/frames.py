@@ -1,7 +1,7 @@
-"""The per-frame table of a sample as CSV, and which frames' faces are worth a crop.
+"""The per-frame CSV table of a sample, and the selection of faces to crop.
 
-All measurements are floats, empty where not known: ``datasets`` infers a type per file, and an integer or text
-column that is empty in one file would stop it.
+All measurements are floats, and empty if unknown: ``datasets`` infers types per file, and an integer or text column
+that is empty in one file would make it fail.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from regenstore.media.frame_table import FrameMetrics
 
 BOXES = 4
-"""Faces of a frame that have columns: every table has the same columns, so their number is fixed."""
+"""Number of faces per frame that have columns; fixed, so that every table has the same columns."""
 MEASURED = (
     "motion", "scene_score", "luma_avg", "luma_diff", "saturation", "blur", "blockiness", "entropy", "si", "ti",
     "black", "frozen", "face_count",
@@ -22,15 +22,15 @@ MEASURED = (
 COLUMNS = (
     ("key", "string", "the sample"),
     ("split", "string", "the sample's split"),
-    ("frame", "int", "which frame, from 0"),
-    ("time_s", "float", "when it begins, in seconds"),
+    ("frame", "int", "frame number, from 0"),
+    ("time_s", "float", "start of the frame, in seconds"),
     *((name, "float", "measured; docs/export.md says how") for name in MEASURED),
 )
 """Columns of the tables: name, type and meaning."""
 CROPS = 3
-"""Crops of faces per sample at most."""
+"""Largest number of face crops per sample."""
 SURE = 0.9
-"""Confidence from which on a face is cropped."""
+"""Confidence from which a face is cropped."""
 
 
 def csv(key: str, split: str, rate: Fraction | None, metrics: FrameMetrics) -> bytes:
@@ -47,7 +47,7 @@ def csv(key: str, split: str, rate: Fraction | None, metrics: FrameMetrics) -> b
 
 
 def face_picks(key: str, metrics: FrameMetrics | None) -> Iterator[dict[str, Any]]:
-    """The most certain face of a few frames, spread over the clip, as rows of the column ``faces``."""
+    """The most confident face of a few frames, spread over the clip, as entries of the column ``faces``."""
     if metrics is None or not {"face_confidence", "face_x", "face_y", "face_w", "face_h"} <= metrics.columns.keys():
         return
     confidence = metrics.columns["face_confidence"]

@@ -1,10 +1,9 @@
-"""The rows of earlier exports from a worktree, kept with the store, so that nothing is made again for a sample
-that has not changed.
+"""Rows of earlier exports, cached in the store per worktree, so that unchanged samples are not processed again.
 
-A row is found by the path of its sample and believed by a stamp over everything that it was made from: its bytes,
-its recipe, what is measured, this program's version. A file of lines: path (hashed), stamp, hash of what follows,
-and that. New lines are appended, and of one path the last counts. Nothing of it is ever needed, and a line that
-does not fit its hash is none.
+A row is found by its sample's path and validated by a stamp over everything it was made from: the bytes, the recipe,
+the measurements, this program's version. The file is a sequence of lines: path (hashed), stamp, hash of the text that
+follows, and that text. New lines are appended; the last one for a path counts. The cache is never needed, and lines
+that do not match their hash are ignored.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from typing import IO
 
 from regenstore import __version__
 from regenstore.export.dataset.row import COLUMNS
-from regenstore.fs import sharing
-from regenstore.objects import durable
+from regenstore.fs import durable, sharing
 from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_bytes
 
@@ -27,16 +25,16 @@ _DIGITS = 24
 _HEAD = 3 * (_DIGITS + 1)
 _PROGRAM = hash_bytes(repr((__version__, VERSION, COLUMNS)).encode()).hex
 _SPARE = 1000
-"""Lines that no longer count are removed when they are more than those that do, and this many."""
+"""Obsolete lines are removed once there are this many, and more of them than current ones."""
 
 
 def stamp_of(parts: Sequence[object]) -> str:
-    """The stamp of what a row is made from."""
+    """The stamp of the data that a row is made from."""
     return hash_bytes(repr((_PROGRAM, *parts)).encode(errors="surrogateescape")).hex[:_DIGITS]
 
 
 def line_of(path: str, stamp: str, text: bytes) -> tuple[bytes, str]:
-    """What stands before a text in its line, and the text's hash in it."""
+    """The beginning of a text's line, and the text's hash in it."""
     hashed = hash_bytes(text).hex[:_DIGITS]
     return b"%b %b " % (_path_id(path), stamp.encode()) + hashed.encode() + b" ", hashed
 
@@ -47,7 +45,7 @@ def _path_id(path: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class KeptRow:
-    """A row that was kept. ``at``: where its text begins in the file."""
+    """A cached row. ``at``: offset of its text in the file."""
 
     stamp: str
     hashed: str
@@ -56,7 +54,7 @@ class KeptRow:
 
 
 class KeptRows:
-    """The rows that were kept for one worktree; in memory is only where they are."""
+    """The cached rows of one worktree; only their positions are held in memory."""
 
     def __init__(self, facts: ContentFacts, worktree: str) -> None:
         self._path = facts.path(hash_bytes(os.fsencode(os.path.realpath(worktree))), KIND, VERSION)
@@ -64,10 +62,10 @@ class KeptRows:
         self._at: dict[bytes, tuple[int, int]] = {}
         self._lines = 0
         self.file: IO[bytes] | None = None
-        """Where the texts lie, as they were when this was opened, whatever is kept later."""
+        """The texts as of opening, regardless of what is added later."""
 
     def open(self) -> None:
-        """Look what there is; to be closed."""
+        """Read the index; must be closed."""
         try:
             self.file = open(self._path, "rb")
         except OSError:
@@ -79,7 +77,7 @@ class KeptRows:
             self._lines += 1
 
     def get(self, path: str) -> KeptRow | None:
-        """What was kept for a path; None for what is damaged."""
+        """The cached row of a path; None if there is none or it is damaged."""
         place = self._at.get(_path_id(path))
         if place is None or self.file is None:
             return None
@@ -91,7 +89,7 @@ class KeptRows:
         return KeptRow(stamp, hashed, text, place[0] + _HEAD) if head == expected else None
 
     def keep(self, lines: IO[bytes]) -> bool:
-        """Keep these lines, too; False where the store cannot be written to."""
+        """Add lines; False if the store is not writable."""
         lines.seek(0)
         try:
             sharing.make_folders(os.path.dirname(self._path))
@@ -104,7 +102,7 @@ class KeptRows:
         return True
 
     def _compact(self) -> None:
-        """Leave out the lines that no longer count. What another process appends meanwhile may be left out, too."""
+        """Remove obsolete lines. Lines that another process appends meanwhile may be lost, too."""
         last: dict[bytes, tuple[int, int]] = {}
         try:
             sharing.make_folders(os.path.dirname(self._temp))

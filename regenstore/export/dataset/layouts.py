@@ -1,4 +1,4 @@
-"""The sink of each layout."""
+"""The sink for each layout."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from regenstore.export.dataset.sinks import FolderSink, Sink, recover
 from regenstore.export.dataset.tar_sink import TarSink
 from regenstore.export.dataset.zip_sink import SplitZipSink, ZipSink, roll_back
-from regenstore.worktree.link import Linker
+from regenstore.fs.reflink import Linker
 
 
 @contextmanager
 def open_sink(out: str, layout: str, linker: Linker, *, fresh: bool, replace: bool) -> Iterator[Sink]:
-    """A sink for a fresh dataset, or for changes of the one at ``out``. What was not committed in the block is
-    abandoned."""
+    """Open a sink for a fresh dataset, or for changes to the one at ``out``. What is not committed within the block
+    is discarded."""
     os.makedirs(os.path.dirname(out), exist_ok=True)
     sink: Sink
     if layout == "zip":
@@ -33,5 +33,5 @@ def open_sink(out: str, layout: str, linker: Linker, *, fresh: bool, replace: bo
 
 
 def finish_interrupted(out: str) -> bool:
-    """Bring a dataset whose change was interrupted to its old or its new state; False where none was."""
+    """Complete or undo an interrupted change of a dataset; False if there was none."""
     return roll_back(out) if os.path.isfile(out) else recover(out)

@@ -1,6 +1,6 @@
-"""The manifest: every sample with its files, digests and split; the ledger of splits; what was asked for.
+"""The manifest: all samples with their files, digests and splits; the ledger of splits; and the export's options.
 
-Written last: a dataset is what its manifest says.
+It is written last: a dataset is what its manifest says.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LAYOUTS = ("dir", "zip", "zip-splits", "webdataset")
 
 @dataclass(frozen=True)
 class ManifestSample:
-    """A sample. ``row``: hash of what its tables and its JSON say."""
+    """A sample. ``row``: hash of its data in the tables and in its JSON."""
 
     source: str
     digest: str
@@ -45,7 +45,7 @@ class ManifestSample:
 
 @dataclass
 class Manifest:
-    """What ``manifest.json`` says."""
+    """The content of ``manifest.json``."""
 
     layout: str
     kind: str
@@ -53,15 +53,15 @@ class Manifest:
     """Counts the exports into this dataset; the card's version ends with it."""
     revision: str | None = None
     created: str | None = None
-    """When its youngest medium was made: two exports of the same media are equal."""
+    """When the newest medium was made, so that two exports of the same media are equal."""
     filters: list[str] = field(default_factory=list)
     split: dict[str, Any] = field(default_factory=dict)
     ledger: dict[str, str] = field(default_factory=dict)
     samples: dict[str, ManifestSample] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
-    """Keys of samples that have left."""
+    """Keys of samples that were removed."""
     files: list[ExportedFile] = field(default_factory=list)
-    """Tables, card and all else that is no sample's."""
+    """Files that belong to no sample: tables, card and others."""
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -76,7 +76,7 @@ class Manifest:
         return f"1.0.{self.export}"
 
     def to_bytes(self) -> bytes:
-        """JSON, a line per sample; the same for the same manifest."""
+        """Serialise to JSON, one line per sample; equal manifests give equal bytes."""
         head = {
             "format": FORMAT, "version": VERSION, "layout": self.layout, "kind": self.kind, "export": self.export,
             "revision": self.revision, "created": self.created, "filters": self.filters, "split": self.split,
@@ -94,9 +94,9 @@ class Manifest:
         try:
             given = fast_json.loads(data)
             if given["format"] != FORMAT or given["layout"] not in LAYOUTS:
-                raise ValueError("it is of another program")
+                raise ValueError("it was written by another program")
             if given["version"] != VERSION:
-                raise ValueError(f"it is of format version {given['version']}")
+                raise ValueError(f"its format version is {given['version']}")
             return cls(
                 given["layout"], given["kind"], int(given["export"]), given["revision"], given["created"],
                 list(given["filters"]), dict(given["split"]),
@@ -116,16 +116,16 @@ def _block(name: str, table: Mapping[str, object]) -> bytes:
 
 
 def load(out: str) -> Manifest:
-    """The manifest of a dataset: a folder, or one ZIP. Raises NotFound (``no-such-dataset``) or FormatError
+    """Load the manifest of a dataset, a folder or a ZIP. Raises NotFound (``no-such-dataset``) or FormatError
     (``bad-dataset``)."""
     found = read_bytes(out, MANIFEST)
     if found is None:
-        raise NotFound("no-such-dataset", f"{out} is no dataset: it has no {MANIFEST}")
+        raise NotFound("no-such-dataset", f"{out} is not a dataset: it has no {MANIFEST}")
     return Manifest.from_bytes(found, out)
 
 
 def read_bytes(out: str, name: str) -> bytes | None:
-    """A file of a dataset's root; None where there is none. Raises FormatError (``bad-dataset``), and
+    """Read a file in a dataset's root; None if it does not exist. Raises FormatError (``bad-dataset``), and
     StorageError (``unreadable``)."""
     try:
         if presence.is_folder(out):
@@ -141,7 +141,7 @@ def read_bytes(out: str, name: str) -> bytes | None:
 
 
 def is_dataset(out: str) -> bool:
-    """Whether a dataset of ours lies there."""
+    """Whether there is a dataset of regenstore at a path."""
     try:
         load(out)
     except (FormatError, NotFound):

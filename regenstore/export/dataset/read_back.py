@@ -1,4 +1,4 @@
-"""Reading a dataset back: what is in it, and how the repository has gone on since."""
+"""Read a dataset back: summarise it, verify its files, and compare it with the repository."""
 
 from __future__ import annotations
 
@@ -27,42 +27,42 @@ HISTOGRAM = 10
 
 @dataclass
 class Score:
-    """What is known of a column of numbers."""
+    """Statistics of a numeric column."""
 
     count: int
     least: float
     mean: float
     most: float
     histogram: list[int]
-    """Counts in equal steps from the least to the most."""
+    """Counts in equal intervals from minimum to maximum."""
 
 
 @dataclass
 class Drift:
-    """How the repository differs from the dataset: paths."""
+    """Differences between the repository and the dataset, as paths."""
 
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
-    """Other bytes by now, or other labels."""
+    """Samples whose bytes or labels differ by now."""
     gone: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Shown:
-    """A dataset, summed up."""
+    """A summary of a dataset."""
 
     manifest: Manifest
     labels: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    """Column -> value -> split -> samples."""
+    """Column -> value -> split -> number of samples."""
     scores: dict[str, dict[str, Score]] = field(default_factory=dict)
-    """Column -> split -> score."""
+    """Column -> split -> statistics."""
     seconds: dict[str, float] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 def read(out: str) -> Shown:
-    """Sum a dataset up from its manifest and its table. Raises NotFound (``no-such-dataset``), FormatError
+    """Summarise a dataset from its manifest and its table. Raises NotFound (``no-such-dataset``), FormatError
     (``bad-dataset``)."""
     shown = Shown(manifests.load(out))
     values: dict[tuple[str, str], list[float]] = {}
@@ -110,13 +110,13 @@ def rows(out: str) -> Iterator[Row]:
 
 @contextmanager
 def local(out: str, name: str, inside: str | None = None) -> Iterator[str]:
-    """A file of a dataset as a path, taken out of its archive for the time of the block. Raises FormatError
-    (``bad-dataset``) where it is not there."""
+    """A dataset's file as a path; a file in an archive is extracted for the duration of the block. Raises
+    FormatError (``bad-dataset``) if it does not exist."""
     archive = out if os.path.isfile(out) else os.path.join(out, inside) if inside else None
     if archive is None or not presence.is_file(archive):
         path = os.path.join(out, name) if archive is None else archive
         if not presence.is_file(path):
-            raise FormatError("bad-dataset", f"{path} is not there, or no regular file")
+            raise FormatError("bad-dataset", f"{path} does not exist, or is not a regular file")
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="regenstore-") as folder:
@@ -139,7 +139,7 @@ def _member(archive: str, name: str) -> bytes:
 
 
 def damaged(out: str, manifest: Manifest, hash_file: Callable[[str], str]) -> Iterator[str]:
-    """Files that are not what the manifest says: missing, or with other bytes."""
+    """Files that differ from the manifest: missing, or with other bytes."""
     stored = [*manifest.files, *(file for entry in manifest.samples.values() for file in entry.files)]
     for file in stored:
         shown = f"{file.inside}/{file.path}" if file.inside else file.path
@@ -152,7 +152,7 @@ def damaged(out: str, manifest: Manifest, hash_file: Callable[[str], str]) -> It
 
 
 def drift(shown: Shown, out: str, chosen: Iterable[Chosen]) -> Drift:
-    """How recipes of the repository differ from the samples: other takes, parameters or labels."""
+    """Compare recipes of the repository with the samples: other takes, parameters or labels."""
     before = {row["source"]: (row["digest"], row["params"], row["about"]) for row in rows(out)}
     found = Drift()
     here: set[str] = set()

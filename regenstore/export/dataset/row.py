@@ -1,8 +1,8 @@
-"""The row of a sample: what tables, the sample's JSON and selections know of it.
+"""The row of a sample: its data for tables, the sample's JSON, and selections.
 
-One fixed schema, whatever the samples hold: a loader that guessed types from values would guess another one
-for each split. Every column is in every row; None (or an empty list) where nothing is known. ``seed`` is
-text: seeds have 64 bits, and no loader keeps such integers.
+The schema is fixed, whatever the samples hold: a loader that guessed types from values would guess different ones for
+each split. Every column is in every row, with None (or an empty list) for unknown values. ``seed`` is text: seeds have
+64 bits, and no loader preserves such integers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 class Column(NamedTuple):
-    """``type``: string, int, float, strings, loras, inputs or faces."""
+    """A column. ``type``: string, int, float, strings, loras, inputs or faces."""
 
     name: str
     type: str
@@ -33,21 +33,21 @@ class Column(NamedTuple):
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("key", "string", "names the sample's files; from its path, so it stays when the medium changes"),
+    Column("key", "string", "name of the sample's files; derived from its path, so it outlives changes"),
     Column("split", "string", "train, validation or test"),
     Column("text", "string", "caption, on one line, never empty"),
     Column("prompt", "string", "prompt"),
     Column("negative_prompt", "string", "negative prompt"),
-    Column("seed", "string", "seed, in decimals"),
+    Column("seed", "string", "seed, as decimal text"),
     Column("steps", "int", "sampling steps"),
     Column("guidance", "float", "guidance scale"),
     Column("sampler", "string", "sampler or scheduler"),
-    Column("generator", "string", "generator; none for imported media"),
+    Column("generator", "string", "generator; empty for imported media"),
     Column("generator_version", "string", "the generator's contract version"),
     Column("model", "string", "model"),
     Column("model_revision", "string", "the model's revision"),
     Column("loras", "loras", "LoRAs with their weights"),
-    Column("inputs", "inputs", "what the medium was made from"),
+    Column("inputs", "inputs", "inputs of the recipe"),
     Column("scene", "string", "[about] scene"),
     Column("scene_type", "string", "[about] scene_type"),
     Column("characters", "strings", "[about] characters"),
@@ -58,26 +58,26 @@ COLUMNS: tuple[Column, ...] = (
     Column("width", "int", "pixels"),
     Column("height", "int", "pixels"),
     Column("fps", "float", "frames per second"),
-    Column("rate", "string", "frames per second, exact, such as 24000/1001"),
+    Column("rate", "string", "exact frames per second, such as 24000/1001"),
     Column("frames", "int", "number of frames"),
     Column("duration", "float", "seconds"),
     Column("codec", "string", "codec"),
     Column("pixel_format", "string", "pixel format"),
     Column("bit_depth", "int", "bits per component"),
-    Column("color", "string", "colour space, where the file states one"),
-    Column("timecode", "string", "of the first frame"),
+    Column("color", "string", "colour space, if the file states one"),
+    Column("timecode", "string", "timecode of the first frame"),
     Column("audio_codec", "string", "codec of the first audio track"),
     Column("audio_rate", "int", "samples per second"),
     Column("audio_channels", "int", "channels"),
-    Column("motion", "float", "mean over the frames; how it is measured: docs/export.md"),
+    Column("motion", "float", "mean over the frames; docs/export.md describes the measurement"),
     Column("blur", "float", "mean"),
     Column("blockiness", "float", "mean"),
     Column("luma", "float", "mean"),
-    Column("black", "float", "share of black frames"),
-    Column("frozen", "float", "share of frozen frames"),
+    Column("black", "float", "fraction of black frames"),
+    Column("frozen", "float", "fraction of frozen frames"),
     Column("scene_score", "float", "largest"),
-    Column("face_count", "float", "most faces in a frame"),
-    Column("face_confidence", "float", "mean of each frame's most certain face"),
+    Column("face_count", "float", "largest number of faces in a frame"),
+    Column("face_confidence", "float", "mean confidence of each frame's most confident face"),
     Column("faces", "faces", "crops in faces/crops"),
     Column("group", "string", "samples of one group are in one split"),
     Column("proof", "string", "exact, equivalent, unproven or imported"),
@@ -125,8 +125,8 @@ _NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
 
 def sample_key(path: str, taken: Mapping[str, str] | None = None) -> str:
-    """The key of the sample at a path: a letter and hex digits, so that nothing takes it for a number, for a
-    split or for a name with an ending. ``taken``: keys in use -> their paths; a collision makes it longer."""
+    """The key of the sample at a path: a letter and hex digits, so that it cannot be mistaken for a number, a split
+    or a file extension. ``taken``: keys in use -> their paths; on a collision the key is made longer."""
     hexa = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()
     digits = _KEY_DIGITS
     while taken is not None and taken.get("s" + hexa[:digits], path) != path:
@@ -162,7 +162,7 @@ def _loras(known: Mapping[str, Value]) -> Sequence[dict[str, Any]]:
 
 
 def _typed(value: Value, kind: str) -> Any:
-    """A value of the context as a column of that type holds it; None for one that it cannot hold."""
+    """Convert a context value to a column's type; None if that is impossible."""
     if kind == "strings":
         found = value if isinstance(value, tuple) else () if value is None else (value,)
         return [text for each in found if (text := whole_text(str(each)))]
@@ -179,23 +179,23 @@ def _typed(value: Value, kind: str) -> Any:
 
 
 def whole_text(text: str) -> str:
-    """Text that every encoder takes: what is no Unicode character (half of a pair) becomes U+FFFD, and NUL,
-    which ends a text in many programs, too."""
+    """Text that every encoder accepts: lone surrogates become U+FFFD, and so does NUL, which ends a text in many
+    programs."""
     return _NO_CHARACTER.sub("\ufffd", text)
 
 
 def json_text(table: object) -> str:
-    """JSON, the same text for the same value, with keys sorted."""
+    """JSON with sorted keys: equal values give equal text."""
     return whole_text(json.dumps(table, ensure_ascii=False, sort_keys=True, default=str))
 
 
 def caption(known: Mapping[str, Value], medium: Medium) -> str:
-    """One line, never empty: trainers read the first line only, or take each for a caption of its own, and
-    stop at an empty file."""
+    """The caption: one line, never empty. Trainers read only the first line, or take every line for a caption, and
+    fail on an empty file."""
     for name in ("about.caption", "gen.prompt", "about.note", "about.scene"):
         value = known.get(name)
         shown = value if isinstance(value, str) else ""
-        # Joiners make one picture of several; every other character that is not printed is no caption.
+        # Joiners combine emoji; all other unprintable characters are removed.
         text = " ".join("".join(c if c.isprintable() or c in "\u200c\u200d" else " " for c in shown).split())
         if text:
             return text

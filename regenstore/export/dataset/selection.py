@@ -1,7 +1,7 @@
-"""Which samples a dataset takes: conditions over rows, each told how many samples it dropped.
+"""Conditions that select the samples of a dataset; each reports how many samples it excluded.
 
-Plain conditions are values of this module. An expression is CEL (the Common Expression Language), evaluated
-by a library: it has no loops, no side effects and no names but a row's columns.
+Plain conditions are values of this module. Expressions are CEL (the Common Expression Language), evaluated by a
+library: no loops, no side effects, and no names but a row's columns.
 """
 
 from __future__ import annotations
@@ -17,30 +17,29 @@ from regenstore.errors import InvalidInput, NotFound
 from regenstore.export.dataset.row import COLUMNS, Row
 
 LONGEST = 4096
-"""Characters of an expression at most."""
+"""Longest expression, in characters."""
 NESTED = 2
-"""Macros over lists (``exists``, ``all``, ``map`` …) in each other at most: each multiplies the work."""
+"""Deepest nesting of macros over lists (``exists``, ``all``, ``map`` …): each level multiplies the work."""
 _MACROS = ("exists", "all", "exists_one", "existsOne", "filter", "map", "transformList", "transformMap")
 _CALLS = tuple("." + macro for macro in _MACROS)
 _LITERAL = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
 NAMES = tuple(column.name for column in COLUMNS if column.name not in ("split", "group", "faces"))
-"""What an expression may name; ``params`` and ``about`` are maps there."""
+"""Names allowed in expressions; ``params`` and ``about`` are maps there."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """``shown`` is what the user asked for; ``holds`` decides on a row. Where a row does not know what is asked
-    for, it does not hold."""
+    """A condition. ``shown`` is the user's text; ``holds`` evaluates a row, and is False if the row lacks the value."""
 
     shown: str
     holds: Callable[[Row], bool]
     early: bool = False
-    """The recipe alone decides, so that nothing is made for what it drops."""
+    """Whether the recipe alone decides, so that nothing is made for excluded samples."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The plain conditions, as a command takes them."""
+    """The plain conditions, as command options."""
 
     kind: str | None = None
     min_quality: Sequence[tuple[str, float]] = ()
@@ -50,7 +49,7 @@ class Limits:
     tags: Sequence[str] = ()
     without_tags: Sequence[str] = ()
     without_failures: Sequence[str] = ()
-    """Failure tags; ``*`` stands for any."""
+    """Failure tags; ``*`` means any."""
     generators: Sequence[str] = ()
     models: Sequence[str] = ()
     min_rating: float | None = None
@@ -65,12 +64,12 @@ class Limits:
 
 _LABELS = ("quality", "rating")
 SCORES = ("quality", "rating", "motion", "blur", "blockiness", "black", "frozen", "face_confidence", "face_count")
-"""Columns that ``--min-quality NAME=VALUE`` may name."""
+"""Columns allowed in ``--min-quality NAME=VALUE``."""
 
 
 def conditions(limits: Limits) -> list[Condition]:
-    """The conditions in the order in which they are applied. Raises InvalidInput (``bad-export``) for an
-    expression, or a score, that is none."""
+    """The conditions in the order in which they are applied. Raises InvalidInput (``bad-export``) for an invalid
+    expression or an unknown score."""
     found: list[Condition] = []
 
     def among(option: str, column: str, wanted: Sequence[str]) -> None:
@@ -136,9 +135,9 @@ def _without(option: str, column: str, unwanted: Sequence[str]) -> Condition:
 
 
 def expression(text: str) -> Condition:
-    """A condition by a CEL expression over the columns. Raises InvalidInput (``bad-export``) for one that is
-    none, that is too large, or that names what no row has; and while it is evaluated, for one that gives no
-    truth value."""
+    """A condition from a CEL expression over the columns. Raises InvalidInput (``bad-export``) for one that is
+    invalid, too large, or refers to an unknown column; and during evaluation, for one that does not return a
+    boolean."""
     program = _compiled(text)
 
     def holds(row: Row) -> bool:
@@ -148,7 +147,7 @@ def expression(text: str) -> Condition:
         try:
             answer = program.execute(dict(values))
         except (KeyError, TypeError, ValueError, RuntimeError):
-            return False  # what it asks for is not known of this sample
+            return False  # this sample lacks a value that it uses
         if not isinstance(answer, bool):
             raise _wrong(text, f"it gives {type(answer).__name__}, not true or false")
         return answer
@@ -182,12 +181,12 @@ def _compiled(text: str) -> Any:
 
 
 def _bound(text: str, macro: str) -> list[str]:
-    """The names that macros bind: the word after their bracket."""
+    """The names that macros bind: the first word after their bracket."""
     return [part.split(",")[0].strip() for part in text.split(f".{macro}(")[1:]]
 
 
 def _depth(text: str) -> int:
-    """How deep macros over lists lie in each other, told by the brackets outside of literals."""
+    """Nesting depth of macros over lists, determined from brackets outside literals."""
     bare = _LITERAL.sub("", text)
     deepest, opened = 0, [False]
     for at, mark in enumerate(bare):

@@ -1,17 +1,15 @@
-"""Where a dataset's files go: into a folder, fresh or changed in place, so that at every moment what is there loads.
+"""Write a dataset's files to a folder, fresh or changed in place, so that what is there can be loaded at any moment.
 
-A *fresh* dataset is written into a folder beside its place and renamed into it when it is complete. A *change*
-is staged inside the dataset, in a hidden folder that no loader looks into; a journal then says what to move and
-what to remove; then that is done, files before the tables that name them, removals last. A process that is
-killed before the journal leaves the old dataset, one killed later is finished by the next (:func:`recover`).
+A *fresh* dataset is written to a folder beside its location and renamed when complete. A *change* is staged inside the
+dataset, in a hidden folder that loaders ignore. A journal then lists what to move and what to remove, and this is
+carried out: files before the tables that refer to them, removals last. If the process is killed before the journal is
+written, the old dataset remains; if later, the next export completes the change (:func:`recover`).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,24 +17,23 @@ from typing import Protocol
 
 from regenstore.errors import Conflict, FormatError
 from regenstore.export.dataset.file_writing import FileWriter
-from regenstore.fs import file_lock
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock, presence, stage, swap
+from regenstore.fs.reflink import Linker
+from regenstore.fs.stage import Stage
 from regenstore.objects.hashing import hash_bytes, hash_file
 from regenstore.objects.ids import Digest
-from regenstore.worktree.link import Linker
 
 HIDDEN = ".regenstore"
-"""Folder inside a dataset, during a change only."""
-_NEW, _JOURNAL = "new", "journal.json"
-_YOUNG = 5.0
-"""Seconds within which what was just made may not be held yet."""
+"""Folder inside a dataset, present only during a change."""
+_NEW, _OLD, _JOURNAL = "new", "old", "journal.json"
+BUSY = "another export is writing it, or another user's export was interrupted there"
 MANIFEST = "manifest.json"
 TABLE = "metadata.parquet"
 
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A file as the manifest lists it. ``inside``: the archive of the dataset that it lies in."""
+    """A file as listed in the manifest. ``inside``: the dataset's archive that contains it."""
 
     path: str
     size: int
@@ -56,8 +53,8 @@ class ExportedFile:
 
 
 class Sink(Protocol):
-    """Takes a dataset's files by their names in the directory layout (``train/videos/s….mp4``). Files that
-    tables name are put before the tables; ``commit`` makes all of it visible."""
+    """Accepts a dataset's files by their names in the directory layout (``train/videos/s….mp4``). Files must be
+    added before the tables that refer to them; ``commit`` makes everything visible."""
 
     def put_bytes(self, name: str, data: bytes) -> ExportedFile: ...
 
@@ -66,13 +63,13 @@ class Sink(Protocol):
         ...
 
     def put_made(self, name: str, make: Callable[[str], object]) -> ExportedFile:
-        """A file that ``make`` writes at the path that it is given."""
+        """Add a file that ``make`` writes to the path it is given."""
         ...
 
     def remove(self, stored: ExportedFile) -> None: ...
 
     def intact(self, stored: ExportedFile) -> bool:
-        """Whether a file of the dataset as it was is there, with its size."""
+        """Whether a file of the old dataset exists with its recorded size."""
         ...
 
     def commit(self) -> None: ...
@@ -83,33 +80,33 @@ class Sink(Protocol):
 
 
 class FolderSink:
-    """The files as such, in a folder."""
+    """Writes plain files to a folder."""
 
     def __init__(self, out: str, linker: Linker, *, fresh: bool, replace: bool = False) -> None:
-        """``fresh``: nothing is at ``out``, or an empty folder, or with ``replace`` a dataset to be replaced."""
+        """``fresh``: there is nothing at ``out``, or an empty folder, or with ``replace`` a dataset to be replaced."""
         self.out = out
         self._writer = FileWriter(linker)
         self._fresh = fresh
         self._replace = replace
         self._names: dict[str, None] = {}
         self._gone: list[str] = []
-        if fresh:
-            self.stage = partial(out)
-        else:
-            recover(out)
-            self.stage = os.path.join(out, HIDDEN, _NEW)
+        self._held = open_stage(out) if fresh else _open_hidden(out)
+        self.stage = f"{self._held.folder}/{_NEW}"
         self._folders: set[str] = set()
-        with durable.storage_errors(self.stage):
-            os.makedirs(self.stage)
-            self._held = file_lock.open_locked(self.stage)
+        try:
+            with durable.storage_errors(self.stage):
+                os.mkdir(self.stage)
+        except BaseException:
+            self._held.close()
+            raise
 
     @property
     def changing(self) -> bool:
-        """There is a dataset at ``out`` that changes."""
+        """Whether an existing dataset at ``out`` is being changed."""
         return not self._fresh
 
     def path(self, name: str) -> str:
-        """Where to write a new file, in a folder that is there."""
+        """The path for a new file, in a folder that exists."""
         path = os.path.join(self.stage, name)
         folder = os.path.dirname(path)
         if folder not in self._folders:
@@ -146,20 +143,19 @@ class FolderSink:
         self._writer.settle()
         with durable.storage_errors(self.out):
             self._put_in_place() if self._fresh else self._change()
-        self._let_go()
+        self._held.close()
 
     def _put_in_place(self) -> None:
         if not self._replace:
-            os.rename(self.stage, self.out)  # over nothing, or over an empty folder
-            return
-        aside = f"{self.stage}-old"
-        os.rename(self.out, aside)
-        try:
-            os.rename(self.stage, self.out)
-        except OSError:
-            os.rename(aside, self.out)
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
+            durable.rename(self.stage, self.out)  # where there is nothing, or an empty folder
+        elif swap.exchange(self.stage, self.out):  # otherwise the old dataset is removed with the stage
+            aside = f"{self._held.folder}/{_OLD}"
+            durable.rename(self.out, aside)
+            try:
+                durable.rename(self.stage, self.out)
+            except OSError:
+                durable.rename(aside, self.out)
+                raise
 
     def _change(self) -> None:
         names = [name for name in self._names if name != MANIFEST] + [MANIFEST] * (MANIFEST in self._names)
@@ -167,45 +163,48 @@ class FolderSink:
         folders = [
             top for name in gone if (top := name.removesuffix(f"/{TABLE}")) != name and _leaves(self.out, top, gone)
         ]
-        journal = json.dumps({"move": names, "leave": folders, "remove": gone}).encode()
-        durable.write_file(os.path.join(self.out, HIDDEN, _JOURNAL), journal)
+        self._held.write_journal(_JOURNAL, json.dumps({"move": names, "leave": folders, "remove": gone}).encode())
+        self._held.kept = True  # if this fails, the next export completes it
         _finish(self.out)
+        self._held.kept = False
 
     def abandon(self) -> None:
         self._writer.stop()
-        hidden = os.path.join(self.out, HIDDEN)
-        if self._fresh:
-            shutil.rmtree(self.stage, ignore_errors=True)
-        elif not os.path.exists(os.path.join(hidden, _JOURNAL)):  # else the next one finishes it
-            shutil.rmtree(hidden, ignore_errors=True)
-        self._let_go()
-
-    def _let_go(self) -> None:
-        held, self._held = self._held, -1
-        if held >= 0:
-            os.close(held)
+        self._held.close()
 
 
-def partial(out: str) -> str:
-    """A name beside a place for what will be renamed into it, and is held (:mod:`regenstore.fs.file_lock`) until then;
-    what killed exports left there is removed."""
+def open_stage(out: str) -> Stage:
+    """Create a stage beside a location; those that killed exports left there are removed."""
     parent, name = os.path.split(out)
-    for left in os.listdir(parent) if os.path.isdir(parent) else ():
-        if left.startswith(f".{name}.partial-"):
-            path = os.path.join(parent, left)
-            if file_lock.in_use(path.removesuffix("-old")) or _age(path) < _YOUNG:
-                continue
-            shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
-    return os.path.join(parent, f".{name}.partial-{os.getpid()}-{os.urandom(4).hex()}")
+    prefix = f"{parent}/.{name}.partial-"
+    with durable.storage_errors(out):
+        for left in stage.stages(prefix):
+            if presence.is_folder(left):
+                stage.recover(left, lambda left: _give_back(left, out))
+            elif not file_lock.in_use(left):
+                durable.unlink(left)  # a ZIP left by an older version
+    return Stage(prefix)
 
 
-def _age(path: str) -> float:
-    return time.time() - os.lstat(path).st_mtime
+def _give_back(folder: str, out: str) -> bool:
+    """Put back a dataset that was about to be replaced."""
+    aside = f"{folder}/{_OLD}"
+    if presence.is_folder(aside) and presence.lstat(out) is None:
+        durable.rename(aside, out)
+    return True
+
+
+def _open_hidden(out: str) -> Stage:
+    recover(out)
+    try:
+        return Stage(os.path.join(out, HIDDEN), unique=False)
+    except FileExistsError:
+        raise Conflict("export-busy", f"{out}: {BUSY}") from None
 
 
 @contextmanager
 def made_in(folder: str, make: Callable[[str], object]) -> Iterator[tuple[str, Digest, int]]:
-    """A file that ``make`` writes, with its digest and size, for the time of the block."""
+    """Have ``make`` write a temporary file; yields it with its digest and size for the duration of the block."""
     path = os.path.join(folder, f".made-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         with durable.storage_errors(path):
@@ -218,25 +217,23 @@ def made_in(folder: str, make: Callable[[str], object]) -> Iterator[tuple[str, D
 
 
 def recover(out: str) -> bool:
-    """Finish, or take back, a change of a dataset in a folder that was interrupted; False where there was none."""
+    """Complete or undo an interrupted change of a dataset in a folder; False if there was none."""
     hidden = os.path.join(out, HIDDEN)
-    if not os.path.isdir(hidden):
-        return False
     with durable.storage_errors(hidden):
-        if os.path.exists(os.path.join(hidden, _JOURNAL)):
-            _finish(out)
-        else:
-            shutil.rmtree(hidden)
-    return True
+        done = stage.recover(hidden, lambda _: _finish(out))
+        if not done and presence.is_folder(hidden):
+            raise Conflict("export-busy", f"{out}: {BUSY}")
+    return done
 
 
-def _finish(out: str) -> None:
-    """Do what the journal says; doing it again does no harm."""
+def _finish(out: str) -> bool:
+    """Carry out the journal, if there is one; repeating it does no harm."""
     hidden = os.path.join(out, HIDDEN)
     journal = os.path.join(hidden, _JOURNAL)
+    if (told := presence.read(journal)) is None:
+        return True
     try:
-        with open(journal, "rb") as file:
-            work = json.load(file)
+        work = json.loads(told)
         moves, left, gone = ([_inside(name) for name in work[part]] for part in ("move", "leave", "remove"))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError("bad-dataset", f"{journal} is damaged ({error}); remove {hidden} to go back") from None
@@ -248,11 +245,11 @@ def _finish(out: str) -> None:
             os.makedirs(folder, exist_ok=True)
             made.add(folder)
         if os.path.exists(staged):
-            os.replace(staged, target)
+            durable.rename(staged, target)
     for name in left:
-        # A split leaves at once: what is left of one would be loaded as a split of another shape.
+        # Remove a split at once: a partial one would be loaded as a split of another shape.
         if os.path.isdir(os.path.join(out, name)):
-            os.rename(os.path.join(out, name), os.path.join(hidden, f"left-{name}"))
+            durable.rename(os.path.join(out, name), os.path.join(hidden, f"left-{name}"))
     folders = set()
     for name in gone:
         target = os.path.join(out, name)
@@ -265,11 +262,11 @@ def _finish(out: str) -> None:
                 os.rmdir(folder)
             folder = os.path.dirname(folder)
     os.unlink(journal)
-    shutil.rmtree(hidden)
+    return True
 
 
 def _leaves(out: str, top: str, gone: Collection[str]) -> bool:
-    """Whether nothing stays in a folder of the dataset."""
+    """Whether nothing remains in a folder of the dataset."""
     names = {
         os.path.relpath(os.path.join(folder, name), out)
         for folder, _, files in os.walk(os.path.join(out, top))
@@ -279,7 +276,7 @@ def _leaves(out: str, top: str, gone: Collection[str]) -> bool:
 
 
 def _inside(name: object) -> str:
-    """A name in a journal, if it stays inside the dataset."""
+    """Validate that a name from a journal stays inside the dataset."""
     parts = str(name).split("/")
     if not isinstance(name, str) or os.path.isabs(name) or {"", ".", ".."} & {*parts}:
         raise ValueError(f"no name in a dataset: {name!r}")
@@ -287,7 +284,7 @@ def _inside(name: object) -> str:
 
 
 def refuse_occupied(out: str, *, force: bool, is_dataset: bool) -> None:
-    """Raise Conflict (``exists``) where something is at ``out`` that a fresh dataset would replace."""
+    """Raise Conflict (``exists``) if a fresh dataset would replace something at ``out``."""
     if not os.path.lexists(out) or (os.path.isdir(out) and not os.listdir(out)):
         return
     if not is_dataset:

@@ -1,8 +1,8 @@
-"""Which sample is in which split. Samples that could give each other away are one group, and a group is never
-divided; what was assigned once is pinned, so that a dataset that grows moves nothing.
+"""Assign samples to splits. Samples that could leak into each other form a group, which is never divided; assignments
+are pinned, so that a growing dataset moves nothing.
 
-A group is a connected set of samples over *tokens*: what samples have in common (a scene, a content, an input
-…). The ledger keeps, per token, the split that it went to.
+A group is a connected set of samples over *tokens*: what samples share (a scene, a content, an input …). The ledger
+keeps the split of each token.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from regenstore.export.dataset.row import Row
 SPLITS = ("train", "validation", "test")
 DEFAULT = "train=80,validation=10,test=10"
 GROUP_BY = ("lineage", "scene", "prompt+seed")
-"""What holds samples together unless something else is asked for."""
+"""The default criteria by which samples are grouped."""
 _KNOWN = (*GROUP_BY, "scene_type", "character", "prompt", "seed", "tag", "model", "source-folder", "none")
 
 
 @dataclass(frozen=True)
 class Member:
-    """A sample, as far as splitting is concerned."""
+    """A sample as splitting sees it."""
 
     key: str
     tokens: tuple[str, ...]
@@ -33,14 +33,14 @@ class Member:
 
 @dataclass
 class Division:
-    """Which split each sample is in; what people should know."""
+    """The split of each sample, and notes for the user."""
 
     split: dict[str, str] = field(default_factory=dict)
     group: dict[str, str] = field(default_factory=dict)
     ledger: dict[str, str] = field(default_factory=dict)
-    """Token -> split, also of samples that have left."""
+    """Token -> split, including those of removed samples."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """Samples in no split -> why."""
+    """Samples in no split -> reason."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -51,15 +51,15 @@ class Rules:
     shares: Mapping[str, float]
     group_by: tuple[str, ...] = GROUP_BY
     method: str = "balanced"
-    """``balanced`` (exact shares, needs the ledger to be stable) or ``hash`` (of the group alone)."""
+    """``balanced`` (exact shares; needs the ledger to be stable) or ``hash`` (by the group alone)."""
     salt: str = "regenstore"
     on_leak: str = "exclude"
-    """For a sample that belongs to groups in different splits: ``exclude``, ``train`` or ``error``."""
+    """For samples that connect groups in different splits: ``exclude``, ``train`` or ``error``."""
     stratify: str = "scene_type"
 
 
 def parse_shares(text: str) -> dict[str, float]:
-    """``train=80,validation=10,test=10`` (or ``80/10/10``) as shares of 1. Raises InvalidInput
+    """Parse ``train=80,validation=10,test=10`` (or ``80/10/10``) to fractions of 1. Raises InvalidInput
     (``bad-export``)."""
     parts = text.split("/") if "/" in text else text.split(",")
     named = [part.partition("=") for part in parts]
@@ -76,7 +76,7 @@ def parse_shares(text: str) -> dict[str, float]:
 
 
 def parse_group_by(text: str) -> tuple[str, ...]:
-    """``lineage,scene`` as a tuple; raises InvalidInput (``bad-export``)."""
+    """Parse ``lineage,scene`` to a tuple; raises InvalidInput (``bad-export``)."""
     found = tuple(part.strip() for part in text.split(",") if part.strip())
     for name in found:
         if name not in _KNOWN:
@@ -85,7 +85,7 @@ def parse_group_by(text: str) -> tuple[str, ...]:
 
 
 def tokens_of(row: Row, edited_from: str | None, group_by: Sequence[str]) -> tuple[str, ...]:
-    """What a sample shares with others. Equal bytes are always one group, as is the sample with itself."""
+    """What a sample shares with others. Equal bytes are always one group, as is a sample with its earlier self."""
     found = [f"sample {row['key']}", f"content {row['digest']}"]
     if "lineage" in group_by:
         found += [f"recipe {key}" for key in (row["recipe_key"], edited_from) if key]
@@ -124,7 +124,7 @@ class _Union:
     def join(self, one: str, other: str) -> None:
         first, second = self.root(one), self.root(other)
         if first != second:
-            # The smaller name stays: a group's name does not depend on the order.
+            # The smaller name stays, so that a group's name does not depend on the order.
             self._above[max(first, second)] = min(first, second)
 
 
@@ -134,11 +134,11 @@ def divide(
     ledger: Mapping[str, str] | None = None,
     explicit: Mapping[str, str] | None = None,
 ) -> Division:
-    """Assign every member: what is explicit first, then what the ledger pins, then new groups so that the
-    shares (and those of each stratum) come out best. The same members give the same division, in any order.
+    """Assign every member: explicit assignments first, then those pinned in the ledger, then new groups so that the
+    shares (also within each stratum) fit best. The result does not depend on the order of members.
 
-    Raises InvalidInput (``bad-export``) where explicit assignments, or with ``on_leak`` ``error`` the ledger,
-    put one group into two splits.
+    Raises InvalidInput (``bad-export``) if explicit assignments, or with ``on_leak`` ``error`` the ledger, put one
+    group into two splits.
     """
     done = Division(ledger=dict(ledger or {}))
     groups = _groups(members, done)
@@ -164,8 +164,8 @@ def divide(
     smallest = min((share for name, share in rules.shares.items() if share and name != "train"), default=0.0)
     if smallest and largest > max(1, smallest * len(members)):
         done.notes.append(
-            f"the largest group has {largest} of {len(members)} samples: the shares cannot come out well "
-            "(--group-by says what holds samples together)"
+            f"the largest group has {largest} of {len(members)} samples: the requested shares cannot be met well "
+            "(--group-by selects how samples are grouped)"
         )
     return done
 
@@ -189,8 +189,8 @@ def _put(done: Division, group: Iterable[Member], split: str) -> None:
 
 
 def _leak(done: Division, group: Sequence[Member], pinned: set[str], rules: Rules) -> None:
-    """New samples tie groups of different splits together: those that were assigned stay, and of the new ones
-    none gives a split's samples away."""
+    """Handle new samples that connect groups of different splits: assigned samples stay, and no new one may leak a
+    split's samples."""
     splits = " and ".join(sorted(pinned))
     if rules.on_leak == "error":
         raise InvalidInput(
@@ -209,18 +209,18 @@ def _leak(done: Division, group: Sequence[Member], pinned: set[str], rules: Rule
         elif rules.on_leak == "train" and "train" in pinned:
             done.split[member.key] = "train"
         else:
-            done.left_out[member.key] = f"it belongs to groups in {splits}"
+            done.left_out[member.key] = f"it connects groups in {splits}"
             out += 1
             continue
         for token in member.tokens:
             done.ledger.setdefault(token, done.split[member.key])
-    done.notes.append(f"a group spans {splits}: {out} new samples are left out" if out else f"a group spans {splits}")
+    done.notes.append(f"a group spans {splits}: {out} new samples were excluded" if out else f"a group spans {splits}")
 
 
 def _balance(
     done: Division, waiting: Sequence[tuple[str, list[Member]]], rules: Rules, members: Sequence[Member]
 ) -> None:
-    """New groups, largest first, each to where the squared error of the shares grows least."""
+    """Assign new groups, largest first, each to the split where the squared error of the shares grows least."""
     total = len(members)
     splits = [name for name in SPLITS if rules.shares.get(name)]
     strata = Counter(member.stratum for member in members)
@@ -231,7 +231,7 @@ def _balance(
             have[done.split[member.key], member.stratum] += 1
 
     def cost(split: str, parts: Iterable[tuple[str | None, int, int]]) -> float:
-        """How much the error grows, as (have + n - goal)² - (have - goal)², relative to all."""
+        """The growth of the error, (have + n - goal)² - (have - goal)², relative to the total."""
         share = rules.shares[split]
         grown = 0.0
         for stratum, n, size in parts:
@@ -242,14 +242,14 @@ def _balance(
     for _, group in order:
         counted = Counter(each.stratum for each in group) if len(group) > 1 else {group[0].stratum: 1}
         parts = [(None, len(group), total), *((s, n, strata[s]) for s, n in sorted(counted.items()))]
-        chosen = min(splits, key=lambda split: cost(split, parts))  # of equal ones the first
+        chosen = min(splits, key=lambda split: cost(split, parts))  # the first of equal ones
         _put(done, group, chosen)
         for stratum, n, _ in parts:
             have[chosen, stratum] += n
 
 
 def _by_hash(done: Division, waiting: Sequence[tuple[str, list[Member]]], rules: Rules) -> None:
-    """A group's split by its name alone: the same on every machine, without a ledger."""
+    """Assign groups by their names alone: the same on every machine, without a ledger."""
     for name, group in waiting:
         raw = hashlib.sha256(f"{rules.salt}\0{name}".encode()).digest()
         at, chosen = int.from_bytes(raw[:8]) / 2**64, "train"

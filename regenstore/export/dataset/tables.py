@@ -1,4 +1,5 @@
-"""Tables of rows as Parquet, with one fixed Arrow schema, written in batches: memory does not grow with rows."""
+"""Parquet tables of rows with a fixed Arrow schema, written in batches: memory does not grow with the number of
+rows."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ BATCH = 500
 
 
 def arrow() -> Any:
-    """pyarrow; raises NotFound (``extra-missing``) where it is not installed."""
+    """Import pyarrow. Raises NotFound (``extra-missing``) if it is not installed."""
     try:
         import pyarrow
         import pyarrow.json
@@ -46,7 +47,7 @@ def schema_of(columns: Sequence[tuple[str, str]]) -> Any:
 
 
 def write(path: str, rows: Iterable[Row], given: Any) -> int:
-    """Write rows as Parquet; gives their number. The same rows give the same bytes."""
+    """Write rows as Parquet and return their number. Equal rows give equal bytes."""
     pa = arrow()
     count = 0
     with _writer(path, given) as writer:
@@ -57,8 +58,9 @@ def write(path: str, rows: Iterable[Row], given: Any) -> int:
 
 
 class SampleTables:
-    """The tables of all samples, made in one pass over rows as JSON, which no Python object is made of: Parquet and
-    lines of all, and Parquet of each split. They lie in a temporary folder for the time of the block."""
+    """The tables of all samples, built in one pass over rows in JSON, without creating Python objects from them:
+    Parquet and JSON lines of all samples, and Parquet for each split. They are in a temporary folder for the
+    duration of the block."""
 
     ALL, LINES = "samples.parquet", "samples.jsonl"
 
@@ -84,8 +86,8 @@ class SampleTables:
         self._folder.cleanup()
 
     def add(self, split: str, file_name: str, path: str, row: bytes) -> None:
-        """A sample; all those of a split follow each other. ``path``: from the dataset's root; ``file_name``: from
-        the split's table; ``row``: its row as JSON."""
+        """Add a sample; samples of a split must be consecutive. ``path``: relative to the dataset's root;
+        ``file_name``: relative to the split's table; ``row``: its row as JSON."""
         if len(self._batch) == BATCH or split != self._split:
             self._flush()
             self._split = split
@@ -94,7 +96,8 @@ class SampleTables:
         self._batch.append(b'{"file_name":' + fast_json.line(file_name) + b"," + told)
 
     def done(self) -> Iterator[tuple[str, str]]:
-        """Name in the dataset and file of each table, when all samples were added; those of all come last."""
+        """Finish the tables once all samples were added; yields the name in the dataset and the file of each, tables
+        of all samples last."""
         self._flush()
         self._lines.close()
         names = [*sorted(self._writers.keys() - {self.ALL}), *(self._writers.keys() & {self.ALL})]
@@ -130,7 +133,7 @@ class SampleTables:
 
 @contextmanager
 def _writer(path: str, given: Any) -> Iterator[Any]:
-    # pyarrow gets open files only: the paths that it opens have to be UTF-8.
+    # pyarrow gets open files, as paths that it opens must be UTF-8.
     with (
         open(path, "wb") as file,
         arrow().parquet.ParquetWriter(file, given, compression="zstd", store_schema=True) as writer,
@@ -139,15 +142,15 @@ def _writer(path: str, given: Any) -> Iterator[Any]:
 
 
 def read(path: str, columns: Sequence[str] | None = None) -> Iterator[Row]:
-    """The rows of a Parquet file (of these columns only), a batch at a time. Raises FormatError
-    (``bad-dataset``) for anything else."""
+    """Yield the rows of a Parquet file, with all or some columns, in batches. Raises FormatError (``bad-dataset``)
+    for other files."""
     pa = arrow()
     try:
         with open(path, "rb") as raw, pa.parquet.ParquetFile(raw) as file:
             for batch in file.iter_batches(BATCH, columns=columns):
                 yield from batch.to_pylist()
     except (OSError, pa.ArrowException) as error:
-        raise FormatError("bad-dataset", f"{path} is no table of samples: {error}") from None
+        raise FormatError("bad-dataset", f"{path} is not a table of samples: {error}") from None
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

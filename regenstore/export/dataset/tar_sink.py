@@ -1,7 +1,7 @@
-"""A dataset as WebDataset: shards ``train-000000.tar`` …, the files of a sample side by side and named by its key.
+"""A dataset in WebDataset layout: shards ``train-000000.tar`` …, with a sample's files adjacent and named by its key.
 
-New and changed samples go to new shards; a shard is rewritten only to drop samples from it. Headers are fixed, so
-the same samples give the same bytes.
+New and changed samples go to new shards; a shard is rewritten only to remove samples. Headers are fixed, so that equal
+samples give equal bytes.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from typing import IO
 from regenstore.errors import FormatError
 from regenstore.export.dataset.sinks import ExportedFile, FolderSink
 from regenstore.export.dataset.splits import SPLITS
-from regenstore.objects import durable
+from regenstore.fs import durable
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
 
 SHARD_SAMPLES, SHARD_BYTES = 1000, 1_000_000_000
-"""A shard is full with either of them."""
+"""A shard is full when it reaches either limit."""
 
 
 class TarSink:
-    """Samples in shards, everything else beside them in the folder. Files of a sample are put one after another."""
+    """Puts samples in shards and everything else beside them in the folder. A sample's files must be added
+    consecutively."""
 
     def __init__(self, folder: FolderSink) -> None:
         self._folder = folder
@@ -50,7 +51,7 @@ class TarSink:
         return self._shard
 
     def _next(self, split: str) -> int:
-        """The number after the highest that the dataset has: no shard is written over another."""
+        """The number after the dataset's highest, so that no shard is overwritten."""
         if split not in self._numbers:
             there = os.listdir(self._folder.out) if self._folder.changing else []
             used = [
@@ -68,7 +69,7 @@ class TarSink:
             self._shard = None
 
     def _add(self, name: str, size: int, data: IO[bytes]) -> ExportedFile | None:
-        """The member's place, without its digest; None for a file that is no sample's."""
+        """Add a member; returns its location without its digest, or None for a file that belongs to no sample."""
         split, _, rest = name.partition("/")
         if split not in SPLITS:
             return None
@@ -120,7 +121,7 @@ class TarSink:
         self._folder.commit()
 
     def _drop(self, name: str, left: set[str]) -> None:
-        """A shard without some members; none, where nothing stays."""
+        """Rewrite a shard without some members; delete it if none is left."""
         old = os.path.join(self._folder.out, name)
         if not os.path.exists(old):
             return

@@ -1,7 +1,7 @@
-"""Ready-made configurations of trainers, with absolute paths of this dataset: written anew at each export.
+"""Ready-made configurations for trainers, with absolute paths to this dataset, written anew at each export.
 
-Where each one looks, and what it takes, is as its own documentation and source say; they all read the flat
-folder of media with a one-line caption beside each.
+Paths and options follow each trainer's documentation and source code. All of them read the flat folder of media with a
+one-line caption beside each.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from regenstore.export.dataset.row import whole_text
 
 @dataclass(frozen=True)
 class Training:
-    """The train split, as trainers see it. ``samples`` gives (file name in the folder, caption) again and again."""
+    """The train split as trainers see it. ``samples`` yields (file name in the folder, caption); it can be called
+    repeatedly."""
 
     root: str
-    """Where the dataset will lie, absolute."""
+    """The dataset's final location, absolute."""
     kind: str
     samples: Callable[[], Iterator[tuple[str, str]]]
     fps: float | None = None
-    """Frames per second, where all samples have the same."""
+    """Frames per second, if all samples have the same."""
 
     @property
     def folder(self) -> str:
@@ -67,7 +68,7 @@ def _diffusion_pipe(given: Training) -> dict[str, str]:
 
 def _ai_toolkit(given: Training) -> dict[str, str]:
     frames = "    num_frames: 41\n" if given.kind == "video" else ""
-    # YAML takes a string of JSON, but for what it has as line ends or as unprintable.
+    # JSON strings are valid YAML, except for characters that YAML treats as line ends or unprintable.
     quoted = json.dumps(given.folder, ensure_ascii=False)
     folder = re.sub("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", lambda found: f"\\u{ord(found[0]):04x}", quoted)
     text = f'datasets:\n  - folder_path: {folder}\n    caption_ext: "txt"\n{frames}'
@@ -131,23 +132,23 @@ TRAINERS: dict[str, tuple[tuple[str, ...], Callable[[Training], dict[str, str]]]
     "finetrainers": (("video",), _finetrainers),
     "llava": (("video", "image"), _llava),
 }
-"""Name -> kinds of media that it trains on, and what writes its configuration."""
+"""Name -> the kinds of media it trains on, and the function that writes its configuration."""
 DEFAULT = tuple(name for name in TRAINERS if name != "llava")
 
 
 def check(names: Sequence[str], folder: str) -> tuple[str, ...]:
-    """The trainers that were asked for, else the usual ones; raises InvalidInput (``bad-export``). Configurations
-    name the dataset's folder and are UTF-8: where the folder's path is not, there are none."""
+    """The selected trainers, by default the usual ones. Raises InvalidInput (``bad-export``). Configurations are
+    UTF-8 and contain the dataset's path; there are none if that path is not UTF-8."""
     for name in names:
         if name not in TRAINERS and name != "none":
             raise InvalidInput("bad-export", f"--trainer {name}: expected one of {', '.join(TRAINERS)}, none")
     if names and "none" not in names and whole_text(folder) != folder:
-        raise InvalidInput("bad-export", f"--trainer {names[0]}: its configuration is UTF-8, and cannot name {folder}")
+        raise InvalidInput("bad-export", f"--trainer {names[0]}: its configuration is UTF-8 and cannot hold {folder}")
     return () if "none" in names or whole_text(folder) != folder else tuple(names) or DEFAULT
 
 
 def configurations(given: Training, names: Sequence[str]) -> dict[str, bytes]:
-    """File name -> contents, for those that train on such media."""
+    """File name -> content, for trainers that support such media."""
     found: dict[str, bytes] = {}
     for name in names:
         kinds, write = TRAINERS[name]

@@ -1,8 +1,8 @@
-"""A dataset in one ZIP, or a ZIP per split beside the tables.
+"""A dataset in one ZIP, or in one ZIP per split beside the tables.
 
-An archive that changes is copied (by reflink where the file system can) and the copy is renamed over it. One ZIP
-that is too large for that is appended to in place: the old directory of the archive stays where it is, and a
-journal beside the file keeps the old size, to which :func:`roll_back` cuts it back after a kill.
+To change an archive, it is copied (by reflink if the file system supports it) and the copy renamed over it. A single
+ZIP that is too large for that is appended to in place: the archive's old directory stays where it is, and a journal
+beside the file records the old size, to which :func:`roll_back` truncates it after a kill.
 
 The same files in the same order give the same bytes: times and attributes of members are fixed.
 """
@@ -17,19 +17,19 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-from regenstore.errors import FormatError
-from regenstore.export.dataset.sinks import ExportedFile, FolderSink, made_in, partial
+from regenstore.errors import Conflict, FormatError
+from regenstore.export.dataset.sinks import BUSY, ExportedFile, FolderSink, made_in, open_stage
 from regenstore.export.dataset.splits import SPLITS
-from regenstore.fs import file_lock
-from regenstore.objects import durable
+from regenstore.fs import durable, file_lock, presence
+from regenstore.fs.reflink import Linker
+from regenstore.fs.stage import Stage
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
-from regenstore.worktree.link import Linker
 
 IN_PLACE = 1 << 30
-"""Bytes from which on one ZIP is appended to where it lies."""
+"""Size in bytes from which a single ZIP is appended to in place."""
 DEAD = 0.3
-"""Share of an archive that no member uses any more, from which on it is written anew."""
+"""Unused fraction of an archive from which it is rewritten."""
 _TEXTS = (".txt", ".json", ".jsonl", ".csv", ".md", ".toml", ".yaml")
 _SIDECARS = "sidecars.zip"
 _JOURNAL = ".regenstore-journal"
@@ -38,10 +38,10 @@ _BLOCK = 1 << 20
 
 
 class Archive:
-    """A ZIP that is being written: a new one, or one that gets other members.
+    """A ZIP being written, new or changed.
 
-    The standard library can append, but neither replace nor leave the old directory alone; both come from the
-    attributes ``start_dir``, ``filelist``, ``NameToInfo`` and ``_didModify``, which the tests watch.
+    The standard library can append, but can neither replace members nor leave the old directory in place; both are done
+    through the attributes ``start_dir``, ``filelist``, ``NameToInfo`` and ``_didModify``, which tests watch.
     """
 
     def __init__(self, path: str) -> None:
@@ -52,12 +52,14 @@ class Archive:
         except zipfile.BadZipFile as error:
             raise FormatError("bad-dataset", f"{path} is no ZIP: {error}") from None
         self._zip = archive
-        file_lock.take(archive.fp.fileno())
+        if not file_lock.take(archive.fp.fileno()):
+            self.discard()
+            raise Conflict("export-busy", f"{path}: {BUSY}")
         if changing:
-            archive.start_dir = archive.fp.seek(0, 2)  # behind the old directory, not over it
+            archive.start_dir = archive.fp.seek(0, 2)  # after the old directory, not over it
 
     def sizes(self) -> dict[str, int]:
-        """Its members with their sizes."""
+        """The members with their sizes."""
         return {info.filename: info.file_size for info in self._zip.filelist}
 
     def remove(self, name: str) -> None:
@@ -75,14 +77,14 @@ class Archive:
         self._zip.writestr(self._info(name, len(data)), data)
 
     def add_file(self, name: str, source: str, size: int) -> None:
-        """Raises FormatError (``bad-dataset``) for a file of another size."""
+        """Raises FormatError (``bad-dataset``) for a file of unexpected size."""
         with open(source, "rb") as given, self._zip.open(self._info(name, size), "w") as member:
             shutil.copyfileobj(given, member, _BLOCK)
             if given.tell() != size:
                 raise FormatError("bad-dataset", f"{source} has another size than recorded: run 'regenstore fsck'")
 
     def close(self) -> None:
-        """Write the directory of members; then drop what is dead, if that is much."""
+        """Write the directory of members; then rewrite the archive if much of it is unused."""
         named = self._zip.NameToInfo
         self._zip.filelist[:] = [info for info in self._zip.filelist if named.get(info.filename) is info]
         live = sum(info.compress_size + 30 + len(info.filename) * 2 + 46 for info in self._zip.filelist)
@@ -97,11 +99,11 @@ class Archive:
 
 
 def repack(path: str) -> None:
-    """Write an archive anew without what no member uses, and put it in its place."""
+    """Rewrite an archive without its unused parts, and replace it."""
     temp = f"{path}.{os.getpid()}.tmp"
     try:
         _repack(path, temp)
-        os.replace(temp, path)
+        durable.rename(temp, path)
     finally:
         durable.unlink(temp)
 
@@ -129,16 +131,18 @@ def _repack(path: str, temp: str) -> None:
 
 
 def roll_back(out: str) -> bool:
-    """Cut a ZIP back to what it was before an append that was interrupted; False where there was none."""
+    """Truncate a ZIP to its state before an interrupted append; False if there was none."""
     journal = out + _JOURNAL
     try:
-        with open(journal, "rb") as file:
-            size = int(json.load(file)["size"])
-    except FileNotFoundError:
-        return False
+        told = presence.read(journal)
+        if told is None:
+            return False
+        size = int(json.loads(told)["size"])
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         raise FormatError("bad-dataset", f"{journal} is damaged") from None
     with durable.storage_errors(out):
+        if file_lock.in_use(out):
+            raise Conflict("export-busy", f"{out}: {BUSY}")
         if os.path.getsize(out) > size:
             os.truncate(out, size)
         os.unlink(journal)
@@ -146,37 +150,43 @@ def roll_back(out: str) -> bool:
 
 
 class ZipSink:
-    """Everything in one ZIP."""
+    """Puts everything into one ZIP."""
 
     def __init__(self, out: str, linker: Linker, *, fresh: bool) -> None:
         self.out = out
-        self._in_place = False
-        self._done = False
+        self._stage: Stage | None = None
         with durable.storage_errors(out):
             if not fresh:
                 roll_back(out)
-                self._in_place = os.path.getsize(out) >= IN_PLACE
-            self.stage = out if self._in_place else partial(out)
-            if self._in_place:
-                journal = json.dumps({"size": os.path.getsize(out)}).encode()
-                durable.write_file(out + _JOURNAL, journal)
-            elif not fresh:
-                copy(out, self.stage, linker)
-        self._archive = Archive(self.stage)
+            if not fresh and os.path.getsize(out) >= IN_PLACE:
+                self.path = out
+                self._archive = Archive(out)
+                durable.write_file(out + _JOURNAL, json.dumps({"size": os.path.getsize(out)}).encode())
+            else:
+                self._stage = open_stage(out)
+                self.path = f"{self._stage.folder}/{os.path.basename(out)}"
+                try:
+                    if not fresh:
+                        copy(out, self.path, linker)
+                    self._archive = Archive(self.path)
+                except BaseException:
+                    self._stage.close()
+                    raise
+        self._done = False
         self._sizes = self._archive.sizes()
 
     def put_bytes(self, name: str, data: bytes) -> ExportedFile:
-        with durable.storage_errors(self.stage):
+        with durable.storage_errors(self.path):
             self._archive.add_bytes(name, data)
         return ExportedFile(name, len(data), str(hash_bytes(data)))
 
     def put_file(self, name: str, source: str, size: int, digest: Digest) -> ExportedFile:
-        with durable.storage_errors(self.stage):
+        with durable.storage_errors(self.path):
             self._archive.add_file(name, source, size)
         return ExportedFile(name, size, str(digest))
 
     def put_made(self, name: str, make: Callable[[str], object]) -> ExportedFile:
-        with made_in(os.path.dirname(self.stage), make) as (path, digest, size):
+        with made_in(os.path.dirname(self.path), make) as (path, digest, size):
             return self.put_file(name, path, size, digest)
 
     def remove(self, stored: ExportedFile) -> None:
@@ -188,29 +198,28 @@ class ZipSink:
     def commit(self) -> None:
         with durable.storage_errors(self.out):
             self._archive.close()
-            if self._in_place:
+            if self._stage is None:
                 durable.fsync_file(self.out)
                 os.unlink(self.out + _JOURNAL)
             else:
-                os.replace(self.stage, self.out)
+                durable.rename(self.path, self.out)
         self._done = True
 
     def abandon(self) -> None:
-        if self._done:
-            return
-        self._archive.discard()
-        if self._in_place:
+        if not self._done:
+            self._archive.discard()
+        if self._stage is not None:
+            self._stage.close()
+        elif not self._done:
             roll_back(self.out)
-        elif os.path.exists(self.stage):
-            os.unlink(self.stage)
 
 
 class SplitZipSink:
-    """``train.zip`` and the others, each with its own table; captions and JSON in ``sidecars.zip``; everything else
-    beside them in the folder.
+    """``train.zip`` and others, each with its own table; captions and JSON in ``sidecars.zip``; everything else beside
+    them in the folder.
 
-    ``datasets`` takes an archive for what most of its members are: with a caption and a JSON beside each medium it
-    would take them for texts.
+    ``datasets`` treats an archive as what most of its members are: with a caption and a JSON beside each medium it
+    would take it for text.
     """
 
     def __init__(self, folder: FolderSink, linker: Linker) -> None:
@@ -222,7 +231,7 @@ class SplitZipSink:
 
     @staticmethod
     def _route(name: str) -> tuple[str, str]:
-        """Archive and member of a file; no archive for what lies beside them."""
+        """Archive and member of a file; no archive for files beside them."""
         split, _, inner = name.partition("/")
         if split not in SPLITS:
             return "", name
@@ -279,7 +288,7 @@ class SplitZipSink:
         with durable.storage_errors(self._folder.out):
             for archive_name, names in self._left.items():
                 if archive_name != _SIDECARS and archive_name not in self._open:
-                    # Nothing was put into it, not even a table: the split leaves.
+                    # Nothing was put into it, not even a table: remove the split.
                     self._folder.remove(ExportedFile(archive_name, 0, ""))
                     continue
                 for name in sorted(names):
@@ -295,6 +304,6 @@ class SplitZipSink:
 
 
 def copy(source: str, target: str, linker: Linker) -> None:
-    """A copy, or a reflink, at a place that is free."""
+    """Copy or reflink a file to a free path."""
     with open(source, "rb", buffering=0) as given, open(target, "xb", buffering=0) as made:
         linker.fill(given.fileno(), made.fileno())

@@ -1,4 +1,4 @@
-"""A batch of sidecars: which files there will be, their contents, and writing them whole or not at all."""
+"""A batch of sidecars: plan the files and render their contents."""
 
 from __future__ import annotations
 
@@ -22,29 +22,28 @@ from regenstore.media.types import kind
 _BLOCK = 1 << 20
 LARGEST = 256 << 20
 LONGEST_NAME, LONGEST_PATH = 255, 4095
-"""In bytes: what Linux and its file systems take."""
-"""Bytes of a file at most that a new generation of sidecars goes on from."""
+"""Limits of Linux and its file systems, in bytes."""
 Told = Callable[[str, float], None]
-"""Told a medium's path and how much of its measuring is done."""
+"""Progress callback: a medium's path, and the fraction measured."""
 
 
 @dataclass(frozen=True)
 class SidecarOrder:
-    """What the user asked for."""
+    """The options of a sidecar export."""
 
     templates: tuple[Template, ...]
     top: str
     """The worktree's top, absolute."""
     to: str | None = None
-    """Folder that everything goes to, absolute; None: each sidecar beside its medium in the worktree."""
+    """Absolute folder for all output; None: sidecars go beside their media in the worktree."""
     full_names: bool = False
-    """Name sidecars after the medium's whole file name: ``a.mp4.xmp`` instead of ``a.xmp``."""
+    """Name sidecars after the medium's full file name: ``a.mp4.xmp`` instead of ``a.xmp``."""
     copy: bool = False
-    """Put copies of the media into the folder, too."""
+    """Copy the media into the folder, too."""
     embed: bool = False
-    """Put XMP into those copies."""
+    """Embed XMP in those copies."""
     measure: bool = False
-    """Measure frames that were not measured yet, also where no template needs it."""
+    """Measure frames that were not measured yet, even if no template needs it."""
     start_frame: int | None = None
     assume_color: str | None = None
     redact: frozenset[str] = frozenset()
@@ -54,12 +53,12 @@ class SidecarOrder:
         return output.file.replace("{stem}", "{name}") if self.full_names else output.file
 
     def folder(self, path: str) -> str:
-        """Where what belongs to a medium goes."""
+        """The folder for the files of a medium."""
         return self.to if self.to is not None else os.path.join(self.top, os.path.dirname(path))
 
     @property
     def measures(self) -> bool:
-        """Whether frames have to be measured: because of the order, or because a template maps a column."""
+        """Whether frames must be measured, because the options say so or a template maps a measured column."""
         sources = (each.source for template in self.templates for each in template.fields if each.source)
         return self.measure or any(
             source.startswith(("frames.", "metrics.")) and source not in context.NAMES for source in sources
@@ -68,7 +67,7 @@ class SidecarOrder:
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """One file of a batch."""
+    """A file of a batch."""
 
     target: str
     """Absolute path."""
@@ -77,20 +76,20 @@ class PlannedFile:
     template: str = ""
     writer: str = ""
     media: tuple[str, ...] = ()
-    """Worktree paths of what it tells of."""
+    """Worktree paths of the media that it describes."""
     rows: tuple[Row, ...] = ()
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    """What the template's author has to change: nothing is written before."""
+    """Errors that the template's author has to fix before anything is written."""
     source: str | None = None
-    """The file that is copied."""
+    """The file to copy."""
     packet: bytes | None = None
-    """XMP to put into the copy."""
+    """XMP to embed in the copy."""
     media_type: str = ""
 
     def blocks(self) -> Iterator[bytes]:
-        """The file's bytes, in order. Raises InvalidInput (``bad-export``) for a medium that XMP cannot be put
-        into, OSError."""
+        """Yield the file's bytes in order. Raises InvalidInput (``bad-export``) for a medium that XMP cannot be
+        embedded in, and OSError."""
         if self.data is not None:
             yield self.data
             return
@@ -109,20 +108,20 @@ class PlannedFile:
 
 @dataclass
 class Batch:
-    """Everything that an order comes to. A value: making it writes nothing."""
+    """All files and warnings of an export. Creating it writes nothing."""
 
     files: list[PlannedFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    """What is not about a single file."""
+    """Warnings that concern no single file."""
 
 
 # ------------------------------------------------------------------------------------------- names
 
 
 def refuse_collisions(order: SidecarOrder, paths: Sequence[str]) -> None:
-    """Raise InvalidInput (``bad-export``) where sidecars of two media would have one name, by names alone:
-    called before anything is made or written. Names that differ in case alone collide too, as they do on the
-    disks of others."""
+    """Raise InvalidInput (``bad-export``) if sidecars of two media would have the same name, judging by the media's
+    names only, before anything is made or written. Names that differ only in case collide as well, as they do on
+    some file systems."""
     names: dict[str, tuple[str, str]] = {}
     for path in paths:
         name = os.path.basename(path)
@@ -135,14 +134,14 @@ def refuse_collisions(order: SidecarOrder, paths: Sequence[str]) -> None:
             target = os.path.join(order.folder(path), named(pattern, name))
             other = names.setdefault(alike(target), (path, target))
             if other[0] != path:
-                hint = "Choose other paths, or give --full-names, which keeps the media's own endings."
+                hint = "Choose other paths, or use --full-names, which keeps the media's extensions."
                 if os.path.basename(path) == os.path.basename(other[0]):
                     hint = "Export them into different folders."
-                raise InvalidInput("bad-export", f"{other[0]} and {path} would both have {target}", hint=hint)
+                raise InvalidInput("bad-export", f"{other[0]} and {path} would both write {target}", hint=hint)
 
 
 def alike(path: str) -> str:
-    """What two paths have in common that some file system takes for one."""
+    """The form of a path that is equal for paths which some file systems treat as one."""
     return unicodedata.normalize("NFC", path).casefold()
 
 
@@ -150,9 +149,9 @@ def alike(path: str) -> str:
 
 
 def render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, told: Told) -> Batch:
-    """All files of an order. Raises InvalidInput for what the user has to change."""
+    """Render all files of an export. Raises InvalidInput for errors that the user must fix."""
     if order.to is None and (order.copy or order.embed):
-        raise InvalidInput("bad-export", "copies of media need a folder to go to: --to DIR")
+        raise InvalidInput("bad-export", "copies of media need a target folder: --to DIR")
     batch = Batch()
     clips = []
     for medium in media:
@@ -163,8 +162,8 @@ def render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, to
         batch.warnings += [f"{clip.medium.path}: {doubt}" for doubt in doubts(clip)]
         if not (order.copy or order.embed) and order.templates and not _lies_there(clip):
             batch.warnings.append(
-                f"{clip.medium.path}: the medium itself does not lie at {clip.media_path}; "
-                "'regenstore get' places it, --copy puts it beside the sidecars"
+                f"{clip.medium.path}: there is no medium at {clip.media_path}; "
+                "run 'regenstore get' to place it, or use --copy to put it beside the sidecars"
             )
     if order.copy or order.embed:
         batch.files += [_copy(order, clip, batch) for clip in clips]
@@ -179,7 +178,7 @@ def render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, to
     _refuse_double(batch)
     for template, output, writer in late:
         if order.to is None:
-            raise InvalidInput("bad-export", f"'{output.writer}' is about a folder: give one with --to DIR")
+            raise InvalidInput("bad-export", f"'{output.writer}' describes a folder: give one with --to DIR")
         batch.files += _files(order, template, output, writer, clips, batch)
     if not batch.files:
         reasons = "".join(f"\n  {warning}" for warning in batch.warnings)
@@ -189,7 +188,7 @@ def render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, to
 
 
 def _refuse_unknown(redact: Iterable[str], clips: Sequence[Clip]) -> None:
-    """A word to redact that means nothing is a slip of the pen, and would give away what it was meant for."""
+    """Refuse an unknown redaction word: it is probably a typo, and would reveal what it was meant to hide."""
     for word in redact:
         if clips and not any(context.named_by(clip.fields, word) for clip in clips):
             names = sorted({part for name in clips[0].fields for part in (name, name.rpartition(".")[2])})
@@ -215,7 +214,7 @@ def _lies_there(clip: Clip) -> bool:
 def _copy(order: SidecarOrder, clip: Clip, batch: Batch) -> PlannedFile:
     medium = clip.medium
     if order.embed and medium.media_type not in EMBEDDABLE:
-        batch.warnings.append(f"{medium.path}: {medium.media_type} has no place for XMP here; the copy is as it is")
+        batch.warnings.append(f"{medium.path}: {medium.media_type} cannot hold XMP; its copy is unchanged")
     packet = xmp_packet(order, clip) if order.embed and medium.media_type in EMBEDDABLE else None
     return PlannedFile(
         clip.media_path, None, media=(medium.path,), source=medium.file, packet=packet, media_type=medium.media_type
@@ -223,7 +222,7 @@ def _copy(order: SidecarOrder, clip: Clip, batch: Batch) -> PlannedFile:
 
 
 def xmp_packet(order: SidecarOrder, clip: Clip) -> bytes:
-    """The XMP of a clip for embedding: by the first template with such an output, else by the built-in one."""
+    """The XMP to embed for a clip, from the first template with an XMP output, else from the built-in one."""
     from regenstore.export.sidecar.library import Library
 
     for template in (*order.templates, Library(None).load("xmp")):
@@ -271,15 +270,15 @@ def _files(
 
 
 def _unnameable(order: SidecarOrder, writer: SidecarWriter, clip: Clip, options: Options) -> str | None:
-    """Why a medium's own file cannot have the name that it would get, or None."""
+    """Why a medium's own file cannot have the name it would get, or None."""
     if writer.scope != "clip":
         return None
     path = os.path.join(order.folder(clip.medium.path), options.name_for(clip))
     name, whole = (len(os.fsencode(each)) for each in (os.path.basename(path), path))
     if name > LONGEST_NAME:
-        return f"its name would have {name} bytes, of which a file system takes {LONGEST_NAME}"
+        return f"its name would have {name} bytes; file systems allow {LONGEST_NAME}"
     if whole > LONGEST_PATH:
-        return f"its path would have {whole} bytes, of which the system takes {LONGEST_PATH}"
+        return f"its path would have {whole} bytes; the system allows {LONGEST_PATH}"
     return None
 
 
@@ -306,7 +305,7 @@ def _siblings(folder: str, batch: Batch) -> Iterator[Sibling]:
 
 
 def _there(folder: str, below: str) -> Iterator[tuple[str, bytes]]:
-    """The files that lie in a folder below another one already; not those of its folders."""
+    """The files already in a subfolder of a folder, without those in deeper ones."""
     place = os.path.join(folder, below)
     for name in sorted(os.listdir(place)) if below and os.path.isdir(place) else ():
         path = os.path.join(place, name)
@@ -316,11 +315,11 @@ def _there(folder: str, below: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _refuse_double(batch: Batch) -> None:
-    """Two outputs of one name: the same bytes are one file, others are refused."""
+    """Refuse two outputs with the same name, unless their bytes are equal: those become one file."""
     seen: dict[str, PlannedFile] = {}
     for file in batch.files:
         other = seen.setdefault(alike(file.target), file)
         if other is not file and (other.target, other.data, other.source) != (file.target, file.data, file.source):
             who = " and ".join(sorted({f"{each.template} ({each.writer})" for each in (other, file)}))
-            raise InvalidInput("bad-export", f"{who} would both write {file.target}, with other contents")
+            raise InvalidInput("bad-export", f"{who} would both write {file.target}, with different contents")
     batch.files[:] = seen.values()

@@ -1,4 +1,4 @@
-"""From a medium and what is known of it to what writers are given."""
+"""Build clips, the input of sidecar writers, from media and their metadata."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from regenstore.export.color_names import assume
 from regenstore.export.context import fields, markers, redacted
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar.writer import Clip
-from regenstore.export.timebase import Timebase, decimal_rate
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.media.media_info import UNKNOWN_COLOR, MediaInfo
+from regenstore.media.timecode import Timebase, decimal_rate
 
 
 def make_clip(
@@ -22,8 +22,7 @@ def make_clip(
     assume_color: str | None = None,
     redact: frozenset[str] = frozenset(),
 ) -> Clip:
-    """Everything a writer may know of a medium. Raises InvalidInput (``bad-export``) for a colour space to
-    assume that is none."""
+    """The clip of a medium. Raises InvalidInput (``bad-export``) for an unknown colour space to assume."""
     timebase = timebase_of(info)
     stated = info.video.color if info.video is not None else UNKNOWN_COLOR
     color, assumed = assume(stated, assume_color)
@@ -45,8 +44,8 @@ def make_clip(
 
 
 def timebase_of(info: MediaInfo) -> Timebase | None:
-    """The frames of a video; None for stills and sound. A timecode that its rate does not have is passed over:
-    :func:`doubts` tells."""
+    """The timebase of a video; None for stills and audio. A timecode that does not exist at the video's rate is
+    ignored, and reported by :func:`doubts`."""
     video = info.video
     if video is None or video.rate is None:
         return None
@@ -59,24 +58,24 @@ def timebase_of(info: MediaInfo) -> Timebase | None:
 
 
 def doubts(clip: Clip) -> Iterator[str]:
-    """What a person should know of a clip before trusting a sidecar, whatever the format."""
+    """Warnings about a clip that apply to sidecars of every format."""
     video, told = clip.info.video, clip.info.timecode
     if video is None:
         return
     if clip.info.kind == "video":
         if clip.color_assumed:
-            yield "the file states no colour space; one is assumed, as asked for"
+            yield "the file states no colour space; the one from --assume-color is used"
         elif not clip.color.stated:
-            yield "the file states no colour space; programs will guess (--assume-color says which)"
+            yield "the file states no colour space; programs will guess (set it with --assume-color)"
     if video.variable:
         yield "the frame rate varies: frame numbers and timecode of other programs will not agree with the file"
     if told is not None and clip.timebase is not None:
         try:
             Timebase.of(clip.timebase.rate, 1, told.text, drop=told.drop)
         except ValueError as error:
-            yield f"the file's timecode is left out: {error}"
+            yield f"the file's timecode is ignored: {error}"
     if video.rate is not None and not video.variable and decimal_rate(video.rate, 3) not in _USUAL:
-        yield f"{decimal_rate(video.rate, 3)} frames per second have no SMPTE timecode"
+        yield f"there is no SMPTE timecode at {decimal_rate(video.rate, 3)} frames per second"
 
 
 _USUAL = {"23.976", "24.000", "25.000", "29.970", "30.000", "50.000", "59.940", "60.000"}

@@ -1,34 +1,32 @@
-"""Writing a batch: everything is staged beside its place first, then renamed into it; what fails on the way
-leaves the folders as they were. Nothing is overwritten unless that is asked for, and a medium never.
+"""Write a batch: everything is staged beside its destination first, then renamed; if something fails on the way, the
+folders are left as they were. Nothing is overwritten without ``force``, and a medium never.
 
-Before the renames a journal is written into the stage. A process killed before it has changed nothing; one killed
-later is finished by the next export into that folder (:func:`recover`), but for what somebody wrote there since.
+Before the renames a journal is written into the stage. A process killed before that has changed nothing; one killed
+later is completed by the next export into that folder (:func:`recover`), except for files that were written there
+since.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.sidecar.batch import Batch, PlannedFile
-from regenstore.fs import file_lock, presence, swap
+from regenstore.fs import durable, presence, stage, swap
+from regenstore.fs.reflink import Linker
+from regenstore.fs.stage import Stage
 from regenstore.fs.swap import Seen
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
-from regenstore.worktree.link import Linker
 from regenstore.worktree.paths import check_relative
 
 STAGE = ".regenstore-export-"
-"""What the names of staging folders begin with."""
-_JOURNAL = "journal.json"
-_STALE = 24 * 3600.0
+"""Prefix of the names of staging folders."""
+_JOURNAL, _WHOLE = "journal.json", "whole"
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,11 @@ class Delivered:
 
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
-    """Files that were there already, with the same bytes."""
+    """Files that already existed with the same bytes."""
 
 
 def existing(batch: Batch) -> tuple[list[PlannedFile], list[PlannedFile]]:
-    """The planned files whose place is taken: by the same bytes, and by something else."""
+    """The planned files that already exist: with the same bytes, and with others."""
     same: list[PlannedFile] = []
     other: list[PlannedFile] = []
     for file in batch.files:
@@ -51,7 +49,7 @@ def existing(batch: Batch) -> tuple[list[PlannedFile], list[PlannedFile]]:
 
 
 def _is(file: PlannedFile) -> bool:
-    """Whether a regular file with exactly these bytes lies at the target."""
+    """Whether there is a regular file with exactly these bytes at the target."""
     if os.path.islink(file.target) or not os.path.isfile(file.target):
         return False
     with open(file.target, "rb") as there:
@@ -64,17 +62,17 @@ def _is(file: PlannedFile) -> bool:
 def deliver(
     batch: Batch, *, base: str, protected: Callable[[str], bool], force: bool = False, linker: Linker | None = None
 ) -> Delivered:
-    """Write a batch. ``base``: the folder that everything lies in. ``protected`` says of a path whether it is
-    one of Git's, which no export overwrites.
+    """Write a batch. ``base``: the folder that contains all targets. ``protected`` returns whether Git tracks a path;
+    exports never overwrite those.
 
-    Raises InvalidInput (``bad-export``) for files with problems and for places that are refused,
-    Conflict (``exists``) without ``force``, StorageError.
+    Raises InvalidInput (``bad-export``) for files with problems and for refused targets, Conflict (``exists``) without
+    ``force``, StorageError.
     """
     problems = [f"{file.target}: {problem}" for file in batch.files for problem in file.problems]
     if problems:
         raise InvalidInput("bad-export", "what was made is not right:\n  " + "\n  ".join(problems))
     with durable.storage_errors(base):
-        recover(base, protected)
+        recover(base if presence.is_folder(base) else os.path.dirname(base), protected)
     was = {file.target: swap.seen(presence.lstat(file.target)) for file in batch.files}
     same, other = existing(batch)
     for file in batch.files:
@@ -95,13 +93,13 @@ def deliver(
 
 
 def _replaceable(file: PlannedFile) -> bool:
-    """Whether a regular file or a link is at the target: anything else stays, also with ``force``."""
+    """Whether there is a regular file or a link at the target: anything else stays, even with ``force``."""
     found = presence.lstat(file.target)
     return found is None or stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)
 
 
 def _refuse_links(base: str, target: str) -> None:
-    """A folder below the base that is a symbolic link could lead anywhere."""
+    """Refuse symbolic links among the folders below the base: they could lead anywhere."""
     folder = os.path.dirname(target)
     while len(folder) > len(base):
         if os.path.islink(folder):
@@ -113,52 +111,37 @@ def _write(due: Sequence[PlannedFile], base: str, linker: Linker, was: Mapping[s
     if not due:
         return
     fresh = not os.path.lexists(base)
-    above = os.path.dirname(base)
-    if fresh:
-        os.makedirs(above, exist_ok=True)
-    stage = os.path.join(above if fresh else base, f"{STAGE}{os.getpid()}-{os.urandom(4).hex()}")
-    _sweep(os.path.dirname(stage))
-    os.mkdir(stage)
-    lock = file_lock.open_locked(stage)  # whoever recovers sees that this process lives
-    try:
-        if fresh:  # one rename brings all of it
+    home = os.path.dirname(base) if fresh else base
+    os.makedirs(home, exist_ok=True)
+    with Stage(f"{home}/{STAGE}") as made:
+        if fresh:  # a single rename makes all of it visible
+            whole = f"{made.folder}/{_WHOLE}"
             for file in due:
                 with durable.storage_errors(file.target):
-                    _fill(file, os.path.join(stage, os.path.relpath(file.target, base)), linker)
-            os.rename(stage, base)
-        else:
-            staged = [(os.path.join(stage, str(number)), file) for number, file in enumerate(due)]
-            for temp, file in staged:
-                with durable.storage_errors(file.target):
-                    _fill(file, temp, linker)
-            moves = [_Move(temp, file.target, _told(was[file.target])) for temp, file in staged]
-            if any(swap.seen(presence.lstat(move.target)) != was[move.target] for move in moves):
-                raise swap.Changed
-            told = [{"target": os.path.relpath(move.target, base), "was": move.was} for move in moves]
-            durable.write_file(os.path.join(stage, _JOURNAL), json.dumps(told).encode())
-            _move(moves, stage)
-    finally:
-        try:
-            _remove(stage)
-        finally:
-            os.close(lock)
-
-
-def _remove(stage: str) -> None:
-    """A stage that is done with: first what would be finished otherwise."""
-    durable.unlink(os.path.join(stage, _JOURNAL))
-    shutil.rmtree(stage, ignore_errors=True)
+                    _fill(file, os.path.join(whole, os.path.relpath(file.target, base)), linker)
+            durable.rename(whole, base)
+            return
+        moves = []
+        for number, file in enumerate(due):
+            temp = f"{made.folder}/{number}"
+            with durable.storage_errors(file.target):
+                _fill(file, temp, linker)
+            moves.append(_Move(temp, file.target, _told(was[file.target])))
+        if any(swap.seen(presence.lstat(move.target)) != was[move.target] for move in moves):
+            raise swap.Changed
+        told = [{"target": os.path.relpath(move.target, base), "was": move.was} for move in moves]
+        made.write_journal(_JOURNAL, json.dumps(told).encode())
+        _move(moves, made)
 
 
 def _identity(path: str) -> list[int] | None:
-    """What tells a file from one that was written later; None where there is none. Raises StorageError
-    (``unreadable``)."""
+    """Distinguishes a file from one written later; None if there is none. Raises StorageError (``unreadable``)."""
     found = presence.lstat(path)
     return None if found is None else _told(swap.identity(found))
 
 
 def _told(was: Seen) -> list[int] | None:
-    """What a journal says of it."""
+    """The journal's form of a file's identity."""
     return [was.inode, was.size, was.modified] if isinstance(was, swap.Identity) else None
 
 
@@ -170,7 +153,7 @@ def _fill(file: PlannedFile, temp: str, linker: Linker) -> None:
             assert file.source is not None
             source = os.open(file.source, os.O_RDONLY)
             try:
-                linker.fill(source, target)  # never a hard link: programs write into what they import
+                linker.fill(source, target)  # never a hard link: programs write into files that they import
             finally:
                 os.close(source)
             return
@@ -185,31 +168,40 @@ class _Move:
     temp: str
     target: str
     was: list[int] | None
-    """Identity of the file that it replaces."""
+    """Identity of the file to be replaced."""
 
 
-def _move(moves: Sequence[_Move], stage: str) -> None:
-    """Rename everything into place; if one fails, undo those before it."""
+def _move(moves: Sequence[_Move], made: Stage) -> None:
+    """Rename everything into place; if a rename fails, undo the earlier ones. If even that fails, the stage is kept,
+    with the replaced files."""
+    made.kept = True
     undo: list[Callable[[], object]] = []
-    made: list[str] = []
+    folders: list[str] = []
     try:
         for move in moves:
             with durable.storage_errors(move.target):
-                _make_folders(os.path.dirname(move.target), made)
-            kept = f"{move.temp}-old"
+                _make_folders(os.path.dirname(move.target), folders)
+            kept = _kept(move)
             if move.was is not None:
-                os.rename(move.target, kept)
+                durable.rename(move.target, kept)
                 undo.append(partial(_put_back, kept, move.target))
                 if _identity(kept) != move.was:
                     raise swap.Changed
             swap.put(move.temp, move.target, swap.NOTHING)
-            undo.append(partial(os.rename, move.target, move.temp))
+            undo.append(partial(durable.rename, move.target, move.temp))
     except BaseException:
         for step in reversed(undo):
             step()
-        for folder in reversed(made):
+        for folder in reversed(folders):
             os.rmdir(folder)
+        made.kept = False
         raise
+    made.kept = False
+
+
+def _kept(move: _Move) -> str:
+    """Where a replaced file is kept meanwhile."""
+    return f"{move.temp}-old"
 
 
 def _put_back(kept: str, target: str) -> None:
@@ -220,30 +212,23 @@ def _put_back(kept: str, target: str) -> None:
 
 
 def recover(base: str, protected: Callable[[str], bool]) -> None:
-    """Finish batches whose processes were killed while they renamed."""
-    for name in os.listdir(base) if os.path.isdir(base) else ():
-        stage = os.path.join(base, name)
-        if name.startswith(STAGE) and os.path.isfile(os.path.join(stage, _JOURNAL)):
-            lock = os.open(stage, os.O_RDONLY)
-            try:
-                if file_lock.take(lock):  # else its process lives
-                    _finish(stage, base, protected)
-                    _remove(stage)
-            finally:
-                os.close(lock)
+    """Complete batches whose processes were killed while renaming, and remove other leftover stages."""
+    for folder in stage.stages(f"{base}/{STAGE}"):
+        stage.recover(folder, lambda folder: _finish(folder, base, protected))
 
 
-def _finish(stage: str, base: str, protected: Callable[[str], bool]) -> None:
+def _finish(folder: str, base: str, protected: Callable[[str], bool]) -> bool:
     try:
-        with open(os.path.join(stage, _JOURNAL), "rb") as file:
-            told = json.load(file)
+        told = json.loads(presence.read(f"{folder}/{_JOURNAL}") or b"[]")
         moves = []
         for number, each in enumerate(told):
             check_relative(os.fsencode(each["target"]))
-            moves.append(_Move(os.path.join(stage, str(number)), os.path.join(base, each["target"]), each["was"]))
+            moves.append(_Move(f"{folder}/{number}", os.path.join(base, each["target"]), each["was"]))
     except (ValueError, KeyError, TypeError, RecursionError, InvalidInput):
-        return  # nothing that this program wrote
+        return True  # not written by this program
     for move in moves:
+        if _identity(_kept(move)) not in (None, move.was):  # written right before the kill: put it back
+            _put_back(_kept(move), move.target)
         now = _identity(move.target)
         if not os.path.isfile(move.temp) or protected(move.target) or now not in (None, move.was):
             continue
@@ -256,6 +241,7 @@ def _finish(stage: str, base: str, protected: Callable[[str], bool]) -> None:
             swap.put(move.temp, move.target, swap.seen(presence.lstat(move.target)))
         except swap.Changed:
             continue
+    return True
 
 
 def _make_folders(folder: str, made: list[str]) -> None:
@@ -263,15 +249,3 @@ def _make_folders(folder: str, made: list[str]) -> None:
         _make_folders(os.path.dirname(folder), made)
         os.mkdir(folder)
         made.append(folder)
-
-
-def _sweep(folder: str) -> None:
-    """Remove staging folders that killed processes left a day ago or earlier; never one that its process holds."""
-    for name in os.listdir(folder):
-        if name.startswith(STAGE):
-            path = os.path.join(folder, name)
-            try:
-                if time.time() - os.stat(path).st_mtime > _STALE and not file_lock.in_use(path):
-                    shutil.rmtree(path, ignore_errors=True)
-            except OSError:
-                pass

@@ -1,4 +1,4 @@
-"""Filling a template: one row per field of a clip."""
+"""Fill a template from a clip: one row per field."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from regenstore.export.sidecar.writer import Clip, Filled, Row
 
 
 def fill(template: Template, output: OutputTemplate, clip: Clip) -> Filled:
-    """The rows of one output for a clip. Raises InvalidInput (``bad-export``) for a field that the template
-    does not let go missing."""
+    """The rows of one output for a clip. Raises InvalidInput (``bad-export``) if a field that the template requires
+    is unknown."""
     return Filled(clip, tuple(_row(each, clip) for each in template.of(output)))
 
 
@@ -27,7 +27,7 @@ def _row(each: Field, clip: Clip) -> Row:
         return Row(each.target, each.source, None, "redacted")
     if each.when_missing == "error":
         raise InvalidInput(
-            "bad-export", f"{clip.medium.path}: '{each.target}' has to be there, and {each.source} is not known"
+            "bad-export", f"{clip.medium.path}: '{each.target}' is required, but {each.source} is unknown"
         )
     if each.when_missing == "skip":
         return Row(each.target, each.source, None, "missing", "not known")
@@ -35,8 +35,8 @@ def _row(each: Field, clip: Clip) -> Row:
 
 
 def formatted(value: Value, form: str | None) -> Value:
-    """A value by a template's format; the value itself where there is none. Raises InvalidInput
-    (``bad-template``) for a format that does not fit the value."""
+    """Apply a template's format to a value, if there is one. Raises InvalidInput (``bad-template``) if it does not
+    fit the value."""
     if form is None:
         return value
     spec = form[form.index("{") :].partition("}")[0].partition(":")[2]

@@ -1,4 +1,4 @@
-"""Where templates are: the repository's in ``.regenstore/templates/NAME.toml``, and the built-in ones."""
+"""The available templates: the repository's in ``.regenstore/templates/NAME.toml``, and the built-in ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from importlib import resources
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError
 from regenstore.export.sidecar import builtin, template
 from regenstore.export.sidecar.template import MAX_BYTES, NAME, SCHEMA, OutputTemplate, Template
-from regenstore.fs import presence, swap
-from regenstore.objects import durable
+from regenstore.fs import durable, presence, swap
 from regenstore.worktree.place import replace_file
 
 FOLDER = ".regenstore/templates"
@@ -20,19 +19,19 @@ FOLDER = ".regenstore/templates"
 
 @dataclass(frozen=True)
 class TemplateInfo:
-    """One template for a list."""
+    """A template as listings show it."""
 
     name: str
     built_in: bool
     shadowed: bool
-    """A built-in one that the repository has one of the same name for."""
+    """Whether it is built in and hidden by a template of the repository with the same name."""
     about: str
     outputs: tuple[str, ...]
     problems: tuple[str, ...]
 
 
 class Library:
-    """The templates of a worktree. ``top`` None: only built-in ones."""
+    """The templates of a worktree. ``top`` None: built-in ones only."""
 
     def __init__(self, top: str | None) -> None:
         self._folder = None if top is None else os.path.join(top, FOLDER)
@@ -49,16 +48,16 @@ class Library:
         return sorted(file.name[:-5] for file in files if file.name.endswith(".toml"))
 
     def path(self, name: str) -> str:
-        """Where the repository's template of a name belongs. Raises InvalidInput (``bad-template``)."""
+        """The path of a repository template by name. Raises InvalidInput (``bad-template``)."""
         if not NAME.fullmatch(name):
-            raise InvalidInput("bad-template", f"'{name}' is no name: up to 64 letters, digits, - and _")
+            raise InvalidInput("bad-template", f"'{name}' is not a valid name: use up to 64 letters, digits, - and _")
         if self._folder is None:
-            raise InvalidInput("bad-template", "there is no worktree to keep templates in")
+            raise InvalidInput("bad-template", "templates are kept in a worktree, and there is none")
         return os.path.join(self._folder, f"{name}.toml")
 
     def text(self, name: str, built_in: bool = False) -> bytes:
-        """The text of a template, the repository's first. Raises NotFound (``no-such-template``), StorageError
-        (``unreadable``)."""
+        """The text of a template; the repository's takes precedence. Raises NotFound (``no-such-template``),
+        StorageError (``unreadable``)."""
         own = presence.read(self.path(name), MAX_BYTES + 1) if not built_in and name in self.own() else None
         if own is not None:
             return own
@@ -69,12 +68,12 @@ class Library:
         raise NotFound("no-such-template", f"there is no template '{name}'{also}")
 
     def load(self, name: str) -> Template:
-        """A template, checked and merged. Raises NotFound or InvalidInput."""
+        """A template, validated and merged with its bases. Raises NotFound or InvalidInput."""
         made = template.load(name, self.text)
         return replace(made, outputs=tuple(self._with_text(output) for output in made.outputs))
 
     def _with_text(self, output: OutputTemplate) -> OutputTemplate:
-        """An output whose setting ``template`` names a file beside the TOML, with that file's text."""
+        """Load the file that an output's setting ``template`` names, beside the TOML file."""
         file = output.settings.get("template")
         if not isinstance(file, str):
             return output
@@ -82,7 +81,7 @@ class Library:
         inside = self._folder is not None and os.path.basename(file) == file
         text = presence.read(path, MAX_BYTES + 1) if inside else None
         if text is None:
-            raise InvalidInput("bad-template", f'template = "{file}": there is no such file in {FOLDER}')
+            raise InvalidInput("bad-template", f'template = "{file}": no such file in {FOLDER}')
         try:
             if len(text) > MAX_BYTES:
                 raise ValueError(f"larger than {MAX_BYTES >> 10} KiB")
@@ -91,7 +90,7 @@ class Library:
             raise InvalidInput("bad-template", f'template = "{file}": {error}') from None
 
     def problems(self, name: str) -> list[str]:
-        """What is wrong with a template; raises NotFound where there is none."""
+        """The errors in a template. Raises NotFound if it does not exist."""
         self.text(name)
         found = template.problems(name, self.text)
         if not found:
@@ -114,7 +113,7 @@ class Library:
         wrong: list[str] = []
         try:
             wrong = template.problems(name, text)
-        except (NotFound, StorageError) as error:  # also of what it is based on
+        except (NotFound, StorageError) as error:  # also raised for its bases
             wrong = [error.message]
         if wrong:
             return TemplateInfo(name, built_in, shadowed, "", (), tuple(wrong))
@@ -122,9 +121,9 @@ class Library:
         return TemplateInfo(name, built_in, shadowed, made.about, tuple(output.file for output in made.outputs), ())
 
     def create(self, name: str, base: str, *, force: bool = False) -> str:
-        """Write a new template that is based on another one, and give its path.
+        """Write a new template based on another one; returns its path.
 
-        Raises Conflict (``exists``) without ``force``, and what :meth:`load` raises for the base.
+        Raises Conflict (``exists``) without ``force``, and the errors of :meth:`load` for the base.
         """
         import tomli_w
 
@@ -132,36 +131,36 @@ class Library:
         made = self.load(base)
         there = presence.lstat(path)
         if there is not None and not (force and stat.S_ISREG(there.st_mode)):
-            raise Conflict("exists", f"{FOLDER}/{name}.toml is there already")
+            raise Conflict("exists", f"{FOLDER}/{name}.toml already exists")
         head = {"schema": SCHEMA, "name": name, "about": f"Like {base}.", "base": base}
         durable.make_folder(os.path.dirname(path))
         replace_file(path, (tomli_w.dumps(head) + "\n" + _instructions(made)).encode(), swap.seen(there))
         return path
 
     def delete(self, name: str) -> str:
-        """Remove one of the repository's templates, and give its path. Raises NotFound; built-in ones stay."""
+        """Delete one of the repository's templates; returns its path. Raises NotFound, also for built-in ones."""
         if name not in self.own():
-            what = "is built in and stays" if name in self.built_in() else "is not there"
+            what = "is built in and cannot be deleted" if name in self.built_in() else "does not exist"
             raise NotFound("no-such-template", f"the template '{name}' {what}")
         durable.unlink(self.path(name))
         return self.path(name)
 
 
 def _instructions(base: Template) -> str:
-    """What may be said in a template that is based on this one, in comments."""
+    """Comments for a new template that explain how to change its base."""
     import tomli_w
 
     first = {"writer": base.outputs[0].writer, "file": base.outputs[0].file}
     field = {"target": base.fields[0].target if base.fields else "…", "source": "gen.prompt"}
     text = (
-        "What is not said here is as in the base. Its outputs:\n"
+        "Anything not set here is inherited from the base. Its outputs:\n"
         + "".join(f"  {tomli_w.dumps({output.id: output.file})}" for output in base.outputs)
-        + 'Leave outputs out with without = ["…"] above; change one with\n[[output]]\n'
+        + 'To omit outputs, add without = ["…"] above; to change one, write\n[[output]]\n'
         + tomli_w.dumps(first)
-        + "\nA field: a target of the output, and a name of the context (docs/export.md lists them) or a value.\n"
+        + "\nA field has a target of the output, and a context name (listed in docs/export.md) or a value.\n"
         + "[[field]]\n"
         + tomli_w.dumps(field)
         + 'when_missing = "skip"    # or "empty", "error", or "default" with default = "…"\n'
-        + "drop = true             # leave an inherited field out\n"
+        + "drop = true             # omit an inherited field\n"
     )
     return "".join(f"# {line}\n" if line else "\n" for line in text.split("\n")[:-1])

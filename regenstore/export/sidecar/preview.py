@@ -1,4 +1,4 @@
-"""What an export would write, shown before anything is written."""
+"""Preview an export before anything is written."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from regenstore.export.sidecar.writer import Row
 from regenstore.fs.path_text import path_text
 
 LINES = 40
-"""How many lines of a rendered file are shown."""
+"""Number of lines shown of a rendered file."""
 _WIDE = 160
 
 
 def as_json(batch: Batch, same: set[str], other: set[str]) -> dict[str, Any]:
-    """The whole preview as plain data. ``same`` and ``other``: targets that are there already."""
+    """The whole preview as JSON-compatible data. ``same`` and ``other``: targets that exist already."""
     return {
         "files": [
             {
@@ -56,12 +56,12 @@ def state(file: PlannedFile, same: set[str], other: set[str]) -> str:
 
 
 def size_of(file: PlannedFile) -> int | None:
-    """Bytes of the file; None for a copy, which is as large as its medium."""
+    """Size of a file in bytes; None for a copy, which is as large as its medium."""
     return None if file.data is None else len(file.data)
 
 
 def text(file: PlannedFile) -> str | None:
-    """A rendered file as text, in the encoding that its bytes show; None for copies and binary files."""
+    """A rendered file as text, decoded according to its bytes; None for copies and binary files."""
     if file.data is None:
         return None
     encoding = "utf-16" if file.data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
@@ -72,12 +72,12 @@ def text(file: PlannedFile) -> str | None:
 
 
 def visible(line: str) -> str:
-    """A line with everything that does not print as an escape."""
+    """A line with unprintable characters escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def first_lines(file: PlannedFile) -> Iterator[str]:
-    """The first lines of a rendered file, escapes visible, long ones cut."""
+    """The first lines of a rendered file, with escapes, long ones truncated."""
     whole = text(file)
     if whole is None:
         return
@@ -90,7 +90,7 @@ def first_lines(file: PlannedFile) -> Iterator[str]:
 
 
 def difference(file: PlannedFile) -> Iterator[str]:
-    """How a rendered file differs from the one that lies at its place."""
+    """A diff from the existing file to the rendered one."""
     new = text(file)
     if new is None or not os.path.isfile(file.target):
         return

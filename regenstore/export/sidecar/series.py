@@ -1,4 +1,4 @@
-"""Columns of numbers, one per frame, as the formats that hold them need them."""
+"""Per-frame columns of numbers in the forms that sidecar formats need."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from fractions import Fraction
 from regenstore.export.context import Value
 from regenstore.export.sidecar.writer import Clip, Filled, Row, Target
 
-MEASURED = Target("boolean", note="also every measured column that no field names")
-"""The setting ``measured``, of the formats that can hold any column."""
+MEASURED = Target("boolean", note="include every measured column that no field maps")
+"""The setting ``measured``, for formats that can hold any column."""
 NOT_KNOWN = "not known for any frame"
 _OF_THE_CONTEXT = ("count", "index", "time")
 
 
 def finite(value: float) -> bool:
-    """Whether a number is known, and one that every format can write."""
+    """Whether a number is known and finite."""
     return math.isfinite(value)
 
 
 def with_measured(each: Filled, wanted: Value, prefix: str = "") -> tuple[Row, ...]:
-    """The rows of a clip; if ``wanted``, with one for each measured column that none of them comes from. Its
-    target is the column's name after ``prefix``."""
+    """The rows of a clip; if ``wanted``, with one more for each measured column that no row maps. Its target is the
+    column's name after ``prefix``."""
     if wanted is not True or each.clip.metrics is None:
         return each.rows
     taken = {row.source for row in each.rows}
@@ -39,25 +39,25 @@ def with_measured(each: Filled, wanted: Value, prefix: str = "") -> tuple[Row, .
 
 
 def whole_series(row: Row, clip: Clip) -> array[float] | str:
-    """The column of a row; else the reason why it has none that can be written."""
+    """A row's column, or the reason why it cannot be written."""
     if not isinstance(row.value, array):
-        return "not a number per frame (a name of frames.… is)"
+        return "not one number per frame (use a name from frames.…)"
     if not any(map(finite, row.value)):
         return NOT_KNOWN
     if row.source == "frames.time" and times(clip) is None:
-        return "the frame rate varies, and when each frame is shown was not measured"
+        return "the frame rate varies, and the frames' times were not measured"
     return row.value
 
 
 def left_out(row: Row, reason: str, warnings: list[str]) -> Row:
-    """The row of what is not written, with a warning; without one where there was nothing to write."""
+    """The row of a field that is not written, with a warning if there was a value."""
     if reason != NOT_KNOWN:
-        warnings.append(f"{row.target} is left out: {reason}")
+        warnings.append(f"{row.target} is omitted: {reason}")
     return row.written(None, "missing", reason)
 
 
 def times(clip: Clip) -> list[Fraction] | None:
-    """When each measured frame begins, in seconds from the first; None where nothing says."""
+    """The start of each measured frame in seconds from the first; None if unknown."""
     metrics, base, video = clip.metrics, clip.timebase, clip.info.video
     if metrics is None or base is None or video is None:
         return None
@@ -70,7 +70,7 @@ def times(clip: Clip) -> list[Fraction] | None:
 
 
 def runs(values: array[float]) -> Iterator[tuple[int, list[float]]]:
-    """The known values in unbroken runs, each with the number of its first frame, from 0."""
+    """Runs of consecutive known values, each with the number of its first frame, from 0."""
     found: list[float] = []
     for index, value in enumerate(values):
         if finite(value):
@@ -83,5 +83,5 @@ def runs(values: array[float]) -> Iterator[tuple[int, list[float]]]:
 
 
 def shortest(value: float) -> str:
-    """A number in its shortest form that reads back as the same; whole ones without a point."""
+    """The shortest text that reads back as the same number; integers have no decimal point."""
     return repr(float(value) + 0.0).removesuffix(".0")

@@ -1,7 +1,7 @@
-"""What keeps a text of the user's making from being read, by the rules of the format that its file's name says.
+"""Check that the output of a user's text template can be parsed, by the rules of its file's format.
 
-Of XML and JSON everything that a parser objects to; of Nuke's and After Effects' scripts, whether all brackets and
-quotes close: what a prompt breaks that was put into a template without the filter for its format.
+XML and JSON are parsed; in Nuke and After Effects scripts, brackets and quotes must match. This catches prompts that
+were inserted without the filter for the format.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ _TCL_INSIDE = re.compile(r"\\.|[{}]", re.DOTALL)
 _QUOTED = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`""", re.DOTALL)
 _REGEX = re.compile(r"/(?![*/])(?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/\w*")
 _WORD = re.compile(r"[\w$]+")
-# After a value, a slash divides; after these, it begins a regular expression.
+# After a value, a slash is a division; after these, it begins a regular expression.
 _NO_VALUE = frozenset([*"(,=:[!&|?{};+-*%~^<>", "", "return", "typeof", "case", "in", "void", "delete"])
 
 
 def problems(data: bytes, name: str) -> list[str]:
-    """What is wrong with a text; empty when it is fine, or of a format that is not known here."""
+    """The syntax errors in a text; empty if there are none, or if the format is not checked."""
     try:
         if name.endswith((".xml", ".xmp", ".fcpxml")):
             parse(data)
         elif name.endswith((".json", ".otio", ".mgjson")):
             json.loads(data)
         elif name.endswith(".nk"):
-            return [f"no script: {each}; prompts and names need the filter tcl" for each in _tcl(data.decode())]
+            return [f"not a valid script: {each}; prompts need the filter tcl" for each in _tcl(data.decode())]
         elif name.endswith((".jsx", ".js")):
-            return [f"no script: {each}; prompts and names need the filter js" for each in _javascript(data.decode())]
+            return [f"not a valid script: {each}; prompts need the filter js" for each in _javascript(data.decode())]
     except (ValueError, RecursionError) as error:
         return [f"not well-formed: {error}"]
     return []
@@ -43,7 +43,7 @@ def _line(text: str, at: int) -> str:
 
 
 def _tcl(text: str) -> Iterator[str]:
-    """The first brace that does not match. Within braces Tcl counts braces alone, also those in quotes."""
+    """The first brace that does not match. Within braces Tcl counts only braces, including those in quotes."""
     opened: list[int] = []
     at = 0
     while found := (_TCL_INSIDE if opened else _TCL_TOP).search(text, at):
@@ -52,11 +52,11 @@ def _tcl(text: str) -> Iterator[str]:
             opened.append(found.start())
         elif found[0] == "}":
             if not opened:
-                yield f"{_line(text, found.start())}: a brace closes that was not opened"
+                yield f"{_line(text, found.start())}: unmatched closing brace"
                 return
             opened.pop()
     if opened:
-        yield f"{_line(text, opened[-1])}: a brace is not closed"
+        yield f"{_line(text, opened[-1])}: unclosed brace"
 
 
 def _javascript(text: str) -> Iterator[str]:

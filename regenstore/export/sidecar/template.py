@@ -1,7 +1,7 @@
-"""Sidecar templates: which context names go to which targets of which formats. Declarative, in TOML.
+"""Sidecar templates: declarative mappings from context names to targets of sidecar formats, in TOML.
 
-A template is data: nothing in it runs. Its texts are read here, checked against the formats' vocabularies
-and the context's names, and merged with the one they are based on. ``docs/export.md`` describes the schema.
+A template is data: nothing in it is executed. This module parses templates, validates them against the formats'
+vocabularies and the context's names, and merges them with their bases. ``docs/export.md`` describes the schema.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ WHEN_MISSING = ("skip", "empty", "error", "default")
 _TOP = {"schema", "name", "about", "base", "without", "output", "field"}
 _OUTPUT = {"id", "writer", "file"}
 _FIELD = {"target", "source", "value", "format", "when_missing", "default", "output", "drop"}
-# One unnamed field with a plain format specification: never an attribute, an index or a nested field.
+# One unnamed field with a plain format specification: no attributes, indexes or nested fields.
 _SPEC = re.compile(r"(?:[^{}]?[<>=^])?[-+ ]?#?0?\d{0,3}[,_]?(?:\.\d{1,2})?[bcdeEfFgGnosxX%]?")
 
 
 @dataclass(frozen=True)
 class OutputTemplate:
-    """One file (per clip, or per batch) of a template."""
+    """An output file of a template, per clip or per batch."""
 
     id: str
-    """What fields name it by: its writer's name, unless the template says otherwise."""
+    """The name by which fields refer to it; by default its writer's name."""
     writer: str
     file: str
     settings: Mapping[str, Value] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Field:
     when_missing: WhenMissing
     default: Value
     output: str
-    """Id of the output it goes to."""
+    """Id of the output it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Template:
     name: str
     about: str
     bases: tuple[str, ...]
-    """What it is based on, nearest first."""
+    """Its bases, nearest first."""
     outputs: tuple[OutputTemplate, ...]
     fields: tuple[Field, ...]
 
@@ -74,7 +74,7 @@ class Template:
 
 
 class Broken(Exception):
-    """Everything that is wrong with a template, one sentence each."""
+    """Raised with all errors in a template, one sentence each."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -82,12 +82,12 @@ class Broken(Exception):
 
 
 Source = Callable[[str, bool], bytes]
-"""Gives the text of the template of a name; with True, only of a built-in one."""
+"""Returns the text of a template by name; with True, of a built-in one only."""
 
 
 def load(name: str, source: Source) -> Template:
-    """A template, checked and merged. Raises NotFound (``no-such-template``), or InvalidInput
-    (``bad-template``) that names everything that is wrong."""
+    """Load a template, validated and merged. Raises NotFound (``no-such-template``), or InvalidInput
+    (``bad-template``) that lists all errors."""
     try:
         return _resolve(name, source, False, ())
     except Broken as broken:
@@ -96,7 +96,7 @@ def load(name: str, source: Source) -> Template:
 
 
 def problems(name: str, source: Source) -> list[str]:
-    """Everything that is wrong with a template; empty when it can be used."""
+    """All errors in a template; empty if it is valid."""
     try:
         _resolve(name, source, False, ())
     except Broken as broken:
@@ -114,7 +114,7 @@ def _resolve(name: str, source: Source, built_in: bool, above: tuple[str, ...]) 
     if base is not None:
         if len(above) >= MAX_DEPTH or (base in above and base != name):
             raise Broken([f'base = "{base}": templates are based on each other ({" -> ".join((*above, name, base))})'])
-        # A template may carry a built-in one's name, and be based on that.
+        # A template may have a built-in one's name and be based on that one.
         parent = _resolve(base, source, base == name, (*above, name))
     return _merge(name, data, parent)
 
@@ -125,7 +125,7 @@ def _read(text: bytes) -> dict[str, Any]:
     try:
         return bounded.tables(text)
     except bounded.Unparsable as error:
-        raise Broken([f"no TOML: {error}"]) from None
+        raise Broken([f"not valid TOML: {error}"]) from None
 
 
 # ------------------------------------------------------------------------------------------- checking
@@ -133,23 +133,23 @@ def _read(text: bytes) -> dict[str, Any]:
 
 def _check_top(data: Mapping[str, Any]) -> Iterator[str]:
     if data.get("schema") != SCHEMA:
-        yield f'the first line has to be: schema = "{SCHEMA}"'
+        yield f'the first line must be: schema = "{SCHEMA}"'
     yield from _unknown(data, _TOP, "")
     for key in ("name", "about", "base"):
         if not isinstance(data.get(key, ""), str):
-            yield f"{key} has to be a text"
+            yield f"{key} must be a string"
     if isinstance(data.get("base"), str) and not NAME.fullmatch(data["base"]):
-        yield f"base: '{data['base']}' is no name of a template"
+        yield f"base: '{data['base']}' is not a template name"
     if not _texts(data.get("without", [])):
-        yield "without has to be a list of outputs"
+        yield "without must be a list of outputs"
     fields = data.get("field", [])
     if not isinstance(fields, list) or not all(isinstance(each, dict) for each in fields):
-        yield "fields are written as [[field]] tables"
+        yield "fields must be [[field]] tables"
     elif len(fields) > MAX_FIELDS:
         yield f"more than {MAX_FIELDS} fields"
     outputs = data.get("output", [])
     if not isinstance(outputs, dict) and not (isinstance(outputs, list) and all(isinstance(o, dict) for o in outputs)):
-        yield "outputs are written as [output] or [[output]] tables"
+        yield "outputs must be [output] or [[output]] tables"
 
 
 def _texts(value: object) -> bool:
@@ -159,14 +159,14 @@ def _texts(value: object) -> bool:
 def _unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> Iterator[str]:
     for key in table:
         if key not in known:
-            yield f"{where}'{key}' means nothing here{near(key, known)}"
+            yield f"{where}'{key}' is not a known setting{near(key, known)}"
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """``; did you mean …?`` for a word that is close to a known one, else nothing."""
+    """``; did you mean …?`` if a word resembles a known one, else empty."""
     listed = list(known)
     found = difflib.get_close_matches(word, listed, n=1, cutoff=0.6)
-    if not found:  # another spelling of the same, or only its end
+    if not found:  # another spelling of the same word, or only its end
         lowered = {each.lower(): each for each in listed}
         tails = [each for each in listed if each.partition(":")[2] == word or each.rpartition(".")[2] == word]
         found = [lowered[word.lower()]] if word.lower() in lowered else tails[:1]
@@ -190,7 +190,7 @@ def _merge(name: str, data: Mapping[str, Any], parent: Template) -> Template:
         if outputs.pop(gone, None) is None:
             wrong.append(f"without: there is no output '{gone}'{near(gone, outputs)}")
     if not outputs and not wrong:
-        wrong.append('it has no [[output]], and no base = "…" that has one')
+        wrong.append('it has no [[output]], and no base = "…" with one')
     fields = {(each.output, each.target): each for each in parent.fields if each.output in outputs}
     for number, table in enumerate(data.get("field", []), 1):
         where = f"field {number} ({table.get('target', 'without a target')}): "
@@ -198,7 +198,7 @@ def _merge(name: str, data: Mapping[str, Any], parent: Template) -> Template:
             output = _output_of(table, outputs, fields)
             if table.get("drop") is True:
                 if fields.pop((output, table["target"]), None) is None:
-                    raise Broken(["there is nothing inherited to drop"])
+                    raise Broken(["there is no inherited field to drop"])
             else:
                 fields[output, table["target"]] = _field(table, output, outputs[output])
         except Broken as broken:
@@ -230,7 +230,7 @@ def _output(table: Mapping[str, Any], inherited: Mapping[str, OutputTemplate]) -
     if not isinstance(file, str):
         wrong.append(f'{where}file is missing, such as file = "{{stem}}.{writer_name}"')
     elif writer.scope == "clip" and "{stem}" not in file and "{name}" not in file:
-        wrong.append(f"{where}file has to name the medium: {{stem}} or {{name}}")
+        wrong.append(f"{where}file must contain {{stem}} or {{name}}")
     else:
         try:
             name_for(named(file, "a.b"), None)
@@ -251,19 +251,19 @@ def _output(table: Mapping[str, Any], inherited: Mapping[str, OutputTemplate]) -
 
 
 def misfit(value: object, target: Target) -> str:
-    """Why a constant cannot be a target's value, or nothing."""
+    """Why a constant cannot be a target's value; empty if it can."""
     if target.kind == "choice" and target.choices and value not in target.choices:
         return f"'{value}' is not one of {', '.join(target.choices)}{near(str(value), target.choices)}"
     wants: tuple[type, ...] = {
         "integer": (int,), "number": (int, float), "boolean": (bool,), "text": (str,), "list": (str, tuple),
     }.get(target.kind, (str, int, float, bool, tuple))  # fmt: skip
     if not isinstance(value, wants) or (isinstance(value, bool) and bool not in wants):
-        return f"{value!r} is no {target.kind}"
+        return f"{value!r} is not a {target.kind}"
     return ""
 
 
 def known_target(name: str, vocabulary: Mapping[str, Target]) -> Target | None:
-    """What a vocabulary says of a target: by its name, or by a beginning that ends in ``*``."""
+    """A target's entry in a vocabulary, by its name or by a prefix that ends in ``*``."""
     if name in vocabulary and not name.endswith("*"):
         return vocabulary[name]
     starts = (target for key, target in vocabulary.items() if key.endswith("*") and name.startswith(key[:-1]))
@@ -273,7 +273,7 @@ def known_target(name: str, vocabulary: Mapping[str, Target]) -> Target | None:
 def _output_of(
     table: Mapping[str, Any], outputs: Mapping[str, OutputTemplate], inherited: Mapping[tuple[str, str], Field]
 ) -> str:
-    """The id of the output that a field goes to: the one it names, else the only one that fits."""
+    """The id of the output that a field belongs to: the one it names, else the only one that fits."""
     target = table.get("target")
     if not isinstance(target, str) or not target:
         raise Broken(["target is missing"])
@@ -283,7 +283,7 @@ def _output_of(
             raise Broken([f"there is no output '{named}'{near(str(named), outputs)}"])
         return str(named)
     if not outputs:
-        raise Broken(["there is no output to go to"])
+        raise Broken(["the template has no output"])
     words = {key: writers.find(output.writer).vocabulary() for key, output in outputs.items()}
     fits = [key for key, known in words.items() if known is not None and known_target(target, known) is not None]
     fits = fits or [key for key, known in words.items() if known is None]
@@ -293,33 +293,33 @@ def _output_of(
     if len(fits) == 1:
         return fits[0]
     if fits:
-        raise Broken([f'several outputs know it: say output = "…" ({", ".join(fits)})'])
+        raise Broken([f'several outputs have this target: set output = "…" ({", ".join(fits)})'])
     everything = [name for known in words.values() for name in known or ()]
-    raise Broken([f"no output of this template knows the target '{target}'{near(target, everything)}"])
+    raise Broken([f"no output of this template has the target '{target}'{near(target, everything)}"])
 
 
 def _field(table: Mapping[str, Any], output: str, written: OutputTemplate) -> Field:
     wrong = list(_unknown(table, _FIELD, ""))
     source, constant = table.get("source"), table.get("value")
     if (source is None) == (constant is None):
-        wrong.append("it needs either source or value")
+        wrong.append("it must have either source or value")
     if source is not None and not (isinstance(source, str) and context.is_known(source)):
         wrong.append(f"the context has no name '{source}'{near(str(source), sorted(context.NAMES))}")
     vocabulary = writers.find(written.writer).vocabulary()
     target = Target("any") if vocabulary is None else known_target(table["target"], vocabulary)
     if target is None:
-        wrong.append(f"'{written.id}' does not know this target{near(table['target'], vocabulary or ())}")
+        wrong.append(f"'{written.id}' has no such target{near(table['target'], vocabulary or ())}")
     elif target.names and not re.fullmatch(target.names, table["target"]):
-        wrong.append(f"{table['target']!r} cannot be a name in this format ({target.note})")
+        wrong.append(f"{table['target']!r} is not a valid name in this format ({target.note})")
     elif constant is not None:
         constant = tuple(constant) if isinstance(constant, list) else constant
         problem = misfit(constant, target)
         wrong += [f"value: {problem}"] if problem else []
     when = table.get("when_missing", "default" if "default" in table else "skip")
     if when not in WHEN_MISSING:
-        wrong.append(f"when_missing has to be one of {', '.join(WHEN_MISSING)}{near(str(when), WHEN_MISSING)}")
+        wrong.append(f"when_missing must be one of {', '.join(WHEN_MISSING)}{near(str(when), WHEN_MISSING)}")
     if (when == "default") != ("default" in table):
-        wrong.append('when_missing = "default" and default = … belong together')
+        wrong.append('when_missing = "default" and default = … must be used together')
     default = tuple(table["default"]) if isinstance(table.get("default"), list) else table.get("default")
     form = table.get("format")
     if form is not None:
@@ -332,12 +332,12 @@ def _field(table: Mapping[str, Any], output: str, written: OutputTemplate) -> Fi
 
 def _bad_format(form: object) -> str:
     if not isinstance(form, str):
-        return "it has to be a text"
+        return "it must be a string"
     try:
         parts = list(string.Formatter().parse(form))
     except ValueError as error:
         return str(error)
     fields = [(name, spec, conversion) for _, name, spec, conversion in parts if name is not None]
     if len(fields) != 1 or fields[0][0] != "" or fields[0][2] is not None or not _SPEC.fullmatch(fields[0][1] or ""):
-        return "it takes one {} or {:…}, such as 'min {:.2f}'"
+        return "it must have one {} or {:…}, such as 'min {:.2f}'"
     return ""

@@ -1,4 +1,4 @@
-"""What all formats with a timeline share: which clips have one, how a file is named, how a row becomes text."""
+"""Shared by all timeline formats: which clips have a timeline, file URLs, and rows as text."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TypeVar
 from regenstore.export.context import text_of
 from regenstore.export.sidecar.legal_text import one_line, xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Row
-from regenstore.export.timebase import Timebase
+from regenstore.media.timecode import Timebase
 
 T = TypeVar("T")
 OWN_COLUMN = "Regen [^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]+"
-"""Pattern of the columns that no program brings along: what stands in one cell of one line."""
+"""Pattern of custom columns, as a single-line cell can hold them."""
 
 
 def written(filled: Filled, convert: Callable[[Row], tuple[T, Row]]) -> tuple[list[tuple[str, T]], tuple[Row, ...]]:
-    """What goes into the file, as (target, converted value) in order, and all rows as written."""
+    """The fields to write, as (target, converted value) in order, and all rows as written."""
     values, rows = [], []
     for row in filled.rows:
         if row.status not in ("missing", "redacted"):
@@ -28,38 +28,38 @@ def written(filled: Filled, convert: Callable[[Row], tuple[T, Row]]) -> tuple[li
 
 
 def no_timeline(clip: Clip) -> str | None:
-    """Why a clip cannot be told in frames, or None."""
+    """Why a clip has no timeline, or None."""
     if clip.info.video is None:
         return "it has no picture"
     if clip.timebase is None:
         return "a still has no timeline"
     if clip.info.video.variable:
-        return "its frame rate varies: frames and times would not agree"
+        return "its frame rate varies, so frames would not match times"
     if clip.timebase.frames <= 0:
-        return "how many frames it has is not known"
+        return "its number of frames is unknown"
     return None
 
 
 def timebase_of(clip: Clip) -> Timebase:
-    """The frames of a clip that was not refused."""
+    """The timebase of a clip that :func:`no_timeline` accepts."""
     assert clip.timebase is not None
     return clip.timebase
 
 
 def file_url(path: str) -> str:
-    """An absolute path as ``file:///…``, percent-encoded."""
+    """Convert an absolute path to ``file:///…``, percent-encoded."""
     return PurePath(path).as_uri()
 
 
 def xml_row(row: Row) -> tuple[str, Row]:
     """A row's value as text that XML can hold, and the row as written."""
     text, changed = xml_legal(text_of(row.value))
-    note = "characters that XML does not allow became U+FFFD" if changed else ""
+    note = "characters not allowed in XML became U+FFFD" if changed else ""
     return text, row.written(text, "sanitised" if changed else None, note)
 
 
 def cell_row(row: Row) -> tuple[str, Row]:
-    """A row's value as a cell of a table: one line, no tabs, nothing that Unicode has no character for."""
+    """A row's value as a table cell (one line, no tabs, valid Unicode only), and the row as written."""
     flat, changed = one_line(text_of(row.value))
     text, replaced = xml_legal(flat)
     note = "line ends, tabs and control characters became spaces" if changed or replaced else ""

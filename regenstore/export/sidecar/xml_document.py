@@ -1,7 +1,7 @@
-"""XML documents, by lxml: a tree of elements to bytes, and bytes to a tree.
+"""Build, serialise and parse XML documents with lxml.
 
-Whatever text stands in a tree, a parser gives the same text back, line ends and tabs included; characters that XML 1.0
-does not know come out as U+FFFD. lxml is imported when the first document is made or read.
+Any text in a tree survives serialising and parsing, line ends and tabs included; characters that XML 1.0 does not allow
+become U+FFFD. lxml is imported when the first document is made or read.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any, TypeAlias
 from regenstore.export.sidecar.legal_text import xml_legal
 
 Element: TypeAlias = Any
-"""An element of lxml's."""
+"""An lxml element."""
 
 
 def new(tag: str, spaces: Mapping[Any, str] | None = None, **attributes: str) -> Element:
-    """A document's first element. ``spaces``: the namespaces that it declares, by prefix; None is for names without."""
+    """Create a document's root element. ``spaces``: the namespaces to declare, by prefix; None for the default one."""
     from lxml import etree
 
     return etree.Element(tag, _legal(attributes), nsmap=spaces)
 
 
 def child(parent: Element, tag: str, text: str = "", **attributes: str) -> Element:
-    """A new last element in a parent."""
+    """Append a new element to a parent."""
     from lxml import etree
 
     made = etree.SubElement(parent, tag, _legal(attributes))
@@ -36,7 +36,7 @@ def _legal(attributes: Mapping[str, str]) -> dict[str, str]:
 
 
 def to_bytes(root: Element, doctype: str = "", indent: str = "  ") -> bytes:
-    """The document in UTF-8, one element per line, ``indent`` per level."""
+    """Serialise a document in UTF-8, one element per line, ``indent`` per level."""
     from lxml import etree
 
     etree.indent(root, space=indent)
@@ -45,8 +45,8 @@ def to_bytes(root: Element, doctype: str = "", indent: str = "  ") -> bytes:
 
 
 def parse(data: bytes) -> Element:
-    """The tree of a document, without comments and processing instructions; nothing else is opened for it. Raises
-    ValueError for what is no XML, declares or uses entities, or brings a document type of its own."""
+    """Parse a document, without comments and processing instructions; nothing else is opened for it. Raises
+    ValueError for invalid XML, and for documents that declare or use entities or have their own document type."""
     from lxml import etree
 
     parser = etree.XMLParser(
@@ -55,9 +55,9 @@ def parse(data: bytes) -> Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        raise ValueError(f"no XML: {error}") from None
+        raise ValueError(f"not valid XML: {error}") from None
     declared = root.getroottree().docinfo.internalDTD
     own = declared is not None and (*declared.iterentities(), *declared.iterelements())
     if own or next(root.iter(etree.Entity), None) is not None:
-        raise ValueError("no XML to trust: it declares entities or a document type of its own")
+        raise ValueError("refused: it declares entities or its own document type")
     return root

@@ -1,1 +1,1 @@
-"""Media made from other media: proxies, cuts, frames, contact sheets, joins and mixes."""
+"""Generators that derive media from other media: proxies, cuts, frames, contact sheets, joins and mixes."""

@@ -1,4 +1,4 @@
-"""``derive.audio``: a sound from other media. Samples are streamed in blocks."""
+"""``derive.audio``: derive audio from other media. Samples are streamed in blocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK = 1 << 15
 
 @dataclass(frozen=True)
 class _Stream:
-    """Samples on their way, their format, and how many are expected."""
+    """A stream of samples with its format and expected length."""
 
     blocks: Iterable[Samples]
     rate: int
@@ -53,7 +53,7 @@ class DeriveAudio(InProcess):
                 tick(min(done, stream.total), stream.total, "samples")
             if not done:
                 raise ValueError(
-                    f"nothing is left of {all_named(item)}: the sound is empty, or the cut begins after its end"
+                    f"the result would be empty: {all_named(item)} has no samples, or the cut begins after the end"
                 )
 
 
@@ -65,7 +65,7 @@ def _heard(path: str, name: str) -> decode.Info:
 
 
 def _one(item: Item, path: str, name: str, tick: Tick, like: decode.Info | None = None) -> _Stream:
-    """One input, cut, in the channels and rate that are asked for (else those of ``like``, else its own)."""
+    """One input, cut, in the channels and rate asked for; failing that, those of ``like``, else its own."""
     info = _heard(path, name)
     form = like or info
     params = item.params
@@ -80,7 +80,7 @@ def _one(item: Item, path: str, name: str, tick: Tick, like: decode.Info | None 
 
 
 def _count(path: str, start: float, length: float | None, name: str, tick: Tick) -> int:
-    """How many samples a cut has; counted by decoding, as containers round their durations."""
+    """The number of samples in a cut, counted by decoding, as containers round their durations."""
     count = 0
     for block in decode.sound_blocks(path, start=start, duration=length, what=named(name)):
         count += block.shape[1]
@@ -89,7 +89,7 @@ def _count(path: str, start: float, length: float | None, name: str, tick: Tick)
 
 
 def _many(item: Item, tick: Tick, *, join: bool) -> _Stream:
-    """All inputs in the first one's format: one after the other, or all at once."""
+    """All inputs in the format of the first, joined or mixed."""
     sources = several(item)
     first = _heard(sources[0][1], sources[0][0])
     streams = [_one(item, path, name, tick, first) for name, path in sources]

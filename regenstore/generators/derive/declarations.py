@@ -1,7 +1,7 @@
-"""The declarations of ``derive.*``: proxies, cuts, frames, contact sheets and mixes of other media.
+"""Declarations of the ``derive.*`` generators.
 
-Pure data and estimates, importing nothing heavy. Defaults are part of each contract version and never change within
-it. Estimates were measured on one core of a 2-core machine.
+Pure data and estimates, without heavy imports. Defaults are part of each contract version and never change within it.
+The estimates were measured on one core of a 2-core machine.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _CHANNELS = Param(type="integer", description="number of channels", optional=Tru
 _SAMPLE_RATE = Param(type="integer", description="samples per second", optional=True, choices=RATES)
 _SCALE_WIDTH = Param(
     type="integer",
-    description="width to scale to; alone it keeps the aspect",
+    description="width to scale to; alone, it keeps the aspect ratio",
     optional=True,
     minimum=LEAST,
     maximum=MOST,
 )
 _SCALE_HEIGHT = Param(
     type="integer",
-    description="height to scale to; alone it keeps the aspect",
+    description="height to scale to; alone, it keeps the aspect ratio",
     optional=True,
     minimum=LEAST,
     maximum=MOST,
 )
 _FIT = Param(
     type="string",
-    description="how to meet width and height when both are given",
+    description="how to fit the picture when both width and height are given",
     default="contain",
     choices=("contain", "cover", "pad", "stretch"),
 )
-_START = Param(type="number", description="where to begin, in seconds", optional=True, minimum=0, maximum=1_000_000)
-_DURATION = Param(type="number", description="how long, in seconds", optional=True, minimum=0.001, maximum=1_000_000)
+_START = Param(type="number", description="start, in seconds", optional=True, minimum=0, maximum=1_000_000)
+_DURATION = Param(type="number", description="duration, in seconds", optional=True, minimum=0.001, maximum=1_000_000)
 
 
 def _image_cost(params: Mapping[str, Any]) -> Cost:
@@ -58,7 +58,7 @@ def _image_cost(params: Mapping[str, Any]) -> Cost:
 
 
 def _video_cost(params: Mapping[str, Any]) -> Cost:
-    # The inputs are not known here: ten seconds of 1080p stand for a source of unknown length.
+    # The inputs are unknown here; assume ten seconds of 1080p.
     frames = float(params.get("duration", 10.0)) * 25
     if "last_frame" in params:
         frames = max(1, int(params["last_frame"]) - int(params.get("first_frame", 0)) + 1)
@@ -74,12 +74,12 @@ def _audio_cost(params: Mapping[str, Any]) -> Cost:
 DERIVE_IMAGE = Declaration(
     name="derive.image",
     version="1",
-    summary="A picture from other media: crop and scale, one frame of a video, or a contact sheet.",
+    summary="Derive a picture: crop and scale, extract a video frame, or make a contact sheet.",
     params=ParamSchema(
         {
             "operation": Param(
                 type="string",
-                description="what to do",
+                description="operation",
                 default="transform",
                 choices=("transform", "frame", "contact_sheet"),
             ),
@@ -98,7 +98,7 @@ DERIVE_IMAGE = Declaration(
             ),
             "count": Param(
                 type="integer",
-                description="contact_sheet: frames taken of a single video",
+                description="contact_sheet: number of frames from a single video",
                 default=12,
                 minimum=1,
                 maximum=1024,
@@ -107,7 +107,7 @@ DERIVE_IMAGE = Declaration(
                 type="integer", description="contact_sheet: width of one picture", default=320, minimum=16, maximum=2048
             ),
             "labels": Param(
-                type="boolean", description="contact_sheet: names and times below the pictures", default=True
+                type="boolean", description="contact_sheet: show names and times below the pictures", default=True
             ),
             **BURN_IN,
         }
@@ -122,12 +122,12 @@ DERIVE_IMAGE = Declaration(
 DERIVE_VIDEO = Declaration(
     name="derive.video",
     version="1",
-    summary="A video from other media: proxy, cut, crop and scale; join videos; add sound; stills to video.",
+    summary="Derive a video: proxy, cut, crop and scale; join videos; add audio; stills to video.",
     params=ParamSchema(
         {
             "operation": Param(
                 type="string",
-                description="what to do",
+                description="operation",
                 default="transform",
                 choices=("transform", "concatenate", "mux", "stills"),
             ),
@@ -138,7 +138,7 @@ DERIVE_VIDEO = Declaration(
             ),
             "last_frame": Param(
                 type="integer",
-                description="last frame to keep, itself included",
+                description="last frame to keep (inclusive)",
                 optional=True,
                 minimum=0,
                 maximum=10_000_000,
@@ -147,7 +147,7 @@ DERIVE_VIDEO = Declaration(
             "width": _SCALE_WIDTH,
             "height": _SCALE_HEIGHT,
             "fit": _FIT,
-            "audio": Param(type="boolean", description="keep the sound", default=True),
+            "audio": Param(type="boolean", description="keep the audio", default=True),
             "fps": Param(type="number", description="stills: frames per second", default=24, minimum=1, maximum=240),
             "hold": Param(
                 type="integer", description="stills: frames per picture", default=1, minimum=1, maximum=100_000
@@ -160,7 +160,7 @@ DERIVE_VIDEO = Declaration(
     implementation="regenstore.generators.derive.video:DeriveVideo",
     inputs={
         "source": InputSlot("the video to work on", ("video", "image"), required=False),
-        "audio": InputSlot("mux: the sound to add", ("audio", "video"), required=False),
+        "audio": InputSlot("mux: the audio to add", ("audio", "video"), required=False),
     },
     more_inputs=InputSlot(
         "concatenate: videos; stills: pictures; in order of their names", ("video", "image"), required=False
@@ -171,36 +171,36 @@ DERIVE_VIDEO = Declaration(
 DERIVE_AUDIO = Declaration(
     name="derive.audio",
     version="1",
-    summary="A sound from other media: cut, gain, fades, channels and rate; a video's track; join or mix.",
+    summary="Derive audio: cut, gain, fades, channels and rate; extract a video's track; join or mix.",
     params=ParamSchema(
         {
             "operation": Param(
                 type="string",
-                description="what to do",
+                description="operation",
                 default="transform",
                 choices=("transform", "extract", "mix", "concatenate"),
             ),
             "start": _START,
             "duration": _DURATION,
-            "gain": Param(type="number", description="louder or softer, in dB", default=0, minimum=-96, maximum=48),
+            "gain": Param(type="number", description="gain in dB", default=0, minimum=-96, maximum=48),
             "fade_in": Param(
-                type="number", description="fade in over so many seconds", default=0, minimum=0, maximum=3600
+                type="number", description="length of the fade-in, in seconds", default=0, minimum=0, maximum=3600
             ),
             "fade_out": Param(
-                type="number", description="fade out over so many seconds", default=0, minimum=0, maximum=3600
+                type="number", description="length of the fade-out, in seconds", default=0, minimum=0, maximum=3600
             ),
             "channels": _CHANNELS,
             "sample_rate": _SAMPLE_RATE,
             "bits": Param(
-                type="integer", description="bits per sample; else the source's", optional=True, choices=(16, 24)
+                type="integer", description="bits per sample; default: as the source", optional=True, choices=(16, 24)
             ),
         }
     ),
     media_types=AUDIO_TYPES,
     implementation="regenstore.generators.derive.audio:DeriveAudio",
-    inputs={"source": InputSlot("the sound, or a video with sound", ("audio", "video"), required=False)},
+    inputs={"source": InputSlot("the audio, or a video with audio", ("audio", "video"), required=False)},
     more_inputs=InputSlot(
-        "mix and concatenate: further sounds, in order of their names", ("audio", "video"), required=False
+        "mix and concatenate: further audio, in order of the inputs' names", ("audio", "video"), required=False
     ),
     estimate=_audio_cost,
 )

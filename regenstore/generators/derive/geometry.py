@@ -1,4 +1,4 @@
-"""Sizes: what a crop keeps, and what scaling gives. Pure arithmetic."""
+"""Sizes of cropped and scaled pictures. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 _CROP = re.compile(r"(\d+)x(\d+)\+(\d+)\+(\d+)")
 Box = tuple[int, int, int, int]
 LONGEST = 16384
-"""Where a side ends that scaling makes, so that a long thin picture cannot ask for all memory."""
+"""Longest side that scaling may produce, so that a long thin picture cannot exhaust memory."""
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """How a picture meets its new size: scale to ``inner``, then cut or pad to ``outer``."""
+    """How a picture is fitted to a new size: scale to ``inner``, then cut or pad to ``outer``."""
 
     inner: tuple[int, int]
     outer: tuple[int, int]
 
 
 def parse_crop(text: str, width: int, height: int) -> Box | None:
-    """``WIDTHxHEIGHT+X+Y`` as (x, y, width, height) inside a picture; None for empty text."""
+    """Parse ``WIDTHxHEIGHT+X+Y`` to (x, y, width, height) inside a picture; None for empty text."""
     if not text:
         return None
     match = _CROP.fullmatch(text.strip())
@@ -35,7 +35,7 @@ def parse_crop(text: str, width: int, height: int) -> Box | None:
 
 
 def fitting(width: int, height: int, params: Mapping[str, Any], *, even: bool) -> Fitting:
-    """The sizes for a picture of ``width`` x ``height`` and the parameters width, height and fit."""
+    """The sizes for a picture of ``width`` x ``height`` under the parameters width, height and fit."""
     wanted_w: int | None = params.get("width")
     wanted_h: int | None = params.get("height")
     if wanted_w is None and wanted_h is None:
@@ -58,7 +58,9 @@ def fitting(width: int, height: int, params: Mapping[str, Any], *, even: bool) -
 def _scaled(width: int, height: int, scale: float, even: bool) -> tuple[int, int]:
     size = _rounded(width * scale, height * scale, even)
     if max(size) > max(LONGEST, width, height):
-        raise ValueError(f"{width}x{height} would be scaled to {size[0]}x{size[1]}; a side ends at {LONGEST}")
+        raise ValueError(
+            f"{width}x{height} would be scaled to {size[0]}x{size[1]}; a side can have at most {LONGEST} pixels"
+        )
     return size
 
 

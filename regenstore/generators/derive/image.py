@@ -1,4 +1,4 @@
-"""``derive.image``: a picture from other media."""
+"""``derive.image``: derive a picture from other media."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from regenstore.generators.api import Item
 from regenstore.generators.derive.geometry import fitting, parse_crop
 from regenstore.generators.derive.sources import fitted, named, only, picture, several
 from regenstore.generators.implementation import InProcess, Tick
-from regenstore.generators.overlay import burn_in, stamp
+from regenstore.generators.overlay import burn_in, counted, stamp
 from regenstore.media import decode, stills
 from regenstore.media.encode import Frame
-from regenstore.media.rates import format_timecode
 from regenstore.media.stills import Pixels
 
 GAP = 8
 GROUND = 24
 LARGEST = 1 << 28
-"""Pixels of a contact sheet at most."""
+"""Largest contact sheet, in pixels."""
 FAR = 250
-"""Frames between two cells from which on looking for the key frame before is faster than decoding: x264's
-usual distance between key frames."""
+"""Number of frames between two cells from which seeking to a key frame is faster than decoding: x264's usual
+distance between key frames."""
 STILL_RATE = Fraction(24)
-"""What timecode counts by on a still."""
+"""The rate at which timecode on a still counts."""
 
 
 class DeriveImage(InProcess):
@@ -51,7 +50,7 @@ class DeriveImage(InProcess):
 
 
 def _frame(item: Item) -> tuple[Pixels, int, Fraction]:
-    """The frame that ``frame`` or ``time`` names (else the first), its number and the video's rate."""
+    """The frame selected by ``frame`` or ``time`` (default: the first), its number, and the video's rate."""
     path, what = only(item), named("source")
     rate = decode.inspect(path, what).rate
     if "frame" in item.params and "time" in item.params:
@@ -75,7 +74,7 @@ def _transformed(pixels: Pixels, item: Item) -> Pixels:
 
 
 def contact_sheet(item: Item, tick: Tick) -> Pixels:
-    """A grid: frames of one video spread over its length, or one picture of each of several inputs."""
+    """A grid of frames spread over one video, or of one picture from each of several inputs."""
     sources = several(item)
     columns, width = int(item.params["columns"]), int(item.params["cell_width"])
     if len(sources) == 1 and not stills.is_still(sources[0][1]):
@@ -95,7 +94,7 @@ def _spread(path: str, name: str, count: int, width: int, tick: Tick) -> list[tu
     cells: list[tuple[str, Pixels]] = []
     for number, frame in _chosen(path, name, wanted, total > FAR * len(wanted)):
         if number == wanted[len(cells)]:
-            _add_cell(cells, format_timecode(number, rate), decode.to_rgb(frame), width)
+            _add_cell(cells, counted(number, rate), decode.to_rgb(frame), width)
         tick(len(cells), len(wanted), "frames")
         if len(cells) == len(wanted):
             break
@@ -105,7 +104,7 @@ def _spread(path: str, name: str, count: int, width: int, tick: Tick) -> list[tu
 
 
 def _chosen(path: str, name: str, wanted: list[int], far: bool) -> Iterator[tuple[int, Frame]]:
-    """The wanted frames, and perhaps others between them."""
+    """Yield the wanted frames, possibly with others between them."""
     if not far:
         yield from decode.frames(path, last=wanted[-1], what=named(name))
         return
@@ -114,7 +113,7 @@ def _chosen(path: str, name: str, wanted: list[int], far: bool) -> Iterator[tupl
 
 
 def _add_cell(cells: list[tuple[str, Pixels]], label: str, pixels: Pixels, width: int) -> None:
-    """Scale a picture to a cell; refuses a sheet before it outgrows memory."""
+    """Scale a picture to a cell. Raises ValueError before the sheet outgrows memory."""
     height = max(1, int(pixels.shape[0] * width / pixels.shape[1] + 0.5))
     if height * width + sum(cell.shape[0] * width for _, cell in cells) > LARGEST:
         raise ValueError(f"the contact sheet would have more than {LARGEST} pixels: make its cells smaller or fewer")

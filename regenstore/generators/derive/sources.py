@@ -1,4 +1,4 @@
-"""The inputs of a derived medium: which there are, in which order, and what they hold."""
+"""The inputs of a derived medium: which there are, their order and their content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from regenstore.media.stills import Pixels
 
 
 def only(item: Item, name: str = "source") -> str:
-    """The path of a required input; raises ValueError that names it."""
+    """The path of a required input; raises ValueError if it is missing."""
     path = item.inputs.get(name)
     if path is None:
         raise ValueError(f"this operation needs the input '{name}' (give it with -i {name}=PATH)")
@@ -31,7 +31,7 @@ def ordered(inputs: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def several(item: Item, least: int = 1) -> list[tuple[str, str]]:
-    """All inputs in order; raises ValueError when there are fewer than ``least``."""
+    """All inputs in order; raises ValueError if there are fewer than ``least``."""
     found = ordered(item.inputs)
     if len(found) < least:
         raise ValueError(f"this operation needs {least} or more inputs, not {len(found)}")
@@ -39,17 +39,17 @@ def several(item: Item, least: int = 1) -> list[tuple[str, str]]:
 
 
 def named(name: str) -> str:
-    """How messages speak of an input."""
+    """An input as messages name it."""
     return f"the input '{name}'"
 
 
 def all_named(item: Item) -> str:
-    """The same for all of an item's inputs."""
+    """All inputs of an item as messages name them."""
     return " and ".join(named(name) for name, _ in ordered(item.inputs))
 
 
 def picture(path: str, name: str) -> Pixels:
-    """A still, or the first frame of a video."""
+    """Read a still, or the first frame of a video."""
     if stills.is_still(path):
         return stills.read_still(path, named(name))
     for _, frame in decode.frames(path, last=0, what=named(name)):
@@ -58,7 +58,7 @@ def picture(path: str, name: str) -> Pixels:
 
 
 def fitted(pixels: Pixels, fit: Fitting) -> Pixels:
-    """Scaled to the inner size, then cut to or centred on black in the outer one."""
+    """Scale to the inner size, then crop to the outer one or centre in it on black."""
     scaled = stills.scale_still(pixels, *fit.inner)
     if fit.inner == fit.outer:
         return scaled

@@ -1,4 +1,4 @@
-"""``derive.video``: a video from other media. Frames are streamed: memory does not grow with length."""
+"""``derive.video``: derive a video from other media. Frames are streamed: memory does not grow with length."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Picture = Frame | Pixels
 
 @dataclass(frozen=True)
 class _Span:
-    """Which frames of a source: ``first`` to ``last``, both included."""
+    """A range of a source's frames: ``first`` to ``last``, both included."""
 
     first: int
     last: int
@@ -66,7 +66,7 @@ def _mux(item: Item, path: str, tick: Tick) -> None:
 
 
 def _concatenate(item: Item, path: str, tick: Tick) -> None:
-    """One after the other, at the first one's size and rate, the others letterboxed into it."""
+    """Join videos at the size and rate of the first; the others are letterboxed into it."""
     sources = several(item)
     infos = [_video(where, named(name)) for name, where in sources]
     first = infos[0]
@@ -101,7 +101,7 @@ def _concatenate(item: Item, path: str, tick: Tick) -> None:
 
 
 def _stills(item: Item, path: str, tick: Tick) -> None:
-    """Pictures, each held for ``hold`` frames."""
+    """Turn pictures into a video, holding each for ``hold`` frames."""
     sources = several(item)
     rate, hold = exact_rate(item.params["fps"]), int(item.params["hold"])
     name, where = sources[0]
@@ -144,7 +144,7 @@ def _video(path: str, what: str) -> decode.Info:
 
 
 def _span(item: Item, info: decode.Info, path: str, what: str) -> _Span:
-    """The frames that start and duration, or first_frame and last_frame, keep."""
+    """The range of frames selected by start and duration, or first_frame and last_frame."""
     params, total = item.params, decode.frame_count(path, what)
     by_time, by_frame = {"start", "duration"} & params.keys(), {"first_frame", "last_frame"} & params.keys()
     if by_time and by_frame:
@@ -156,12 +156,12 @@ def _span(item: Item, info: decode.Info, path: str, what: str) -> _Span:
             last = first + max(1, int(Fraction(str(params["duration"])) * info.rate + Fraction(1, 2))) - 1
     last = min(last, total - 1)
     if first > last:
-        raise ValueError(f"nothing is left of {what}: it has {total} frames, and the cut begins at frame {first}")
+        raise ValueError(f"the cut of {what} would be empty: it begins at frame {first} of {total}")
     return _Span(first, last)
 
 
 def _track(path: str, info: decode.Info, span: _Span, what: str, video: decode.Info | None = None) -> _Track:
-    """The sound beside a span of frames; silence where it is shorter."""
+    """The audio of a range of frames, padded with silence if it is shorter."""
     rate = (video or info).rate
     start = Fraction(0) if video is not None else span.first / rate
     length = int(span.count / rate * info.sample_rate + Fraction(1, 2))
@@ -183,7 +183,7 @@ def _padded(blocks: Iterable[Samples], channels: int, length: int) -> Iterator[S
 
 
 def _exactly(path: str, info: decode.Info, format: decode.Info, seconds: Fraction, what: str) -> Iterator[Samples]:
-    """One source's sound in another's format, padded or cut to a length."""
+    """One source's audio in another's format, padded or cut to a length."""
     length = int(seconds * format.sample_rate + Fraction(1, 2))
     if not info.has_audio:
         return _padded((), format.channels, length)
@@ -196,7 +196,7 @@ def _count_at(path: str, info: decode.Info, rate: Fraction, what: str) -> int:
 
 
 def _at_rate(path: str, info: decode.Info, rate: Fraction, count: int, what: str) -> Iterator[Frame]:
-    """``count`` frames at another rate: the nearest earlier one is repeated or left out."""
+    """Yield ``count`` frames at another rate, repeating or skipping the source's: each is the nearest earlier one."""
     made = 0
     held: Frame | None = None
     for number, frame in decode.frames(path, what=what):
@@ -236,7 +236,7 @@ def _framed(frame: Frame, fit: Fitting) -> Pixels:
 
 
 def _stamped(pictures: Iterable[Picture], item: Item, rate: Fraction, fit: Fitting | None = None) -> Iterator[Picture]:
-    """The pictures with shot name and timecode, where they are asked for."""
+    """Burn shot name and timecode into the pictures if the recipe asks for it."""
     shot, timecode = item.params["shot"], item.params["timecode"]
     number = -1
     for number, shown in enumerate(pictures):
@@ -252,7 +252,7 @@ def _stamped(pictures: Iterable[Picture], item: Item, rate: Fraction, fit: Fitti
         burn_in(pixels, shot, timecode, number, rate)
         yield pixels
     if number < 0:
-        raise ValueError(f"there is no frame that can be decoded in what is to be kept of {all_named(item)}")
+        raise ValueError(f"no frame can be decoded in the selected part of {all_named(item)}")
 
 
 def _interleave(
@@ -263,7 +263,7 @@ def _interleave(
     rate: Fraction,
     tick: Tick,
 ) -> None:
-    """Write pictures, and sound up to the time of each, so that the file streams well."""
+    """Write pictures, each followed by the audio up to its time, so that the file streams well."""
     track = iter(blocks) if blocks is not None else iter(())
     samples = 0
     for number, shown in enumerate(pictures):

@@ -1,1 +1,1 @@
-"""Corrections: what turns the bytes that a generator gives here into the take, to the byte."""
+"""Corrections: small files that turn the bytes a generator gives here into the take, bit for bit."""

@@ -1,4 +1,4 @@
-"""The difference between the choices of two deflate streams of equally many data, packed."""
+"""Packed differences between the encoder choices of two deflate streams that hold the same amount of data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from regenstore.media.correction.packing import from_gaps, from_varints, gaps, j
 
 
 def difference(base: Choices, other: Choices) -> bytes:
-    """What turns ``base`` into ``other``: matches that go, matches that come, and the blocks."""
+    """Encode the step from ``base`` to ``other``: matches removed, matches added, and the blocks."""
     gone = np.nonzero(~np.isin(base.matches, other.matches, assume_unique=True))[0]
     come = other.matches[~np.isin(other.matches, base.matches, assume_unique=True)]
     return joined(
@@ -24,8 +24,7 @@ def difference(base: Choices, other: Choices) -> bytes:
 
 
 def with_difference(base: Choices, data: bytes, size: int) -> Choices:
-    """The choices that :func:`difference` was given as the other ones, for ``size`` bytes of data. Raises
-    ValueError for damaged data."""
+    """Apply a :func:`difference` to ``base``, for ``size`` bytes of data. Raises ValueError for damaged data."""
     limit = 5 * min(size, MOST_MATCHES) + 16
     sections = split(data, 5)
     gone = from_gaps(unpacked(sections[0], limit), base.matches.size)

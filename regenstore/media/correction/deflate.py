@@ -1,10 +1,11 @@
-"""Deflate streams (RFC 1951) taken apart into what the data do not tell: which matches the encoder chose,
-where its blocks end, and its code tables; and put together again, to the bit. Several streams are taken as one whose
-data follow each other.
+"""Deflate streams (RFC 1951) parsed into what their data does not determine, and rebuilt from it bit for bit.
 
-Two streams of nearly the same data by the same encoder differ in few of these choices. Storing the
-difference needs no encoder for putting the stream together, so it works with any version of zlib, and for
-streams of zlib-ng, libdeflate or anything else.
+What the data leaves open are the encoder's choices: the matches, where blocks end, and the code tables. Several streams
+are treated as one whose data is concatenated.
+
+Two streams that one encoder wrote for nearly the same data differ in few of these choices. Rebuilding a stream from
+them needs no encoder, so this works with any version of zlib, and for streams of zlib-ng, libdeflate or any other
+encoder.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from regenstore.media.correction.packing import Bytes
 
 LARGEST = 32 << 20
-"""Bytes of a stream at most: taking one apart needs about a second per million symbols."""
+"""Largest total of stream bytes; parsing takes about a second per million symbols."""
 MOST_MATCHES = 8 << 20
 _AT_ONCE = 1 << 20
 _STORED, _FIXED, _DYNAMIC = 0, 1, 2
@@ -29,23 +30,23 @@ _LENGTHS = [*_LENGTH, (258, 0)]
 _DISTANCES = [(1 + n, 0) for n in range(4)] + [(1 + (2 + n % 2 << n // 2), n // 2) for n in range(2, 28)]
 _OTHER = 1 << 20
 _REPEATS = {16: 2, 17: 3, 18: 7}
-"""Extra bits of the symbols by which code lengths are repeated."""
+"""Extra bits of the symbols that repeat code lengths."""
 U64 = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block: ``header`` is 1 byte of type and finality, and the code tables as they were written."""
+    """One block. ``header`` is one byte for type and finality, then the code tables as written in the stream."""
 
     header: bytes
     symbols: int
-    """Symbols before the end of the block; bytes where it is stored."""
+    """Symbols before the end-of-block symbol; for a stored block, bytes."""
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the encoder chose. A match is one number: place << 23 | length - 3 << 15 | distance - 1."""
+    """An encoder's choices. A match is one number: place << 23 | length - 3 << 15 | distance - 1."""
 
     matches: Ints
     blocks: tuple[Block, ...]
@@ -55,7 +56,7 @@ class Choices:
 
 
 def _codes(lengths: list[int]) -> list[int]:
-    """The canonical code of every symbol, its bits reversed as they stand in the stream."""
+    """The canonical code of every symbol, its bits reversed to stream order."""
     count = [0] * 16
     for length in lengths:
         count[length] += 1
@@ -72,7 +73,7 @@ def _codes(lengths: list[int]) -> list[int]:
 
 
 def _table(lengths: list[int]) -> tuple[NDArray[np.int32], int]:
-    """For every possible next bits: symbol << 5 | length of its code; 0 where no code fits."""
+    """A lookup table by the next bits of the stream: symbol << 5 | code length, or 0 where no code matches."""
     top = max([1, *lengths])
     table = np.zeros(1 << top, np.int32)
     for symbol, (length, code) in enumerate(zip(lengths, _codes(lengths))):
@@ -84,8 +85,8 @@ def _table(lengths: list[int]) -> tuple[NDArray[np.int32], int]:
 
 
 def _literal_table(lengths: list[int]) -> tuple[list[int], int]:
-    """As :func:`_table`, but for literals: how many come next << 5 | the length of them all. What is no
-    literal has ``_OTHER`` set."""
+    """As :func:`_table`, but consecutive literals share an entry: their number << 5 | their total code length.
+    Entries of other symbols have ``_OTHER`` set."""
     table, top = _table(lengths)
     literal = ((table >> 5) < 256) & (table > 0)
     bits = table & 31
@@ -106,7 +107,7 @@ _FIXED_LENGTHS = [8] * 144 + [9] * 112 + [7] * 24 + [8] * 8, [5] * 30
 
 
 class _Reader:
-    """Bits of a stream, the lowest of each byte first."""
+    """Reads a stream bit by bit, the lowest bit of each byte first."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -131,13 +132,15 @@ class _Reader:
 
     @property
     def used(self) -> int:
-        """Whole bytes begun so far."""
+        """Bytes read so far, a partly read one included."""
         return self.next - self.count // 8
 
 
 def taken_apart(streams: Sequence[bytes], sizes: Sequence[int], deadline: float) -> Choices:
-    """The choices in raw deflate streams that hold so many bytes of data each, and nothing behind it. Raises
-    ValueError for anything else, and when it takes until after ``deadline`` (monotonic seconds)."""
+    """Parse raw deflate streams that hold ``sizes`` bytes of data each and nothing after it.
+
+    Raises ValueError for any other stream, and when ``deadline`` (monotonic seconds) passes.
+    """
     if sum(map(len, streams)) > LARGEST:
         raise ValueError("the streams are too long")
     matches: list[int] = []
@@ -150,12 +153,12 @@ def taken_apart(streams: Sequence[bytes], sizes: Sequence[int], deadline: float)
 
 
 def _take_apart(stream: bytes, start: int, size: int, deadline: float, matches: list[int], blocks: list[Block]) -> None:
-    """One stream, whose data lie from ``start`` to ``size`` in those of all."""
+    """Parse one stream, whose data spans ``start`` to ``size`` of the concatenated data."""
     reader = _Reader(stream)
     place, final = start, False
     while not final:
         if time.monotonic() > deadline:
-            raise ValueError("it takes too long")
+            raise ValueError("parsing takes too long")
         final = bool(reader.take(1))
         kind = reader.take(2)
         if kind == _STORED:
@@ -170,13 +173,13 @@ def _take_apart(stream: bytes, start: int, size: int, deadline: float, matches: 
             header, lengths, distances = _read_tables(reader) if kind == _DYNAMIC else (b"", *_FIXED_LENGTHS)
             symbols, end = _read_symbols(reader, lengths, distances, place, (start, size), matches)
         else:
-            raise ValueError("a block has no known type")
+            raise ValueError("a block has an unknown type")
         blocks.append(Block(bytes([kind | final << 2]) + header, symbols))
         place = end
         if place > size:
-            raise ValueError("the stream holds more than it should")
+            raise ValueError("the stream holds more data than expected")
     if place != size or reader.used != len(stream):
-        raise ValueError("the stream does not end where it should")
+        raise ValueError("the stream does not end where expected")
 
 
 def _read_tables(reader: _Reader) -> tuple[bytes, list[int], list[int]]:
@@ -194,7 +197,7 @@ def _read_tables(reader: _Reader) -> tuple[bytes, list[int], list[int]]:
             reader.refill()
         entry = int(table[reader.held & ((1 << top) - 1)])
         if not entry:
-            raise ValueError("a code is not in its table")
+            raise ValueError("a code is missing from its table")
         reader.take(entry & 31)
         symbol = entry >> 5
         symbols.append(symbol)
@@ -220,7 +223,7 @@ def _read_symbols(
     bounds: tuple[int, int],
     matches: list[int],
 ) -> tuple[int, int]:
-    """Read one block's symbols; gives their number and the place after them. This is the hot loop."""
+    """Read one block's symbols; returns their number and the position after them. This is the hot loop."""
     start, size = bounds
     literals, top = _literal_table(lengths)
     far, far_top = _table(distances)
@@ -233,14 +236,14 @@ def _read_symbols(
             reader.refill()
             held, count = reader.held, reader.count
             if place > size or len(matches) > MOST_MATCHES:
-                raise ValueError("the stream holds more than it should")
+                raise ValueError("the stream holds more data than expected")
         entry = literals[held & mask]
         bits = entry & 31
         held >>= bits
         count -= bits
         if entry < _OTHER:
             if not entry:
-                raise ValueError("a code is not in its table")
+                raise ValueError("a code is missing from its table")
             symbols += entry >> 5
             place += entry >> 5
             continue
@@ -248,14 +251,14 @@ def _read_symbols(
         if symbol == 256:
             break
         if symbol > 285:
-            raise ValueError("a match has no length")
+            raise ValueError("a match has no valid length")
         least, bits = _LENGTHS[symbol - 257]
         length = least + (held & ((1 << bits) - 1))
         held >>= bits
         count -= bits
         entry = afar[held & far_mask]
         if not entry or entry >> 5 > 29:
-            raise ValueError("a match has no distance")
+            raise ValueError("a match has no valid distance")
         bits = entry & 31
         held >>= bits
         least, more = _DISTANCES[entry >> 5]
@@ -275,7 +278,7 @@ def _read_symbols(
 
 
 class _Writer:
-    """Bits of a stream, the lowest of each byte first."""
+    """Writes a stream bit by bit, the lowest bit of each byte first."""
 
     def __init__(self) -> None:
         self._done: list[bytes] = []
@@ -283,7 +286,7 @@ class _Writer:
         self._count = 0
 
     def put(self, values: U64, bits: Ints) -> None:
-        """Numbers of at most 48 bits each."""
+        """Append numbers of at most 48 bits each."""
         values = np.concatenate((np.array([self._held], np.uint64), values))
         bits = np.concatenate((np.array([self._count], np.int64), bits))
         ends = np.cumsum(bits)
@@ -293,7 +296,7 @@ class _Writer:
         room = (total >> 3) + 8
         out = np.zeros(room, np.float64)
         for byte in range(7):
-            # No two numbers share a bit, so sums are unions; and whole numbers up to 255 are exact.
+            # No two numbers share a bit, so a sum is their union; and float64 holds integers up to 255 exactly.
             part = (shifted >> np.uint64(8 * byte)) & np.uint64(255)
             out += np.bincount(first + byte, part, room)
         packed = out.astype(np.uint8).tobytes()
@@ -314,7 +317,7 @@ class _Writer:
 
 
 def put_together(choices: Choices, data: Bytes) -> list[bytes]:
-    """The raw deflate streams of these data by these choices. Raises ValueError for choices that do not fit."""
+    """Rebuild the raw deflate streams of this data from an encoder's choices. Raises ValueError if they do not fit."""
     place = choices.matches >> 23
     length = ((choices.matches >> 15) & 0xFF) + 3
     if place.size and (np.any(place[1:] < (place + length)[:-1]) or int(place[-1] + length[-1]) > data.size):
@@ -332,7 +335,7 @@ def put_together(choices: Choices, data: Bytes) -> list[bytes]:
     for block in choices.blocks:
         begun, done = done, done + block.symbols
         if done > starts.size:
-            raise ValueError("the blocks hold more symbols than there are")
+            raise ValueError("the blocks hold more symbols than the data has")
         kind = block.header[0] & 3
         writer.put_few([(block.header[0] >> 2, 1), (kind, 2)])
         if kind == _STORED:
@@ -347,7 +350,7 @@ def put_together(choices: Choices, data: Bytes) -> list[bytes]:
             streams.append(writer.finished())
             writer = _Writer()
     if done != starts.size:
-        raise ValueError("the blocks do not hold all symbols")
+        raise ValueError("the blocks do not cover all symbols")
     return streams
 
 
@@ -391,7 +394,7 @@ def _write_symbols(
     lengths: list[int],
     distances: list[int],
 ) -> None:
-    """Literals where ``length`` is 0, else matches."""
+    """Write literals where ``length`` is 0, matches elsewhere."""
     codes, bits = _coding(lengths)
     match = length > 0
     kind = np.searchsorted(_LENGTH_LEAST, length[match], side="right") - 1
@@ -417,8 +420,8 @@ def _write_symbols(
 
 
 def checked(streams: Sequence[bytes], sizes: Sequence[int], data: Bytes, deadline: float) -> Choices:
-    """The choices of streams, after a test that they give them back; raises ValueError where they do not."""
+    """Parse streams and verify that they can be rebuilt exactly. Raises ValueError if not."""
     choices = taken_apart(streams, sizes, deadline)
     if put_together(choices, data) != list(streams):
-        raise ValueError("the streams are coded in an unusual way")
+        raise ValueError("the streams are coded in a way that cannot be rebuilt")
     return choices

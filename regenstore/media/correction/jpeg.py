@@ -1,7 +1,7 @@
-"""JPEG: a patch of the coded picture that sees through shifted bits.
+"""JPEG differences: a patch of the entropy-coded data that tolerates bit shifts.
 
-Where one block of a JPEG is coded with other bits, everything behind it is the same, but shifted by some
-bits; bytes then agree nowhere. So the patch is taken against the base's coded data in all eight positions.
+When one block of a JPEG is coded with a different number of bits, everything after it is the same but shifted by some
+bits, so that no bytes agree. The patch is therefore taken against the base's coded data in all eight bit positions.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ _BARE = {0x01, *range(0xD0, 0xD9)}
 
 
 def taken_apart(data: bytes) -> tuple[bytes, bytes]:
-    """Everything but the scans, and the scans without stuffed zeros. The lengths of the scans (32 bits each)
-    and their number (16 bits) lead the first part. Raises ValueError for what is no JPEG."""
+    """Split a JPEG into everything but its scans, and the scans with byte stuffing removed.
+
+    The first part begins with the number of scans (16 bits) and their lengths (32 bits each). Raises ValueError for
+    other files and for JPEGs that cannot be put together again exactly.
+    """
     if not data.startswith(MAGIC) or len(data) > LARGEST:
-        raise ValueError("it is no JPEG, or too large")
+        raise ValueError("it is not a JPEG, or too large")
     around, scans, kept, at = [], [], 0, 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xD9:
         if data[at + 1] in _BARE or data[at + 1] == 0xFF:
@@ -41,12 +44,12 @@ def taken_apart(data: bytes) -> tuple[bytes, bytes]:
     sizes = b"".join(len(part).to_bytes(4, "little") for pair in zip(around, scans) for part in pair)
     parts = len(scans).to_bytes(2, "little") + sizes + b"".join(around) + data[kept:], b"".join(scans)
     if put_together(*parts) != data:
-        raise ValueError("it has restart markers, or is coded in an unusual way")
+        raise ValueError("it has restart markers, or is coded in an unsupported way")
     return parts
 
 
 def put_together(around: bytes, scans: bytes) -> bytes:
-    """The file of such parts."""
+    """Join the parts that :func:`taken_apart` returns."""
     count = int.from_bytes(around[:2], "little")
     sizes = [int.from_bytes(around[2 + 4 * n : 6 + 4 * n], "little") for n in range(2 * count)]
     out, at, scanned = [], 2 + 8 * count, 0
@@ -57,20 +60,20 @@ def put_together(around: bytes, scans: bytes) -> bytes:
 
 
 def shifted(data: bytes) -> bytes:
-    """The data in all eight bit positions, as they are last."""
+    """The data in all eight bit positions; the unshifted copy comes last."""
     bits = np.append(as_array(data), np.uint8(0)).astype(np.uint16)
     pairs = (bits[:-1] << 8) | bits[1:]
     return b"".join([*((pairs >> by).astype(np.uint8).tobytes() for by in range(1, 8)), data])
 
 
 def difference(base: bytes, take: bytes) -> bytes:
-    """What turns one JPEG into the other. Raises ValueError for what is none."""
+    """The difference between two JPEGs. Raises ValueError if either cannot be split."""
     (ours, coded), (theirs, other) = taken_apart(base), taken_apart(take)
     return joined([packed(theirs, ours), packed(other, shifted(coded)) if other != coded else b""])
 
 
 def with_difference(base: bytes, data: bytes, limit: int) -> bytes:
-    """The take that :func:`difference` was given; ``limit`` is its size."""
+    """Apply a :func:`difference` to ``base``; ``limit`` is the size of the take."""
     around, scans = split(data, 2)
     ours, coded = taken_apart(base)
     other = unpacked(scans, limit, shifted(coded)) if scans else coded

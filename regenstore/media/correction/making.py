@@ -1,8 +1,8 @@
-"""Making and applying differences between two files of one medium: the way that fits is found by trying.
+"""Make and apply differences between two files of one medium. The method is found by trying.
 
-Guarantees: a difference that :func:`make` gives was applied once and gave the take back; applying one never
-needs more memory than a few times the sizes it is for; and damaged data give a ValueError or other bytes,
-which the caller refuses by their digest.
+Guarantees: a difference that :func:`make` returns has been applied and reproduced the take; applying one needs no more
+memory than a few times the sizes involved; damaged data gives a ValueError or wrong bytes, which the caller rejects by
+their digest.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from regenstore.media.correction import jpeg, png, settings, streams
 from regenstore.media.correction.packing import as_array, packed, sparse, unpacked, with_sparse
 
 LARGEST = 256 << 20
-"""Bytes of a medium at most; a larger one gets no correction."""
+"""Largest medium, in bytes; larger ones get no correction."""
 PATIENCE = 120.0
-"""Seconds that making one may take, about."""
-_ENOUGH = 4  # one so many times under the limit ends the search for a smaller one
+"""Approximate time limit for making one, in seconds."""
+_ENOUGH = 4  # a difference this many times smaller than the limit ends the search
 _BITS_LARGEST = 32 << 20
 _NO_END = float("inf")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What turns a base into a take. ``needs`` names the encoder without which it cannot be applied."""
+    """The step from a base to a take. ``needs`` names the encoder it depends on, if any."""
 
     method: str
     needs: str
@@ -33,10 +33,10 @@ class Difference:
 
 
 def make(base: bytes, take: bytes, limit: int, patience: float = PATIENCE) -> Difference | None:
-    """A difference of under ``limit`` bytes that was tried and gives the take back, or None.
+    """A verified difference smaller than ``limit`` bytes that turns ``base`` into ``take``, or None.
 
-    Ways that need nothing but this program are preferred; one that needs an encoder of the same version
-    again is taken only where no other is small enough.
+    Methods that need nothing but this program come first; one that needs the same version of an encoder is used only if
+    no other is small enough.
     """
     if max(len(base), len(take)) > LARGEST:
         return None
@@ -64,29 +64,32 @@ def _tried(method: str, base: bytes, take: bytes, limit: int, deadline: float) -
         if apply(found, base, len(take)) == take:
             yield found
     except ValueError:
-        return  # this way does not fit these files
+        return  # this method does not fit these files
 
 
 def apply(difference: Difference, base: bytes, size: int) -> bytes:
-    """The take, of ``size`` bytes, as far as the difference is whole: the caller compares its digest. Raises
-    ValueError for a difference that cannot be applied."""
+    """Apply a difference to ``base``; the result should have ``size`` bytes.
+
+    The caller must compare its digest: damage is not always noticed here. Raises ValueError for a difference that
+    cannot be applied.
+    """
     way = METHODS.get(difference.method)
     if way is None:
-        raise ValueError(f"the way '{difference.method}' is not known here")
+        raise ValueError(f"the correction method '{difference.method}' is unknown here")
     if way.needs() != difference.needs:
-        raise ValueError(f"it needs {difference.needs}, and here is {way.needs() or 'none'}")
+        raise ValueError(f"it needs {difference.needs}, but this machine has {way.needs() or 'no encoder for it'}")
     if max(len(base), size) > LARGEST:
         raise ValueError("the medium is too large")
     try:
         return way.apply(base, difference.data, size)
     except ValueError:
         raise
-    except Exception as error:  # damaged data can make nearly anything fail; nothing of it is used then
+    except Exception as error:  # damaged data can raise nearly anything; none of it is used then
         raise ValueError(f"it is damaged ({type(error).__name__})") from error
 
 
 def usable(method: str, needs: str) -> bool:
-    """Whether such a difference can be applied here: the way is known, and its encoder is the same."""
+    """Whether such a difference can be applied here: its method is known and its encoder has the same version."""
     return method in METHODS and METHODS[method].needs() == needs
 
 

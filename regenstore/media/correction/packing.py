@@ -1,8 +1,8 @@
-"""Small differences of byte strings, packed: sparse ones of equal lengths, and patches of any lengths.
+"""Compact encodings of differences between byte strings: sparse ones of equal length, and patches of any length.
 
-All of it is integers and a format that decoders must agree on (zstd, RFC 8878), so that unpacking gives the
-same bytes on every machine and with every version. Whatever is unpacked has a known bound: hostile data
-give a ValueError, not an exhausted memory.
+Everything is integers and zstd (RFC 8878), whose decoders must all agree, so that unpacking gives the same bytes on
+every machine and with every version. Unpacked sizes are bounded: hostile data gives a ValueError instead of exhausting
+memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SMALL, _MIDDLE = 8 << 20, 64 << 20
 
 
 def as_array(data: bytes | bytearray) -> Bytes:
-    """Bytes as an array, without a copy."""
+    """View bytes as an array, without copying."""
     return np.frombuffer(data, np.uint8)
 
 
@@ -27,21 +27,21 @@ def as_array(data: bytes | bytearray) -> Bytes:
 
 
 def joined(sections: Iterable[bytes]) -> bytes:
-    """Byte strings in one, each after its length (32 bits, little-endian)."""
+    """Concatenate byte strings, each preceded by its length (32 bits, little-endian)."""
     return b"".join(len(section).to_bytes(4, "little") + section for section in sections)
 
 
 def split(data: bytes, count: int) -> list[bytes]:
-    """The reverse of :func:`joined` for that many sections; raises ValueError for anything else."""
+    """Split ``count`` sections that :func:`joined` wrote. Raises ValueError for anything else."""
     found, at = [], 0
     for _ in range(count):
         size = int.from_bytes(data[at : at + 4], "little")
         if at + 4 + size > len(data):
-            raise ValueError("a section ends behind the data")
+            raise ValueError("a section reaches past the end of the data")
         found.append(data[at + 4 : at + 4 + size])
         at += 4 + size
     if at != len(data):
-        raise ValueError("there is something behind the last section")
+        raise ValueError("there is data after the last section")
     return found
 
 
@@ -49,7 +49,7 @@ def split(data: bytes, count: int) -> list[bytes]:
 
 
 def packed(data: bytes, base: bytes = b"") -> bytes:
-    """Compressed, with ``base`` as the text that went before; empty when both are equal."""
+    """Compress ``data`` with ``base`` as the dictionary; empty when the two are equal."""
     if data == base:
         return b""
     whole = len(data) + len(base)
@@ -66,13 +66,13 @@ def packed(data: bytes, base: bytes = b"") -> bytes:
 
 
 def unpacked(data: bytes, limit: int, base: bytes = b"") -> bytes:
-    """The reverse of :func:`packed`; raises ValueError for damaged data and for more than ``limit`` bytes."""
+    """Reverse :func:`packed`. Raises ValueError for damaged data and for more than ``limit`` bytes."""
     if not data:
         return base
     try:
         size = zstandard.get_frame_parameters(data).content_size
         if size > limit:
-            raise ValueError(f"it unpacks to {size} bytes, more than the {limit} that it can be")
+            raise ValueError(f"it unpacks to {size} bytes, more than the limit of {limit}")
         decompressor = zstandard.ZstdDecompressor(dict_data=_dictionary(base), max_window_size=1 << 30)
         return decompressor.decompress(data, max_output_size=limit)
     except zstandard.ZstdError as error:
@@ -80,7 +80,7 @@ def unpacked(data: bytes, limit: int, base: bytes = b"") -> bytes:
 
 
 def _dictionary(base: bytes) -> Any:
-    if len(base) < 8:  # zstd takes no shorter one
+    if len(base) < 8:  # zstd accepts no shorter dictionary
         return None
     return zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
 
@@ -89,7 +89,7 @@ def _dictionary(base: bytes) -> Any:
 
 
 def varints(values: NDArray[np.int64]) -> bytes:
-    """Numbers of 0 or more as LEB128: seven bits a byte, the lowest first, the top bit set but in the last."""
+    """Encode non-negative numbers as LEB128: seven bits per byte, lowest first, the top bit set in all but the last."""
     if not values.size:
         return b""
     width = max(1, -(-int(values.max()).bit_length() // 7))
@@ -104,13 +104,13 @@ def varints(values: NDArray[np.int64]) -> bytes:
 
 
 def from_varints(data: bytes) -> NDArray[np.int64]:
-    """The reverse of :func:`varints`; raises ValueError for an unfinished or an overlong number."""
+    """Decode :func:`varints`. Raises ValueError for an unfinished or overlong number."""
     coded = as_array(data)
     if not coded.size:
         return np.zeros(0, np.int64)
     last = coded < 0x80
     if not last[-1]:
-        raise ValueError("the last number has no end")
+        raise ValueError("the last number is cut off")
     ends = np.nonzero(last)[0]
     starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))
     if int((ends - starts).max()) > 8:
@@ -124,18 +124,18 @@ def from_varints(data: bytes) -> NDArray[np.int64]:
 
 
 def gaps(places: NDArray[np.int64]) -> bytes:
-    """Rising places as the varints of what lies between them."""
+    """Encode ascending positions as varints of the gaps between them."""
     return varints(np.diff(places, prepend=-1) - 1)
 
 
 def from_gaps(data: bytes, end: int) -> NDArray[np.int64]:
-    """The reverse of :func:`gaps`; raises ValueError for a place at or behind ``end``."""
+    """Decode :func:`gaps`. Raises ValueError for a position at or after ``end``."""
     steps = from_varints(data)
     if steps.size > end or (steps.size and int(steps.max()) >= end):
-        raise ValueError("a place lies behind the end")
+        raise ValueError("a position lies past the end")
     places = np.cumsum(steps + 1) - 1
     if places.size and int(places[-1]) >= end:
-        raise ValueError("a place lies behind the end")
+        raise ValueError("a position lies past the end")
     return places
 
 
@@ -143,12 +143,12 @@ def from_gaps(data: bytes, end: int) -> NDArray[np.int64]:
 
 
 def sparse(base: Bytes, other: Bytes, limit: int) -> bytes | None:
-    """The places where two arrays of one size differ, and by how much, modulo 256; empty when nowhere; None
-    when it would not be under ``limit`` bytes."""
+    """Encode where two arrays of equal size differ, and by how much, modulo 256. Empty when they are equal; None
+    when the encoding would take ``limit`` bytes or more."""
     changed = np.nonzero(base != other)[0]
     if not changed.size:
         return b""
-    if changed.size > 8 * limit:  # not even one bit for each
+    if changed.size > 8 * limit:  # not even one bit per change
         return None
     by = (other[changed] - base[changed]).tobytes()
     found = joined([packed(gaps(changed)), packed(by)])
@@ -156,13 +156,13 @@ def sparse(base: Bytes, other: Bytes, limit: int) -> bytes | None:
 
 
 def with_sparse(base: Bytes, data: bytes) -> Bytes:
-    """The array that :func:`sparse` was given as the other one."""
+    """Apply a :func:`sparse` difference to ``base``."""
     changed = base.copy()
     if data:
         where, by = split(data, 2)
         places = from_gaps(unpacked(where, 5 * base.size + 16), base.size)
         steps = as_array(unpacked(by, base.size))
         if places.size != steps.size:
-            raise ValueError("places and differences are not equally many")
+            raise ValueError("the numbers of positions and of differences differ")
         changed[places] += steps
     return changed

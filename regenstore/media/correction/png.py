@@ -1,9 +1,9 @@
-"""PNG: the difference in the picture's values, everything around them, and how the stream was encoded.
+"""PNG differences: in the pixel values, in the chunks around them, and in how the stream was encoded.
 
-A PNG is its other chunks (kept to the byte), the filter of each row, the values, and a deflate stream. The
-stream of the take is told in one of two ways: by the choices that its encoder made otherwise than for the
-base (any encoder, no library needed to put it together); or, where these are too many because the base came
-from another encoder, by the settings with which the zlib here gives the same stream.
+A PNG is split into its other chunks (kept byte for byte), the filter of each row, the values, and a deflate stream. The
+take's stream is recorded in one of two ways: by the encoder choices that differ from the base's (works for any encoder
+and needs no library to rebuild); or, where these are too many because another encoder wrote the base, by the settings
+with which this machine's zlib produces the same stream.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from regenstore.media.correction.packing import (
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 LARGEST = 64 << 20
-"""Bytes of values at most."""
+"""Largest amount of pixel values, in bytes."""
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _MODES = {(0, 8): "L", (2, 8): "RGB", (3, 8): "P", (4, 8): "LA", (6, 8): "RGBA"}
 _PREFIX = 1 << 18
@@ -41,8 +41,8 @@ _PREFIX = 1 << 18
 
 @dataclass(frozen=True)
 class Png:
-    """A PNG taken apart. ``frame`` is everything but the stream: what is before it, the sizes of its chunks
-    and what is behind it."""
+    """A parsed PNG. ``frame`` is everything but the stream: the bytes before it, the sizes of its chunks, and the
+    bytes after it."""
 
     frame: tuple[bytes, bytes, bytes]
     stream: bytes
@@ -50,7 +50,7 @@ class Png:
 
     @cached_property
     def header(self) -> tuple[int, int, int, int, int]:
-        """Width, height, bits, colour type, interlacing."""
+        """Width, height, bit depth, colour type, interlacing."""
         return _header(self.frame[0])
 
     @cached_property
@@ -60,12 +60,12 @@ class Png:
 
     @cached_property
     def step(self) -> int:
-        """Bytes from a value to its left neighbour."""
+        """Bytes from a value to the one on its left."""
         return max(1, self.header[2] * _CHANNELS[self.header[3]] // 8)
 
     @cached_property
     def rows(self) -> tuple[Bytes, Bytes] | None:
-        """The filter of each row and the values behind them; None where Pillow gives them in no such form."""
+        """The filter of each row and the unfiltered values; None if Pillow does not decode them to this layout."""
         width, height, bits, colours, interlaced = self.header
         mode = _MODES.get((colours, bits))
         if mode is None or interlaced or len(self.filtered) != height * (self.stride + 1):
@@ -86,7 +86,7 @@ class Png:
 
 def _header(before: bytes) -> tuple[int, int, int, int, int]:
     if before[12:16] != b"IHDR" or len(before) < 33:
-        raise ValueError("it begins with no header")
+        raise ValueError("it does not begin with a header")
     width, height, bits, colours, _, _, interlaced = struct.unpack_from(">IIBBBBB", before, 16)
     if colours not in _CHANNELS or bits not in (1, 2, 4, 8, 16) or not 0 < width < 1 << 24 or not 0 < height < 1 << 24:
         raise ValueError("its header is damaged")
@@ -98,7 +98,7 @@ def _chunks(data: bytes) -> Iterator[tuple[int, bytes, int]]:
     while at + 12 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")
         if at + 12 + size > len(data):
-            raise ValueError("a chunk ends behind the file")
+            raise ValueError("a chunk reaches past the end of the file")
         yield at, data[at + 4 : at + 8], size
         if data[at + 4 : at + 8] == b"IEND":
             return
@@ -106,12 +106,12 @@ def _chunks(data: bytes) -> Iterator[tuple[int, bytes, int]]:
 
 
 def _sizes(sizes: list[int]) -> bytes:
-    """Chunk sizes, the last left out. Nearly always they are all the same; zstd makes little of that."""
+    """Chunk sizes without the last. They are nearly always equal, which zstd compresses to almost nothing."""
     return struct.pack(f"<{len(sizes) - 1}I", *sizes[:-1])
 
 
 def _assembled(frame: tuple[bytes, bytes, bytes], stream: bytes) -> bytes:
-    """The file of a frame and a stream."""
+    """Join a frame and a stream to a file."""
     before, sizes, behind = frame
     parts, at = [before], 0
     listed = struct.unpack(f"<{len(sizes) // 4}I", sizes)
@@ -124,17 +124,17 @@ def _assembled(frame: tuple[bytes, bytes, bytes], stream: bytes) -> bytes:
 
 
 def taken_apart(data: bytes) -> Png:
-    """A PNG in parts that give it back; raises ValueError for what is none, or an unusual one."""
+    """Parse a PNG so that it can be rebuilt exactly. Raises ValueError for other files and for unusual PNGs."""
     if not data.startswith(MAGIC):
-        raise ValueError("it is no PNG")
+        raise ValueError("it is not a PNG")
     found = [(at, size) for at, name, size in _chunks(data) if name == b"IDAT"]
     if not found:
-        raise ValueError("it has no picture")
+        raise ValueError("it has no image data")
     first, end = found[0][0], found[-1][0] + 12 + found[-1][1]
     stream = b"".join(data[at + 8 : at + 8 + size] for at, size in found)
     frame = (data[:first], _sizes([size for _, size in found]), data[end:])
     if _assembled(frame, stream) != data:
-        raise ValueError("its chunks are not put together in the usual way")
+        raise ValueError("its chunks are laid out in an unsupported way")
     _header(frame[0])
     return Png(frame, stream, _inflated(stream))
 
@@ -154,7 +154,7 @@ def _inflated(stream: bytes) -> bytes:
 
 
 def _filtered(filters: Bytes, values: Bytes, step: int) -> bytes:
-    """Every row behind its filter (PNG specification, section 9)."""
+    """Apply each row's filter (PNG specification, section 9)."""
     height, stride = values.shape
     out = np.empty((height, stride + 1), np.uint8)
     out[:, 0] = filters
@@ -190,7 +190,7 @@ def _guess(
 
 
 def _content(base: Png, take: Png, limit: int) -> bytes | None:
-    """The difference of what the streams hold: of values and filters where both have them, else as it is."""
+    """The difference of the decompressed streams: in values and filters if both have them, else in raw bytes."""
     if len(base.filtered) != len(take.filtered):
         return None
     ours, theirs = base.rows, take.rows
@@ -206,7 +206,7 @@ def _with_content(base: Png, data: bytes) -> bytes:
     if data[:1] == b"\0":
         return with_sparse(as_array(base.filtered), split(data[1:], 1)[0]).tobytes()
     if base.rows is None:
-        raise ValueError("the base has not the values that the difference is for")
+        raise ValueError("the base lacks the pixel values that the difference refers to")
     filters, values = base.rows
     changed, chosen = split(data[1:], 2)
     return _filtered(
@@ -224,8 +224,8 @@ def _with_frame(base: Png, data: bytes, limit: int) -> tuple[bytes, bytes, bytes
 
 
 def by_choices(base: Png, take: Png, limit: int, deadline: float) -> bytes | None:
-    """The difference with the encoder's choices, or None when it is too large. Raises ValueError for streams
-    that are coded in an unusual way."""
+    """The difference by the encoder's choices, or None if it is too large. Raises ValueError for streams that cannot
+    be rebuilt exactly."""
     content = _content(base, take, limit)
     if content is None:
         return None
@@ -235,7 +235,7 @@ def by_choices(base: Png, take: Png, limit: int, deadline: float) -> bytes | Non
 
 
 def with_choices(base: Png, data: bytes, limit: int, deadline: float) -> bytes:
-    """The take that :func:`by_choices` was given; ``limit`` is its size."""
+    """Apply a difference of :func:`by_choices`; ``limit`` is the size of the take."""
     frame, content, head, chosen = split(data, 4)
     filtered = _with_content(base, content)
     ours = deflate.taken_apart([base.stream[2:-4]], [len(base.filtered)], deadline)
@@ -245,14 +245,14 @@ def with_choices(base: Png, data: bytes, limit: int, deadline: float) -> bytes:
 
 
 def by_settings(base: Png, take: Png, limit: int) -> bytes | None:
-    """The difference with zlib's settings; None when it is too large, or no settings give the stream."""
+    """The difference by zlib's settings; None if it is too large, or if no settings reproduce the stream."""
     content = _content(base, take, limit)
     settings = None if content is None else _settings(take)
     return None if content is None or settings is None else joined([_frame(base, take), content, settings])
 
 
 def with_settings(base: Png, data: bytes, limit: int) -> bytes:
-    """The take that :func:`by_settings` was given; ``limit`` is its size."""
+    """Apply a difference of :func:`by_settings`; ``limit`` is the size of the take."""
     frame, content, settings = split(data, 3)
     if len(settings) != 4:
         raise ValueError("the settings are damaged")
@@ -266,7 +266,7 @@ def _deflated(data: bytes, settings: bytes) -> bytes:
 
 
 def _settings(take: Png) -> bytes | None:
-    """Level, window, memory and strategy with which zlib gives the stream, found by trying on its beginning."""
+    """The zlib level, window, memory and strategy that reproduce the stream; each is first tried on its beginning."""
     window = 8 + (take.stream[0] >> 4)
     if not 9 <= window <= 15:
         return None

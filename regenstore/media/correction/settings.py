@@ -1,7 +1,6 @@
-"""Ways that encode the corrected content anew, with settings found by trying: lossless WebP and FLAC.
+"""Differences that encode the corrected content again, with settings found by trying: lossless WebP and FLAC.
 
-They need the same encoder again, in the same version, and say so (``*_here``): another version is then
-never even tried.
+They need the same version of the same encoder and say so (``*_here``), so that another version is never tried.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _MOST_SAMPLES = 128 << 20
 
 
 def zlib_here() -> str:
-    """The zlib that this interpreter uses."""
+    """The zlib version of this interpreter."""
     return f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
 
 
@@ -32,14 +31,14 @@ def zlib_here() -> str:
 
 
 def webp_here() -> str:
-    """The libwebp that Pillow uses here."""
+    """The libwebp version that Pillow uses here."""
     return f"libwebp {features.version('webp')}"
 
 
 def _webp(data: bytes) -> tuple[bytes, bytes, Any]:
-    """Everything but the coded picture, the coded picture, and its pixels, of a lossless still."""
+    """Split a lossless still into everything but the coded picture, the coded picture, and its pixels."""
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-        raise ValueError("it is no WebP")
+        raise ValueError("it is not a WebP")
     at = 12
     while at + 8 <= len(data):
         size = int.from_bytes(data[at + 4 : at + 8], "little")
@@ -64,7 +63,7 @@ def _encoded_webp(pixels: Any, quality: int, method: int, exact: int) -> bytes:
 
 
 def webp_difference(base: bytes, take: bytes, limit: int, deadline: float) -> bytes | None:
-    """The difference in pixels and the encoder's settings, or None."""
+    """The difference in pixels, with the encoder's settings; None if there is none that fits."""
     (ours, _, before), (theirs, stream, after) = _webp(base), _webp(take)
     if before.shape != after.shape:
         return None
@@ -79,7 +78,7 @@ def webp_difference(base: bytes, take: bytes, limit: int, deadline: float) -> by
 
 
 def webp_with(base: bytes, data: bytes, size: int) -> bytes:
-    """The take that :func:`webp_difference` was given."""
+    """Apply a :func:`webp_difference`."""
     around, content, settings = split(data, 3)
     ours, _, before = _webp(base)
     pixels = with_sparse(before.ravel(), content).reshape(before.shape)
@@ -87,7 +86,7 @@ def webp_with(base: bytes, data: bytes, size: int) -> bytes:
 
 
 def _inserted(around: bytes, stream: bytes) -> bytes:
-    """The file of what is around a stream, led by the place of the stream (32 bits)."""
+    """Insert a stream into the bytes around it, which begin with its position (32 bits)."""
     at = 4 + int(struct.unpack_from("<I", around)[0])
     return around[4:at] + stream + around[at:]
 
@@ -96,18 +95,18 @@ def _inserted(around: bytes, stream: bytes) -> bytes:
 
 
 def flac_here() -> str:
-    """The FFmpeg that PyAV uses here."""
+    """The version of FFmpeg's libavcodec that PyAV uses here."""
     return "libavcodec " + ".".join(map(str, av.library_versions["libavcodec"]))
 
 
 def _flac(data: bytes) -> tuple[bytes, bytes]:
-    """The metadata of a FLAC file, and its frames."""
+    """Split a FLAC file into its metadata and its frames."""
     if data[:4] != b"fLaC":
-        raise ValueError("it is no FLAC")
+        raise ValueError("it is not a FLAC file")
     at, last = 4, False
     while not last:
         if at + 4 > len(data):
-            raise ValueError("its metadata do not end")
+            raise ValueError("its metadata is cut off")
         last = bool(data[at] & 0x80)
         at += 4 + int.from_bytes(data[at + 1 : at + 4], "big")
     return data[:at], data[at:]
@@ -115,7 +114,7 @@ def _flac(data: bytes) -> tuple[bytes, bytes]:
 
 @dataclass(frozen=True)
 class _Form:
-    """How samples are laid out."""
+    """Sample format, channel layout and sample rate."""
 
     name: str
     layout: str
@@ -123,7 +122,7 @@ class _Form:
 
 
 def _samples(data: bytes) -> tuple[Any, _Form]:
-    """All samples (1 x interleaved), and their form."""
+    """All samples (1 x interleaved) and their form."""
     blocks, total = [], 0
     try:
         with av.open(io.BytesIO(data), "r", format="flac", metadata_errors="replace") as file:
@@ -135,14 +134,14 @@ def _samples(data: bytes) -> tuple[Any, _Form]:
                     raise ValueError("it is too long, or of an unusual format")
                 blocks.append(block)
             if not blocks:
-                raise ValueError("it has no sound")
+                raise ValueError("it has no samples")
             return np.concatenate(blocks, axis=1), _Form(frame.format.name, frame.layout.name, frame.sample_rate)
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"it cannot be decoded ({error})") from None
 
 
 def _encoded_flac(samples: Any, form: _Form, level: int, bits: int) -> Iterator[bytes]:
-    """The frames of a FLAC file, one by one."""
+    """Encode samples as FLAC, frame by frame."""
     context: Any = av.CodecContext.create("flac", "w")
     context.sample_rate, context.layout, context.format, context.thread_count = form.rate, form.layout, form.name, 1
     context.options = {"compression_level": str(level), "bits_per_raw_sample": str(bits)}
@@ -158,7 +157,7 @@ def _encoded_flac(samples: Any, form: _Form, level: int, bits: int) -> Iterator[
 
 
 def _flac_level(frames: bytes, samples: Any, form: _Form, bits: int) -> int | None:
-    """The compression level at which the encoder here gives these frames."""
+    """The compression level at which the encoder here reproduces these frames."""
     for level in (5, 8, 12, 0, 1, 2, 3, 4, 6, 7, 9, 10, 11):
         at = 0
         for frame in _encoded_flac(samples, form, level, bits):
@@ -172,7 +171,7 @@ def _flac_level(frames: bytes, samples: Any, form: _Form, bits: int) -> int | No
 
 
 def flac_difference(base: bytes, take: bytes, limit: int, deadline: float) -> bytes | None:
-    """The difference in samples and the encoder's level, or None."""
+    """The difference in samples, with the encoder's level; None if there is none that fits."""
     (ours, _), (theirs, frames) = _flac(base), _flac(take)
     (before, form), (after, other) = _samples(base), _samples(take)
     if form != other or before.shape != after.shape:
@@ -184,7 +183,7 @@ def flac_difference(base: bytes, take: bytes, limit: int, deadline: float) -> by
 
 
 def flac_with(base: bytes, data: bytes, size: int) -> bytes:
-    """The take that :func:`flac_difference` was given."""
+    """Apply a :func:`flac_difference`."""
     around, content, settings = split(data, 3)
     before, form = _samples(base)
     changed = with_sparse(before.view(np.uint8).ravel(), content).view(before.dtype).reshape(before.shape)

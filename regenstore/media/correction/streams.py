@@ -1,5 +1,5 @@
-"""Files with zlib streams inside (EXR and TIFF with deflate, and others): the difference in what the streams
-hold, how they were encoded, and everything around them."""
+"""Differences between files that contain zlib streams, such as EXR and TIFF with deflate: in the data of the
+streams, in how they were encoded, and in the bytes around them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from regenstore.media.correction.packing import (
 )
 
 LARGEST = 64 << 20
-"""Bytes in all streams at most."""
+"""Largest total of decompressed data, in bytes."""
 _HEAD = re.compile(rb"[\x18-\x78]([\x01\x5e\x9c\xda])")
 _LEAST = 64
 _FED = 1 << 16
@@ -33,8 +33,8 @@ _MOST = 1 << 16
 
 @dataclass(frozen=True)
 class StreamParts:
-    """A file in parts. ``around`` is the file without its streams, which were at ``places`` in it, each
-    after its two-byte head (kept in ``around``)."""
+    """A parsed file. ``around`` is the file without its streams, which were at ``places`` in it, each after its
+    two-byte header (kept in ``around``)."""
 
     around: bytes
     places: tuple[int, ...]
@@ -44,9 +44,11 @@ class StreamParts:
 
 
 def taken_apart(file: bytes, deadline: float) -> StreamParts:
-    """A file in parts; raises ValueError when there is no stream in it, and when it takes until after
-    ``deadline`` (monotonic seconds). A stream is what inflates with a right checksum at its end, so nothing
-    else is taken for one but by a chance of 1 : 2**32."""
+    """Split a file into its zlib streams and the bytes around them.
+
+    A stream is whatever inflates and ends with a matching checksum, so that a false positive has odds of 1 : 2**32.
+    Raises ValueError if there is none, and when ``deadline`` (monotonic seconds) passes.
+    """
     around: list[bytes] = []
     places: list[int] = []
     streams: list[bytes] = []
@@ -57,7 +59,7 @@ def taken_apart(file: bytes, deadline: float) -> StreamParts:
         if int.from_bytes(file[at - 1 : at + 1], "big") % 31 or file[at - 1] & 15 != 8:
             continue
         if time.monotonic() > deadline:
-            raise ValueError("it takes too long")
+            raise ValueError("searching for streams takes too long")
         stream = _inflated(file, at - 1, LARGEST - total)
         if stream is None:
             continue
@@ -75,8 +77,8 @@ def taken_apart(file: bytes, deadline: float) -> StreamParts:
 
 
 def _inflated(file: bytes, at: int, room: int) -> tuple[bytes, int] | None:
-    """What the stream at a place holds and where it ends; None where there is none, a short one, or one that
-    holds more than ``room`` bytes."""
+    """Inflate the stream at a position; returns its data and its end. None if there is no stream, only a short one,
+    or one that holds more than ``room`` bytes."""
     reader, begun, parts = zlib.decompressobj(), at, []
     while not reader.eof:
         fed = reader.unconsumed_tail or file[at : at + _FED]
@@ -93,7 +95,7 @@ def _inflated(file: bytes, at: int, room: int) -> tuple[bytes, int] | None:
 
 
 def by_choices(base: StreamParts, take: StreamParts, limit: int, deadline: float) -> bytes | None:
-    """The difference, or None when it is too large or the streams hold not equally many data."""
+    """The difference, or None if it is too large or the amounts of data differ."""
     if base.sizes != take.sizes:
         return None
     ours, theirs = as_array(base.data), as_array(take.data)
@@ -107,7 +109,7 @@ def by_choices(base: StreamParts, take: StreamParts, limit: int, deadline: float
 
 
 def with_choices(base: StreamParts, data: bytes, limit: int, deadline: float) -> bytes:
-    """The take that :func:`by_choices` was given; ``limit`` is its size."""
+    """Apply a difference of :func:`by_choices`; ``limit`` is the size of the take."""
     around, placed, content, chosen = split(data, 4)
     whole = with_sparse(as_array(base.data), content)
     before = deflate.taken_apart(base.streams, base.sizes, deadline)
@@ -115,7 +117,7 @@ def with_choices(base: StreamParts, data: bytes, limit: int, deadline: float) ->
     kept = unpacked(around, limit, base.around)
     places = from_gaps(unpacked(placed, limit, gaps(np.array(base.places, np.int64))), len(kept) + 1).tolist()
     if not len(places) == len(streams) == len(base.sizes):
-        raise ValueError("the streams are not as many as their places")
+        raise ValueError("the numbers of streams and of positions differ")
     parts, at, begun = [], 0, 0
     for place, stream, size in zip(places, streams, base.sizes):
         check = zlib.adler32(whole[begun : begun + size].tobytes())

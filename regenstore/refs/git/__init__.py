@@ -1,6 +1,6 @@
-"""The door to Git: every process of git starts here, and what it prints is taken apart here. Who asks gets values.
+"""The interface to Git: every git process is started, and all its output parsed, in this package.
 
-Git is asked by its own commands, whose names the calls have. Blobs have one reader, :class:`BlobReader`.
+The calls are named after Git's commands and return values. Blobs have one reader, :class:`BlobReader`.
 """
 
 from __future__ import annotations
@@ -35,13 +35,12 @@ __all__ = (
 
 
 class Git(History):
-    """Git in one folder, with the environment that this process has. What every call raises where git does not do it:
-    FormatError (``git-failed``) with git's message, unless it says otherwise; NotFound (``git-missing``,
-    ``git-too-old``)."""
+    """Git in one folder, with this process's environment. Unless a call says otherwise, it raises FormatError
+    (``git-failed``) with git's message if git fails, and NotFound (``git-missing``, ``git-too-old``)."""
 
 
 def blob_source(git: Git) -> tuple[bool, str]:
-    """Whether libgit2 reads blobs of a repository where there are many of them, and what it is or why not."""
+    """Return whether libgit2 reads blobs of this repository when there are many, and its version or the reason."""
     from regenstore.refs.git.cat_file import CatFile
     from regenstore.refs.git.linked import Linked, open_linked, version
 
@@ -50,6 +49,6 @@ def blob_source(git: Git) -> tuple[bool, str]:
 
 
 def elsewhere(folder: str, git_dir: str | None = None, *, forget: Sequence[str] = REPOSITORY_VARIABLES) -> Git:
-    """Git for the repository of a Git folder, else for the one that it finds, whatever the environment says
-    of another one."""
+    """Return Git for the repository with a given Git folder, else for the one found at ``folder``, ignoring any other
+    repository set in the environment."""
     return Git(folder, git_dir=git_dir, forget=forget)

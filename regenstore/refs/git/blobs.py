@@ -1,4 +1,4 @@
-"""Reading blobs: the one reader, and the choice between its two sources."""
+"""The blob reader, and the choice between its two sources."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from regenstore.refs.git.linked import Linked
 
 WORTH_IT = 20_000
-"""From so many blobs on libgit2 is chosen: it starts 0.1 to 0.2 s of CPU later than git and takes less for each, about
-as much in all for so many packed ones, and 0.8 times as much for loose ones. Measured by ``python -m benchmarks --only
-blobs``."""
+"""The number of blobs from which libgit2 is used. It costs 0.1 to 0.2 s more CPU to start than git and less per blob:
+about the same in total for this many packed ones, and 0.8 times as much for loose ones. Measured by ``python -m
+benchmarks --only blobs``."""
 _FEW = 100
-"""Names that are asked for together: nobody waits between them."""
+"""The number of names sent to git at a time, without waiting for answers in between."""
 
 
 class BlobReader:
-    """Reads blobs of one repository: from a process of git, and from libgit2 once so many were asked for, or are
-    ``expected``, that it is worth its start, where it can serve this repository. Both give the same."""
+    """Reads blobs of one repository: from a git process, or from libgit2 once enough blobs were requested or are
+    ``expected`` to repay its start, provided it supports this repository. Both give the same results."""
 
     def __init__(self, git: History, expected: int = 0) -> None:
         self._git = git
@@ -31,7 +31,8 @@ class BlobReader:
         self._cat_file = CatFile(git)
         self._linked: Linked | None = None
         self._settled = False
-        """Whether the choice is made."""
+
+    """Whether the source has been chosen."""
 
     def __enter__(self) -> BlobReader:
         return self
@@ -42,22 +43,22 @@ class BlobReader:
         self.close()
 
     def read(self, name: bytes, limit: int) -> bytes | None:
-        """The bytes of the blob that a name leads to, an object id or one like ``HEAD:a.png``; None when there is
-        no such blob, or git cannot read it. One longer than ``limit`` gives its first ``limit + 1`` bytes."""
+        """Return the bytes of the blob that a name resolves to, an object id or a name like ``HEAD:a.png``; None if
+        there is no such blob, or git cannot read it. Of a blob longer than ``limit``, its first ``limit + 1`` bytes."""
         return next(self.read_many((name,), limit))
 
     def read_many(self, names: Iterable[bytes], limit: int) -> Iterator[bytes | None]:
-        """The same for each of many names."""
+        """Like :meth:`read`, for many names."""
         waiting = iter(names)
         while some := list(islice(waiting, _FEW)):
-            # All answers are read before the first is given: who gets one may ask for other blobs.
+            # All answers are read before the first is yielded: the consumer may request other blobs.
             asked = [self._by_oid(name) if b"\n" in name else name for name in some]
             yield from self._source(len(asked)).contents(asked, limit)
 
     def texts(self, oids: Iterable[bytes], limit: int) -> Iterator[tuple[bytes, bytes | None]]:
-        """The bytes of blobs by raw object id, in any number; None for one longer than ``limit``, of which
-        nothing is read. An object that is not there, or is no blob, is left out. Raises FormatError
-        (``git-failed``) for one that is damaged, and where git does not answer."""
+        """Yield the bytes of blobs by raw object id; None for one longer than ``limit``, which is not read. Objects
+        that are missing or not blobs are left out. Raises FormatError (``git-failed``) for a damaged one, and if
+        git does not answer."""
         waiting = iter(oids)
         while some := list(islice(waiting, _FEW)):
             texts = self._source(len(some)).texts([oid.hex().encode() for oid in some], limit)
@@ -74,10 +75,10 @@ class BlobReader:
         return self._linked or self._cat_file
 
     def _by_oid(self, name: bytes) -> bytes:
-        """The object id of a name with a line end, which cannot be asked for as it is; empty where there is none."""
+        """Return the object id of a name that contains a newline and so cannot be sent as it is; empty if none."""
         return (self._git.resolve(name) or "").encode()
 
     def close(self) -> None:
-        """End what was started; it starts again at the next question."""
+        """Release the sources; they are started again on demand."""
         self._cat_file.close()
-        self._linked, self._settled = None, False  # what it had open goes with it
+        self._linked, self._settled = None, False  # releases its open files too

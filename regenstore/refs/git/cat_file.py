@@ -1,4 +1,4 @@
-"""Objects by name from ``git cat-file``: it knows every object format, SHA-256, alternates, replacements and partial
+"""Objects by name from ``git cat-file``: supports every object format, SHA-256, alternates, replacements and partial
 clones, and starts in a few milliseconds.
 """
 
@@ -13,16 +13,15 @@ from regenstore.refs.git.history import History
 
 
 class CatFile:
-    """Asks one process, which starts at the first question and again when it ended."""
+    """Talks to one process, started on demand and restarted after it ended."""
 
     def __init__(self, git: History) -> None:
         self._git = git
         self._process: Popen[bytes] | None = None
 
     def texts(self, names: Sequence[bytes], limit: int) -> list[tuple[str, bytes | None]]:
-        """Kind and bytes of what each name leads to: no bytes of what is larger than the limit or no blob, no kind for
-        what is not there. Raises FormatError (``git-failed``) for a blob that is damaged, and where git does not
-        answer."""
+        """Return kind and bytes for each name: no bytes for objects larger than the limit or other than blobs, no kind
+        for missing ones. Raises FormatError (``git-failed``) for a damaged blob, and if git does not answer."""
         process = self._ask(b"info", names)
         found: list[tuple[str, bytes | None]] = []
         small = []
@@ -35,13 +34,13 @@ class CatFile:
             if about is not None and about.kind == "blob" and about.size <= limit:
                 small.append(len(found) - 1)
         for at, data in zip(small, self.contents([names[at] for at in small], limit, strict=True)):
-            # One that went meanwhile ('git gc' may run beside us) is not there.
+            # A blob that disappeared meanwhile ('git gc' may run concurrently) counts as missing.
             found[at] = ("blob" if data is not None else "", data)
         return found
 
     def contents(self, names: Sequence[bytes], limit: int, *, strict: bool = False) -> list[bytes | None]:
-        """The bytes of blobs, of each at most ``limit + 1``; None for what is no blob. Git ends at one that is damaged:
-        with ``strict`` FormatError (``git-failed``) is raised then, else that one is None too."""
+        """Return the bytes of blobs, at most ``limit + 1`` of each; None for anything else. Git exits at a damaged one:
+        with ``strict`` FormatError (``git-failed``) is raised then, otherwise that one is None too."""
         found: list[bytes | None] = []
         silent = 0
         while len(found) < len(names):
@@ -60,12 +59,12 @@ class CatFile:
                     self.close()
                     break
             silent = silent + 1 if len(found) == before + 1 and len(found) < len(names) else 0
-            if silent > 1:  # it does not start at all
+            if silent > 1:  # git does not start at all
                 found += [None] * (len(names) - len(found))
         return found
 
     def close(self) -> None:
-        """End the process; it starts again where more is asked."""
+        """End the process; it is restarted on demand."""
         if self._process is not None:
             process, self._process = self._process, None
             for pipe in (process.stdin, process.stdout):
@@ -77,7 +76,7 @@ class CatFile:
             process.wait()
 
     def _ask(self, what: bytes, names: Sequence[bytes]) -> Popen[bytes]:
-        """Git answers nothing until it has read all of it: no pipe is ever full on both sides."""
+        """Send all requests before reading: git answers only after the flush, so no pipe can fill up on both sides."""
         if self._process is None:
             self._process = self._git._talk("cat-file", "--batch-command", "--buffer")
         assert self._process.stdin is not None
@@ -85,21 +84,21 @@ class CatFile:
             self._process.stdin.write(b"".join([*(what + b" " + name + b"\n" for name in names if name), b"flush\n"]))
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # what it did not answer tells
+            pass  # the missing answers tell
         return self._process
 
     @staticmethod
     def _line(process: Popen[bytes]) -> bytes:
-        """One line of the answer; empty where git ended."""
+        """Read one line of the answer; empty if git ended."""
         assert process.stdout is not None
         return process.stdout.readline().rstrip(b"\n")
 
     @staticmethod
     def _data(process: Popen[bytes], about: Header, limit: int) -> bytes | None:
-        """The bytes that follow; None where git ended before all of them came."""
+        """Read the bytes that follow; None if git ended before all of them arrived."""
         assert process.stdout is not None
         data = process.stdout.read(min(about.size, limit + 1))
-        left = about.size + 1 - len(data)  # a line end follows
+        left = about.size + 1 - len(data)  # a newline follows
         while left > 0:
             more = process.stdout.read(min(left, 1 << 20))
             if not more:

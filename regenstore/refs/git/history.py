@@ -1,4 +1,4 @@
-"""Git's refs and history, and writing of objects and refs."""
+"""Git's refs and history, and writing objects and refs."""
 
 from __future__ import annotations
 
@@ -10,52 +10,52 @@ from regenstore.errors import NotFound
 from regenstore.refs.git.answers import Header, TreeChange, change, header, lines, lines_of, parts, raw
 from regenstore.refs.git.listing import Listings
 
-# A replaced object stays reachable by itself, and its replacement by its own ref.
+# A replaced object stays reachable itself, and its replacement through its own ref.
 _AS_IT_IS = "--no-replace-objects"
 _LIST = (_AS_IT_IS, "rev-list", "--objects")
 _BLOBS_ONLY = ("--filter=object:type=blob", "--filter-provided-objects")
 _FIND_OBJECTS = 500
-"""From so many blobs on, Git lists all changes and they are sought here: a command line has its limits."""
+"""The number of blobs from which Git lists all changes and we filter them: command lines are limited."""
 _FROM = re.compile(rb"([0-9a-f]{40,64}) \(from ([0-9a-f]{40,64})\) ")
 
 
 class ListedBlobs(NamedTuple):
-    """Blobs as Git lists them, newest first, and what is missing of them."""
+    """Blobs as Git lists them, newest first, and the missing ones."""
 
     blobs: list[bytes]
     missing: list[bytes]
 
 
 class Moment(NamedTuple):
-    """What a commit changed, compared with one of its parents."""
+    """A change that a commit made, compared with one of its parents."""
 
     commit: str
     before: str
-    """The parent, or an expression that leads to it."""
+    """The parent, or an expression for it."""
     change: TreeChange
 
 
 class History(Listings):
-    """What refs are, what they lead to, and what commits changed."""
+    """Refs, the objects they point to, and the changes that commits made."""
 
     # -------------------------------------------------------------------------------- names and objects
 
     def resolve(self, name: str | bytes) -> str | None:
-        """The id of the object that an expression leads to, in hex digits; None where there is none."""
+        """Return the hexadecimal id of the object that an expression resolves to, or None."""
         return self._line("rev-parse", "--verify", "--quiet", "--end-of-options", name)
 
     def commit(self, revision: str) -> str | None:
-        """The id of the commit that an expression leads to, in hex digits; None where there is none."""
+        """Return the hexadecimal id of the commit that an expression resolves to, or None."""
         return self.resolve(f"{revision}^{{commit}}")
 
     def for_each_ref(self, *patterns: str) -> list[tuple[str, str]]:
-        """All refs that match, as (name, object id in hex digits)."""
+        """Return all matching refs, as (name, hexadecimal object id)."""
         told = self._output("for-each-ref", "--format=%(objectname) %(refname)", *patterns)
         found = (line.decode(errors="surrogateescape").partition(" ") for line in lines(told))
         return [(name, oid) for oid, _, name in found]
 
     def ref_fields(self, fields: Sequence[str], pattern: str) -> Iterator[list[str]]:
-        """Fields of all refs that match, as ``git for-each-ref`` names them."""
+        """Yield fields of all matching refs, as ``git for-each-ref`` names them."""
         form = "".join(f"%({name})%00" for name in fields)
         output = self._output("for-each-ref", f"--format={form}", pattern)
         told = [part.decode(errors="replace") for part in parts(output)]
@@ -64,7 +64,7 @@ class History(Listings):
             yield [first.lstrip("\n"), *rest]
 
     def object_types(self, names: Iterable[str], *, as_is: bool = False) -> list[Header | None]:
-        """What each of some expressions leads to; None where that is nothing. With ``as_is``, no replacements count."""
+        """Resolve expressions to objects; None for those that lead nowhere. ``as_is`` ignores replacements."""
         asked = "".join(f"{name}\n" for name in names).encode(errors="surrogateescape")
         if not asked:
             return []
@@ -73,21 +73,21 @@ class History(Listings):
         return [header(line) for line in lines(answers)]
 
     def write_object(self, kind: str, data: bytes) -> str:
-        """Keep an object; gives its id in hex digits. Raises FormatError (``git-failed``)."""
+        """Write an object; returns its hexadecimal id. Raises FormatError (``git-failed``)."""
         return self._output("hash-object", "-w", "-t", kind, "--stdin", stdin=data).decode().strip()
 
     def update_ref(self, name: str, oid: str) -> None:
-        """Let a ref lead to an object. Raises FormatError (``git-failed``)."""
+        """Point a ref to an object. Raises FormatError (``git-failed``)."""
         self._run("update-ref", name, oid)
 
     def delete_ref(self, name: str) -> None:
-        """Take a ref away. Raises FormatError (``git-failed``)."""
+        """Delete a ref. Raises FormatError (``git-failed``)."""
         self._run("update-ref", "-d", name)
 
     # -------------------------------------------------------------------------------- walks
 
     def rev_list(self, *revisions: str) -> list[str]:
-        """The commits of a range, oldest first. Raises NotFound (``no-such-revision``) with git's message."""
+        """Return the commits of a range, oldest first. Raises NotFound (``no-such-revision``) with git's message."""
         done = self._run("rev-list", "--reverse", *revisions, "--", check=False)
         if done.returncode:
             message = done.stderr.decode(errors="replace").strip()
@@ -95,23 +95,23 @@ class History(Listings):
         return done.stdout.decode().split()
 
     def list_blobs(self, options: Sequence[str], tips: Iterable[str], *, partial: bool = False) -> ListedBlobs:
-        """The blobs that a walk from tips, ``^`` before those that are left out, and ``git rev-list``'s options
-        reaches. Of a ``partial`` clone nothing is fetched, and what is missing is told. Raises FormatError
+        """List the blobs reached by a walk from tips (excluded ones begin with ``^``) with options of ``git rev-list``.
+        In a ``partial`` clone nothing is fetched, and missing objects are reported. Raises FormatError
         (``git-failed``)."""
         asked = "".join(f"{tip}\n" for tip in tips).encode()
         walk = (*_LIST, "--no-object-names")
         if not partial:
             output = self._output(*walk, *_BLOBS_ONLY, *options, "--stdin", stdin=asked)
             return ListedBlobs([raw(line) for line in lines(output)], [])
-        # Git would fetch what is not here, one by one. Told not to, it names what is missing; with a filter
-        # by type it would pass over missing trees in silence, so the types are looked up afterwards.
+        # Git would fetch missing objects one by one. With --missing=print it names them; but with a filter by type it
+        # would skip missing trees in silence, so the types are looked up afterwards.
         listed = lines(self._output(*walk, "--missing=print", *options, "--stdin", stdin=asked))
         gone = [raw(line[1:]) for line in listed if line.startswith(b"?")]
         here = self.object_types(line.decode() for line in listed if not line.startswith(b"?"))
         return ListedBlobs([found.oid for found in here if found is not None and found.kind == "blob"], gone)
 
     def blob_paths(self, *options: str, tips: Iterable[str] = ()) -> list[tuple[bytes, bytes]]:
-        """Blobs that a walk reaches, each with a path that it has or had; what is missing is passed over. Raises
+        """List the blobs that a walk reaches, each with a path that it has or had, skipping missing ones. Raises
         FormatError (``git-failed``)."""
         asked = "".join(f"{tip}\n" for tip in tips).encode()
         args = (*_LIST, *_BLOBS_ONLY, "--missing=allow-any", *options, "--stdin")
@@ -119,13 +119,13 @@ class History(Listings):
         return [(raw(oid), path) for oid, _, path in found]
 
     def reaches_all(self, new: Iterable[bytes], old: Iterable[bytes]) -> bool:
-        """Whether every commit that the new ones reach is reached from the old ones too."""
+        """Return whether every commit reachable from the new ones is reachable from the old ones too."""
         asked = lines_of(new) + b"".join(b"^" + oid.hex().encode() + b"\n" for oid in old)
         return not self._output(_AS_IT_IS, "rev-list", "-1", "--stdin", stdin=asked)
 
     def held_by(self, wanted: Sequence[bytes], commits: Iterable[str]) -> dict[str, set[bytes]]:
-        """Commit -> those of the wanted blobs that it or an ancestor holds, for the given commits. A blob that a
-        commit holds was brought in by it or by an ancestor, compared with any of its parents."""
+        """Return, for the given commits, which of the wanted blobs each or its ancestors contain. A commit contains a
+        blob if it or an ancestor introduced it, compared with any of its parents."""
         tips = sorted(set(commits))
         if not tips:
             return {}
@@ -152,8 +152,9 @@ class History(Listings):
         return {tip: {oid for n, oid in enumerate(wanted) if mask >> n & 1} for tip, mask in found if mask}
 
     def moments(self, oids: Collection[bytes]) -> Iterator[Moment]:
-        """Where any of some blobs came or went, newest first, in all that refs and reflogs reach. Where they are
-        many, all other changes are given too; where history is damaged, what Git says before it stops."""
+        """Yield where any of some blobs appeared or disappeared, newest first, in everything that refs and reflogs
+        reach. If they are many, other changes are included too; in a damaged history, what Git lists before it
+        stops."""
         answer = self._run(
             _AS_IT_IS, "log", "--all", "--reflog", "-m", "--raw", "--no-abbrev", "--no-renames", "-z",
             "--pretty=oneline", "--no-abbrev-commit", "--no-color", *_find(oids), check=False,
@@ -169,7 +170,7 @@ class History(Listings):
             before = merged[2].decode() if merged else f"{commit}^"
 
     def in_words(self, commits: Iterable[str]) -> Mapping[str, str]:
-        """Short name and date of commits that expressions lead to; what leads to none stands for itself."""
+        """Return short name and date of the commits that expressions lead to; an unresolved one stands for itself."""
         asked = list(commits)
         found = self.object_types(asked)
         here = dict.fromkeys(each.oid for each in found if each is not None)
@@ -182,7 +183,7 @@ class History(Listings):
         return {commit: commit if each is None else said.get(each.oid, commit) for commit, each in zip(asked, found)}
 
     def blobs_that_mention(self, text: str) -> Iterator[bytes]:
-        """The blobs with which a text came or went, newest first, in all that refs and reflogs reach."""
+        """Yield the blobs in which a text appeared or disappeared, newest first, in all of refs and reflogs."""
         told = self._output(
             "log", "--all", "--reflog", "--format=", "--raw", "--no-abbrev", "--no-renames", "-m", f"-S{text}",
             check=False,
@@ -193,7 +194,7 @@ class History(Listings):
                 yield raw(fields[3])
 
     def was_committed(self, oid: bytes, path: bytes) -> bool:
-        """Whether any commit of HEAD's history brought a blob to a path, or took it away from there."""
+        """Return whether any commit of HEAD's history added a blob at a path, or removed it there."""
         found = self._output(
             "--literal-pathspecs", "log", "-1", "--format=%h", f"--find-object={oid.hex()}", "HEAD", "--", path,
             check=False,

@@ -1,8 +1,8 @@
-"""Objects by id from libgit2, in this process: for many of them faster than asking git, and slower to start. Only this
-module imports pygit2, and only when it is chosen.
+"""Objects by id from libgit2, in this process: faster than git for many, slower to start. Only this module imports
+pygit2, and only when it is chosen.
 
-libgit2 does not do all that git does. Where a repository needs more it is not used, and what it cannot give is asked of
-git all the same: it never decides that something is missing or damaged.
+libgit2 does not do everything that git does. It is not used in repositories that need more, and whatever it cannot read
+is requested from git: libgit2 never decides that something is missing or damaged.
 """
 
 from __future__ import annotations
@@ -21,16 +21,15 @@ _BLOB = 3
 _KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _ID = re.compile(rb"[0-9a-f]{40}\Z")
 _LONGEST, _OVERHEAD = 64, 4096
-"""Bytes of what stands before an object, and that compression may add to a small one."""
+"""The maximum length of an object's header, and what compression may add to a small object, in bytes."""
 _ELSEWHERE = ("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_REPLACE_REF_BASE", "GIT_GRAFT_FILE")
 _BEYOND = r"^(extensions\.(partialclone|objectformat)|remote\..*\.promisor)$"
 
 
 class Linked:
-    """Reads from folders of objects; ``git`` is asked for all that is not found there.
+    """Reads from object folders; ``git`` serves whatever is not found there.
 
-    libgit2 reads packs only. Objects with a file of their own are read here: libgit2 1.9 never comes back from one
-    that was cut short.
+    libgit2 reads packs only. Loose objects are read here: libgit2 1.9 never returns from a truncated one.
     """
 
     def __init__(self, folders: Sequence[str], git: CatFile) -> None:
@@ -47,14 +46,14 @@ class Linked:
         self._failures = (KeyError, ValueError, OSError, pygit2.GitError)
 
     def contents(self, names: Sequence[bytes], limit: int) -> list[bytes | None]:
-        """The bytes of blobs, of each at most ``limit + 1``; None for what is no blob, or cannot be read."""
+        """Return the bytes of blobs, at most ``limit + 1`` of each; None for anything else or unreadable."""
         found: list[bytes | None] = [None if told is None else told[1] for told in self._all(names, limit)]
         left = [name for name, data in zip(names, found) if data is None]
         rest = iter(self._git.contents(left, limit) if left else ())
         return [next(rest) if data is None else data for data in found]
 
     def texts(self, names: Sequence[bytes], limit: int) -> list[tuple[str, bytes | None]]:
-        """Kind and bytes; raises what :meth:`CatFile.texts` raises."""
+        """Return kind and bytes; raises like :meth:`CatFile.texts`."""
         found = self._all(names, limit)
         left = [name for name, told in zip(names, found) if told is None]
         rest = iter(self._git.texts(left, limit) if left else ())
@@ -64,7 +63,7 @@ class Linked:
         return [self._one(name.decode(), limit) if _ID.match(name) else None for name in names]
 
     def _one(self, name: str, limit: int) -> tuple[str, bytes | None] | None:
-        """Kind and bytes, no bytes of what is larger than the limit or no blob; None for what git has to be asked."""
+        """Return kind and bytes, no bytes for objects above the limit or not blobs; None if git must serve it."""
         if name[:2] in self._shards and (loose := self._loose(name, limit)) is not None:
             return loose
         try:
@@ -77,7 +76,7 @@ class Linked:
             return None
 
     def _loose(self, name: str, limit: int) -> tuple[str, bytes | None] | None:
-        """An object with a file of its own: gitformat-loose(5). None where there is none, or not all of it is right."""
+        """Read a loose object: gitformat-loose(5). None if there is none, or it is not fully valid."""
         for folder in self._folders:
             stream = zlib.decompressobj()
             try:
@@ -97,14 +96,14 @@ class Linked:
 
 
 def version() -> str:
-    """Which libgit2 it is. Raises ImportError where there is none."""
+    """Return the version of libgit2. Raises ImportError if it is not installed."""
     import pygit2
 
     return f"libgit2 {pygit2.LIBGIT2_VERSION}"
 
 
 def open_linked(git: History, cat_file: CatFile) -> Linked | str:
-    """libgit2 for a repository, or why it is not used there. Whatever ails it, git is there."""
+    """Open a repository with libgit2, or return why it is not used there. On any failure, git serves instead."""
     try:
         objects = git.objects_folder()
         if objects is None:
@@ -113,12 +112,12 @@ def open_linked(git: History, cat_file: CatFile) -> Linked | str:
         return _why_not(git, alternates) or Linked([objects, *alternates], cat_file)
     except ImportError as error:
         return f"pygit2 cannot be imported ({error})"
-    except Exception as error:  # of a library that reads what others wrote
+    except Exception as error:  # a library that parses untrusted data may raise anything
         return error.message if isinstance(error, RegenstoreError) else f"libgit2: {error}"
 
 
 def _why_not(git: History, alternates: Sequence[str]) -> str:
-    """What of a repository cannot be followed here; empty where all can."""
+    """Return what makes libgit2 unsuitable for a repository; empty if nothing does."""
     told = git.config(_BEYOND)
     if told.get("extensions.objectformat", "sha1") != "sha1":
         return "the repository has SHA-256 ids"

@@ -1,4 +1,4 @@
-"""Git's settings, names, index, trees and attributes."""
+"""Git's configuration, index, trees and attributes."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ FILTER = "regenstore"
 
 
 class Places(NamedTuple):
-    """Where a repository is, as git found it: both absolute."""
+    """The location of a repository, as found by git: both paths are absolute."""
 
     top: str
     git_dir: str
 
 
 class GitSettings(Process):
-    """Git's configuration. Names are as Git gives them: in lower case, but for what stands between two dots."""
+    """Git's configuration. Names are in Git's form: lower case, except for the part between two dots."""
 
     def config(self, pattern: str, scope: str | None = None) -> dict[str, str]:
-        """The settings whose names match an extended regular expression, with the value that counts. Raises FormatError
-        (``git-failed``) where the configuration cannot be read."""
+        """Return the effective settings whose names match an extended regular expression. Raises FormatError
+        (``git-failed``) if the configuration cannot be read."""
         args = ("config", *_scope(scope), "-z", "--get-regexp", pattern)
         done = self._run(*args, check=False)
         if done.returncode > 1:  # 1: nothing is set
@@ -43,33 +43,33 @@ class GitSettings(Process):
         return dict(pairs(done.stdout))
 
     def config_value(self, name: str, kind: str | None = None) -> str | None:
-        """The value of one setting, as git reads a ``kind`` of them (``bool``); None where it is not set."""
+        """Return the value of a setting, normalised by git to a ``kind`` (``bool``); None if it is not set."""
         return self._line("config", *(() if kind is None else (f"--type={kind}",)), "--get", name)
 
     def config_source(self, name: str) -> str | None:
-        """Where the value of a setting comes from, in Git's words; None where it is not set."""
+        """Return the origin of a setting's value, in Git's words; None if it is not set."""
         told = self._line("config", "--show-origin", "--get", name)
         return None if told is None else told.partition("\t")[0]
 
     def set_config(self, name: str, value: str, scope: str = "local") -> None:
-        """Set it to this value alone. Raises FormatError (``git-failed``)."""
+        """Set a setting to this single value. Raises FormatError (``git-failed``)."""
         self._run("config", *_scope(scope), "--replace-all", name, value)
 
     def unset_config(self, name: str, scope: str = "local", *, check: bool = True) -> None:
-        """Take all values of it away. Raises FormatError (``git-failed``), with ``check`` also where it is not set."""
+        """Remove all values of a setting. Raises FormatError (``git-failed``); with ``check`` also if it is not set."""
         self._run("config", *_scope(scope), "--unset-all", name, check=check)
 
     def remove_config_section(self, name: str) -> bool:
-        """Take a section of this repository's own configuration away; says whether there was one."""
+        """Remove a section from this repository's own configuration; returns whether it existed."""
         return self._run("config", "--local", "--remove-section", name, check=False).returncode == 0
 
     def committer(self) -> str:
-        """Git's own words for who commits, name and address; empty where it does not know."""
+        """Return the committer as Git knows it, name and address; empty if unknown."""
         who = (self._line("var", "GIT_COMMITTER_IDENT") or "").rpartition("> ")[0]
         return f"{who}>" if who else ""
 
     def credential(self, url: str) -> tuple[str, str] | None:
-        """User and password for an address, as ``git credential fill`` finds them; None where nobody knows."""
+        """Return user and password for an address, as found by ``git credential fill``, or None."""
         answer = self._run("credential", "fill", stdin=f"url={url}\n\n".encode(), check=False)
         told = dict(line.decode(errors="replace").partition("=")[::2] for line in lines(answer.stdout))
         if answer.returncode or "password" not in told:
@@ -78,36 +78,36 @@ class GitSettings(Process):
 
 
 class Listings(GitSettings):
-    """Where a repository is, and what its index and trees hold."""
+    """The location of a repository, and the contents of its index and trees."""
 
     # -------------------------------------------------------------------------------- places
 
     def places(self) -> Places | None:
-        """The worktree around this folder; None where there is none that git would use."""
+        """Return the worktree around this folder; None if git would use none."""
         answer = self._run("rev-parse", "--show-toplevel", "--absolute-git-dir", check=False)
         told = answer.stdout.decode(errors="surrogateescape").split("\n")
         return None if answer.returncode or len(told) < 2 or not told[0] else Places(told[0], told[1])
 
     def git_dir(self) -> str:
-        """Git's folder of the repository that is found here. Raises FormatError (``git-failed``), for example where
-        git refuses one of another owner."""
+        """Return the Git folder of the repository found here. Raises FormatError (``git-failed``), for example if git
+        refuses one of another owner."""
         return os.fsdecode(self._output("rev-parse", "--absolute-git-dir").rstrip(b"\n"))
 
     def common_dir(self) -> str | None:
-        """Git's folder that all worktrees share."""
+        """Return the Git folder that all worktrees share."""
         return self._line("rev-parse", "--path-format=absolute", "--git-common-dir")
 
     def objects_folder(self) -> str | None:
-        """Where Git keeps objects here; None outside of a repository."""
+        """Return the folder of Git's objects; None outside a repository."""
         found = self._line("rev-parse", "--git-path", "objects")
         return None if found is None else os.path.join(os.fsdecode(self.cwd), found)
 
     def git_path(self, name: str) -> str:
-        """Where git keeps something of its own here."""
+        """Return the path of one of git's own files."""
         return os.path.join(os.fsdecode(self.cwd), self._line("rev-parse", "--git-path", name) or name)
 
     def worktrees(self) -> list[str]:
-        """The tops of all worktrees of the repository, that at hand first, whether they are there or not."""
+        """Return the tops of all worktrees of the repository, the current one first, whether they exist or not."""
         own = self._line("rev-parse", "--show-toplevel")
         listed = parts(self._output("worktree", "list", "--porcelain", "-z", check=False))
         tops = [os.fsdecode(entry[9:]) for entry in listed if entry.startswith(b"worktree ")]
@@ -116,63 +116,63 @@ class Listings(GitSettings):
     # -------------------------------------------------------------------------------- the index
 
     def ls_files(self, *specs: str, check: bool = True) -> list[bytes]:
-        """The paths of the index that pathspecs choose."""
+        """Return the paths of the index that match pathspecs."""
         return parts(self._output("ls-files", "-z", "--", *specs, check=check))
 
     def ls_entries(self, *specs: str, check: bool = True, skipped: bool = False) -> list[IndexEntry]:
-        """The entries of the index that pathspecs choose, by whole paths; every side of a path in conflict. With
-        ``skipped``, what a sparse checkout leaves out is told."""
+        """Return the index entries that match pathspecs, with full paths and all sides of conflicts. With ``skipped``,
+        entries excluded by a sparse checkout are flagged."""
         tags = ("-t",) if skipped else ()
         args = ("ls-files", *tags, "-s", "-z", "--full-name", "--", *specs)
         return list(index_entries(self._output(*args, check=check)))
 
     def ls_untracked(self, *specs: str, check: bool = True) -> list[bytes]:
-        """The whole paths of files that are neither in the index nor ignored."""
+        """Return the full paths of files that are neither in the index nor ignored."""
         args = ("ls-files", "-z", "--others", "--exclude-standard", "--full-name", "--", *specs)
         return parts(self._output(*args, check=check))
 
     def edited(self) -> set[bytes]:
-        """The paths whose files are not what the index has."""
+        """Return the paths whose files differ from the index."""
         return set(parts(self._output("diff-files", "-z", "--name-only")))
 
     def staged(self) -> set[bytes]:
-        """The paths that the index has anew, changed or as another type than HEAD."""
+        """Return the paths that are added to the index, or changed there in content or type, compared with HEAD."""
         return set(parts(self._output("diff", "--cached", "--name-only", "-z", "--diff-filter=AMT")))
 
     def unstaged_from_head(self) -> list[TreeChange]:
-        """What HEAD has and the index has not any more; nothing where there is no HEAD."""
+        """Return what HEAD has and the index no longer has; empty without a HEAD."""
         args = ("diff-index", "--cached", "-z", "--no-renames", "--diff-filter=DM", "HEAD", "--")
         return list(changes(self._output(*args, check=False)))
 
     def grep_index(self, text: str, spec: str) -> list[bytes]:
-        """The paths of the index whose blobs hold a text."""
+        """Return the paths of the index whose blobs contain a text."""
         args = ("grep", "--cached", "-z", "-l", "-F", "-e", text, "--", spec)
         return parts(self._output(*args, check=False))
 
     def update_index(self, paths: Iterable[bytes]) -> None:
-        """Let git take in what lies at paths of the index; it reads the files and asks the clean filter."""
+        """Have git update its index for paths; it reads the files and calls the clean filter."""
         self._run("update-index", "-q", "-z", "--stdin", stdin=_each(paths), check=False)
 
     def read_tree(self, tree: str) -> None:
-        """Make the index what a tree is."""
+        """Set the index to a tree."""
         self._run("read-tree", tree)
 
     # -------------------------------------------------------------------------------- trees and attributes
 
     def ls_tree(self, tree: str, *, sizes: bool = False, check: bool = True) -> list[TreeEntry]:
-        """All that a tree holds, by whole paths. Without ``check``, nothing where there is no such tree."""
+        """Return all entries of a tree, with full paths. Without ``check``, empty if there is no such tree."""
         told = ("-l",) if sizes else ()
         return list(tree_entries(self._output("ls-tree", "-r", "-z", *told, "--full-tree", tree, check=check)))
 
     def diff_tree(self, commit: str) -> list[TreeChange]:
-        """What a commit changed, compared with its first parent."""
+        """Return what a commit changed, compared with its first parent."""
         args = ("diff-tree", "--root", "-m", "--first-parent", "-r", "-z", "--no-renames", "--no-commit-id", commit)
         return list(changes(self._output(*args)))
 
     def check_attr(
         self, paths: Iterable[bytes], names: Sequence[str], *, cached: bool = False, check: bool = True
     ) -> list[tuple[bytes, str, str]]:
-        """Path, attribute and value, for each of the paths and names; with ``cached`` as the index alone has them."""
+        """Return path, attribute and value for each path and name; with ``cached``, from the index alone."""
         stdin = _each(dict.fromkeys(paths))
         if not stdin:
             return []
@@ -181,7 +181,7 @@ class Listings(GitSettings):
         return [(path, name.decode(), os.fsdecode(value)) for path, name, value in zip(told, told, told)]
 
     def filtered(self, paths: Iterable[bytes], *, cached: bool = False, check: bool = True) -> list[bytes]:
-        """Those paths for which the attributes name our filter."""
+        """Return the paths whose attributes name our filter."""
         return [p for p, _, value in self.check_attr(paths, ("filter",), cached=cached, check=check) if value == FILTER]
 
 

@@ -1,4 +1,4 @@
-"""Git on behalf of somebody at the terminal: with their environment, language and settings, as they would call it."""
+"""Running git for a user at the terminal: with their environment, language and settings, as if they had typed it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from regenstore.refs.git.process import missing
 
 
 class Said(NamedTuple):
-    """How a command ended, and what it said; nothing where that went to the terminal."""
+    """A command's exit code and output; no output if it went to the terminal."""
 
     code: int
     text: str = ""
 
 
 def call(args: Sequence[str], environment: Mapping[str, str] | None = None, *, listen: bool = False) -> Said:
-    """Run a git command on this terminal. With ``listen``, what it says is given instead of shown, but for its
-    errors. Raises NotFound (``git-missing``)."""
+    """Run a git command on this terminal. With ``listen``, its output is returned instead of shown; errors are always
+    shown. Raises NotFound (``git-missing``)."""
     try:
         done = subprocess.run(
             ["git", *args],

@@ -1,7 +1,7 @@
-"""Starting git: with which environment, and what is said when it fails.
+"""Starting git: its environment, and the errors when it fails.
 
-Git speaks English to us, whatever language the user has, and starts no file system monitor: its daemon would
-outlive us, and every process of git would ask it for what few of our questions need.
+Git runs with English messages, whatever the user's language, and without a file system monitor: its daemon would
+outlive us, and every git process would query it although few of our commands profit.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from functools import cache
 from regenstore.errors import FormatError, NotFound
 
 NEEDED = (2, 39)
-"""The least version of Git: what is asked of it was tried with this one."""
+"""The minimum version of Git: the oldest that we test with."""
 
 REPOSITORY_VARIABLES = (
     "GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_PREFIX",
 )  # fmt: skip
-"""Where a git command or hook that runs us keeps its own repository."""
+"""The variables by which a git command or hook that runs us names its own repository."""
 
 _ALWAYS = ("-c", "core.fsmonitor=false")
 _FATAL = 128
-"""From this exit code on git did not do what it was asked for: 128 it died, 129 it does not know an option."""
+"""The exit code from which git failed to do its work: 128 is fatal, 129 an unknown option."""
 
 
 class Process:
-    """Runs git in one folder, with the environment that this process has but for what is said here: variables to
-    ``forget``, and others to ``give``."""
+    """Runs git in one folder, with this process's environment, except for variables to ``forget`` and others to
+    ``give``."""
 
     def __init__(
         self,
@@ -53,23 +53,22 @@ class Process:
             self._command.append(f"--work-tree={work_tree}")
 
     def version(self) -> str:
-        """What ``git --version`` says. Raises NotFound (``git-missing``)."""
+        """Return the output of ``git --version``. Raises NotFound (``git-missing``)."""
         return _version(self._program)
 
     def require_version(self) -> None:
-        """Raise NotFound: ``git-missing``, or ``git-too-old`` where it is older than :data:`NEEDED`."""
+        """Raise NotFound: ``git-missing``, or ``git-too-old`` if it is older than :data:`NEEDED`."""
         said = self.version()
         if is_too_old(said):
             raise too_old(said)
 
     def given(self, names: Sequence[str]) -> list[str]:
-        """Those of some variables that git finds set."""
+        """Return those of some variables that are set for git."""
         return [name for name in names if name in self._environment()]
 
     def _run(self, *args: str | bytes, stdin: bytes = b"", check: bool = True) -> subprocess.CompletedProcess[bytes]:
-        """Run a git command. Raises FormatError (``git-failed``) with git's message when it fails, NotFound
-        (``git-missing``), and, whether or not a failure is for the caller to judge, NotFound (``git-too-old``) where
-        that is the likely cause."""
+        """Run a git command. Raises FormatError (``git-failed``) with git's message if it fails, NotFound
+        (``git-missing``), and, even without ``check``, NotFound (``git-too-old``) if that is the likely cause."""
         try:
             done = subprocess.run(
                 [*self._command, *args],
@@ -88,16 +87,16 @@ class Process:
         return done
 
     def _output(self, *args: str | bytes, stdin: bytes = b"", check: bool = True) -> bytes:
-        """Standard output of a git command."""
+        """Return the standard output of a git command."""
         return self._run(*args, stdin=stdin, check=check).stdout
 
     def _line(self, *args: str | bytes) -> str | None:
-        """The one line that a command prints, or None when it fails."""
+        """Return the single line that a command prints, or None if it fails."""
         done = self._run(*args, check=False)
         return None if done.returncode else done.stdout.decode(errors="surrogateescape").rstrip("\n")
 
     def _talk(self, *args: str) -> subprocess.Popen[bytes]:
-        """Start a git command that is asked and answers until its input ends. Raises NotFound (``git-missing``)."""
+        """Start a git command that answers requests until its input ends. Raises NotFound (``git-missing``)."""
         try:
             return subprocess.Popen(
                 [*self._command, *args],
@@ -120,11 +119,11 @@ class Process:
 
 
 def in_english(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which programs speak English, and characters are what they were."""
+    """Return an environment in which programs print English messages, leaving the character encoding unchanged."""
     changed = dict(environ)
     changed.pop("LANGUAGE", None)
     everything = changed.pop("LC_ALL", "")
-    if everything:  # it would outdo the next line
+    if everything:  # it would override the next line
         changed["LANG"] = changed["LC_CTYPE"] = everything
     changed["LC_MESSAGES"] = "C"
     return changed
@@ -140,24 +139,24 @@ def _version(program: str) -> str:
 
 
 def is_too_old(said: str) -> bool:
-    """Whether ``git --version`` tells of a Git older than :data:`NEEDED`; no where it tells nothing."""
+    """Return whether a ``git --version`` is older than :data:`NEEDED`; False if it cannot be parsed."""
     numbers = re.search(r"(\d+)\.(\d+)", said)
     return numbers is not None and (int(numbers[1]), int(numbers[2])) < NEEDED
 
 
 def too_old(said: str) -> NotFound:
-    """The error for an old Git."""
+    """Return the error for an old Git."""
     needed = ".".join(map(str, NEEDED))
     return NotFound("git-too-old", f"Git {needed} or newer is needed, and the one on PATH is '{said}'")
 
 
 def missing(program: str) -> NotFound:
-    """The error where there is no git."""
+    """Return the error for a missing git."""
     return NotFound("git-missing", f"the program '{program}' was not found")
 
 
 def failed(args: Sequence[str | bytes], said: bytes) -> FormatError:
-    """The error of a git command, with what git said."""
+    """Return the error for a failed git command, with git's message."""
     shown = " ".join(a if isinstance(a, str) else a.decode(errors="replace") for a in args)
     message = said.decode(errors="replace").strip()
     return FormatError("git-failed", f"'git {shown[:200]}' failed: {message[:2000]}")

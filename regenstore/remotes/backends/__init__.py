@@ -1,1 +1,1 @@
-"""Backends: what each kind of server needs to keep objects under names."""
+"""Storage backends: how each kind of server keeps objects under names."""

@@ -1,17 +1,17 @@
-"""What a remote has to be able to do: keep objects under names, and no more.
+"""The backend interface: what a remote must provide, which is to keep objects under names and no more.
 
-Names are relative paths of lower-case words, digits, ``.``, ``-`` and ``/`` (:mod:`regenstore.remotes.layout`).
-An object is there whole or not at all, as far as the server can do that; nobody who reads relies on it, since
-everything that comes back is checked against its digest. Nothing relies on conditional writes either: most
-servers ignore the condition and say nothing.
+Names are relative paths of lower-case words, digits, ``.``, ``-`` and ``/`` (:mod:`regenstore.remotes.layout`). An
+object is either complete or absent, as far as the server can guarantee that; readers do not rely on it, since
+everything they read is checked against its digest. Conditional writes are not relied on either: most servers silently
+ignore the condition.
 
 All methods may be called from several threads. They raise
 
-* StorageError ``remote-unreachable`` for what may work when it is tried again (no connection, a time-out, a
-  connection that broke off, the server's own errors 500 to 599 except 501, 505 and 507, and 408, 423, 425, 429),
-* StorageError ``remote-refused`` where credentials are missing or not enough,
+* StorageError ``remote-unreachable`` for failures that may pass (no connection, a time-out, a broken connection,
+  HTTP status 500 to 599 except 501, 505 and 507, and 408, 423, 425, 429),
+* StorageError ``remote-refused`` for missing or insufficient credentials,
 * StorageError ``remote-failed`` for anything else that the server cannot do,
-* :class:`Absent` where there is no object of that name.
+* :class:`Absent` if there is no object of that name.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from typing import Protocol
 from regenstore.errors import StorageError
 
 Told = Callable[[int], None]
-"""Told how many more bytes were moved; fewer than none where it begins anew."""
+"""Progress callback: the number of further bytes moved; negative when a transfer starts over."""
 Credentials = Callable[[str], tuple[str, str] | None]
-"""Asks for user and password of an address, where the server wants them; None: there are none."""
+"""Looks up user and password for an address, when the server asks for them. None: there are none."""
 
 
 class Busy(StorageError):
-    """A server that says when to ask again."""
+    """A server's error that says when to ask again."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__("remote-unreachable", message)
         self.retry_after = retry_after
-        """In so many seconds."""
+        """Seconds to wait before asking again."""
 
 
 def error_of(status: int, message: str, retry_after: float = 0.0) -> StorageError:
-    """The error that a status of HTTP is. ``retry_after``: what the server says of when to ask again."""
+    """The error for an HTTP status. ``retry_after``: seconds to wait, if the server gives them."""
     if status in (401, 403, 407):
         return StorageError("remote-refused", message)
     if status in (408, 423, 425, 429) or (500 <= status < 600 and status not in (501, 505, 507)):
@@ -47,31 +47,31 @@ def error_of(status: int, message: str, retry_after: float = 0.0) -> StorageErro
 
 
 class NoPlace(StorageError):
-    """The folder of the address itself is not there."""
+    """The folder in the remote's address does not exist."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("remote-failed", message, hint="Make it there, or add the remote with --create.")
+        super().__init__("remote-failed", message, hint="Create it on the server, or add the remote with --create.")
 
 
 class Absent(Exception):
-    """There is no object of that name."""
+    """Raised if there is no object of that name."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a remote tells of an object without giving it."""
+    """Metadata of an object on a remote."""
 
     size: int
     tag: str
-    """Another one when the object is written again, whatever its bytes: an ETag, or times and inode. Empty where
-    the server tells nothing of the kind."""
+    """Changes whenever the object is written again, even with the same bytes: an ETag, or times and inode. Empty if
+    the server has nothing of the kind."""
     modified: float | None = None
-    """When it was written, in seconds since the epoch by the remote's own clock; None where it does not say."""
+    """Time of writing in seconds since the epoch, by the remote's clock; None if the server does not report it."""
 
 
 def read_small(backend: Backend, name: str, most: int) -> bytes:
-    """All of a small object. Raises :class:`Absent`, and StorageError (``remote-failed``) where it has more bytes than
-    any of its kind."""
+    """Read a small object whole. Raises :class:`Absent`, and StorageError (``remote-failed``) if it is longer than
+    ``most`` bytes."""
     data = bytearray()
     for block in backend.read(name):
         data += block
@@ -81,37 +81,39 @@ def read_small(backend: Backend, name: str, most: int) -> bytes:
 
 
 class Backend(Protocol):
-    """One place with objects."""
+    """A place that stores objects."""
 
     url: str
-    """For people, and as the place's identity; without credentials."""
+    """Identifies the place and is shown to people; contains no credentials."""
 
     @property
     def lists(self) -> bool:
-        """Whether :meth:`names` works. May ask the place, and raises what that raises."""
+        """Whether :meth:`names` works. May contact the server, and raises accordingly."""
 
     def head(self, name: str) -> Head | None:
-        """What there is under a name; None for nothing."""
+        """Metadata of an object; None if there is no object of that name."""
 
     def read(self, name: str, start: int = 0) -> Iterator[bytes]:
-        """The bytes from ``start`` on, in blocks; nothing when ``start`` is the size. The iterator may end too
-        early where a connection breaks off unnoticed: the reader counts. Raises :class:`Absent`."""
+        """Yield blocks of an object's bytes from ``start`` on; nothing if ``start`` is its size.
+
+        May end too early if the connection breaks unnoticed: callers must count. Raises :class:`Absent`.
+        """
 
     def write_file(self, name: str, path: str, told: Told) -> None:
-        """Put a file's bytes under a name, in the place of what was there."""
+        """Store a file's bytes under a name, replacing any object there."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Put a small object; durable on return."""
+        """Store a small object under a name; durable on return."""
 
     def settle(self, *, everything: bool = False) -> None:
-        """Make durable what :meth:`write_file` put, where a server does not do so by itself: only then may anybody be
-        told that it is there. ``everything``: also what others put."""
+        """Make objects of :meth:`write_file` durable, on servers that do not do so themselves. Only after this may
+        their presence be reported. ``everything``: include objects that others wrote."""
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
-        """All objects whose name begins with a prefix that ends in ``/``, in no order."""
+        """Yield all objects whose names begin with ``prefix``, which ends in ``/``, in no particular order."""
 
     def delete(self, name: str) -> None:
-        """Remove an object; nothing happens where there is none. Only a remote's own gc does this."""
+        """Delete an object; does nothing if it is absent. Only a remote's own gc calls this."""
 
     def close(self) -> None:
-        """Close connections; the backend can be used again."""
+        """Close connections; the backend can be used again afterwards."""

@@ -1,7 +1,7 @@
-"""A folder as a remote: a disk, or a share that the system has mounted.
+"""A folder as a remote: a local disk, or a share mounted by the system.
 
-Objects are written beside and renamed. Many wait for the disk together, before anybody is told that they are there.
-Nothing relies on locks or hard links, which many a network file system lacks.
+Objects are written to a temporary name and renamed. Many are synced together, before any is reported as present.
+Nothing relies on locks or hard links, which many network file systems lack.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from regenstore.errors import RegenstoreError, StorageError
-from regenstore.fs import presence, sharing
+from regenstore.fs import durable, presence, sharing
 from regenstore.fs.writing import write_all
-from regenstore.objects import durable
 from regenstore.remotes.backends.contract import Absent, Head, Told
 from regenstore.remotes.backends.listing import Descent
 
@@ -25,14 +24,14 @@ _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC
 _BESIDE = ".part-"
 _SYNC_WHOLE = 16
-"""From so many objects on, one pass over the file system is cheaper than waiting for each."""
+"""Number of objects from which syncing the whole file system is cheaper than syncing each."""
 _AWAY = {errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EREMOTEIO}
-"""What a share says whose server is away."""
+"""Errors of a share whose server is unavailable."""
 
 
 class Directory:
-    """See :class:`regenstore.remotes.backends.contract.Backend`. The folder itself has to be there: an empty mount
-    point is not taken for an empty remote."""
+    """A backend on a folder, which must exist: an empty mount point is not mistaken for an empty remote. See
+    :class:`regenstore.remotes.backends.contract.Backend`."""
 
     lists = True
 
@@ -99,7 +98,7 @@ class Directory:
                 try:
                     durable.fsync_file(place)
                 except FileNotFoundError:
-                    continue  # a gc deleted it since, which who sends looks for
+                    continue  # deleted by a gc since; the sender checks for that
             folders = {os.path.dirname(place) for place in places}
             for folder in folders | {os.path.dirname(folder) for folder in folders}:
                 durable.fsync_folder(folder)
@@ -123,7 +122,7 @@ class Directory:
                 fill(fd)
             finally:
                 os.close(fd)
-            os.replace(beside, place)
+            durable.rename(beside, place)
         except BaseException:
             with suppress(OSError):
                 durable.unlink(beside)
@@ -155,14 +154,14 @@ class Directory:
             durable.unlink(self._place(name))
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there are no connections."""
 
     def _place(self, name: str) -> str:
         return f"{self.path}/{name}"
 
     def _look(self) -> None:
         if not presence.is_folder(self.path):
-            raise StorageError("remote-unreachable", f"{self.path} is not there: is the disk or share mounted?")
+            raise StorageError("remote-unreachable", f"{self.path} does not exist: is the disk or share mounted?")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -182,7 +181,7 @@ def _head(found: os.stat_result) -> Head:
 
 
 def _copy(source: int, target: int, size: int, told: Told) -> None:
-    """Let the system copy, which shares blocks or stays on the server where it can; else by hand."""
+    """Copy within the kernel, which shares blocks or stays on the server where possible; else through memory."""
     done = 0
     try:
         while done < size and (count := os.copy_file_range(source, target, min(_CHUNK, size - done))):

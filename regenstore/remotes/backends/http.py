@@ -19,20 +19,22 @@ from regenstore.remotes.settings import Pace, Proxies
 _BLOCK = 1 << 20
 _GONE = {404, 410}
 _NO_FOLDER = {404, 409, 500}
-"""What servers answer to PUT where a collection is missing; with 500, nginx does."""
+"""Answers to PUT when a collection is missing; nginx answers 500."""
 _NO_PARENT = (404, 409)
 _IS_THERE = (405, 501)
-"""What is answered to MKCOL where there is something already, and by servers that have no folders."""
+"""Answers to MKCOL when the collection exists, or when the server has no collections."""
 _YOUNG = 2.0
-"""Seconds within which a server's times, and the ETags made of them, may not tell two writings apart."""
+"""Seconds within which a server's times, and ETags derived from them, may not distinguish two writes."""
 
 
 USUAL = Pace()
 
 
 class Http:
-    """See :class:`regenstore.remotes.backends.contract.Backend`. Raises InvalidInput (``bad-config``) for an address
-    with a user or password in it. Tags are empty for objects that are younger than two seconds."""
+    """A backend on a web server. Raises InvalidInput (``bad-config``) for an address with a user or password in it.
+
+    Tags are empty for objects younger than two seconds. See :class:`regenstore.remotes.backends.contract.Backend`.
+    """
 
     def __init__(
         self,
@@ -44,15 +46,15 @@ class Http:
         connect: float = 8.0,
         pace: Pace = USUAL,
     ) -> None:
-        """``create``: make the folder of the address and those above it, where the server has folders and they are
-        not there; raises what that raises. ``connect``: seconds to wait for a connection; ``pace``: how slow it may
-        be then."""
+        """``create``: make the folder of the address and its parents if the server has folders and they are missing;
+        errors of that are raised. ``connect``: seconds to wait for a connection; ``pace``: how slow the server may
+        be afterwards."""
         self.url = url.rstrip("/")
         self._base = quote(_path_of(self.url), safe=SAFE) + "/"
         self._server = HttpClient(self.url, credentials, connect, pace, proxies)
         self._lists: bool | None = None
         self._made: set[str] | None = None
-        """Collections that were made; None as long as the server did not ask for any."""
+        """Collections made so far; None until the server asks for one."""
         if create:
             try:
                 self._make_place()
@@ -61,11 +63,11 @@ class Http:
 
     @property
     def lists(self) -> bool:
-        """Asked of the server, once it has something."""
+        """Determined by asking the server, once it holds something."""
         if self._lists is None:
             with self._ask("PROPFIND", "", {"Depth": "0"}, Body.of(multistatus.ASK)) as answer:
                 if answer.status in _GONE:
-                    return False  # nothing is there yet that could tell
+                    return False  # nothing is stored yet that could show it
                 error = self._server.error(answer, "PROPFIND", "")
                 if answer.status not in (207, 403) and error.kind != "remote-failed":
                     raise error
@@ -88,10 +90,10 @@ class Http:
                 return
             self._server.check(answer, "GET", name, 200, 206)
             if answer.headers.get("content-encoding", "identity") != "identity":
-                raise StorageError("remote-failed", f"{self.url} gives {name} compressed")
+                raise StorageError("remote-failed", f"{self.url} sends {name} compressed")
             skip = start if answer.status == 200 else 0
             if answer.status == 206 and not answer.headers.get("content-range", "").startswith(f"bytes {start}-"):
-                raise StorageError("remote-failed", f"{self.url} gives another range of {name} than was asked for")
+                raise StorageError("remote-failed", f"{self.url} sent a range of {name} that was not asked for")
             for block in self._server.body(answer):
                 if skip < len(block):
                     yield block[skip:]
@@ -106,7 +108,7 @@ class Http:
         self._put(name, Body.of(data))
 
     def settle(self, *, everything: bool = False) -> None:
-        """A server that has answered has it."""
+        """Do nothing: an answered request is taken to be durable."""
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
         descent = Descent(self.url, prefix)
@@ -141,7 +143,7 @@ class Http:
                     self._server.check(answer, "PUT", name)
                     return
                 refusal = self._server.error(answer, "PUT", name)
-            # So this server may want the collections to be there first.
+            # This server may require collections to exist first.
             made: set[str] = set()
             try:
                 self._make_folders(name, made)
@@ -158,13 +160,13 @@ class Http:
                 continue
             with self._ask("MKCOL", folder) as answer:
                 if answer.status == 409 and folder.count("/") == 1:
-                    raise NoPlace(f"{self.url}: there is no such folder")
-                if answer.status != 405:  # it is there
+                    raise NoPlace(f"{self.url}: the folder does not exist")
+                if answer.status != 405:  # it exists
                     self._server.check(answer, "MKCOL", folder)
             made.add(folder)
 
     def _make_place(self) -> None:
-        """From the bottom up: what is above may be out of our reach."""
+        """Make the remote's folder, trying the innermost first: its parents may be out of our reach."""
         missing = []
         names = self._base.strip("/").split("/") if self._base != "/" else []
         for folder in (f"/{'/'.join(names[:count])}/" for count in range(len(names), 0, -1)):
@@ -175,14 +177,14 @@ class Http:
             self._made_at(folder)
 
     def _made_at(self, folder: str, *no: int) -> bool:
-        """Whether a folder is there now; False for the answers that are given."""
+        """Whether a folder exists after trying to make it; False for the answers in ``no``."""
         with self._server.ask("MKCOL", folder) as answer:
             if answer.status not in (*_IS_THERE, *no):
                 self._server.check(answer, "MKCOL", "")
             return answer.status not in no
 
     def _listed(self, folder: str) -> Iterator[tuple[str, multistatus.DavEntry, str | None]]:
-        """What lies right in a folder, by name, and when the server said so."""
+        """The entries directly in a folder: name, entry, and the date of the answer."""
         with self._ask("PROPFIND", folder, {"Depth": "1"}, Body.of(multistatus.ASK)) as answer:
             if answer.status in _GONE:
                 return
@@ -201,7 +203,7 @@ class Http:
 
     def _head(self, name: str, size: str | None, etag: str | None, modified: str | None, date: str | None) -> Head:
         if size is None or not size.isascii() or not size.isdigit():
-            raise StorageError("remote-failed", f"{self.url} does not tell the size of {name}")
+            raise StorageError("remote-failed", f"{self.url} does not report the size of {name}")
         written, now = _seconds(modified), _seconds(date)
         tag = f"{etag or ''} {modified or ''}".strip()
         if written is None:
@@ -212,7 +214,7 @@ class Http:
 
 
 class _Sent:
-    """A file as a body, which can begin anew; tells what was handed on."""
+    """A file as a request body that can be sent again from the start; reports progress."""
 
     def __init__(self, file: BinaryIO, size: int, path: str, told: Told) -> None:
         self._file, self._size, self._path, self._told = file, size, path, told
@@ -228,36 +230,37 @@ class _Sent:
             if not block:
                 raise StorageError("store-damaged", f"{self._path} became shorter while it was sent")
             yield block
-            # Asked for the next one: this one is sent.
+            # The next block is asked for, so this one has been sent.
             self._done += len(block)
             self._told(len(block))
 
 
 def _seconds(date: str | None) -> float | None:
     try:
-        # 1970 is what servers say that do not know.
+        # 1970 is the answer of servers that do not know.
         return (parsedate_to_datetime(date).timestamp() or None) if date else None
     except (ValueError, OverflowError):
         return None
 
 
 def _path_of(url: str) -> str:
-    """The path of an address that can be used. Raises InvalidInput (``bad-config``)."""
+    """The path of a valid address. Raises InvalidInput (``bad-config``)."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
         host.encode("idna" if ":" not in host else "ascii")
     except ValueError:
-        raise InvalidInput("bad-config", "the address of a remote cannot be read: no such host or port") from None
+        raise InvalidInput("bad-config", "the address of a remote is invalid: bad host or port") from None
     if parts.username is not None or parts.password is not None:
-        # Not shown: it has a password in it.
+        # Not shown, as it contains a password.
         raise InvalidInput(
             "bad-config",
-            f"the address of the remote at {host} has a user or password in it, which Git's configuration would keep",
-            hint="Leave them out of the address; git's credential helpers are asked for them.",
+            f"the address of the remote at {host} contains a user or password, "
+            "which would be stored in Git's configuration",
+            hint="Remove them from the address; they are looked up with git's credential helpers.",
         )
     if parts.scheme not in ("http", "https") or not host or " " in host or not url.isprintable():
-        raise InvalidInput("bad-config", f"{url!r}: no address of a web server")
+        raise InvalidInput("bad-config", f"{url!r} is not the address of a web server")
     if parts.query or parts.fragment:
-        raise InvalidInput("bad-config", f"{url}: the address of a remote has no '?' and no '#'")
+        raise InvalidInput("bad-config", f"{url}: the address of a remote may not contain '?' or '#'")
     return parts.path.rstrip("/")

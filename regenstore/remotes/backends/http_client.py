@@ -1,12 +1,12 @@
-"""Requests to one web server, by httpcore: for remotes and for webhooks.
+"""An HTTP client for one server, built on httpcore: used by remotes and webhooks.
 
-httpcore keeps connections, speaks HTTP and TLS, and goes through proxies. What it leaves to its user is decided here:
+httpcore pools connections, speaks HTTP and TLS, and goes through proxies. The policies are set here:
 
 * Credentials are sent only to the server of the address, only after it asked for them, and appear in no message.
-* Redirects are followed for reads alone, and only where they stay on the server: no other host, no other scheme.
-* A body that ends before its announced length is an error; a request that sends a body stops as soon as the server
-  has answered; a server that gives hardly anything is given up (:mod:`regenstore.remotes.backends.watched_stream`).
-* Nothing is read from the environment; certificates are checked against what OpenSSL trusts on this machine.
+* Redirects are followed for reads only, and only if they stay on the server: same host, same scheme.
+* A body that ends before its announced length is an error; a request body stops being sent as soon as the server has
+  answered; a server that sends next to nothing is given up on (:mod:`regenstore.remotes.backends.watched_stream`).
+* Nothing is read from the environment; certificates are checked against those that OpenSSL trusts on this machine.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from regenstore.remotes.backends.watched_stream import WatchedBackend, WatchedSt
 from regenstore.remotes.settings import Pace, Proxies
 
 SAFE = "/%-._~!$&'()*+,;=:@"
-"""What stays as it is in the path of an address."""
+"""Characters that are left as they are in the path of an address."""
 _SMALL = 64 << 10
 _AT_WORK = 2
-"""A server may have to move what it was sent before it answers: so many times patience."""
+"""Multiple of the patience that a server has for its answer: it may have to move what was sent first."""
 _REDIRECTS = 5
 _MOVED = {301, 302, 303, 307, 308}
 
 
 class Body(NamedTuple):
-    """What a request sends: blocks, from the start at each call, and how many bytes they are."""
+    """A request body: its blocks, from the start at each call, and its length in bytes."""
 
     blocks: Callable[[], Iterator[bytes]]
     size: int
@@ -54,7 +54,7 @@ class Body(NamedTuple):
 
 
 class Answer:
-    """What a server answered: its status, and its headers by their names in lower case."""
+    """A response: its status, and its headers under lower-case names."""
 
     def __init__(self, response: httpcore2.Response) -> None:
         self.status = response.status
@@ -63,32 +63,33 @@ class Answer:
             name, text = key.decode("latin-1").lower(), value.decode("latin-1")
             self.headers[name] = f"{self.headers[name]}, {text}" if name in self.headers else text
         self.retry_after = _seconds_until(self.headers.get("retry-after", ""))
-        """In so many seconds the server wants to be asked again; 0.0 where it says nothing of the kind."""
+        """Seconds after which the server wants to be asked again; 0.0 if it does not say."""
         self._response = response
         self._blocks: Iterator[bytes] = iter(response.iter_stream())
 
     def blocks(self) -> Iterator[bytes]:
-        """What is left of the body, as httpcore gives it."""
+        """Yield the rest of the body, as httpcore delivers it."""
         return self._blocks
 
     def close(self) -> None:
-        """Let the connection be used again, if what is left of the body is short; else close it."""
+        """Return the connection to the pool if the rest of the body is short; else close it."""
         left = _SMALL
         try:
             while left > 0 and (block := next(self._blocks, None)) is not None:
                 left -= len(block)
         except (*_FAILURES, StorageError):
-            pass  # then it is closed
+            pass  # the connection is closed instead
         self._response.close()
 
 
 class HttpClient:
-    """One server. Errors are those of a backend. May be used from several threads."""
+    """A client for one server. Raises the errors of a backend. May be used from several threads."""
 
     def __init__(
         self, url: str, credentials: Credentials, connect: float, pace: Pace, proxies: Proxies | None = None
     ) -> None:
-        """``url``: an address on the server, as it may be shown; ``connect``: seconds to wait for a connection."""
+        """``url``: an address on the server, in a form that may be shown; ``connect``: seconds to wait for a
+        connection."""
         self._url = url
         parts = urlsplit(url)
         self._scheme, self._host = parts.scheme, parts.hostname or ""
@@ -105,7 +106,7 @@ class HttpClient:
     def ask(
         self, method: str, target: str, headers: Mapping[str, str] | None = None, body: Body | None = None
     ) -> Iterator[Answer]:
-        """Ask, and give the answer. ``target``: path and query, percent-encoded."""
+        """Send a request and yield the response. ``target``: path and query, percent-encoded."""
         answer = self._answer(method, target, headers or {}, body)
         try:
             yield answer
@@ -113,17 +114,17 @@ class HttpClient:
             answer.close()
 
     def body(self, answer: Answer) -> Iterator[bytes]:
-        """The whole body, as it comes. Raises where it ends early, as far as the server announced its length."""
+        """Yield the whole body. Raises if it ends before the length that the server announced."""
         with self._errors():
             yield from answer.blocks()
 
     def check(self, answer: Answer, method: str, name: str, *good: int) -> None:
-        """Raise the error that an answer is, unless it is one of the good ones (by default any of 200 to 299)."""
+        """Raise the error for a response, unless its status is one of ``good`` (default: 200 to 299)."""
         if not (answer.status in good if good else 200 <= answer.status < 300):
             raise self.error(answer, method, name)
 
     def error(self, answer: Answer, method: str, name: str) -> StorageError:
-        """What an answer means that is not what was hoped for."""
+        """The error for a response with an unexpected status."""
         status = answer.status
         known = status in set(HTTPStatus)
         message = f"{self._url}: {method} {name}: {status} {HTTPStatus(status).phrase if known else ''}".rstrip()
@@ -134,7 +135,7 @@ class HttpClient:
         return error_of(status, message, answer.retry_after)
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the pooled connections."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -183,7 +184,7 @@ class HttpClient:
                 with self._errors():
                     response = self._connections().handle_request(request)
             except StorageError as error:
-                # Most often the server had closed a connection that was kept.
+                # Most often the server had closed a pooled connection.
                 if opened or not isinstance(error.__cause__, _LOST):
                     raise
                 continue
@@ -193,7 +194,7 @@ class HttpClient:
             stream.headers_came()
         if not sending.whole and response.status < 300:
             response.close()
-            raise StorageError("remote-unreachable", f"{self._url} answered before it had all of {target}")
+            raise StorageError("remote-unreachable", f"{self._url} answered before it had received all of {target}")
         return Answer(response)
 
     def _connections(self) -> httpcore2.ConnectionPool:
@@ -211,7 +212,7 @@ class HttpClient:
             return self._pool
 
     def _authorize(self, answer: Answer, used: str | None) -> bool:
-        """Whether there are other credentials now than those that were used. Asks for them once."""
+        """Whether credentials other than those used are available now. Looks them up once."""
         offers = answer.headers.get("www-authenticate", "").lower()
         with self._asking:
             if self._authorization == used is None and not self._denied and "basic" in offers:
@@ -222,7 +223,7 @@ class HttpClient:
             return self._authorization != used
 
     def _redirected(self, target: str, answer: Answer) -> str:
-        """Where a redirect leads that stays on this server; empty for any other, and for none."""
+        """The target of a redirect that stays on this server; empty for other redirects, and if there is none."""
         location = answer.headers.get("location")
         if answer.status not in _MOVED or not location:
             return ""
@@ -248,7 +249,7 @@ class HttpClient:
             raise self._error_of(error) from error
 
     def _error_of(self, error: Exception) -> StorageError:
-        cause = error.args[0] if error.args else None  # what the system said
+        cause = error.args[0] if error.args else None  # the system's error
         if isinstance(cause, ssl.SSLCertVerificationError):
             message = f"{self._url}: the server's certificate is not trusted: {cause.verify_message}"
             return StorageError("remote-failed", message)
@@ -269,7 +270,7 @@ _FAILURES = (*_LOST, httpcore2.LocalProtocolError, httpcore2.TimeoutException, h
 
 
 class _Sending:
-    """A body on its way, and whether all of it went."""
+    """A request body that records whether all of it was sent."""
 
     def __init__(self, body: Body | None) -> None:
         self._body = body
@@ -282,12 +283,12 @@ class _Sending:
 
 
 def safe_target(path: str, query: str = "") -> str:
-    """What a request names: path and query, with everything encoded that has to be."""
+    """A request target: path and query, percent-encoded as needed."""
     return quote(path or "/", safe=SAFE) + (f"?{quote(query, safe=SAFE + '?')}" if query else "")
 
 
 def _seconds_until(moment: str) -> float:
-    """What Retry-After says: a number of seconds, or a date. 0.0 for anything else."""
+    """The value of Retry-After, a number of seconds or a date, in seconds. 0.0 for anything else."""
     if moment.isascii() and moment.isdigit():
         return float(moment[:9])
     try:

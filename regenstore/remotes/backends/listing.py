@@ -1,4 +1,4 @@
-"""Limits on listings: a server's may never end, repeat itself, or have folders inside of folders for ever."""
+"""Limits on listings, as a server's may be endless, repeat itself, or nest folders without end."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from regenstore.errors import StorageError
 from regenstore.remotes.backends.contract import Head
 
 MOST = 4_000_000
-"""Objects that one listing may name."""
+"""Largest number of objects in a listing."""
 FOLDERS = 20_000
 DEEPEST = 6
-"""Folders inside of each other that are looked into: names of ours have fewer."""
+"""Depth to which folders are listed; regenstore's names have fewer levels."""
 _REPEATS = 1000
-"""Names that come twice may be objects that are being replaced; so many are a listing that goes round."""
+"""Repeated names that are tolerated, as objects may be replaced meanwhile; more mean that the listing loops."""
 
 
 class Descent:
-    """The folders that a listing still has to look into, by path. Raises StorageError (``remote-failed``) for more
-    than a remote of ours has."""
+    """The folders that are still to be listed, by path. Raises StorageError (``remote-failed``) for more folders
+    than a remote can have."""
 
     def __init__(self, url: str, prefix: str) -> None:
         self._url = url
@@ -34,13 +34,13 @@ class Descent:
         self.todo.append(folder)
 
     def take(self, most: int = 1) -> list[str]:
-        """Some that are next; none when all were looked into."""
+        """Take some of the next folders; empty once all have been listed."""
         taken, self.todo = self.todo[-most:], self.todo[:-most]
         return taken
 
 
 def whole(url: str, prefix: str, entries: Iterable[tuple[str, Head]]) -> dict[str, Head]:
-    """All of a listing. Raises StorageError (``remote-failed``) where it goes round or is too long."""
+    """Collect a whole listing. Raises StorageError (``remote-failed``) if it loops or is too long."""
     found: dict[str, Head] = {}
     repeats = 0
     for name, head in entries:
@@ -52,5 +52,5 @@ def whole(url: str, prefix: str, entries: Iterable[tuple[str, Head]]) -> dict[st
 
 
 def endless(url: str, folder: str = "") -> StorageError:
-    """The error for a listing that does not come to an end."""
-    return StorageError("remote-failed", f"{url}: the listing of {folder or 'it'} does not come to an end")
+    """The error for a listing that does not end."""
+    return StorageError("remote-failed", f"{url}: the listing of {folder or 'its objects'} does not end")

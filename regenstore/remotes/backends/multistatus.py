@@ -1,4 +1,4 @@
-"""Reading what a WebDAV server lists: the answer to PROPFIND, as it comes, by lxml without DTDs and entities."""
+"""Parse WebDAV listings (the answer to PROPFIND) as they arrive, with lxml, without DTDs and entities."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ ASK = (
     b'<?xml version="1.0" encoding="utf-8"?>\n<propfind xmlns="DAV:"><prop>'
     b"<resourcetype/><getcontentlength/><getlastmodified/><getetag/></prop></propfind>"
 )
-"""What is asked for of each entry."""
+"""The properties that are requested of each entry."""
 _LONGEST = 1 << 16
 _BETWEEN = 1 << 20
-"""Bytes from one entry to the next."""
+"""Largest number of bytes between two entries."""
 _PIECE = 64 << 10
 
 
 @dataclass
 class DavEntry:
-    """One resource: where it is, as the server spells it, and the texts of its properties."""
+    """A resource: its href as the server spells it, and the texts of its properties."""
 
     href: str = ""
     folder: bool = False
@@ -39,8 +39,8 @@ _FIELDS = {
 
 
 def entries(blocks: Iterable[bytes], most: int = 1 << 22) -> Iterator[DavEntry]:
-    """The entries of a multistatus document. Raises ValueError where it is none, is cut off, or does not end: it has
-    more than ``most`` entries, or too much that is none."""
+    """Yield the entries of a multistatus document. Raises ValueError if it is not one, is cut off, or is endless:
+    more than ``most`` entries, or too much data between them."""
     parser = etree.XMLPullParser(
         ("end",), tag="{DAV:}response", resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
     )
@@ -58,7 +58,7 @@ def entries(blocks: Iterable[bytes], most: int = 1 << 22) -> Iterator[DavEntry]:
                     yield _entry(response)
                     _drop(response)
                 if count > most or since > _BETWEEN:
-                    raise ValueError("the listing does not come to an end")
+                    raise ValueError("the listing does not end")
         _refuse_doctype(parser.close())
     except etree.LxmlError as error:
         raise ValueError(f"the listing is not XML: {error}") from None
@@ -66,11 +66,11 @@ def entries(blocks: Iterable[bytes], most: int = 1 << 22) -> Iterator[DavEntry]:
 
 def _refuse_doctype(element: Any) -> None:
     if element.getroottree().docinfo.doctype:
-        raise ValueError("the listing has a document type, which is refused")
+        raise ValueError("the listing has a document type, which is not allowed")
 
 
 def _drop(response: Any) -> None:
-    """What was read of the document is not kept."""
+    """Free the parsed part of the document."""
     response.clear()
     parent = response.getparent()
     if parent is not None:
@@ -85,8 +85,8 @@ def _entry(response: Any) -> DavEntry:
             continue
         text = element.text or ""
         if len(text) > _LONGEST:
-            raise ValueError("the listing has a property that is too long")
-        # A property that the server does not have comes empty, in a second propstat.
+            raise ValueError("a property in the listing is too long")
+        # A property that the server lacks comes empty, in a second propstat.
         if text.strip():
             setattr(found, _FIELDS[element.tag], text.strip())
     return found

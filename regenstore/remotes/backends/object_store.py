@@ -1,8 +1,8 @@
-"""Object stores as remotes: S3 and all that speaks like it, Google Cloud Storage, Azure.
+"""Object stores as remotes: S3 and compatible servers, Google Cloud Storage, Azure.
 
-By obstore (``pip install 'regenstore[s3]'``), which finds endpoint, region and credentials itself, where each cloud's
-own tools say it in the environment (``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``GOOGLE_SERVICE_ACCOUNT``,
-``AZURE_STORAGE_ACCOUNT_NAME``, …). Nothing of that is seen or kept here.
+Uses obstore (``pip install 'regenstore[s3]'``), which takes endpoint, region and credentials from the environment
+variables of each cloud's own tools (``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``GOOGLE_SERVICE_ACCOUNT``,
+``AZURE_STORAGE_ACCOUNT_NAME``, …). None of that is read or kept here.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from regenstore.remotes.backends.time_limits import TooSlow, within
 from regenstore.remotes.settings import Pace
 
 _BLOCK, _CHUNK, _LEAST_CHUNK = 1 << 20, 64 << 10, 4 << 10
-"""What is sent and received at a time: received in pieces that come in time also at the lowest rate."""
+"""Sizes of transfers; received pieces are small enough to arrive in time even at the lowest rate."""
 _PART = 8 << 20
 _MOST_PARTS = 9_000
-"""Servers take 10 000."""
+"""Largest number of parts per upload; servers allow 10 000."""
 _AT_ONCE = 2
 _RETRY = {
     "max_retries": 2,
@@ -34,13 +34,13 @@ _RETRY = {
 USUAL = Pace()
 T = TypeVar("T")
 _CLIENT = {"connect_timeout": timedelta(seconds=15), "timeout": timedelta(minutes=10), "allow_http": True}
-"""The time-out is for a whole request, which a slow line needs for a part. Plain HTTP is used only where the endpoint
-of the environment begins with it."""
+"""The time-out covers a whole request, so that a slow line can send a part. Plain HTTP is used only if the endpoint
+in the environment begins with it."""
 
 
 class ObjectStore:
-    """See :class:`regenstore.remotes.backends.contract.Backend`. Raises NotFound (``extra-missing``) without obstore,
-    InvalidInput (``bad-config``) for an address that it cannot use."""
+    """A backend on an object store. Raises NotFound (``extra-missing``) without obstore, InvalidInput
+    (``bad-config``) for an unusable address. See :class:`regenstore.remotes.backends.contract.Backend`."""
 
     lists = True
 
@@ -54,7 +54,7 @@ class ObjectStore:
         except ImportError:
             raise NotFound(
                 "extra-missing",
-                f"remotes at {url.partition('://')[0]}:// need obstore",
+                f"{url.partition('://')[0]}:// remotes need the package obstore",
                 hint="Install it with: pip install 'regenstore[s3]'",
             ) from None
         self._obstore = obstore
@@ -77,7 +77,7 @@ class ObjectStore:
             got, skip = self._answer(lambda: self._get(name, start))
             if got is None:
                 return
-            # One small piece is faster than a stream of them.
+            # A single small piece is faster than a stream.
             small = got.meta["size"] <= self._chunk
             blocks = iter([self._answer(got.bytes)]) if small else iter(got.stream(min_chunk_size=self._chunk))
             while (block := self._answer(lambda: next(blocks, None), self._chunk)) is not None:
@@ -86,14 +86,14 @@ class ObjectStore:
                 skip = max(0, skip - len(block))
 
     def _get(self, name: str, start: int) -> tuple[Any, int]:
-        """An answer and how many bytes of it were not asked for; None where there is nothing from there on."""
+        """A response, and how many of its leading bytes were not asked for; None if nothing follows ``start``."""
         if start:
             try:
                 return self._obstore.get(self._store, name, options={"range": {"offset": start}}), 0
             except self._obstore.exceptions.BaseError as error:
                 if _status(error) == 416 or "Wanted range starting at" in str(error):
-                    return None, 0  # by the server's word, or (Azure) by obstore's
-                # Some servers give all of it, which obstore refuses.
+                    return None, 0  # reported by the server or, for Azure, by obstore
+                # Some servers send the whole object, which obstore rejects.
                 if "NotPartial" not in str(error):
                     raise
         return self._obstore.get(self._store, name), start
@@ -106,9 +106,9 @@ class ObjectStore:
                 self.write(name, file.read())
                 told(size)
                 return
-            # Parts are no object before all are there; what a broken upload leaves, the server keeps hidden.
+            # An upload is no object before it is complete; the server hides what a broken upload leaves.
             blocks = _blocks(file, size, path, told)
-            with self._errors():  # each request has a limit of its own
+            with self._errors():  # each request has its own limit
                 self._obstore.put(self._store, name, blocks, chunk_size=part, max_concurrency=_AT_ONCE)
 
     def write(self, name: str, data: bytes) -> None:
@@ -116,7 +116,7 @@ class ObjectStore:
             self._answer(lambda: self._obstore.put(self._store, name, data, use_multipart=False), 2 * len(data))
 
     def settle(self, *, everything: bool = False) -> None:
-        """A server that has answered has it."""
+        """Do nothing: an answered request is durable."""
 
     def names(self, prefix: str) -> Iterator[tuple[str, Head]]:
         with self._errors():
@@ -133,15 +133,15 @@ class ObjectStore:
             pass
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: obstore manages its connections."""
 
     def _answer(self, work: Callable[[], T], size: int = 0) -> T:
-        """One call, which takes no longer than the lowest rate gives it."""
+        """Run one call, within the time that the lowest rate allows."""
         return within(self._pace.seconds(size), work, lambda: TooSlow(self.url, self._pace))
 
     @contextmanager
     def _errors(self, name: str = "") -> Iterator[None]:
-        """With a name, Absent where there is nothing of that name."""
+        """Translate errors; with a name, raise Absent if there is no such object."""
         wrong = self._obstore.exceptions
         try:
             yield
@@ -154,7 +154,7 @@ class ObjectStore:
         except (wrong.BaseError, TimeoutError, ConnectionError) as error:
             status = _status(error)
             if "169.254.169.254" in str(error):
-                # Where obstore looks last, which answers in the cloud only.
+                # obstore tries this last; it answers only inside the cloud.
                 raise StorageError("remote-refused", f"{self.url}: no credentials were found") from error
             if status is None and _BROKEN.search(str(error)):
                 raise StorageError("remote-unreachable", f"{self.url}: {_said(error)}") from error
@@ -171,14 +171,14 @@ def _checked(url: str) -> str:
     except ValueError:
         parts = urlsplit("")
     if parts.username is not None or parts.password is not None:
-        # Not shown: it has a password in it.
+        # Not shown, as it contains a password.
         raise InvalidInput(
             "bad-config",
-            "the address of an object store has a user or password in it, which Git's configuration would keep",
-            hint="Leave them out of the address; the environment of the cloud's own tools is looked at.",
+            "the address of an object store contains a user or password, which would be stored in Git's configuration",
+            hint="Remove them from the address; the environment variables of the cloud's own tools are used.",
         )
     if not parts.netloc or parts.query or parts.fragment or not url.isprintable():
-        raise InvalidInput("bad-config", f"{url!r}: no address of a bucket, such as s3://bucket/folder")
+        raise InvalidInput("bad-config", f"{url!r} is not the address of a bucket, such as s3://bucket/folder")
     return url.rstrip("/")
 
 
@@ -203,6 +203,6 @@ def _status(error: Exception) -> int | None:
 
 
 def _said(error: Exception) -> str:
-    """The error in one line, without what the library adds for its own developers."""
+    """An error in one line, without the library's notes for its own developers."""
     text = str(error).partition("\n\nDebug source")[0].strip()
     return " ".join(text.split())[:300] or type(error).__name__

@@ -1,4 +1,4 @@
-"""From an address to a backend; what a kind of server needs is imported only then."""
+"""Create the backend for an address. A backend's libraries are imported only when it is needed."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ def open_backend(
     ssh: SshSetting = NO_SSH,
     pace: Pace = USUAL,
 ) -> Backend:
-    """The backend of an address. ``base``: what a relative folder is relative to; ``create``: make the folder,
-    and raise what that raises; else this touches no network; ``pace``: how slow it may be. Raises InvalidInput
-    (``bad-config``), NotFound (``extra-missing``)."""
+    """The backend for an address. Does not touch the network, except with ``create``.
+
+    ``base``: the folder that relative paths refer to; ``create``: make the remote's folder, raising any error of that;
+    ``pace``: how slow the server may be. Raises InvalidInput (``bad-config``), NotFound (``extra-missing``).
+    """
     folder = folder_of(url, base)
     if folder is not None:
         return Directory(folder, create=create)
@@ -46,17 +48,17 @@ def open_backend(
         except ModuleNotFoundError:
             raise NotFound(
                 "extra-missing",
-                "remotes at sftp:// need asyncssh",
+                "sftp:// remotes need the package asyncssh",
                 hint="Install it with: pip install 'regenstore[sftp]'",
             ) from None
         return Sftp(url, credentials, ssh, create=create, pace=pace)
     if url.startswith(("ssh://", "scp://")):
-        raise InvalidInput("bad-config", f"{url}: files come by SFTP", hint=f"Write sftp://{url[6:]}")
-    raise InvalidInput("bad-config", f"{url}: no address of a remote (known: {', '.join(SCHEMES)})")
+        raise InvalidInput("bad-config", f"{url}: use SFTP to transfer files", hint=f"Write sftp://{url[6:]}")
+    raise InvalidInput("bad-config", f"{url} is not the address of a remote (known: {', '.join(SCHEMES)})")
 
 
 def folder_of(url: str, base: str = "") -> str | None:
-    """The absolute path of a folder's address; None for an address of another kind."""
+    """The absolute path of a folder's address; None for other kinds of addresses."""
     if url.startswith("file://"):
         _, slash, path = url.removeprefix("file://").partition("/")
         return unquote(slash + path, errors="surrogateescape") or None

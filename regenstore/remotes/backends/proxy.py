@@ -1,4 +1,4 @@
-"""Which proxy a request goes through: what the settings say, for one server."""
+"""Select the proxy for a server from the settings."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _PORT = 3128
 
 
 class Proxy(NamedTuple):
-    """A proxy that speaks HTTP."""
+    """An HTTP proxy."""
 
     shown: str
-    """Host and port, for people."""
+    """Host and port, for display."""
     url: str
-    """Without its login."""
+    """Address without the login."""
     login: tuple[bytes, bytes] | None
-    """User and password; never shown."""
+    """User and password; never displayed."""
 
 
 def proxy_for(proxies: Proxies, scheme: str, host: str, port: int) -> Proxy | None:
-    """The proxy for a server; None: it is asked directly. Raises InvalidInput (``bad-config``)."""
+    """The proxy for a server; None for a direct connection. Raises InvalidInput (``bad-config``)."""
     name, url = ("https_proxy", proxies.https) if scheme == "https" else ("http_proxy", proxies.http)
     if not url or _direct(proxies.none, host, port):
         return None
@@ -35,11 +35,11 @@ def proxy_for(proxies: Proxies, scheme: str, host: str, port: int) -> Proxy | No
     except ValueError:
         at, given = None, None
     if not at or parts.scheme != "http":
-        # Not shown: there may be a password in it.
+        # Not shown, as it may contain a password.
         raise InvalidInput(
             "bad-config",
-            f"the environment's {name} is no address of a proxy that can be used",
-            hint="Use the form http://host:port, or name the server in no_proxy.",
+            f"{name} in the environment is not a usable proxy address",
+            hint="Use the form http://host:port, or list the server in no_proxy.",
         )
     login = None
     if parts.username is not None:
@@ -49,8 +49,8 @@ def proxy_for(proxies: Proxies, scheme: str, host: str, port: int) -> Proxy | No
 
 
 def _direct(none: str, host: str, port: int) -> bool:
-    """Whether a server is among those that no proxy is for: by name with all below it, address, or network; with a
-    port, only there."""
+    """Whether a server is exempt from the proxy: by domain (subdomains included), address or network; an entry with
+    a port exempts only that port."""
     for entry in re.split(r"[,\s]+", none.strip()):
         if entry == "*":
             return True

@@ -1,7 +1,8 @@
-"""SFTP as a remote, by asyncssh (``pip install 'regenstore[sftp]'``): ``sftp://user@host:port/folder``.
+"""SFTP as a remote, using asyncssh (``pip install 'regenstore[sftp]'``): ``sftp://user@host:port/folder``.
 
-Objects are written beside, made durable and renamed: what is there under its name is whole. One connection carries
-several sessions, each a process of the server, so that transfers do not wait for each other's disk.
+Objects are written to a temporary name, synced and renamed, so that an object under its name is complete. One
+connection carries several sessions, each a process on the server, so that transfers do not wait for each other's disk
+access.
 """
 
 from __future__ import annotations
@@ -29,23 +30,23 @@ from regenstore.remotes.settings import Pace, SshSetting
 T = TypeVar("T")
 USUAL = Pace()
 _BLOCK, _AHEAD = 512 << 10, 4
-"""Bytes that are moved together, and how many of these at a time: 2 MiB per transfer, as servers' own windows."""
+"""Bytes per request, and the number of requests in flight: 2 MiB per transfer, the size of servers' own windows."""
 _MANY = 4
-"""So many times as long as one answer may take what a server has more to do for: to list many folders, to store."""
+"""Multiple of the usual time limit for work that takes a server longer: listing many folders, syncing."""
 _SESSIONS = 8
-"""Servers allow ten in one connection unless told otherwise."""
+"""Sessions per connection; servers allow ten by default."""
 _FOLDERS = 16
 _BESIDE = ".part-"
 _RENAMES = 20
-"""So often somebody else may be quicker to write the same name."""
+"""Attempts at a rename while others write the same name."""
 _YOUNG = 2.0
-"""Seconds within which a time of whole seconds may not tell two writings apart."""
+"""Seconds within which a timestamp of whole seconds may not distinguish two writes."""
 _SKEW = 3600.0
-"""Seconds by which clocks may differ, where nothing was written that tells by how much they do."""
+"""Assumed clock difference in seconds, as long as no write has shown the actual one."""
 
 
 class _Session:
-    """One SFTP session, and how many transfers use it."""
+    """An SFTP session and the number of transfers using it."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -53,8 +54,9 @@ class _Session:
 
 
 class Sftp:
-    """See :class:`regenstore.remotes.backends.contract.Backend`. The folder itself has to be there. Raises InvalidInput
-    (``bad-config``) for an address that it cannot use; with ``create``, what making the folder raises."""
+    """A backend on an SFTP server; the remote's folder must exist. Raises InvalidInput (``bad-config``) for an
+    unusable address; with ``create``, the errors of making the folder. See
+    :class:`regenstore.remotes.backends.contract.Backend`."""
 
     lists = True
 
@@ -68,15 +70,15 @@ class Sftp:
         alive: float = 15,
         pace: Pace = USUAL,
     ) -> None:
-        """``alive``: seconds without a sign of the server until it is asked for one; it is gone after three. ``pace``:
-        how slow it may be."""
+        """``alive``: seconds of silence after which the server is probed; it counts as gone after three probes.
+        ``pace``: how slow it may be."""
         self._pace = pace
         self.url = url.rstrip("/")
         address = parsed(self.url)
         self._base = address.folder
         self._login = Login(self.url, address, credentials, setting, alive)
         self._loop = Loop()
-        # Only coroutines touch what follows: one thread runs them all.
+        # Only coroutines touch the following: a single thread runs them all.
         self._opening, self._settling = asyncio.Lock(), asyncio.Lock()
         self._connection: Any = None
         self._sessions: list[_Session] = []
@@ -86,9 +88,9 @@ class Sftp:
         self.unsettled: set[str] = set()
         """Folders with names that are not durable yet."""
         self.left: set[str] = set()
-        """What broken connections left beside."""
+        """Temporary files that broken connections left."""
         self._clock: float | None = None
-        """What is to be added to this machine's monotonic clock; the server's own is not behind that."""
+        """Offset from this machine's monotonic clock to a lower bound of the server's clock."""
         if create:
             self._run(self._ready())
 
@@ -136,8 +138,8 @@ class Sftp:
         self._run(self._close())
 
     def _run(self, work: Coroutine[Any, Any, T], name: str = "", times: int = 1) -> T:
-        """Have the other thread do it, as long as enough comes from the server meanwhile. With a name, Absent where
-        there is nothing of that name."""
+        """Run a coroutine in the loop's thread, as long as data keeps coming from the server. With a name, raise
+        Absent if there is no such object."""
         seconds = times * self._pace.patience + (0 if self._sessions else 2 * CONNECT)
         enough, most = self._pace.lowest * seconds, self._pace.seconds(_BLOCK)
         before, began = self._received, time.monotonic()
@@ -155,7 +157,7 @@ class Sftp:
                 raise TooSlow(self.url, self._pace) from None
 
     async def _abort(self) -> None:
-        """What does not answer is not used again."""
+        """Discard a connection that does not answer."""
         connection, self._connection, self._sessions = self._connection, None, []
         if connection is not None:
             connection.abort()
@@ -169,7 +171,7 @@ class Sftp:
                 raise Absent(name) from error
             raise error_of(error, self.url) from None
         except FAILURES as error:
-            # Where a connection breaks, all that wait get the same exception, with the traceback of each.
+            # All that wait on a broken connection get the same exception, with the traceback of each.
             raise error_of(error, self.url) from None
 
     def _place(self, name: str) -> str:
@@ -191,9 +193,9 @@ class Sftp:
             raise
 
     async def make(self, client: Any, folder: str) -> None:
-        """Make a folder and those above it, but not the remote's own."""
+        """Make a folder and its parents below the remote's own."""
         if folder == self._base:
-            raise NoPlace(f"{self.url}: there is no such folder")
+            raise NoPlace(f"{self.url}: the folder does not exist")
         try:
             await client.mkdir(folder)
         except MISSING:
@@ -206,12 +208,12 @@ class Sftp:
             self.unsettled.add(posixpath.dirname(folder))
 
     async def _settle(self, everything: bool) -> None:
-        # One after the other: nobody is told of what somebody else still waits for.
+        # One at a time: an object must not be reported while another call still waits for its sync.
         async with self._settling:
             folders, self.unsettled = self.unsettled, set()
             try:
                 if everything:
-                    # Bytes are durable before they get their name; so it is about names.
+                    # Bytes are synced before the rename, so only names are left to sync.
                     top = layout.CONTENTS.rstrip("/")
                     found = [entry for entry in await self._entries(top) if _is_folder(entry)]
                     above = (self._base, self._place(posixpath.dirname(top)), self._place(top))
@@ -229,7 +231,7 @@ class Sftp:
             except BROKEN:
                 raise
             except asyncssh.SFTPError:
-                pass  # the server cannot, or a gc removed it: as durable as it gets there
+                pass  # unsupported, or a gc removed the folder: as durable as this server allows
 
     # -------------------------------------------------------------------------------- asking
 
@@ -254,7 +256,7 @@ class Sftp:
                     block = await reading
                     yield block
                     if len(block) < length:
-                        return  # it became shorter: the reader counts
+                        return  # the object became shorter: the reader counts
             finally:
                 for _, reading in waiting:
                     reading.cancel()
@@ -285,7 +287,7 @@ class Sftp:
         return Head(size, f"{modified}-{size}" if age >= _YOUNG else "", float(modified))
 
     def written(self, modified: int | None) -> None:
-        """Learn from what was just written what the server's clock says at least."""
+        """Derive a lower bound of the server's clock from the time of a file just written."""
         if modified is not None:
             clock = modified - time.monotonic()
             self._clock = clock if self._clock is None else max(clock, self._clock)
@@ -294,7 +296,7 @@ class Sftp:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Any]:
-        """The session with the least to do, or another one. One whose connection broke is not used again."""
+        """The least busy session, or a new one. A session whose connection broke is not used again."""
         async with self._opening:
             await self._ready()
             session = min(self._sessions, key=lambda each: each.uses)
@@ -331,7 +333,7 @@ class Sftp:
                 await client.remove(self.left.pop())
 
     def _count(self, connection: Any) -> None:
-        """Count what comes, by which one tells a slow server from one that does not answer."""
+        """Count the bytes received, to tell a slow server from one that does not answer."""
         handle = connection.data_received
 
         def counted(data: bytes, *more: Any) -> None:
@@ -354,7 +356,7 @@ class Sftp:
 
 
 class _Upload:
-    """A file on its way to its place, below another name beside it."""
+    """An upload in progress, to a temporary name beside its final one."""
 
     def __init__(self, sftp: Sftp, place: str) -> None:
         self._sftp, self._place = sftp, place
@@ -374,7 +376,7 @@ class _Upload:
             self._file = await self._client.open(self._beside, "xb")
 
     async def add(self, block: bytes) -> None:
-        """Send it; waits only for what was sent before."""
+        """Send a block; waits only for earlier ones."""
         self._waiting.append(asyncio.ensure_future(self._file.write(block, self._size)))
         self._size += len(block)
         if len(self._waiting) >= _AHEAD:
@@ -387,7 +389,7 @@ class _Upload:
             await self._file.fsync()
         await self._file.close()
         await _rename(self._client, self._beside, self._place)
-        with suppress(*MISSING):  # removed again, or just being replaced
+        with suppress(*MISSING):  # already removed, or being replaced
             self._sftp.written((await self._client.stat(self._place)).mtime)
         self._sftp.unsettled.add(posixpath.dirname(self._place))
         await self._stack.aclose()
@@ -415,8 +417,8 @@ def _beside(place: str) -> str:
 
 
 async def _rename(client: Any, beside: str, place: str) -> None:
-    """Over what is there. Where a server cannot do that, what is there goes aside first; it comes back when the new
-    one does not get there, unless the connection breaks off right then."""
+    """Rename, replacing the target. If the server cannot do that, the old object is moved aside first; it is moved
+    back if the rename then fails, unless the connection breaks right then."""
     try:
         await client.posix_rename(beside, place)
         return
@@ -432,7 +434,7 @@ async def _rename(client: Any, beside: str, place: str) -> None:
                 if aside:
                     await client.rename(aside[-1], place)
                 raise
-        with suppress(*MISSING):  # somebody else replaces it at this moment
+        with suppress(*MISSING):  # another client is replacing it
             former = _beside(place)
             await client.rename(place, former)
             aside.append(former)

@@ -1,8 +1,8 @@
-"""Connections to SSH servers, by asyncssh: what the user's ``~/.ssh`` says counts, and nothing is asked or added.
+"""Connections to SSH servers with asyncssh. The user's ``~/.ssh`` settings apply; nothing is asked and nothing added.
 
-Of ``~/.ssh/config`` everything counts that asyncssh knows; what starts a program in between (ProxyCommand) or another
-connection (ProxyJump) is refused. Keys are those of the agent, of IdentityFile, and the usual files; those with a
-passphrase work through the agent. A server whose host key is not in ``known_hosts`` is not spoken to, whatever
+All of ``~/.ssh/config`` that asyncssh knows applies, but settings that start a program (ProxyCommand) or another
+connection (ProxyJump) are refused. Keys come from the agent, from IdentityFile and from the usual files; those with a
+passphrase work through the agent. A server whose host key is not in ``known_hosts`` is refused, whatever
 StrictHostKeyChecking says.
 """
 
@@ -26,48 +26,51 @@ from regenstore.remotes.backends.contract import Credentials
 from regenstore.remotes.settings import SshSetting
 
 for _name in ("asyncio", "asyncssh"):
-    # What they log of broken connections is raised here too; where nobody set up logging, it would be printed.
+    # Errors that these libraries log are raised here too; without a logging setup they would be printed.
     logging.getLogger(_name).addHandler(logging.NullHandler())
 T = TypeVar("T")
 CONNECT = 20.0
-"""Seconds to wait for a connection, and for its login."""
+"""Seconds to wait for a connection including login."""
 _KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 _FASTEST = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*")
 _HELD_BACK = {
-    # Nothing of the user's is given to the server, and nothing but files is asked of it.
+    # Give the server nothing of the user's, and ask it for nothing but files.
     "agent_forwarding": False, "x11_forwarding": False, "command": None, "request_pty": False,
     "env": None, "send_env": None,
 }  # fmt: skip
 
 
 class Address(NamedTuple):
-    """Where a folder is; what is None is for ``~/.ssh/config`` to say."""
+    """The location of a folder; None values are left to ``~/.ssh/config``."""
 
     host: str
     port: int | None
     user: str | None
     folder: str
-    """Absolute, or relative to the user's home there."""
+    """Absolute, or relative to the home folder on the server."""
 
 
 def parsed(url: str) -> Address:
-    """The parts of ``sftp://user@host:port/folder``; ``/~/`` begins in the home there. Raises InvalidInput
-    (``bad-config``); whatever a shell or a configuration could take for more than a name is refused."""
+    """Parse ``sftp://user@host:port/folder``; ``/~/`` starts in the home folder on the server.
+
+    Raises InvalidInput (``bad-config``), also for anything that a shell or a configuration file could take for more
+    than a name.
+    """
     try:
         parts = urlsplit(url)
         host, port, user, password = parts.hostname or "", parts.port, parts.username, parts.password
     except ValueError:
-        raise InvalidInput("bad-config", "the address of a remote cannot be read: no such host or port") from None
+        raise InvalidInput("bad-config", "the address of a remote is invalid: bad host or port") from None
     if password is not None:
-        # Not shown: it has a password in it.
+        # Not shown, as it contains a password.
         raise InvalidInput(
             "bad-config",
-            f"the address of the remote at {host} has a password in it, which Git's configuration would keep",
-            hint="Leave it out of the address; git's credential helpers are asked for it.",
+            f"the address of the remote at {host} contains a password, which would be stored in Git's configuration",
+            hint="Remove it from the address; it is looked up with git's credential helpers.",
         )
-    wrong = f"{url!r}: no address such as sftp://ada@media.example.org/srv/film"
+    wrong = f"{url!r} is not an address such as sftp://ada@media.example.org/srv/film"
     if not _HOST.fullmatch(host) or (user is not None and not _USER.fullmatch(user)) or not url.isprintable():
         raise InvalidInput("bad-config", wrong)
     path = unquote(parts.path, errors="surrogateescape")
@@ -78,7 +81,7 @@ def parsed(url: str) -> Address:
 
 
 class Loop:
-    """A thread that runs coroutines for other threads. It ends with this object."""
+    """A thread with an event loop that runs coroutines for other threads. It ends with this object."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -86,7 +89,8 @@ class Loop:
         weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
 
     def run(self, work: Coroutine[Any, Any, T], seconds: float, goes_on: Callable[[], bool]) -> T:
-        """Wait for it. Raises TimeoutError when so many seconds pass and it does not go on."""
+        """Run a coroutine and wait for it. Raises TimeoutError when ``seconds`` pass without ``goes_on`` reporting
+        progress."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             while True:
@@ -100,19 +104,20 @@ class Loop:
             raise
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do not wait for it: also where garbage is collected, which may be in the loop's own thread."""
+        """Start a coroutine without waiting. Safe during garbage collection, which may happen in the loop's own
+        thread."""
         asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
 def _run_all(loop: asyncio.AbstractEventLoop) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        # What goes wrong is told to whoever waits for it, and not printed once more for what nobody waits for.
+        # Errors are raised to the waiting caller; the loop must not print those that nobody waits for.
         runner.get_loop().set_exception_handler(lambda loop, context: None)
         runner.get_loop().run_forever()
 
 
 class Login:
-    """Connects to one server as often as needed. Errors of asyncssh are for :func:`error_of` to name."""
+    """Connects to one server as often as needed. Raises asyncssh's errors, which :func:`error_of` translates."""
 
     def __init__(self, url: str, address: Address, credentials: Credentials, setting: SshSetting, alive: float) -> None:
         self._url, self._address, self._alive = url, address, alive
@@ -120,11 +125,11 @@ class Login:
         self._password: str | None = None
 
     async def connect(self) -> Any:
-        """A connection that is logged in. Raises StorageError ``remote-refused``, and what asyncssh raises."""
+        """Open an authenticated connection. Raises StorageError ``remote-refused``, and asyncssh's errors."""
         setting, told = self._setting, self._told()
         user_files = told.config.get("UserKnownHostsFile", [f"{setting.folder}/known_hosts"])
         known = _known_hosts([*user_files, *told.config.get("GlobalKnownHostsFile", ["/etc/ssh/ssh_known_hosts"])])
-        # By name alone, as ssh does it: whoever can have a name lead to another known server is not believed.
+        # By name only, as ssh does: pointing a name at another known server must not be enough.
         matching = known.match(told.host_key_alias or told.host, "", None if told.port == 22 else told.port)
         if not any(matching):
             hint = f"Log in once with '{self._ssh(told)}' and compare the fingerprint, then try again."
@@ -144,17 +149,17 @@ class Login:
                 raise
         except asyncssh.HostKeyNotVerifiable as error:
             hint = (
-                "It was replaced, or somebody pretends to be it. Ask whoever runs it; if it was replaced, remove the "
-                f"old one with 'ssh-keygen -R {_entry(told)}' and log in once with '{self._ssh(told)}'."
+                "The server was replaced, or another one impersonates it. Ask its administrator; if it was replaced, "
+                f"remove the old one with 'ssh-keygen -R {_entry(told)}' and log in once with '{self._ssh(told)}'."
             )
-            message = f"{self._url}: its host key is another one than known_hosts has"
+            message = f"{self._url}: its host key differs from the one in known_hosts"
             raise StorageError("remote-refused", message, hint=hint) from error
-        # As people write it, for it is they who told a helper or ~/.netrc.
+        # In the form people write, as they entered it in a credential helper or ~/.netrc.
         port = f":{self._address.port}" if self._address.port else ""
         asked = f"sftp://{told.username}@{_bracketed(self._address.host)}{port}"
         found = await asyncio.to_thread(self._credentials, asked)
         if found is None or found[0] != told.username:
-            raise StorageError("remote-refused", f"{self._url}: it takes none of the keys, and no password is known")
+            raise StorageError("remote-refused", f"{self._url}: it accepts none of the keys, and no password is known")
         self._password = found[1]
         try:
             return await asyncssh.connect(told.orig_host, config=None, options=options)
@@ -163,7 +168,7 @@ class Login:
             raise
 
     def _told(self) -> Any:
-        """What the user's configuration says of the server."""
+        """The user's configuration for the server."""
         config = f"{self._setting.folder}/config"
         port = () if self._address.port is None else self._address.port
         user = () if self._address.user is None else self._address.user
@@ -175,7 +180,7 @@ class Login:
             if value:
                 raise StorageError(
                     "remote-refused",
-                    f"{self._url}: ~/.ssh/config says {setting} for {self._address.host}, which is not supported",
+                    f"{self._url}: ~/.ssh/config sets {setting} for {self._address.host}, which is not supported",
                     hint="Mount the folder with sshfs, which uses ssh itself, and add it as a folder.",
                 )
         return told
@@ -191,7 +196,7 @@ class Login:
         )  # fmt: skip
 
     def _ssh(self, told: Any) -> str:
-        """The command with which somebody logs in there by hand."""
+        """The command to log in to the server by hand."""
         at = f"{self._address.user}@" if self._address.user else ""
         port = f"-p {told.port} " if self._address.port else ""
         return f"ssh {port}{at}{self._address.host}"
@@ -222,7 +227,7 @@ def _bracketed(host: str) -> str:
 BROKEN = (asyncssh.ConnectionLost, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)
 MISSING = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 FAILURES = (asyncssh.Error, asyncssh.KeyImportError, asyncssh.ConfigParseError, OSError, TimeoutError, ValueError)
-"""What :func:`error_of` has a name for."""
+"""The errors that :func:`error_of` translates."""
 _REFUSED = (
     asyncssh.PermissionDenied, asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect, asyncssh.KeyImportError,
     asyncssh.ConfigParseError, PermissionError,
@@ -233,7 +238,7 @@ _FINAL = (
 
 
 def error_of(error: Exception, url: str) -> RegenstoreError:
-    """What went wrong, as a backend says it."""
+    """Translate an error to one that a backend raises."""
     said = f"{url}: " + str(
         getattr(error, "reason", "") or getattr(error, "strerror", "") or error or "it does not answer"
     )

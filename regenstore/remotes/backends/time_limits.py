@@ -1,7 +1,8 @@
-"""How slow a remote may be: who gives less than the lowest rate for as long as patience lasts is given up.
+"""Limits on how slow a remote may be: it is given up on when it delivers less than the lowest rate for as long as
+patience lasts.
 
-Only time counts in which a remote is waited for, never the pauses that a limit or a full disk here makes. Waits that
-nothing can be seen of in between (one answer, one block) may take what they would take at the lowest rate.
+Only time spent waiting for the remote counts, never pauses for a bandwidth limit or a full local disk. A wait without
+visible progress (one answer, one block) may take as long as it would at the lowest rate.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ T = TypeVar("T")
 
 
 class TooSlow(StorageError):
-    """A remote that gives nothing, or hardly anything."""
+    """A remote that delivers nothing, or next to nothing."""
 
     def __init__(self, url: str, pace: Pace) -> None:
         super().__init__(
             "remote-unreachable",
-            f"{url} is too slow: it gave less than {pace.lowest} bytes/s for {pace.patience:g} s, or nothing at all",
-            hint="Try again later. How slow it may be is set by regenstore.remote.NAME.lowest and .patience.",
+            f"{url} is too slow: it delivered less than {pace.lowest} bytes/s for {pace.patience:g} s",
+            hint="Try again later. The limits are regenstore.remote.NAME.lowest and regenstore.remote.NAME.patience.",
         )
 
 
 class Meter:
-    """Adds up one transfer's waits and what came of them."""
+    """Adds up the waits of one transfer and the bytes received."""
 
     def __init__(self, url: str, pace: Pace) -> None:
         self._url, self._pace = url, pace
@@ -38,7 +39,7 @@ class Meter:
         self._count = 0
 
     def waited(self, seconds: float, count: int) -> None:
-        """So long for so many bytes. Raises :class:`TooSlow`."""
+        """Record a wait and the bytes it brought. Raises :class:`TooSlow`."""
         self._seconds += seconds
         self._count += count
         if self._seconds >= self._pace.patience:
@@ -47,7 +48,7 @@ class Meter:
             self._seconds, self._count = 0.0, 0
 
     def blocks(self, source: Iterator[bytes]) -> Iterator[bytes]:
-        """The same blocks, as long as they come quickly enough."""
+        """Pass on blocks as long as they come fast enough."""
         while True:
             began = time.monotonic()
             block = next(source, None)
@@ -58,8 +59,8 @@ class Meter:
 
 
 def within(seconds: float, work: Callable[[], T], late: Callable[[], StorageError]) -> T:
-    """What some work gives, unless it takes too long: then ``late`` is raised, and whatever it still gives is
-    dropped. For calls of libraries that cannot be interrupted."""
+    """Run ``work`` and return its result; raise ``late`` if it takes too long, and drop the result. For library
+    calls that cannot be interrupted."""
     answer: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
     def run() -> None:

@@ -1,7 +1,8 @@
-"""The bytes of a connection, read and written as httpcore asks for them, with an end to whatever takes too long.
+"""Network streams for httpcore that end an exchange which takes too long.
 
-httpcore limits each single wait. A server that gives a byte a second, or "100 Continue" for ever, would hold it for
-good; so the waits of one exchange are added up here, and what may come before an answer's headers is limited.
+httpcore limits each single wait. A server that sends a byte per second, or "100 Continue" forever, would hold it
+indefinitely; so the waits of an exchange are added up here, and the amount of data before the end of an answer's
+headers is limited.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from regenstore.remotes.backends.time_limits import Meter
 from regenstore.remotes.settings import Pace
 
 _HEADERS = 1 << 18
-"""Bytes that may come before the end of an answer's headers: far more than any server sends."""
+"""Largest number of bytes before the end of an answer's headers: far more than any server sends."""
 _PIECE = 16 << 10
-"""Bytes that even the lowest rate takes away in time."""
+"""Bytes per write: few enough to be sent in time even at the lowest rate."""
 _READ = 1 << 20
 
 
@@ -43,7 +44,7 @@ class WatchedBackend(NetworkBackend):
 
 
 class WatchedStream(NetworkStream):
-    """Raises TooSlow, and what httpcore's own streams raise."""
+    """A watched stream. Raises TooSlow and the errors of httpcore's own streams."""
 
     def __init__(self, stream: NetworkStream, url: str, pace: Pace, *, secure: bool = False) -> None:
         self._stream = stream
@@ -53,30 +54,30 @@ class WatchedStream(NetworkStream):
         self._left = _HEADERS
 
     def headers_came(self) -> None:
-        """From here on the bytes are those of a body, which its reader counts."""
+        """From here on the bytes are a body, which its reader counts."""
         self._left = -1
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._left == 0:
-            raise RemoteProtocolError("the answer does not come to an end")
+            raise RemoteProtocolError("the answer does not end")
         began = time.monotonic()
         data = self._stream.read(_READ if self._left < 0 else min(max_bytes, self._left), timeout)
         if self._left > 0:
             self._left -= len(data)
-        # Until the first byte the server may be at work on what it was sent, as long as the time-out lets it.
+        # Until the first byte the server may be processing the request, for as long as the time-out allows.
         self._meter.waited(0.0 if self._writing else time.monotonic() - began, len(data))
         self._writing = False
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Raises WriteError, too, where the server has answered already: it does not read on."""
+        """Write. Raises WriteError also if the server has answered already, as it reads no more."""
         if not buffer:
             return
         if not self._writing:
             self._meter, self._left = Meter(self._url, self._pace), _HEADERS
-        # Over TLS, readable may mean no more than a session ticket.
+        # Over TLS, readable may mean only a session ticket.
         elif not self._secure and self._stream.get_extra_info("is_readable"):
-            raise WriteError("the server answered before it had everything")
+            raise WriteError("the server answered before it had received everything")
         self._writing = True
         for at in range(0, len(buffer), _PIECE):
             piece = buffer[at : at + _PIECE]

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from regenstore.export.sidecar.writers.ale import COLUMNS, RATES, STRUCTURAL
-from regenstore.export.timebase import DROPPING, from_timecode, to_timecode
 from regenstore.media.rates import exact_rate
+from regenstore.media.timecode import DROPPING, from_timecode, to_timecode
 
 
 def check(data: bytes) -> list[str]:

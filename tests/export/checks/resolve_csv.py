@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from regenstore.export.sidecar.writers.resolve_csv import MATCHING, VOCABULARY, _column
-from regenstore.export.timebase import from_timecode, to_timecode
 from regenstore.media.rates import exact_rate
+from regenstore.media.timecode import from_timecode, to_timecode
 
 
 def check(data: bytes) -> list[str]:

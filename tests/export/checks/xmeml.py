@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from regenstore.export.sidecar.writers.xmeml import VOCABULARY
-from regenstore.export.timebase import from_timecode
+from regenstore.media.timecode import from_timecode
 from tests.export.checks.grammar import Element, parse
 
 

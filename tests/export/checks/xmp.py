@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from regenstore.export.sidecar.writers.xmp import NAMESPACES, RDF, SOURCE_TYPE, TIME_FORMATS, VOCABULARY
-from regenstore.export.timebase import Timebase
+from regenstore.media.timecode import Timebase
 from tests.export.checks.grammar import Element, parse
 
 

@@ -15,16 +15,16 @@ import av
 import numpy as np
 from PIL import Image
 
-from regenstore.export.dataset import exporting, roots, splits
-from regenstore.export.dataset.exporting import DatasetOrder
+from regenstore.export.dataset import exporting, places, splits
+from regenstore.export.dataset.exporting import DatasetOutcome
+from regenstore.export.dataset.order import DatasetOrder
 from regenstore.export.dataset.selection import Limits
-from regenstore.export.dataset.writing import DatasetOutcome
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Chosen, Medium
+from regenstore.fs.reflink import Linker
 from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.recipe import Input, Output, Recipe, Take
-from regenstore.worktree.link import Linker
 
 
 @cache
@@ -107,11 +107,11 @@ class Studio:
         order = self.order(out, limits, **given)
         known = Measurements(ContentFacts(str(self.folder / "store")))
         chosen = list(self.media.values()) if media is None else media
-        with exporting.survey(order, known, str(self.folder)) as found:
+        with exporting.sample_rows(order, known, str(self.folder)) as rows:
             by_path = {os.fsencode(medium.path): medium for medium in chosen}
-            wanted, _ = exporting.select([Chosen(path, medium.recipe) for path, medium in by_path.items()], found)
+            wanted, _ = exporting.select([Chosen(path, medium.recipe) for path, medium in by_path.items()], rows)
             for each in wanted:
-                found.add(by_path[each.path])
-            found.keep()
-            plans = [exporting.plan(*part, known) for part in roots.parts(order, found)]
-            return {plan.order.out: exporting.export(plan, Linker(), lambda _: None) for plan in plans}
+                rows.add(by_path[each.path])
+            rows.keep()
+            plans = [exporting.plan(*part, known) for part in places.parts(order, rows)]
+            return {plan.order.out: plan.run(Linker(), lambda _: None) for plan in plans}

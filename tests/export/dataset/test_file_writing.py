@@ -14,7 +14,7 @@ import pytest
 from regenstore.errors import FormatError, StorageError
 from regenstore.export.dataset import file_writing
 from regenstore.export.dataset.file_writing import FileWriter
-from regenstore.worktree.link import Linker
+from regenstore.fs.reflink import Linker
 
 
 @pytest.fixture(params=[0, 3, 1000], ids=["processes", "both", "alone"])
@@ -51,7 +51,7 @@ def work(writer: FileWriter, folder: Path, source: Path, size: int) -> None:
 def test_a_source_of_another_size(writer: FileWriter, tmp_path: Path):
     source = tmp_path / "source"
     source.write_bytes(b"12345")
-    with pytest.raises(FormatError, match="another size") as caught:
+    with pytest.raises(FormatError, match="recorded size") as caught:
         work(writer, tmp_path, source, 6)
     assert caught.value.kind == "bad-dataset"
     writer.settle()
@@ -87,7 +87,7 @@ def test_processes_that_are_killed_are_missed(tmp_path: Path):
     writer.write(str(tmp_path / "a"), b"a")
     for process in writer._processes:
         process.kill()
-    with pytest.raises(StorageError, match="before its time"):
+    with pytest.raises(StorageError, match="unexpectedly"):
         writer.settle()
     assert not writer._processes
 

@@ -15,6 +15,7 @@ from regenstore.export.dataset import manifest as manifests
 from regenstore.export.dataset.row import COLUMNS, sample_key
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.sinks import HIDDEN, MANIFEST
+from regenstore.fs.stage import Stage
 from regenstore.schemas.stored import STORED
 from tests.export.dataset.studio import Studio
 
@@ -186,6 +187,19 @@ def test_a_journal_cannot_leave_the_dataset(difficult: Studio, tmp_path: Path):
     with pytest.raises(FormatError, match="damaged"):
         difficult.export(out, update=True)
     assert victim.read_text() == "precious"
+
+
+def test_a_dataset_that_another_export_writes_is_left_alone(difficult: Studio, tmp_path: Path):
+    out = tmp_path / "out"
+    difficult.export(out)
+    with Stage(str(out / HIDDEN), unique=False), pytest.raises(Conflict) as caught:
+        difficult.export(out, update=True)
+    assert caught.value.kind == "export-busy"
+    left, zipped = tmp_path / ".out.partial-1-ab", tmp_path / ".out.partial-1-cd"  # of older versions
+    left.mkdir()
+    zipped.touch()
+    difficult.export(out, force=True)
+    assert not (out / HIDDEN).exists() and not left.exists() and not zipped.exists()
 
 
 def consistent(out: Path) -> None:

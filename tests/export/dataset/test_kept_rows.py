@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from regenstore.export.dataset import survey
+from regenstore.export.dataset import sample_rows
 from regenstore.export.media_facts import FRAMES, Measurements
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.objects.fact_cache import ContentFacts
@@ -27,11 +27,11 @@ def studio(tmp_path: Path) -> Studio:
 def rows_made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     paths: list[str] = []
 
-    def counting(key, medium, *given, real=survey.row_of):
+    def counting(key, medium, *given, real=sample_rows.row_of):
         paths.append(medium.path)
         return real(key, medium, *given)
 
-    monkeypatch.setattr(survey, "row_of", counting)
+    monkeypatch.setattr(sample_rows, "row_of", counting)
     return paths
 
 

@@ -71,5 +71,5 @@ def test_drift_against_the_repository(difficult: Studio, tmp_path: Path):
 
 def test_what_is_no_dataset(tmp_path: Path):
     for name in ("nothing", ""):
-        with pytest.raises(NotFound, match="is no dataset"):
+        with pytest.raises(NotFound, match="is not a dataset"):
             read_back.read(str(tmp_path / name))

@@ -1,4 +1,4 @@
-"""The sidecar formats by name. Each module is imported when it is asked for, and has its writer as ``WRITER``."""
+"""Sidecar formats by name. Each module is imported on demand, and exports its writer as ``WRITER``."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ WRITERS = {
     "text": "text",
     "batch-text": "batch_text",
 }
-"""Name in templates -> module in this folder."""
+"""Name in templates -> module in this package."""
 
 
 def find(name: str) -> SidecarWriter:
-    """The writer of a format; raises InvalidInput (``bad-template``) with the nearest name."""
+    """The writer of a format; raises InvalidInput (``bad-template``), which suggests the nearest name."""
     if name not in WRITERS:
         near = difflib.get_close_matches(name, WRITERS, n=1)
         also = f"; did you mean '{near[0]}'?" if near else ""
-        raise InvalidInput("bad-template", f"no sidecar format is called '{name}' (known: {', '.join(WRITERS)}){also}")
+        raise InvalidInput("bad-template", f"there is no sidecar format '{name}' (known: {', '.join(WRITERS)}){also}")
     module = importlib.import_module(f"{__name__}.{WRITERS[name]}")
     return cast(SidecarWriter, module.WRITER)

@@ -1,8 +1,8 @@
 """Avid Log Exchange: a table of clips for Avid Media Composer; one file per frame rate.
 
-An ALE has one rate for all of its clips, so a batch of several rates becomes several files. Lines end in
-CRLF, cells are divided by tabs and cannot hold any; no tab ends a line. A name that is not Avid's own becomes
-a column of its own in the bin: those begin with ``Regen``.
+An ALE has a single rate for all clips, so a batch with several rates becomes several files. Lines end in CRLF; cells
+are separated by tabs and cannot contain any; no tab ends a line. Names that are not Avid's become custom columns in the
+bin, and must begin with ``Regen``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from regenstore.export.context import text_of
 from regenstore.export.sidecar.legal_text import path_refusal
 from regenstore.export.sidecar.timeline import OWN_COLUMN, cell_row, no_timeline, timebase_of, written
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.timebase import decimal_rate, to_timecode
+from regenstore.media.timecode import decimal_rate, to_timecode
 
 STRUCTURAL = ("Name", "Tracks", "Start", "End", "Duration", "Source File")
-"""Always there, in this order."""
+"""Always present, in this order."""
 COLUMNS = (
     "Tape", "Tape ID", "Scene", "Take", "Shot", "Slate", "Camera", "Camroll", "Soundroll", "Labroll", "Reel", "Reel #",
     "Comments", "Descript", "Shoot Date", "Creation Date", "Project", "Production", "Episode", "Image Size", "Video",
@@ -27,17 +27,17 @@ COLUMNS = (
 )  # fmt: skip
 VOCABULARY: Mapping[str, Target] = {
     **{name: Target("any") for name in COLUMNS},
-    "Regen *": Target("any", note="a column of its own; one line, without tabs", names=OWN_COLUMN),
+    "Regen *": Target("any", note="custom column; one line, without tabs", names=OWN_COLUMN),
 }
 RATES = tuple(Fraction(rate) for rate in (24, 25, 30, 48, 50, 60)) + tuple(
     Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60)
 )
-"""Rates that Avid has projects at."""
+"""Frame rates for which Avid has projects."""
 _FORMATS = {1080: "1080", 720: "720", 576: "PAL", 486: "NTSC"}
 
 
 class AleWriter:
-    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+    """See :class:`regenstore.export.sidecar.writer.SidecarWriter`."""
 
     name = "ale"
     scope: Scope = "batch"
@@ -51,7 +51,7 @@ class AleWriter:
     def refuses(self, clip: Clip, options: Options) -> str | None:
         reason = no_timeline(clip) or path_refusal(clip.media_name)
         if reason is None and timebase_of(clip).rate not in RATES:
-            reason = f"Avid has no projects at {decimal_rate(timebase_of(clip).rate, 3)} frames per second"
+            reason = f"Avid does not support {decimal_rate(timebase_of(clip).rate, 3)} frames per second"
         return reason
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
@@ -94,7 +94,7 @@ def _table(filled: Sequence[Filled], rate: Fraction, name: str) -> Rendered:
 
 
 def _cell(row: Row) -> tuple[str, Row]:
-    """A cell; a size as Avid spells it."""
+    """A cell; sizes in Avid's notation."""
     if row.target == "Image Size" and isinstance(row.value, tuple):
         row = row.written("x".join(text_of(side) for side in row.value))
     return cell_row(row)
@@ -114,7 +114,7 @@ def _structural(clip: Clip) -> tuple[Row, ...]:
 
 
 def _video_format(filled: Sequence[Filled]) -> str:
-    """Avid's word for the picture's size, where all clips have one that has a word."""
+    """Avid's name for the picture size, if all clips have the same and it has a name."""
     sizes = {each.clip.info.video.upright for each in filled if each.clip.info.video is not None}
     if len(sizes) != 1:
         return "CUSTOM"

@@ -1,8 +1,8 @@
 """ASC MHL v2.0: a manifest with the hashes of all files of an export, and the chain file that seals it.
 
-Sources: the ASC MHL specification and its schemas. Hashes are C4 and xxh128, which the standard knows; BLAKE3,
-which it does not, stands in each file's ``metadata``, in regenstore's own namespace. Dates are those of the
-media's records, so that the same export gives the same manifest.
+Sources: the ASC MHL specification and its schemas. Hashes are C4 and xxh128, which the standard defines; BLAKE3, which
+it does not, is in each file's ``metadata``, in regenstore's own namespace. Dates are those of the media's records, so
+that the same export gives the same manifest.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 class AscmhlWriter:
-    """See :class:`regenstore.export.sidecar.writer.Writer`. Its file is ``ascmhl/NNNN_NAME.mhl``; the date is
-    put after the name, as the standard has it."""
+    """Writes ``ascmhl/NNNN_NAME.mhl`` and the chain. The date is appended to the name, as the standard requires. See
+    :class:`regenstore.export.sidecar.writer.SidecarWriter`."""
 
     name = "ascmhl"
     scope: Scope = "folder"
@@ -53,16 +53,16 @@ class AscmhlWriter:
         file = options.name_for()
         folder, name = posixpath.split(file)
         if posixpath.basename(folder) != "ascmhl" or not re.fullmatch(_MANIFEST, name):
-            raise InvalidInput("bad-export", f"an ASC MHL is called ascmhl/0001_NAME.mhl, not '{file}'")
+            raise InvalidInput("bad-export", f"an ASC MHL must be named ascmhl/0001_NAME.mhl, not '{file}'")
         if not options.siblings:
-            raise InvalidInput("bad-export", "an ASC MHL lists the files that are exported beside it: there are none")
+            raise InvalidInput("bad-export", "an ASC MHL lists the files exported with it, but there are none")
         date = iso_time(max((each.clip.medium.created or 0.0 for each in filled), default=0.0))
         above = posixpath.dirname(folder)
         chain, earlier = _earlier(folder, options.there)
         files = _files(options, above)
         sealed = {path: _sealed(path, each, earlier) for path, each in files.items()}
         if chain is not None and all(sealed.values()):
-            # Nothing new: the newest manifest and the chain stay as they are.
+            # Nothing new: keep the newest manifest and the chain as they are.
             newest = f"{folder}/{chain[-1].findtext(_D + 'path')}"
             return [Rendered(each, options.there[each]) for each in (newest, f"{folder}/{CHAIN}")]
         number, _, rest = name.removesuffix(".mhl").partition("_")
@@ -90,7 +90,7 @@ def c4(sha512: bytes) -> str:
 
 
 class Hashes(NamedTuple):
-    """What is told of a file."""
+    """The hashes recorded for a file."""
 
     size: int
     c4: str
@@ -115,7 +115,7 @@ def _is_link(entry: Element) -> bool:
 
 
 def _renewed(chain: Element) -> Element:
-    """The same chain, to be gone on with."""
+    """A copy of the chain to append to."""
     made = new(_D + "ascmhldirectory", {None: DIRECTORY})
     for each in chain:
         _link(made, int(each.get("sequencenr", 0)), each.findtext(_D + "path") or "", each.findtext(_D + "c4") or "")
@@ -123,8 +123,8 @@ def _renewed(chain: Element) -> Element:
 
 
 def _earlier(folder: str, there: Mapping[str, bytes]) -> tuple[Element | None, dict[str, dict[str, str]]]:
-    """The chain that lies there, and the hashes that its generations gave each path first. Raises InvalidInput
-    (``bad-export``) for one that is not whole: nothing may be appended to it."""
+    """The existing chain, and the hashes that its generations first recorded for each path. Raises InvalidInput
+    (``bad-export``) for an incomplete one: nothing may be appended to it."""
     found = there.get(f"{folder}/{CHAIN}")
     if found is None:
         if there:
@@ -135,12 +135,12 @@ def _earlier(folder: str, there: Mapping[str, bytes]) -> tuple[Element | None, d
     except ValueError as error:
         raise _broken(folder, f"{CHAIN}: {error}") from None
     if chain.tag != _D + "ascmhldirectory" or not len(chain) or not all(map(_is_link, chain)):
-        raise _broken(folder, f"{CHAIN} is no list of generations")
+        raise _broken(folder, f"{CHAIN} is not a list of generations")
     for entry in chain:
         name = entry.findtext(_D + "path") or ""
         data = there.get(f"{folder}/{name}")
         if data is None or c4(hashlib.sha512(data).digest()) != entry.findtext(_D + "c4"):
-            raise _broken(folder, f"{name} is not the one that the chain names")
+            raise _broken(folder, f"{name} does not match the chain")
         try:
             hashes = parse(data).iter(_M + "hash")
         except ValueError as error:
@@ -154,34 +154,34 @@ def _earlier(folder: str, there: Mapping[str, bytes]) -> tuple[Element | None, d
 
 def _broken(folder: str, why: str) -> InvalidInput:
     return InvalidInput(
-        "bad-export", f"the {folder}/ that is there cannot be gone on with: {why}", hint="Export into another folder."
+        "bad-export", f"the existing {folder}/ cannot be continued: {why}", hint="Export into another folder."
     )
 
 
 def _files(options: Options, above: str) -> dict[str, Hashes]:
-    """The files that are sealed, by path; none of those beside the folder."""
+    """The files to seal, by path; none outside the folder."""
     paths = {posixpath.relpath(each.name, above or "."): each for each in options.siblings}
     sealed = {path: each for path, each in sorted(paths.items()) if not path.startswith("../")}
     for path in sealed:
         if xml_legal(path)[1]:
-            raise InvalidInput("bad-export", f"an ASC MHL cannot name {path}: XML has no place for characters of it")
+            raise InvalidInput("bad-export", f"an ASC MHL cannot list {path}: XML does not allow its characters")
     return {path: _digests(each) for path, each in sealed.items()}
 
 
 def _sealed(path: str, found: Hashes, earlier: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
-    """The hashes by which an earlier generation knows these very bytes; none for a path that it does not know.
-    Raises InvalidInput (``bad-export``) where it knows others: a sealed file never changes."""
+    """The hashes that an earlier generation recorded for the same bytes; none for an unknown path. Raises
+    InvalidInput (``bad-export``) if it recorded others: a sealed file never changes."""
     known = earlier.get(path)
     if known is None:
         return ()
     formats = tuple(name for name in ("c4", "xxh128") if name in known)
     if not formats:
         raise InvalidInput(
-            "bad-export", f"{path} is sealed by hashes that are not made here ({', '.join(sorted({*known} - _OTHER))})"
+            "bad-export", f"{path} is sealed with unsupported hashes ({', '.join(sorted({*known} - _OTHER))})"
         )
     if any(known[name] != getattr(found, name) for name in formats):
         raise InvalidInput(
-            "bad-export", f"the ASC MHL that is there seals {path} with other contents",
+            "bad-export", f"the existing ASC MHL seals {path} with different contents",
             hint="Export into another folder: a sealed file never changes.",
         )  # fmt: skip
     return formats
@@ -215,7 +215,7 @@ def _manifest(
 
 
 def _digests(sibling: Sibling) -> Hashes:
-    import xxhash  # here, so that a list of templates needs nothing
+    import xxhash  # imported here, so that listing templates needs no packages
 
     slow, fast = hashlib.sha512(), xxhash.xxh3_128()
 

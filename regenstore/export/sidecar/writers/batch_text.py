@@ -1,4 +1,4 @@
-"""One text for a whole batch: see :mod:`regenstore.export.sidecar.writers.text`."""
+"""A text file for a whole batch: see :mod:`regenstore.export.sidecar.writers.text`."""
 
 from __future__ import annotations
 

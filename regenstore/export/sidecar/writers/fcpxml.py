@@ -1,9 +1,9 @@
-"""FCPXML 1.10: a timeline with the clip in its timecode, for DaVinci Resolve (18 and later) and Final Cut Pro.
+"""FCPXML 1.10: a timeline with the clip at its timecode, for DaVinci Resolve (18 and later) and Final Cut Pro.
 
-1.10 is the newest version that Resolve 18 reads. Sources: Apple's FCPXML reference and the DTD's content
-models. All times are rational seconds in whole frames, counted from timecode 00:00:00:00, so 01:00:00:00 at
-24000/1001 is ``86486400/24000s``. The file is named by a ``media-rep`` (since 1.9), and the clip lies in a
-project: in an event alone, Final Cut takes it for an invalid edit.
+1.10 is the newest version that Resolve 18 reads. Sources: Apple's FCPXML reference and the DTD's content models. All
+times are rational seconds in whole frames, counted from timecode 00:00:00:00, so 01:00:00:00 at 24000/1001 is
+``86486400/24000s``. The file is referenced by a ``media-rep`` (since 1.9), and the clip is in a project: directly in an
+event, Final Cut treats it as an invalid edit.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from regenstore.export.context import text_of
 from regenstore.export.sidecar.timeline import file_url, no_timeline, timebase_of, written, xml_row
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.sidecar.xml_document import Element, child, new, to_bytes
-from regenstore.export.timebase import Timebase, decimal_rate, rational_seconds
+from regenstore.media.timecode import Timebase, decimal_rate, rational_seconds
 
 _STUDIO = "com.apple.proapps.studio."
 VOCABULARY: Mapping[str, Target] = {
-    "note": Target("text", note="of the clip"),
-    "keywords": Target("list", note="over the whole clip"),
+    "note": Target("text", note="note on the clip"),
+    "keywords": Target("list", note="keywords on the whole clip"),
     _STUDIO + "reel": Target("text"),
     _STUDIO + "scene": Target("text"),
     _STUDIO + "shot": Target("text"),
     _STUDIO + "angle": Target("text"),
     "com.apple.proapps.mio.cameraName": Target("text"),
     "com.regenstore.*": Target(
-        "any", note="metadata of regenstore's own; ASCII without spaces", names=r"com\.regenstore\.[!-~]+"
+        "any", note="regenstore's own metadata; ASCII without spaces", names=r"com\.regenstore\.[!-~]+"
     ),
 }
 SETTINGS: Mapping[str, Target] = {
@@ -41,7 +41,7 @@ _AUDIO_RATES = {32000: "32k", 44100: "44.1k", 48000: "48k", 88200: "88.2k", 9600
 
 
 class FcpxmlWriter:
-    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+    """See :class:`regenstore.export.sidecar.writer.SidecarWriter`."""
 
     name = "fcpxml"
     scope: Scope = "clip"
@@ -55,7 +55,7 @@ class FcpxmlWriter:
     def refuses(self, clip: Clip, options: Options) -> str | None:
         reason = no_timeline(clip)
         if reason is None and timebase_of(clip).rate.numerator >= 1 << 32:
-            reason = "its frame rate has more than 32 bits"
+            reason = "its frame rate does not fit in 32 bits"
         return reason
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
@@ -76,7 +76,7 @@ class FcpxmlWriter:
         _asset_clip(child(sequence, "spine"), clip, base, dict(texts), marked)
         warnings = []
         if decimal_rate(base.rate, 3) not in FINAL_CUT_RATES:
-            warnings.append(f"Final Cut Pro has no timelines at {decimal_rate(base.rate, 3)} frames per second")
+            warnings.append(f"Final Cut Pro does not support {decimal_rate(base.rate, 3)} frames per second")
         return [Rendered(options.name_for(clip), to_bytes(root, "fcpxml"), rows, tuple(warnings))]
 
 
@@ -84,7 +84,7 @@ WRITER = FcpxmlWriter()
 
 
 def _text(row: Row) -> tuple[str, Row]:
-    """A row as text; keywords are separated by commas, so a comma in one becomes a space."""
+    """A row as text; commas separate keywords, so a comma within one becomes a space."""
     if row.target != "keywords" or not isinstance(row.value, tuple):
         return xml_row(row)
     words = [text_of(word) for word in row.value]
@@ -103,7 +103,7 @@ def _origin(base: Timebase) -> dict[str, str]:
 
 
 def _resources(resources: Element, clip: Clip, base: Timebase, texts: Sequence[tuple[str, str]]) -> None:
-    """The format of the picture, and the asset: the file with what is known of it."""
+    """The format of the picture, and the asset: the file with its metadata."""
     video = clip.info.video
     assert video is not None
     width, height = video.upright
@@ -137,7 +137,7 @@ def _resources(resources: Element, clip: Clip, base: Timebase, texts: Sequence[t
 
 
 def _asset_clip(spine: Element, clip: Clip, base: Timebase, texts: Mapping[str, str], marked: bool) -> None:
-    """The clip, whole, at the start of the timeline, in the medium's own timecode."""
+    """The whole clip at the start of the timeline, in the medium's own timecode."""
     start, duration = _time(base.start, base), _time(base.frames, base)
     made = child(spine, "asset-clip", ref="r2", offset=start, name=clip.stem, start=start, duration=duration)
     made.set("tcFormat", "DF" if base.drop else "NDF")

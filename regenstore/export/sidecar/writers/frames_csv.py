@@ -1,7 +1,7 @@
-"""Per-frame measurements as CSV: for spreadsheets and pandas, and as data footage of After Effects.
+"""Per-frame measurements as CSV, for spreadsheets and pandas, and as data footage for After Effects.
 
-UTF-8 without a byte order mark, LF, a point in decimals, numbers only; a value that is not known is an empty
-cell. The first line names the columns; ``frame`` counts from 0.
+UTF-8 without a byte order mark, LF, decimal points, numbers only; unknown values are empty cells. The first line has
+the column names; ``frame`` counts from 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _HEADER = re.compile(r"[A-Za-z_][\w .:/-]*", re.ASCII)
 
 
 class FramesCsvWriter:
-    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+    """See :class:`regenstore.export.sidecar.writer.SidecarWriter`."""
 
     name = "frames-csv"
     scope: Scope = "clip"
@@ -30,7 +30,7 @@ class FramesCsvWriter:
         return {"measured": MEASURED}
 
     def refuses(self, clip: Clip, options: Options) -> str | None:
-        return "no frames of it were measured" if clip.metrics is None else None
+        return "its frames were not measured" if clip.metrics is None else None
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
         (each,) = filled
@@ -52,7 +52,7 @@ class FramesCsvWriter:
             rows.append(row.written(text_of(row.value)))
         problems = [] if columns else ["it has no columns"]
         if "frame" in columns.keys() - counters:
-            problems.append("the column 'frame' counts frames: its source is frames.index, or call it otherwise")
+            problems.append("the column 'frame' must have the source frames.index, or another name")
         data = table(columns, counters)
         return [Rendered(options.name_for(each.clip), data, tuple(rows), tuple(warnings), tuple(problems))]
 
@@ -61,11 +61,11 @@ WRITER = FramesCsvWriter()
 
 
 def table(columns: Mapping[str, Sequence[float]], counters: Set[str] = frozenset()) -> bytes:
-    """Columns of numbers of one length as the file's bytes. All but ``counters`` are written with a point, so
-    that a column has one type in every file, whatever its values."""
+    """Format columns of numbers of equal length as the file's bytes. All but ``counters`` have a decimal point, so
+    that a column has the same type in every file, whatever its values."""
     forms = [shortest if name in counters else _decimal for name in columns]
     lines = [",".join(columns)]
-    # A line without anything is none to readers: the only cell of a line is quoted where it is empty.
+    # Readers skip empty lines, so an empty cell is quoted if it is the only one in its line.
     lines += (",".join(form(value) for form, value in zip(forms, row)) or '""' for row in zip(*columns.values()))
     return ("\n".join(lines) + "\n").encode()
 
@@ -76,10 +76,10 @@ def _decimal(value: float) -> str:
 
 def _unfit(row: Row, clip: Clip, columns: Mapping[str, object]) -> str:
     if not _HEADER.fullmatch(row.target):
-        return "a column's name starts with a letter and goes on with letters, digits and _ - . : /"
+        return "a column name must start with a letter, followed by letters, digits and _ - . : /"
     if row.target in columns:
-        return "there is one of this name already"
+        return "this name is already used"
     if isinstance(row.value, array) and row.source != "frames.time":
-        return ""  # a column that is empty throughout still has its place: readers count on it
+        return ""  # an empty column is still written: readers expect it
     found = whole_series(row, clip)
     return found if isinstance(found, str) else ""

@@ -1,7 +1,7 @@
-"""A script for After Effects: imports the medium and its data, conforms the rate, makes a composition with markers.
+"""After Effects script that imports the medium and its data, conforms the rate, and makes a composition with markers.
 
-ExtendScript is ECMAScript 3. The program is one file, ``after_effects.jsx``, the same for every medium; what
-differs is one line of data, written as JSON in ASCII, in which no text can become code.
+ExtendScript is ECMAScript 3. The program is one file, ``after_effects.jsx``, the same for every medium. Only one line
+of data differs, written as ASCII JSON, in which no text can become code.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from regenstore.export.sidecar.legal_text import one_line, xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 
 MAX_COMMENT = 15_999
-"""Bytes that After Effects keeps of an item's comment."""
+"""Largest comment of an item that After Effects keeps, in bytes."""
 PLACE = "    var D = "
-"""Where the program takes its data from."""
+"""Marks the line of the program with its data."""
 _PROGRAM = "after_effects.jsx"
-# What addComp takes: pixels of a side, pixel aspect, seconds, frames per second.
+# Limits of addComp: side in pixels, pixel aspect ratio, seconds, frames per second.
 _SIDES, _ASPECTS, _SECONDS, _RATES = (4, 30000), (Fraction(1, 100), Fraction(100)), 10800, (1, 99)
 VOCABULARY: Mapping[str, Target] = {
-    "name": Target("text", note="of the composition"),
+    "name": Target("text", note="name of the composition"),
     "comment": Target("text", note="first lines of the footage's comment"),
-    "comment/*": Target("any", note="a line of its own in the comment: NAME: value"),
+    "comment/*": Target("any", note="a separate line in the comment: NAME: value"),
 }
 
 
 class JsxWriter:
-    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+    """See :class:`regenstore.export.sidecar.writer.SidecarWriter`."""
 
     name = "jsx"
     scope: Scope = "clip"
@@ -46,7 +46,7 @@ class JsxWriter:
 
     def refuses(self, clip: Clip, options: Options) -> str | None:
         if xml_legal(clip.media_path)[1]:
-            return "there are control characters, or bytes that are not UTF-8, in its path"
+            return "its path has control characters, or bytes that are not UTF-8"
         return None
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
@@ -97,16 +97,16 @@ def _text(row: Row, room: int, *, flat: bool) -> tuple[str, Row]:
 
 
 def _no_composition(clip: Clip) -> str:
-    """Why After Effects could not make a composition of it, or nothing."""
+    """Why After Effects cannot make a composition of it; empty if it can."""
     base, video = clip.timebase, clip.info.video
     if base is None or video is None or base.frames < 1:
-        return "it has no frames in time"
+        return "it has no timeline"
     if video.variable:
         return "its frame rate varies"
     if not all(_SIDES[0] <= side <= _SIDES[1] for side in (video.width, video.height)):
-        return "its size is none that After Effects composes"
+        return "After Effects does not support its size"
     if base.duration > _SECONDS or not _RATES[0] <= base.rate <= _RATES[1]:
-        return "After Effects composes up to three hours, at 1 to 99 frames per second"
+        return "After Effects supports up to three hours at 1 to 99 frames per second"
     return ""
 
 
@@ -115,7 +115,7 @@ def _data(clip: Clip, options: Options, name: str, comment: str, possible: bool)
     aspect = (video.sample_aspect if video is not None else None) or Fraction(1)
     return {
         "media": clip.media_name,
-        # File() of ExtendScript takes names as URIs.
+        # ExtendScript's File() takes names as URIs.
         "beside": quote(clip.media_name),
         "path": quote(clip.media_path),
         "name": name,
@@ -134,13 +134,13 @@ def _data(clip: Clip, options: Options, name: str, comment: str, possible: bool)
 
 
 def _beside(writer: str, clip: Clip, options: Options) -> str | None:
-    """The encoded path from the script to another output for the clip; None where it has none."""
+    """The encoded path from the script to another output for the clip; None if it has none."""
     file = options.sibling_for(writer, clip) if clip.metrics is not None else None
     return quote(os.path.relpath(file, os.path.dirname(options.name_for(clip)) or ".")) if file else None
 
 
 def _markers(clip: Clip) -> list[dict[str, Any]]:
-    """A layer has one marker per time: those of the same first frame become one."""
+    """Markers of the layer. It can have one per time, so those with the same first frame are merged."""
     found: dict[int, dict[str, Any]] = {}
     for each in clip.markers:
         text = xml_legal(f"{each.name}: {each.comment}" if each.comment else each.name)[0]

@@ -1,8 +1,8 @@
-"""mgJSON (Motion Graphics JSON 2.0.0): measurements as keyframes for After Effects, and texts beside them.
+"""mgJSON (Motion Graphics JSON 2.0.0): measurements as keyframes for After Effects, with texts.
 
-Source: Adobe's schema of the format, with its spellings (``occuring``, ``hasExpectedFrequecyB``), and files
-that After Effects takes: samples in UTC from 1970 on, to the millisecond. The order of keys matters, and so
-do the widths: each value of a stream is a text of the same length. ASCII only.
+Sources: Adobe's schema of the format, with its spellings (``occuring``, ``hasExpectedFrequecyB``), and files that After
+Effects accepts: samples in UTC from 1970 on, to the millisecond. The order of keys matters, and so do widths: all
+values of a stream are texts of equal length. ASCII only.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from regenstore.export.sidecar.series import MEASURED, NOT_KNOWN, finite, left_o
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 
 LEGAL = 2147483648
-"""The largest number, either way."""
+"""Largest absolute value of a number."""
 DECIMALS = 6
 MAX_RATE = 500
-"""Samples are told apart by milliseconds."""
+"""Highest frame rate: samples are distinguished by milliseconds."""
 VOCABULARY: Mapping[str, Target] = {
-    "stream/*": Target("series", note="a stream of keyframes, interpolated"),
-    "steps/*": Target("series", note="likewise, each held until the next: counts and flags"),
-    "static/*": Target("any", note="a text or number that does not change"),
+    "stream/*": Target("series", note="stream of keyframes, interpolated"),
+    "steps/*": Target("series", note="stream of keyframes, each held until the next (for counts and flags)"),
+    "static/*": Target("any", note="constant text or number"),
 }
 
 
 class MgjsonWriter:
-    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+    """See :class:`regenstore.export.sidecar.writer.SidecarWriter`."""
 
     name = "mgjson"
     scope: Scope = "clip"
@@ -44,7 +44,7 @@ class MgjsonWriter:
         return {"measured": MEASURED}
 
     def refuses(self, clip: Clip, options: Options) -> str | None:
-        return "no frames of it were measured" if clip.metrics is None else None
+        return "its frames were not measured" if clip.metrics is None else None
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
         (each,) = filled
@@ -81,7 +81,7 @@ WRITER = MgjsonWriter()
 
 
 def _document(outline: list[dict[str, Any]], samples: list[dict[str, Any]]) -> bytes:
-    """Everything in the order that readers rely on."""
+    """The document, in the order that readers rely on."""
     made: dict[str, Any] = {"version": "MGJSON2.0.0", "creator": "regenstore", "dynamicSamplesPresentB": bool(samples)}
     if samples:
         made["dynamicDataInfo"] = {"useTimecodeB": False, "utcInfo": {"precisionLength": 3, "isGMT": True}}
@@ -95,22 +95,22 @@ def _unfit(row: Row, clip: Clip) -> str:
     kind, _, _ = row.target.partition("/")
     if kind == "static":
         if isinstance(row.value, array):
-            return "a number per frame is a stream: target stream/NAME"
+            return "one number per frame needs the target stream/NAME"
         return "" if text_of(row.value) else NOT_KNOWN
     found = whole_series(row, clip)
     if isinstance(found, str):
         return found
     if times(clip) is None:
-        return "the frame rate varies, and when each frame is shown was not measured"
+        return "the frame rate varies, and the frames' times were not measured"
     if clip.timebase is not None and clip.timebase.rate > MAX_RATE:
         return f"there are more than {MAX_RATE} frames per second"
     if max(abs(value) for value in found if finite(value)) > LEGAL:
-        return f"mgJSON has numbers up to {LEGAL}"
+        return f"mgJSON allows numbers up to {LEGAL}"
     return ""
 
 
 def _match_name(label: str, taken: set[str]) -> str:
-    """A name of ASCII letters and digits that does not start with a digit, unlike all others of the file."""
+    """A name of ASCII letters and digits that does not start with a digit, unique in the file."""
     first, *rest = re.findall("[A-Za-z0-9]+", label) or ["data"]
     name = first + "".join(part[0].upper() + part[1:] for part in rest)
     name = name if not name[0].isdigit() else f"n{name}"
@@ -165,7 +165,7 @@ def _stream_entry(label: str, match: str, set_id: str, values: array[float], bet
 
 
 def _samples(values: array[float], clip: Clip) -> list[dict[str, str]]:
-    """The known values with their times; one that is not known has no sample."""
+    """The known values with their times; unknown ones have no sample."""
     known = [round(value, DECIMALS) + 0.0 if finite(value) else None for value in values]
     digits = _number_form(0, max(abs(value) for value in known if value is not None))["pattern"]["digitsInteger"]
     width = 1 + digits + 1 + DECIMALS
@@ -178,7 +178,7 @@ def _samples(values: array[float], clip: Clip) -> list[dict[str, str]]:
 
 
 def utc(seconds: Fraction) -> str:
-    """Seconds after 1970 began, to the nearest millisecond; footage starts then."""
+    """Seconds after the start of 1970, when the footage begins, rounded to milliseconds."""
     total = int(seconds * 1000 + Fraction(1, 2))
     whole, milli = divmod(total, 1000)
     days, second = divmod(whole, 86400)

@@ -1,8 +1,8 @@
-"""A Nuke script: the medium's Read, what is known of it as metadata, and per-frame measurements as curves.
+"""Nuke script: the medium's Read node, its metadata, and per-frame measurements as curves.
 
-Sources: scripts that Nuke writes; Foundry's NDK guide, "Curve serialisation". Nuke evaluates knobs and
-metadata values as Tcl when it uses them, not only when it loads them: quoting alone would let a prompt with
-``[python {…}]`` run. So user text loses the four characters that Tcl acts on, visibly, before it is quoted.
+Sources: scripts that Nuke writes; Foundry's NDK guide, "Curve serialisation". Nuke evaluates knobs and metadata values
+as Tcl when it uses them, not only on loading, so quoting alone would let a prompt with ``[python {…}]`` run. Therefore
+the four characters that Tcl acts on are replaced in user text, visibly, before it is quoted.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from regenstore.export.context import text_of
 from regenstore.export.sidecar.legal_text import one_line, xml_legal
 from regenstore.export.sidecar.series import MEASURED, left_out, runs, shortest, whole_series, with_measured
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.timebase import decimal_rate
 from regenstore.media.media_info import Video
+from regenstore.media.timecode import decimal_rate
 
 FIRST_FRAME = 1
-"""What Nuke calls the first frame of a movie."""
+"""The number that Nuke gives to a movie's first frame."""
 COLORSPACES = ("nuke-default", "aces")
 VOCABULARY: Mapping[str, Target] = {
     "regenstore/*": Target("any", note="metadata; a name that ends in _sha256 holds the SHA-256 of the text"),
-    "exr/*": Target("any", note="metadata that Nuke's Write puts into EXR files"),
-    "curve/*": Target("series", note="a knob with a curve: one number per frame"),
-    "label": Target("text", note="on the Read node"),
+    "exr/*": Target("any", note="metadata that Nuke's Write node stores in EXR files"),
+    "curve/*": Target("series", note="knob with a curve: one number per frame"),
+    "label": Target("text", note="label of the Read node"),
 }
 KEY = re.compile(r"(?:regenstore|exr)/[A-Za-z0-9_][A-Za-z0-9_.:/-]*")
 CURVE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Knobs that a NoOp has of its own; some of them hold code.
+# Knobs that every NoOp has; some of them hold code.
 OWN_KNOBS = frozenset({
     "name", "label", "help", "onCreate", "onDestroy", "knobChanged", "updateUI", "autolabel", "panel", "panelDropped",
     "tile_color", "gl_color", "selected", "xpos", "ypos", "icon", "indicators", "hide_input", "cached", "disable",
@@ -43,12 +43,12 @@ OWN_KNOBS = frozenset({
 _ACTED_ON = str.maketrans("[]$\\", "［］＄＼")
 _QUOTED = str.maketrans({mark: "\\" + mark for mark in '"{}'})
 _BARE = re.compile(r"[A-Za-z0-9_.:/+-]+")
-# What Nuke's Read takes for a frame number, a view, or Tcl.
+# Read would interpret these as a frame number, a view, or Tcl.
 _PATTERN = re.compile(r"[#\[\]$\\{}\"]|%\d*d|%[vV]")
 
 
 class NukeWriter:
-    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+    """See :class:`regenstore.export.sidecar.writer.SidecarWriter`."""
 
     name = "nk"
     scope: Scope = "clip"
@@ -59,18 +59,18 @@ class NukeWriter:
     def settings(self) -> Mapping[str, Target]:
         return {
             "measured": MEASURED,
-            "root": Target("boolean", note="also the project's frame range, format and rate (default: true)"),
-            "colorspace": Target("choice", COLORSPACES, "name the Read's colour space for this configuration"),
+            "root": Target("boolean", note="also set the project's frame range, format and rate (default: true)"),
+            "colorspace": Target("choice", COLORSPACES, "set the Read node's colour space for this configuration"),
         }
 
     def refuses(self, clip: Clip, options: Options) -> str | None:
         if clip.info.video is None:
-            return "Nuke reads pictures, and this has none"
+            return "it has no picture"
         odd = _PATTERN.search(clip.media_path)
         if odd:
-            return f"Nuke would not take '{odd[0]}' in its path as it stands: {clip.media_path}"
+            return f"Nuke would interpret '{odd[0]}' in its path: {clip.media_path}"
         if one_line(clip.media_path)[1] or xml_legal(clip.media_path)[1]:
-            return "there are control characters, or bytes that are not UTF-8, in its path"
+            return "its path has control characters, or bytes that are not UTF-8"
         return None
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
@@ -119,7 +119,7 @@ WRITER = NukeWriter()
 
 
 def node_name(stem: str) -> str:
-    """A name that Nuke takes for a node, out of any text."""
+    """Derive a valid node name from any text."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", stem)[:100]
     return name if re.match("[A-Za-z_]", name) else f"_{name}"
 
@@ -165,7 +165,7 @@ def _read(name: str, clip: Clip, video: Video, options: Options, label: str) -> 
 
 
 def _curve(row: Row, first: int) -> list[str]:
-    """The lines of one knob. A missing value has no key: the next one says its frame again."""
+    """The lines of one knob. A missing value has no key; the next key states its frame again."""
     name = row.target.removeprefix("curve/")
     assert isinstance(row.value, array)
     keys = (f"x{first + at} {' '.join(map(shortest, values))}" for at, values in runs(row.value))
@@ -176,24 +176,24 @@ def _curve(row: Row, first: int) -> list[str]:
 
 
 def _unfit(row: Row, clip: Clip, taken: set[str]) -> str:
-    """Why a row has no place in the script, or nothing."""
+    """Why a row cannot be in the script; empty if it can."""
     if row.target in taken:
-        return "there is one of this name already"
+        return "this name is already used"
     if not row.target.startswith("curve/"):
         if isinstance(row.value, array):
-            return "a number per frame is a curve: target curve/NAME"
-        return "" if row.target == "label" or KEY.fullmatch(row.target) else "no name for metadata"
+            return "one number per frame needs the target curve/NAME"
+        return "" if row.target == "label" or KEY.fullmatch(row.target) else "not a valid metadata name"
     name = row.target.removeprefix("curve/")
     if not CURVE_NAME.fullmatch(name) or name in OWN_KNOBS:
-        return "no name for a knob (letters, digits, _; none that every node has)"
+        return "not a valid knob name (letters, digits, _; not one that every node has)"
     if clip.info.video is not None and clip.info.video.variable:
-        return "the frame rate varies, so Nuke's frames are not those that were measured"
+        return "the frame rate varies, so Nuke's frames differ from the measured ones"
     found = whole_series(row, clip)
     return found if isinstance(found, str) else ""
 
 
 def _text(row: Row) -> tuple[str, Row]:
-    """A text in which nothing is left for Nuke to act on, and the row that shows it."""
+    """A text without characters that Nuke acts on, and the row as written."""
     given = text_of(row.value)
     if row.target.endswith("_sha256"):
         text = hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()
@@ -203,10 +203,10 @@ def _text(row: Row) -> tuple[str, Row]:
     text = flat.translate(_ACTED_ON)
     if not illegal and not folded and text == flat:
         return text, row.written(text)
-    note = "[ ] $ \\ are full-width, line ends are spaces: Nuke would act on them"
+    note = "[ ] $ \\ became full-width and line ends became spaces, as Nuke would act on them"
     return text, row.written(text, "sanitised", note)
 
 
 def _word(text: str) -> str:
-    """A cleaned text as one word of Tcl."""
+    """Quote a cleaned text as one Tcl word."""
     return text if _BARE.fullmatch(text) else f'"{text.translate(_QUOTED)}"'

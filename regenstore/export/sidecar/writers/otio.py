@@ -1,8 +1,8 @@
-"""OpenTimelineIO: a timeline with the clip in the medium's timecode, as JSON in the shape that Resolve writes.
+"""OpenTimelineIO: a timeline with the clip at the medium's timecode, as JSON in the form that Resolve writes.
 
-Clip.2 with ``media_references``; ``source_range`` and markers in the medium's timecode; a bare path as
-``target_url``; tracks called "Video 1" and "Audio 1". Source: OpenTimelineIO's schema documentation. Numbers
-beyond signed 64 bits are texts, because readers have none.
+Clip.2 with ``media_references``; ``source_range`` and markers in the medium's timecode; a bare path as ``target_url``;
+tracks named "Video 1" and "Audio 1". Source: OpenTimelineIO's schema documentation. Numbers beyond signed 64 bits are
+written as text, because readers do not support them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from regenstore.export.context import Value, text_of
 from regenstore.export.sidecar.legal_text import is_utf8, json_legal
 from regenstore.export.sidecar.timeline import file_url, no_timeline, timebase_of, written
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.timebase import Timebase
+from regenstore.media.timecode import Timebase
 
 VOCABULARY: Mapping[str, Target] = {
-    "clip.*": Target("any", note="metadata of the clip; further dots make tables: clip.regenstore.seed"),
+    "clip.*": Target("any", note="metadata of the clip; further dots nest tables: clip.regenstore.seed"),
     "media.*": Target("any", note="metadata of the media reference"),
     "timeline.*": Target("any", note="metadata of the timeline"),
 }
@@ -31,7 +31,7 @@ _LIMIT = 1 << 63
 
 
 class OtioWriter:
-    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+    """See :class:`regenstore.export.sidecar.writer.SidecarWriter`."""
 
     name = "otio"
     scope: Scope = "clip"
@@ -61,10 +61,10 @@ WRITER = OtioWriter()
 
 
 def _json_value(row: Row) -> tuple[Any, Row]:
-    """A row's value as JSON has it, and the row as written."""
+    """A row's value as JSON, and the row as written."""
     value = _plain(row.value)
     if isinstance(row.value, str) and value != row.value:
-        return value, row.written(value, "sanitised", "NUL and characters without an encoding became U+FFFD")
+        return value, row.written(value, "sanitised", "NUL and lone surrogates became U+FFFD")
     return value, row.written(text_of(row.value))
 
 
@@ -84,7 +84,7 @@ def _put(metadata: dict[str, Any], target: str, value: Any) -> None:
     for name in tables:
         place = place.setdefault(name, {}) if isinstance(place, dict) else None
     if not isinstance(place, dict) or not all((*tables, last)) or last in place:
-        raise InvalidInput("bad-export", f"the target '{target}' is within another one, or has an empty name")
+        raise InvalidInput("bad-export", f"the target '{target}' is nested in another one, or has an empty name")
     place[last] = value
 
 
@@ -104,7 +104,7 @@ def _range(start: int, frames: int, base: Timebase) -> dict[str, Any]:
 
 
 def _item(schema: str, name: str, **fields: Any) -> dict[str, Any]:
-    """What tracks, stacks and clips have in common."""
+    """The common fields of tracks, stacks and clips."""
     common: dict[str, Any] = {
         "metadata": {},
         "source_range": None,

@@ -1,9 +1,9 @@
 """DaVinci Resolve's metadata CSV: one table for all clips, for File > Import Metadata To > Media Pool.
 
-Resolve finds a row's clip by file name and by start and end timecode; so those columns, and what else is the
-file's own, always stand first. Source: Resolve's manual, and files that Resolve exported: UTF-16 little-endian
-with a byte order mark, line feeds, commas; End TC is exclusive, End Frame inclusive. A name that is not
-Resolve's own counts only where the project defines such a field: those begin with ``Regen``.
+Resolve matches rows to clips by file name and by start and end timecode; so these columns, and others that describe the
+file, always come first. Sources: Resolve's manual, and files that Resolve exported: UTF-16 little-endian with a byte
+order mark, line feeds, commas; End TC is exclusive, End Frame inclusive. A name that is not Resolve's has an effect
+only if the project defines such a field; these must begin with ``Regen``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from regenstore.export.color_names import names_of
 from regenstore.export.sidecar.legal_text import path_refusal
 from regenstore.export.sidecar.timeline import OWN_COLUMN, cell_row, no_timeline, timebase_of, written
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
-from regenstore.export.timebase import decimal_rate, to_timecode
+from regenstore.media.timecode import decimal_rate, to_timecode
 
 MATCHING = (
     "File Name", "Clip Directory", "Duration TC", "Shot Frame Rate", "Resolution", "Start TC", "End TC",
     "Start Frame", "End Frame", "Frames",
 )  # fmt: skip
-"""What Resolve knows of the file itself."""
+"""Columns that describe the file itself."""
 _FIELDS = (
     "Description", "Comments", "Keywords", "People", "Scene", "Shot", "Take", "Angle", "Good Take", "Reel Name",
     "Shot Type", "VFX Shot #", "VFX Notes", "VFX Markers", "VFX Grey Ball", "Color Chart", "Production Name",
@@ -36,18 +36,18 @@ _FIELDS = (
     "Lens Type", "Lens Number", "Camera Aperture", "Camera Position", "Gamma Notes", "Color Space Notes",
 )  # fmt: skip
 _IN_FILE = {"Good Take": "Tag"}
-"""Where the column is not called as the field is in Resolve's window."""
+"""Columns whose name differs from the field's name in Resolve's window."""
 VOCABULARY: Mapping[str, Target] = {
     **{name: Target("list" if name in ("Keywords", "People") else "any") for name in _FIELDS},
     "Regen *": Target(
-        "any", note="a custom field, which the project in Resolve has to define first; one line", names=OWN_COLUMN
+        "any", note="custom field, to be defined in the Resolve project first; one line", names=OWN_COLUMN
     ),
 }
 _FORMULA = ("=", "+", "-", "@")
 
 
 class ResolveCsvWriter:
-    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+    """See :class:`regenstore.export.sidecar.writer.SidecarWriter`."""
 
     name = "resolve-csv"
     scope: Scope = "batch"
@@ -88,7 +88,7 @@ def _column(target: str) -> str:
 
 
 def _cell(clip: Clip, csv_safe: bool, row: Row) -> tuple[str, Row]:
-    """A cell; colours by Resolve's names, where it has one."""
+    """A cell; colour spaces by Resolve's names, where it has one."""
     names = names_of(clip.color)
     if row.source == "color.name" and names is not None:
         own = {"Color Space Notes": names.resolve_space, "Gamma Notes": names.resolve_gamma}.get(row.target)
@@ -97,12 +97,12 @@ def _cell(clip: Clip, csv_safe: bool, row: Row) -> tuple[str, Row]:
     text, done = cell_row(row)
     if csv_safe and text.startswith(_FORMULA):
         text = f"'{text}"
-        done = done.written(text, "sanitised", "an apostrophe keeps spreadsheets from taking it for a formula")
+        done = done.written(text, "sanitised", "an apostrophe keeps spreadsheets from reading it as a formula")
     return text, done
 
 
 def _matching(clip: Clip) -> tuple[Row, ...]:
-    """The columns that name the file. What has no frames, or unequal ones, gets no timecode."""
+    """The columns that identify the file. Media without frames, or with a variable rate, get no timecode."""
     video = clip.info.video
     found = [
         Row("File Name", "medium.name", clip.media_name),
@@ -127,7 +127,7 @@ def _matching(clip: Clip) -> tuple[Row, ...]:
 def _warnings(clips: Sequence[Clip]) -> Iterator[str]:
     names = [clip.media_name for clip in clips]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"{names.count(name)} media are called {name}: let Resolve match by source file path, too"
+        yield f"{names.count(name)} media are named {name}: let Resolve match by source file path as well"
     without = sum(no_timeline(clip) is not None for clip in clips)
     if without:
         yield f"{without} of {len(clips)} rows have no timecode: switch off matching by timecode for them"

@@ -1,9 +1,9 @@
-"""Any text format, by a Jinja2 template of the user's: the way out where no writer knows the format.
+"""Text in any format, from a user's Jinja2 template: the fallback for formats without a writer.
 
-The template is rendered by :mod:`regenstore.export.sidecar.jinja_child`, a process with limits. It sees the
-context as nested tables (``{{ gen.prompt }}``), fractions as ``24000/1001``, series as lists, and the mapped
-fields as ``fields["Target"]``; for a batch, the same for each clip in ``clips``. With ``escape = "xml"``,
-every value is escaped, and characters that XML does not allow become U+FFFD.
+The template is rendered by :mod:`regenstore.export.sidecar.jinja_child`, a process with limits. It sees the context as
+nested tables (``{{ gen.prompt }}``), fractions as ``24000/1001``, series as lists, and the mapped fields as
+``fields["Target"]``; for a batch, the same for each clip in ``clips``. With ``escape = "xml"``, every value is escaped,
+and characters that XML does not allow become U+FFFD.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from regenstore.fs.path_text import path_text
 
 CHILD = "regenstore.export.sidecar.jinja_child"
 PATIENCE = 20.0
-"""Seconds that a template may take by the clock; its processor time is limited by the child itself."""
+"""Wall-clock seconds that a template may take; its processor time is limited by the child itself."""
 _CLOSED = subprocess.DEVNULL
 
 
 class TextWriter:
-    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+    """See :class:`regenstore.export.sidecar.writer.SidecarWriter`."""
 
     def __init__(self, name: str, scope: Scope) -> None:
         self.name = name
@@ -43,7 +43,7 @@ class TextWriter:
     def settings(self) -> Mapping[str, Target]:
         return {
             "text": Target("text", note="the Jinja2 template itself"),
-            "template": Target("text", note="or a file beside the TOML that holds it"),
+            "template": Target("text", note="file beside the TOML that contains the template"),
             "escape": Target("choice", ("none", "xml")),
         }
 
@@ -51,7 +51,7 @@ class TextWriter:
         return None
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
-        """Raises InvalidInput (``bad-template``) with what Jinja2 says, NotFound (``extra-missing``)."""
+        """Raises InvalidInput (``bad-template``) with Jinja2's message, NotFound (``extra-missing``)."""
         escape = str(options.settings.get("escape", "none"))
         text = options.settings.get("text")
         if not isinstance(text, str):
@@ -69,8 +69,7 @@ BATCH_WRITER = TextWriter("batch-text", "batch")
 
 
 def run(template: str, values: Mapping[str, Any], escape: str = "none") -> bytes:
-    """Render a template in a process of its own. Raises InvalidInput (``bad-template``), NotFound
-    (``extra-missing``)."""
+    """Render a template in a separate process. Raises InvalidInput (``bad-template``), NotFound (``extra-missing``)."""
     if importlib.util.find_spec("jinja2") is None:
         raise NotFound(
             "extra-missing", "text templates need Jinja2", hint="Install it with: pip install 'regenstore[templates]'"
@@ -88,16 +87,16 @@ def run(template: str, values: Mapping[str, Any], escape: str = "none") -> bytes
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise InvalidInput("bad-template", f"the text template did not end within {PATIENCE:.0f} s") from None
+        raise InvalidInput("bad-template", f"the text template did not finish within {PATIENCE:.0f} s") from None
     answer = done.stdout
     if answer[:1] == b"+" and not done.returncode:
         return answer[1:]
-    why = answer[1:].decode(errors="replace") if answer[:1] == b"-" else "it went beyond the limits on time or memory"
+    why = answer[1:].decode(errors="replace") if answer[:1] == b"-" else "it exceeded the limits on time or memory"
     raise InvalidInput("bad-template", f"the text template failed: {why}")
 
 
 def _view(filled: Filled, legal: bool) -> dict[str, Any]:
-    """What a template sees of a clip: plain data only."""
+    """A clip as a template sees it: plain data only."""
     view: dict[str, Any] = {}
     for name, value in filled.clip.fields.items():
         place = view

@@ -1,8 +1,8 @@
 """Final Cut Pro 7 XML (xmeml, version 5): a timeline for Premiere Pro, and for Resolve and Hiero as well.
 
-A rate is a whole ``timebase`` and whether it is slowed by 1000/1001 (``ntsc``); what cannot be told so is
-refused. ``in``, ``out`` and markers count from the medium's first frame; its timecode stands in ``file``. The
-sequence has a ``format``, without which Resolve shows black. Source: Apple's Final Cut Pro XML reference.
+A rate consists of an integer ``timebase`` and whether it is slowed by 1000/1001 (``ntsc``); other rates are refused.
+``in``, ``out`` and markers count from the medium's first frame; its timecode is in ``file``. The sequence has a
+``format``, without which Resolve shows black. Source: Apple's Final Cut Pro XML reference.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from fractions import Fraction
 from regenstore.export.sidecar.timeline import file_url, no_timeline, timebase_of, written, xml_row
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.sidecar.xml_document import Element, child, new, to_bytes
-from regenstore.export.timebase import Timebase
-from regenstore.media.rates import timecode_base
+from regenstore.media.timecode import Timebase, timecode_base
 
 _LOGGING = ("description", "scene", "shottake", "lognote", "good")
 _COMMENTS = ("mastercomment1", "mastercomment2", "mastercomment3", "mastercomment4", "clipcommenta", "clipcommentb")
 VOCABULARY: Mapping[str, Target] = {
-    "reel": Target("text", note="in the file's timecode"),
+    "reel": Target("text", note="reel name in the file's timecode"),
     **{f"logginginfo.{name}": Target("boolean" if name == "good" else "text") for name in _LOGGING},
     **{f"comments.{name}": Target("text") for name in _COMMENTS},
     "labels.label2": Target("text", note="name of a label colour"),
@@ -28,7 +27,7 @@ SETTINGS: Mapping[str, Target] = {"markers": Target("boolean", note="markers at 
 
 
 class XmemlWriter:
-    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+    """See :class:`regenstore.export.sidecar.writer.SidecarWriter`."""
 
     name = "xmeml"
     scope: Scope = "clip"
@@ -42,7 +41,7 @@ class XmemlWriter:
     def refuses(self, clip: Clip, options: Options) -> str | None:
         reason = no_timeline(clip)
         if reason is None and not expressible(timebase_of(clip).rate):
-            reason = "its frame rate is neither whole nor 1000/1001 of a whole one"
+            reason = "its frame rate is neither an integer nor 1000/1001 of one"
         return reason
 
     def render(self, filled: Sequence[Filled], options: Options) -> list[Rendered]:
@@ -75,7 +74,7 @@ WRITER = XmemlWriter()
 
 
 def expressible(rate: Fraction) -> bool:
-    """Whether a rate is a timebase, or an NTSC one."""
+    """Whether a rate is an integer timebase or an NTSC one."""
     base = timecode_base(rate)
     return rate in (base, Fraction(base * 1000, 1001))
 
@@ -148,7 +147,7 @@ def _file(item: Element, clip: Clip, base: Timebase, reel: str | None) -> None:
 
 
 def _links(item: Element, channels: int) -> None:
-    """The picture and its sound move together."""
+    """Link the picture and its audio, so that they move together."""
     for number in range(channels + 1) if channels else ():
         link = child(item, "link")
         child(link, "linkclipref", f"clipitem-{number + 1}")
@@ -176,7 +175,7 @@ def _described(item: Element, texts: Mapping[str, str]) -> None:
 
 
 def _sound(audio: Element, clip: Clip, base: Timebase, channels: int) -> None:
-    """One mono track per channel, which is how xmeml knows sound."""
+    """One mono track per channel, as xmeml requires."""
     for channel in range(1, channels + 1):
         item = _clipitem(child(audio, "track"), clip, base, channel + 1)
         child(item, "file", id="file-1")

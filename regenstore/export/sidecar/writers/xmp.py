@@ -1,8 +1,7 @@
-"""XMP: a sidecar for Adobe's scripts, asset managers and exiftool, and the packet that is embedded in media.
+"""XMP: sidecars for Adobe's scripts, asset managers and exiftool, and the packet to embed in media.
 
 Sources: XMP Specification part 1 (RDF form) and part 2 (Dynamic Media), IPTC Photo Metadata 2025.1 for the AI
-properties. One ``rdf:Description`` with all properties as elements, in the template's order, grouped as they
-come.
+properties. One ``rdf:Description`` has all properties as elements, in the template's order.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from regenstore.export.context import Value, text_of
 from regenstore.export.sidecar.legal_text import xml_legal
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Scope, Target
 from regenstore.export.sidecar.xml_document import Element, child, new, to_bytes
-from regenstore.export.timebase import decimal_rate, from_timecode, to_timecode
+from regenstore.media.timecode import decimal_rate, from_timecode, to_timecode
 
 NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -78,7 +77,7 @@ VOCABULARY: Mapping[str, Target] = {
     "xmp:CreatorTool": _TEXT,
     "xmp:Label": _TEXT,
     "xmp:Rating": Target("number", note="-1 (rejected) to 5"),
-    "xmpMM:DocumentID": Target("text", note="from the content's digest: a uuid: of its own"),
+    "xmpMM:DocumentID": Target("text", note="derived from the content's digest: a uuid: of its own"),
     "xmpMM:OriginalDocumentID": Target("text", note="likewise"),
     "xmpDM:videoFrameRate": Target("fraction", note="six decimals"),
     "xmpDM:videoFrameSize": Target("list", note="width and height"),
@@ -86,10 +85,10 @@ VOCABULARY: Mapping[str, Target] = {
     "xmpDM:videoPixelDepth": Target("choice", PIXEL_DEPTHS, "or bits per component"),
     "xmpDM:videoColorSpace": Target("choice", COLOR_SPACES, "or a name of color.name"),
     "xmpDM:videoFieldOrder": Target("choice", FIELD_ORDERS),
-    "xmpDM:videoAlphaMode": Target("choice", ALPHA_MODES, "or whether there is alpha"),
+    "xmpDM:videoAlphaMode": Target("choice", ALPHA_MODES, "or whether there is an alpha channel"),
     "xmpDM:videoCompressor": _TEXT,
-    "xmpDM:duration": Target("fraction", note="seconds; written in whole frames"),
-    "xmpDM:startTimecode": Target("text", note="rates that XMP has a word for"),
+    "xmpDM:duration": Target("fraction", note="seconds; written as whole frames"),
+    "xmpDM:startTimecode": Target("text", note="only at rates that XMP has a name for"),
     "xmpDM:startTimeScale": _INTEGER,
     "xmpDM:startTimeSampleSize": _INTEGER,
     "xmpDM:audioSampleRate": _INTEGER,
@@ -114,7 +113,7 @@ VOCABULARY: Mapping[str, Target] = {
     "Iptc4xmpExt:AISystemVersionUsed": _TEXT,
     "Iptc4xmpExt:AIPromptInformation": _TEXT,
     "Iptc4xmpExt:AIPromptWriterName": _TEXT,
-    "Iptc4xmpExt:DigitalSourceType": Target("text", note="a term of IPTC's, in full or its last word"),
+    "Iptc4xmpExt:DigitalSourceType": Target("text", note="an IPTC term, as full URI or its last word"),
     "Iptc4xmpExt:PersonInImage": _LIST,
     "regen:*": Target("any", note="regenstore's own namespace: any name of letters, digits, - and _"),
 }
@@ -123,7 +122,7 @@ _OWN_NAME = re.compile(r"regen:[A-Za-z_][\w.-]*", re.ASCII)
 
 
 class XmpWriter:
-    """See :class:`regenstore.export.sidecar.writer.Writer`."""
+    """See :class:`regenstore.export.sidecar.writer.SidecarWriter`."""
 
     name = "xmp"
     scope: Scope = "clip"
@@ -151,7 +150,7 @@ class XmpWriter:
                 problems.append(f"{row.target}: {reason}")
                 done = row.written(None, "missing")
             except _LeftOut as reason:
-                warnings.append(f"{row.target} is left out: {reason}")
+                warnings.append(f"{row.target} is omitted: {reason}")
                 done = row.written(None, "missing", str(reason))
             rows.append(done)
         data = to_bytes(root, indent=" ")
@@ -162,7 +161,7 @@ WRITER = XmpWriter()
 
 
 def document() -> tuple[Element, Element]:
-    """An XMP document (also the body of an embedded packet), and the element in it that properties go into."""
+    """An XMP document (also the body of an embedded packet), and the element in it for the properties."""
     root, rdf = new(_tag("x:xmpmeta"), {"x": _SPACES["x"]}), new(_tag("rdf:RDF"), {"rdf": RDF})
     description = new(_tag("rdf:Description"), {"rdf": RDF, **NAMESPACES}, **{_tag("rdf:about"): ""})
     root.append(rdf)
@@ -171,7 +170,7 @@ def document() -> tuple[Element, Element]:
 
 
 def _tag(name: str) -> str:
-    """A name such as ``dc:title`` as lxml spells it."""
+    """A name such as ``dc:title`` in lxml's notation."""
     prefix, _, local = name.partition(":")
     return f"{{{_SPACES[prefix]}}}{local}"
 
@@ -180,18 +179,18 @@ def _tag(name: str) -> str:
 
 
 class _LeftOut(Exception):
-    """A value that this property has no form for; the text says why."""
+    """Raised for a value that this property cannot express; the text says why."""
 
 
 class _Misfit(Exception):
-    """A value of the template's that this property cannot have; the text says why."""
+    """Raised for a value of the template that this property cannot have; the text says why."""
 
 
 def _property(description: Element, row: Row, clip: Clip) -> Row:
-    """Write a row; gives it as written. Raises _Misfit, and _LeftOut for what has no form here."""
+    """Write a row and return it as written. Raises _Misfit, and _LeftOut for values without a form here."""
     special, target = _SPECIAL.get(row.target), VOCABULARY.get(row.target)
     if special is None and target is None and not _OWN_NAME.fullmatch(row.target):
-        raise _LeftOut("no XML name")
+        raise _LeftOut("not a valid XML name")
     made = child(description, _tag(row.target))
     try:
         if special is not None:
@@ -216,11 +215,11 @@ def _property(description: Element, row: Row, clip: Clip) -> Row:
 def _shown(row: Row, text: str, changed: bool) -> Row:
     if not changed:
         return row.written(text)
-    return row.written(text, "sanitised", "characters that XML does not allow became U+FFFD")
+    return row.written(text, "sanitised", "characters not allowed in XML became U+FFFD")
 
 
 def _struct(element: Element, **parts: object) -> None:
-    """Named parts of the Dynamic Media namespace; what is empty is left out."""
+    """Write named fields in the Dynamic Media namespace; empty ones are omitted."""
     element.set(_tag("rdf:parseType"), "Resource")
     for name, value in parts.items():
         if value != "":
@@ -235,11 +234,11 @@ def _array(element: Element, kind: str, items: Sequence[str]) -> None:
 
 
 _Special = Callable[[Element, Value, Clip], str]
-"""Writes a value into its element, and gives it as text for people. Raises _Misfit, _LeftOut."""
+"""Writes a value into its element, and returns it as text for display. Raises _Misfit, _LeftOut."""
 
 
 def _choice(names: Sequence[str], meant: Mapping[object, str] | None = None) -> _Special:
-    """A property with a closed vocabulary; ``meant`` maps context values to its words."""
+    """A property with a closed vocabulary; ``meant`` maps context values to its terms."""
 
     def write(element: Element, value: Value, clip: Clip) -> str:
         text = text_of(value)
@@ -247,7 +246,7 @@ def _choice(names: Sequence[str], meant: Mapping[object, str] | None = None) -> 
         if word is None and not isinstance(value, array):
             word = (meant or {}).get(value)
         if word is None:
-            raise _LeftOut(f"XMP has no word for '{text}' (it has {', '.join(names)})")
+            raise _LeftOut(f"XMP has no term for '{text}' (its terms: {', '.join(names)})")
         element.text = word
         return word
 
@@ -267,7 +266,7 @@ def _frame_size(element: Element, value: Value, clip: Clip) -> str:
         raise _LeftOut("not a width and a height")
     width, height = (text_of(each) for each in value)
     if not (width.isdigit() and height.isdigit()):
-        raise _Misfit("width and height have to be whole numbers")
+        raise _Misfit("width and height must be integers")
     element.set(_tag("rdf:parseType"), "Resource")
     for name, text in (("w", width), ("h", height), ("unit", "pixel")):
         child(element, _tag(f"stDim:{name}"), text)
@@ -283,7 +282,7 @@ def _aspect(element: Element, value: Value, clip: Clip) -> str:
 
 
 def _depth(element: Element, value: Value, clip: Clip) -> str:
-    """Bits per component as XMP has them: 10 and 12 bits are 'Other'."""
+    """Bits per component in XMP's terms: 10 and 12 bits are 'Other'."""
     video = clip.info.video
     if isinstance(value, int) and not isinstance(value, bool):
         floating = video is not None and video.floating
@@ -322,7 +321,7 @@ def _start_timecode(element: Element, value: Value, clip: Clip) -> str:
         text = to_timecode(from_timecode(text_of(value), base.rate, drop=base.drop), base.rate, drop=base.drop)
     except ValueError as error:
         raise _Misfit(str(error)) from None
-    # Part 2: drop-frame is spelt with semicolons throughout.
+    # Part 2: drop-frame timecode uses semicolons throughout.
     text = text.replace(":", ";") if base.drop else text
     _struct(element, timeFormat=form, timeValue=text)
     return text
@@ -353,7 +352,7 @@ def _tracks(element: Element, value: Value, clip: Clip) -> str:
 
 
 def document_id(digest: str) -> str:
-    """A deterministic ``uuid:`` for a content; ``xmp.did:`` is for XMP inside of files alone (part 3)."""
+    """A deterministic ``uuid:`` for a content; ``xmp.did:`` is only for XMP embedded in files (part 3)."""
     return f"uuid:{uuid.uuid5(_ID_SPACE, digest)}"
 
 
@@ -361,17 +360,17 @@ def _document_id(element: Element, value: Value, clip: Clip) -> str:
     text = text_of(value)
     text = document_id(text) if text.startswith("blake3:") else text
     if not re.fullmatch(r"uuid:[0-9a-f-]{36}", text):
-        raise _Misfit(f"'{text}' is no uuid: (xmp.did: is for XMP inside of files)")
+        raise _Misfit(f"'{text}' is not a uuid: (xmp.did: is only for XMP embedded in files)")
     element.text = text
     return text
 
 
 def _source_type(element: Element, value: Value, clip: Clip) -> str:
-    """IPTC wants the whole URI; a template may give its last word."""
+    """IPTC requires the full URI; a template may give its last word."""
     word = text_of(value)
     uri = word if word.startswith(SOURCE_TYPE) else SOURCE_TYPE + word
     if not re.fullmatch(re.escape(SOURCE_TYPE) + "[A-Za-z]+", uri):
-        raise _LeftOut(f"'{word}' is no term of IPTC's digital source types")
+        raise _LeftOut(f"'{word}' is not one of IPTC's digital source types")
     element.text = uri
     return uri
 

@@ -1,0 +1,40 @@
+"""All checks of doctor, in the order in which their findings are shown."""
+
+from __future__ import annotations
+
+from regenstore.doctor.check import Check
+from regenstore.doctor.checks.generators import generators, sandbox
+from regenstore.doctor.checks.git_setup import attributes, conversions, git_filter, hooks, settings
+from regenstore.doctor.checks.left_behind import left_behind
+from regenstore.doctor.checks.programs import git_blobs, git_version, versions
+from regenstore.doctor.checks.remotes import remotes
+from regenstore.doctor.checks.repositories import repositories, roots
+from regenstore.doctor.checks.results import database, manifests, takes
+from regenstore.doctor.checks.rights import rights
+from regenstore.doctor.checks.store import kept_aside, linking, store
+from regenstore.doctor.checks.surroundings import surroundings
+
+CHECKS = (
+    Check("versions", "Python and SQLite", versions),
+    Check("git_version", "the version of Git", git_version),
+    Check("git_blobs", "how Git's blobs are read", git_blobs),
+    Check("git_filter", "the filter and merge driver in Git's configuration", git_filter),
+    Check("surroundings", "what is set around this command", surroundings),
+    Check("settings", "the names of regenstore's settings", settings),
+    Check("conversions", "settings of Git that would make media again", conversions),
+    Check("attributes", "Git's attributes", attributes),
+    Check("hooks", "Git's hooks", hooks),
+    Check("roots", "the refs and other roots of this repository", roots),
+    Check("generators", "plug-ins and declared generators", generators),
+    Check("sandbox", "what keeps generators from the rest of the machine", sandbox),
+    Check("store", "the store", store),
+    Check("rights", "the rights of a shared store", rights),
+    Check("database", "the result database", database),
+    Check("takes", "the takes of Git's index and HEAD", takes),
+    Check("linking", "how bytes get from the store to the worktree", linking),
+    Check("repositories", "the repositories that use the store", repositories),
+    Check("kept_aside", "the trash and the quarantine", kept_aside),
+    Check("left_behind", "what killed processes left behind", left_behind),
+    Check("manifests", "the manifests of gc", manifests),
+    Check("remotes", "the remotes", remotes),
+)

@@ -1,0 +1,57 @@
+"""Check of remotes: those that cannot be used, and imported media that may exist nowhere else."""
+
+from __future__ import annotations
+
+from regenstore.doctor.check import NOTE, OK, WARNING, CheckContext, Findings
+from regenstore.errors import RegenstoreError
+from regenstore.objects.ids import Digest
+
+LATELY = 30 * 86400.0
+
+
+def remotes(context: CheckContext) -> Findings:
+    """Contacts remotes only if the user asked for it."""
+    named = context.remotes
+    for each in named:
+        if each.error is not None:
+            yield WARNING, f"the remote {each.name} ({each.url}) cannot be used: {each.error.message}", each.error.hint
+        elif each.remote is None:
+            untrusted = f"the repository names the remote {each.name} ({each.url}), which is not asked: no approval"
+            yield WARNING, untrusted, "Look at the address, then run 'regenstore trust'."
+    imported = _imported(context)
+    if not named:
+        if imported:
+            remedy = "Run 'regenstore remote add NAME URL', then 'regenstore push'."
+            yield NOTE, f"{len(imported)} imported media are on no remote: there is none", remedy
+    elif context.ask_remotes:
+        yield from _asked(context, imported)
+    else:
+        since = context.now - LATELY
+        usable = [each.remote for each in named if each.remote is not None]
+        left = [d for d in imported if not any((r.last_confirmed(d) or 0.0) >= since for r in usable)]
+        if left:
+            what = f"{len(left)} of {len(imported)} imported media were not read back from a remote lately"
+            yield NOTE, what, "'regenstore doctor --remotes' asks whether they are there, 'regenstore push' sends them."
+        yield OK, f"{len(usable)} of {len(named)} remotes can be used; none was asked", ""
+
+
+def _asked(context: CheckContext, imported: set[Digest]) -> Findings:
+    left = set(imported)
+    for each in context.remotes:
+        if each.remote is None:
+            continue
+        try:
+            found = each.remote.having(imported)
+        except RegenstoreError as error:
+            yield WARNING, f"the remote {each.name} cannot be asked: {error.message}", error.hint
+            continue
+        left -= found.keys()
+        yield OK, f"the remote {each.name} has {len(found)} of {len(imported)} imported media", ""
+    if left:
+        yield WARNING, f"{len(left)} imported media are on no remote that could be asked", "Run 'regenstore push'."
+
+
+def _imported(context: CheckContext) -> set[Digest]:
+    """The imported media that HEAD and the index refer to."""
+    takes = (recipe.output.take for recipe in context.recipes.values() if recipe.imported)
+    return {take.digest for take in takes if take is not None}

@@ -1,0 +1,61 @@
+"""Split an export by kind of media, as loaders read one kind per dataset. Several kinds become separate datasets:
+``OUT/video``, ``OUT/image`` and ``OUT/audio`` (for ``OUT.zip``: ``OUT-video.zip`` and so on)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from regenstore.errors import Conflict, InvalidInput
+from regenstore.export.dataset import manifest as manifests
+from regenstore.export.dataset.order import DatasetOrder
+from regenstore.export.dataset.sample_rows import KINDS, SampleRows
+from regenstore.media.types import kind
+
+
+def place_of(out: str, each: str) -> str:
+    """The location of the dataset for one kind."""
+    return f"{out.removesuffix('.zip')}-{each}.zip" if out.endswith(".zip") else os.path.join(out, each)
+
+
+def datasets_at(out: str) -> list[str]:
+    """The datasets per kind at a location, if it is not a dataset itself; else just the location."""
+    found = [place for each in KINDS if os.path.lexists(place := place_of(out, each))]
+    if found and os.path.lexists(out) and (not os.path.isdir(out) or manifests.is_dataset(out)):
+        found = []
+    return [place for place in found if manifests.is_dataset(place)] or [out]
+
+
+def parts(order: DatasetOrder, rows: SampleRows) -> list[tuple[DatasetOrder, SampleRows]]:
+    """Split an order into one per dataset, each with its samples. Raises InvalidInput (``bad-export``), and Conflict
+    (``exists``) if the location holds something else."""
+    now = datasets_at(order.out)
+    there = [each for each in KINDS if place_of(order.out, each) in now]
+    kinds = [each for each in KINDS if any(kind(sample.medium.media_type) == each for sample in rows.samples)]
+    if len(kinds) < 2 and not (order.update and there):
+        return [(order, rows)]
+    if not there:
+        _refuse(order, kinds)
+    gone = [each for each in there if each not in kinds and order.limits.kind in (None, each)]
+    if order.update and gone:
+        raise InvalidInput(
+            "bad-export", f"no sample is left for {place_of(order.out, gone[0])}",
+            hint="Remove that dataset, or select the kinds to update with --kind.",
+        )  # fmt: skip
+    name = f"{order.name} {{}}"
+    return [
+        (replace(order, out=place_of(order.out, each), name=name.format(each)), rows.of_kind(each)) for each in kinds
+    ]
+
+
+def _refuse(order: DatasetOrder, kinds: Sequence[str]) -> None:
+    """Refuse to create datasets within something else."""
+    told = " and ".join(kinds)
+    if manifests.is_dataset(order.out):
+        raise InvalidInput(
+            "bad-export", f"{order.out} is a dataset of one kind of media, and these are {told}",
+            hint="Select the kind with --kind, or choose another location.",
+        )  # fmt: skip
+    if os.path.isdir(order.out) and os.listdir(order.out):
+        raise Conflict("exists", f"{order.out} is not a dataset of regenstore", hint="Choose another location.")

@@ -1,0 +1,1 @@
+"""The result database: all SQL, and its file."""
