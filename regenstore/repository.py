@@ -78,10 +78,15 @@ class Repository:
     def discover(
         cls, cwd: str, environment: config.GitEnvironment, overrides: Mapping[str, object] | None = None
     ) -> Repository:
-        """The repository around a folder; raises NotFound (``not-a-repository``). ``overrides``: settings that a
+        """The repository around a folder; raises NotFound (``not-a-repository``), and FormatError (``git-failed``)
+        where Git refuses to use it. ``overrides``: settings that a
         command's options say otherwise, as :func:`config.load` takes them."""
         git = Git(cwd)
-        found = git.places()
+        try:
+            found = git.places()
+        except FormatError:
+            refuse_unreadable(cwd)  # git's own words would be less clear
+            raise
         if found is None:
             refuse_unreadable(cwd)
             raise NotFound("not-a-repository", f"{cwd} is not inside a Git worktree")

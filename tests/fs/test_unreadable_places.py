@@ -251,6 +251,7 @@ gc makes a take once more before it relies on either": """
         remotes/remote.Remote.last_confirmed except
         tracked/pinning._known_recipe isdir
         tracked/status.status isdir
+        gitfilter/attributes.as_pattern isdir lexists
         fs/reflink.Linker._copy except
         fs/reflink.Linker.clone except
         worktree/fill.mend except
