@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -215,16 +216,21 @@ class Repository:
 
     @cached_property
     def elsewhere(self) -> RemoteSet | None:
-        """All usable remotes together; None where there are none. Opening them touches no network."""
-        try:
-            remotes = self.remotes
-        except (FormatError, StorageError):
-            return None  # a bad declaration must not keep a checkout from what can be had; 'remote list' tells it
-        if not remotes:
+        """All usable remotes and other stores on this machine together; None where there are none. Opening them
+        touches no network."""
+        remotes = {}
+        with suppress(FormatError, StorageError):
+            remotes = (
+                self.remotes
+            )  # a bad declaration must not keep a checkout from what can be had; 'remote list' tells it
+        from regenstore.remotes.nearby import Nearby
+
+        nearby = Nearby(self.git, self.store)
+        if not remotes and not nearby:
             return None
         from regenstore.remotes.remote_set import RemoteSet
 
-        together = RemoteSet(list(remotes.values()))
+        together = RemoteSet(list(remotes.values()), nearby)
         self._remote_problems = together.problems
         return together
 
