@@ -253,6 +253,7 @@ gc makes a take once more before it relies on either": """
         remotes/remote.Remote.last_confirmed except
         tracked/pinning._known_recipe isdir
         tracked/status.status isdir
+        gitfilter/attributes.as_pattern isdir lexists
         fs/reflink.Linker._copy except
         fs/reflink.Linker.clone except
         worktree/fill.mend except
@@ -273,9 +274,11 @@ gc makes a take once more before it relies on either": """
         doctor/missing_contents.NeedsSurvey._places_of isdir
         doctor/recovery_sources._files walk
         doctor/recovery_sources._hash except*2
-        doctor/recovery_sources._lines except
         doctor/recovery_sources._size except
-        doctor/recovery_sources._stores isdir
+        refs/nearby_stores._lines except
+        refs/nearby_stores._of isfile
+        refs/nearby_stores.nearby_stores isdir
+        remotes/nearby.Nearby.having except
         doctor/recovery_sources.search isdir
         """,
     "what follows works at the same path, and fails with what the system says": """
