@@ -288,7 +288,6 @@ gc makes a take once more before it relies on either": """
         cli/push._remote_and_paths lexists
         cli/show._recipe lexists
         doctor/fsck._rename islink
-        export/dataset/exporting.DatasetExport.run lexists
         export/dataset/exporting._previous isdir lexists*2
         export/dataset/layouts.finish_interrupted isfile
         export/dataset/read_back.local isfile

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from regenstore.errors import InvalidInput
 from regenstore.export.dataset.selection import Limits
@@ -31,6 +32,10 @@ class DatasetOrder:
     name: str = "dataset"
     license: str = "other"
     revision: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the manifest keeps for the next update, as JSON values."""
+    ledger: Mapping[str, str] = field(default_factory=dict)
+    """Token -> split in other datasets, which samples follow."""
 
 
 def explicit_splits(text: str, what: str) -> dict[str, str]:

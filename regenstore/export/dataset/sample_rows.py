@@ -15,7 +15,7 @@ from regenstore.export.dataset.frames import face_picks
 from regenstore.export.dataset.kept_rows import KeptRows, line_of, stamp_of
 from regenstore.export.dataset.row import Row, row_of, sample_key
 from regenstore.export.dataset.selection import Condition
-from regenstore.export.dataset.splits import Member, tokens_of
+from regenstore.export.dataset.splits import Member, anchor_of, tokens_of
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Chosen, Located, Medium, RecipePath
 from regenstore.media.media_info import MediaInfo
@@ -53,6 +53,8 @@ class Drops:
     def __init__(self, conditions: Sequence[Condition]) -> None:
         self._conditions = conditions
         self.counts: Counter[str] = Counter({condition.shown: 0 for condition in conditions})
+        self.unknown: Counter[str] = Counter()
+        """How many of these lack the number that the condition compares."""
         self.seen = 0
         self.kept = 0
 
@@ -67,6 +69,7 @@ class Drops:
         for condition in self._conditions:
             if not condition.holds(row):
                 self.counts[condition.shown] += 1
+                self.unknown[condition.shown] += condition.lacks(row)
                 return False
         self.kept += 1
         return True
@@ -118,6 +121,8 @@ class SampleRows:
         self.early = Drops([condition for condition in found if condition.early])
         self.drops = Drops([condition for condition in found if not condition.early])
         self.samples: list[Sample] = []
+        self.every = self.samples
+        """The samples of all kinds, where ``samples`` are those of one."""
 
     def __enter__(self) -> SampleRows:
         self._file = tempfile.TemporaryFile()
@@ -190,16 +195,17 @@ class SampleRows:
     def _take(self, row: Row, origin: Row, medium: Located, hashed: str, place: tuple[IO[bytes], int, int]) -> None:
         key = row["key"]
         self._taken[key] = medium.path
-        stratum = row.get(self._stratify)
-        member = Member(
-            key, tokens_of(row, origin["edited_from"], self._group_by), stratum if isinstance(stratum, str) else ""
-        )
+        given = row.get(self._stratify)
+        stratum = f"{kind(medium.media_type)} {given if isinstance(given, str) else ''}"
+        tokens = tokens_of(row, origin["edited_from"], self._group_by)
+        member = Member(key, tokens, stratum, anchor_of(row, self._group_by))
         suffix = suffix_for(medium.media_type) or ".bin"
         self.samples.append(Sample(key, medium, suffix, hashed, member, _wanted(row), origin["measured"], *place))
 
     def of_kind(self, wanted: str) -> SampleRows:
         """The samples of one kind of media; valid while this object is open."""
         found = copy(self)
+        found.every = self.every
         found.samples = [sample for sample in self.samples if kind(sample.medium.media_type) == wanted]
         return found
 

@@ -90,7 +90,8 @@ class Studio:
         self.media[path] = replace(medium, recipe=replace(medium.recipe, about={**medium.recipe.about, **about}))
 
     def order(self, out: Path, limits: Limits | None = None, **given: Any) -> DatasetOrder:
-        rules = given.pop("rules", None) or splits.Rules(splits.parse_shares(given.pop("split", splits.DEFAULT)))
+        shares = splits.parse_shares(given.pop("split", splits.DEFAULT))
+        rules = given.pop("rules", None) or splits.Rules(shares, method="balanced")
         settings: dict[str, Any] = {"layout": "dir", "trainers": ("musubi", "diffsynth", "finetrainers"), **given}
         return DatasetOrder(str(out), limits=limits or Limits(), rules=rules, **settings)
 

@@ -9,6 +9,7 @@ import pytest
 
 from regenstore.errors import InvalidInput
 from regenstore.export.dataset.row import COLUMNS, LISTS, caption
+from regenstore.export.dataset.sample_rows import Drops
 from regenstore.export.dataset.selection import Limits, conditions, expression
 from tests.export.dataset.studio import Studio
 
@@ -38,6 +39,10 @@ def row(**known: Any) -> dict[str, Any]:
         (Limits(select=("about.note.contains('x')",)), {"about": '{"note": "axb"}'}, {"about": "{}"}),
         (Limits(select=("tags.exists(t, t.startsWith('n'))",)), {"tags": ["night"]}, {"tags": []}),
         (Limits(select=("rating == null",)), {}, {"rating": 1.0}),
+        (Limits(select=("prompt != ''",)), {"prompt": "x"}, {"prompt": None}),
+        (Limits(select=("rating != 3.0",)), {"rating": 2.0}, {"rating": None}),
+        (Limits(select=("rating >= 3.0 || scene == 'a'",)), {"scene": "a"}, {"scene": "null"}),
+        (Limits(max_quality=(("frozen", 0.5),)), {"frozen": 0.5}, {"frozen": None}),
     ],
 )  # fmt: skip
 def test_conditions(limits, passes, fails):
@@ -61,6 +66,27 @@ def test_expressions_that_are_refused(text, told):
     with pytest.raises(InvalidInput, match=told):
         assert not expression(text).holds(row())
         raise InvalidInput("bad-export", "--select: it holds of nothing")
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        (Limits(min_quality=(("frozen", 0.5),)), "--max-quality frozen=0.5"),
+        (Limits(max_quality=(("rating", 3),)), "--min-quality rating=3"),
+    ],
+)
+def test_a_bound_that_would_keep_the_worst(limits, told):
+    with pytest.raises(InvalidInput, match="would keep the worst") as refused:
+        conditions(limits)
+    assert told in refused.value.hint
+
+
+def test_what_is_unknown_is_counted():
+    drops = Drops(conditions(Limits(max_quality=(("frozen", 0.5),), select=("rating > 1.0",))))
+    for known in ({}, {"frozen": 0.9}, {"frozen": 0.1}, {"frozen": 0.1, "rating": 1.0}):
+        assert not drops.passes(row(**known))
+    assert drops.counts == {"--max-quality frozen 0.5": 2, "--select rating > 1.0": 2}
+    assert drops.unknown == {"--max-quality frozen 0.5": 1, "--select rating > 1.0": 1}
 
 
 def test_brackets_in_literals_hide_no_depth():
