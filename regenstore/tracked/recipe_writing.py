@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +23,8 @@ from regenstore.realise import Progress, Realiser
 from regenstore.tracked.workbench import Workbench
 from regenstore.worktree.paths import check_relative
 from regenstore.worktree.place import APPEARED, CHANGED, Placement
+
+UNWRITTEN = "The path stays as it was. To write the recipe without its medium, use --no-generate."
 
 
 @dataclass(frozen=True)
@@ -149,11 +152,13 @@ def vacant(bench: Workbench, path: bytes, *, force: bool) -> Seen:
     Raises Conflict (``exists``), and whatever :meth:`Workbench.seen` raises."""
     was = bench.seen(path)
     if was is not NOTHING and not force:
-        raise Conflict(
-            "exists",
-            f"{os.fsdecode(path)}: there is a file already",
-            hint="Use 'regenstore set' to change it, or --force.",
-        )
+        shown = os.fsdecode(path)
+        what, hint = "a file", "Use 'regenstore set' to change it, or --force."
+        held = bench.held(path, digest=False)
+        if held is not None and held.text is not None:
+            what = "a recipe without its medium"
+            hint = f"'regenstore get {shlex.quote(shown)}' makes the medium; 'regenstore set' changes it first."
+        raise Conflict("exists", f"{shown}: there is {what} already", hint=hint)
     return was
 
 
@@ -162,17 +167,21 @@ def write(bench: Workbench, path: bytes, recipe: Recipe, was: Seen, *, generate:
 
     The recipe's take becomes what was made. ``was`` is what was seen at the path when its recipe was read or looked
     for. It is stored before it is replaced, and is not replaced if it has changed, or something has appeared
-    (Conflict). If making the medium fails, the text is written (no user input is lost), and the error is raised.
+    (Conflict). If the medium cannot be made, the path stays as it is, and the error says so.
     """
     if not generate:
         return write_text(bench, path, recipe, was)
     _keep_present(bench, path, was)
     try:
         content, seconds = realise_one(bench.realiser, os.fsdecode(path), recipe, progress)
-    except RegenstoreError:
-        _write_text(bench, path, recipe, was)
-        raise
+    except RegenstoreError as error:
+        raise error.at(os.fsdecode(path)).adding(UNWRITTEN) from error
     return _write_medium(bench, path, recipe, content, seconds, was)
+
+
+def write_marked(bench: Workbench, path: bytes, text: bytes, was: Seen) -> None:
+    """Write a text with conflict markers at a path in conflict, instead of the one that was seen there."""
+    _place(bench, Placement(path, text, was))
 
 
 def adopt_take(

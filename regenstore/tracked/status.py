@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from regenstore.errors import RegenstoreError
+from regenstore.errors import Conflict, RegenstoreError
 from regenstore.fs import presence
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
@@ -32,7 +32,7 @@ STATES = {
     "excluded": "the sparse checkout keeps it out of the worktree",
     "unreadable": "what lies there cannot be read, so nothing is known of it",
     "not-a-file": "no regular file lies there, but a folder, link, FIFO, socket or device",
-    "conflict": "the recipe has a merge conflict",
+    "conflict": "in conflict: 'regenstore edit PATH', or 'regenstore set PATH --ours FIELD', then 'git add'",
     "raw": "Git holds the medium itself; 'git add --renormalize PATH' makes it a recipe",
 }
 
@@ -89,7 +89,7 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
     found = []
     for path in sorted(chosen):
         if path in conflicted:
-            found.append(PathStatus(path, "conflict", None, None, False))
+            found.append(PathStatus(path, "conflict", None, None, False, problem=_conflict(bench, path)))
             continue
         record = records.get(tracked[path])
         problem = None
@@ -106,6 +106,17 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
     except RegenstoreError as error:
         return Status(tuple(found), error)
     return Status(tuple(p if p.digest is None else p._replace(entry=entries.get(p.digest)) for p in found))
+
+
+def _conflict(bench: Workbench, path: bytes) -> RegenstoreError | None:
+    """Return which fields of a recipe are in conflict; None if its text has no markers."""
+    from regenstore.tracked.conflicts import in_conflict  # seldom needed
+
+    try:
+        found = in_conflict(bench, path)
+    except RegenstoreError as error:
+        return error
+    return None if found is None else Conflict("unmerged", f"the sides differ in {', '.join(found.fields)}")
 
 
 def _read_index(bench: Workbench) -> IndexFile | None:

@@ -218,13 +218,13 @@ class Workbench:
         held = self.held(path)
         known = self.index_text(path)
         if held is not None and held.text is not None:
-            return self._judged(toml.decode(held.text))
+            return self._judged(_decoded(path, held.text))
         if held is None or held.digest is None:
             if known is None:
                 raise NotFound("no-such-path", f"{os.fsdecode(path)}: there is no such file, and Git's index has none")
             if not toml.looks_like_recipe(known):
                 raise NotFound("not-a-recipe", f"{os.fsdecode(path)}: Git's index holds no recipe there")
-            return self._judged(toml.decode(known))
+            return self._judged(_decoded(path, known))
         return self._judged(toml.decode(self.text_of(path, held, known)))
 
     def _judged(self, recipe: Recipe) -> Recipe:
@@ -238,7 +238,7 @@ class Workbench:
     def text_of(self, path: bytes, held: WorktreeContent, known: bytes | None) -> bytes:
         """Return the recipe text that clean would give for a medium in the worktree."""
         assert held.digest is not None
-        sides = self._sides(path) if known is None else [known]
+        sides = self.sides(path) if known is None else [known]
         take = Take(held.digest, held.size)
         named = [text for text in sides if _names(text, take)]
         pending = self.pending.get(path)
@@ -257,8 +257,8 @@ class Workbench:
 
         return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
 
-    def _sides(self, path: bytes) -> list[bytes]:
-        """Return the recipe texts between which a path is in conflict."""
+    def sides(self, path: bytes) -> list[bytes]:
+        """Return the recipe texts between which a path is in conflict: ours, theirs, base, those that exist."""
         texts = (self.blobs.read(oid.hex().encode(), toml.MAX_BYTES) for oid in self.index.sides(path))
         return [text for text in texts if text is not None]
 
@@ -276,6 +276,13 @@ class Workbench:
         if before is not None and not before.imported:
             raise Conflict("edited", f"{shown}: the medium was edited by hand; changing the recipe would replace it")
         raise InvalidInput("imported-media", f"{shown}: it is imported media; there are no parameters to change")
+
+
+def _decoded(path: bytes, text: bytes) -> Recipe:
+    try:
+        return toml.decode(text)
+    except FormatError as error:
+        raise error.at(os.fsdecode(path)) from None
 
 
 def _not_a_file(mode: int, shown: str) -> RegenstoreError:
