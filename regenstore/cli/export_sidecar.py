@@ -28,9 +28,11 @@ from regenstore.export.media_set import LeftOut, MediaSet, Medium, Tree
 from regenstore.export.sidecar import preview as previewing
 from regenstore.export.sidecar.batch import Batch, SidecarOrder, refuse_collisions, render
 from regenstore.export.sidecar.deliver import deliver, existing
+from regenstore.export.sidecar.exported import Exported
 from regenstore.export.sidecar.library import Library
 from regenstore.fs.path_text import path_text
 from regenstore.fs.reflink import Linker
+from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.repository import Repository
 
 
@@ -47,7 +49,7 @@ from regenstore.repository import Repository
 @click.option("--start-frame", type=click.IntRange(0, 10_000_000), help="Number of the first frame, such as 1001.")
 @click.option("--full-names", is_flag=True, help="Name them clip.mp4.xmp instead of clip.xmp.")
 @click.option("--csv-safe", is_flag=True, help="Put an apostrophe before cells that look like formulas.")
-@click.option("--force", is_flag=True, help="Overwrite existing sidecars.")
+@click.option("--overwrite-foreign", is_flag=True, help="Also replace files that no export wrote, or edited ones.")
 @click.option("--preview", is_flag=True, help="Show what would be written, and write nothing.")
 @click.option("--diff", is_flag=True, help="With --preview: show differences from existing files.")
 @left_out.strict_option
@@ -57,7 +59,7 @@ def command(
     templates: tuple[str, ...],
     rev: str | None,
     strict: bool,
-    force: bool,
+    overwrite_foreign: bool,
     preview: bool,
     diff: bool,
     as_json: bool,
@@ -65,8 +67,9 @@ def command(
 ) -> None:
     """Write sidecars for the media at and below PATHS (or matching globs): XMP, or those of the given templates.
 
-    Sidecars are named after their media. Either all files of an export are written, or none. Media that cannot be read
-    or made are left out and listed at the end; the exit code is then 1.
+    Sidecars are named after their media. Either all files of an export are written, or none. Those of earlier exports
+    are refreshed; files that no export wrote, or that were edited since, are replaced only with --overwrite-foreign. Media that
+    cannot be read or made are left out and listed at the end; the exit code is then 1.
 
     \b
     Examples:
@@ -94,7 +97,14 @@ def command(
     base = order.to if order.to is not None else order.top
     linker = Linker(reflink=repository.settings.reflink)
     with announcing_sidecars(repository, batch):
-        done = deliver(batch, base=base, protected=_protected(repository), force=force, linker=linker)
+        done = deliver(
+            batch,
+            base=base,
+            protected=_protected(repository),
+            exported=Exported(known.facts),
+            foreign=overwrite_foreign,
+            linker=linker,
+        )
     _report(batch, done.written, done.unchanged, left, as_json)
     left_out.end(left)
 
@@ -134,19 +144,25 @@ def _render(
     return render(order, media, known, told, left)
 
 
+_SETTINGS = (".gitattributes", ".gitignore", ".gitmodules", "regenstore.toml")
+
+
 def _protected(repository: Repository) -> Callable[[str], bool]:
-    """Returns a check whether a path is Git's own or in its index."""
+    """Returns a check whether a path is a medium, or belongs to Git or to regenstore's own settings."""
     top = os.path.realpath(os.fsdecode(repository.location.top))
     own = [
         os.path.realpath(folder) + os.sep for folder in (repository.location.git_dir, repository.location.common_dir)
     ]
-    oids = repository.index.oids()
+    media = {*repository.git.ls_files(ATTRIBUTE), *repository.pending.paths()}
 
     def check(path: str) -> bool:
         real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
         if any(real.startswith(folder) for folder in own):
             return True
-        return real.startswith(top + os.sep) and os.fsencode(os.path.relpath(real, top)) in oids
+        if not real.startswith(top + os.sep):
+            return False
+        name = os.path.relpath(real, top)
+        return os.fsencode(name) in media or os.path.basename(name) in _SETTINGS or name.startswith(".regenstore/")
 
     return check
 

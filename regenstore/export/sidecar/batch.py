@@ -17,7 +17,8 @@ from regenstore.export.sidecar.clips import doubts, make_clip
 from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.template import OutputTemplate, Template, near
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Sibling, SidecarWriter, named
-from regenstore.media.embed import EMBEDDABLE, embedded
+from regenstore.export.sidecar.xmp_merging import merged
+from regenstore.media.embed import EMBEDDABLE, embedded, xmp_of
 from regenstore.media.media_info import UNKNOWN_COLOR
 from regenstore.media.types import kind
 
@@ -241,10 +242,33 @@ def _copy(order: SidecarOrder, clip: Clip, batch: Batch) -> PlannedFile:
     medium = clip.medium
     if order.embed and medium.media_type not in EMBEDDABLE:
         batch.warnings.append(f"{medium.path}: {medium.media_type} cannot hold XMP; its copy is unchanged")
-    packet = xmp_packet(order, clip) if order.embed and medium.media_type in EMBEDDABLE else None
+    packet = _packet(order, clip, batch) if order.embed and medium.media_type in EMBEDDABLE else None
     return PlannedFile(
         clip.media_path, None, media=(medium.path,), source=medium.file, packet=packet, media_type=medium.media_type
     )
+
+
+def _packet(order: SidecarOrder, clip: Clip, batch: Batch) -> bytes | None:
+    """The XMP to embed, merged with what the medium has already; None, with a warning, if that cannot be read."""
+    medium, ours = clip.medium, xmp_packet(order, clip)
+    try:
+        old = xmp_of(medium.file, medium.media_type)
+    except (ValueError, OSError):
+        return ours  # what is wrong with the file is reported where it is written
+    if old is None:
+        return ours
+    if order.redact:
+        # Nobody knows what it tells about the redacted fields.
+        batch.warnings.append(f"{medium.path}: the XMP that it has already is left out of the copy, due to --redact")
+        return ours
+    try:
+        packet, conflicts = merged(ours, old)
+    except ValueError as error:
+        batch.warnings.append(f"{medium.path}: its own XMP cannot be read ({error}); its copy is unchanged")
+        return None
+    if conflicts:
+        batch.warnings.append(f"{medium.path}: its own XMP has other values, which stay: {', '.join(conflicts)}")
+    return packet
 
 
 def xmp_packet(order: SidecarOrder, clip: Clip) -> bytes:
