@@ -170,8 +170,9 @@ gc makes a take once more before it relies on either": """
         fs/durable.write_file suppress
         fs/durable.write_locked suppress
         objects/unsynced.left except
-        fs/stage.Stage.close except rmtree
-        fs/stage.recover except rmtree
+        fs/stage._remove except rmtree
+        fs/stage.Stage.close except
+        fs/stage.recover except
         worktree/stage.open_stage except
         """,
     "where it cannot be told, it counts as in use, as too young, or as nobody's to touch": """
