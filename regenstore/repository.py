@@ -79,8 +79,8 @@ class Repository:
     def discover(
         cls, cwd: str, environment: config.GitEnvironment, overrides: Mapping[str, object] | None = None
     ) -> Repository:
-        """The repository around a folder; raises NotFound (``not-a-repository``), and FormatError (``git-failed``) if Git
-        refuses to use it. ``overrides``: see :func:`config.load`."""
+        """The repository around a folder; raises NotFound (``not-a-repository``), and FormatError (``git-failed``) if
+        Git refuses to use it. ``overrides``: see :func:`config.load`."""
         git = Git(cwd)
         try:
             found = git.places()
