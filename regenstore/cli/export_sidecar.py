@@ -68,8 +68,8 @@ def command(
     """Write sidecars for the media at and below PATHS (or matching globs): XMP, or those of the given templates.
 
     Sidecars are named after their media. Either all files of an export are written, or none. Those of earlier exports
-    are refreshed; files that no export wrote, or that were edited since, are replaced only with --overwrite-foreign. Media
-    that cannot be read or made are left out and listed at the end; the exit code is then 1.
+    are refreshed; files that no export wrote, or that were edited since, are replaced only with --overwrite-foreign.
+    Media that cannot be read or made are left out and listed at the end; the exit code is then 1.
 
     \b
     Examples:
