@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -287,11 +288,19 @@ class _Popen(subprocess.Popen[bytes]):
             super()._execute_child(args, executable, preexec_fn, close_fds, *more)
             return
         _, cwd, environment, _, _, _, *pipes = more[:12]
+        _wait_for_imports()
         self.pid = os.fork()
         if self.pid == 0:
             _work(cwd, environment, pipes[0], pipes[3], pipes[5])
         self._child_created = True
         self._close_pipe_fds(*pipes)
+
+
+def _wait_for_imports() -> None:
+    """Let other threads finish their imports: a child that is forked meanwhile inherits the locks of the modules, and
+    nobody who releases them."""
+    while any(lock() is not None for lock in list(sys.modules["_frozen_importlib"]._module_locks.values())):
+        time.sleep(0.001)
 
 
 def _work(cwd: str, environment: dict[str, str], *fds: int) -> None:
