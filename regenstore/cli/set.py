@@ -31,8 +31,8 @@ def command(path: str, params: tuple[str, ...], inputs: tuple[str, ...], no_gene
     with ConsoleProgress() as progress:
         was = bench.seen(target)
         before = bench.editable(target, force=force)
-        recipe = recipe_writing.changed(
-            bench, before, assignments(params, "a parameter"), input_paths(repository, inputs), (), progress
-        )
+        sources = input_paths(repository, inputs)
+        recipe_writing.refuse_itself(target, sources)
+        recipe = recipe_writing.changed(bench, before, assignments(params, "a parameter"), sources, (), progress)
         written = recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
     tell(written)

@@ -59,6 +59,7 @@ class GetReport:
     done: list[bytes] = field(default_factory=list)
     drifted: list[bytes] = field(default_factory=list)
     failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
+    fetched: int = 0
 
 
 def plan_get(
@@ -182,6 +183,7 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> GetReport:
         if len(waiting) >= 1000:
             flush()
     flush()
+    report.fetched = sum(bench.store.stored(digest) is not None for digest in planned.plan.fetches)
     return report
 
 
