@@ -195,6 +195,8 @@ def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> DropPlan:
     for path, oid in chosen.items():
         try:
             held = bench.held(path)
+            if held is not None and held.size == 0 and not bench.index_text(path):
+                continue  # no medium, and nothing that takes room
             if held is not None and held.digest is not None:
                 _plan_drop(bench, path, oid, held, planned)
             elif held is None and path in refused:
