@@ -56,6 +56,7 @@ def command(
     values, sources = assignments(params, "a parameter"), input_paths(repository, inputs)
     with ConsoleProgress() as progress:
         was = bench.seen(target)
+        recipe_writing.refuse_itself(target, sources)
         found = conflicts.in_conflict(bench, target)
         if found is not None or ours or theirs:
             resolved = conflicts.resolve(bench, target, found, values, sources, ours, theirs, progress)

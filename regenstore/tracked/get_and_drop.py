@@ -58,6 +58,7 @@ class GetReport:
     done: list[bytes] = field(default_factory=list)
     drifted: list[bytes] = field(default_factory=list)
     failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
+    fetched: int = 0
 
 
 def plan_get(
@@ -188,6 +189,7 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> GetReport:
         if len(waiting) >= 1000:
             flush()
     flush()
+    report.fetched = sum(bench.store.stored(digest) is not None for digest in planned.plan.fetches)
     return report
 
 
@@ -200,6 +202,8 @@ def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> DropPlan:
     for path, oid in chosen.items():
         try:
             held = bench.held(path)
+            if held is not None and held.size == 0 and not bench.index_text(path):
+                continue  # no medium, and nothing that takes room
             if held is not None and held.digest is not None:
                 _plan_drop(bench, path, oid, held, planned, index_text(path))
             elif held is None and path in refused:

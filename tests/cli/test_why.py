@@ -119,7 +119,8 @@ def test_a_take_that_does_not_come_back_is_kept(painted: Checkout) -> None:
 
 
 def test_a_checkout_that_makes_the_take_again_is_a_proof(film: Checkout, tmp_path: Path) -> None:
-    film.regenstore("clone", str(film.path), str(tmp_path / "second"))
+    film.git("clone", "-q", "--bare", str(film.path), "../hub.git")  # which has no store
+    film.regenstore("clone", "../hub.git", str(tmp_path / "second"))
     second = Checkout(tmp_path / "second", film.environment)
     assert not second.is_recipe("plates/sea.png")
     said = why(second, "plates/sea.png")

@@ -255,6 +255,7 @@ gc makes a take once more before it relies on either": """
         tracked/status.status isdir
         gitfilter/attributes.as_pattern isdir lexists
         fs/reflink.Linker._copy except
+        worktree/place.Placer.there_already except
         fs/reflink.Linker.clone except
         worktree/fill.mend except
         cli/clone.command exists
