@@ -271,8 +271,8 @@ def _tell_counts(outcome: DatasetOutcome) -> None:
     )
     for note in outcome.notes:
         say(f"note: {note}", err=True)
-    for key, why in list(outcome.left_out.items())[:5]:
-        say(f"excluded: {key}: {why}", err=True)
+    for why in list(outcome.left_out.values())[:5]:
+        say(f"excluded: {why}", err=True)
 
 
 def _counts(outcome: DatasetOutcome) -> list[tuple[str, int]]:
