@@ -18,7 +18,7 @@ from regenstore.export.dataset import manifest as manifests
 from regenstore.export.dataset import places, splits, trainers
 from regenstore.export.dataset.manifest import Manifest
 from regenstore.export.dataset.order import DatasetOrder, explicit_splits
-from regenstore.export.dataset.row import whole_text
+from regenstore.export.dataset.row import Captions, whole_text
 from regenstore.export.dataset.selection import Limits
 from regenstore.fs import presence
 from regenstore.fs.path_text import path_of, path_text
@@ -157,6 +157,7 @@ def _order(repository: Repository, place: str, given: dict[str, Any]) -> Dataset
         whole_text(given["name"] or os.path.splitext(os.path.basename(place))[0]) or "dataset",
         given["license"],
         commit,
+        captions=Captions(given["caption_prefix"] or "", given["trigger"] or "", given["caption_template"] or ""),
         options=_options(given),
         ledger=_ledger(given["splits_from"]),
     )

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache, partial
 from typing import Any
 
 import click
@@ -23,6 +24,7 @@ from regenstore.cli.dataset_order import order_of
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import RegenstoreError
+from regenstore.export.context import prompt_of
 from regenstore.export.dataset import exporting, places, splits
 from regenstore.export.dataset.exporting import DatasetOutcome
 from regenstore.export.dataset.manifest import LAYOUTS
@@ -86,6 +88,13 @@ _OBJECTS = 200_000
 @click.option("--format", "layout", type=click.Choice(LAYOUTS), help="[default: dir; zip if OUT ends with .zip]")
 @click.option("--frames", is_flag=True, help="Measure frames that were not measured yet, for CSVs, scores and faces.")
 @click.option("--trainer", multiple=True, help="Write configurations for these trainers only, or 'none'.")
+@click.option("--caption-prefix", metavar="TEXT", help="Put this before every caption.")
+@click.option("--trigger", metavar="WORD", help="Begin every caption with this word, unless it has it.")
+@click.option(
+    "--caption-template",
+    metavar="TEXT",
+    help="Make captions of columns, such as '{caption}, {scene_type}, {model}'; {caption} is the usual one.",
+)
 @click.option("--name", help="The dataset's name in its card.")
 @click.option("--license", default="other", show_default=True, help="The license in its card.")
 @click.option(
@@ -122,7 +131,9 @@ def command(out: str, paths: tuple[str, ...], dry_run: bool, strict: bool, as_js
     left = LeftOut(strict)
     tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
     known = known_of(repository, measure=order.measure)
-    with exporting.sample_rows(order, known, os.fsdecode(repository.location.top)) as rows:
+    at = cache(lambda path: tree.recipe_at(os.fsencode(path), rev))
+    prompt = partial(prompt_of, at=at)
+    with exporting.sample_rows(order, known, os.fsdecode(repository.location.top), prompt) as rows:
         media_set = MediaSet(repository.store, repository.cache, repository.realiser)
         top = os.fsdecode(repository.location.top)
         entries, inside = places.outside_datasets(tree.entries(where, rev), top, order.out, where)
@@ -142,6 +153,9 @@ def command(out: str, paths: tuple[str, ...], dry_run: bool, strict: bool, as_js
                     left.add(medium.path, error)
                 progress.finished(medium.path, None)
             rows.keep()
+            if rows.undescribed:
+                without = "without prompt, caption, note and scene have their file name as caption"
+                say(f"note: {rows.undescribed} media {without}", err=True)
             if not rows.samples and not rows.drops.seen:
                 left.refuse()
             parts = places.parts(order, rows) if rows.samples or not dry_run else []
@@ -257,8 +271,8 @@ def _tell_counts(outcome: DatasetOutcome) -> None:
     )
     for note in outcome.notes:
         say(f"note: {note}", err=True)
-    for key, why in list(outcome.left_out.items())[:5]:
-        say(f"excluded: {key}: {why}", err=True)
+    for why in list(outcome.left_out.values())[:5]:
+        say(f"excluded: {why}", err=True)
 
 
 def _counts(outcome: DatasetOutcome) -> list[tuple[str, int]]:

@@ -149,6 +149,13 @@ class Tree:
                 where = entry.revision or "Git's index"
                 raise NotFound("not-a-recipe", f"{os.fsdecode(entry.path)}: {where} has no recipe there")
 
+    def recipe_at(self, path: bytes, revision: str | None = None) -> Recipe | None:
+        """The recipe at one path; None if there is none. Raises as :meth:`read`."""
+        try:
+            return next((each.recipe for each in self.read(self.entries((path,), revision), ())), None)
+        except NotFound:
+            return None
+
     def _in_index(self, arguments: Sequence[bytes]) -> list[RecipePath]:
         known = self.index.oids()
         filtered = set(self.git.ls_files(ATTRIBUTE))

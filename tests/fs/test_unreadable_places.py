@@ -200,6 +200,7 @@ gc makes a take once more before it relies on either": """
         doctor/store_scan._look except
         doctor/store_scan._look_at_correction except
         export/dataset/read_back.damaged except
+        export/dataset/read_back._reader except
         export/sidecar/jinja_child.main except
         generators/worker._Worker._probe except
         generators/worker._Worker._run except

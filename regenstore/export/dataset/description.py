@@ -66,14 +66,14 @@ def _shards(manifest: Manifest) -> dict[str, list[str]]:
 def _training(out: str, kind: str, table: str, summary: Summary) -> Training:
     """``table``: the table of all samples, from which captions are read on demand."""
 
-    def samples() -> Iterator[tuple[str, str]]:
-        for row in tables.read(table, ["path", "split", "text"]):
-            if row["split"] == "train":
+    def samples(rate: float | None = None) -> Iterator[tuple[str, str]]:
+        for row in tables.read(table, ["path", "split", "text", "fps"]):
+            if row["split"] == "train" and rate in (None, row["fps"]):
                 yield os.path.basename(row["path"]), row["text"]
 
-    rates = summary.rates.get("train", set())
-    fps = next(iter(rates)) if len(rates) == 1 and kind == "video" else None
-    return Training(os.path.abspath(out), kind, samples, fps)
+    rates = tuple(sorted(rate for rate in summary.rates.get("train", ()) if rate)) if kind == "video" else ()
+    size = min(summary.sizes, key=lambda each: (-summary.sizes[each], each), default=None)
+    return Training(os.path.abspath(out), kind, samples, rates, summary.frames.get("train"), size)
 
 
 def _write_faces(path: str, rows: Iterable[Row]) -> None:

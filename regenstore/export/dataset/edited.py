@@ -13,8 +13,8 @@ from regenstore.fs import presence
 from regenstore.objects.hashing import hash_bytes
 
 CARD = "README.md"
-_LISTS = ("llava.json", "diffsynth.csv", "videos.txt", "prompts.txt")
-"""Trainers' files that list the samples, and so have to follow them."""
+_LISTS = ("llava.json", ".csv", ".txt", ".jsonl")
+"""How the names of trainers' files end that list the samples, and so have to follow them."""
 _OURS = ("configs", "dataset_info")
 """Entries of the card's front matter that loaders need up to date."""
 _SHOWN = 5
@@ -29,7 +29,8 @@ class EditedFiles:
     """Key of the sample -> its caption."""
     described: dict[str, bytes] = field(default_factory=dict)
     """Name of a description -> its bytes."""
-    kept: list[str] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
+    """Key of the sample, or name of the description -> where it stays as it was edited."""
     aside: list[str] = field(default_factory=list)
 
     @classmethod
@@ -41,10 +42,11 @@ class EditedFiles:
         for key, entry in previous.samples.items():
             for stored in entry.files:
                 if stored.path.endswith(".txt") and (data := _edited(out, stored)) is not None:
-                    found.captions[key] = data
+                    found.captions[key], found.kept[key] = data, stored.path
         texts = (each for each in previous.files if each.path in (CARD, "croissant.json") or "trainers/" in each.path)
         edited = ((each.path, _edited(out, each)) for each in texts)
         found.described = {path: data for path, data in edited if data is not None}
+        found.kept |= {path: path for path in found.described}
         return found
 
     def is_caption(self, key: str, stored: ExportedFile) -> bool:
@@ -54,7 +56,7 @@ class EditedFiles:
         """Put a sample's caption into a sink, as it was edited if it was."""
         if key not in self.captions:
             return sink.put_bytes(name, ours)
-        self.kept.append(name)
+        self.kept[key] = name
         return _recorded(sink.put_bytes(name, self.captions[key]), ours)
 
     def put_description(self, sink: Sink, name: str, ours: bytes) -> ExportedFile:
@@ -65,32 +67,32 @@ class EditedFiles:
         stays = None
         if name == CARD:
             stays = with_our_head(edited, ours)
-        elif name.startswith("trainers/") and os.path.basename(name) not in _LISTS:
+        elif name.startswith("trainers/") and not name.endswith(_LISTS):
             stays = edited
         if stays is None:
-            self._put_aside(sink, name, edited)
+            self._put_aside(sink, name, edited, name)
             return sink.put_bytes(name, ours)
-        self.kept.append(name)
         return _recorded(sink.put_bytes(name, stays), ours)
 
     def put_aside(self, sink: Sink, gone: Iterable[ExportedFile], key: str = "") -> None:
         """Keep the edited files among those that an update removes."""
         for stored in gone:
-            edited = self.captions.get(key) if stored.path.endswith(".txt") else self.described.pop(stored.path, None)
-            if edited is not None:
-                self._put_aside(sink, stored.path, edited)
+            edited = self.captions.get(key) if key else self.described.pop(stored.path, None)
+            if edited is not None and (not key or stored.path.endswith(".txt")):
+                self._put_aside(sink, stored.path, edited, key or stored.path)
 
-    def _put_aside(self, sink: Sink, name: str, data: bytes) -> None:
+    def _put_aside(self, sink: Sink, name: str, data: bytes, known_as: str) -> None:
         free, number = f"{ASIDE}/{name}", 1
         while presence.lstat(os.path.join(self.out, free)) is not None:
             number += 1
             free = f"{ASIDE}/{number}/{name}"
         sink.put_bytes(free, data)
         self.aside.append(free)
+        self.kept.pop(known_as)
 
     def notes(self) -> list[str]:
         """What to tell the user."""
-        kept = f"kept as edited by hand (the tables have the recipe's captions): {_some(self.kept)}"
+        kept = f"kept as edited by hand (the tables have the recipe's captions): {_some([*self.kept.values()])}"
         return [kept] * bool(self.kept) + [f"edited by hand, now in {_some(self.aside)}"] * bool(self.aside)
 
 

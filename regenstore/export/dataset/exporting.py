@@ -34,19 +34,30 @@ from regenstore.fs.path_text import path_text
 from regenstore.fs.reflink import Linker
 from regenstore.media.types import kind
 from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.recipe import Recipe
 
 Told = Callable[[str], None]
 
 # ------------------------------------------------------------------------------------------- which media
 
 
-def sample_rows(order: DatasetOrder, known: Measurements, worktree: str) -> SampleRows:
-    """Create the collector of rows for an order's samples, from media of a worktree. Raises InvalidInput
-    (``bad-export``) for invalid conditions."""
+def sample_rows(
+    order: DatasetOrder, known: Measurements, worktree: str, prompt_of: Callable[[Recipe], str | None] = lambda _: None
+) -> SampleRows:
+    """Create the collector of rows for an order's samples, from media of a worktree. ``prompt_of``: the prompt of a
+    derivative's source. Raises InvalidInput (``bad-export``) for invalid conditions and captions."""
+    order.captions.check()
     rules = order.rules
     found = conditions(order.limits)
     return SampleRows(
-        known, found, rules.group_by, rules.stratify, KeptRows(known.facts, worktree), measuring=order.measure
+        known,
+        found,
+        rules.group_by,
+        rules.stratify,
+        KeptRows(known.facts, worktree),
+        measuring=order.measure,
+        captions=order.captions,
+        prompt_of=prompt_of,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from regenstore.errors import InvalidInput
+from regenstore.export.dataset.row import USUAL, Captions
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.splits import SPLITS, Rules
 
@@ -32,6 +33,7 @@ class DatasetOrder:
     name: str = "dataset"
     license: str = "other"
     revision: str | None = None
+    captions: Captions = USUAL
     options: Mapping[str, Any] = field(default_factory=dict)
     """What the manifest keeps for the next update, as JSON values."""
     ledger: Mapping[str, str] = field(default_factory=dict)

@@ -184,6 +184,11 @@ class FolderSink:
 
 def open_stage(out: str) -> Stage:
     """Create a stage beside a location; those that killed exports left there are removed."""
+    return Stage(_clear_stages(out))
+
+
+def _clear_stages(out: str) -> str:
+    """Remove the stages that killed exports left beside a location; returns how their paths begin."""
     parent, name = os.path.split(out)
     prefix = f"{parent}/.{name}.partial-"
     with durable.storage_errors(out):
@@ -192,7 +197,7 @@ def open_stage(out: str) -> Stage:
                 stage.recover(left, lambda left: _give_back(left, out))
             elif not file_lock.in_use(left):
                 durable.unlink(left)  # a ZIP left by an older version
-    return Stage(prefix)
+    return prefix
 
 
 def _give_back(folder: str, out: str) -> bool:
@@ -242,6 +247,7 @@ def _bring_back(folder: str, out: str) -> None:
 
 def _open_hidden(out: str) -> Stage:
     recover(out)
+    _clear_stages(out)
     try:
         return Stage(os.path.join(out, HIDDEN), unique=False)
     except FileExistsError:

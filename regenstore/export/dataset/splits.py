@@ -185,7 +185,7 @@ def divide(
         elif len(pinned) == 1:
             _put(done, group, pinned.pop())
         elif pinned:
-            _leak(done, group, pinned, rules, _named(group, paths))
+            _leak(done, group, pinned, rules, paths)
         else:
             waiting.append((name, group))
     if rules.method == "balanced":
@@ -228,10 +228,12 @@ def _named(group: Sequence[Member], paths: Mapping[str, str] | None) -> str:
     return ", ".join((paths or {}).get(member.key, member.key) for member in group[:5]) + more
 
 
-def _leak(done: Division, group: Sequence[Member], pinned: set[str], rules: Rules, named: str) -> None:
+def _leak(
+    done: Division, group: Sequence[Member], pinned: set[str], rules: Rules, paths: Mapping[str, str] | None
+) -> None:
     """Handle new samples that connect groups of different splits: assigned samples stay, and no new one may leak a
     split's samples."""
-    splits = " and ".join(sorted(pinned))
+    splits, named = " and ".join(sorted(pinned)), _named(group, paths)
     if rules.on_leak == "error":
         raise InvalidInput(
             "bad-export", f"these belong to groups in {splits}: {named}",
@@ -249,7 +251,7 @@ def _leak(done: Division, group: Sequence[Member], pinned: set[str], rules: Rule
         elif rules.on_leak == "train" and "train" in pinned:
             done.split[member.key] = "train"
         else:
-            done.left_out[member.key] = f"it connects groups in {splits}"
+            done.left_out[member.key] = f"{_named([member], paths)} connects groups in {splits}"
             out += 1
             continue
         for token in member.tokens:

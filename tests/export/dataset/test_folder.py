@@ -284,8 +284,9 @@ def test_an_update_keeps_what_was_edited_by_hand(studio: Studio, tmp_path: Path)
     trainer.write_text("resolution = [960, 544]\n")
     (out / "trainers" / "videos.txt").write_text("none\n")
     before = stamps(out)
-    assert not studio.export(out, update=True, explicit=places).differs
-    assert stamps(out) == before
+    same = studio.export(out, update=True, explicit=places)
+    assert not same.differs and stamps(out) == before
+    assert "kept as edited by hand" in same.notes[-1] and "and 1 more" in same.notes[-1]
 
     studio.label("a.mp4", rating=3)
     del studio.media["b.mp4"]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from regenstore.errors import InvalidInput
-from regenstore.export.dataset.row import COLUMNS, LISTS, caption
+from regenstore.export.context import prompt_of
+from regenstore.export.dataset.row import COLUMNS, LISTS, Captions, caption
 from regenstore.export.dataset.sample_rows import Drops
 from regenstore.export.dataset.selection import Limits, conditions, expression
+from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Input, Output, Recipe, Take
 from tests.export.dataset.studio import Studio
 
 
@@ -111,7 +116,50 @@ def test_each_condition_tells_what_it_dropped(difficult: Studio, tmp_path: Path)
 def test_captions_are_one_line_and_never_empty(text, expected):
     from regenstore.export.media_set import Medium
     from regenstore.objects.hashing import hash_bytes
-    from regenstore.objects.recipe import Output, Recipe
 
     medium = Medium("a/my_shot.mp4", Recipe("g", "1", Output("video/mp4")), hash_bytes(b""), 0, "video/mp4", "")
     assert caption({"gen.prompt": text}, medium) == expected
+
+
+@pytest.mark.parametrize(
+    ("captions", "expected"),
+    [
+        (Captions(), "a storm"),
+        (Captions(prefix="photo of "), "photo of a storm"),
+        (Captions(trigger="zwx"), "zwx, a storm"),
+        (Captions(trigger="storm"), "a storm"),
+        (Captions(prefix="p ", trigger="zwx", template="{caption}, {scene_type}, {tags}"), "p zwx, a storm, a, b"),
+        (Captions(template="{scene}, {model}"), "a storm"),
+    ],
+)
+def test_captions_by_options(captions, expected):
+    captions.check()
+    assert captions.caption(row(text="a storm", tags=["a", "b"])) == expected
+
+
+@pytest.mark.parametrize("template", ["{prompt", "{nothing}", "{params.x}", "{width:d}", "{}"])
+def test_templates_of_captions_that_are_refused(template):
+    with pytest.raises(InvalidInput, match="--caption-template"):
+        Captions(template=template).check()
+
+
+def test_derivatives_have_the_prompt_of_their_source():
+    def recipe(byte: int, source: str = "", generator: str = "g", **params: Any) -> Recipe:
+        inputs = {"of": Input(Digest(bytes([byte - 1]) * 32), source)} if source else {}
+        take = Take(Digest(bytes([byte]) * 32), 1)
+        return Recipe(generator, "1", Output("video/mp4", take=take), params=params, inputs=inputs)
+
+    clip, proxy, still = recipe(1, prompt="a storm"), recipe(2, "clip"), recipe(3, "proxy")
+    at = {"clip": clip, "proxy": proxy}
+    assert prompt_of(still, at.get) == "a storm"
+    assert prompt_of(recipe(3, "proxy", prompt="its own"), at.get) == "its own"
+    assert prompt_of(recipe(9, "proxy"), at.get) is None  # of other bytes
+
+
+def test_a_caption_follows_the_prompt_of_the_source(studio: Studio, tmp_path: Path):
+    medium = studio.add("a.png")
+    studio.media["a.png"] = replace(medium, recipe=replace(medium.recipe, generator="derive.image"))
+    for told in ("a storm", "a calm"):
+        studio.export(tmp_path / "out", update=True, prompt_of=lambda _, told=told: told)
+        (line,) = (tmp_path / "out" / "samples.jsonl").read_text().splitlines()
+        assert (json.loads(line)["prompt"], json.loads(line)["text"]) == (told, told)
