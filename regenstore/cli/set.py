@@ -9,34 +9,39 @@ from regenstore.cli.context import (
     ConsoleProgress,
     assignments,
     input_paths,
+    json_option,
     open_repository,
     show_path,
-    worktree_path,
+    split_settings,
+    worktree_paths,
 )
-from regenstore.cli.write_report import tell
+from regenstore.cli.write_report import write_each
 from regenstore.tracked import conflicts, recipe_writing
+from regenstore.tracked.recipe_writing import Written
 
 
 @click.command()
 @click.argument("path")
-@click.argument("assigned", nargs=-1, metavar="[NAME=VALUE]...")
+@click.argument("rest", nargs=-1, metavar="[PATH]... [NAME=VALUE]...")
 @click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="The same as NAME=VALUE alone.")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=PATH", help="An input file; may be repeated.")
 @click.option("--ours", multiple=True, metavar="FIELD", help="In a conflict: keep our value of a field; '*' is all.")
 @click.option("--theirs", multiple=True, metavar="FIELD", help="In a conflict: take their value of a field.")
 @click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
 @click.option("--force", is_flag=True, help="Start from the recipe even if its medium was edited by hand.")
+@json_option
 def command(
     path: str,
-    assigned: tuple[str, ...],
+    rest: tuple[str, ...],
     params: tuple[str, ...],
     inputs: tuple[str, ...],
     ours: tuple[str, ...],
     theirs: tuple[str, ...],
     no_generate: bool,
     force: bool,
+    as_json: bool,
 ) -> None:
-    """Change parameters or inputs of the recipe at PATH and make it again. Nothing is staged.
+    """Change parameters or inputs of the recipes at PATHs and make them again. Nothing is staged.
 
     After a merge, --ours, --theirs and NAME=VALUE resolve fields in conflict; 'regenstore status' lists them. FIELD is
     a name like seed, params.seed, about or take. While others stay in conflict, nothing is made.
@@ -47,29 +52,31 @@ def command(
       regenstore set shots/sh010_proxy.mp4 -i source=shots/sh010.mp4     # use the current version
       regenstore set shots/sh010.mp4 --theirs seed --ours prompt && git add shots/sh010.mp4
     """
+    paths, assigned = split_settings(path, rest, "a parameter")
     params = (*assigned, *params)
     if not (params or inputs or ours or theirs):
         raise click.UsageError("Give at least one NAME=VALUE or --input NAME=PATH, or --ours or --theirs FIELD.")
     repository = open_repository()
     bench = repository.workbench
-    target = worktree_path(repository, path)
     values, sources = assignments(params, "a parameter"), input_paths(repository, inputs)
-    with ConsoleProgress() as progress:
+
+    def write(target: bytes) -> Written | str:
         was = bench.seen(target)
         recipe_writing.refuse_itself(target, sources)
         found = conflicts.in_conflict(bench, target)
-        if found is not None or ours or theirs:
-            resolved = conflicts.resolve(bench, target, found, values, sources, ours, theirs, progress)
-            if isinstance(resolved, tuple):
-                text, left = resolved
-                recipe_writing.write_marked(bench, target, text, was)
-                say(f"{show_path(target)}: still in conflict: {', '.join(left)}")
-                return
-            recipe = resolved
-        else:
+        if found is None and not (ours or theirs):
             before = bench.editable(target, force=force)
             recipe = recipe_writing.changed(bench, before, values, sources, (), progress)
+        else:
+            resolved = conflicts.resolve(bench, target, found, values, sources, ours, theirs, progress)
+            if isinstance(resolved, tuple):
+                recipe_writing.write_marked(bench, target, resolved[0], was)
+                return f"still in conflict: {', '.join(resolved[1])}"
+            recipe = resolved
         written = recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
-    tell(written)
-    if found is not None:
-        say(f"{show_path(target)}: no conflict is left; 'git add' it")
+        if found is not None:
+            say(f"{show_path(target)}: no conflict is left; 'git add' it", err=True)
+        return written
+
+    with ConsoleProgress() as progress:
+        write_each(bench.named(worktree_paths(repository, paths)), write, as_json=as_json)

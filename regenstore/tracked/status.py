@@ -26,6 +26,7 @@ STATES = {
     "outdated": "the recorded take was made with other parameters; 'regenstore get' makes one with these",
     "unrecorded": "a medium made for a recipe without a take of its own; 'regenstore record' writes it into the recipe",
     "drifted": "the generator gave other bytes than the recorded take",
+    "new": "not in Git yet; 'git add' adds it",
     "changed": "the recipe was changed and is not added yet",
     "edited": "the medium was edited by hand and is not added yet",
     "imported": "imported media, as recorded",
@@ -39,7 +40,7 @@ STATES = {
 
 
 class PathStatus(NamedTuple):
-    """One path. ``size`` is that of the recorded take."""
+    """One path. ``size`` is that of the recorded take, or of new imported media."""
 
     path: bytes
     state: str
@@ -77,12 +78,13 @@ class Status(NamedTuple):
 
 
 def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
-    """Return the status of all tracked paths, or of those at and below the given ones. Raises StorageError
+    """Return the status of all media, tracked and new, or of those at and below the given paths. Raises StorageError
     (``unreadable``) and FormatError (``bad-index``) if Git's index cannot be read."""
     index = _read_index(bench)
     tracked = bench.tracked()
     conflicted = set(bench.index.conflicted())
-    chosen = set(select([*tracked, *conflicted], paths)) if paths else {*tracked, *conflicted}
+    known = dict.fromkeys([*tracked, *conflicted, *bench.untracked()])
+    chosen = select(known, paths) if paths else known
     indexed = index.by_path() if index is not None else {}
     oids = [oid for path, oid in tracked.items() if path in chosen]
     said = read_blobs(bench.git, bench.cache, oids, remember=os.path.isdir(bench.store.root))
@@ -91,6 +93,9 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
     for path in sorted(chosen):
         if path in conflicted:
             found.append(PathStatus(path, "conflict", None, None, False, problem=_conflict(bench, path)))
+            continue
+        if path not in tracked:
+            found += _new(bench, path)
             continue
         record = records.get(tracked[path])
         problem = None
@@ -111,6 +116,23 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
     except RegenstoreError as error:
         return Status(tuple(found), error)
     return Status(tuple(p if p.digest is None else p._replace(entry=entries.get(p.digest)) for p in found))
+
+
+def _new(bench: Workbench, path: bytes) -> list[PathStatus]:
+    """Return the status of an untracked path; none if no medium and no recipe is there."""
+    try:
+        held = bench.held(path, digest=False)
+        recipe = toml.decode_or_none(bench.new_text(path))
+    except RegenstoreError as error:
+        problem = PathStatus(path, "unreadable", None, None, False, problem=error)
+        return [] if error.kind == "not-a-file" else [problem]
+    if held is None:
+        return []
+    take = None if recipe is None else recipe.output.take
+    if take is None:
+        return [PathStatus(path, "new", held.size if held.text is None else None, None, False)]
+    stored = bench.store.stored(take.digest, take.size) is not None
+    return [PathStatus(path, "new", take.size, take.digest, stored)]
 
 
 def _conflict(bench: Workbench, path: bytes) -> RegenstoreError | None:
