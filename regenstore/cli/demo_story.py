@@ -170,7 +170,7 @@ class Story:
 
     def _chapter(self, title: str) -> None:
         say()
-        say(title, bold=True)
+        say(title, style="bold")
 
     def _say(self, line: str) -> None:
         say("  $ " + line)

@@ -14,6 +14,7 @@ from regenstore.cli.announce import happened
 from regenstore.cli.console import ask, say, visible
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.cli.durations import Age
+from regenstore.cli.presentation import Heading, counted, show_table, time_text
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError, TrustRequired
 from regenstore.events.event import EventManifest
@@ -30,6 +31,10 @@ from regenstore.refs.settle import settle
 from regenstore.repository import Repository
 
 _SHOWN = 20
+_COLUMNS = (
+    *(Heading("what"), Heading("size", right=True), Heading("needed by"), Heading("rule")),
+    *(Heading("to make", right=True), Heading("path")),
+)
 
 
 class _Size(click.ParamType[int]):
@@ -179,7 +184,7 @@ def _announce(repository: Repository, report: GcReport) -> None:
 
 
 def _show(plan: EvictionPlan) -> None:
-    _list("evict", plan.evict, f"; {_time(plan.seconds)} would bring them back")
+    _list("evict", plan.evict, f"; {time_text(plan.seconds)} would bring them back")
     _list("unreachable", plan.discard, "; once deleted, nothing can bring them back")
     for copies, what in ((plan.restore, "are restored, as they are kept now"), (plan.purge, "are deleted")):
         if copies:
@@ -189,10 +194,10 @@ def _show(plan: EvictionPlan) -> None:
         say(f"trash: {_count(len(plan.waiting))}, {size}, stay for now")
     for probe in plan.probes:
         label, generator = probe.label, " ".join(probe.definition)
-        say(f"probe: {label} is made once more first, with {generator}; {_time(probe.seconds)}")
+        say(f"probe: {label} is made once more first, with {generator}; {time_text(probe.seconds)}")
     if plan.probes:
         spent = sum(probe.seconds for probe in plan.probes)
-        say(f"probes: {_time(spent)} estimated, of {_time(plan.probe_budget)} (regenstore.gcBudget)")
+        say(f"probes: {time_text(spent)} estimated, of {time_text(plan.probe_budget)} (regenstore.gcBudget)")
     if plan.evictable[0]:
         say(f"also evictable: {_count(plan.evictable[0])}, {size_text(plan.evictable[1])} (--free SIZE)")
     for rule, (count, kept) in plan.kept.items():
@@ -208,13 +213,14 @@ def _show(plan: EvictionPlan) -> None:
 def _list(what: str, items: Sequence[Eviction], more: str) -> None:
     if not items:
         return
+    rows = []
     for item in items[:_SHOWN]:
         entry = item.entry
         name = visible(item.names[0]) if item.names else f"{item.digest.short} (no path)"
         also = f" and {len(item.names) - 1} more" if len(item.names) > 1 else ""
-        cost = "" if entry.closure is None or what != "evict" else f"  {_time(entry.closure)}"
-        standing = entry.standing.name.lower()
-        say(f"{what:<11} {size_text(item.size):>9}  {standing:<10} {entry.finding.rule:<9}{cost}  {name}{also}")
+        cost = "" if entry.closure is None or what != "evict" else time_text(entry.closure)
+        rows.append((what, size_text(item.size), entry.standing.name.lower(), entry.finding.rule, cost, name + also))
+    show_table(_COLUMNS, rows)
     if len(items) > _SHOWN:
         say(f"and {len(items) - _SHOWN} more; --json lists them")
     say(f"{what}: {_count(len(items))}, {size_text(sum(item.size for item in items))}{more}")
@@ -241,8 +247,4 @@ def _tell(plan: EvictionPlan, report: GcReport) -> None:
 
 
 def _count(number: int) -> str:
-    return "1 content" if number == 1 else f"{number} contents"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+    return counted(number, "content")

@@ -19,6 +19,15 @@ from regenstore.fs.durable import storage_error
 class _Commands(LazyGroup):
     commands_listed = COMMANDS
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of our output has seen enough: 'status | head -1'. Print nothing more, not even when the
+            # interpreter flushes; end as a program does that the signal ends (click would end with 1).
+            sys.stdout = None
+            raise SystemExit(141) from None
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="regenstore")
@@ -53,10 +62,6 @@ def run() -> int:
     except (KeyboardInterrupt, click.Abort):
         say("regenstore: interrupted; nothing was lost", err=True)
         code = 130
-    except BrokenPipeError:
-        # The reader of our output is gone; print nothing, not even when the interpreter flushes.
-        sys.stdout = None
-        code = 141
     except OSError as error:
         code = _tell(storage_error(error, error.filename or "a file"))
     except Exception as error:

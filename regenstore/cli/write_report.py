@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from regenstore.cli.console import say
 from regenstore.cli.context import show_path, size_text
+from regenstore.cli.presentation import time_text
 from regenstore.tracked.recipe_writing import Written
 
 
@@ -14,5 +15,5 @@ def tell(written: Written) -> None:
         say(f"{path}: recipe written; 'regenstore get {path}' makes the medium")
         return
     seconds = written.recipe.output.seconds
-    cost = "" if seconds is None else f", {seconds:g} s to make"
+    cost = "" if seconds is None else f", {time_text(seconds)} to make"
     say(f"{path}: {size_text(written.content.size)}{cost}, {written.content.digest.short}")
