@@ -14,7 +14,7 @@ from regenstore.cli.announce import happened
 from regenstore.cli.console import ask, say, visible
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.cli.durations import Age
-from regenstore.cli.presentation import Heading, counted, show_table, time_text
+from regenstore.cli.presentation import Heading, age_text, counted, show_table, time_text
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError, TrustRequired
 from regenstore.events.event import EventManifest
@@ -62,7 +62,7 @@ def _needing_room() -> Iterator[None]:
 
 @click.command()
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would be evicted, why, and its cost; change nothing.")
-@click.option("--free", type=_Size(), help="Free this much, such as 2g, starting with the least needed.")
+@click.option("--free", type=_Size(), help="Free this much at once, such as 2g: the least needed first.")
 @click.option("--max-size", type=_Size(), help="Reduce the store to this size.")
 @click.option("--older-than", type=Age(), help="Only contents unused for this long, such as 30d.")
 @click.option("--select", metavar="GLOB", help="Only media at matching paths, such as 'shots/*.mp4'.")
@@ -89,10 +89,10 @@ def command(
     """Free space in the store. Evicts only what a second run proved, here and now, to come back; keeps everything else.
 
     Without --free and --max-size, proven contents that no tip and no worktree needs go to the trash, and contents
-    that have been there longer than regenstore.grace (1 day) are deleted. With them, the requested amount is freed at
-    once, starting with contents that are cheap to make again for their size, seldom used, and far from current
-    work. 'regenstore undo' restores what is not deleted yet; 'regenstore get' makes deleted contents again. Exits
-    with code 1 if less can be freed than requested, also with --dry-run.
+    that have been there longer than regenstore.grace (1 day) are deleted. With them, the requested amount is deleted at
+    once, past the trash, starting with contents that are cheap to make again for their size, seldom used, and far from
+    current work. 'regenstore undo' restores what is not deleted yet; 'regenstore get' makes deleted contents again.
+    Exits with code 1 if less can be freed than requested, also with --dry-run.
 
     Before anything is evicted by the proofs of a generator that is not built in, one take of it is made once more
     and compared, within regenstore.gcBudget (60 s); if the result differs, the generator's proofs lapse.
@@ -198,14 +198,21 @@ def _show(plan: EvictionPlan) -> None:
     if plan.probes:
         spent = sum(probe.seconds for probe in plan.probes)
         say(f"probes: {time_text(spent)} estimated, of {time_text(plan.probe_budget)} (regenstore.gcBudget)")
-    if plan.evictable[0]:
-        say(f"also evictable: {_count(plan.evictable[0])}, {size_text(plan.evictable[1])} (--free SIZE)")
+    for (young, size), what in ((plan.young, "evictable, but used"), (plan.fresh, "unreachable, but made")):
+        if young:
+            age = age_text(plan.wish.age)
+            say(f"{what} within {age}: {_count(young)}, {size_text(size)} (--older-than)")
+    others, size_of_others = (mine - young for mine, young in zip(plan.evictable, plan.young))
+    if others:
+        say(f"also evictable: {_count(others)}, {size_text(size_of_others)} (--free SIZE)")
     for rule, (count, kept) in plan.kept.items():
         say(f"kept: {_count(count)}, {size_text(kept)}: {RULES[rule]}")
     for problem in plan.problems:
         say(f"incomplete: {problem}", err=True)
     if plan.short:
         say(f"{size_text(plan.short)} less than requested can be freed now", err=True)
+    if plan.evict and plan.wish.now:
+        say("this is deleted at once: 'regenstore undo' cannot restore it, 'regenstore get' makes it again")
     if plan.empty:
         say("nothing to do")
 

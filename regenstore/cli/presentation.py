@@ -33,6 +33,14 @@ def time_text(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7170 else f"{seconds / 3600:.1f} h"
 
 
+def age_text(seconds: float) -> str:
+    """Format a limit of age for display, in the largest unit that it fills."""
+    for unit, length in (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:g} {unit}" + ("" if seconds == length else "s")
+    return f"{seconds:g} s"
+
+
 def counted(number: int, one: str, many: str = "") -> str:
     """A number with its noun: ``1 content``, ``2,000 contents``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
