@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,7 +40,18 @@ from regenstore.repository import Repository
 @click.argument("paths", nargs=-1)
 @click.option("--template", "-t", "templates", multiple=True, help="Sidecars to write; see 'regenstore template list'.")
 @click.option("--frames", is_flag=True, help="Also write a CSV with measurements of every frame.")
+@click.option("--no-measure", is_flag=True, help="Measure nothing, even if a template needs it.")
+@click.option("--every", type=click.Choice(["1", "4"]), help="Measure, and look for faces in every N-th frame.")
 @click.option("--to", type=click.Path(file_okay=False), help="Write to this folder instead of beside the media.")
+@click.option("--keep-folders", is_flag=True, help="With --to: keep the folders of the worktree.")
+@click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="HERE=THERE",
+    help="State media in HERE as being in THERE: /mnt/a=/Volumes/a.",
+)
+@click.option("--relative", is_flag=True, help="State media by paths relative to the sidecar (Nuke).")
 @click.option("--rev", help="Export the media of this revision.")
 @click.option("--copy", is_flag=True, help="Copy the media into the folder, too.")
 @click.option("--embed", is_flag=True, help="Copy the media into the folder, with embedded XMP.")
@@ -57,6 +69,7 @@ def command(
     templates: tuple[str, ...],
     rev: str | None,
     overwrite_foreign: bool,
+    every: str | None,
     preview: bool,
     diff: bool,
     as_json: bool,
@@ -72,9 +85,12 @@ def command(
       regenstore export sidecar shots/sh010.mp4
       regenstore export sidecar 'shots/**/*.mp4' --template resolve --template nuke --to delivery
       regenstore export sidecar shots/ --template aftereffects --to delivery --embed --redact prompt
+      regenstore export sidecar shots/ -t nuke --frames --to delivery --keep-folders --copy --relative
+      regenstore export sidecar shots/ -t premiere --map /mnt/film=/Volumes/film
       regenstore export sidecar shots/ --rev v1.2 --preview
     """
     repository = open_repository()
+    given["frames"] = given["frames"] or every is not None
     order = _order(repository, templates, given)
     where = worktree_paths(repository, paths)
     tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
@@ -82,7 +98,7 @@ def command(
     refuse_collisions(order, [os.fsdecode(each.path) for each in chosen])
     media_set = MediaSet(repository.store, repository.cache, repository.realiser)
     plan = media_set.plan(chosen, repository.settings.budget)
-    known = known_of(repository, measure=order.measures)
+    known = known_of(repository, measure=order.measures, all_faces=every == "1")
     with progress_for(as_json, len(plan.steps) + len(chosen)) as progress:
         media = media_set.realise(chosen, plan, progress)
         batch = _render(order, media, known, progress)
@@ -113,9 +129,16 @@ def _order(repository: Repository, templates: Sequence[str], given: dict[str, An
     redact = frozenset(word.strip() for words in given.pop("redact") for word in words.split(",") if word.strip())
     to = given.pop("to")
     folder = None if to is None else os.path.abspath(to)
-    return SidecarOrder(
-        tuple(library.load(name) for name in names), top, folder, measure=measure, redact=redact, **given
-    )
+    maps = tuple(map(_map, given.pop("maps")))
+    loaded = tuple(library.load(name) for name in names)
+    return SidecarOrder(loaded, top, folder, maps=maps, measure=measure, redact=redact, **given)
+
+
+def _map(text: str) -> tuple[str, str]:
+    here, _, there = text.partition("=")
+    if not os.path.isabs(here) or not (os.path.isabs(there) or re.match("[A-Za-z]:/", there)):
+        raise click.UsageError(f"--map {text}: give two absolute folders, such as /mnt/a=/Volumes/a")
+    return os.path.normpath(here), there
 
 
 def _render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, progress: ConsoleProgress) -> Batch:

@@ -267,7 +267,7 @@ def _png(data: _Bytes, xmp: bytes) -> list[Piece]:
 
 
 def _text_of_png(body: bytes) -> bytes:
-    """The text of an iTXt chunk: keyword, NUL, two bytes on compression, language, NUL, translated keyword, NUL, text."""
+    """The text of an iTXt chunk. It follows the keyword, two bytes on compression, and two more texts, ended by NUL."""
     _, _, rest = body.partition(b"\0")
     text = rest[2:].split(b"\0", 2)[-1]
     if rest[:1] != b"\1":
