@@ -17,6 +17,7 @@ from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.template import OutputTemplate, Template, near
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Sibling, SidecarWriter, named
 from regenstore.export.sidecar.xmp_merging import merged
+from regenstore.fs import durable
 from regenstore.media.embed import EMBEDDABLE, embedded, xmp_of
 from regenstore.media.types import kind
 
@@ -286,8 +287,9 @@ def _packet(order: SidecarOrder, clip: Clip, batch: Batch) -> bytes | None:
     """The XMP to embed, merged with what the medium has already; None, with a warning, if that cannot be read."""
     medium, ours = clip.medium, xmp_packet(order, clip)
     try:
-        old = xmp_of(medium.file, medium.media_type)
-    except (ValueError, OSError):
+        with durable.storage_errors(medium.file):
+            old = xmp_of(medium.file, medium.media_type)
+    except ValueError:
         return ours  # what is wrong with the file is reported where it is written
     if old is None:
         return ours

@@ -57,13 +57,12 @@ def _descriptions(root: Element) -> list[Element]:
 
 def _united(before: Element | str, element: Element) -> bool:
     """Add the items of an unordered list to the medium's; False if the two are not such lists."""
-    bags = [None if isinstance(each, str) else each.find(f"{_RDF}Bag") for each in (before, element)]
-    if None in bags:
+    bag = None if isinstance(before, str) else before.find(f"{_RDF}Bag")
+    more = element.find(f"{_RDF}Bag")
+    if bag is None or more is None:
         return False
-    had = {item.text for item in bags[0]}
-    for item in list(bags[1]):
-        if item.text not in had:
-            bags[0].append(item)
+    had = {item.text for item in bag}
+    bag.extend([item for item in more if item.text not in had])
     return True
 
 
