@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -22,7 +23,7 @@ from regenstore.cli.context import (
 )
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
-from regenstore.errors import utf8_text
+from regenstore.errors import RegenstoreError, utf8_text
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import MediaSet, Medium, Tree
 from regenstore.export.sidecar import preview as previewing
@@ -32,6 +33,7 @@ from regenstore.export.sidecar.exported import Exported
 from regenstore.export.sidecar.library import Library
 from regenstore.fs.path_text import path_text
 from regenstore.fs.reflink import Linker
+from regenstore.objects.recipe import Recipe
 from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.repository import Repository
 
@@ -101,6 +103,7 @@ def command(
     known = known_of(repository, measure=order.measures, all_faces=every == "1")
     with progress_for(as_json, len(plan.steps) + len(chosen)) as progress:
         media = media_set.realise(chosen, plan, progress)
+        media = [replace(each, defaults=_defaults(repository, each.recipe)) for each in media]
         batch = _render(order, media, known, progress)
     if preview:
         _show(batch, diff, as_json)
@@ -139,6 +142,15 @@ def _map(text: str) -> tuple[str, str]:
     if not os.path.isabs(here) or not (os.path.isabs(there) or re.match("[A-Za-z]:/", there)):
         raise click.UsageError(f"--map {text}: give two absolute folders, such as /mnt/a=/Volumes/a")
     return os.path.normpath(here), there
+
+
+def _defaults(repository: Repository, recipe: Recipe) -> Mapping[str, object]:
+    """What the installed generator of the recipe's version uses for parameters that the recipe leaves out."""
+    try:
+        declaration = repository.registry.runnable(recipe.generator or "", recipe.version)
+    except RegenstoreError:
+        return {}
+    return {name: each.default for name, each in declaration.params.params.items() if each.default is not None}
 
 
 def _render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, progress: ConsoleProgress) -> Batch:

@@ -23,6 +23,8 @@ from regenstore.media.frame_table import FrameMetrics
 from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.recipe import Output, Recipe, Take
+from tests.export.clips import clip
+from tests.export.rendering import rendered
 
 XMP = Library(None).load("xmp")
 
@@ -355,3 +357,19 @@ def test_the_same_contents_of_two_templates_are_one_file(medium, known, film, tm
     assert [os.path.basename(file.target) for file in batch.files[:1]] == ["b.xmp"]
     assert not [file.target for file in batch.files[1:] if not file.target.startswith(f"{order.to}/ascmhl/")]
     deliver(batch, base=order.to, protected=nothing)  # the manifest's own checker has nothing to object to
+
+
+@pytest.mark.parametrize("template", ["xmp", "nuke", "otio", "resolve", "ale", "aftereffects", "premiere"])
+def test_every_format_tells_all_parameters_and_labels(template):
+    params = {"cfg": 4.5, "sampler_name": "euler_x", "shift": 7.125, "odd name": "odd-value"}
+    params |= {"nested": {"deep": "deep-value"}}
+    labels = {"scene_type": "night-walk", "failure_tags": ["six-fingers", "flicker"], "quality": 0.875, "note": "noted"}
+    known = {"blur": [1.0] * 96}
+    made = rendered(template, clip(params=params, about=labels, columns=known))
+    told = b"".join(file.data.replace(b"\0", b"") for file in made).decode("utf-8", "replace")
+    for text in ("4.5", "euler_x", "7.125", "odd-value", "deep-value", "night-walk", "six-fingers", "flicker", "0.875"):
+        assert text in told
+    redact = frozenset({"shift", "scene_type"})
+    hidden = rendered(template, clip(params=params, about=labels, columns=known, redact=redact))
+    told = b"".join(file.data.replace(b"\0", b"") for file in hidden).decode("utf-8", "replace")
+    assert "7.125" not in told and "night-walk" not in told and "flicker" in told

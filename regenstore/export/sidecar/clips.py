@@ -31,7 +31,8 @@ def make_clip(
     timebase = timebase_of(info)
     stated = info.video.color if info.video is not None else UNKNOWN_COLOR
     color, assumed = assume(stated, assume_color)
-    known = fields(medium, info, metrics, timebase=timebase, assume_color=assume_color)
+    recipe = replace(medium.recipe, params={**medium.defaults, **medium.recipe.params})
+    known = fields(replace(medium, recipe=recipe), info, metrics, timebase=timebase, assume_color=assume_color)
     gone = redacted(known, redact)
     return Clip(
         medium,
