@@ -195,8 +195,8 @@ def _protected(repository: Repository) -> Callable[[str], bool]:
 
 
 def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], as_json: bool) -> None:
-    warnings = [*batch.warnings, *(f"{f.target}: {w}" for f in batch.files for w in f.warnings)]
-    warnings = [utf8_text(each) for each in warnings]
+    batch.warn((os.path.basename(file.target), each) for file in batch.files for each in file.warnings)
+    warnings = [utf8_text(each) for each in batch.warnings]
     if as_json:
         fresh = set(written)
         rows = [

@@ -265,7 +265,7 @@ def test_folders_are_kept_and_paths_are_those_of_other_machines(medium, known, f
     assert b"file://localhost/Volumes/film/a/x.mp4" in files["a/x.premiere.xml"]
     # Nuke measures nothing that nobody asked for, and one line says so for all of them.
     (told,) = (warning for warning in batch.warnings if "--frames" in warning)
-    assert told.startswith("2 media: its frames were not measured") and "a/x.mp4, b/x.mp4" in told
+    assert told.startswith("2 files: its frames were not measured") and "a/x.mp4, b/x.mp4" in told
     (script, _) = (file.data for file in render(replace(order, relative=True), media, known, quiet).files[2:4])
     assert b' file "x.mp4"\n' in script and rb'project_directory "\[python \{nuke.script_directory()\}]"' in script
     windows = replace(order, maps=((out, "P:/film"),))

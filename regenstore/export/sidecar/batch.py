@@ -150,13 +150,13 @@ class Batch:
     """Warnings that concern no single file."""
 
     def warn(self, warned: Iterable[tuple[str, str]]) -> None:
-        """Add warnings about media, given as pairs of a path and a text; one line for all media with the same text."""
+        """Add warnings, given as pairs of a path and a text; one line for all paths with the same text."""
         paths: dict[str, list[str]] = {}
         for path, text in warned:
             paths.setdefault(text, []).append(path)
         for text, found in paths.items():
             some = ", ".join(found[:_NAMED]) + (" …" if len(found) > _NAMED else "")
-            self.warnings.append(f"{found[0]}: {text}" if len(found) == 1 else f"{len(found)} media: {text} ({some})")
+            self.warnings.append(f"{found[0]}: {text}" if len(found) == 1 else f"{len(found)} files: {text} ({some})")
 
 
 # ------------------------------------------------------------------------------------------- names
@@ -199,7 +199,7 @@ def render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, to
     batch = Batch()
     clips = []
     for medium in media:
-        clips.append(_clip(order, medium, known, told))
+        clips.append(clip_of(order, medium, known, told))
         told(medium.path, 1.0)
     _refuse_unknown(order.redact, clips)
     batch.warn((clip.medium.path, doubt) for clip in clips for doubt in doubts(clip))
@@ -237,7 +237,8 @@ def _refuse_unknown(redact: Iterable[str], clips: Sequence[Clip]) -> None:
             raise InvalidInput("bad-export", f"there is no field '{word}' to redact{near(word, names)}")
 
 
-def _clip(order: SidecarOrder, medium: Medium, known: Measurements, told: Told) -> Clip:
+def clip_of(order: SidecarOrder, medium: Medium, known: Measurements, told: Told) -> Clip:
+    """The clip of a medium. Raises InvalidInput (``bad-export``) for one that cannot be read."""
     info = known.info(medium)
     measuring = (lambda done: told(medium.path, done)) if order.measures else None
     metrics = known.metrics(medium, measuring) if kind(medium.media_type) == "video" else None
