@@ -362,9 +362,8 @@ NOT_GITS = {
     "objects/unsynced.py",
     "refs/pending.py",
     "gitfilter/calling_command.py",
-    "media/embed.py",
 }
-"""What they split at NUL are journals and lists of ours, PNG chunks, and a command line that the system tells."""
+"""What they split at NUL are journals and lists of ours, and a command line that the system tells."""
 STARTS_PROGRAMS = {
     "cli/demo_story.py", "cli/editor.py", "doctor/checks/git_setup.py", "events/courier.py",
     "export/dataset/file_writing.py", "export/sidecar/writers/text.py", "generators/command.py",

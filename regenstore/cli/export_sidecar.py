@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -22,7 +24,7 @@ from regenstore.cli.context import (
 )
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
-from regenstore.errors import utf8_text
+from regenstore.errors import RegenstoreError, utf8_text
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import LeftOut, MediaSet, Medium, Tree
 from regenstore.export.sidecar import preview as previewing
@@ -32,6 +34,7 @@ from regenstore.export.sidecar.exported import Exported
 from regenstore.export.sidecar.library import Library
 from regenstore.fs.path_text import path_text
 from regenstore.fs.reflink import Linker
+from regenstore.objects.recipe import Recipe
 from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.repository import Repository
 
@@ -40,7 +43,18 @@ from regenstore.repository import Repository
 @click.argument("paths", nargs=-1)
 @click.option("--template", "-t", "templates", multiple=True, help="Sidecars to write; see 'regenstore template list'.")
 @click.option("--frames", is_flag=True, help="Also write a CSV with measurements of every frame.")
+@click.option("--no-measure", is_flag=True, help="Measure nothing, even if a template needs it.")
+@click.option("--every", type=click.Choice(["1", "4"]), help="Measure, and look for faces in every N-th frame.")
 @click.option("--to", type=click.Path(file_okay=False), help="Write to this folder instead of beside the media.")
+@click.option("--keep-folders", is_flag=True, help="With --to: keep the folders of the worktree.")
+@click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="HERE=THERE",
+    help="State media in HERE as being in THERE: /mnt/a=/Volumes/a.",
+)
+@click.option("--relative", is_flag=True, help="State media by paths relative to the sidecar (Nuke).")
 @click.option("--rev", help="Export the media of this revision.")
 @click.option("--copy", is_flag=True, help="Copy the media into the folder, too.")
 @click.option("--embed", is_flag=True, help="Copy the media into the folder, with embedded XMP.")
@@ -60,6 +74,7 @@ def command(
     rev: str | None,
     strict: bool,
     overwrite_foreign: bool,
+    every: str | None,
     preview: bool,
     diff: bool,
     as_json: bool,
@@ -76,9 +91,12 @@ def command(
       regenstore export sidecar shots/sh010.mp4
       regenstore export sidecar 'shots/**/*.mp4' --template resolve --template nuke --to delivery
       regenstore export sidecar shots/ --template aftereffects --to delivery --embed --redact prompt
+      regenstore export sidecar shots/ -t nuke --frames --to delivery --keep-folders --copy --relative
+      regenstore export sidecar shots/ -t premiere --map /mnt/film=/Volumes/film
       regenstore export sidecar shots/ --rev v1.2 --preview
     """
     repository = open_repository()
+    given["frames"] = given["frames"] or every is not None
     order = _order(repository, templates, given)
     where = worktree_paths(repository, paths)
     tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
@@ -87,9 +105,10 @@ def command(
     left = LeftOut(strict)
     media_set = MediaSet(repository.store, repository.cache, repository.realiser)
     plan = media_set.plan(chosen, repository.settings.budget)
-    known = known_of(repository, measure=order.measures)
+    known = known_of(repository, measure=order.measures, all_faces=every == "1")
     with progress_for(as_json, len(plan.steps) + len(chosen)) as progress:
         media = media_set.realise(chosen, plan, progress, left)
+        media = [replace(each, defaults=_defaults(repository, each.recipe)) for each in media]
         batch = _render(order, media, known, progress, left)
     if preview:
         _show(batch, diff, left, as_json)
@@ -119,9 +138,25 @@ def _order(repository: Repository, templates: Sequence[str], given: dict[str, An
     redact = frozenset(word.strip() for words in given.pop("redact") for word in words.split(",") if word.strip())
     to = given.pop("to")
     folder = None if to is None else os.path.abspath(to)
-    return SidecarOrder(
-        tuple(library.load(name) for name in names), top, folder, measure=measure, redact=redact, **given
-    )
+    maps = tuple(map(_map, given.pop("maps")))
+    loaded = tuple(library.load(name) for name in names)
+    return SidecarOrder(loaded, top, folder, maps=maps, measure=measure, redact=redact, **given)
+
+
+def _map(text: str) -> tuple[str, str]:
+    here, _, there = text.partition("=")
+    if not os.path.isabs(here) or not (os.path.isabs(there) or re.match("[A-Za-z]:/", there)):
+        raise click.UsageError(f"--map {text}: give two absolute folders, such as /mnt/a=/Volumes/a")
+    return os.path.normpath(here), there
+
+
+def _defaults(repository: Repository, recipe: Recipe) -> Mapping[str, object]:
+    """What the installed generator of the recipe's version uses for parameters that the recipe leaves out."""
+    try:
+        declaration = repository.registry.runnable(recipe.generator or "", recipe.version)
+    except RegenstoreError:
+        return {}
+    return {name: each.default for name, each in declaration.params.params.items() if each.default is not None}
 
 
 def _render(
@@ -168,8 +203,8 @@ def _protected(repository: Repository) -> Callable[[str], bool]:
 
 
 def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], left: LeftOut, as_json: bool) -> None:
-    warnings = [*batch.warnings, *(f"{f.target}: {w}" for f in batch.files for w in f.warnings)]
-    warnings = [utf8_text(each) for each in warnings]
+    batch.warn((os.path.basename(file.target), each) for file in batch.files for each in file.warnings)
+    warnings = [utf8_text(each) for each in batch.warnings]
     if as_json:
         fresh = set(written)
         rows = [

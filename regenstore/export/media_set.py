@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from regenstore.errors import FormatError, InvalidInput, NotFound, RegenstoreError
@@ -61,6 +61,8 @@ class Medium:
     """Recorded time when the bytes were made, in seconds since the epoch; None if unknown."""
     revision: str | None = None
     """The commit that it was selected from, in hex; None for the worktree's index."""
+    defaults: Mapping[str, object] = field(default_factory=dict)
+    """The generator's values of parameters that the recipe leaves out, if they are to be told."""
 
     @property
     def name(self) -> str:

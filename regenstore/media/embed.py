@@ -10,6 +10,7 @@ extended header. TIFF: tag 700 in a copy of the first directory at the end of th
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_KEYWORD = b"XML:com.adobe.xmp"
+_ITXT = re.compile(rb"[^\0]*\0(.).[^\0]*\0[^\0]*\0(.*)", re.DOTALL)
 JPEG_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 _WEBP_XMP, _WEBP_ALPHA = 0x04, 0x10
 _TIFF_XMP = 700
@@ -267,10 +269,12 @@ def _png(data: _Bytes, xmp: bytes) -> list[Piece]:
 
 
 def _text_of_png(body: bytes) -> bytes:
-    """The text of an iTXt chunk: keyword, NUL, two compression bytes, language, NUL, translated keyword, NUL, text."""
-    _, _, rest = body.partition(b"\0")
-    text = rest[2:].split(b"\0", 2)[-1]
-    if rest[:1] != b"\1":
+    """The text of an iTXt chunk. It follows the keyword, two bytes on compression, and two more texts, ended by NUL."""
+    found = _ITXT.fullmatch(body)
+    if found is None:
+        raise ValueError("its XMP is damaged")
+    text = found[2]
+    if found[1] != b"\1":
         return text
     try:
         return zlib.decompressobj().decompress(text, LARGEST_PACKET)

@@ -140,7 +140,7 @@ def test_what_was_edited_and_what_is_gone(gallery: Checkout) -> None:
     assert "run 'git add' on it first" in said
     gallery.git("add", "plates/sea.png")
     export(gallery, "plates")
-    assert b"regen:edited_from" not in gallery.read("plates/sea.xmp")
+    assert b"regen:edited_from" in gallery.read("plates/sea.xmp")
     assert b"<regen:seed>" not in gallery.read("plates/sea.xmp")  # no recipe made these bytes
 
 
@@ -203,6 +203,22 @@ def test_the_life_of_a_template(gallery: Checkout) -> None:
     template(gallery, "show", "studio", code=3)
     template(gallery, "delete", "xmp", code=3)
     assert "built in" in template(gallery, "edit", "xmp", code=2)
+
+
+def test_a_template_is_tried_on_a_medium(gallery: Checkout) -> None:
+    pytest.importorskip("jinja2", reason="Jinja2 is not installed (extra: templates)")
+    assert "gen.seed                          42" in template(gallery, "fields", "plates/sea.png")
+    told = json.loads(template(gallery, "fields", "plates", "--json"))
+    assert told["media"][0]["fields"]["gen.seed"] == "42"
+    text = 'schema = "regenstore-sidecar-template/1"\n[output]\nwriter = "text"\nfile = "{stem}.json"\ntext = \'%s\'\n'
+    path = gallery.path / ".regenstore/templates/list.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text % '{"shot": {{ about.shot|js }}}')
+    said = template(gallery, "check", "list", "--on", "plates")
+    assert "line 1: plates/sea.png has no about.shot" in said and "list: fine" in said
+    path.write_text(text % "{{{ gen.seed }}")
+    assert "not well-formed" in template(gallery, "check", "list", "--on", "plates/sea.png", code=1)
+    assert not list(gallery.path.rglob("sea.json"))
 
 
 def test_an_export_appends_to_its_own_asc_mhl(gallery: Checkout) -> None:

@@ -58,11 +58,11 @@ def _descriptions(root: Element) -> list[Element]:
 def _united(before: Element | str, element: Element) -> bool:
     """Add the items of an unordered list to the medium's; False if the two are not such lists."""
     bag = None if isinstance(before, str) else before.find(f"{_RDF}Bag")
-    ours = element.find(f"{_RDF}Bag")
-    if bag is None or ours is None:
+    more = element.find(f"{_RDF}Bag")
+    if bag is None or more is None:
         return False
     had = {item.text for item in bag}
-    bag.extend([item for item in ours if item.text not in had])
+    bag.extend([item for item in more if item.text not in had])
     return True
 
 
