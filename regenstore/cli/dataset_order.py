@@ -93,8 +93,10 @@ def _repeated(place: str, previous: Manifest, now: Mapping[str, Any], told: set[
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON returns it."""
-    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+    """A value as JSON returns it; None for click's mark of an option without a default."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, (str, int, float)) else None
 
 
 def _shown(value: Any) -> str:
