@@ -56,7 +56,7 @@ def order_of(
     now = {name: value for name, value in given.items() if name not in _ONCE}
     now["paths"] = [path_text(each) for each in where]
     if previous is not None and not given["reset_options"]:
-        now = _repeated(previous, now, told)
+        now = _repeated(place, previous, now, told)
     return _order(repository, place, {**given, **now}), [path_of(each) for each in now["paths"]]
 
 
@@ -71,11 +71,13 @@ def _previous(place: str) -> Manifest | None:
     return manifests.load(there) if manifests.is_dataset(there) else None
 
 
-def _repeated(previous: Manifest, now: Mapping[str, Any], told: set[str]) -> dict[str, Any]:
+def _repeated(place: str, previous: Manifest, now: Mapping[str, Any], told: set[str]) -> dict[str, Any]:
     """The options of an update; prints those that differ from the existing dataset's."""
     before = previous.settings.get("options")
     if not isinstance(before, dict):
         before = _of_old(previous)
+        if not manifests.is_dataset(place):  # one of several datasets, with its kind in its name
+            before["name"] = str(before["name"]).removesuffix(f" {previous.kind}")
     context = click.get_current_context()
     defaults = {each.name: each.get_default(context) for each in context.command.params}
     found = dict(now)
@@ -91,8 +93,10 @@ def _repeated(previous: Manifest, now: Mapping[str, Any], told: set[str]) -> dic
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON returns it."""
-    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+    """A value as JSON returns it; None for click's mark of an option without a default."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, (str, int, float)) else None
 
 
 def _shown(value: Any) -> str:
@@ -106,7 +110,8 @@ def _of_old(previous: Manifest) -> dict[str, Any]:
         "split": ",".join(f"{name}={share * 100:g}" for name, share in split["shares"].items()),
         "split_method": split["method"], "salt": split["salt"], "group_by": ",".join(split["group_by"]) or "none",
         "stratify": split["stratify"], "on_leak": split["on_leak"],
-        "license": settings.get("license", "other"), "trainer": list(settings.get("trainers", ())) or ["none"],
+        "name": settings.get("name"), "license": settings.get("license", "other"),
+        "trainer": list(settings.get("trainers", ())) or ["none"],
     }  # fmt: skip
     for shown in previous.filters:
         option, _, value = shown.partition(" ")

@@ -153,6 +153,8 @@ def command(out: str, paths: tuple[str, ...], dry_run: bool, strict: bool, as_js
                     left.add(medium.path, error)
                 progress.finished(medium.path, None)
             rows.keep()
+            for path in left.errors if order.update else ():
+                rows.keep_known(path)
             if rows.undescribed:
                 without = "without prompt, caption, note and scene have their file name as caption"
                 say(f"note: {rows.undescribed} media {without}", err=True)

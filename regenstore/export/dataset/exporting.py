@@ -213,18 +213,26 @@ class DatasetExport:
             notes=self._division.notes,
             splits=self._division.split,
         )
+        lost: set[str] = set()
         for sample in self._samples:
             entry = old.get(sample.key)
-            if entry is None:
-                outcome.added.append(sample.key)
-            elif self._same(sample, entry) and all(
-                self._edited.is_caption(sample.key, file) or intact(file) for file in entry.files
+            if (
+                entry is not None
+                and self._same(sample, entry)
+                and all(self._edited.is_caption(sample.key, file) or intact(file) for file in entry.files)
             ):
                 outcome.manifest.samples[sample.key] = replace(entry, group=self._division.group[sample.key])
                 outcome.unchanged += 1
+            elif not sample.medium.file:
+                lost.add(sample.key)
             else:
-                outcome.changed.append(sample.key)
+                (outcome.added if entry is None else outcome.changed).append(sample.key)
+        stay = sum(not sample.medium.file for sample in self._samples) - len(lost)
+        if stay:
+            outcome.notes.append(f"kept as they were, as their media cannot be read now: {stay}")
+        self._samples = [sample for sample in self._samples if sample.key not in lost]
         here = {sample.key for sample in self._samples}
+        outcome.splits = {key: split for key, split in outcome.splits.items() if key in here}
         outcome.removed = [key for key in old if key not in here]
         before = [] if self._previous is None else self._previous.removed
         outcome.manifest.removed = sorted({*before, *outcome.removed} - here)

@@ -17,7 +17,7 @@ from regenstore.export.dataset.row import USUAL, Captions, Row, is_described, ro
 from regenstore.export.dataset.selection import Condition
 from regenstore.export.dataset.splits import Member, anchor_of, tokens_of
 from regenstore.export.media_facts import Measurements
-from regenstore.export.media_set import Chosen, Located, Medium, RecipePath
+from regenstore.export.media_set import Chosen, Located, Medium, Present, RecipePath
 from regenstore.media.media_info import MediaInfo
 from regenstore.media.types import kind, suffix_for
 from regenstore.objects import toml
@@ -116,6 +116,7 @@ class SampleRows:
         """``kept``: rows of earlier exports, which are used if nothing that they were made from has changed.
         ``measuring``: measure frames that were not measured yet. ``prompt_of``: the prompt of a derivative's source."""
         self._known = known
+        self._conditions = found
         self._group_by = group_by
         self._stratify = stratify
         self._kept = kept
@@ -190,6 +191,18 @@ class SampleRows:
             return False
         self._take(row, fast_json.loads(origin), medium, hashed, place)
         return True
+
+    def keep_known(self, path: str) -> None:
+        """Collect a medium that cannot be read now as an earlier export knew it, so that an update does not remove what
+        it has of it; its file is empty."""
+        kept = self._kept.get(path)
+        if kept is None or self._kept.file is None:
+            return
+        row_text, _, more = kept.text.split(b"\t")
+        row = fast_json.loads(row_text)
+        medium = Present(path, Digest.parse(row["digest"]), row["size"], row["media_type"], "", row["proof"], None)
+        if all(condition.holds(row) for condition in self._conditions):
+            self._take(row, fast_json.loads(more), medium, kept.hashed, (self._kept.file, kept.at, len(kept.text)))
 
     def _made(self, key: str, medium: Medium, prompt: str | None) -> bytes:
         """The cache entry of a medium: its row, its recipe, and other data that this module needs."""

@@ -105,6 +105,7 @@ class Studio:
         self, out: Path, limits: Limits | None = None, *, media: Sequence[Medium] | None = None, **given: Any
     ) -> dict[str, DatasetOutcome]:
         """The same, where several kinds become several datasets: place -> outcome."""
+        lost = given.pop("lost", ())
         prompt_of = given.pop("prompt_of", lambda _: None)
         order = self.order(out, limits, **given)
         known = Measurements(ContentFacts(str(self.folder / "store")))
@@ -113,7 +114,10 @@ class Studio:
             by_path = {os.fsencode(medium.path): medium for medium in chosen}
             wanted, _ = exporting.select([Chosen(path, medium.recipe) for path, medium in by_path.items()], rows)
             for each in wanted:
-                rows.add(by_path[each.path])
+                if os.fsdecode(each.path) not in lost:
+                    rows.add(by_path[each.path])
+            for path in lost:
+                rows.keep_known(path)
             rows.keep()
             plans = [exporting.plan(*part, known) for part in places.parts(order, rows)]
             return {plan.order.out: plan.run(Linker(), lambda _: None) for plan in plans}

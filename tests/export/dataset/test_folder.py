@@ -320,3 +320,20 @@ def test_replacing_a_dataset_keeps_what_is_not_its_own(studio: Studio, tmp_path:
     assert (out / "edited" / foreign[3]).read_text() == foreign[3]
     assert not list((out / "train" / "videos").glob("*.mp4")) and len(pq.read_table(out / foreign[3])) == 1
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["media", "out"]
+
+
+def test_an_update_keeps_samples_whose_media_cannot_be_read_now(studio: Studio, tmp_path: Path):
+    out = tmp_path / "out"
+    for name in "abc":
+        studio.add(f"{name}.mp4")
+    studio.export(out)
+    before = files(out)
+    outcome = studio.export(out, update=True, lost=("a.mp4", "never.mp4"))
+    assert (outcome.differs, outcome.unchanged, files(out)) == (False, 3, before)
+    assert "cannot be read now: 1" in outcome.notes[-1]
+    (medium,) = (path for path in out.rglob("*.mp4") if path.stem == sample_key("a.mp4"))
+    medium.unlink()
+    outcome = studio.export(out, update=True, lost=("a.mp4",))
+    assert (outcome.removed, outcome.unchanged) == ([sample_key("a.mp4")], 2)
+    assert not [name for name in files(out) if sample_key("a.mp4") in name]
+    assert len(studio.export(tmp_path / "other", lost=("a.mp4",)).added) == 2
