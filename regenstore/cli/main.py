@@ -20,6 +20,7 @@ COMMANDS = {
     "edit": "Edit a recipe's text in your editor.",
     "show": "Show a recipe, in the worktree or at a revision.",
     "status": "Show the state of tracked media.",
+    "ls-files": "List tracked paths.",
     "fetch": "Fetch media from remotes into the store.",
     "get": "Bring media into the worktree, fetching or making them if needed.",
     "drop": "Replace media in the worktree with recipe text.",

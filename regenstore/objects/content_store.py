@@ -179,11 +179,20 @@ class ContentStore:
     # -------------------------------------------------------------------------------- putting
 
     def prepare(self) -> None:
-        """Create the store's folders. Raises FormatError if the store is newer than this program."""
+        """Create the store's folders. Raises FormatError if the store is newer than this program, and StorageError
+        (``store-unwritable``) if a link leads one of them to another disk, as contents are renamed between them."""
         store_format.check(self.root, "write")
         with durable.storage_errors(self.root):
             for name in ("", "tmp", "leases", *TREES):
                 self._make(f"{self.root}/{name}".rstrip("/"))
+            disk = os.stat(f"{self.root}/tmp").st_dev
+            for tree in TREES:
+                if os.stat(f"{self.root}/{tree}").st_dev != disk:
+                    raise StorageError(
+                        "store-unwritable",
+                        f"{self.root}/{tree} is on another disk than {self.root}/tmp",
+                        hint="Move the whole store there, and set regenstore.store to its new place.",
+                    )
         store_format.create(self.root)
         if self._prepared is not None:
             self._prepared()
