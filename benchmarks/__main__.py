@@ -21,6 +21,7 @@ SUBJECTS = (
     "status",
     "start",
     "commands",
+    "per-file",
     "blobs",
     "memory",
     "packed",
@@ -72,7 +73,7 @@ def main() -> int:
 def _measure(bench: Bench, subjects: list[str]) -> list[Row]:
     rows: list[Row] = []
     for subject in subjects:
-        module = importlib.import_module(f"benchmarks.{subject}")
+        module = importlib.import_module(f"benchmarks.{subject.replace('-', '_')}")
         for row in module.rows(bench):
             rows.append(row)
             print(table([row]).splitlines()[-1], flush=True)

@@ -6,6 +6,7 @@ the median of the rounds' ratios, not the ratio of two medians.
 
 from __future__ import annotations
 
+import math
 import resource
 import statistics
 import time
@@ -134,6 +135,8 @@ def _line(row: Row) -> str:
 
 
 def _goal(row: Row) -> str:
+    if math.isinf(row.goal):
+        return ""  # it only tells
     # A row without a peer has no peer's name either.
     sign = ">=" if row.at_least else "<="
     return f"{sign} {row.goal:g} {'x' if row.against else row.unit}".strip()

@@ -1,7 +1,7 @@
-"""Addresses as they may be shown and kept: without what may be a secret in them.
+"""Redaction of secrets in addresses that are shown or stored.
 
-Passwords and names before the host, everything after ``?`` and ``#`` (tokens, signatures). The one place that knows;
-every error message goes through it. Standard library only, and imported only where there is an address at all.
+Removes user names and passwords, and everything after ``?`` and ``#`` (tokens, signatures). The only place that does
+this; every error message passes through it. Standard library only, and imported only when there is an address.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ HIDDEN = "***"
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`|\\^]+")
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
 _NAMES_SHOWN = ("sftp", "ssh", "scp")
-"""Where a name without a password is no secret; for web servers it may be a token."""
+"""Schemes for which a user name without a password is not secret; for web servers it may be a token."""
 
 
 def shown(address: str) -> str:
-    """An address without secrets; what is none (a folder) as it is."""
+    """Return an address without secrets; anything else (a folder) unchanged."""
     if "://" not in address:
         return address
     scheme, _, rest = address.partition("://")
@@ -28,12 +28,12 @@ def shown(address: str) -> str:
     for mark in "#?":
         before, found, _ = path.partition(mark)
         path = f"{before}{mark}{HIDDEN}" if found else before
-    # A password with a slash in it is no host; better hide too much.
+    # A password may contain a slash; better to hide too much.
     if "@" in path and not at and not _HOST.fullmatch(place):
         return f"{scheme}://{HIDDEN}"
     return f"{scheme}://{place}{path}"
 
 
 def without_secrets(text: str) -> str:
-    """A text in which every address is without secrets."""
+    """Return a text with every address in it redacted."""
     return _IN_TEXT.sub(lambda found: shown(found[0]), text) if "://" in text else text

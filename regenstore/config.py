@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from regenstore.errors import FormatError, InvalidInput
 from regenstore.refs.git import Git
@@ -27,8 +26,7 @@ _REMOTE = "regenstore.remote."
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0", ""}
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """Everything that can be set. Names in Git's configuration: ``regenstore.<name>``."""
 
     store: str | None = None
@@ -60,12 +58,12 @@ class Settings:
     """The user's record of approved generator definitions; never inside a repository."""
     netrc: str = ""
     """The user's file of passwords for servers."""
-    ssh: SshSetting = field(default_factory=SshSetting)
+    ssh: SshSetting = SshSetting()
     """Where the user keeps what SSH needs."""
-    remotes: Mapping[str, RemoteSetting] = field(default_factory=dict)
+    remotes: Mapping[str, RemoteSetting] = {}
     """What is set for remotes, by name: ``regenstore.remote.<name>.url``, ``.jobs``, ``.limit``, ``.lowest``,
     ``.patience``."""
-    proxies: Proxies = field(default_factory=Proxies)
+    proxies: Proxies = Proxies()
     """Through which web servers are asked: ``http_proxy``, ``https_proxy``, ``no_proxy`` of the environment."""
     pre_push: str = WARN
     """What happens when commits are pushed whose media no remote holds: ``warn``, ``refuse`` or ``off``."""
@@ -73,7 +71,7 @@ class Settings:
     """When media that ``git add`` takes in are on the disk: ``command`` before it ends, in one pass; ``each`` before
     git goes on with the next one, which takes several times as long for many small files."""
     object_format: str = "sha1"
-    worker_environment: Mapping[str, str] = field(default_factory=dict)
+    worker_environment: Mapping[str, str] = {}
     """All that a generator's process sees of the environment, besides a home of its own."""
 
     @property
@@ -85,12 +83,12 @@ class Settings:
         return self.jobs or min(4, os.cpu_count() or 1)
 
 
-@dataclass(frozen=True)
 class GitEnvironment:
     """What git tells its children about the repository."""
 
-    git_dir: str | None
-    index: str | None
+    def __init__(self, git_dir: str | None, index: str | None) -> None:
+        self.git_dir = git_dir
+        self.index = index
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> GitEnvironment:
@@ -99,8 +97,8 @@ class GitEnvironment:
 
 
 def load(git: Git, environ: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
-    """The settings for a repository; raises InvalidInput (``bad-config``) naming the setting. ``overrides``: what the
-    options of one command say, by the names of fields; None counts as not said."""
+    """The settings for a repository; raises InvalidInput (``bad-config``) naming the setting. ``overrides``:
+    settings that the options of one command replace, by field name; None keeps the setting."""
     found = dict(os.environ if environ is None else environ)
     try:
         values = git.config(r"^(regenstore\.|extensions\.objectformat$)")
@@ -127,7 +125,7 @@ def load(git: Git, environ: Mapping[str, str] | None = None, overrides: Mapping[
             values["regenstore." + name.replace("_", "")] = given
     settings = _settings(values, found, os.fsdecode(git.cwd))
     said: dict[str, Any] = {name: value for name, value in (overrides or {}).items() if value is not None}
-    return replace(settings, **said) if said else settings
+    return settings._replace(**said) if said else settings
 
 
 def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -> Settings:
@@ -201,21 +199,21 @@ def _remotes(values: Mapping[str, str]) -> dict[str, RemoteSetting]:
             raise _bad(f"remote.{name}", "a name of letters, digits, '-' and '_'", name)
         setting, where = found.get(name, RemoteSetting()), f"remote.{name}.{key}"
         if key == "url" and value:
-            setting = replace(setting, url=value)
+            setting = setting._replace(url=value)
         elif key == "jobs":
             jobs = _whole(where, value)
             if not 1 <= jobs <= MOST_JOBS:
                 raise _bad(where, f"1 to {MOST_JOBS}", value)
-            setting = replace(setting, jobs=jobs)
+            setting = setting._replace(jobs=jobs)
         elif key == "limit":
-            setting = replace(setting, limit=_size(where, value))
+            setting = setting._replace(limit=_size(where, value))
         elif key == "lowest":
-            setting = replace(setting, lowest=_size(where, value))
+            setting = setting._replace(lowest=_size(where, value))
         elif key == "patience":
             seconds = _seconds(where, value)
             if not 0 < seconds <= MOST_PATIENCE:
                 raise _bad(where, f"a duration above 0 and up to {MOST_PATIENCE:.0f} seconds", value)
-            setting = replace(setting, patience=seconds)
+            setting = setting._replace(patience=seconds)
         found[name] = setting
     return found
 

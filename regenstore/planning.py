@@ -1,14 +1,14 @@
-"""Planning: what is present, and what has to be run in which order to make the rest present.
+"""Planning: what is present, and what to run in which order to make the rest present.
 
-Everything is looked up and nothing is run.
+Looks everything up and runs nothing.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError, TrustRequired
 from regenstore.objects import toml
@@ -21,7 +21,7 @@ from regenstore.objects.result import Content, Result
 from regenstore.objects.results.cache import ResultCache
 from regenstore.worktree.paths import check_relative
 
-if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
+if TYPE_CHECKING:  # importing the generator machinery is slow, and it is seldom needed
     from regenstore.generators.api import Declaration
     from regenstore.generators.registry import Registry
     from regenstore.remotes.remote_set import Finder, RemoteSet
@@ -29,32 +29,30 @@ if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
 FindRecipes = Callable[[Digest, str | None], Iterator[Recipe]]
 AUTO, FETCH, GENERATE = "auto", "fetch", "generate"
 PREFERENCES = (AUTO, FETCH, GENERATE)
-"""What to do where a remote has what could be made as well: what takes less time, or always the same."""
+"""What to do if a remote has what could be made too: whichever is faster, or always the same."""
 
 
-@dataclass(frozen=True)
-class Want:
-    """A medium to make present. ``label`` names it for people: its path."""
+class Want(NamedTuple):
+    """A medium to make present. ``label`` is its name in messages: the path."""
 
     label: str
     recipe: Recipe
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A want that is present now, or the error why not."""
+class Outcome(NamedTuple):
+    """A want that is now present, or the error why not."""
 
     want: Want
     content: Content | None = None
     seconds: float | int | None = None
-    """What the content cost to make, when it was made."""
-    fingerprint: Mapping[str, str] = field(default_factory=dict)
-    """Of the environment in which it was made just now; empty for what was present."""
+    """The cost of making the content, if it was made."""
+    fingerprint: Mapping[str, str] = {}
+    """The environment in which it was just made; empty if it was present."""
     error: RegenstoreError | None = None
 
     @property
     def drifted(self) -> bool:
-        """The generator gave other bytes than the take."""
+        """Whether the generator gave other bytes than the take."""
         take = self.want.recipe.output.take
         return self.content is not None and take is not None and take.digest != self.content.digest
 
@@ -68,59 +66,58 @@ class Step:
     label: str
     depends: set[RecipeKey] = field(default_factory=set)
     seconds: float | None = None
-    """Estimated; None when nothing tells."""
+    """Estimated; None if unknown."""
     again: bool = False
-    """Run it although there are results: a second run, beside the take."""
+    """Run it even if there are results: a second run, to compare with the take."""
     outputs: set[str] = field(default_factory=set)
-    """Names of the outputs that are needed: a recorded result that has not all of them is no hit."""
+    """The names of the outputs needed: a recorded result that lacks one of them is not a hit."""
     takes: set[Digest] = field(default_factory=set)
-    """What recipes and inputs say that it gave before: a run that gives it again is a proof."""
+    """The contents that it gave before, according to recipes and inputs: a run that repeats one is a proof."""
     fetches: dict[Digest, int] = field(default_factory=dict)
-    """Inputs to bring from a remote first, with sizes."""
+    """Inputs to fetch from a remote first, with sizes."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """A content on a remote that is what a want asks for."""
+class Source(NamedTuple):
+    """A content on a remote that satisfies a want."""
 
     content: Content
     seconds: float | int | None
-    """What it cost to make."""
+    """The cost of making it."""
     result: Result | None = None
-    """What somebody recorded of the run that made it; None where the recipe itself names it as its take."""
+    """The recorded run that made it; None if the recipe itself names it as its take."""
 
 
 @dataclass
 class RunPlan:
-    """What there is, and what to do for the rest. A value: building it changes nothing."""
+    """What is present, and what to do for the rest. A value: building it changes nothing."""
 
     present: list[Outcome] = field(default_factory=list)
     failed: list[Outcome] = field(default_factory=list)
     steps: dict[RecipeKey, Step] = field(default_factory=dict)
-    """In an order in which each comes after what it depends on."""
+    """In dependency order."""
     waiting: dict[RecipeKey, list[Want]] = field(default_factory=dict)
     fetches: dict[Digest, int] = field(default_factory=dict)
-    """What to bring from remotes first, with sizes: for wants, and as inputs of steps."""
+    """Contents to fetch from remotes first, with sizes: for wants, and as inputs of steps."""
     fetched: list[tuple[Want, Source]] = field(default_factory=list)
-    """The wants that are met by that."""
+    """The wants satisfied by fetching."""
     sources: dict[str, Source] = field(default_factory=dict)
-    """Label -> where a want that is going to be made could come from instead."""
+    """Label -> the remote source for a want that will be made."""
     budget: float | None = None
-    """What making may take, where that was limited."""
+    """The limit for generation, if there was one."""
 
     def fetch(self, want: Want, source: Source) -> None:
-        """Meet a want by bringing its content."""
+        """Satisfy a want by fetching its content."""
         self.fetches[source.content.digest] = source.content.size
         self.fetched.append((want, source))
 
     @property
     def seconds(self) -> float | None:
-        """Estimated work of all steps; None when one of them is unknown."""
+        """Estimated work of all steps; None if one of them is unknown."""
         costs = [step.seconds for step in self.steps.values()]
         return None if None in costs else sum(cost for cost in costs if cost is not None)
 
     def closure(self, key: RecipeKey) -> set[RecipeKey]:
-        """A step and all that it depends on."""
+        """Return a step with all its dependencies."""
         found: set[RecipeKey] = set()
         todo = [key]
         while todo:
@@ -131,8 +128,8 @@ class RunPlan:
         return found
 
     def within(self, budget: float) -> RunPlan:
-        """The part of the plan whose estimated work fits the budget, first come first served; what does
-        not fit fails with ``over-budget``. An unknown cost counts as over any budget."""
+        """Return the part of the plan whose estimated work fits the budget, first come first served; the rest fails
+        with ``over-budget``. An unknown cost counts as over any budget."""
         chosen: set[RecipeKey] = set()
         kept = RunPlan(self.present, list(self.failed), budget=budget, sources=self.sources)
         for want, source in self.fetched:
@@ -159,7 +156,7 @@ class RunPlan:
 
 
 class _Frame:
-    """A recipe while its inputs are looked for: which are left, and who might make the one in hand."""
+    """A recipe whose inputs are being resolved: those left, and the candidates that might make the current one."""
 
     def __init__(self, step: Step) -> None:
         self.step = step
@@ -180,14 +177,14 @@ class _Frame:
         return self.missing[1].path or self.missing[0]
 
     def take(self, maker: Step) -> None:
-        """The input in hand comes from this step."""
+        """Use this step for the current input."""
         assert self.missing is not None
         self.step.depends.add(maker.key)
         maker.takes.add(self.missing[1].digest)
         self.missing = None
 
     def failure(self) -> RegenstoreError:
-        """Why nobody makes the input in hand: what the first that was tried said."""
+        """Why nothing makes the current input: the error of the first candidate."""
         assert self.missing is not None
         name, given = self.missing
         if self.error is not None:
@@ -199,8 +196,8 @@ class _Frame:
 
 
 class Planner:
-    """Looks up what there is. ``find`` looks for the recipe that made a content; ``remotes`` gives who is asked for
-    what the store does not have, and ``prefer`` says what is done where that could be made as well."""
+    """Looks up what is present. ``find`` finds the recipe that made a content; ``remotes`` returns those to ask for
+    what the store lacks, and ``prefer`` decides what to do if that could be made too."""
 
     def __init__(
         self,
@@ -220,15 +217,14 @@ class Planner:
         self._lock = threading.Lock()
 
     def lookup(self, recipe: Recipe) -> tuple[Content, float | int | None] | None:
-        """The content of a recipe and its cost, if the store has it: its take, else the newest complete
-        result."""
+        """Return a recipe's content and its cost, if it is in the store: its take, else the newest complete result."""
         output = recipe.output
         if output.take is not None and self._store.use(output.take.digest, output.take.size) is not None:
             return Content(output.take.digest, output.take.size, output.media_type), output.seconds
         if recipe.key is None:
             return None
         with self._lock:
-            # Running it gives the take itself: no other result will do.
+            # Running it gives the take itself: no other result is acceptable.
             due = self.expected(recipe.key, output.take.digest) if output.take is not None else set()
             results = self._cache.results(recipe.key)
         for result in results:
@@ -238,9 +234,9 @@ class Planner:
         return None
 
     def expected(self, key: RecipeKey, take: Digest) -> set[Digest]:
-        """What a run of a key should give, by what is known last: the take to the byte, or what a correction
-        turns into it. Empty where nothing says that the take comes back. What a run in another environment
-        gave since says nothing: this may be the one that gives the take. The caller holds the lock."""
+        """Return what a run of a key should give, by the latest evidence: the take byte for byte, or what a correction
+        turns into it. Empty if nothing says that the take comes back. Later runs in other environments are no evidence:
+        this environment may be the one that gives the take. The caller holds the lock."""
         from regenstore.objects.corrections import Corrections
 
         corrections = Corrections(self._store.root)
@@ -262,10 +258,10 @@ class Planner:
         return all(self._store.use(c.digest, c.size) is not None for c in outputs.values())
 
     def plan(self, wants: Iterable[Want], *, again: bool = False, local: bool = False) -> RunPlan:
-        """What is present, what to bring from a remote, what has to be generated and in which order, and what
-        cannot be had.
+        """Plan what to fetch from a remote, what to generate and in which order; lists what is present and what cannot
+        be had.
 
-        With ``again``, every want is run, also one whose take is present. With ``local``, no remote is asked.
+        With ``again``, every want is run, even if its take is present. With ``local``, no remote is asked.
         """
         plan = RunPlan()
         missing = []
@@ -273,7 +269,7 @@ class Planner:
         with self._lock:
             recipes = judged(self._cache, [want.recipe for want in asked])
         for given, recipe in zip(asked, recipes):
-            want = given if recipe is given.recipe else replace(given, recipe=recipe)
+            want = given if recipe is given.recipe else given._replace(recipe=recipe)
             found = None if again else self.lookup(want.recipe)
             if found is not None:
                 plan.present.append(Outcome(want, *found))
@@ -311,7 +307,7 @@ class Planner:
         return plan
 
     def _sources(self, wants: Iterable[Want], elsewhere: RemoteSet) -> dict[str, Source]:
-        """What of the wants some remote has: label -> source. Their inputs are asked for on the way."""
+        """Return the wants that some remote can satisfy: label -> source. Also asks for their inputs."""
         candidates: dict[str, list[Source]] = {}
         asked: set[Digest] = set()
         for want in wants:
@@ -335,21 +331,21 @@ class Planner:
         }
 
     def _rather_fetched(self, want: Want, source: Source, elsewhere: RemoteSet) -> bool:
-        """Whether to bring what a want asks for without looking at how it would be made."""
+        """Return whether to fetch a want's content without considering how it would be made."""
         if self.prefer != AUTO:
             return self.prefer == FETCH
         cost = want.recipe.output.seconds if source.seconds is None else source.seconds
         return want.recipe.imported or cost is None or cost >= elsewhere.seconds(source.content.digest)
 
     def _dearer(self, plan: RunPlan, key: RecipeKey, source: Source, elsewhere: RemoteSet) -> bool:
-        """Whether making takes longer than bringing, with all that has to be made for it."""
+        """Return whether making a content, with everything it needs, takes longer than fetching it."""
         if self.prefer != AUTO:
             return False
         costs = [plan.steps[each].seconds for each in plan.closure(key) if each not in plan.waiting]
         return None in costs or sum(cost or 0.0 for cost in costs) >= elsewhere.seconds(source.content.digest)
 
     def _add(self, want: Want, plan: RunPlan, elsewhere: RemoteSet | None) -> RecipeKey:
-        """Put a recipe and what it needs into the plan, inputs first; raises what makes it impossible, and
+        """Add a recipe and its dependencies to the plan, inputs first; raises the error that makes it impossible, and
         then adds nothing."""
         root = want.recipe.key
         if root is None:
@@ -357,7 +353,7 @@ class Planner:
         if root in plan.steps:
             return root
         tried = RunPlan(steps=dict(plan.steps))
-        # A stack of its own: a film whose every shot goes on from the last one is a deep tree.
+        # An explicit stack: a film whose every shot continues from the last one is a deep tree.
         path = [_Frame(self._step(want.label, want.recipe, root))]
         while path:
             try:
@@ -366,7 +362,7 @@ class Planner:
                 path.pop()
                 if not path:
                     raise
-                path[-1].error = path[-1].error or error  # perhaps another recipe makes it
+                path[-1].error = path[-1].error or error  # another recipe may make it
                 continue
             if deeper is not None:
                 path.append(deeper)
@@ -380,8 +376,8 @@ class Planner:
         return root
 
     def _next(self, frame: _Frame, tried: RunPlan, above: Set[RecipeKey], elsewhere: RemoteSet | None) -> _Frame | None:
-        """What a recipe needs made before it and is not in the plan; None when it has all. Raises NotFound
-        (``input-missing``), InvalidInput (``dependency-cycle``), or why the recipe of an input cannot run."""
+        """Return what a recipe needs first that is not in the plan yet; None if it has everything. Raises NotFound
+        (``input-missing``), InvalidInput (``dependency-cycle``), or the error why an input's recipe cannot run."""
         while frame.missing or frame.open:
             if not frame.missing:
                 name, given = frame.open.pop()
@@ -418,8 +414,8 @@ class Planner:
         return Step(key, recipe, label, seconds=estimate, outputs={recipe.output.name})
 
     def producers(self, digest: Digest, hint: str | None) -> Iterator[Recipe]:
-        """The recipes known to have made a content: by the database and by the manifests of what gc took, those
-        that a proof says would make it again first, then by Git, which takes the longest to search."""
+        """Yield the recipes known to have made a content: from the database and gc's manifests, those proven to repeat
+        it first; then from Git, which takes longest to search."""
         with self._lock:
             known = self._cache.known_outputs(digest) + self._manifests.known_outputs(digest)
             known.sort(key=lambda made: not self.expected(made.key, digest))
@@ -433,11 +429,11 @@ class Planner:
             if hint is not None:
                 check_relative(hint.encode(errors="surrogateescape"))
         except InvalidInput:
-            hint = None  # a path hint that leaves the worktree is never looked at
+            hint = None  # never follow a path hint out of the worktree
         yield from self._find(digest, hint)
 
     def _estimate(self, recipe: Recipe, declaration: Declaration, params: Mapping[str, object]) -> float | None:
-        """The larger of what the blob and the generator say, so that a blob cannot talk its cost down."""
+        """Return the larger of the blob's and the generator's estimate, so that a blob cannot understate its cost."""
         told = [] if recipe.output.seconds is None else [float(recipe.output.seconds)]
         if declaration.estimate is not None:
             told.append(declaration.estimate(params).seconds)

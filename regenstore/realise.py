@@ -1,7 +1,7 @@
 """Making media present: hit, else fetch, else generate, then record. The only place that knows this order.
 
-:meth:`Planner.plan` looks everything up and runs nothing; :meth:`Realiser.run` does what the plan says,
-dependencies first, each key once, also across processes.
+:meth:`Planner.plan` looks everything up and runs nothing; :meth:`Realiser.run` executes the plan, dependencies first,
+each key once, even across processes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from regenstore.errors import GenerationError, InternalError, NotFound, RegenstoreError, StorageError
@@ -26,13 +25,13 @@ from regenstore.planning import FindRecipes, Outcome, Planner, RunPlan, Source, 
 from regenstore.refs.leases import lease
 from regenstore.remotes.remote_set import Finder, nobody
 
-if TYPE_CHECKING:  # what makes generators is slow to import, and seldom needed
+if TYPE_CHECKING:  # importing the generator machinery is slow, and it is seldom needed
     from regenstore.generators.api import Declaration
     from regenstore.generators.registry import Registry
 
 
 class Progress(Protocol):
-    """What a run tells while it works. Called from several threads."""
+    """Receives a run's progress. Called from several threads."""
 
     def started(self, label: str, seconds: float | None) -> None: ...
 
@@ -42,7 +41,7 @@ class Progress(Protocol):
 
 
 class Realiser(Planner):
-    """Brings media back. ``find`` looks for the recipe that made a content."""
+    """Makes media present. ``find`` finds the recipe that made a content."""
 
     def __init__(
         self,
@@ -59,12 +58,12 @@ class Realiser(Planner):
         self._clock = clock
         self._checked: dict[str, tuple[int, int, int]] = {}
         self.made: list[tuple[str, Result]] = []
-        """What was generated, not found: the label and what the run gave."""
+        """What was generated rather than found: the label and the result of the run."""
 
     def run(self, plan: RunPlan, progress: Progress, limit: float | None = None) -> Iterator[Outcome]:
-        """Do what the plan says and give each want's outcome as it is decided, what is present first.
+        """Execute the plan and yield each want's outcome as it is decided, present ones first.
 
-        ``limit`` stops everything after that many seconds. Leaving the iterator early cancels what runs.
+        ``limit`` stops everything after that many seconds. Leaving the iterator early cancels what is running.
         """
         for outcome in plan.present:
             yield self._corrected(outcome)
@@ -104,11 +103,11 @@ class Realiser(Planner):
         for job, result in self.executor.run(jobs, perform):
             for want in plan.waiting.get(by_id[job.id], ()):
                 outcome = self._outcome(want, result)
-                # A second run beside the take is there to show what the generator gives.
+                # A second run is there to show what the generator gives.
                 yield outcome if plan.steps[by_id[job.id]].again else self._corrected(outcome)
 
     def _fetch(self, plan: RunPlan, progress: Progress, limit: float | None) -> Iterator[Outcome]:
-        """Bring what the plan says. A want whose content cannot be brought is made instead, if it can be."""
+        """Fetch what the plan says. A want whose content cannot be fetched is made instead, if possible."""
         elsewhere = self._remotes()
         assert elsewhere is not None
         waiting: dict[Digest, list[tuple[Want, Source]]] = {digest: [] for digest in plan.fetches}
@@ -139,7 +138,7 @@ class Realiser(Planner):
             instead = self.plan([want for want, _ in left], local=True)
             for outcome in self.run(instead if plan.budget is None else instead.within(plan.budget), progress, limit):
                 failed = outcome.error is not None
-                yield replace(outcome, error=errors[outcome.want.label]) if failed else outcome
+                yield outcome._replace(error=errors[outcome.want.label]) if failed else outcome
 
     @staticmethod
     def _outcome(want: Want, result: Result | Exception) -> Outcome:
@@ -156,7 +155,7 @@ class Realiser(Planner):
         return Outcome(want, content, result.seconds, result.fingerprint)
 
     def _corrected(self, outcome: Outcome) -> Outcome:
-        """The take itself, where a correction gives it from what the generator gave."""
+        """Return the take itself, if a correction yields it from the generator's output."""
         recipe = outcome.want.recipe
         take = recipe.output.take
         try:
@@ -166,18 +165,18 @@ class Realiser(Planner):
                 return outcome
         except RegenstoreError as error:
             return Outcome(outcome.want, error=error)
-        return replace(outcome, content=Content(take.digest, take.size, recipe.output.media_type))
+        return outcome._replace(content=Content(take.digest, take.size, recipe.output.media_type))
 
     def _brought(self, digest: Digest) -> bool:
-        """Whether a remote has a content, and it is here now."""
+        """Return whether a content was fetched from a remote."""
         elsewhere = self._remotes()
         if not elsewhere or digest not in elsewhere.having([digest]):
             return False
         return all(moved.error is None for moved in elsewhere.bring([digest], nobody))
 
     def restore(self, digest: Digest) -> str | None:
-        """The path of a take's bytes, brought back by a correction where they are not in the store; None
-        where no correction does that from what is there."""
+        """Return the path of a take's bytes, recovered by a correction if they are not in the store; None if no
+        correction can do that from what is there."""
         if next(Corrections(self._store.root).of(digest), None) is None:
             return self._store.use(digest)
         from regenstore.objects.corrector import Corrector  # slow to import, and seldom needed
@@ -185,7 +184,7 @@ class Realiser(Planner):
         return Corrector(self._store).restore(digest)
 
     def corrects(self, proof: Proof) -> bool:
-        """Whether a correction turns what a proof's second run gave into the take, here and now."""
+        """Return whether a correction turns the output of a proof's second run into the take, here and now."""
         if Corrections(self._store.root).find(proof.take, proof.second) is None:
             return False
         from regenstore.objects.corrector import Corrector  # slow to import, and seldom needed
@@ -198,7 +197,7 @@ class Realiser(Planner):
         return Job(step.key.hex, group, frozenset(key.hex for key in step.depends))
 
     def _make(self, step: Step, slot: Slot, deadline: float | None, progress: Progress) -> Result:
-        """One key: wait for whoever makes it now, look again, run it, record it."""
+        """Make one key: wait for any other process making it, look again, run it, record it."""
 
         def waiting() -> None:
             if slot.cancelled.is_set():
@@ -268,8 +267,8 @@ class Realiser(Planner):
         return result
 
     def _proofs(self, step: Step, result: Result) -> Iterator[Proof]:
-        """What a run proves of the takes that its key is known by: that it gave one again, or once more what
-        was compared with one before."""
+        """Record what a run proves about the known takes of its key: that it gave one again, or repeated an output
+        that was compared with one before."""
         now = (result.seconds, result.created, result.fingerprint)
         for take in step.takes:
             if take in result.digests:
@@ -277,7 +276,7 @@ class Realiser(Planner):
             known = {proof.second: proof for proof in self._cache.proofs(step.key, take) if not proof.exact}
             for proof in known.values():
                 if proof.second in result.digests:
-                    yield replace(proof, seconds=now[0], created=now[1], fingerprint=now[2])
+                    yield proof._replace(seconds=now[0], created=now[1], fingerprint=now[2])
 
     def _input(self, name: str, digest: Digest, path: str | None) -> str:
         found = self._store.use(digest) or self.restore(digest)
@@ -290,8 +289,8 @@ class Realiser(Planner):
         return found
 
     def _check_bytes(self, path: str, digest: Digest) -> None:
-        """Raise StorageError (``store-damaged``) for a stored file that is not what its name says: nothing is
-        made, and recorded, from damaged inputs. Each file is read once per state."""
+        """Raise StorageError (``store-damaged``) for a stored file whose bytes do not match its name, so that nothing
+        is made, and recorded, from damaged inputs. Each file is read once per state."""
         with durable.storage_errors(path):
             found = os.stat(path)
             state = (found.st_ino, found.st_size, found.st_mtime_ns)

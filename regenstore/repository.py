@@ -49,7 +49,7 @@ _HOLDING = (
     *("blobs", "cache", "remote_definitions", "moved", "elsewhere", "realiser", "holders", "surveyor", "collector"),
     "workbench",
 )
-"""The parts that have to be closed, and those that hold one."""
+"""The parts that have to be closed, and the parts that refer to one of them."""
 
 
 class Repository:
@@ -63,7 +63,7 @@ class Repository:
         self._forget()
 
     def _forget(self) -> None:
-        """Nothing is open, and nothing was done so far."""
+        """Start afresh: nothing is open, and nothing was done yet."""
         self._closers: list[Callable[[], None]] = []
         self._generated: Sequence[tuple[str, Result]] = ()
         self._remote_problems: Mapping[str, RegenstoreError] = {}
@@ -79,9 +79,8 @@ class Repository:
     def discover(
         cls, cwd: str, environment: config.GitEnvironment, overrides: Mapping[str, object] | None = None
     ) -> Repository:
-        """The repository around a folder; raises NotFound (``not-a-repository``), and FormatError (``git-failed``)
-        where Git refuses to use it. ``overrides``: settings that a
-        command's options say otherwise, as :func:`config.load` takes them."""
+        """The repository around a folder; raises NotFound (``not-a-repository``), and FormatError (``git-failed``) if
+        Git refuses to use it. ``overrides``: see :func:`config.load`."""
         git = Git(cwd)
         try:
             found = git.places()
@@ -99,29 +98,29 @@ class Repository:
 
     @property
     def settings(self) -> config.Settings:
-        """What is set; it does not change while the repository is open."""
+        """They do not change while the repository is open."""
         return self._settings
 
-    # -------------------------------------------------------------------------------- what was done so far
+    # -------------------------------------------------------------------------------- what happened so far
 
     @property
     def bytes_added(self) -> int:
-        """What was put into the store."""
+        """Bytes that were added to the store so far."""
         return self._opened_store.added if self._opened_store is not None else 0
 
     @property
     def generated(self) -> Sequence[tuple[str, Result]]:
-        """Label and result of everything that was generated."""
+        """Label and result of each medium that was generated so far."""
         return self._generated
 
     @property
     def remote_problems(self) -> Mapping[str, RegenstoreError]:
-        """The remotes that failed, by name; they are not asked any more."""
+        """The remotes that failed so far, by name; they are not used any more."""
         return self._remote_problems
 
     @property
     def unasked_remotes(self) -> Iterable[str]:
-        """The remotes that would have been asked, and were not for want of trust."""
+        """Names of the remotes that were passed over so far because they are not trusted."""
         return self._unasked_remotes
 
     # -------------------------------------------------------------------------------- parts
@@ -182,7 +181,7 @@ class Repository:
 
     @cached_property
     def trust(self) -> TrustRecord:
-        """What the user approved of regenstore.toml, here and elsewhere."""
+        """The user's approvals, for all repositories."""
         from regenstore.project.trust import TrustRecord
 
         return TrustRecord(self.settings.trust_file)
@@ -389,5 +388,5 @@ class Repository:
             try:
                 delattr(self, name)
             except AttributeError:
-                pass  # it was not needed
+                pass  # it was never made
         self._forget()

@@ -228,8 +228,8 @@ def test_the_users_approvals_lie_where_the_system_wants_them(checkout):
 
 
 def test_what_git_tells_its_children():
-    assert GitEnvironment.read({"GIT_DIR": "/g", "GIT_INDEX_FILE": "i"}) == GitEnvironment("/g", "i")
-    assert GitEnvironment.read({}) == GitEnvironment(None, None)
+    assert vars(GitEnvironment.read({"GIT_DIR": "/g", "GIT_INDEX_FILE": "i"})) == {"git_dir": "/g", "index": "i"}
+    assert vars(GitEnvironment.read({})) == {"git_dir": None, "index": None}
 
 
 def test_before_a_push(checkout):

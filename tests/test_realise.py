@@ -183,7 +183,7 @@ def test_a_recorded_result_is_a_hit_if_all_of_it_is_there(studio):
     studio.put(b"y")
     (hit,) = studio.plan(wanted).present
     assert (hit.content, hit.seconds, hit.drifted) == (outputs["main"], 5.0, False)
-    mask = replace(wanted, output=replace(wanted.output, name="mask"))
+    mask = replace(wanted, output=wanted.output._replace(name="mask"))
     assert studio.plan(mask).present[0].content == outputs["mask"]
 
 
@@ -191,7 +191,7 @@ def test_a_result_without_the_needed_output_is_no_hit(studio):
     """As a rebuilt database has it: of a run with two outputs, Git knew one."""
     wanted = recipe("text", "a")
     studio.cache.record(wanted, Result(wanted.key, {"main": Content(studio.put(b"x"), 1, KIND)}, 5.0, 1.0))
-    mask = replace(wanted, output=replace(wanted.output, name="mask"))
+    mask = replace(wanted, output=wanted.output._replace(name="mask"))
     (outcome,) = studio.run(mask).values()
     assert studio.runs() == ["a"]  # it was run, and not answered with half of it
     assert outcome.error.kind == "output-missing"  # this generator makes no mask

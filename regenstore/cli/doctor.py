@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import fields
 
 import click
 
@@ -77,7 +76,7 @@ def _context(repository: Repository, ask_remotes: bool = False) -> CheckContext:
         shared=repository.settings.store,
         registry=repository.registry,
         git_values=git_values(starter()),
-        setting_names=frozenset(field.name.replace("_", "") for field in fields(Settings)) - _NOT_GITS,
+        setting_names=frozenset(name.replace("_", "") for name in Settings._fields) - _NOT_GITS,
         reflink=repository.settings.reflink,
         find_remotes=lambda: _remotes(repository),
         ask_remotes=ask_remotes,

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import open_repository, report_failures, show_path, worktree_paths
-from regenstore.cli.write_report import tell
-from regenstore.errors import RegenstoreError
+from regenstore.cli.context import json_option, open_repository, worktree_paths
+from regenstore.cli.write_report import write_each
 from regenstore.tracked import recipe_writing
+from regenstore.tracked.recipe_writing import Written
 from regenstore.tracked.status import status
 
 
 @click.command()
 @click.argument("paths", nargs=-1)
 @click.option("--add", is_flag=True, help="Also 'git add' what was recorded.")
-def command(paths: tuple[str, ...], add: bool) -> None:
+@json_option
+def command(paths: tuple[str, ...], add: bool, as_json: bool) -> None:
     """Record the media at PATHS as the takes of their recipes; without any, all that 'status' calls unrecorded.
     Nothing is staged without --add.
 
@@ -30,25 +29,17 @@ def command(paths: tuple[str, ...], add: bool) -> None:
     """
     repository = open_repository()
     bench = repository.workbench
-    failed: list[tuple[bytes, RegenstoreError]] = []
-    recorded: list[bytes] = []
     if paths:
         chosen = list(bench.tracked(worktree_paths(repository, paths)))
     else:
         chosen = [each.path for each in status(bench).paths if each.state == "unrecorded"]
-    for path in chosen:
-        try:
-            written = recipe_writing.record(bench, path)
-        except RegenstoreError as error:
-            failed.append((path, error))
-            continue
-        if written is None:
-            say(f"{show_path(path)}: its take is already recorded")
-        else:
-            tell(written)
-            recorded.append(path)
-    if add and recorded:
-        repository.git.add(recorded)
-    if not chosen:
+
+    def write(path: bytes) -> Written | str:
+        written = recipe_writing.record(bench, path)
+        if add and written is not None:
+            repository.git.add([path])
+        return written or "its take is already recorded"
+
+    if not chosen and not as_json:
         say("Nothing is unrecorded")
-    sys.exit(report_failures(failed))
+    write_each(chosen, write, as_json=as_json)

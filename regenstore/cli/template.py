@@ -12,6 +12,7 @@ from regenstore.cli.context import emit_json, json_option, open_repository
 from regenstore.export.context import text_of
 from regenstore.export.sidecar.library import Library
 from regenstore.export.sidecar.template import Template
+from regenstore.refs.git import Git
 
 
 @click.group()
@@ -121,7 +122,9 @@ def edit(name: str) -> None:
     if name not in library.own():
         library.text(name)  # raises for an unknown name
         raise click.UsageError(f"'{name}' is built in; create your own: regenstore template new {name} --from {name}")
-    click.edit(filename=library.path(name))
+    from regenstore.cli.editor import open_in_editor  # slow to import
+
+    open_in_editor(Git(os.getcwd()), library.path(name))
     _check(library, [name])
 
 

@@ -16,7 +16,7 @@ from regenstore.tracked.unmatched import raw, unmatched
 
 @click.command()
 @click.argument("patterns", nargs=-1)
-@click.option("--dry-run", is_flag=True, help="Only show what would be written.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only show what would be written.")
 def command(patterns: tuple[str, ...], dry_run: bool) -> None:
     """Let Git store recipes for files that match PATTERNS (in .gitattributes); without any, list the patterns.
 

@@ -13,7 +13,7 @@ from regenstore.gitfilter import attributes
 
 @click.command()
 @click.argument("patterns", nargs=-1, required=True)
-@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only show what would be removed.")
 def command(patterns: tuple[str, ...], dry_run: bool) -> None:
     """Remove PATTERNS from .gitattributes. Media and recipes stay as they are.
 

@@ -1,1 +1,1 @@
-"""What a pipeline is told of: events, kept until they are delivered."""
+"""Notifications for pipelines: events, kept until they are delivered."""

@@ -1,7 +1,7 @@
-"""Delivering events: to a command and to a webhook, at least once, one process at a time.
+"""Delivery of events: to a command and to a webhook, at least once, one process at a time.
 
-An event stays in the outbox until both have taken it. A receiver that keeps failing is asked less and less
-often, so that it does not hold up every command, or when it says so (Retry-After); never less than every ten minutes.
+An event stays in the outbox until both have accepted it. A receiver that keeps failing is tried less and less often, or
+when it asks to be (Retry-After), so that it does not delay every command; but at least every ten minutes.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from regenstore.remotes.settings import Pace, Proxies
 
 _RETRY = "retry"
 _PATIENT_AFTER, _LONGEST = 3, 600.0
-"""Failures in a row after which the next command does not try at once; the longest pause, in seconds."""
+"""Consecutive failures after which the next command does not try at once; the longest pause, in seconds."""
 _HEARD = 2000
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What came of a delivery."""
+    """The outcome of a delivery."""
 
     delivered: int
     waiting: int
     error: RegenstoreError | None = None
-    """Why it ended before all were delivered."""
+    """Why it stopped before all were delivered."""
 
 
 class Courier:
-    """Carries the events of an outbox to whom a trusted definition names. ``top``: the folder that the command
-    runs in; ``environment``: all that it sees of ours."""
+    """Delivers the events of an outbox to the receivers of a trusted definition. ``top``: the folder that the command
+    runs in; ``environment``: the only variables that it sees."""
 
     def __init__(
         self,
@@ -62,8 +62,8 @@ class Courier:
         self._proxies = proxies
 
     def deliver(self, *, now: bool = False) -> Delivery:
-        """Deliver what waits, oldest first, as far as it goes. ``now``: also where the receiver failed a moment
-        ago. Another process that delivers is left to it. Raises StorageError for an outbox that fails."""
+        """Deliver waiting events, oldest first, as far as possible. ``now``: even if the receiver has just failed.
+        Does nothing while another process delivers. Raises StorageError if the outbox fails."""
         self._outbox.settle()
         if self._outbox.empty or (not now and self._clock() < self._pause()[1]):
             return Delivery(0, len(self._outbox.waiting()))
@@ -80,7 +80,7 @@ class Courier:
     def _tell(self, data: bytes) -> None:
         event = json.loads(data)
         if event["event"] not in self._notify.events:
-            return  # the definition changed since
+            return  # the definition has changed since
         if self._notify.argv:
             self._run(data)
         if self._notify.webhook:
@@ -89,7 +89,7 @@ class Courier:
     # ------------------------------------------------------------------------------------------- receivers
 
     def _run(self, data: bytes) -> None:
-        """The command, with the event on its standard input and no shell; 0 means that it has it."""
+        """Run the command with the event on its standard input, without a shell; exit code 0 means accepted."""
         argv, timeout = self._notify.argv, self._notify.timeout
         with tempfile.TemporaryFile() as said:
             try:
@@ -117,7 +117,7 @@ class Courier:
                 raise _failed(f"'{os.path.basename(argv[0])}' ended with {process.returncode}: {heard}")
 
     def _post(self, address: str, data: bytes, event: Mapping[str, object]) -> None:
-        """The webhook; 2xx means that it has it. A redirection is a failure: what was approved is one address."""
+        """Post to the webhook; 2xx means accepted. A redirect is a failure: the approval covers one address."""
         from regenstore.remotes.backends.http_client import Body, HttpClient, safe_target
 
         headers = {
@@ -142,14 +142,14 @@ class Courier:
         if not 200 <= answer.status < 300:
             raise _Refused(f"{shown(address)} answered {answer.status}", answer.retry_after)
 
-    # ------------------------------------------------------------------------------------------- patience
+    # ------------------------------------------------------------------------------------------- back-off
 
     def _pause(self) -> tuple[int, float]:
-        """Failures in a row, and until when nobody is asked."""
+        """Return the number of consecutive failures, and when to try again."""
         try:
             with open(os.path.join(self._outbox.folder, _RETRY), encoding="ascii") as file:
                 failures, after = file.read().split()
-            # After a clock was set back, no pause can be trusted.
+            # If the clock was set back, no pause can be trusted.
             return int(failures), float(after) if float(after) <= self._clock() + _LONGEST else 0.0
         except (OSError, ValueError):
             return 0, 0.0
@@ -167,12 +167,12 @@ class Courier:
 
 
 class _Refused(StorageError):
-    """A receiver that answered, but does not have it."""
+    """The receiver answered, but did not accept the event."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__("notify-failed", message)
         self.retry_after = retry_after
-        """In so many seconds it wants to be asked again."""
+        """The seconds after which it wants to be tried again."""
 
 
 def _failed(message: str) -> StorageError:
@@ -180,7 +180,7 @@ def _failed(message: str) -> StorageError:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a command and what it started."""
+    """Kill a command and its child processes."""
     try:
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)

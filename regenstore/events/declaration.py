@@ -1,4 +1,4 @@
-"""Whom a repository wants told: ``[notify]`` in ``regenstore.toml``.
+"""The receivers of a repository's events: ``[notify]`` in ``regenstore.toml``.
 
 ::
 
@@ -8,7 +8,7 @@
     events = ["export-dataset"]          # without this: all
     timeout = 20                         # seconds for each of the two
 
-Reading it runs nothing and asks nobody. Telling needs the user's trust, as a declared generator does.
+Reading it runs nothing and contacts nobody. Notifying needs the user's trust, as a declared generator does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from regenstore.events.event import KINDS
 from regenstore.project.repository_file import bad_declaration, hash_of, read_table, resolve
 
 NAME = "notify"
-"""What the user trusts it by."""
+"""The name under which the user trusts it."""
 _HASH_CONTEXT = "regenstore 2026-11 notify definition v1"
 _KEYS = ("command", "webhook", "events", "timeout")
 _MAX_TIMEOUT = 300.0
@@ -33,7 +33,7 @@ _MAX_TIMEOUT = 300.0
 
 @dataclass(frozen=True)
 class Notify:
-    """A definition that can be carried out."""
+    """A valid definition."""
 
     argv: tuple[str, ...]
     """Empty for none."""
@@ -45,7 +45,7 @@ class Notify:
     hash: str
 
     def describe(self) -> list[str]:
-        """What would run and who would be told, a line each, for people to read before they approve it."""
+        """Return what would run and be contacted, a line each, for the user to review before approval."""
         lines = ["command: " + " ".join(repr(a) if " " in a or not a else a for a in self.argv)] if self.argv else []
         lines += [f"file:    {path}  {digest}" for path, digest in self.files]
         lines += [f"webhook: {shown(self.webhook)}"] if self.webhook else []
@@ -53,7 +53,7 @@ class Notify:
 
 
 def read_notify(top: str) -> Notify | None:
-    """What a worktree declares, or None; raises FormatError (``bad-declaration``)."""
+    """Return what a worktree declares, or None. Raises FormatError (``bad-declaration``)."""
     table = read_table(top, NAME)
     if table is None:
         return None
@@ -70,7 +70,7 @@ def read_notify(top: str) -> Notify | None:
 
 
 def _problem(table: Mapping[str, Any]) -> str:
-    """What is wrong with a definition, or nothing."""
+    """Return what is wrong with a definition; empty if nothing is."""
     for key in table:
         if key not in _KEYS:
             return f".{key}: there is no such setting (known: {', '.join(_KEYS)})"

@@ -14,29 +14,29 @@ from regenstore.objects.ids import Digest
 
 SCHEMA = "regenstore-event/1"
 KINDS = ("export-sidecar", "export-dataset", "generation", "gc")
-"""What there are events of; ``push`` is kept for remotes."""
+"""The kinds of events; ``push`` is reserved for remotes."""
 
 
 @dataclass(frozen=True)
 class EventManifest:
-    """A file that lists what the event is about, with the address of its bytes."""
+    """A file that lists what the event is about, with its digest."""
 
     path: str
     """Absolute."""
     digest: Digest
     size: int
     member: str = ""
-    """Its name inside of the archive that ``path`` then is."""
+    """The name of the member, if ``path`` is an archive."""
 
     def fields(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the JSON form."""
         found = {"path": path_text(self.path), "digest": str(self.digest), "size": self.size}
         return {**found, "member": self.member} if self.member else found
 
 
 @dataclass(frozen=True)
 class Event:
-    """A receiver may be told twice of one event; then the ids are equal."""
+    """A receiver may get an event twice, with equal ids."""
 
     kind: str
     repository: str
@@ -48,11 +48,11 @@ class Event:
     id: str = field(default_factory=lambda: os.urandom(16).hex())
 
     def with_manifest(self, manifest: EventManifest) -> Event:
-        """The same event, with its manifest."""
+        """Return the same event with a manifest."""
         return replace(self, manifest=manifest)
 
     def to_bytes(self) -> bytes:
-        """JSON in ASCII, one line: what receivers get."""
+        """Return one line of JSON in ASCII: what receivers get."""
         fields = {
             "schema": SCHEMA,
             "id": self.id,

@@ -1,11 +1,11 @@
-"""Events on their way: files in the store that stay until they are delivered.
+"""The outbox: events as files in the store that stay until they are delivered.
 
-``events/<time>-<id>.json`` is an event that happened. ``….prepared`` is one that is about to happen: written
-durably before an export is put into place, and locked by its process. A process that dies in between leaves
-it, and whoever comes next decides by what lies on the disk: if the export is there, the event happened.
+``events/<time>-<id>.json`` is an event that happened. ``….prepared`` is one that is about to happen: written durably
+before an export is put into place, and locked by its process. If that process dies, the next one decides by what is on
+disk: if the export is there, the event happened.
 
-So an event is lost by no crash, and told of nothing that did not happen. Delivering it is
-:mod:`regenstore.events.courier`'s part.
+So no crash loses an event, and nothing is reported that did not happen. Delivery is in
+:mod:`regenstore.events.courier`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from regenstore.objects.ids import Digest
 
 MANIFESTS = "manifests"
 KEPT_MANIFESTS = 200
-"""How many manifests that no waiting event names stay in the store."""
+"""The number of manifests kept in the store that no waiting event names."""
 
 Evidence = Sequence[tuple[str, Digest]]
-"""Files that lie there, with these bytes, exactly if the event happened."""
+"""Files that exist with these bytes if and only if the event happened."""
 
 
 class Outbox:
@@ -40,11 +40,11 @@ class Outbox:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing waits; one look at a folder."""
+        """Whether nothing waits; lists one folder."""
         return nothing_waits(os.path.dirname(self.folder))
 
     def waiting(self) -> list[str]:
-        """Paths of the events that happened and are not delivered, oldest first."""
+        """Return the paths of events that happened and are not delivered, oldest first."""
         return [os.path.join(self.folder, name) for name in self._names(READY)]
 
     def _names(self, *endings: str) -> list[str]:
@@ -53,14 +53,14 @@ class Outbox:
     # ------------------------------------------------------------------------------------------- putting
 
     def put(self, event: Event) -> str:
-        """Keep an event that happened, durably; gives its path. Raises StorageError."""
+        """Store an event that happened, durably; returns its path. Raises StorageError."""
         path = self._path(event, READY)
         durable.write_file(path, event.to_bytes())
         return path
 
     @contextmanager
     def announcing(self, event: Event, evidence: Evidence) -> Iterator[None]:
-        """Keep an event around the block that makes it happen: told if the block succeeds, forgotten if it
+        """Prepare an event around the block that makes it happen: published if the block succeeds, discarded if it
         raises, and decided by ``evidence`` if the process dies in it. Raises StorageError."""
         with self._prepared(event, {"files": [[file, str(digest)] for file, digest in evidence]}) as path:
             yield
@@ -68,8 +68,8 @@ class Outbox:
 
     @contextmanager
     def announcing_change(self, event: Event, place: str, member: str) -> Iterator[None]:
-        """Likewise for a block that writes or replaces a manifest: ``member`` of the folder or ZIP file ``place``.
-        Told with the new manifest, if there is one and it is not the one of before. Raises StorageError."""
+        """Like :meth:`announcing`, for a block that writes or replaces a manifest: ``member`` of the folder or ZIP file
+        ``place``. Published with the new manifest, if there is one and it differs. Raises StorageError."""
         before = _manifest(place, member)
         old = None if before is None else str(before.digest)
         with self._prepared(event, {"place": place, "member": member, "before": old}) as path:
@@ -92,7 +92,7 @@ class Outbox:
             os.close(held)
 
     def put_manifest(self, fields: Mapping[str, object], event_id: str) -> EventManifest:
-        """Keep a list of what an export wrote, durably, for exports that write none of their own."""
+        """Store a list of what an export wrote, durably, for exports that write none of their own."""
         folder = os.path.join(self.folder, MANIFESTS)
         data = json.dumps(utf8_only(fields), indent=1, ensure_ascii=True).encode() + b"\n"
         path = os.path.join(folder, f"{time.time_ns():020d}-{event_id}.json")
@@ -115,7 +115,7 @@ class Outbox:
         durable.unlink(path)
 
     def _decide(self, path: str) -> None:
-        """Keep a prepared event if what lies on the disk says that it happened, else let go of it."""
+        """Publish a prepared event if what is on disk says that it happened, else discard it."""
         with open(path, "rb") as file:
             file.readline()
             line = file.readline()
@@ -136,7 +136,7 @@ class Outbox:
     # ------------------------------------------------------------------------------------------- clearing
 
     def settle(self) -> None:
-        """Decide what became of events whose process died, and let go of old manifests. Raises StorageError."""
+        """Settle events whose process died, and remove old manifests. Raises StorageError."""
         for name in self._names(PREPARED):
             path = os.path.join(self.folder, name)
             with durable.storage_errors(path):
@@ -150,12 +150,12 @@ class Outbox:
             return
         try:
             if not file_lock.take(held) or presence.lstat(path) is None:
-                return  # its process lives, or has just finished it
+                return  # its process is alive, or has just settled it
             self._decide(path)
         except StorageError as error:
             if error.kind != "unreadable":
                 raise
-            # Nobody can say now whether it happened: it stays until somebody can.
+            # Whether it happened is unknown for now: it stays until it can be decided.
         finally:
             os.close(held)
 
@@ -168,24 +168,24 @@ class Outbox:
             durable.unlink(os.path.join(folder, name))
 
     def read(self, path: str) -> bytes:
-        """An event as it is kept. Raises StorageError."""
+        """Return a stored event. Raises StorageError."""
         with durable.storage_errors(path), open(path, "rb") as file:
             return file.read()
 
     def delivered(self, path: str) -> None:
-        """Let go of an event that was delivered, or that nobody wants."""
+        """Remove an event that was delivered, or that has no receiver."""
         durable.unlink(path)
 
     def deliver(self, tell: Callable[[bytes], None]) -> tuple[int, RegenstoreError | None]:
-        """Give what waits to ``tell``, oldest first, until one fails: how many were delivered, and why it ended.
-        An event goes only when ``tell`` has returned."""
+        """Pass waiting events to ``tell``, oldest first, until one fails; returns how many were delivered, and why it
+        stopped. An event is removed only when ``tell`` has returned."""
         done = 0
         for path in self.waiting():
             try:
                 with open(path, "rb") as file:
                     data = file.read()
             except FileNotFoundError:
-                continue  # another process delivers, too
+                continue  # another process delivers too
             try:
                 tell(data)
             except RegenstoreError as error:
@@ -196,7 +196,7 @@ class Outbox:
 
 
 def _all_there(files: Sequence[Sequence[str]]) -> bool:
-    """Whether every file of the evidence is there as it was to be. Raises StorageError (``unreadable``)."""
+    """Return whether every file of the evidence is there with its bytes. Raises StorageError (``unreadable``)."""
     return bool(files) and all(str(_digest(path)) == digest for path, digest in files)
 
 
@@ -210,12 +210,12 @@ def _digest(path: str) -> Digest | None:
 
 
 def _manifest(place: str, member: str) -> EventManifest | None:
-    """A file of a folder, or of a ZIP file; None where it is not there. Raises StorageError (``unreadable``)."""
+    """Read a file of a folder or of a ZIP file; None if it does not exist. Raises StorageError (``unreadable``)."""
     try:
         if presence.is_folder(place):
             path = os.path.join(place, member)
             return EventManifest(path, *hash_file(path))
-        from zipfile import BadZipFile, ZipFile  # every command imports this module, and hardly one a ZIP file
+        from zipfile import BadZipFile, ZipFile  # every command imports this module, and few need it
 
         try:
             with ZipFile(place) as archive:

@@ -1,4 +1,4 @@
-"""Whether anything waits in a store's outbox: every command asks this at its end, so nothing heavy is imported."""
+"""Whether anything waits in a store's outbox: every command checks this at its end, so nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ READY, PREPARED = ".json", ".prepared"
 
 
 def nothing_waits(root: str) -> bool:
-    """One look at a folder. Raises StorageError (``unreadable``)."""
+    """List one folder. Raises StorageError (``unreadable``)."""
     return not any(name.endswith((READY, PREPARED)) for name in presence.names(f"{root}/{FOLDER}"))

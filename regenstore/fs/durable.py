@@ -1,7 +1,7 @@
-"""Changes to files in the order that survives a power cut. Every change to a store goes through this module.
+"""File operations in an order that survives a power cut. Every change to a store goes through this module.
 
-Write: temp file on the same file system, fsync, rename, fsync of the folder. Leaving any one of them out
-lost data on ext4 or btrfs in a power-cut rig. Errors of the system become StorageError here.
+Write: temporary file on the same file system, fsync, rename, fsync of the folder. Leaving out any of these lost data on
+ext4 or btrfs in a power-cut rig. System errors become StorageError here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 CHUNK = 1 << 20
 _MUCH = 512 << 20
 _DISK, _WAIT = 100e6, 0.003
-"""Bytes that a plain disk writes in a second, and the seconds that waiting for one file takes there."""
+"""The assumed speed of a plain disk: bytes written per second, and seconds to fsync one file."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def storage_errors(path: str | bytes) -> Iterator[None]:
 
 
 def storage_error(error: OSError, path: str | bytes) -> StorageError:
-    """The StorageError for a system error on a path."""
+    """Return the StorageError for a system error on a path."""
     shown = os.fsdecode(path)
     if error.errno in _FULL:
         return StorageError("disk-full", f"no space left while writing {shown}")
@@ -61,11 +61,11 @@ def fsync_file(path: str) -> None:
 
 
 def fsync_folder(path: str) -> None:
-    """Make the names in a folder durable. File systems that cannot (EINVAL) are let pass."""
+    """Make the names in a folder durable. File systems that do not support this (EINVAL) are ignored."""
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     except PermissionError:
-        return  # Windows and some network file systems open no folders
+        return  # Windows and some network file systems cannot open folders
     try:
         os.fsync(fd)
     except OSError as error:
@@ -76,7 +76,7 @@ def fsync_folder(path: str) -> None:
 
 
 def begin_writing(path: str) -> None:
-    """Let the system start writing a finished file down, and do not wait: fsync then finds less to do."""
+    """Start writeback of a finished file without waiting: a later fsync then has less to do."""
     if not hasattr(os, "posix_fadvise"):
         return
     fd = os.open(path, os.O_RDONLY)
@@ -87,14 +87,14 @@ def begin_writing(path: str) -> None:
 
 
 def sync_is_short(count: int, added: int) -> bool:
-    """Whether one pass over a file system is likely to be faster than waiting for ``count`` files, which have
-    ``added`` bytes: it waits for what others have written too."""
+    """Return whether syncing the whole file system is likely to be faster than fsync of ``count`` files with ``added``
+    bytes: it also waits for what others have written."""
     others = max(_dirty() - added, 0)
     return others < _MUCH or others / _DISK < count * _WAIT
 
 
 def _dirty() -> int:
-    """Bytes that wait for some disk; 0 where nobody knows."""
+    """Return the bytes waiting for any disk; 0 if unknown."""
     try:
         with open("/proc/meminfo", "rb") as file:
             return next(int(line.split()[1]) << 10 for line in file if line.startswith(b"Dirty:"))
@@ -103,7 +103,7 @@ def _dirty() -> int:
 
 
 def sync_file_system(path: str) -> bool:
-    """Make everything on a path's file system durable, in one pass; False where that cannot be done."""
+    """Sync a path's whole file system; False if that is not possible."""
     import ctypes  # slow to import, and seldom needed
 
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
@@ -125,12 +125,12 @@ def rename(source: str, target: str) -> None:
 
 
 def link(source: str, target: str) -> None:
-    """Give a file one more name; raises OSError where there is a file of that name, or the file system cannot."""
+    """Create a hard link. Raises OSError if the name exists, or the file system does not support it."""
     os.link(source, target)
 
 
 def unlink(path: str) -> bool:
-    """Remove a file; False when it was not there."""
+    """Remove a file; False if it was not there."""
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -159,9 +159,9 @@ def make_folder(path: str) -> None:
 
 
 def write_file(path: str, data: bytes, *, temp: str | None = None, wait: bool = True, was: Seen | None = None) -> None:
-    """Write a small file whole or not at all, durably; without ``wait``, a power cut can leave the old file, or a short
-    one. ``temp`` must be on the same file system. ``was``: what was seen at the path; the new file gets the rights of
-    the old one. Raises StorageError, and swap.Changed where something else is there now."""
+    """Write a small file atomically and durably; without ``wait``, a power cut may leave the previous or a short file.
+    ``temp`` must be on the same file system. ``was``: what was seen at the path; the new file gets the permissions of
+    the old one. Raises StorageError, and swap.Changed if something else is there now."""
     scratch = temp or f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
     try:
         fd = sharing.create(scratch, os.O_WRONLY | (os.O_TRUNC if temp else os.O_EXCL))

@@ -1,7 +1,6 @@
-"""Copying a file's bytes into an open file: reflink where the file system can, else copy.
+"""Copying a file's bytes into an open file: by reflink if the file system supports it, else by copying.
 
-Never a hard link: an edit in place would change the store, and Git would see every other worktree's
-file as touched.
+Never a hard link: an in-place edit would change the store, and Git would see every other worktree's file as modified.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _CHUNK = 1 << 30
 
 
 class Linker:
-    """Remembers which tier works, so that each one is tried once per instance, and not once per file."""
+    """Remembers which method works, so that each is tried once per instance rather than once per file."""
 
     def __init__(self, *, reflink: bool = True) -> None:
         self._reflink = reflink
@@ -34,11 +33,11 @@ class Linker:
 
     @property
     def reflinks(self) -> bool:
-        """Whether :meth:`clone` may work: False from the first time on that it did not."""
+        """Whether :meth:`clone` may work: False once it has failed."""
         return self._reflink
 
     def clone(self, source: int, target: int) -> bool:
-        """Make an empty open file share the source's blocks; False where that cannot be done."""
+        """Make an empty open file share the source's blocks; False if that is not supported."""
         if not self._reflink:
             return False
         try:
@@ -54,15 +53,15 @@ class Linker:
         return self._reflink
 
     def fill(self, source: int, target: int) -> None:
-        """Give an empty open file all bytes of the source. Raises OSError (a full disk, say)."""
+        """Copy all bytes of the source into an empty open file. Raises OSError (a full disk, for instance)."""
         if not self.clone(source, target):
             self._copy(source, target)
 
     def fill_over(self, source: int, target: int, before: int, size: int) -> None:
-        """Give an open file of ``before`` bytes all ``size`` bytes of the source instead. Interrupted at any point, it
-        begins as the source does and may go on as it did before. Raises OSError (a full disk, say)."""
+        """Replace the ``before`` bytes of an open file by all ``size`` bytes of the source. Interrupted at any point,
+        the file begins like the source and may continue as it was before. Raises OSError (a full disk, say)."""
         if self._reflink:
-            os.ftruncate(target, 0)  # else the system would first write down what is about to be replaced
+            os.ftruncate(target, 0)  # otherwise the system would first write back what is about to be replaced
             if self.clone(source, target):
                 return
             before = 0
@@ -70,7 +69,7 @@ class Linker:
             os.ftruncate(target, done)
 
     def _copy(self, source: int, target: int, size: int = -1) -> int:
-        """Gives how many bytes. With ``size``, the end of the source is not looked for."""
+        """Copy the bytes; returns how many. With ``size``, the end of the source is not searched for."""
         done = 0
         while self._copy_range and done != size:
             try:

@@ -1,15 +1,15 @@
 """Changing several files so that a process killed at any moment leaves nothing that the next one cannot finish.
 
-A *stage* is a folder on the file system of the files that are about to change:
+A *stage* is a folder on the file system of the files to change:
 
-1. What is to get a name is made inside the stage. A process killed now has changed nothing.
-2. The *journal* in the stage says what is about to be done.
-3. That is done.
-4. The journal goes, then the folder.
+1. New files are created inside the stage. A process killed now has changed nothing.
+2. The *journal* in the stage records the changes to come.
+3. The changes are made.
+4. The journal is removed, then the folder.
 
 A process holds its stage by a lock on the file ``owner`` in it. :func:`recover` claims a stage whose process has ended
-and has its user do what the journal says; a stage without a journal only goes. What a journal says belongs to whoever
-writes it: placing and filling media (``worktree``), exporting sidecars and datasets (``export``).
+and has its user do what the journal says; a stage without a journal is just removed. The journal's contents belong to
+its writer: placing and filling media (``worktree``), exporting sidecars and datasets (``export``).
 
 Standard library only: the Git filter imports this.
 """
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 
 from regenstore.errors import StorageError
@@ -36,10 +35,10 @@ class Stage:
     """A stage of this process, until it is closed."""
 
     def __init__(self, prefix: str, *, mode: int = 0o777, unique: bool = True) -> None:
-        """``prefix``: how the folder's path begins, or all of it where it is not ``unique``. ``mode``: its rights, less
-        the umask. Raises StorageError; FileExistsError where a folder that is not unique is there already."""
+        """``prefix``: the beginning of the folder's path, or all of it unless ``unique``. ``mode``: its permissions,
+        less the umask. Raises StorageError; FileExistsError if a folder that is not unique exists already."""
         self.kept = False
-        """Whether the folder stays when this is closed, for recovery: while what the journal says is being done."""
+        """Whether closing leaves the folder for recovery: set while the journal's changes are being made."""
         self._count = 0
         self._journal = ""
         try:
@@ -51,7 +50,7 @@ class Stage:
             raise durable.storage_error(error, prefix) from error
 
     def _make(self, folder: str, mode: int) -> bool:
-        """Make a folder and hold it; False when a recovery took it in between."""
+        """Create a folder and lock it; False if a recovery took it in between."""
         os.mkdir(folder, mode)
         self.folder = folder
         try:
@@ -68,13 +67,13 @@ class Stage:
         self.close()
 
     def next_name(self) -> str:
-        """A new name in the folder."""
+        """Return a new name in the folder."""
         self._count += 1
         return f"{self.folder}/{self._count}"
 
     def write_journal(self, name: str, data: bytes, *, wait: bool = True) -> str:
-        """Write the journal, whole or not at all, and wait until it is on the disk; gives its path. Without ``wait`` it
-        survives the end of this process alone. Raises StorageError."""
+        """Write the journal atomically and durably; returns its path. Without ``wait`` it survives only the end of this
+        process, not a power cut. Raises StorageError."""
         self._journal = f"{self.folder}/{name}"
         durable.write_file(self._journal, data, wait=wait)
         if wait:
@@ -83,8 +82,7 @@ class Stage:
         return self._journal
 
     def close(self) -> None:
-        """Remove the stage, unless it is kept, and let go of it. Never raises OSError: recovery removes what could not
-        be removed."""
+        """Remove the stage, unless it is kept, and release it. Never raises OSError: recovery removes what is left."""
         owner, self._owner = self._owner, -1
         if owner < 0:
             return
@@ -92,7 +90,7 @@ class Stage:
             if not self.kept:
                 if self._journal:
                     durable.unlink(self._journal)  # first what a recovery would act on
-                shutil.rmtree(self.folder, ignore_errors=True)
+                _remove(self.folder)
         except OSError:
             pass
         finally:
@@ -100,24 +98,24 @@ class Stage:
 
 
 def stages(prefix: str) -> list[str]:
-    """The folders whose paths begin so, of living and ended processes. Raises StorageError (``unreadable``)."""
+    """Return the folders whose paths begin so, of living and ended processes. Raises StorageError (``unreadable``)."""
     home, begin = os.path.split(prefix)
     return [f"{home}/{name}" for name in presence.names(home) if name.startswith(begin)]
 
 
 def recover(folder: str, finish: Callable[[str], bool]) -> bool:
-    """Have ``finish`` do what the journal in a stage says, if there is one, and remove the stage. It may be done more
-    than once, and gives False for what has to wait; then the stage stays, as it does where ``finish`` raises.
+    """Have ``finish`` execute the journal of a stage, if there is one, and remove the stage. ``finish`` may be
+    repeated; if it returns False for something that has to wait, or raises, the stage stays.
 
-    Gives whether the stage was recovered: not where it is gone, where its process lives, or where it is another
-    user's, whose next command recovers it. Raises StorageError (``unreadable``) where that cannot be told.
+    Returns whether the stage was recovered: False if it is gone, if its process lives, or if it is another user's,
+    whose next command recovers it. Raises StorageError (``unreadable``) if that is unknown.
     """
     found = presence.lstat(folder)
     if found is None or not stat.S_ISDIR(found.st_mode):
         return False  # a link could lead anywhere
     try:
-        # One without the file was killed before it had it, or while it was removed; should its process live after
-        # all, it sees that it lost its folder, and makes another.
+        # A stage without the file was killed before creating or while removing it; if its process is alive after all,
+        # it notices that it lost its folder and makes another.
         owner = claim(f"{folder}/{OWNER}")
     except presence.ABSENT:
         return False
@@ -130,15 +128,27 @@ def recover(folder: str, finish: Callable[[str], bool]) -> bool:
     try:
         if not finish(folder):
             return False
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
     finally:
         os.close(owner)
     return True
 
 
+def _remove(folder: str) -> None:
+    """Remove a stage with all it contains. Never raises OSError."""
+    try:
+        for name in os.listdir(folder):
+            os.unlink(f"{folder}/{name}")
+        os.rmdir(folder)
+    except OSError:
+        import shutil  # slow to import: it brings what packs archives
+
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def claim(path: str, *, make: bool = True, mode: int = 0o600) -> int | None:
-    """Lock a regular file, made if need be; gives its descriptor, or None while another process has it. Raises OSError,
-    also for what is no regular file."""
+    """Lock a regular file, creating it if need be; returns its descriptor, or None while another process holds it.
+    Raises OSError, also for anything but a regular file."""
 
     def opened(path: str) -> int:
         fd = os.open(path, _OPEN | (os.O_CREAT if make else 0), mode)
@@ -151,7 +161,7 @@ def claim(path: str, *, make: bool = True, mode: int = 0o600) -> int | None:
 
 
 def damaged(journal: str) -> StorageError:
-    """The error for a journal that nobody wrote like that."""
+    """Return the error for an invalid journal."""
     return StorageError("store-damaged", f"{journal} is not what was written there")
 
 

@@ -1,11 +1,10 @@
-"""gc by itself, when the contents pass ``regenstore.maxSize``; and what to suggest when the disk runs low."""
+"""Automatic gc when the contents exceed ``regenstore.maxSize``, and suggestions when the disk runs low."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from regenstore.gc.policy import bytes_to_free
 from regenstore.objects.content_store import ContentStore
@@ -16,15 +15,15 @@ if TYPE_CHECKING:  # slow to import, and seldom needed
     from regenstore.gc.collect import Collector, GcReport
 
 _MORE = 1.02
-"""After a run that could not free enough, the contents have to grow by this before another one tries."""
+"""After a run that could not free enough, the contents must grow by this factor before the next automatic run."""
 LOW_SHARE, LOW_BYTES = 0.1, 10 * 10**9
-"""A disk runs low under the lesser of these: a share of its capacity, and bytes."""
+"""A disk runs low below the lesser of these: a share of its capacity, and bytes."""
 RECENT_DAYS = 7
-"""What was used within them is recent work: no suggestion touches it."""
+"""What was used within this time is recent work: no suggestion touches it."""
 
 
 def due(store: ContentStore, cache: ResultCache, cap: int) -> bool:
-    """Whether there is anything to do: quickly, without a survey."""
+    """Return whether there is anything to do: quickly, without a survey."""
     total = _content_bytes(store)
     if total <= cap:
         return False
@@ -33,8 +32,8 @@ def due(store: ContentStore, cache: ResultCache, cap: int) -> bool:
 
 
 def collect(collector: Collector, cap: int, grace: float) -> GcReport | None:
-    """Bring the contents back to 90 % of the cap, if they are above it. Raises Conflict where another gc is at
-    work. None when nothing was done."""
+    """Bring the contents back to 90 % of the cap, if they exceed it. Raises Conflict if another gc is running. None if
+    nothing was done."""
     store, cache = collector.store, collector.cache
     if not due(store, cache, cap):
         return None
@@ -54,20 +53,18 @@ def _content_bytes(store: ContentStore) -> int:
     return content_bytes(store)
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """What could be freed where space runs low, with nothing that was used lately: exactly what its command
-    would do now."""
+class Suggestion(NamedTuple):
+    """What could be freed when space runs low, without anything used lately: exactly what its command would do now."""
 
     disk_free: int
-    """Bytes that the disk has left."""
+    """The free space on the disk, in bytes."""
     lacking: int
-    """Bytes that should become free."""
+    """The bytes to free."""
     contents: int
     bytes: int
-    """What can become free of them; 0 where all that may go is recent work."""
+    """The bytes of those that can be freed; 0 if everything evictable is recent work."""
     seconds: float
-    """What it would take to make all of that again."""
+    """The cost of making all of that again."""
 
     @property
     def command(self) -> str | None:
@@ -76,7 +73,7 @@ class Suggestion:
         return f"regenstore gc --free {min(self.lacking, self.bytes)} --older-than {RECENT_DAYS}d"
 
     def fields(self) -> dict[str, object]:
-        """For scripts."""
+        """Return the machine-readable form."""
         return {
             "disk_free_bytes": self.disk_free,
             "lacking_bytes": self.lacking,
@@ -88,17 +85,17 @@ class Suggestion:
 
 
 def lacking(free: int, capacity: int) -> int:
-    """How many bytes more a disk should have free; 0 where it does not run low."""
+    """Return how many more bytes a disk should have free; 0 if it does not run low."""
     return max(0, int(min(LOW_SHARE * capacity, LOW_BYTES)) - free)
 
 
 def suggest(store: ContentStore, cap: int | None, collector: Callable[[], Collector]) -> Suggestion | None:
-    """What could be freed, where the store's disk runs low or its contents are above the cap; None where neither
-    is so. Surveys only then. Changes nothing."""
+    """Return what could be freed if the store's disk runs low or its contents exceed the cap; otherwise None, without a
+    survey. Changes nothing."""
     try:
         disk = shutil.disk_usage(store.root)
     except OSError:
-        return None  # there is no store yet, or nobody can tell
+        return None  # there is no store yet, or its state is unknown
     wanted = lacking(disk.free, disk.total)
     if cap is not None:
         wanted = max(wanted, bytes_to_free(_content_bytes(store), cap))

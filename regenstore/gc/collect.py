@@ -154,7 +154,7 @@ class Collector:
         text = manifest.recipe_text(self.cache, self.producers, maker.key, maker.digest)
         if text is not None and (known := toml.decode_or_none(text)) is not None:
             # The outputs of one run share the text of their key.
-            output = replace(known.output, name=maker.output, take=Take(maker.digest, maker.size))
+            output = known.output._replace(name=maker.output, take=Take(maker.digest, maker.size))
             recipe = replace(known, output=output)
         return ProbeOrder(probe.definition, recipe, maker.digest, probe.label, probe.weakness)
 

@@ -1,6 +1,6 @@
-"""How often contents were used: what running programs left in ``uses/``, folded into the database at each gc.
+"""How often contents were used: the records that processes left in ``uses/``, added to the database at each gc.
 
-All of this only says what goes first. Losing it loses nothing else.
+This only determines the order of eviction. Losing it loses nothing else.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from regenstore.objects.results.cache import ResultCache
 from regenstore.objects.results.gc_tables import UseRow
 
 MANY = 1e3
-"""Above this frequency all of them are halved, so that old fame fades."""
+"""Above this frequency all frequencies are halved, so that old popularity fades."""
 REMEMBERED = 30 * 86400.0
-"""Seconds for which the uses of a content that is gone are remembered."""
+"""The seconds for which the uses of an evicted content are remembered."""
 
 
 @dataclass
 class Uses:
-    """What is known of all uses. ``aging`` is the policy's value L."""
+    """All known uses. ``aging`` is the policy's value L."""
 
     usage: dict[Digest, UseRecord] = field(default_factory=dict)
     last: dict[Digest, float] = field(default_factory=dict)
     """When a content was last used; seconds since the epoch."""
     aging: float = 0.0
     counted: list[str] = field(default_factory=list)
-    """The files whose uses are in here, and not yet in the database."""
+    """The files whose uses are counted here, and not yet in the database."""
 
     def of(self, digest: Digest) -> UseRecord:
         return self.usage.get(digest) or used(None, 0, self.aging)
 
 
 def load(store: ContentStore, cache: ResultCache) -> Uses:
-    """What the database has, with what came since. Changes nothing."""
+    """Return the uses from the database plus those recorded since. Changes nothing."""
     found = Uses(aging=gc_tables.aging(cache))
     for row in gc_tables.uses(cache):
         found.usage[row.digest] = UseRecord(row.frequency, row.base)
@@ -65,9 +65,9 @@ def load(store: ContentStore, cache: ResultCache) -> Uses:
 def save(
     cache: ResultCache, uses: Uses, present: Iterable[Digest], evicted: Iterable[Digest], aging: float, now: float
 ) -> None:
-    """Write everything down, with what is present now and was never used, and the new aging value; fade what was
-    evicted, forget what is long gone. The counted files are removed afterwards: killed in between, they count
-    twice, no more."""
+    """Store all uses, including present contents that were never used, and the new aging value; fade those of evicted
+    contents, forget those long gone. The counted files are removed afterwards: if killed in between, they count twice
+    at most."""
     for digest in evicted:
         uses.usage[digest] = faded(uses.of(digest))
     here = set(present)

@@ -8,7 +8,6 @@ worktree's index name, and the store lacks, is taken in again from the worktree'
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterable
@@ -110,6 +109,8 @@ def _take(store: ContentStore, path: bytes, digest: Digest, size: int) -> bool:
         try:
             file = presence.open_file(path, follow=False)
             with open(file, "rb") as source, open(sharing.create(temp, os.O_WRONLY | os.O_EXCL), "wb") as target:
+                import shutil  # slow to import: it brings what packs archives
+
                 shutil.copyfileobj(source, target, durable.CHUNK)
             if hash_own_file(temp)[0] != digest:
                 return False

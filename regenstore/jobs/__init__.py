@@ -1,1 +1,1 @@
-"""Running many jobs: order, workers, cancellation. Knows nothing of recipes."""
+"""Runs many jobs: order, workers, cancellation. Independent of recipes."""

@@ -1,7 +1,7 @@
-"""The local executor: jobs in the order of their dependencies, on worker processes of this machine.
+"""The local executor: runs jobs in dependency order on worker processes of this machine.
 
-Jobs of one group share a loaded model, so each worker stays with its group while it has jobs. A worker
-that crashed or hung is replaced for the next job; the job itself fails with one clear error.
+Jobs of one group share a loaded model, so each worker stays with its group while it has jobs. A worker that crashed or
+hung is replaced for the next job; the job itself fails with one clear error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Job:
-    """One unit of work. ``group``: jobs of the same group share a loaded model."""
+    """A unit of work. Jobs of the same ``group`` share a loaded model."""
 
     id: str
     group: str
@@ -32,7 +32,7 @@ class Job:
 
 
 class Slot:
-    """A place where one item at a time runs: keeps a worker process as long as it serves."""
+    """Runs one item at a time; keeps its worker process as long as that works."""
 
     def __init__(self, timeout: float, max_output: int, environment: Mapping[str, str]) -> None:
         self._timeout = timeout
@@ -46,7 +46,7 @@ class Slot:
     def run(
         self, declaration: Declaration, model_key: str, item: Item, deadline: float | None, progress: Progress
     ) -> Run:
-        """Make one item; raises GenerationError. ``deadline`` is on the monotonic clock."""
+        """Run one item. Raises GenerationError. ``deadline`` is on the monotonic clock."""
         left = self._timeout if deadline is None else min(self._timeout, deadline - time.monotonic())
         if left <= 0:
             raise GenerationError("generator-timeout", "the time that this command may take was used up")
@@ -58,11 +58,11 @@ class Slot:
                 self.close()
 
     def probe(self, declaration: Declaration) -> tuple[Probe, Mapping[str, str]]:
-        """Whether a generator can run here, and its fingerprint."""
+        """Return whether a generator can run here, and its fingerprint."""
         return self._ready(declaration).probe(declaration)
 
     def _ready(self, declaration: Declaration) -> WorkerHost:
-        # Generators of one package share a process; a plug-in never shares one with another's code.
+        # Generators of one package share a process; a plug-in never shares one with other packages.
         family = declaration.implementation.partition(".")[0]
         with self._lock:
             if self.cancelled.is_set():
@@ -78,7 +78,7 @@ class Slot:
             return self._host
 
     def cancel(self) -> None:
-        """Stop the running item and refuse further ones; safe from any thread and from a signal handler."""
+        """Stop the running item and refuse further ones; callable from any thread and from a signal handler."""
         self.cancelled.set()
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class Slot:
 
 
 class _Schedule:
-    """Which job comes next. All methods are called under one lock."""
+    """Chooses the next job. All methods are called under one lock."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         known = {job.id for job in jobs}
@@ -99,7 +99,7 @@ class _Schedule:
         self.left = len(jobs)
 
     def next(self, group: str) -> Job | None:
-        """A job that is ready: of the given group if there is one, else the first."""
+        """Return a job that is ready: of the given group if there is one, else the first."""
         ready = [self._jobs[name] for name, needs in self._waiting.items() if not needs]
         if not ready:
             return None
@@ -123,14 +123,14 @@ class LocalExecutor:
         self._environment = environment
 
     def slot(self) -> Slot:
-        """A place to run single items; the caller closes it."""
+        """Return a slot to run single items; the caller closes it."""
         return Slot(self._timeout, self._max_output, self._environment)
 
     def run(self, jobs: Sequence[Job], perform: Callable[[Job, Slot], R]) -> Iterator[tuple[Job, R | Exception]]:
-        """Perform every job after those it depends on, and give each result (or exception) as it comes.
+        """Perform every job after its dependencies, and yield each result (or exception) as it arrives.
 
-        Jobs whose dependency failed are performed all the same: ``perform`` sees what is missing. Leaving
-        the iterator early, or an exception inside the caller's loop, cancels what runs.
+        Jobs whose dependency failed are performed anyway: ``perform`` sees what is missing. Leaving the iterator early,
+        or an exception inside the caller's loop, cancels running jobs.
         """
         return iter(_Batch(self, jobs, perform))
 
@@ -152,7 +152,7 @@ class _Batch(Generic[R]):
         try:
             for _ in range(self._total):
                 while True:
-                    try:  # with a time-out, so that Ctrl-C reaches the main thread
+                    try:  # with a timeout, so that Ctrl-C reaches the main thread
                         found = self._results.get(timeout=0.2)
                         break
                     except queue.Empty:

@@ -36,7 +36,7 @@ def one_text_of_sides(text: bytes, sides: Iterable[bytes]) -> bytes:
     }
     own = recipe.key.mark
     mark = marks[own] if own in marks else next(iter(marks), None)
-    return one_text(toml.encode(replace(recipe, output=replace(recipe.output, key=mark))))
+    return one_text(toml.encode(replace(recipe, output=recipe.output._replace(key=mark))))
 
 
 def attribute(
@@ -63,8 +63,10 @@ def attribute(
         recipe = toml.decode_or_none(made.recipe)
         if recipe is not None:
             return toml.encode(with_made(recipe, made, take))
-    about = dict(before.about) if before is not None else {}
-    if before is not None and before.key is not None:
+    if before is None:
+        return toml.imported_text(take, of_content(head, path))
+    about = dict(before.about)
+    if before.key is not None:
         about["edited_from"] = str(before.key)
     return toml.encode(Recipe.of_imported(take, of_content(head, path), about))
 
@@ -78,7 +80,7 @@ def _made_by(cache: ResultCache, recipe: Recipe, take: Take) -> bool:
 
 def with_made(recipe: Recipe, made: KnownOutput, take: Take) -> Recipe:
     """The recipe, recording one of its known outputs as the take."""
-    output = replace(recipe.output, name=made.name, media_type=made.media_type, extra={})
+    output = recipe.output._replace(name=made.name, media_type=made.media_type, extra={})
     return replace(recipe, output=output).with_take(take, rounded(made.seconds))
 
 

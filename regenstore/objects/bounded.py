@@ -7,7 +7,6 @@ A document's *weight* estimates it: its bytes, plus a cost for each character th
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import Any
 
 MAX_BYTES = 4 << 20
@@ -38,6 +37,8 @@ def tables(data: bytes) -> dict[str, Any]:
         raise Unparsable(f"it has too many keys, tables, items or escapes (weight {found} of {MAX_WEIGHT})")
     if data.count(b".") >= MAX_DEPTH and _DEEP_KEY.search(_STRING_OR_COMMENT.sub(b"_", data)):
         raise Unparsable(too_deep())
+    import tomllib  # slow to import
+
     try:
         found_tables = tomllib.loads(data.decode())
     except UnicodeDecodeError as error:

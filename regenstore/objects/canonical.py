@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -90,6 +89,8 @@ def _float(value: float) -> bytes:
     if value.is_integer() and INT64_MIN <= value <= INT64_MAX and int(value) <= INT64_MAX:
         return b"i%d;" % int(value)
     # repr returns the shortest digits that read back as the same float.
+    from decimal import Decimal  # slow to import
+
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
     mantissa = "".join(map(str, digits))
     return f"f{'-' if sign else ''}{mantissa}e{exponent};".encode()

@@ -15,7 +15,6 @@ Layout below the root: ``cache/ab/<62 hex>``, ``vault/ab/<62 hex>``, ``trash/<ru
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +37,8 @@ _LOOKED_THROUGH = {CACHE: (CACHE, VAULT, CACHE), VAULT: (VAULT, CACHE, VAULT)}
 """By the tree that held the last content found: the next is probably there, too. It comes twice because gc may move a
 content between the trees during a lookup."""
 _STEPS_OF_TIME = (1, 1_000, 1_000_000_000, 2_000_000_000)  # nanoseconds; some file systems store whole seconds
+_BEGUN_TOGETHER = 4 << 20
+"""Bytes whose writing is started at once: waking the thread for each small content costs more than storing it."""
 STALE_TEMP = 24 * 3600.0
 
 
@@ -53,10 +54,13 @@ class ContentStore:
         """Bytes put through this object."""
         self._last_tree = CACHE
         self._folders: set[str] = set()
+        self._shards: set[str] = set()
         self._unsettled: list[str] = []
         self._mark: tuple[str, int] | None = None
         self._writer: Thread | None = None
-        self._to_write: SimpleQueue[str | None] = SimpleQueue()
+        self._to_write: SimpleQueue[Sequence[str] | None] = SimpleQueue()
+        self._begun: list[str] = []
+        self._begun_bytes = 0
 
     # -------------------------------------------------------------------------------- looking up
 
@@ -132,6 +136,8 @@ class ContentStore:
             try:
                 if os.stat(path).st_uid == os.geteuid():
                     return False
+                import shutil  # slow to import: it brings what packs archives
+
                 shutil.copyfile(path, temp)
                 if hash_own_file(temp)[0] != digest:
                     return False
@@ -216,14 +222,16 @@ class ContentStore:
         self.holds.hold([digest])
         with durable.storage_errors(target):
             sharing.seal(path)
-            self.added += os.path.getsize(path)
+            size = os.path.getsize(path)
+            self.added += size
             folder = os.path.dirname(target)
             if not wait:
-                if not os.path.isdir(folder):
+                if folder not in self._shards and not os.path.isdir(folder):
                     sharing.make_folders(folder)  # made durable together with its contents
+                self._shards.add(folder)
                 durable.rename(path, target)
                 self._unsettled.append(target)
-                self._begin_writing(target)
+                self._begin_writing(target, size)
                 return
             durable.fsync_file(path)
             self._make(folder)
@@ -253,6 +261,7 @@ class ContentStore:
         place until this returns may put without waiting.
         """
         targets, self._unsettled = self._unsettled, []
+        self._begun, self._begun_bytes = [], 0
         self._write_down(targets)
         if self._mark is not None:
             path, fd = self._mark
@@ -260,13 +269,19 @@ class ContentStore:
             durable.unlink(path)
             os.close(fd)
 
-    def _begin_writing(self, target: str) -> None:
-        """Start writeback of a content in the background while the next ones arrive: the call may block."""
+    def _begin_writing(self, target: str, size: int) -> None:
+        """Start writeback of contents in the background, several at once, while the next ones arrive. It has a thread
+        of its own because the call may block."""
+        self._begun.append(target)
+        self._begun_bytes += size
+        if self._begun_bytes < _BEGUN_TOGETHER:
+            return
         if self._writer is None:
             self._to_write = SimpleQueue()
             self._writer = Thread(target=_write_some, args=(self._to_write,), daemon=True)
             self._writer.start()
-        self._to_write.put(target)
+        self._to_write.put(self._begun)
+        self._begun, self._begun_bytes = [], 0
 
     def _write_down(self, targets: Sequence[str]) -> None:
         if self._writer is not None:
@@ -354,6 +369,8 @@ class ContentStore:
         for path in stale:
             try:
                 if os.path.isdir(path) and not os.path.islink(path):
+                    import shutil  # slow to import: it brings what packs archives
+
                     shutil.rmtree(path)
                     removed += 1
                 else:
@@ -368,12 +385,13 @@ class ContentStore:
             self._folders.add(folder)
 
 
-def _write_some(paths: SimpleQueue[str | None]) -> None:
-    while (path := paths.get()) is not None:
-        try:
-            durable.begin_writing(path)
-        except OSError:
-            continue  # settle syncs it, and reports the error
+def _write_some(some: SimpleQueue[Sequence[str] | None]) -> None:
+    while (paths := some.get()) is not None:
+        for path in paths:
+            try:
+                durable.begin_writing(path)
+            except OSError:
+                continue  # settle syncs it, and reports the error
 
 
 def bring_back(trashed: str, path: str) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from regenstore.errors import FormatError, StorageError
 from regenstore.fs import durable, presence
@@ -23,8 +22,7 @@ _SUFFIX = ".jsonl"
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, FormatError)
 
 
-@dataclass(frozen=True)
-class Evicted:
+class Evicted(NamedTuple):
     """A content that gc evicted, or (with ``taken`` False) an input of one that is itself not in the store."""
 
     digest: Digest

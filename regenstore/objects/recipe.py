@@ -5,34 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from regenstore.objects import canonical
 from regenstore.objects.ids import Digest, RecipeKey
 
 FORMAT_VERSION = 1
 Table = Mapping[str, Any]
+_NOTHING: Table = {}
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     """An input of a recipe, pinned by digest; the path is a hint for people and for finding it again."""
 
     digest: Digest
     path: str | None = None
-    extra: Table = field(default_factory=dict)
+    extra: Table = _NOTHING
 
 
-@dataclass(frozen=True)
-class Take:
+class Take(NamedTuple):
     """The content that a recipe blob records: what the artist saw and committed."""
 
     digest: Digest
     size: int
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """The output of the run that a path holds, with its take if the recipe was ever run."""
 
     media_type: str
@@ -40,7 +38,7 @@ class Output:
     take: Take | None = None
     seconds: float | int | None = None
     """How long the take took to make."""
-    extra: Table = field(default_factory=dict)
+    extra: Table = _NOTHING
     key: str | None = None
     """The mark of the recipe key that gave the take; None if the text does not say."""
     outdated: Take | None = None
@@ -88,14 +86,14 @@ class Recipe:
     def with_take(self, take: Take | None, seconds: float | int | None) -> Recipe:
         """Return the recipe with another take (or none), recorded as given by its own key."""
         mark = None if take is None or self.key is None else self.key.mark
-        return replace(self, output=replace(self.output, take=take, seconds=seconds, key=mark, outdated=None))
+        return replace(self, output=self.output._replace(take=take, seconds=seconds, key=mark, outdated=None))
 
     def with_take_of(self, other: Recipe) -> Recipe:
         """Return the recipe with everything that another one records of its take."""
         given = other.output
         return replace(
             self,
-            output=replace(self.output, take=given.take, seconds=given.seconds, key=given.key, outdated=given.outdated),
+            output=self.output._replace(take=given.take, seconds=given.seconds, key=given.key, outdated=given.outdated),
         )
 
     def of_key(self) -> Recipe:
@@ -107,7 +105,7 @@ class Recipe:
 
     def with_outdated(self) -> Recipe:
         """Return the recipe with its take marked as made with other parameters."""
-        return replace(self, output=replace(self.output, take=None, outdated=self.output.named))
+        return replace(self, output=self.output._replace(take=None, outdated=self.output.named))
 
     @classmethod
     def of_imported(cls, take: Take, media_type: str, about: Table | None = None) -> Recipe:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from regenstore.objects.ids import Digest, RecipeKey
@@ -16,8 +15,7 @@ UNPINNED = "unpinned"
 an eviction."""
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """One named output of a run."""
 
     digest: Digest
@@ -29,8 +27,7 @@ class Content:
         return Take(self.digest, self.size)
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """The named outputs of one run of a recipe, with provenance and cost. A key may have several results."""
 
     key: RecipeKey
@@ -38,7 +35,7 @@ class Result:
     seconds: float
     created: float
     """Seconds since the epoch."""
-    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: Mapping[str, str] = {}
     """What could change the bytes about the machine and its software."""
 
     @property
@@ -47,8 +44,7 @@ class Result:
         return {content.digest for content in self.outputs.values()}
 
 
-@dataclass(frozen=True)
-class KnownOutput:
+class KnownOutput(NamedTuple):
     """A content that a recipe is known to have made."""
 
     key: RecipeKey
@@ -59,8 +55,7 @@ class KnownOutput:
     """The recipe text last used with the key."""
 
 
-@dataclass(frozen=True)
-class Proof:
+class Proof(NamedTuple):
     """What a second run of a recipe gave compared with its take, and in which environment."""
 
     key: RecipeKey
@@ -95,8 +90,7 @@ class Proof:
         return self.tier != "different"
 
 
-@dataclass(frozen=True)
-class MadeOutput:
+class MadeOutput(NamedTuple):
     """One output of a recorded run, with the details that decide how it can be made again."""
 
     key: RecipeKey

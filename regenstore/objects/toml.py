@@ -10,6 +10,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from regenstore.errors import FormatError
@@ -22,8 +23,8 @@ MAX_BYTES = bounded.MAX_BYTES
 LINE = 100
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 _SPECIAL = "\u0085\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
-_ESCAPED = re.compile(f"[\\x00-\\x09\\x0b-\\x1f\\x7f\\\\{_SPECIAL}]")
-_NAMED = {"\\": "\\\\", "\b": "\\b", "\t": "\\t", "\f": "\\f", "\r": "\\r"}
+_ESCAPED = {ord(c): f"\\u{ord(c):04X}" for c in (*map(chr, range(0x20)), "\x7f", *_SPECIAL) if c != "\n"}
+_ESCAPED |= {ord("\\"): "\\\\", ord("\b"): "\\b", ord("\t"): "\\t", ord("\f"): "\\f", ord("\r"): "\\r"}
 _QUOTE_RUN = re.compile(r'"{2,}|"\Z')
 
 
@@ -160,6 +161,23 @@ def _bad(why: str) -> FormatError:
 # ------------------------------------------------------------------------------------------- writing
 
 
+def imported_text(take: Take, media_type: str) -> bytes:
+    """The text of an imported medium that nothing else is known of: as :func:`encode` gives it, in a tenth of the
+    time."""
+    before, between, after = _around(media_type)
+    return b"%s%s%s%d%s" % (before, take.digest.raw.hex().encode(), between, take.size, after)
+
+
+@lru_cache(maxsize=64)
+def _around(media_type: str) -> tuple[bytes, bytes, bytes]:
+    """What is before, between and after the digits of a take."""
+    digits, size = "ab" * 32, 10**17 + 1
+    text = encode(Recipe.of_imported(Take(Digest(bytes.fromhex(digits)), size), media_type))
+    before, _, rest = text.rpartition(digits.encode())
+    between, _, after = rest.rpartition(b"%d" % size)
+    return before, between, after
+
+
 def encode(recipe: Recipe) -> bytes:
     """Return the one valid text of a recipe. Raises FormatError for values that TOML or the key cannot hold, and for
     text that would look like Git's conflict markers."""
@@ -274,4 +292,4 @@ def _multiline(text: str) -> str:
 
 def _escape(text: str) -> str:
     canonical.utf8(text)
-    return _ESCAPED.sub(lambda found: _NAMED.get(found[0]) or f"\\u{ord(found[0]):04X}", text)
+    return text.translate(_ESCAPED)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
 from itertools import chain
+from typing import NamedTuple
 
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.proof import fixpoint
@@ -17,16 +17,14 @@ Here = Callable[[str, str], Fingerprint]
 _NAMED = "a recipe in Git that cannot be read here, or has other parameters now, names them"
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """One way to bring a content back: the recipe to run, and the inputs that it needs."""
 
     referrer: Referrer
     inputs: frozenset[Digest]
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """The rule for a content and the ways to bring it back, best first."""
 
     finding: Judgement
@@ -39,7 +37,7 @@ class Judged:
 
     def by(self, rule: str, detail: str = "") -> Judged:
         """Return the same, decided by another rule."""
-        return replace(self, finding=replace(self.finding, rule=rule, detail=detail))
+        return self._replace(finding=self.finding._replace(rule=rule, detail=detail))
 
 
 class Judge:
@@ -212,7 +210,7 @@ class Judge:
                 name = "imported media" if other.key is None else f"key:{other.key.short}…"
                 return judged.by("shared", f"{name}: {found.reason}")
             if not found.exact:
-                judged = replace(judged, finding=found)
+                judged = judged._replace(finding=found)
         return judged
 
     def _pinned(self, referrer: Referrer) -> bool:
@@ -228,7 +226,7 @@ class Judge:
             return judged.by("inputs", "they need each other")
         finding = found[blocked].finding
         reason = "what a second run gave is only like it" if finding.state == EVICTABLE else finding.reason
-        return replace(judged, finding=replace(judged.finding, rule="inputs", detail=reason, blocked=blocked))
+        return judged._replace(finding=judged.finding._replace(rule="inputs", detail=reason, blocked=blocked))
 
     # -------------------------------------------------------------------------------- cost and need
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects.ids import Digest
@@ -39,15 +39,14 @@ _WEAKNESS = {"bytes": 0, "content": 2, "equivalent": 3}
 _STATES = {"proven": EVICTABLE, "corrected": EVICTABLE, "confirmed": EVICTABLE, "wanted": WANTED}
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(NamedTuple):
     """The rule that decides about a take. ``proof`` is the one considered: that of this environment, else the
     newest."""
 
     rule: str
     detail: str = ""
     proof: Proof | None = None
-    differs: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    differs: Mapping[str, tuple[str | None, str | None]] = {}
     """The entries in which the environment fingerprint differs from the proof's: name -> (there, here)."""
     holds: bool = False
     """Whether the proof was made in this environment."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import Proof
@@ -37,8 +37,7 @@ STANDINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Referrer:
+class Referrer(NamedTuple):
     """A recipe with this content as its take, or the imported medium that the content is."""
 
     key: RecipeKey | None
@@ -55,8 +54,7 @@ class Referrer:
     """Its holder, for messages: the repository, or the result cache."""
 
 
-@dataclass(frozen=True)
-class StoredContent:
+class StoredContent(NamedTuple):
     """A content as found on disk, before any root was read."""
 
     digest: Digest
@@ -66,8 +64,7 @@ class StoredContent:
     """(inode, mtime in ns): changes whenever a new referrer claims it."""
 
 
-@dataclass(frozen=True)
-class JudgedContent:
+class JudgedContent(NamedTuple):
     """One content of the store, judged."""
 
     stored: StoredContent
@@ -95,8 +92,7 @@ class JudgedContent:
         return live or tuple(r for r in self.referrers if r.key == self.recipe_key)[:1]
 
 
-@dataclass(frozen=True)
-class Survey:
+class Survey(NamedTuple):
     """All contents of a store, judged at one moment. If everything evictable is evicted at once, all of it can still
     be obtained."""
 
@@ -106,9 +102,9 @@ class Survey:
     complete: bool
     """False if a repository that may need something could not be asked: nothing unreachable may be removed then."""
     problems: tuple[str, ...]
-    absent: Mapping[Digest, tuple[Digest, ...]] = field(default_factory=dict)
+    absent: Mapping[Digest, tuple[Digest, ...]] = {}
     """The inputs of contents that are not in the store, by their firmest recipes."""
-    gone: Mapping[Digest, JudgedContent] = field(default_factory=dict)
+    gone: Mapping[Digest, JudgedContent] = {}
     """Contents that are not in the store and would be made on the way to something evictable, judged alike."""
-    environments: Mapping[Definition, Fingerprint] = field(default_factory=dict)
+    environments: Mapping[Definition, Fingerprint] = {}
     """The current fingerprint of each definition that was asked for it and can run."""

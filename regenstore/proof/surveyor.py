@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
-from dataclasses import replace
 
 from regenstore.errors import RegenstoreError
 from regenstore.objects.content_store import ContentStore
@@ -58,7 +57,7 @@ class Surveyor:
                 confirmed = self._confirm(asked)
             except RegenstoreError as error:
                 problem = f"no remote could be asked: {error.message}"
-                return replace(survey, problems=(*survey.problems, problem))
+                return survey._replace(problems=(*survey.problems, problem))
             return Judge(facts, here.of, self._corrected, confirmed).survey() if confirmed else survey
 
     def entries(self, digests: Iterable[Digest]) -> dict[Digest, JudgedContent]:

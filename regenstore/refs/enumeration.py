@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from regenstore.errors import FormatError, StorageError
 from regenstore.fs import presence
@@ -23,8 +23,7 @@ from regenstore.refs.roots import Points, Roots, at_once
 UNCHANGED, ADDED, FULL = "unchanged", "added", "full"
 
 
-@dataclass(frozen=True)
-class Enumerated:
+class Enumerated(NamedTuple):
     """What is held, and how it was determined."""
 
     held: LiveRecipes
@@ -71,12 +70,12 @@ class Enumeration:
             return None
 
     def _unchanged(self, old: LiveRecipes, pending: tuple[bytes, ...]) -> LiveRecipes:
-        held = old if pending == old.pending else replace(old, pending=pending, told=time.time())
+        held = old if pending == old.pending else old._replace(pending=pending, told=time.time())
         if old.unreadable:
             # A newer program may have learned to read them.
             said = self._roots.say(self._cache, old.unreadable, remember=True)
             if said.records:
-                held = replace(held, records={**old.records, **said.records}, unreadable=said.unreadable)
+                held = held._replace(records={**old.records, **said.records}, unreadable=said.unreadable)
         return held
 
     def _changed(self, old: LiveRecipes | None, before: bytes, pending: tuple[bytes, ...]) -> Enumerated:
@@ -87,8 +86,8 @@ class Enumeration:
             found = self._asked(None)  # the repository is changing: only a walk by Git alone is correct then
         pins = frozenset(pin.name for pin in Pins(roots.git).all())
         sound = found.held.basis.shape and roots.files.stamp() == before
-        basis = replace(found.held.basis, stamp=before) if sound else Basis()
-        return replace(found, held=replace(found.held, pending=pending, pins=pins, told=time.time(), basis=basis))
+        basis = found.held.basis._replace(stamp=before) if sound else Basis()
+        return found._replace(held=found.held._replace(pending=pending, pins=pins, told=time.time(), basis=basis))
 
     def _asked(self, old: LiveRecipes | None) -> Enumerated:
         roots = self._roots
@@ -108,7 +107,7 @@ class Enumeration:
         held = self._told(old, marks, more is not None)
         missing = frozenset([*reached.missing, *tips.missing, *working.missing])
         basis = Basis(b"", shape, points.tips, points.logged) if points.sure else Basis()
-        return Enumerated(replace(held, missing=missing, basis=basis), FULL if more is None else ADDED)
+        return Enumerated(held._replace(missing=missing, basis=basis), FULL if more is None else ADDED)
 
     def _since(self, basis: Basis, points: Points) -> ListedBlobs | None:
         """Return what is reached now and was not before; None if more than that changed."""

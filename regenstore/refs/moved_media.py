@@ -8,7 +8,6 @@ and parameters. A recipe whose file has disappeared from its path is preferred, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple, Protocol
 
@@ -36,8 +35,7 @@ class Index(Protocol):
     def moved_away(self, path: bytes) -> bool: ...
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """The recipe of a content at another path."""
 
     path: bytes

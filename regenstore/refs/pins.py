@@ -6,7 +6,7 @@ hex.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from regenstore.errors import FormatError, InvalidInput
 from regenstore.objects.ids import Digest, RecipeKey
@@ -19,8 +19,7 @@ _IMPORTED = "imported-"
 _NOBODY = "regenstore <regenstore@localhost>"
 
 
-@dataclass(frozen=True)
-class Pin:
+class Pin(NamedTuple):
     """One pin. ``name`` is the last part of the ref's name, ``blob`` the recipe blob that it points to."""
 
     name: str

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from regenstore.fs import durable, presence
 from regenstore.fs.path_text import path_of, path_text
@@ -27,8 +27,7 @@ OWN = "regenstore"
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 
 
-@dataclass(frozen=True)
-class Registration:
+class Registration(NamedTuple):
     """A repository that relies on a store. ``path`` is its common folder; empty if the registration is damaged."""
 
     name: str

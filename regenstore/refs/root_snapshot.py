@@ -14,10 +14,9 @@ import math
 import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate, chain, repeat
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from regenstore.fs import durable, presence
 from regenstore.objects.hashing import hash_bytes
@@ -33,8 +32,7 @@ _TEXTS = ("output", "generator", "version", "media_type")
 _NOTHING = bytes(32)
 
 
-@dataclass(frozen=True)
-class Basis:
+class Basis(NamedTuple):
     """The roots that a :class:`LiveRecipes` was derived from."""
 
     stamp: bytes = b""
@@ -47,14 +45,13 @@ class Basis:
     """The objects that reflogs name."""
 
 
-@dataclass(frozen=True)
-class LiveRecipes:
+class LiveRecipes(NamedTuple):
     """The live recipes of one repository."""
 
-    records: Mapping[bytes, BlobRecord] = field(default_factory=dict)
-    marks: Mapping[bytes, int] = field(default_factory=dict)
+    records: Mapping[bytes, BlobRecord] = {}
+    marks: Mapping[bytes, int] = {}
     """The marks of every blob in ``records`` and ``unreadable``."""
-    unreadable: Mapping[bytes, frozenset[Digest]] = field(default_factory=dict)
+    unreadable: Mapping[bytes, frozenset[Digest]] = {}
     missing: frozenset[bytes] = frozenset()
     pending: tuple[bytes, ...] = ()
     """Recipe texts."""

@@ -16,9 +16,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from regenstore.errors import FormatError
 from regenstore.fs import presence
@@ -43,8 +43,7 @@ _CUTTING = ("GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REF_PARANOIA")
 """Variables of the caller's environment that would make Git see less than there is."""
 
 
-@dataclass(frozen=True)
-class Live:
+class Live(NamedTuple):
     """The blobs that roots reach. ``missing`` are objects, blobs or whole trees, that a partial clone lacks: if there
     are any, what is live is not fully known."""
 
@@ -56,8 +55,7 @@ class Live:
     """The blobs in the trees of HEADs and in the indexes of all worktrees, all sides of conflicts included."""
 
 
-@dataclass(frozen=True)
-class Points:
+class Points(NamedTuple):
     """The objects that roots name: refs and HEADs; reflogs. ``sure`` if there are no other roots and all of them exist:
     then adding names can only add to what they reach."""
 
@@ -66,8 +64,7 @@ class Points:
     sure: bool
 
 
-@dataclass(frozen=True)
-class Tip:
+class Tip(NamedTuple):
     """A named root with the object it points to, tags peeled. ``kind`` is Git's: commit, tree, blob."""
 
     name: str

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from regenstore.errors import FormatError, RegenstoreError, StorageError
 from regenstore.fs import durable, presence
@@ -33,8 +33,7 @@ _OWNER = "owner"
 _OR_FORGET = "Make it readable, or forget it, if nobody needs it: 'regenstore gc --forget-repository PATH'."
 
 
-@dataclass(frozen=True)
-class Holder:
+class Holder(NamedTuple):
     """One repository and what it holds."""
 
     name: str

@@ -188,7 +188,7 @@ class Records:
         yield from self._read().proofs
 
     def _read(self) -> _Known:
-        """What the files say that were brought; read once until they change."""
+        """The content of the fetched files. It is read once, and again after they change."""
         if self._known is None:
             self._known = self._read_files()
         return self._known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Valid names of remotes."""
@@ -11,8 +11,7 @@ MOST_JOBS = 64
 MOST_PATIENCE = 3600.0
 
 
-@dataclass(frozen=True)
-class Pace:
+class Pace(NamedTuple):
     """How slow a remote may be."""
 
     lowest: int = 1 << 10
@@ -25,8 +24,7 @@ class Pace:
         return max(self.patience, size / (self.lowest * times))
 
 
-@dataclass(frozen=True)
-class RemoteSetting:
+class RemoteSetting(NamedTuple):
     """The settings of one remote."""
 
     url: str | None = None
@@ -47,8 +45,7 @@ class RemoteSetting:
         return Pace(self.lowest or usual.lowest, self.patience or usual.patience)
 
 
-@dataclass(frozen=True)
-class SshSetting:
+class SshSetting(NamedTuple):
     """Where the user's SSH settings are."""
 
     folder: str = ""
@@ -57,16 +54,18 @@ class SshSetting:
     """The agent's socket; empty if there is none."""
 
 
-KEYS = tuple(each.name for each in fields(RemoteSetting))
+KEYS = RemoteSetting._fields
 """The settings that may follow the name in Git's configuration."""
 
 
-@dataclass(frozen=True)
-class Proxies:
+class Proxies(NamedTuple):
     """Proxy settings of the environment, evaluated by :mod:`regenstore.remotes.backends.proxy`. Never displayed, as
     they may contain passwords."""
 
-    http: str = field(default="", repr=False)
-    https: str = field(default="", repr=False)
+    http: str = ""
+    https: str = ""
     none: str = ""
     """Servers to be contacted directly."""
+
+    def __repr__(self) -> str:
+        return f"Proxies(none={self.none!r})"

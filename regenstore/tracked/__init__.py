@@ -1,1 +1,1 @@
-"""The verbs on tracked paths: write recipes, get and drop media, say how things stand."""
+"""The verbs on tracked paths: write recipes, get and drop media, report status."""

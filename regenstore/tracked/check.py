@@ -1,5 +1,5 @@
-"""check: what must not be in Git at filtered paths, in a tree or a range of commits. Made for CI, where
-neither the filter nor a worktree need be."""
+"""check: finds what must not be in Git at filtered paths, in a tree or a range of commits. Made for CI, where neither
+the filter nor a worktree need exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OUTDATED = "its take was made with other parameters; 'regenstore get', 'regensto
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong: ``raw-media``, ``bad-recipe``, ``conflict-markers``, ``outdated-take`` or ``lfs-pointer``.
+    """One problem: ``raw-media``, ``bad-recipe``, ``conflict-markers``, ``outdated-take`` or ``lfs-pointer``.
     ``commit`` is empty for the index."""
 
     commit: str
@@ -37,9 +37,8 @@ def check_commits(
     cache: ResultCache | None = None,
     store: ContentStore | None = None,
 ) -> Iterator[Finding]:
-    """Findings in what the commits of a range (any ``git rev-list`` arguments) added or changed. The ``cache`` is
-    asked which parameters gave a take where the recipe itself does not say, the ``store`` for
-    pointers of Git LFS that were taken for media."""
+    """Check what the commits of a range (any ``git rev-list`` arguments) added or changed. The ``cache`` says which
+    parameters gave a take if the recipe itself does not; the ``store`` serves to find imported Git LFS pointers."""
     for commit in git.rev_list(*revisions):
         yield from _check(git, blobs, commit, _changed(git, commit), cache, store)
 
@@ -47,7 +46,7 @@ def check_commits(
 def check_tree(
     git: Git, blobs: BlobReader, revision: str, cache: ResultCache | None = None, store: ContentStore | None = None
 ) -> Iterator[Finding]:
-    """Findings in a whole tree."""
+    """Check a whole tree."""
     commit = git.commit(revision)
     if commit is None:
         raise NotFound("no-such-revision", f"there is no revision {revision!r}")
@@ -62,13 +61,13 @@ def check_index(
     cache: ResultCache | None = None,
     store: ContentStore | None = None,
 ) -> Iterator[Finding]:
-    """Findings in Git's index, given as path -> blob id, already limited to filtered paths."""
+    """Check Git's index, given as path -> blob id, already limited to filtered paths."""
     for path, oid in entries.items():
         yield from _blob(blobs, "", path, oid, cache, store)
 
 
 def _changed(git: Git, commit: str) -> dict[bytes, bytes]:
-    """What a commit added or changed: path -> blob id. A merge is compared with its first parent."""
+    """Return what a commit added or changed: path -> blob id. A merge is compared with its first parent."""
     changes = git.diff_tree(commit)
     return {each.path: each.oid for each in changes if each.status in "AMT" and each.mode not in (LINK, SUBMODULE)}
 
@@ -86,7 +85,7 @@ def _check(
 
 
 def _filtered(git: Git, tree: str, paths: Iterable[bytes]) -> list[bytes]:
-    """The paths for which the attributes of a tree name our filter."""
+    """Return the paths for which the attributes of a tree name our filter."""
     wanted = list(paths)
     if not wanted:
         return []
@@ -104,7 +103,7 @@ def _blob(
     if text is None:
         yield Finding(commit, path, "bad-recipe", "the blob cannot be read")
     elif not text:
-        return  # an empty file is one for everybody
+        return  # an empty file is allowed anywhere
     elif toml.has_conflict_markers(text):
         yield Finding(commit, path, "conflict-markers", "it was committed with conflict markers")
     elif not toml.looks_like_recipe(text):

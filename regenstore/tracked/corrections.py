@@ -1,6 +1,6 @@
-"""Corrections for takes that a second run gave with other bytes: kept where a third run gives the same again.
+"""Corrections for takes whose second run gave other bytes: kept if a third run repeats the second.
 
-The difference is looked for first and is cheap; the third run is made only where there is a small one.
+The difference is computed first, which is cheap; the third run is made only if the difference is small.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from regenstore.tracked.workbench import Workbench
 
 @dataclass(frozen=True)
 class Correcting:
-    """A correction that is kept, or in words why there is none."""
+    """A correction that is kept, or the reason why there is none."""
 
     size: int = 0
     share: float = 0.0
-    """The size as a part of the take's."""
+    """The size as a fraction of the take's."""
     method: str = ""
     reason: str = ""
 
@@ -35,8 +35,8 @@ class Correcting:
 def correct(
     bench: Workbench, proofs: Sequence[tuple[Want, Proof]], progress: Progress
 ) -> Iterator[tuple[Want, Correcting]]:
-    """For wants whose second run gave other bytes: keep a correction from those to the take, where that can
-    be had and a third run gives the same bytes as the second."""
+    """For wants whose second run gave other bytes: keep a correction from those to the take, if there is one and a
+    third run gives the same bytes as the second."""
     corrector = Corrector(bench.store)
     found: dict[str, Correction] = {}
     wants: list[Want] = []

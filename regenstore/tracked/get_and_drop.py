@@ -1,11 +1,11 @@
-"""get and drop: media into the worktree, and recipe text back."""
+"""get and drop: replace recipe text in the worktree by media, and back."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from regenstore.errors import NotFound, RegenstoreError
 from regenstore.fs.swap import NOTHING, Identity, Nothing
@@ -16,19 +16,18 @@ from regenstore.planning import AUTO, RunPlan, Want
 from regenstore.refs.blobs import read_blobs
 from regenstore.tracked.workbench import Workbench, WorktreeContent, excluded, select
 
-if TYPE_CHECKING:  # slow to import, and not needed where nothing has to be done
+if TYPE_CHECKING:  # slow to import, and not needed if there is nothing to do
     from regenstore.realise import Progress
     from regenstore.worktree.place import Placement
 
 
-@dataclass(frozen=True)
-class GetWish:
-    """A path whose worktree file is a recipe text (or gone), with the index entry to tell about it."""
+class GetWish(NamedTuple):
+    """A path whose worktree file is recipe text (or missing), with the index entry to update."""
 
     path: bytes
     text: bytes
     replaces: bytes | Nothing | Identity
-    """The text that lies there, or the medium that was made with other parameters."""
+    """The text at the path, or the medium that was made with other parameters."""
     oid: bytes | None
 
 
@@ -40,12 +39,12 @@ class GetPlan:
     plan: RunPlan
     failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
     excluded: list[bytes] = field(default_factory=list)
-    """What the sparse checkout keeps out of the worktree, and nobody named."""
+    """Paths excluded by the sparse checkout that nobody named."""
 
 
 @dataclass
 class DropPlan:
-    """What ``drop`` would do: media that become text, and those that are kept, with the reason. A value."""
+    """What ``drop`` would do: media that become text, and those that are kept, with the reason. Changes nothing."""
 
     placements: list[Placement] = field(default_factory=list)
     kept: list[tuple[bytes, str]] = field(default_factory=list)
@@ -65,9 +64,9 @@ class GetReport:
 def plan_get(
     bench: Workbench, paths: Sequence[bytes], *, generate: bool, local: bool = False, prefer: str = AUTO
 ) -> GetPlan:
-    """Which recipes in the worktree become media, and what has to be brought and made for that: what can be had both
-    ways, as it is preferred. With ``local``, no remote is asked. What a path holds that cannot be read is among the
-    failed ones, and is not replaced."""
+    """Plan which recipes in the worktree become media, and what has to be fetched and made for that, as preferred where
+    both are possible. With ``local``, no remote is asked. Paths whose present content cannot be read are among the
+    failed ones, and are not replaced."""
     tracked = bench.tracked()
     everything = [*tracked, *bench.untracked()]
     chosen = select(everything, paths) if paths else everything
@@ -75,9 +74,10 @@ def plan_get(
     planned = GetPlan({}, RunPlan())
     refused = _refused(bench, chosen, paths)
     old = _old_takes(bench, {path: tracked[path] for path in chosen if path in tracked})
+    index_text = bench.index_texts(chosen)
     for path in chosen:
         try:
-            wish = _wish(bench, path, tracked.get(path), old.get(path))
+            wish = _wish(bench, path, tracked.get(path), old.get(path), index_text)
             if wish is not None:
                 wants.append(Want(os.fsdecode(path), toml.decode(wish.text)))
                 planned.wishes[os.fsdecode(path)] = wish
@@ -93,14 +93,20 @@ def plan_get(
     return planned
 
 
-def _wish(bench: Workbench, path: bytes, entry: bytes | None, old: BlobRecord | None) -> GetWish | None:
-    """What ``get`` does at a path; None where there is nothing to do. ``entry``: the index blob there; ``old``: what
-    it says, if its take was made with other parameters."""
+def _wish(
+    bench: Workbench,
+    path: bytes,
+    entry: bytes | None,
+    old: BlobRecord | None,
+    index_text: Callable[[bytes], bytes | None],
+) -> GetWish | None:
+    """Return what ``get`` does at a path, or None. ``entry``: the index blob there; ``old``: its content, if its take
+    was made with other parameters."""
     held = bench.held(path, digest=False)
     medium = None if held is None or held.text is not None or old is None else _old_medium(bench, path, old)
     if held is not None and held.text is None and medium is None:
         return None
-    known = bench.index_text(path)
+    known = index_text(path)
     replaces: bytes | Nothing | Identity = NOTHING
     text = known
     if held is None:
@@ -115,7 +121,7 @@ def _wish(bench: Workbench, path: bytes, entry: bytes | None, old: BlobRecord | 
 
 
 def _old_takes(bench: Workbench, oids: Mapping[bytes, bytes]) -> dict[bytes, BlobRecord]:
-    """What index blobs say, of those paths whose takes were made with other parameters."""
+    """Return the content of the index blobs whose takes were made with other parameters."""
     said = read_blobs(bench.git, bench.cache, list(oids.values()), remember=os.path.isdir(bench.store.root))
     records = judged_blobs(bench.cache, said.records)
     found = {path: records[oid] for path, oid in oids.items() if oid in records}
@@ -123,8 +129,8 @@ def _old_takes(bench: Workbench, oids: Mapping[bytes, bytes]) -> dict[bytes, Blo
 
 
 def _refused(bench: Workbench, chosen: Iterable[bytes], paths: Sequence[bytes]) -> set[bytes]:
-    """Paths that the sparse checkout keeps out of the worktree, and that were asked for: themselves, or by a folder
-    that has nothing else."""
+    """Return the requested paths that the sparse checkout excludes: named themselves, or through a folder with nothing
+    else in it."""
     skipped = bench.index.skipped()
     found: set[bytes] = set()
     for asked in paths if skipped else ():
@@ -135,7 +141,7 @@ def _refused(bench: Workbench, chosen: Iterable[bytes], paths: Sequence[bytes]) 
 
 
 def _old_medium(bench: Workbench, path: bytes, record: BlobRecord) -> WorktreeContent | None:
-    """What lies at a path, if it is the medium of other parameters that its recipe still names, and stored."""
+    """Return what is at a path, if it is the medium of other parameters that its recipe still names, and is stored."""
     held = bench.held(path)
     if held is None or held.digest is None or held.digest != record.outdated:
         return None
@@ -145,7 +151,7 @@ def _old_medium(bench: Workbench, path: bytes, record: BlobRecord) -> WorktreeCo
 
 
 def get(bench: Workbench, planned: GetPlan, progress: Progress) -> GetReport:
-    """Carry out a plan: make what is missing, place everything, tell Git's index."""
+    """Execute a plan: make what is missing, place everything, update Git's index."""
     report = GetReport(failed=list(planned.failed))
     if not planned.wishes:
         return report
@@ -165,7 +171,7 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> GetReport:
             assert outcome.error is not None
             report.failed.append((wish.path, outcome.error))
             continue
-        # A recipe that Git's index does not have is a new referrer of what may have been stored for long.
+        # A recipe that Git's index does not have is a new referrer of contents that may be old.
         find = bench.store.use if wish.oid is not None else bench.store.claim
         source = find(outcome.content.digest, outcome.content.size)
         if source is None:
@@ -188,31 +194,37 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> GetReport:
 
 
 def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> DropPlan:
-    """The media that become recipe text again. A medium is dropped only if the store holds its bytes."""
+    """Plan which media become recipe text again. A medium is dropped only if the store has its bytes."""
     planned = DropPlan()
-    chosen = bench.tracked(paths)
+    tracked = bench.tracked()
+    everything = [*tracked, *bench.untracked()]
+    chosen = select(everything, paths) if paths else everything
     refused = _refused(bench, chosen, paths)
-    for path, oid in chosen.items():
+    index_text = bench.index_texts(chosen)
+    for path in chosen:
         try:
             held = bench.held(path)
             if held is not None and held.size == 0 and not bench.index_text(path):
                 continue  # no medium, and nothing that takes room
             if held is not None and held.digest is not None:
-                _plan_drop(bench, path, oid, held, planned)
+                _plan_drop(bench, path, tracked.get(path), held, planned, index_text(path))
             elif held is None and path in refused:
                 raise excluded(path)
         except RegenstoreError as error:
-            planned.failed.append((path, error))
+            if error.kind != "not-a-file" or path in tracked or path in paths:
+                planned.failed.append((path, error))
     return planned
 
 
-def _plan_drop(bench: Workbench, path: bytes, oid: bytes, held: WorktreeContent, planned: DropPlan) -> None:
+def _plan_drop(
+    bench: Workbench, path: bytes, oid: bytes | None, held: WorktreeContent, planned: DropPlan, known: bytes | None
+) -> None:
     assert held.digest is not None
-    known = bench.index_text(path)
     text = bench.text_of(path, held, known)
     recipe = toml.decode(text)
     if text != known and recipe.imported:
-        planned.kept.append((path, "it was edited, and is not in Git's index: 'git add' it first"))
+        why = "it is new" if known is None else "it was edited, and is not in Git's index"
+        planned.kept.append((path, f"{why}: 'git add' it first"))
     elif bench.store.claim(held.digest, held.size) is None:
         planned.kept.append((path, "the store does not hold its bytes"))
     else:
@@ -222,10 +234,10 @@ def _plan_drop(bench: Workbench, path: bytes, oid: bytes, held: WorktreeContent,
 
 
 def drop(bench: Workbench, planned: DropPlan) -> GetReport:
-    """Put recipe text at the paths, and tell Git's index."""
+    """Put recipe text at the paths, and update Git's index."""
     done = bench.placer.place(planned.placements)
     added = {placement.path for placement in planned.placements if placement.oid is not None}
     for path in done.placed:
-        if path in added:  # of what is not added yet, the pending recipe is all that keeps the medium
+        if path in added:  # until it is added, only the pending recipe keeps the medium
             bench.pending.clear(path)
     return GetReport(done=done.placed, failed=[*planned.failed, *done.skipped])

@@ -1,4 +1,4 @@
-"""Labels: what a recipe's ``[about]`` says of its medium. They are no part of its key: nothing is made again."""
+"""Labels: metadata of a medium in its recipe's ``[about]``. They are not part of its key: nothing is made again."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
 def labelled(recipe: Recipe, settings: Iterable[str], remove: Iterable[str]) -> Recipe:
-    """The recipe with labels set by ``NAME=VALUE`` (``NAME+=VALUE`` and ``NAME-=VALUE`` for what a list has),
-    and others removed. Raises InvalidInput (``bad-parameter``)."""
+    """Return the recipe with labels set by ``NAME=VALUE`` (``NAME+=VALUE`` and ``NAME-=VALUE`` for items of a list) and
+    others removed. Raises InvalidInput (``bad-parameter``)."""
     about: dict[str, Any] = dict(recipe.about)
     for name in remove:
         if _checked(name) not in about:
@@ -71,8 +71,8 @@ def _number(name: str, value: str) -> float | int:
 
 
 def label(bench: Workbench, paths: Sequence[bytes], settings: Sequence[str], remove: Sequence[str]) -> list[bytes]:
-    """Write labels into the recipes at paths, in the worktree; gives those that changed. The media stay as they
-    are. All are looked at before the first is written."""
+    """Write labels into the recipes at paths, in the worktree; returns those that changed. The media stay unchanged.
+    All paths are checked before the first is written."""
     planned: list[tuple[bytes, Recipe, Seen]] = []
     for path in paths:
         bench.require_tracked(path)

@@ -1,4 +1,4 @@
-"""Pinning the recipe at a path, or of a key: its takes are kept whatever else is known of them."""
+"""Pins the recipe at a path, or of a key: its takes are then kept unconditionally."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def roots_of(bench: Workbench) -> Roots:
 
 
 def pin(bench: Workbench, target: Target, reason: str, now: float) -> Pin:
-    """Pin; a pin that is there already gets the new reason. Raises NotFound for what no recipe is known of."""
+    """Pin; an existing pin gets the new reason. Raises NotFound if no recipe is known."""
     if isinstance(target, bytes):
         recipe = bench.current(target)
         held = bench.held(target)
         if held is not None and held.digest is not None:
-            # What was never added may be in the worktree alone; a pin that keeps nothing would be worse than none.
+            # A recipe never added may be in the worktree alone; a pin that keeps nothing would be worse than none.
             store_medium(bench, target, held.digest, held.size)
     else:
         recipe = _known_recipe(bench, target)
@@ -37,7 +37,7 @@ def pin(bench: Workbench, target: Target, reason: str, now: float) -> Pin:
 
 
 def unpin(bench: Workbench, target: Target) -> None:
-    """Take a pin away; raises NotFound (``not-pinned``) where there is none."""
+    """Remove a pin. Raises NotFound (``not-pinned``) if there is none."""
     if isinstance(target, bytes):
         shown, name = os.fsdecode(target), pin_name(bench.current(target))
     else:
@@ -47,7 +47,7 @@ def unpin(bench: Workbench, target: Target) -> None:
 
 
 def pins(bench: Workbench) -> list[tuple[Pin, list[bytes]]]:
-    """Every pin, with the paths in Git's index that have its key or are its imported medium."""
+    """Return every pin, with the paths in Git's index that have its key or are its imported medium."""
     found = Pins(bench.git).all()
     paths: dict[str, list[bytes]] = {}
     for path in bench.tracked() if found else ():
@@ -58,8 +58,8 @@ def pins(bench: Workbench) -> list[tuple[Pin, list[bytes]]]:
 
 
 def _known_recipe(bench: Workbench, target: RecipeKey | Digest) -> Recipe:
-    """A recipe of a key, or of imported media: in Git by any root, else in the result cache. One whose take
-    the store has is preferred."""
+    """Return a recipe of a key, or of imported media: from any root in Git, else from the result cache. Prefers one
+    whose take is in the store."""
     recipes = roots_of(bench).recipes(bench.cache, remember=os.path.isdir(bench.store.root))
     matching = [
         record for record in recipes.records.values()

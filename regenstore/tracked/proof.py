@@ -1,4 +1,4 @@
-"""Proofs: does a take come back? A second run beside it says so; both are kept when they differ."""
+"""Proofs: whether a take can be reproduced. A second run is compared with it; if they differ, both are kept."""
 
 from __future__ import annotations
 
@@ -21,65 +21,77 @@ from regenstore.proof.environments import Environments
 from regenstore.realise import Progress
 from regenstore.tracked.corrections import Correcting, correct
 from regenstore.tracked.recipe_writing import Written, adopt_take
-from regenstore.tracked.workbench import Workbench
+from regenstore.tracked.workbench import Workbench, select
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What verifying one path gave: a proof with the comparison, or the error why there is none."""
+    """The outcome of verifying one path: a proof with the comparison, or the error why there is none."""
 
     path: bytes
     proof: Proof | None = None
     likeness: Likeness | None = None
     error: RegenstoreError | None = None
     gave: frozenset[Digest] = frozenset()
-    """Everything that recorded runs of it gave in this environment: more than one content, and it varies."""
+    """All contents that recorded runs of it gave in this environment: if more than one, it varies."""
     correction: Correcting | None = None
-    """What came of looking for a correction, where the second run gave other bytes."""
+    """The outcome of the search for a correction, if the second run gave other bytes."""
 
     @property
     def comes_back(self) -> bool:
-        """Whether the take comes back, as it is or as good as."""
+        """Whether the take comes back, exactly or close enough."""
         return self.proof is not None and (self.proof.proves or (self.correction is not None and self.correction.kept))
 
 
 @dataclass(frozen=True)
 class KnownTake:
-    """A content that a recipe is known to have made. ``proof`` is of the recorded take beside it."""
+    """A content that a recipe is known to have made. ``proof`` compares it with the recorded take."""
 
     digest: Digest
     size: int
     made: float | None
-    """Seconds since the epoch; None for a take of which only the blob tells."""
+    """Seconds since the epoch; None for a take known only from the blob."""
     seconds: float | int | None
     recorded: bool
     stored: bool
 
 
 def proofs_of(bench: Workbench, recipe: Recipe) -> list[Proof]:
-    """All proofs of a recipe's take, from every environment, newest first."""
+    """Return all proofs of a recipe's take, from every environment, newest first."""
     take = recipe.output.take
     return [] if recipe.key is None or take is None else bench.cache.proofs(recipe.key, take.digest)
 
 
 def candidates(bench: Workbench, paths: Sequence[bytes]) -> dict[bytes, Recipe]:
-    """The recipes in Git's index with a take to verify: all, or those at and below the given paths."""
+    """Return the recipes with a take to verify, in Git's index or new: all, or those at and below the given paths."""
     return {path: recipe for path, recipe in _recorded(bench, paths).items() if recipe.output.take is not None}
 
 
 def outdated(bench: Workbench, paths: Sequence[bytes]) -> list[bytes]:
-    """Those of the same paths whose takes were made with other parameters: there is nothing to verify."""
+    """Return those of the same paths whose takes were made with other parameters: there is nothing to verify."""
     return [path for path, recipe in _recorded(bench, paths).items() if recipe.output.outdated is not None]
 
 
 def _recorded(bench: Workbench, paths: Sequence[bytes]) -> dict[bytes, Recipe]:
-    texts = {path: toml.decode_or_none(bench.index_text(path)) for path in bench.tracked(paths)}
+    tracked = bench.tracked()
+    everything = [*tracked, *bench.untracked()]
+    texts = {
+        path: toml.decode_or_none(bench.index_text(path) if path in tracked else _new_text(bench, path))
+        for path in (select(everything, paths) if paths else everything)
+    }
     recipes = {path: recipe for path, recipe in texts.items() if recipe is not None and recipe.key is not None}
     return dict(zip(recipes, judged(bench.cache, list(recipes.values()))))
 
 
+def _new_text(bench: Workbench, path: bytes) -> bytes | None:
+    try:
+        return bench.new_text(path)
+    except RegenstoreError:
+        return None  # a link or the like, of which 'git add' will tell
+
+
 def unreadable(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> list[Verdict]:
-    """Verdicts on those at whose path lies what cannot be read: which recipe is meant there is not known."""
+    """Return verdicts for paths whose worktree file cannot be read: which recipe they mean is unknown."""
     found = []
     for path in recipes:
         try:
@@ -90,7 +102,7 @@ def unreadable(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> list[Verdic
 
 
 def unproven(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> dict[bytes, Recipe]:
-    """Those without a proof that holds in this environment."""
+    """Return those without a proof that holds in this environment."""
     with Environments(bench.registry, bench.realiser.executor) as here:
         found = {}
         for path, recipe in recipes.items():
@@ -100,28 +112,27 @@ def unproven(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> dict[bytes, R
                 if not any(proof.fingerprint == now for proof in proofs_of(bench, recipe)):
                     found[path] = recipe
             except RegenstoreError:
-                found[path] = recipe  # verifying it says what is wrong
+                found[path] = recipe  # verifying it reports what is wrong
         return found
 
 
 def sample(recipes: Mapping[bytes, Recipe], count: int, seed: int | None = None) -> dict[bytes, Recipe]:
-    """Some of them, by chance; the same ones for the same seed."""
+    """Return a random sample; the same for the same seed."""
     names = sorted(recipes)
     chosen = random.Random(seed).sample(names, min(count, len(names)))  # noqa: S311  nothing secret
     return {path: recipes[path] for path in sorted(chosen)}
 
 
 def plan_verify(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> RunPlan:
-    """What verifying would run: each key once more, and inputs that are missing first."""
+    """Plan a verification: run each key once more, missing inputs first."""
     return bench.realiser.plan([Want(os.fsdecode(path), recipe) for path, recipe in recipes.items()], again=True)
 
 
 def verify(
     bench: Workbench, plan: RunPlan, progress: Progress, clock: Callable[[], float] = time.time
 ) -> Iterator[Verdict]:
-    """Carry out a plan and give each path's verdict as it is decided. The take is never touched: what the
-    second run gave is stored beside it, under its own digest. Where that differs, a correction is looked
-    for, with a third run."""
+    """Execute a plan and yield each path's verdict as it is decided. The take is never touched: the output of the
+    second run is stored beside it, under its own digest. If it differs, a correction is sought, with a third run."""
     differing: dict[bytes, tuple[Want, Verdict]] = {}
     for outcome in bench.realiser.run(plan, progress):
         path = os.fsencode(outcome.want.label)
@@ -156,7 +167,7 @@ def _gave(bench: Workbench, recipe: Recipe, outcome: Outcome) -> frozenset[Diges
 
 
 def takes(bench: Workbench, path: bytes) -> list[KnownTake]:
-    """Every content that the recipe at a path is known to have made, the recorded take first."""
+    """Return every content that the recipe at a path is known to have made, the recorded take first."""
     recipe = bench.current(path)
     if recipe.key is None:
         raise InvalidInput("imported-media", f"{os.fsdecode(path)}: it is imported media; no recipe made it")
@@ -176,8 +187,8 @@ def takes(bench: Workbench, path: bytes) -> list[KnownTake]:
 
 
 def accept(bench: Workbench, path: bytes, wanted: str | None) -> Written:
-    """Take another known content as the take: the one whose digest begins with ``wanted`` (hex digits), or
-    the only other one. The recipe changes in the worktree, and the medium with it; nothing is staged."""
+    """Accept another known content as the take: the one whose digest begins with ``wanted`` (hex digits), or the only
+    other one. Changes recipe and medium in the worktree; stages nothing."""
     shown = os.fsdecode(path)
     was = bench.seen(path)
     recipe = bench.current(path)

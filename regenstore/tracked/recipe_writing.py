@@ -1,8 +1,9 @@
-"""Writing recipes: new ones, and changed ones. Nothing is staged: that is ``git add``."""
+"""Writes new and changed recipes. Nothing is staged: that is left to ``git add``."""
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -24,10 +25,12 @@ from regenstore.tracked.workbench import Workbench
 from regenstore.worktree.paths import check_relative
 from regenstore.worktree.place import APPEARED, CHANGED, Placement
 
+UNWRITTEN = "The path stays as it was. To write the recipe without its medium, use --no-generate."
+
 
 @dataclass(frozen=True)
 class Written:
-    """What writing a recipe did. ``content`` is None when only the text was written."""
+    """The outcome of writing a recipe. ``content`` is None if only the text was written."""
 
     path: bytes
     recipe: Recipe
@@ -42,7 +45,7 @@ def compose(
     inputs: Mapping[str, bytes],
     progress: Progress,
 ) -> Recipe:
-    """A recipe from what a user typed, checked against the generator; makes inputs that are missing."""
+    """Build a recipe from user input, checked against the generator; makes missing inputs."""
     declaration = bench.registry.find(generator).declaration
     media_type = media_type_for(path, declaration)
     typed = {name: declaration.params.lookup(name).parse(name, text) for name, text in params.items()}
@@ -54,7 +57,7 @@ def compose(
 
 
 def media_type_for(path: bytes, declaration: Declaration) -> str:
-    """The media type that a path's name promises, if the generator makes it; else InvalidInput."""
+    """Return the media type that a path's name implies, if the generator makes it. Raises InvalidInput otherwise."""
     wanted = types.by_name(path)
     if wanted in declaration.media_types:
         return wanted
@@ -63,7 +66,7 @@ def media_type_for(path: bytes, declaration: Declaration) -> str:
 
 
 def check_inputs(declaration: Declaration, names: Iterable[str]) -> None:
-    """Raise InvalidInput for an input that the generator does not take, or one that it lacks."""
+    """Raise InvalidInput for an input that the generator does not take, or one that is missing."""
     given = set(names)
     slots = set(declaration.inputs)
     for name in sorted(given - slots):
@@ -90,7 +93,7 @@ def refuse_itself(path: bytes, inputs: Mapping[str, bytes]) -> None:
 
 
 def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) -> Input:
-    """The input at a worktree path, by the digest of what is there now; a recipe there is realised first."""
+    """Return the input at a worktree path, by the digest of its present content; a recipe there is realised first."""
     check_relative(source)
     shown = os.fsdecode(source)
     if not _is_utf8(source):
@@ -120,8 +123,8 @@ def _is_utf8(path: bytes) -> bool:
 
 
 def store_medium(bench: Workbench, path: bytes, digest: Digest, size: int) -> None:
-    """Put a worktree file's bytes into the store, unless they are there. Raises Conflict (``edited``) when
-    the file has other bytes by now."""
+    """Store a worktree file's bytes, unless they are stored already. Raises Conflict (``edited``) if the file has
+    changed."""
     if bench.store.claim(digest, size) is not None:
         return
     bench.store.prepare()
@@ -152,7 +155,7 @@ def _open(bench: Workbench, path: bytes) -> int:
 def realise_one(
     realiser: Realiser, label: str, recipe: Recipe, progress: Progress
 ) -> tuple[Content, float | int | None]:
-    """One recipe's content and cost, made if it is missing; raises the error why it cannot be had."""
+    """Return one recipe's content and cost, making it if it is missing; raises the error if it cannot be had."""
     for outcome in realiser.run(realiser.plan([Want(label, recipe)]), progress):
         if outcome.error is not None:
             raise outcome.error
@@ -162,35 +165,40 @@ def realise_one(
 
 
 def vacant(bench: Workbench, path: bytes, *, force: bool) -> Seen:
-    """What is at a path where a new recipe is going to be written: nothing, or with ``force`` what will be replaced.
-    Raises Conflict (``exists``), and what :meth:`Workbench.seen` raises."""
+    """Return what is at a path where a new recipe will be written: nothing, or with ``force`` what will be replaced.
+    Raises Conflict (``exists``), and whatever :meth:`Workbench.seen` raises."""
     was = bench.seen(path)
     if was is not NOTHING and not force:
-        raise Conflict(
-            "exists",
-            f"{os.fsdecode(path)}: there is a file already",
-            hint="Use 'regenstore set' to change it, or --force.",
-        )
+        shown = os.fsdecode(path)
+        what, hint = "a file", "Use 'regenstore set' to change it, or --force."
+        held = bench.held(path, digest=False)
+        if held is not None and held.text is not None:
+            what = "a recipe without its medium"
+            hint = f"'regenstore get {shlex.quote(shown)}' makes the medium; 'regenstore set' changes it first."
+        raise Conflict("exists", f"{shown}: there is {what} already", hint=hint)
     return was
 
 
 def write(bench: Workbench, path: bytes, recipe: Recipe, was: Seen, *, generate: bool, progress: Progress) -> Written:
     """Put a recipe at a path of the worktree: its medium, made if need be, or only its text.
 
-    The recipe's take becomes what was made. ``was`` is what was at the path when the recipe was read, or looked for,
-    there. It is in the store before it is replaced, and is not replaced if it changes meanwhile, or something
-    appears (Conflict). When making the medium fails, the text is written (nothing that was typed is lost), and the
-    error is raised.
+    The recipe's take becomes what was made. ``was`` is what was seen at the path when its recipe was read or looked
+    for. It is stored before it is replaced, and is not replaced if it has changed, or something has appeared
+    (Conflict). If the medium cannot be made, the path stays as it is, and the error says so.
     """
     if not generate:
         return write_text(bench, path, recipe, was)
     _keep_present(bench, path, was)
     try:
         content, seconds = realise_one(bench.realiser, os.fsdecode(path), recipe, progress)
-    except RegenstoreError:
-        _write_text(bench, path, recipe, was)
-        raise
+    except RegenstoreError as error:
+        raise error.at(os.fsdecode(path)).adding(UNWRITTEN) from error
     return _write_medium(bench, path, recipe, content, seconds, was)
+
+
+def write_marked(bench: Workbench, path: bytes, text: bytes, was: Seen) -> None:
+    """Write a text with conflict markers at a path in conflict, instead of the one that was seen there."""
+    _place(bench, Placement(path, text, was))
 
 
 def adopt_take(
@@ -202,14 +210,14 @@ def adopt_take(
 
 
 def write_text(bench: Workbench, path: bytes, recipe: Recipe, was: Seen) -> Written:
-    """Put a recipe's text at a path as it is, its take recorded or not; what lies there is stored first."""
+    """Write a recipe's text at a path unchanged, with or without a take; the present content is stored first."""
     _keep_present(bench, path, was)
     return _write_text(bench, path, recipe, was)
 
 
 def _keep_present(bench: Workbench, path: bytes, was: Seen) -> None:
-    """Store the medium that lies at a path, which may be the last copy. Raises Conflict (``edited``) where something
-    else is there than what was seen."""
+    """Store the medium at a path, which may be the last copy. Raises Conflict (``edited``) if the path no longer holds
+    what was seen."""
     held = bench.held(path)
     if held is None:
         bench.refuse_excluded(path)
@@ -233,7 +241,7 @@ def _write_medium(
     seconds: float | int | None,
     was: Seen,
 ) -> Written:
-    taken = recipe  # what it names already stays word for word: labels may have changed
+    taken = recipe  # a take that it already names stays verbatim: labels may have changed
     if recipe.output.named != content.take:
         taken = recipe.with_take(content.take, None if seconds is None else rounded(seconds))
     source = bench.store.claim(content.digest, content.size)
@@ -258,7 +266,7 @@ def changed(
     remove: Iterable[str],
     progress: Progress,
 ) -> Recipe:
-    """A recipe with parameters and inputs set, and others removed; checked against the generator."""
+    """Return a recipe with parameters and inputs set or removed, checked against the generator."""
     assert recipe.generator is not None
     declaration = bench.registry.find(recipe.generator).declaration
     merged: dict[str, Any] = dict(recipe.params)
@@ -281,12 +289,12 @@ def changed(
 
 
 def keep_take(before: Recipe, after: Recipe) -> Recipe:
-    """The changed recipe, with the take of the one before only if nothing changed that makes the bytes."""
+    """Return the changed recipe, with the previous take only if nothing changed that determines the bytes."""
     return after.with_take_of(before) if after.key == before.key else after.with_take(None, None)
 
 
 def record(bench: Workbench, path: bytes) -> Written | None:
-    """Write the medium that lies at a path into its recipe as the take; None when it is recorded already.
+    """Record the medium at a path as the take of its recipe; None if it is recorded already.
 
     For media that were made for a recipe without a take (after a merge), or that drifted from it.
     """
@@ -320,8 +328,8 @@ def record(bench: Workbench, path: bytes) -> Written | None:
 
 
 def checked(bench: Workbench, before: Recipe, after: Recipe) -> Recipe:
-    """An edited recipe, if its generator takes it; the take stays only where the key did. Raises
-    InvalidInput, NotFound or GenerationError as the generator's schema says."""
+    """Return an edited recipe, if its generator accepts it; the take stays only if the key did. Raises InvalidInput,
+    NotFound or GenerationError as the generator's schema says."""
     if after.imported or after.generator is None:
         raise InvalidInput("imported-media", "the edited text names no generator")
     declaration = bench.registry.find(after.generator).declaration

@@ -1,13 +1,13 @@
-"""How things stand at every tracked path."""
+"""The status of every tracked path."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from regenstore.errors import RegenstoreError
+from regenstore.errors import Conflict, RegenstoreError
 from regenstore.fs import presence
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
@@ -26,6 +26,7 @@ STATES = {
     "outdated": "the recorded take was made with other parameters; 'regenstore get' makes one with these",
     "unrecorded": "a medium made for a recipe without a take of its own; 'regenstore record --add' records it",
     "drifted": "the generator gave other bytes than the recorded take; 'regenstore record' keeps these",
+    "new": "not in Git yet; 'git add' adds it",
     "changed": "the recipe was changed and is not added yet",
     "edited": "the medium was edited by hand and is not added yet",
     "imported": "imported media, as recorded",
@@ -33,33 +34,31 @@ STATES = {
     "excluded": "the sparse checkout keeps it out of the worktree",
     "unreadable": "what lies there cannot be read, so nothing is known of it",
     "not-a-file": "no regular file lies there, but a folder, link, FIFO, socket or device",
-    "conflict": "the recipe has a merge conflict",
+    "conflict": "in conflict: 'regenstore edit PATH', or 'regenstore set PATH --ours FIELD', then 'git add'",
     "raw": "Git holds the medium itself; 'git add --renormalize PATH' makes it a recipe",
 }
 
 
-@dataclass(frozen=True)
-class PathStatus:
-    """One path. ``size`` is the recorded take's."""
+class PathStatus(NamedTuple):
+    """One path. ``size`` is that of the recorded take, or of new imported media."""
 
     path: bytes
     state: str
     size: int | None
     digest: Digest | None
     stored: bool
-    """Whether the store holds the recorded take."""
+    """Whether the store has the recorded take."""
     entry: survey.JudgedContent | None = None
-    """Whether that may be evicted, by which rule, and what its return costs; None where it is not stored, or
-    where that cannot be told now."""
+    """Whether the take may be evicted, by which rule, and the cost of bringing it back; None if it is not stored, or if
+    that is unknown now."""
     problem: RegenstoreError | None = None
-    """Why what lies there is not known."""
+    """Why the present content is unknown."""
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     paths: tuple[PathStatus, ...]
     problem: RegenstoreError | None = None
-    """Why nothing can be told of eviction."""
+    """Why nothing is known about eviction."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -69,22 +68,23 @@ class Status:
 
     @property
     def entries(self) -> list[survey.JudgedContent]:
-        """Of all recorded takes in the store, equal ones once."""
+        """Of all recorded takes in the store, equal ones counted once."""
         return list({p.digest: p.entry for p in self.paths if p.entry is not None}.values())
 
     @property
     def media_bytes(self) -> int:
-        """What all recorded takes have together, equal ones counted once."""
+        """The total size of all recorded takes, equal ones counted once."""
         return sum({p.digest: p.size or 0 for p in self.paths if p.digest is not None}.values())
 
 
 def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
-    """The state of all tracked paths, or of those at and below the given ones. Raises StorageError (``unreadable``)
-    and FormatError (``bad-index``) where Git's index cannot be read."""
+    """Return the status of all media, tracked and new, or of those at and below the given paths. Raises StorageError
+    (``unreadable``) and FormatError (``bad-index``) if Git's index cannot be read."""
     index = _read_index(bench)
     tracked = bench.tracked()
     conflicted = set(bench.index.conflicted())
-    chosen = set(select([*tracked, *conflicted], paths)) if paths else {*tracked, *conflicted}
+    known = dict.fromkeys([*tracked, *conflicted, *bench.untracked()])
+    chosen = select(known, paths) if paths else known
     indexed = index.by_path() if index is not None else {}
     oids = [oid for path, oid in tracked.items() if path in chosen]
     said = read_blobs(bench.git, bench.cache, oids, remember=os.path.isdir(bench.store.root))
@@ -92,7 +92,10 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
     found = []
     for path in sorted(chosen):
         if path in conflicted:
-            found.append(PathStatus(path, "conflict", None, None, False))
+            found.append(PathStatus(path, "conflict", None, None, False, problem=_conflict(bench, path)))
+            continue
+        if path not in tracked:
+            found += _new(bench, path)
             continue
         record = records.get(tracked[path])
         problem = None
@@ -112,14 +115,42 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
         entries = bench.surveyor.entries({p.digest for p in found if p.digest is not None and p.stored})
     except RegenstoreError as error:
         return Status(tuple(found), error)
-    return Status(tuple(p if p.digest is None else replace(p, entry=entries.get(p.digest)) for p in found))
+    return Status(tuple(p if p.digest is None else p._replace(entry=entries.get(p.digest)) for p in found))
+
+
+def _new(bench: Workbench, path: bytes) -> list[PathStatus]:
+    """Return the status of an untracked path; none if no medium and no recipe is there."""
+    try:
+        held = bench.held(path, digest=False)
+        recipe = toml.decode_or_none(bench.new_text(path))
+    except RegenstoreError as error:
+        problem = PathStatus(path, "unreadable", None, None, False, problem=error)
+        return [] if error.kind == "not-a-file" else [problem]
+    if held is None:
+        return []
+    take = None if recipe is None else recipe.output.take
+    if take is None:
+        return [PathStatus(path, "new", held.size if held.text is None else None, None, False)]
+    stored = bench.store.stored(take.digest, take.size) is not None
+    return [PathStatus(path, "new", take.size, take.digest, stored)]
+
+
+def _conflict(bench: Workbench, path: bytes) -> RegenstoreError | None:
+    """Return which fields of a recipe are in conflict; None if its text has no markers."""
+    from regenstore.tracked.conflicts import in_conflict  # seldom needed
+
+    try:
+        found = in_conflict(bench, path)
+    except RegenstoreError as error:
+        return error
+    return None if found is None else Conflict("unmerged", f"the sides differ in {', '.join(found.fields)}")
 
 
 def _read_index(bench: Workbench) -> IndexFile | None:
     try:
         return IndexFile.read(bench.location.index, bench.placer.oid_size)
     except UnsupportedIndex:
-        return None  # without stat fields every medium is hashed: slower, and as right
+        return None  # without stat fields every medium is hashed: slower, and just as correct
 
 
 def _state(bench: Workbench, path: bytes, record: BlobRecord, index: IndexFile | None, entry: CacheEntry | None) -> str:
@@ -170,7 +201,7 @@ def _digest(bench: Workbench, path: bytes, held: WorktreeContent) -> Digest | No
 
 
 def _untouched_medium(bench: Workbench, path: bytes, record: BlobRecord, held: WorktreeContent) -> str:
-    """A medium that Git takes for unchanged. Only where two results have one size does its digest tell."""
+    """Judge a medium that Git considers unchanged. Its digest matters only if two results have the same size."""
     if record.key is None:
         return "imported"
     if record.digest is None:

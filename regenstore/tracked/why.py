@@ -1,12 +1,12 @@
-"""Why the medium at a path is kept, or may be evicted: the rule that decides, and everything it rests on.
+"""Why the medium at a path is kept, or may be evicted: the deciding rule, and everything it is based on.
 
-Nothing is deleted here, and nothing is run except to ask a generator for its environment fingerprint.
+Deletes nothing, and runs nothing except to ask a generator for its environment fingerprint.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 from regenstore.errors import RegenstoreError
@@ -39,12 +39,12 @@ NOT_COVERED = (
     "drivers beyond their version",
     "the time",
 )
-"""What an environment fingerprint cannot know of a generator that is not built in."""
+"""What an environment fingerprint cannot cover for a generator that is not built in."""
 
 
 @dataclass(frozen=True)
 class Unchanged:
-    """What has to be as it was for a proof to hold, and what nobody can tell of it."""
+    """What must be unchanged for a proof to hold, and what of it is unknown."""
 
     covers: tuple[str, ...]
     probed: bool
@@ -53,24 +53,24 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Why:
-    """All that is known about the medium at a path."""
+    """Everything known about the medium at a path."""
 
     path: bytes
     recipe: Recipe
     finding: Judgement
     entry: JudgedContent | None
-    """None where there is no take."""
+    """None if there is no take."""
     stored: bool
     dependents: tuple[bytes, ...]
     """Paths in Git's index whose recipes have it as an input."""
     roots: tuple[str, ...]
     pin: Pin | None
     unchanged: Unchanged | None = None
-    """None for imported media, and where its generator is not known here."""
+    """None for imported media, and if its generator is not known here."""
 
 
 def why(bench: Workbench, path: bytes) -> Why:
-    """The medium that the recipe at a path records. Raises NotFound where there is none."""
+    """Explain the medium that the recipe at a path records. Raises NotFound if there is none."""
     recipe = bench.current(path)
     take = recipe.output.take
     if take is None:
@@ -114,11 +114,11 @@ def _unchanged(bench: Workbench, recipe: Recipe, finding: Judgement) -> Unchange
 def _named(finding: Judgement, recipe: Recipe, pin: Pin | None) -> Judgement:
     """The finding in words of this path: its inputs by their names, its pin by its reason."""
     if finding.rule == "pinned" and pin is not None:
-        return replace(finding, detail=pin.reason)
+        return finding._replace(detail=pin.reason)
     if finding.blocked is None:
         return finding
     names = [given.path or name for name, given in recipe.inputs.items() if given.digest == finding.blocked]
-    return replace(finding, detail=f"{names[0] if names else finding.blocked.short}: {finding.detail}")
+    return finding._replace(detail=f"{names[0] if names else finding.blocked.short}: {finding.detail}")
 
 
 def _pin(bench: Workbench, recipe: Recipe) -> Pin | None:
@@ -127,7 +127,7 @@ def _pin(bench: Workbench, recipe: Recipe) -> Pin | None:
 
 
 def _roots(bench: Workbench, digest: Digest) -> Iterator[str]:
-    """The names of the roots that reach a recipe of this content."""
+    """Return the names of the roots that reach a recipe of this content."""
     here = next(bench.holders.holders())
     blobs = [oid for oid, record in here.records.items() if record.digest == digest]
     yield from dict.fromkeys(chain.from_iterable(roots_of(bench).names(blobs).values()))

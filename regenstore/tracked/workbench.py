@@ -1,13 +1,14 @@
-"""The parts that verbs on tracked paths need, and the questions that all of them ask."""
+"""The parts that verbs on tracked paths need, and the queries that they share."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from regenstore.errors import Conflict, FormatError, InvalidInput, NotFound, RegenstoreError
 from regenstore.fs import presence
@@ -17,6 +18,7 @@ from regenstore.objects import toml
 from regenstore.objects.hashing import hash_fd
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe, Take
+from regenstore.objects.scan import scan_take
 from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.pending import Pending
 from regenstore.refs.recipes import ATTRIBUTE
@@ -35,9 +37,12 @@ if TYPE_CHECKING:  # slow to import, and not needed by every verb
     from regenstore.worktree.place import Placer
 
 
-@dataclass(frozen=True)
-class WorktreeContent:
-    """What lies in the worktree at a path: recipe text, or media with its digest."""
+_TOGETHER = 100
+"""Number of index blobs read at once."""
+
+
+class WorktreeContent(NamedTuple):
+    """The content of the worktree at a path: recipe text, or media with its digest."""
 
     text: bytes | None
     digest: Digest | None
@@ -47,7 +52,7 @@ class WorktreeContent:
 
 
 class Parts(Protocol):
-    """What holds the parts of a worktree, and makes each at its first use."""
+    """Holds the parts of a worktree, each made at its first use."""
 
     @property
     def store(self) -> ContentStore: ...
@@ -69,7 +74,7 @@ class Parts(Protocol):
 
 @dataclass(frozen=True)
 class Workbench:
-    """One worktree's parts. What is slow to make is made when a verb asks for it."""
+    """The parts of one worktree. Expensive ones are made on first use."""
 
     location: Location
     git: Git
@@ -113,9 +118,9 @@ class Workbench:
     # -------------------------------------------------------------------------------- which paths
 
     def tracked(self, paths: Sequence[bytes] = ()) -> dict[bytes, bytes]:
-        """Index paths that hold recipes, with their blob ids: all, or those at and below the given paths.
+        """Return index paths that hold recipes, with their blob ids: all, or those at and below the given paths.
 
-        Raises NotFound for a given path that leads to none.
+        Raises NotFound for a given path that matches none.
         """
         oids = self.index.oids()
         refuse_attributes(self.location.top, {os.path.dirname(path) for path in oids})
@@ -124,9 +129,35 @@ class Workbench:
         return entries if not paths else {p: entries[p] for p in select(entries, paths)}
 
     def untracked(self) -> list[bytes]:
-        """Files at filtered paths that Git's index does not have yet and does not ignore."""
-        # Git gives nothing for an attribute pathspec together with --others, so it is asked in two steps.
+        """Return files at filtered paths that are neither in Git's index nor ignored."""
+        # Git lists nothing for an attribute pathspec together with --others, so this takes two steps.
         return self.git.filtered(self.git.ls_untracked(":/"))
+
+    def named(self, paths: Sequence[bytes]) -> list[bytes]:
+        """Return the paths that a user names one by one, and in place of folders and patterns the media, tracked and
+        new, that they stand for. Raises NotFound for a folder or pattern that stands for none."""
+        found: dict[bytes, None] = {}
+        known: list[bytes] | None = None
+        for path in paths:
+            if path in self.index.oids() or not (has_pattern(path) or self._is_folder(path)):
+                found[path] = None
+                continue
+            known = [*self.tracked(), *self.untracked()] if known is None else known
+            found.update(dict.fromkeys(select(known, [path])))
+        return list(found)
+
+    def _is_folder(self, path: bytes) -> bool:
+        return presence.is_folder(os.fsdecode(os.path.join(self.location.top, path)))
+
+    def new_text(self, path: bytes) -> bytes | None:
+        """Return the recipe text of an untracked path: the text there, or the pending one of the medium; None for
+        imported media. Raises StorageError, and Conflict (``not-a-file``)."""
+        held = self.held(path, digest=False)
+        if held is None or held.text is not None:
+            return None if held is None else held.text
+        pending = self.pending.get(path)
+        recipe = toml.decode_or_none(pending)
+        return pending if recipe is not None and (recipe.output.named or held).size == held.size else None
 
     def require_tracked(self, path: bytes) -> None:
         """Raise InvalidInput (``not-tracked``) unless the filter is set for a path."""
@@ -139,11 +170,11 @@ class Workbench:
                 hint=f"Run: regenstore track '{'*' + suffix if suffix else os.fsdecode(path)}'",
             )
 
-    # -------------------------------------------------------------------------------- what lies there
+    # -------------------------------------------------------------------------------- contents of paths
 
     def held(self, path: bytes, *, digest: bool = True) -> WorktreeContent | None:
-        """What the worktree has at a path; None when nothing is there. Never follows a link, and opens regular files
-        only. Raises StorageError (``unreadable``) where that cannot be told or read, Conflict (``not-a-file``)."""
+        """Return the content of the worktree at a path; None if nothing is there. Never follows a link, and opens
+        regular files only. Raises StorageError (``unreadable``) if it is unknown, Conflict (``not-a-file``)."""
         shown = os.fsdecode(path)
         try:
             with Folders(self.location.top) as folders:
@@ -166,8 +197,8 @@ class Workbench:
             raise presence.unreadable(error, path) from error
 
     def seen(self, path: bytes) -> Seen:
-        """What is at a path where something is going to be written. Raises StorageError (``unreadable``), Conflict
-        (``not-a-file``), and InvalidInput (``excluded``) for what a sparse checkout keeps out of the worktree."""
+        """Return what is at a path that is about to be written. Raises StorageError (``unreadable``), Conflict
+        (``not-a-file``), and InvalidInput (``excluded``) for a path excluded by a sparse checkout."""
         held = self.held(path, digest=False)
         if held is not None:
             return held.identity
@@ -180,8 +211,8 @@ class Workbench:
             raise excluded(path)
 
     def index_text(self, path: bytes) -> bytes | None:
-        """The blob that Git's index has at a path; None where it has no entry there. Raises FormatError
-        (``git-failed``) for one that Git does not give."""
+        """Return the blob that Git's index has at a path; None if there is no entry. Raises FormatError
+        (``git-failed``) if Git does not return it."""
         oid = self.index.oid(path)
         if oid is None:
             return None
@@ -190,23 +221,41 @@ class Workbench:
             raise FormatError("git-failed", f"{os.fsdecode(path)}: Git cannot read the blob {oid.hex()} of its index")
         return text
 
+    def index_texts(self, paths: Sequence[bytes]) -> Callable[[bytes], bytes | None]:
+        """Return :meth:`index_text` for paths that are visited in this order; their blobs are read many at once."""
+        place = {path: at for at, path in enumerate(paths)}
+        read: dict[bytes, bytes | None] = {}
+
+        def text(path: bytes) -> bytes | None:
+            if path not in read:
+                oids = self.index.oids()
+                some = paths[place[path] : place[path] + _TOGETHER]
+                names = {each: oids[each].hex().encode() for each in some if each in oids}
+                read.clear()
+                read.update(dict.fromkeys(some))
+                read.update(zip(names, self.blobs.read_many(names.values(), toml.MAX_BYTES)))
+            found = read.get(path)
+            return self.index_text(path) if found is None else found
+
+        return text
+
     def current(self, path: bytes) -> Recipe:
-        """The recipe that the worktree holds at a path: its text, or that of the medium there, or the
-        index's when there is no file. Raises NotFound, or FormatError for an invalid text."""
+        """Return the recipe that the worktree holds at a path: its text, or that of the medium there, or the index's if
+        there is no file. Raises NotFound, or FormatError for an invalid text."""
         held = self.held(path)
         known = self.index_text(path)
         if held is not None and held.text is not None:
-            return self._judged(toml.decode(held.text))
+            return self._judged(_decoded(path, held.text))
         if held is None or held.digest is None:
             if known is None:
                 raise NotFound("no-such-path", f"{os.fsdecode(path)}: there is no such file, and Git's index has none")
             if not toml.looks_like_recipe(known):
                 raise NotFound("not-a-recipe", f"{os.fsdecode(path)}: Git's index holds no recipe there")
-            return self._judged(toml.decode(known))
+            return self._judged(_decoded(path, known))
         return self._judged(toml.decode(self.text_of(path, held, known)))
 
     def _judged(self, recipe: Recipe) -> Recipe:
-        """What the text alone does not say, the database may know: that other parameters gave its take."""
+        """Apply what the database may know and the text does not say: that other parameters gave the take."""
         if recipe.output.take is None or recipe.output.key is not None or recipe.imported:
             return recipe
         from regenstore.objects.mismatched_takes import judged
@@ -214,9 +263,9 @@ class Workbench:
         return judged(self.cache, [recipe])[0]
 
     def text_of(self, path: bytes, held: WorktreeContent, known: bytes | None) -> bytes:
-        """The recipe text that clean would give for a medium that lies in the worktree."""
+        """Return the recipe text that clean would give for a medium in the worktree."""
         assert held.digest is not None
-        sides = self._sides(path) if known is None else [known]
+        sides = self.sides(path) if known is None else [known]
         take = Take(held.digest, held.size)
         named = [text for text in sides if _names(text, take)]
         pending = self.pending.get(path)
@@ -235,14 +284,14 @@ class Workbench:
 
         return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
 
-    def _sides(self, path: bytes) -> list[bytes]:
-        """The recipe texts between which a path is in conflict."""
+    def sides(self, path: bytes) -> list[bytes]:
+        """Return the recipe texts between which a path is in conflict: ours, theirs, base, those that exist."""
         texts = (self.blobs.read(oid.hex().encode(), toml.MAX_BYTES) for oid in self.index.sides(path))
         return [text for text in texts if text is not None]
 
     def editable(self, path: bytes, *, force: bool = False) -> Recipe:
-        """The recipe to change at a path; raises Conflict (``edited``) for media that no recipe made, such
-        as a paint-over, unless ``force`` starts from the recipe it was made from."""
+        """Return the recipe to change at a path. Raises Conflict (``edited``) for media that no recipe made, such as a
+        paint-over, unless ``force`` starts from the recipe it was derived from."""
         recipe = self.current(path)
         if not recipe.imported:
             return recipe
@@ -256,6 +305,13 @@ class Workbench:
         raise InvalidInput("imported-media", f"{shown}: it is imported media; there are no parameters to change")
 
 
+def _decoded(path: bytes, text: bytes) -> Recipe:
+    try:
+        return toml.decode(text)
+    except FormatError as error:
+        raise error.at(os.fsdecode(path)) from None
+
+
 def _not_a_file(mode: int, shown: str) -> RegenstoreError:
     from regenstore.worktree.place import not_a_file
 
@@ -263,6 +319,8 @@ def _not_a_file(mode: int, shown: str) -> RegenstoreError:
 
 
 def _names(text: bytes, take: Take) -> bool:
+    if (told := scan_take(text)) is not None:
+        return told == (take.digest.raw, take.size)
     recipe = toml.decode_or_none(text)
     return recipe is not None and recipe.output.named == take
 
@@ -276,24 +334,32 @@ def _held(fd: int, digest: bool) -> WorktreeContent:
 
 
 def _above(path: bytes) -> Iterator[bytes]:
-    """The folders of a path, the nearest first."""
+    """Return the folders of a path, nearest first."""
     while path:
         path = os.path.dirname(path)
         yield path
 
 
 def excluded(path: bytes) -> RegenstoreError:
-    """The error for a path that a sparse checkout keeps out of the worktree."""
+    """Return the error for a path that a sparse checkout keeps out of the worktree."""
     return InvalidInput("excluded", f"{os.fsdecode(path)}: the sparse checkout keeps it out of the worktree")
 
 
+def has_pattern(path: bytes) -> bool:
+    """Whether a path may be a pattern."""
+    return any(sign in path for sign in (b"*", b"?", b"["))
+
+
 def select(entries: Iterable[bytes], paths: Sequence[bytes]) -> list[bytes]:
-    """The entries at and below the given paths; raises NotFound for a path with none."""
+    """Return the entries at and below the given paths, which may be patterns as in Git: ``*`` also matches ``/``.
+    Raises NotFound for a path with none."""
     known = list(entries)
     chosen: dict[bytes, None] = {}
     for path in paths:
         under = path + b"/"
         found = [entry for entry in known if not path or entry == path or entry.startswith(under)]
+        if not found and has_pattern(path):
+            found = [entry for entry in known if fnmatchcase(entry, path) or fnmatchcase(entry, under + b"*")]
         if not found:
             raise NotFound("no-such-path", f"{os.fsdecode(path)}: nothing that regenstore tracks is there")
         chosen.update(dict.fromkeys(found))

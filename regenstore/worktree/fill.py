@@ -1,17 +1,17 @@
-"""Filling recipe files with their media in place, at the end of a checkout: Git created them a moment ago, and
-nobody has them open. That spares a second file, a rename that the file system may wait for, and an unlink each.
+"""Fills recipe files with their media in place at the end of a checkout: Git has just created them, and nobody else has
+them open. That avoids a second file, a rename that the file system may wait for, and an unlink for each.
 
-1. Write the journal (the paths, with the text and the blob that Git has there), and wait until it is on the disk.
+1. Write the journal (the paths, each with the text and the blob that Git has there) and sync it.
 2. Take ``index.lock``.
-3. For each path, on a few threads: open the file itself; check on the descriptor that it is a regular file of one
-   link which holds exactly the text; give it the medium's bytes, its size and a date before the index's.
+3. For each path, on a few threads: open the file itself; check through the descriptor that it is a regular file with
+   one link that holds exactly the text; give it the medium's bytes, its size and a date before the index's.
 4. Patch the stat fields of the index entries.
 
-A file that a killed process, or a power cut, left half filled is *torn*: it begins as the medium does and goes on as
-the text does, so nothing in it is anybody's work. ``recovery`` fills those up, and the clean filter answers for one
-with the text of the journal. Anything else at such a path is the user's.
+A file left half filled by a killed process or a power cut is *torn*: it begins like the medium and continues like the
+text, so it contains nobody's work. ``recovery`` completes such files, and the clean filter answers for them with the
+text of the journal. Anything else at such a path is the user's.
 
-The bytes are not waited for. So the journal stays, as a *record*, until the system has surely written them down.
+The bytes are not synced. So the journal stays, as a *record*, until the system has certainly written them back.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from regenstore.worktree.place import (
 from regenstore.worktree.stage import open_stage
 
 FROM = 32
-"""From so many files on: for fewer, waiting for the journal takes longer than it saves."""
+"""The number of files from which this is used: for fewer, syncing the journal takes longer than it saves."""
 THREADS = 3
 WRITTEN_DOWN = 90.0
-"""Seconds after which Linux has written a dirty page back: 30 by its defaults, and some for a busy disk."""
+"""Seconds after which Linux has written a dirty page back: 30 by default, plus a margin for a busy disk."""
 JOURNAL = "texts"
 RECORD_PREFIX = "regenstore-filled-"
 Find = Callable[[Digest, int], "str | None"]
-"""Where the store has a content."""
+"""Finds the path of a content in the store."""
 _OPEN = os.O_RDWR | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
 _LONGEST_TEXT = 64 << 10
@@ -64,7 +64,7 @@ _PIECE = 1 << 20
 
 
 class Filling(NamedTuple):
-    """A path of the journal: the text that Git wrote there, whose take is to be there instead."""
+    """A path in the journal: the text that Git wrote there, to be replaced by its take."""
 
     path: bytes
     oid: bytes
@@ -72,14 +72,14 @@ class Filling(NamedTuple):
 
 
 class Filler:
-    """Places the media of a checkout: many in place, few as :class:`Placer` does."""
+    """Places the media of a checkout: many in place, a few as :class:`Placer` does."""
 
     def __init__(self, placer: Placer) -> None:
         self._placer = placer
         self.location = placer.location
 
     def place(self, wishes: Sequence[Placement]) -> PlaceReport:
-        """As :meth:`Placer.place`, for paths that Git has just written."""
+        """Like :meth:`Placer.place`, for paths that Git has just written."""
         fit: list[Placement] = []
         others: list[Placement] = []
         for wish in wishes:
@@ -99,11 +99,11 @@ class Filler:
         return self._placer.there_already(wish)
 
     def unplaced(self, wishes: Iterable[Placement]) -> list[Placement]:
-        """Those whose path still holds the expected text, after :meth:`place` has raised."""
+        """Return the wishes whose path still holds the expected text, after :meth:`place` has raised."""
         return self._placer.unplaced(wishes)
 
     def _fill(self, wishes: list[Placement], report: PlaceReport) -> list[Placement]:
-        """Fill what can be filled; gives what only a new file can take the place of."""
+        """Fill what can be filled in place; returns the rest, which only a new file can replace."""
         placer = self._placer
         with open_stage(self.location, self.location.git_dir) as stage:
             journal = stage.write_journal(JOURNAL, _encoded(wishes))
@@ -132,7 +132,7 @@ class Filler:
 
 
 def _fits(wish: Placement) -> bool:
-    """Whether recovery could tell what is meant from the text alone."""
+    """Return whether recovery could work from the text alone."""
     text, source = wish.replaces, wish.source
     if wish.oid is None or not isinstance(text, bytes) or not isinstance(source, str):
         return False
@@ -143,14 +143,14 @@ def _fits(wish: Placement) -> bool:
 
 
 class _Work:
-    """Many files filled by a few threads; the system does most of it, without holding up Python."""
+    """Fills many files on a few threads; most of the work is in system calls, without the interpreter lock."""
 
     def __init__(self, placer: Placer, report: PlaceReport) -> None:
         self.stats: Stats = {}
         self.others: list[Placement] = []
         self.failure: StorageError | None = None
         self.torn = False
-        """Whether a file could neither be filled nor be given its text back."""
+        """Whether some file could neither be filled nor be given its text back."""
         self.failed: list[Exception] = []
         self._report = report
         self._linker = placer.linker
@@ -159,8 +159,7 @@ class _Work:
         self._stopped = False
 
     def run(self, wishes: Sequence[Placement]) -> None:
-        """Fill all, or as far as the disk's room goes. When this is interrupted, the files that were begun are
-        finished."""
+        """Fill all files, or as many as fit on the disk. If interrupted, files already begun are finished."""
         slices = iter([wishes[at : at + _SLICE] for at in range(0, len(wishes), _SLICE)])
         threads = [threading.Thread(target=self._slices, args=(slices,)) for _ in range(THREADS)]
         try:
@@ -186,7 +185,7 @@ class _Work:
                         self._fill(wish, folders)
                     except RegenstoreError as error:
                         self._report.skipped.append((wish.path, error))
-                    except Exception as error:  # a thread ends; what it began is recovery's
+                    except Exception as error:  # the thread ends; recovery handles what it began
                         self._stopped = self.torn = True
                         self.failed.append(error)
 
@@ -207,7 +206,7 @@ class _Work:
             except presence.ABSENT:
                 raise Conflict("edited", GONE) from None
             except OSError:
-                self.others.append(wish)  # the other way tells what is the matter
+                self.others.append(wish)  # the other method reports what is wrong
                 return
             stored = open_stored(source)
             date = placing_date(self._date, found.st_mtime_ns)
@@ -231,7 +230,7 @@ class _Work:
             os.ftruncate(target, 0)
             os.pwrite(target, text, 0)
         except OSError:
-            self.torn = True  # recovery does it
+            self.torn = True  # recovery restores it
 
 
 # ------------------------------------------------------------------------------------------- journals
@@ -247,11 +246,11 @@ def _encoded(wishes: Iterable[Placement]) -> bytes:
 
 
 def read_journal(path: str) -> list[Filling]:
-    """What was about to be filled; nothing where it did not come to that. Raises StorageError (``unreadable``,
-    ``store-damaged``)."""
+    """Return what was about to be filled; empty if the process did not get that far. Raises StorageError
+    (``unreadable``, ``store-damaged``)."""
     fields = (presence.read(path) or b"").split(b"\0")
     if fields[-1] != _END:
-        return []  # a process that was killed while it wrote this had begun nothing
+        return []  # killed while writing the journal: nothing had begun
     try:
         return [
             Filling(path, bytes.fromhex(oid.decode("ascii")), text)
@@ -266,8 +265,8 @@ def _record(location: Location, journal: str) -> None:
 
 
 def records(location: Location) -> Iterator[tuple[str, bool]]:
-    """The records of a worktree, each with whether the system ran on since, so that all is as it was written. Those
-    that nobody needs any more are removed."""
+    """Return the records of a worktree, each with whether the system has been running since, so that all data is as
+    written. Removes records that are no longer needed."""
     for name in presence.names(location.git_dir):
         if not name.startswith(RECORD_PREFIX):
             continue
@@ -285,9 +284,9 @@ def records(location: Location) -> Iterator[tuple[str, bool]]:
 
 
 def mend(filling: Filling, find: Find, folders: Folders, linker: Linker, date: int) -> os.stat_result | None:
-    """Fill a torn file up; gives what it is then. None where there is nothing to do: it is not torn, the text is as
-    Git wrote it, or nobody can tell because the store has no such medium any more.
-    Raises StorageError (``unreadable``), OSError."""
+    """Complete a torn file; returns its new status. None if there is nothing to do: it is not torn, the text is as Git
+    wrote it, or the store no longer has the medium, so the question is open. Raises StorageError (``unreadable``),
+    OSError."""
     stored = target = -1
     try:
         try:
@@ -297,7 +296,7 @@ def mend(filling: Filling, find: Find, folders: Folders, linker: Linker, date: i
             return None
         except OSError as error:
             if error.errno in _NO_FILE:
-                return None  # something else by now
+                return None  # replaced meanwhile
             raise presence.unreadable(error, filling.path) from error
         found = os.fstat(target)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
@@ -318,14 +317,14 @@ def mend(filling: Filling, find: Find, folders: Folders, linker: Linker, date: i
 
 
 def open_take(text: bytes, find: Find) -> int:
-    """The stored take of a recipe text, open; -1 where there is none."""
+    """Open the stored take of a recipe text; -1 if there is none."""
     take = scan_take(text)
     source = None if take is None else find(Digest(take[0]), take[1])
     return -1 if source is None else open_stored(source)
 
 
 def is_torn(file: int, stored: int, text: bytes) -> bool:
-    """Whether a file begins as the medium and goes on as the text, as far as it goes: whole, it is the medium."""
+    """Return whether a file begins like the medium and continues like the text; complete, it equals the medium."""
     size = os.fstat(file).st_size
     if size > max(os.fstat(stored).st_size, len(text)):
         return False

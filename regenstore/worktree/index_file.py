@@ -1,13 +1,12 @@
-"""Git's index file: reading entries, and writing the stat fields of some of them.
+"""Git's index file: reads entries, and writes the stat fields of some of them.
 
-Format: gitformat-index(5), versions 2 to 4, SHA-1 and SHA-256. A patch changes 40 bytes per entry and the
-trailing checksum, and keeps every extension byte for byte. Split and sparse indexes can be recognised, but
-not patched: :class:`UnsupportedIndex` sends the caller to ``git update-index``.
+Format: gitformat-index(5), versions 2 to 4, SHA-1 and SHA-256. A patch changes 40 bytes per entry and the trailing
+checksum, and keeps every extension byte for byte. Split and sparse indexes are recognised but not patched:
+:class:`UnsupportedIndex` sends the caller to ``git update-index``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ _STAT = struct.Struct(">10I")
 _EXTENDED, _SKIP_WORKTREE, _INTENT_TO_ADD = 0x4000, 0x4000, 0x2000
 MAX_ENTRIES = 50_000_000
 _LONGEST_PATH = 8192
-"""Twice what the system takes for a path. In version 4 each path repeats those before it for nothing."""
+"""Twice the system's limit for paths. In version 4 each path can repeat its predecessors at no cost."""
 
 
 class UnsupportedIndex(FormatError):
@@ -32,7 +31,7 @@ class UnsupportedIndex(FormatError):
 
 
 class CacheEntry(NamedTuple):
-    """One entry. ``stat`` is the offset of its 40 stat bytes, -1 where Git told of the entry."""
+    """One entry. ``stat`` is the offset of its 40 stat bytes, -1 if Git itself reported the entry."""
 
     path: bytes
     oid: bytes
@@ -40,7 +39,7 @@ class CacheEntry(NamedTuple):
     mode: int
     stat: int
     skip_worktree: bool
-    """Git keeps the path out of the worktree (a sparse checkout); where a file is there all the same, it counts."""
+    """Git keeps the path out of the worktree (a sparse checkout); a file that exists there anyway counts."""
     intent_to_add: bool
 
 
@@ -68,12 +67,12 @@ class IndexFile:
         return _STAT.unpack_from(self.data, entry.stat)
 
     def matches(self, entry: CacheEntry, found: os.stat_result) -> bool:
-        """Whether a file is, by its stat alone, what Git last saw at that entry."""
+        """Return whether a file's stat equals what Git last recorded in that entry."""
         return self.stat_of(entry)[2:10] == stat_fields(found, self.stat_of(entry)[6])[2:10]
 
     def set_stats(self, stats: Mapping[bytes, tuple[bytes, os.stat_result]]) -> int:
-        """Write the stat fields of entries given as path -> (oid, stat); only stage-0 entries that still
-        have that oid are changed. Gives how many were."""
+        """Write the stat fields of entries given as path -> (oid, stat), only of stage-0 entries that still have that
+        oid. Returns how many were changed."""
         changed = 0
         for entry in self.entries:
             given = stats.get(entry.path)
@@ -84,16 +83,18 @@ class IndexFile:
 
     @property
     def intact(self) -> bool:
-        """Whether the checksum is right, or left out (zeros: index.skipHash). Git checks it in fsck only;
-        a patch has to, because the fresh checksum would hide the damage."""
+        """Whether the checksum is correct, or omitted (zeros: index.skipHash). Git checks it in fsck only; a patch must
+        check it, because a fresh checksum would hide the damage."""
         return not any(self.data[-self.oid_size :]) or self.data[-self.oid_size :] == self._checksum()
 
     def _checksum(self) -> bytes:
         name = "sha1" if self.oid_size == 20 else "sha256"
+        import hashlib  # slow to import: it brings OpenSSL
+
         return hashlib.new(name, memoryview(self.data)[: -self.oid_size], usedforsecurity=False).digest()
 
     def to_bytes(self) -> bytes:
-        """The whole file, with a fresh checksum (zeros stay zeros)."""
+        """Return the whole file, with a fresh checksum (zeros stay zeros)."""
         trailer = self.data[-self.oid_size :]
         return bytes(self.data[: -self.oid_size] + (self._checksum() if any(trailer) else trailer))
 
@@ -161,7 +162,7 @@ class IndexFile:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Git's offset varint (gitformat-index, version 4)."""
+    """Decode Git's offset varint (gitformat-index, version 4)."""
     byte = data[at]
     value = byte & 0x7F
     while byte & 0x80:
@@ -174,10 +175,10 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def stat_fields(found: os.stat_result, mode: int) -> tuple[int, ...]:
-    """The ten numbers that Git keeps of a file, each modulo 2^32.
+    """Return the ten numbers that Git records of a file, each modulo 2^32.
 
-    A size that is a multiple of 4 GiB gives 0, which makes every Git version ask the content again: slow,
-    and always right (Git 2.43 and later would write 2^31, which older ones take for a modified file).
+    A size that is a multiple of 4 GiB gives 0, which makes every Git version compare the content: slow but always
+    correct (Git 2.43 and later would write 2^31, which older versions take for a modified file).
     """
     ctime_s, ctime_ns = divmod(found.st_ctime_ns, 1_000_000_000)
     mtime_s, mtime_ns = divmod(found.st_mtime_ns, 1_000_000_000)

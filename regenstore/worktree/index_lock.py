@@ -1,8 +1,8 @@
-"""Changing Git's index: its lock, and telling it of files that were placed.
+"""Changing Git's index: its lock, and updating entries for placed files.
 
-The lock holds the name of the stage folder of whoever took it, so that one left by a killed process of
-ours can be told from one of Git's, and only ours is ever removed. (Git writes the new index into the lock;
-ours goes to a file beside, so that the mark stays readable.)
+The lock file contains the name of its owner's stage folder, which distinguishes a lock left by a killed process of
+ours from one of Git's; only ours is ever removed. (Git writes the new index into the lock file; we write it to a
+separate file, so that the mark stays readable.)
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from regenstore.worktree.location import Location
 
 STAGE_PREFIX = "regenstore-stage-"
 Stats = dict[bytes, tuple[bytes, os.stat_result]]
-"""Path -> the blob id that its entry must have, and what the file is now."""
+"""Path -> the blob id that its entry must have, and the file's current stat."""
 _TAKEN = "index"
 _MARK_BYTES = 256
 
 
 class IndexLock:
-    """``index.lock``, as Git takes it: a file created exclusively. ``folder`` is the taker's stage folder."""
+    """``index.lock``, taken as Git does: by creating it exclusively. ``folder`` is the owner's stage folder."""
 
     def __init__(self, index: str, folder: str, wait: float) -> None:
         self.index = index
@@ -38,12 +38,11 @@ class IndexLock:
         self._held = False
 
     def take(self) -> bool:
-        """True when the lock is held now; False when somebody else kept it for too long. Raises StorageError where
-        it cannot be made."""
+        """Take the lock; False if another process held it for too long. Raises StorageError if it cannot be created."""
         deadline = time.monotonic() + self._wait
         pause = 0.005
         with durable.storage_errors(self.path):
-            with open(f"{self._folder}/{_TAKEN}", "wb") as file:  # for recovery: Git can have us work on another index
+            with open(f"{self._folder}/{_TAKEN}", "wb") as file:  # for recovery: Git may have us use another index
                 file.write(os.fsencode(self.index))
             while not self._try():
                 if time.monotonic() >= deadline:
@@ -55,7 +54,7 @@ class IndexLock:
         return True
 
     def _try(self) -> bool:
-        """Create the lock with its mark already in it: a kill leaves none that nobody could tell as ours."""
+        """Create the lock with its mark already in it, so that a kill leaves no lock of unknown origin."""
         with open(self._marked, "wb") as file:
             file.write(os.fsencode(self._mark))
         try:
@@ -65,9 +64,9 @@ class IndexLock:
         return True
 
     def clear(self) -> None:
-        """Remove what a process with this stage folder left: its lock, if it is ours, and its index; also of the
-        index that it worked on, where that was another one. Raises StorageError (``unreadable``) where a lock cannot
-        be told, OSError where it cannot be removed."""
+        """Remove what a process with this stage folder left: its lock, if it is ours, and its new index; also those of
+        another index that it worked on. Raises StorageError (``unreadable``) if a lock cannot be examined, OSError if
+        it cannot be removed."""
         other = presence.read(f"{self._folder}/{_TAKEN}")
         for index in dict.fromkeys((self.index, os.fsdecode(other or b"") or self.index)):
             if mark_of(f"{index}.lock") == self._mark:
@@ -83,7 +82,7 @@ class IndexLock:
 
 
 def mark_of(path: str) -> str | None:
-    """The stage folder's name in a lock of ours; None where there is no lock, or one of somebody else. Raises
+    """Return the stage folder's name in a lock of ours; None if there is no lock, or it is not ours. Raises
     StorageError (``unreadable``)."""
     data = presence.read(path, _MARK_BYTES)
     mark = os.fsdecode(data or b"")
@@ -94,8 +93,8 @@ def mark_of(path: str) -> str | None:
 class IndexPatch:
     """New stat fields for some entries, under a held lock.
 
-    The room on the disk is taken when this is made, before anything is renamed: so a full disk cannot
-    leave media that the index knows nothing of. Raises StorageError, and FormatError (``bad-index``).
+    Disk space is allocated on construction, before anything is renamed: so a full disk cannot leave media that the
+    index does not know. Raises StorageError, and FormatError (``bad-index``).
     """
 
     def __init__(self, lock: IndexLock, oid_size: int) -> None:
@@ -111,8 +110,8 @@ class IndexPatch:
             file.write(self._index.data)
 
     def apply(self, stats: Stats) -> bool:
-        """Write the stats of those entries that still have the given blob, and keep the index file's own
-        time and mode. False for an index that only Git can change: see :func:`refresh_with_git`."""
+        """Write the stats of the entries that still have the given blob, keeping the index file's own time and mode.
+        False for an index that only Git can change: see :func:`refresh_with_git`."""
         if not stats:
             return True
         if self._index is None:
@@ -128,8 +127,8 @@ class IndexPatch:
 
 
 def staged_entries(location: Location) -> list[CacheEntry]:
-    """All entries as Git tells them, for split and sparse indexes, which Git alone puts together. Raises FormatError
-    (``bad-index``) where it cannot, NotFound (``git-missing``)."""
+    """Read all entries through Git, for split and sparse indexes, which only Git can assemble. Raises FormatError
+    (``bad-index``) if it fails, NotFound (``git-missing``)."""
     try:
         entries = _git(location).ls_entries(skipped=True)
     except FormatError as error:
@@ -138,9 +137,8 @@ def staged_entries(location: Location) -> list[CacheEntry]:
 
 
 def refresh_with_git(location: Location, stats: Stats) -> None:
-    """Let Git refresh the entries that still have the given blob; it reads the files and asks the clean
-    filter: right, but slow. Entries of another blob, and those in conflict, would be changed by it: they
-    are left alone."""
+    """Let Git refresh the entries that still have the given blob; it reads the files and calls the clean filter:
+    correct, but slow. Entries with another blob, or in conflict, would be changed by that and are left alone."""
     paths = [
         entry.path for entry in staged_entries(location)
         if not entry.stage and entry.path in stats and stats[entry.path][0] == entry.oid

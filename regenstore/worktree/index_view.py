@@ -1,4 +1,4 @@
-"""Which blob Git's index has at a path, always as of now."""
+"""The blobs in Git's index by path, always up to date."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _OURS_FIRST = (2, 3, 1)
 
 
 class IndexView:
-    """Paths to blob ids, of regular files: links and submodules are not Git's to filter. Reads the index again when
-    it has changed; without one there are no entries. Every question raises StorageError (``unreadable``) and
-    FormatError (``bad-index``) where the index cannot be read: then nobody knows what it has."""
+    """Paths to blob ids of regular files: Git does not filter links and submodules. Reads the index again when it has
+    changed; without an index there are no entries. Every method raises StorageError (``unreadable``) or FormatError
+    (``bad-index``) if the index cannot be read, since its contents are unknown then."""
 
     def __init__(self, location: Location, oid_size: int) -> None:
         self._location = location
@@ -32,23 +32,28 @@ class IndexView:
         self._entries: dict[bytes, CacheEntry] | None = None
 
     def oid(self, path: bytes) -> bytes | None:
-        """The blob id at a path, or None; also None while the path is in conflict."""
+        """Return the blob id at a path; None if there is none or the path is in conflict."""
         return self.oids().get(path)
 
     def sides(self, path: bytes) -> list[bytes]:
-        """The blob ids of a path in conflict: ours, theirs, base, as far as there are any."""
+        """Return the blob ids of a path in conflict: ours, theirs, base, those that exist."""
         self._refresh()
         stages = self._conflicts.get(path, {})
         return [stages[stage] for stage in _OURS_FIRST if stage in stages]
 
+    def ancestor(self, path: bytes) -> bytes | None:
+        """Return the blob id from which the sides of a path in conflict come; None if there is none."""
+        self._refresh()
+        return self._conflicts.get(path, {}).get(1)
+
     def conflicts(self) -> Mapping[bytes, list[bytes]]:
-        """The sides of all paths in conflict."""
+        """Return the sides of all paths in conflict."""
         self._refresh()
         return {path: self.sides(path) for path in self._conflicts}
 
     def moved_away(self, path: bytes) -> bool:
-        """Whether the worktree has no more at a path what the index has there: nothing, or, by its stat,
-        something else. False where that cannot be told, and where the worktree need not have it (sparse)."""
+        """Return whether the worktree no longer has the index's file at a path: nothing, or, by its stat, something
+        else. False if that is unknown, or the path is excluded (sparse checkout)."""
         self._refresh()
         if path in self._skipped:
             return False
@@ -64,18 +69,18 @@ class IndexView:
         return entry is not None and self._file is not None and not self._file.matches(entry, found)
 
     def oids(self) -> Mapping[bytes, bytes]:
-        """All that are not in conflict."""
+        """Return all entries that are not in conflict."""
         self._refresh()
         return self._oids
 
     def conflicted(self) -> Collection[bytes]:
-        """The paths in conflict."""
+        """Return the paths in conflict."""
         self._refresh()
         return self._conflicts.keys()
 
     def skipped(self) -> Collection[bytes]:
-        """The paths that a sparse checkout keeps out of the worktree. One that is there all the same counts as any
-        other."""
+        """Return the paths that a sparse checkout keeps out of the worktree. A file that exists there anyway counts as
+        any other."""
         self._refresh()
         return self._skipped
 

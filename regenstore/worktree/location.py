@@ -1,29 +1,28 @@
-"""Where a worktree's parts are. Reads ``.git`` by itself: asking Git would cost a process per filter."""
+"""Locates the parts of a worktree. Reads ``.git`` itself: asking Git would cost a process per filter."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from regenstore.errors import NotFound, StorageError
 from regenstore.fs import presence
 
 
-@dataclass(frozen=True)
 class Location:
-    """All absolute. ``top`` is bytes because everything below it is named in bytes."""
+    """All paths are absolute. ``top`` is bytes because everything below it is named in bytes."""
 
-    top: bytes
-    git_dir: str
-    common_dir: str
-    index: str
+    def __init__(self, top: bytes, git_dir: str, common_dir: str, index: str) -> None:
+        self.top = top
+        self.git_dir = git_dir
+        self.common_dir = common_dir
+        self.index = index
 
 
 def locate(top: str, git_dir: str | None = None, index: str | None = None) -> Location:
-    """Find the Git folders of a worktree whose top is known; ``git_dir`` and ``index`` as Git's
-    environment gives them. Raises NotFound where there is no repository, StorageError (``unreadable``)."""
+    """Find the Git folders of a worktree with a known top; ``git_dir`` and ``index`` as set in Git's environment.
+    Raises NotFound if there is no repository, StorageError (``unreadable``)."""
     found = git_dir if git_dir is not None else os.path.join(top, ".git")
     found = os.path.join(top, found)
     if presence.is_file(found):
@@ -37,8 +36,8 @@ def locate(top: str, git_dir: str | None = None, index: str | None = None) -> Lo
 
 
 def refuse_unreadable(folder: str) -> None:
-    """Raise StorageError (``unreadable``) where the nearest ``.git`` at or above a folder cannot be read, which Git
-    takes for no repository."""
+    """Raise StorageError (``unreadable``) if the nearest ``.git`` at or above a folder cannot be read, which Git takes
+    for no repository."""
     at = os.path.abspath(folder)
     while True:
         git = os.path.join(at, ".git")
@@ -66,19 +65,19 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def refuse_attributes(top: bytes, folders: Iterable[bytes]) -> None:
-    """Raise StorageError (``unreadable``) where a folder's ``.gitattributes`` or ``.gitignore`` is a FIFO, socket or
-    device: git would wait for it, for ever."""
+    """Raise StorageError (``unreadable``) if a folder's ``.gitattributes`` or ``.gitignore`` is a FIFO, socket or
+    device: git would block on it forever."""
     for folder in folders:
         for name in (b".gitattributes", b".gitignore"):
             path = os.path.join(top, folder, name)
             try:
                 found = os.lstat(path)
             except OSError:
-                continue  # git does not wait for what is not there, and tells what it cannot read
+                continue  # git does not block on a missing file, and reports one that it cannot read
             if stat.S_IFMT(found.st_mode) not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR):
                 raise StorageError("unreadable", str(presence.NotRegular(path, found.st_mode)))
 
 
 def _text(path: str) -> str:
-    """A small file's text, empty where there is none."""
+    """Return a small file's text; empty if there is none."""
     return os.fsdecode(presence.read(path, 1 << 16) or b"")

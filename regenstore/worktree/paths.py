@@ -1,7 +1,7 @@
 """Paths that stay inside the worktree.
 
-Paths are bytes relative to the worktree's top, with ``/`` between components, as Git gives them. A path
-is never written through a symbolic link: every folder on the way is opened with ``O_NOFOLLOW``.
+Paths are bytes relative to the worktree's top, with ``/`` between components, as in Git. A path is never written
+through a symbolic link: every folder on the way is opened with ``O_NOFOLLOW``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _MAX_OPEN = 200
 
 
 def check_relative(path: bytes) -> bytes:
-    """The path, if it can only lie inside a worktree; else InvalidInput (``bad-path``).
+    """Return the path if it can only lie inside a worktree. Raises InvalidInput (``bad-path``) otherwise.
 
-    Refused: absolute paths, empty components, ``.``, ``..``, and ``.git`` in any component and spelling
-    that some file system takes for it.
+    Rejected: absolute paths, empty components, ``.``, ``..``, and ``.git`` in any component and in any spelling that
+    some file system treats as equal.
     """
     for part in path.split(b"/"):
         lowered = part.lower().rstrip(b" .")
@@ -29,7 +29,7 @@ def check_relative(path: bytes) -> bytes:
 
 
 def from_user(argument: str, cwd: bytes, top: bytes) -> bytes:
-    """The worktree path of a command-line argument; raises InvalidInput outside the worktree."""
+    """Convert a command-line argument to a worktree path. Raises InvalidInput outside the worktree."""
     joined = os.path.normpath(os.path.join(cwd, os.fsencode(argument)))
     real = os.path.join(os.path.realpath(os.path.dirname(joined)), os.path.basename(joined))
     for candidate in (joined, real):
@@ -55,9 +55,9 @@ class Folders:
         self.close()
 
     def parent(self, path: bytes, *, create: bool = False) -> tuple[int, bytes]:
-        """``(descriptor of the folder, file name)``, the descriptor valid until the next call.
+        """Return ``(descriptor of the folder, file name)``; the descriptor is valid until the next call.
 
-        Raises OSError where a component is missing, no folder, or a symbolic link.
+        Raises OSError if a component is missing, is not a folder, or is a symbolic link.
         """
         folder, _, name = path.rpartition(b"/")
         return self._folder(folder, create), name

@@ -1,14 +1,12 @@
-"""Placing: media (or recipe text) at worktree paths, with Git's index told, so that status stays clean.
+"""Placing: puts media (or recipe text) at worktree paths and updates Git's index, so that status stays clean.
 
-The order, for a batch:
+The steps for a batch:
 
-1. Without a lock: check that each path still holds what Git wrote there, and stage the new file in a
-   folder of our own on the same file system, dated before the index (so that Git never has to read it to
-   know it is unchanged).
-2. Take ``index.lock``. Not to be had: drop the staged files, everything stays as it was.
-3. Write the journal, rename each staged file to its path, patch the stat fields of those entries whose
-   blob is still the expected one, and keep the index file's own time (a newer one would hide other
-   people's edits of the same second).
+1. Without a lock: check that each path still holds what Git wrote there, and stage the new file in a folder of our own
+   on the same file system, dated before the index (so that Git never has to read it to know it is unchanged).
+2. Take ``index.lock``. If that fails, drop the staged files; everything stays as it was.
+3. Write the journal, rename each staged file to its path, patch the stat fields of the entries whose blob is still the
+   expected one, and keep the index file's own time (a newer one would hide other edits of the same second).
 
 A process killed in between leaves its stage folder with the journal; ``recovery`` finishes the work.
 """
@@ -17,11 +15,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from regenstore.errors import Conflict, InvalidInput, RegenstoreError
 from regenstore.fs import durable, presence, swap
@@ -38,22 +36,21 @@ from regenstore.worktree.stage import JOURNAL, Move, encode_moves, numbers, open
 LOCKED, CHANGED = "another Git process holds the index", "it was changed meanwhile"
 GONE, APPEARED = "it is gone", "a file appeared there meanwhile"
 _PAUSES = (0.002, 0.01, 0.05, 0.2)
-"""Seconds to wait for a stored file that gc takes and brings back when it sees that it is held."""
+"""Seconds to wait for a stored file that gc has taken and will bring back when it sees the hold."""
 LOCK_WAIT = 2.0
 _BACKDATE_NS = 2_000_000_000
 _ROOM_NS = 900_000_000
-"""Dated later by this, a file is still a second older than the index, which Git compares by whole seconds."""
+"""A file dated later by this is still a second older than the index; Git compares whole seconds."""
 _TICK_NS = 1_000_000
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(NamedTuple):
     """One path to fill. ``source`` is a stored file's path, or the bytes themselves.
 
-    ``replaces`` is what must be at the path until the last instant, or it is left alone: the file that was looked
-    at, NOTHING where nothing was, or, as bytes, the whole text of any file. ``oid`` is the index blob whose entry is
-    told (None: the index is left alone). ``take``: the digest and size of the source, where the scan of the replaced
-    text gave them already.
+    ``replaces`` is what must be at the path until the last instant, or it is left alone: the file that was examined,
+    NOTHING if nothing was there, or, as bytes, the whole text of any file. ``oid`` is the index blob whose entry is
+    updated (None: the index is left alone). ``take``: the digest and size of the source, if the scan of the replaced
+    text already gave them.
     """
 
     path: bytes
@@ -65,7 +62,7 @@ class Placement:
 
 @dataclass
 class PlaceReport:
-    """What happened: paths placed, and paths left as they were with the reason."""
+    """The outcome: paths placed, and paths left alone with the reason."""
 
     placed: list[bytes] = field(default_factory=list)
     skipped: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
@@ -88,8 +85,8 @@ class Placer:
         self.lock_wait = lock_wait
 
     def place(self, wishes: Sequence[Placement]) -> PlaceReport:
-        """Place what can be placed. Only a full or failing disk raises (StorageError), with nothing
-        half-written: the paths placed so far stay placed, the others keep what they held."""
+        """Place what can be placed. Raises only for a full or failing disk (StorageError), leaving nothing half
+        written: the paths placed so far stay placed, the others keep what they held."""
         report = PlaceReport()
         if not wishes:
             return report
@@ -111,7 +108,7 @@ class Placer:
         return report
 
     def unplaced(self, wishes: Iterable[Placement]) -> list[Placement]:
-        """Those whose path still holds the expected text, after :meth:`place` has raised."""
+        """Return the wishes whose path still holds the expected text, after :meth:`place` has raised."""
         with _folders(self.location) as folders:
             return [wish for wish in wishes if isinstance(wish.replaces, bytes) and _still(wish, folders)]
 
@@ -137,8 +134,8 @@ class Placer:
         return _Staged(wish, self._fill(wish.source, stage, mode, date), swap.seen(before))
 
     def _fill(self, source: str | bytes, stage: Stage, mode: int | None, date: int) -> str:
-        """A new staged file. Raises a RegenstoreError where the source cannot be opened, OSError where its bytes
-        cannot be written."""
+        """Create a staged file. Raises a RegenstoreError if the source cannot be opened, OSError if its bytes cannot be
+        written."""
         stored = None if isinstance(source, bytes) else open_stored(source)
         temp = stage.next_name()
         target = -1
@@ -175,7 +172,7 @@ class Placer:
             with durable.storage_errors(stage.folder):
                 moves = [Move.of(ready.temp, ready.wish.path, ready.wish.oid, ready.before) for ready in staged]
             stage.write_journal(JOURNAL, encode_moves(moves), wait=False)
-            stage.kept = True  # from here to the patch the journal is needed, should anything fail
+            stage.kept = True  # from here until the patch, recovery needs the journal if anything fails
             for ready, move in zip(staged, moves, strict=True):
                 found = self._rename(ready, move, folders, report)
                 if found is not None and ready.wish.oid is not None:
@@ -188,7 +185,7 @@ class Placer:
             refresh_with_git(self.location, stats)
 
     def _rename(self, ready: _Staged, move: Move, folders: Folders, report: PlaceReport) -> os.stat_result | None:
-        """Put a staged file in its place; gives what lies there then, if it is that file."""
+        """Put a staged file in place; returns its status there, if it is still that file."""
         path = ready.wish.path
         try:
             folder, name = folders.parent(path)
@@ -201,7 +198,7 @@ class Placer:
                 placed = _copy_beside(ready.temp, folder, name, ready.before)
             report.placed.append(path)
             found = os.lstat(name, dir_fd=folder)
-            return found if numbers(found) == placed else None  # else somebody was quick to write there
+            return found if numbers(found) == placed else None  # otherwise another process has written there already
         except swap.Changed:
             report.skipped.append((path, Conflict("edited", APPEARED if ready.before is NOTHING else CHANGED)))
         except RegenstoreError as error:
@@ -214,14 +211,14 @@ class Placer:
 
 
 def placing_base(location: Location) -> int:
-    """What placed files are dated with, in nanoseconds: before the index, so that Git need not read them."""
+    """Return the date for placed files, in nanoseconds: before the index, so that Git need not read them."""
     found = presence.found(location.index)
     return (time.time_ns() if found is None else found.st_mtime_ns) - _BACKDATE_NS
 
 
 def placing_date(date: int, before: int) -> int:
-    """When a file that takes another's place was changed, in nanoseconds: another time than that one's, later where
-    there is room before the index's second. Whoever compares dates sees each change, also two in a row."""
+    """Return the modification time for a file that replaces another, in nanoseconds: different from that one's, and
+    later if possible before the index's second. So tools that compare dates see every change, even two in a row."""
     if not date <= before:
         return date
     later = before + _TICK_NS
@@ -236,8 +233,8 @@ def _folders(location: Location) -> Folders:
 
 
 def _look(wish: Placement, folders: Folders) -> os.stat_result | None:
-    """What lies at a path, if that is what may be replaced. Raises Conflict where it is not, StorageError
-    (``unreadable``), and InvalidInput where a folder for it cannot be made."""
+    """Examine a path and return what is there, if it may be replaced. Raises Conflict if not, StorageError
+    (``unreadable``), and InvalidInput if a folder for it cannot be created."""
     new = wish.replaces is NOTHING
     try:
         folder, name = folders.parent(wish.path, create=new)
@@ -272,7 +269,7 @@ def _still(wish: Placement, folders: Folders) -> bool:
 
 
 def not_a_file(mode: int) -> Conflict:
-    """The error for a path at which something else than a regular file is."""
+    """Return the error for a path with something other than a regular file."""
     return Conflict("not-a-file", f"it is {presence.kind_of(mode)}, and is left alone")
 
 
@@ -281,7 +278,7 @@ def _unwritable(error: OSError) -> RegenstoreError:
 
 
 def open_stored(path: str) -> int:
-    """A stored file, open. Raises StorageError (``unreadable``)."""
+    """Open a stored file. Raises StorageError (``unreadable``)."""
     try:
         for pause in _PAUSES:
             try:
@@ -313,13 +310,15 @@ def _holds(folder: int, name: bytes, found: os.stat_result, text: bytes, shown: 
 
 
 def _copy_beside(temp: str, folder: int, name: bytes, was: Identity | Nothing) -> tuple[int, ...]:
-    """Another file system is mounted inside the worktree: copy to a hidden name beside, then rename."""
+    """Place a file on another file system mounted inside the worktree: copy to a hidden name, then rename."""
     beside = b".regenstore-" + os.urandom(6).hex().encode()
     state = os.stat(temp)
     try:
         with open(temp, "rb") as source:
             fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IMODE(state.st_mode), dir_fd=folder)
             with open(fd, "wb") as target:
+                import shutil  # slow to import: it brings what packs archives
+
                 shutil.copyfileobj(source, target, 1 << 20)
                 target.flush()
                 os.utime(fd, ns=(state.st_mtime_ns, state.st_mtime_ns))
@@ -327,7 +326,7 @@ def _copy_beside(temp: str, folder: int, name: bytes, was: Identity | Nothing) -
         swap.put(beside, name, was, folder=folder, temp_folder=folder)
     finally:
         try:
-            os.unlink(beside, dir_fd=folder)  # what was replaced, or the copy that could not be placed
+            os.unlink(beside, dir_fd=folder)  # the replaced file, or the copy that could not be placed
         except FileNotFoundError:
             pass
     durable.unlink(temp)
@@ -335,8 +334,8 @@ def _copy_beside(temp: str, folder: int, name: bytes, was: Identity | Nothing) -
 
 
 def replace_file(path: str, data: bytes, was: Seen) -> None:
-    """Write a small file that people see, whole or not at all, durably. Raises Conflict (``edited``) where something
-    else is there than what was seen, StorageError."""
+    """Write a small user-visible file atomically and durably. Raises Conflict (``edited``) if the path no longer holds
+    what was seen there, StorageError."""
     try:
         durable.write_file(path, data, was=was)
     except swap.Changed:

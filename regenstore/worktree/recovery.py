@@ -1,4 +1,4 @@
-"""Finishing what killed processes of ours began in a worktree."""
+"""Finishes what killed processes of ours began in a worktree."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ LOCK_WAIT = 2.0
 
 
 def nowhere(digest: Digest, size: int) -> str | None:
-    """For who has no store at hand: torn files stay as they are then."""
+    """For callers without a store: torn files are left as they are."""
     return None
 
 
 @dataclass
 class Recovered:
-    """How many stages were finished, and what could not be: nothing else depends on that."""
+    """How many stages were finished, and which could not be; nothing else depends on those."""
 
     stages: int = 0
     problems: list[RegenstoreError] = field(default_factory=list)
 
 
 def recover(location: Location, oid_size: int, find: Find = nowhere, lock_wait: float = LOCK_WAIT) -> Recovered:
-    """Tell the index of media that were already renamed, give back what somebody wrote in the last instant before,
-    fill up torn files with what ``find`` gives, remove stage folders and our own stale ``index.lock``. Raises
-    StorageError (``unreadable``) where it cannot be told what is left."""
+    """Finish abandoned work: update the index for media already renamed, put back files that someone wrote in the last
+    instant before, complete torn files with what ``find`` returns, remove stage folders and our own stale
+    ``index.lock``. Raises StorageError (``unreadable``) if the state cannot be determined."""
     done = Recovered()
     for folder in stages(location):
         try:
@@ -67,7 +67,7 @@ def recover(location: Location, oid_size: int, find: Find = nowhere, lock_wait: 
 
 
 def torn_files(location: Location) -> dict[bytes, bytes]:
-    """Paths that may be half filled, now or since a process was killed, with the text that Git has there. Raises
+    """Return paths that may be half filled, by living or killed processes, with the text that Git has there. Raises
     StorageError (``unreadable``, ``store-damaged``)."""
     journals = [f"{folder}/{JOURNAL}" for folder in stages(location)]
     journals += [record for record, intact in records(location) if not intact]
@@ -75,7 +75,7 @@ def torn_files(location: Location) -> dict[bytes, bytes]:
 
 
 def abandoned_lock(location: Location) -> str | None:
-    """A lock of ours on the index whose process has ended: the next command removes it. Raises StorageError
+    """Return a lock of ours on the index whose process has ended: the next command removes it. Raises StorageError
     (``unreadable``)."""
     path = f"{location.index}.lock"
     mark = mark_of(path)
@@ -109,8 +109,8 @@ def _unlock_for_nobody(location: Location) -> None:
         mark = mark_of(path)
         homes = (location.git_dir, os.fsdecode(location.top))
         if mark is None or any(presence.lstat(f"{home}/{mark}") is not None for home in homes):
-            return  # its process or its recovery removes it: a stage outlives the locks that are taken for it
-        # Still the same file: then nobody but us may remove it, and nobody can take it before.
+            return  # its process or its recovery removes it: a stage outlives its locks
+        # Still the same file: only we may remove it, and nobody can take the lock before.
         now = presence.lstat(path)
         if now is not None and os.path.samestat(os.fstat(fd), now):
             durable.unlink(path)
@@ -122,13 +122,13 @@ def _recover_stage(location: Location, oid_size: int, folder: str, find: Find, l
     def finish(folder: str) -> bool:
         lock = IndexLock(location.index, folder, lock_wait)
         lock.clear()
-        return _replay(location, oid_size, folder, find, lock)  # where Git is at work, the next one does it
+        return _replay(location, oid_size, folder, find, lock)  # while Git holds the index, it is left for later
 
     return stage.recover(folder, finish)
 
 
 def _recover_record(location: Location, oid_size: int, record: str, find: Find, lock_wait: float) -> int:
-    """After a power cut: what was filled may not have reached the disk."""
+    """Check filled files after a power cut: their data may not have reached the disk."""
     with open_stage(location, location.git_dir) as mine:
         try:
             durable.rename(record, f"{mine.folder}/{JOURNAL}")
@@ -141,8 +141,7 @@ def _recover_record(location: Location, oid_size: int, record: str, find: Find, 
 
 
 def _replay(location: Location, oid_size: int, folder: str, find: Find, lock: IndexLock) -> bool:
-    """Tell the index of what a journal says was renamed, and of what is filled up; False when somebody else holds
-    the index."""
+    """Update the index for what a journal says was renamed or filled; False while another process holds the index."""
     fillings = read_fillings(f"{folder}/{JOURNAL}")
     if fillings:
         return _refill(location, oid_size, fillings, find, lock)
@@ -155,7 +154,7 @@ def _replay(location: Location, oid_size: int, folder: str, find: Find, lock: In
                 parent, name = folders.parent(move.path)
                 now = os.lstat(name, dir_fd=parent)
             except OSError:
-                continue  # then it is not what was placed there
+                continue  # it is no longer what was placed there
             if move.oid and numbers(now) == move.placed:
                 stats[move.path] = (move.oid, now)
     if not stats:
@@ -185,7 +184,7 @@ def _refill(location: Location, oid_size: int, fillings: list[Filling], find: Fi
 
 
 def _tell_index(location: Location, oid_size: int, stats: Stats, lock: IndexLock) -> None:
-    """Patch the entries, and give the lock back."""
+    """Patch the entries and release the lock."""
     try:
         patched = IndexPatch(lock, oid_size).apply(stats)
     finally:
@@ -195,9 +194,8 @@ def _tell_index(location: Location, oid_size: int, stats: Stats, lock: IndexLock
 
 
 def _give_back(folder: str, move: Move, folders: Folders) -> None:
-    """A process killed in the middle of an exchange has in its stage what was at the path: the file that it meant
-    to replace, or one that somebody wrote in the last instant, which belongs there. Raises StorageError where that
-    cannot go back; it is never removed."""
+    """Put back what an interrupted exchange left in a stage: the file that was to be replaced, or one that someone
+    wrote in the last instant and that belongs there. It is never removed; raises StorageError if it cannot go back."""
     staged = f"{folder}/{move.temp}"
     found = presence.lstat(staged)
     if found is None or numbers(found) in (move.placed, move.replaced):

@@ -1,4 +1,4 @@
-"""Stages for files that are about to be placed, on the worktree's file system, and the journal of what is renamed."""
+"""Stages for files about to be placed, on the worktree's file system, and the journal of their renames."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ JOURNAL = "moves"
 
 
 class Move(NamedTuple):
-    """One line of the journal: a staged file that gets a path's name. Inode, time and size stay with a file across
-    a rename; ``replaced`` has them of the file that had the name, None where there was none. ``oid``: the index
-    blob whose entry is told, or empty."""
+    """One line of the journal: a staged file that gets a path's name. Inode, time and size survive a rename;
+    ``replaced`` has those of the file that had the name, None if there was none. ``oid``: the index blob whose entry is
+    updated, or empty."""
 
     temp: str
     path: bytes
@@ -35,14 +35,14 @@ class Move(NamedTuple):
 
 
 def numbers(found: os.stat_result) -> tuple[int, ...]:
-    """What a journal says of a file."""
+    """A file's identity in a journal."""
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 @contextmanager
 def open_stage(location: Location, home: str | None = None) -> Iterator[Stage]:
-    """A stage of this process, for the block. ``home``: the folder to make it in, where nothing is renamed from it into
-    the worktree. Raises StorageError where it cannot be made."""
+    """Create a stage of this process, for the block. ``home``: the folder to create it in, if nothing is renamed from
+    it into the worktree. Raises StorageError if it cannot be created."""
     prefix = _home(location) if home is None else f"{home}/"
     with Stage(f"{prefix}{STAGE_PREFIX}", mode=0o700) as made:
         try:
@@ -50,14 +50,14 @@ def open_stage(location: Location, home: str | None = None) -> Iterator[Stage]:
         finally:
             if not made.kept:
                 try:
-                    # Interrupted just when it was taken, a lock may be left that nobody else would release.
+                    # Interrupted while taking the lock, which nobody else would release.
                     IndexLock(location.index, made.folder, 0.0).clear()
                 except OSError:
-                    pass  # recovery knows it by its content
+                    pass  # recovery recognises it by its content
 
 
 def encode_moves(moves: Iterable[Move]) -> bytes:
-    """The journal of what is about to be renamed."""
+    """Encode the journal of the renames to come."""
     fields: list[bytes] = []
     for move in moves:
         replaced = b"" if move.replaced is None else _encoded(move.replaced)
@@ -66,8 +66,8 @@ def encode_moves(moves: Iterable[Move]) -> bytes:
 
 
 def read_journal(folder: str) -> list[Move]:
-    """What a stage was about to rename; empty where it did not come to that. Raises StorageError where it cannot be
-    read (``unreadable``), or is no journal (``store-damaged``)."""
+    """Return what a stage was about to rename; empty if it did not get that far. Raises StorageError if the journal
+    cannot be read (``unreadable``) or is invalid (``store-damaged``)."""
     data = presence.read(f"{folder}/{JOURNAL}")
     fields = data.split(b"\0") if data else []
     try:
@@ -88,13 +88,13 @@ def _decoded(field: bytes) -> tuple[int, ...]:
 
 
 def _home(location: Location) -> str:
-    """Where a stage's name begins: in Git's folder, or where that is another file system, at the worktree's top."""
+    """Return where stages are made: in the Git folder, or at the worktree's top if that is another file system."""
     home, top = location.git_dir, os.fsdecode(location.top)
     with durable.storage_errors(home):
         return f"{home}/" if os.stat(home).st_dev == os.stat(top).st_dev else f"{top}/."
 
 
 def stages(location: Location) -> list[str]:
-    """The stages in a worktree, of living and ended processes. Raises StorageError (``unreadable``)."""
+    """Return the stages in a worktree, of living and ended processes. Raises StorageError (``unreadable``)."""
     homes = (f"{location.git_dir}/", f"{os.fsdecode(location.top)}/.")
     return [folder for home in homes for folder in stage.stages(f"{home}{STAGE_PREFIX}")]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from regenstore.cli.main import main
+from regenstore.cli import main
 from regenstore.fs.path_text import path_of, path_text
 from tests.conftest import Checkout, hermetic_environment
 
@@ -76,13 +76,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             patch.setattr(sys, "argv", [os.path.join(os.path.dirname(sys.executable), "regenstore"), *argv[1:]])
             patch.setattr(sys, "stdout", streams[0])
             patch.setattr(sys, "stderr", streams[1])
-            with pytest.raises(SystemExit) as left:
-                main()
+            code = main.run()
         raw = []
         for stream in streams:
             stream.flush()
             raw.append(stream.buffer.getvalue())  # type: ignore[attr-defined]
-        done = Said(int(left.value.code or 0), *raw)
+        done = Said(code, *raw)
         assert done.code in codes, (argv, done)
         assert b"Traceback" not in done.err and b"Please report" not in done.err, (argv, done)
         if "--json" in argv:

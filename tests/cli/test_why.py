@@ -144,7 +144,7 @@ def test_the_generator_must_be_there_trusted_and_unchanged(painted: Checkout) ->
     painted.write("tools/paint", PAINT + "# another build\n").chmod(0o755)
     said = why(painted, "paint.png")
     assert (said["rule"], said["state"], said["proof"]["holds"]) == ("generator", "kept", False)
-    assert "not trusted" in said["detail"]
+    assert "no longer trusted" in said["detail"]
     painted.regenstore("trust", "--yes")
     said = why(painted, "paint.png")
     assert (said["rule"], said["state"], said["proof"]["holds"]) == ("lapsed", "kept", False)

@@ -17,6 +17,7 @@ from regenstore.export.media_set import Medium
 from regenstore.export.sidecar import deliver as delivering
 from regenstore.export.sidecar.batch import SidecarOrder, refuse_collisions, render
 from regenstore.export.sidecar.deliver import STAGE, deliver, existing
+from regenstore.export.sidecar.exported import Exported
 from regenstore.export.sidecar.library import FOLDER, Library
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.objects.fact_cache import ContentFacts
@@ -111,7 +112,30 @@ def test_what_has_no_place_for_xmp_is_copied_as_it_is(medium, known, film, tmp_p
     assert (tmp_path / "out" / "a.webm").read_bytes() == Path(given.file).read_bytes()
 
 
-def test_nothing_is_overwritten_without_force(medium, known, film):
+def test_what_an_export_wrote_is_refreshed_and_nothing_else(medium, known, film, tmp_path):
+    exported = Exported(known.facts)
+    order = SidecarOrder((XMP,), film, to=str(tmp_path / "out"), copy=True)
+
+    def export(prompt: str, golden: str = "r24.mp4", **given) -> tuple[int, int]:
+        batch = render(order, [medium("a.mp4", golden, prompt=prompt)], known, quiet)
+        done = deliver(batch, base=order.to, protected=nothing, exported=exported, **given)
+        return len(done.written), len(done.unchanged)
+
+    assert [export("one"), export("one"), export("two"), export("two", "r25.mp4")] == [(2, 0), (0, 2), (1, 1), (2, 0)]
+    sidecar = tmp_path / "out" / "a.xmp"
+    sidecar.write_bytes(sidecar.read_bytes() + b"<!-- mine -->")
+    with pytest.raises(Conflict, match=r"a\.xmp") as caught:
+        export("three", "r25.mp4")
+    assert "--overwrite-foreign" in caught.value.hint
+    assert b"mine" in sidecar.read_bytes()
+    assert export("three", "r25.mp4", foreign=True) == (1, 1)
+    sidecar.unlink()
+    sidecar.mkdir()
+    with pytest.raises(Conflict, match="not files"):
+        export("three", "r25.mp4", foreign=True)
+
+
+def test_foreign_files_are_overwritten_only_when_asked(medium, known, film):
     media = [medium("a.mp4"), medium("b.mp4")]
     Path(film, "b.xmp").write_text("mine")
     batch = render(SidecarOrder((XMP,), film), media, known, quiet)
@@ -120,7 +144,7 @@ def test_nothing_is_overwritten_without_force(medium, known, film):
     assert caught.value.kind == "exists"
     assert not Path(film, "a.xmp").exists()
     assert Path(film, "b.xmp").read_text() == "mine"
-    deliver(batch, base=film, protected=nothing, force=True)
+    deliver(batch, base=film, protected=nothing, foreign=True)
     assert Path(film, "b.xmp").read_text().startswith("<?xml")
 
 
@@ -131,7 +155,7 @@ def test_a_file_of_gits_is_never_overwritten(medium, known, film, tmp_path):
     order = SidecarOrder((Library(film).load("evil"),), film)
     batch = render(order, [medium("a.mp4")], known, quiet)
     with pytest.raises(InvalidInput, match="file of Git's"):
-        deliver(batch, base=film, protected=lambda path: path.endswith("a.mp4"), force=True)
+        deliver(batch, base=film, protected=lambda path: path.endswith("a.mp4"), foreign=True)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +201,7 @@ def test_what_fails_half_way_leaves_all_as_it_was(medium, known, film, monkeypat
 
     monkeypatch.setattr(delivering.swap, "put", failing)
     with pytest.raises(StorageError, match="no space"):
-        deliver(batch, base=film, protected=nothing, force=True)
+        deliver(batch, base=film, protected=nothing, foreign=True)
     monkeypatch.undo()
     assert any(target.endswith("b.xmp") for target in calls)
     assert tree(film) == before
@@ -198,7 +222,7 @@ def test_what_is_written_meanwhile_stays(medium, known, film, monkeypatch, name)
 
     monkeypatch.setattr(delivering, "_fill", slow)
     with pytest.raises(Conflict, match="meanwhile"):
-        deliver(batch, base=film, protected=nothing, force=True)
+        deliver(batch, base=film, protected=nothing, foreign=True)
     assert Path(film, name).read_text() == "saved meanwhile"
     assert {path for path in tree(film) if path not in before} <= {name}
 
@@ -220,7 +244,7 @@ def test_a_link_at_the_place_is_replaced_and_not_followed(medium, known, film, t
     os.symlink(str(tmp_path / "victim"), f"{film}/a.xmp")
     batch = render(SidecarOrder((XMP,), film), [given], known, quiet)
     assert len(existing(batch)[1]) == 1
-    deliver(batch, base=film, protected=nothing, force=True)
+    deliver(batch, base=film, protected=nothing, foreign=True)
     assert (tmp_path / "victim").read_text() == "mine"
     assert not os.path.islink(f"{film}/a.xmp")
 

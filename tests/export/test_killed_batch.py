@@ -61,7 +61,7 @@ def killed_after(steps: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> b
             patch.setattr(os, name, dying(getattr(os, name)))
         patch.setattr(shutil, "rmtree", dying(shutil.rmtree))
         try:
-            deliver(batch(folder), base=str(folder), protected=nothing, force=True)
+            deliver(batch(folder), base=str(folder), protected=nothing, foreign=True)
         except Killed:
             return True
     return False
@@ -78,7 +78,7 @@ def test_killed_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         now = tree(folder)
         assert now in (OLD, {**OLD, **NEW}), steps
         seen.add(now == OLD)
-        deliver(batch(folder), base=str(folder), protected=nothing, force=True)
+        deliver(batch(folder), base=str(folder), protected=nothing, foreign=True)
         assert tree(folder) == {**OLD, **NEW}, steps
     assert steps > 15 and seen == {True, False}
     assert not [name for name in os.listdir(folder) if name.startswith(STAGE)]
@@ -95,6 +95,17 @@ def test_what_somebody_wrote_since_stays(tmp_path: Path, monkeypatch: pytest.Mon
     (folder / "d.xmp").write_bytes(b"by hand, too")
     recover(str(folder), lambda path: path.endswith("b.xmp"))
     assert tree(folder) == {**OLD, "a.xmp": b"new a", "c.xmp": b"by hand", "d.xmp": b"by hand, too"}
+
+
+def test_what_somebody_wrote_in_the_last_instant_comes_back(tmp_path: Path):
+    """Killed when it was out of the way, and before that was seen."""
+    stage = tmp_path / f"{STAGE}1-a"
+    stage.mkdir()
+    (stage / "0").write_text("new")
+    (stage / "0-old").write_text("by hand")
+    (stage / delivering._JOURNAL).write_text('[{"target": "a.xmp", "was": [1, 2, 3]}]')
+    recover(str(tmp_path), nothing)
+    assert tree(tmp_path) == {"a.xmp": b"by hand"} and not stage.exists()
 
 
 @pytest.mark.parametrize(

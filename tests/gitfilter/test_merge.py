@@ -11,12 +11,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from regenstore.errors import FormatError
-from regenstore.gitfilter.merge import Merged, merge_recipes
 from regenstore.gitfilter.merge_driver import merge_files
 from regenstore.objects import toml
 from regenstore.objects.attribution import one_text_of_sides
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
+from regenstore.objects.merge import Merged, merge_recipes
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 from tests.conftest import examples
 
@@ -76,10 +76,14 @@ VALUES = st.one_of(
 TABLES = st.dictionaries(st.sampled_from("abc"), VALUES | st.dictionaries(st.sampled_from("xy"), VALUES, max_size=2))
 INPUTS = st.dictionaries(
     st.sampled_from(["plate", "mask"]),
-    st.builds(Input, st.sampled_from([t.digest for t in TAKES]), st.sampled_from([None, "a.png", "b.png"])),
+    st.builds(
+        lambda *given: Input(*given),
+        st.sampled_from([t.digest for t in TAKES]),
+        st.sampled_from([None, "a.png", "b.png"]),
+    ),
 )
 OUTPUTS = st.builds(
-    Output,
+    lambda *given: Output(*given),  # else what is left out is made up from its type
     st.sampled_from(["image/png", "image/jpeg"]),
     st.sampled_from(["main", "mask"]),
     st.sampled_from([None, *TAKES]),
@@ -135,8 +139,8 @@ def test_a_merge_is_the_same_from_both_sides(history):
 def seconds_differ(a: Merged, b: Merged) -> bool:
     """Both sides ran the same recipe to the same bytes, and it cost them differently: either will do."""
     first, second = (toml.decode(m.text) for m in (a, b))
-    return replace(first, output=replace(first.output, seconds=None)) == replace(
-        second, output=replace(second.output, seconds=None)
+    return replace(first, output=first.output._replace(seconds=None)) == replace(
+        second, output=second.output._replace(seconds=None)
     )
 
 
@@ -282,7 +286,7 @@ def test_values_that_only_look_equal_are_changes(before, after):
 
 def test_two_takes_of_one_recipe_are_a_conflict_of_the_output():
     """Both sides rendered the same recipe anew, on machines that gave different bytes."""
-    ours, theirs = (replace(BASE, output=replace(BASE.output, take=take)) for take in TAKES[1:])
+    ours, theirs = (replace(BASE, output=BASE.output._replace(take=take)) for take in TAKES[1:])
     merged = merge_recipes(BASE, ours, theirs)
     assert merged.conflicts == ("output.digest",)
     assert toml.decode(side(merged.text, "ours")) == ours

@@ -78,7 +78,9 @@ def _without(*names: str) -> st.SearchStrategy[dict[str, object]]:
     return TABLES.map(lambda table: {key: value for key, value in table.items() if key not in names})
 
 
-INPUTS = st.dictionaries(NAMES, st.builds(Input, DIGESTS, st.none() | TEXT, _without("digest", "path")), max_size=3)
+INPUTS = st.dictionaries(
+    NAMES, st.builds(lambda *given: Input(*given), DIGESTS, st.none() | TEXT, _without("digest", "path")), max_size=3
+)
 OUTPUT_EXTRA = _without("name", "media_type", "digest", "size", "seconds", "key")
 TOP_EXTRA = _without("regenstore", "generator", "version", "model", "params", "inputs", "output", "about")
 MEDIA_TYPES = st.sampled_from(["image/png", "video/mp4", "x/y"]) | TEXT.filter(bool)
@@ -86,7 +88,7 @@ GENERATED = st.builds(
     Recipe,
     generator=TEXT,
     version=TEXT,
-    output=st.builds(Output, MEDIA_TYPES, TEXT, TAKES, SECONDS, OUTPUT_EXTRA),
+    output=st.builds(lambda *given: Output(*given), MEDIA_TYPES, TEXT, TAKES, SECONDS, OUTPUT_EXTRA),
     model=TABLES,
     params=TABLES,
     inputs=INPUTS,
@@ -97,13 +99,20 @@ IMPORTED = st.builds(
     Recipe,
     generator=st.none(),
     version=st.just(""),
-    output=st.builds(Output, MEDIA_TYPES, TEXT, st.builds(Take, DIGESTS, st.integers(0, 2**40)), SECONDS, OUTPUT_EXTRA),
+    output=st.builds(
+        lambda *given: Output(*given),
+        MEDIA_TYPES,
+        TEXT,
+        st.builds(Take, DIGESTS, st.integers(0, 2**40)),
+        SECONDS,
+        OUTPUT_EXTRA,
+    ),
     about=TABLES,
     extra=TOP_EXTRA,
 )
 RECIPES = GENERATED | IMPORTED
 KEYED = st.builds(
-    lambda recipe, mark: replace(recipe, output=replace(recipe.output, key=mark or recipe.key.mark)).of_key(),
+    lambda recipe, mark: replace(recipe, output=recipe.output._replace(key=mark or recipe.key.mark)).of_key(),
     GENERATED,
     st.sampled_from(["", "0" * 16]) | TEXT,
 )
@@ -112,10 +121,12 @@ SIMPLE = st.builds(
     Recipe,
     generator=st.sampled_from(["words", "é", 'q"']),
     version=st.just("1"),
-    output=st.builds(Output, st.sampled_from(["image/png", "x/y"]), st.just("main"), TAKES),
+    output=st.builds(lambda *given: Output(*given), st.sampled_from(["image/png", "x/y"]), st.just("main"), TAKES),
     model=st.dictionaries(st.sampled_from(["name", "revision", "digest"]), TEXT | st.integers(0, 9), max_size=2),
     params=st.dictionaries(st.sampled_from(["seed", "a", "b-c", "0", "Z", "é"]), SCALARS, max_size=5),
-    inputs=st.dictionaries(st.sampled_from(["a", "B", "c-1", "x.y"]), st.builds(Input, DIGESTS, st.none() | TEXT)),
+    inputs=st.dictionaries(
+        st.sampled_from(["a", "B", "c-1", "x.y"]), st.builds(lambda *given: Input(*given), DIGESTS, st.none() | TEXT)
+    ),
     about=TABLES,
 )
 """What the line scan can take the key from, most of the time."""

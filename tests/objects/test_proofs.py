@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,23 +23,23 @@ PROOF = Proof(KEY, TAKE, SECOND, "equivalent", "PSNR", 61.5, 45.0, 2.5, 1000.0, 
 
 def test_proofs_come_back_as_they_were_newest_first(tmp_path: Path) -> None:
     cache = ResultCache(str(tmp_path))
-    exact = replace(
-        PROOF, tier="bytes", second=TAKE, metric="", score=None, threshold=None, fingerprint={}, created=2000.0
+    exact = PROOF._replace(
+        tier="bytes", second=TAKE, metric="", score=None, threshold=None, fingerprint={}, created=2000.0
     )
     cache.add_proof(PROOF)
     cache.add_proof(exact)
     assert ResultCache(str(tmp_path)).proofs(KEY, TAKE) == [exact, PROOF]
     assert cache.proofs(KEY, SECOND) == []
-    assert [proof.proves for proof in (exact, PROOF, replace(PROOF, tier="different"))] == [True, True, False]
+    assert [proof.proves for proof in (exact, PROOF, PROOF._replace(tier="different"))] == [True, True, False]
 
 
 def test_the_newest_proof_of_an_environment_replaces_the_one_before(tmp_path: Path) -> None:
     cache = ResultCache(str(tmp_path))
-    later = replace(PROOF, tier="different", created=3000.0, fingerprint={"machine": "x", "library": "1"})
+    later = PROOF._replace(tier="different", created=3000.0, fingerprint={"machine": "x", "library": "1"})
     cache.add_proof(PROOF)
     cache.add_proof(later)
     assert cache.proofs(KEY, TAKE) == [later]
-    lucky = replace(PROOF, tier="bytes", second=TAKE, created=4000.0)
+    lucky = PROOF._replace(tier="bytes", second=TAKE, created=4000.0)
     cache.add_proof(lucky)
     assert cache.proofs(KEY, TAKE) == [lucky, later]  # what gave other bytes once is not forgotten
     assert list(cache.every_proof()) == [lucky, later]

@@ -332,6 +332,18 @@ def test_values_without_a_text_are_refused(value):
     assert caught.value.kind == "bad-recipe"
 
 
+@given(st.binary(min_size=32, max_size=32), st.integers(0, 1 << 60), TEXT)
+@example(b"\xab" * 32, 10**17 + 1, '"ab" ' + "ab" * 32 + str(10**17 + 1))
+@settings(deadline=None)
+def test_imported_media_get_the_same_text_in_a_shorter_way(digest, size, media_type):
+    take = Take(Digest(digest), size)
+    try:
+        text = toml.encode(Recipe.of_imported(take, media_type))
+    except FormatError:
+        return
+    assert toml.imported_text(take, media_type) == text
+
+
 # ------------------------------------------------------------------------------------------- the line scan
 
 

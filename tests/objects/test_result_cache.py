@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,7 +86,7 @@ def test_each_environment_keeps_its_own_word(cache):
     """Also when both gave the same: what one environment gives now and gave before tells whether it varies."""
     of = recipe()
     cache.record(of, result(of, 1))
-    cache.record(of, replace(result(of, 1), fingerprint={"gpu": "other"}))
+    cache.record(of, result(of, 1)._replace(fingerprint={"gpu": "other"}))
     assert [r.fingerprint["gpu"] for r in cache.results(of.key)] == ["other", "none"]
 
 

@@ -7,16 +7,19 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from regenstore.errors import InvalidInput
+from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.export import context
+from regenstore.export.color_names import assume
 from regenstore.export.media_facts import Measurements
-from regenstore.export.media_set import Medium
+from regenstore.export.media_set import LeftOut, Medium
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.clips import doubts, make_clip
 from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.template import OutputTemplate, Template, near
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Sibling, SidecarWriter, named
-from regenstore.media.embed import EMBEDDABLE, embedded
+from regenstore.export.sidecar.xmp_merging import merged
+from regenstore.media.embed import EMBEDDABLE, embedded, xmp_of
+from regenstore.media.media_info import UNKNOWN_COLOR
 from regenstore.media.types import kind
 
 _BLOCK = 1 << 20
@@ -148,15 +151,29 @@ def alike(path: str) -> str:
 # ------------------------------------------------------------------------------------------- contents
 
 
-def render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, told: Told) -> Batch:
-    """Render all files of an export. Raises InvalidInput for errors that the user must fix."""
+def render(
+    order: SidecarOrder, media: Sequence[Medium], known: Measurements, told: Told, left: LeftOut | None = None
+) -> Batch:
+    """Render all files of an export. ``left`` gets the media that cannot be read; without it, the first one raises.
+
+    Raises InvalidInput for errors that the user must fix, and the first reason in ``left`` if nothing else is there.
+    """
+    left = LeftOut(strict=True) if left is None else left
+    assume(UNKNOWN_COLOR, order.assume_color)  # an unknown name concerns all media
     if order.to is None and (order.copy or order.embed):
         raise InvalidInput("bad-export", "copies of media need a target folder: --to DIR")
     batch = Batch()
     clips = []
     for medium in media:
-        clips.append(_clip(order, medium, known, told))
+        try:
+            clip = _clip(order, medium, known, told)
+            _refuse_unembeddable(order, clip)
+            clips.append(clip)
+        except RegenstoreError as error:
+            left.add(medium.path, error)
         told(medium.path, 1.0)
+    if not clips:
+        left.refuse()
     _refuse_unknown(order.redact, clips)
     for clip in clips:
         batch.warnings += [f"{clip.medium.path}: {doubt}" for doubt in doubts(clip)]
@@ -204,6 +221,16 @@ def _clip(order: SidecarOrder, medium: Medium, known: Measurements, told: Told) 
     return make_clip(medium, info, metrics, place, assume_color=order.assume_color, redact=order.redact)
 
 
+def _refuse_unembeddable(order: SidecarOrder, clip: Clip) -> None:
+    """Raise InvalidInput (``bad-export``) for a damaged medium, which XMP cannot be embedded in."""
+    medium = clip.medium
+    if order.embed and medium.media_type in EMBEDDABLE:
+        try:
+            embedded(medium.file, medium.media_type, xmp_packet(order, clip))
+        except ValueError as error:
+            raise InvalidInput("bad-export", f"{medium.path}: {error}") from None
+
+
 def _lies_there(clip: Clip) -> bool:
     try:
         return os.path.getsize(clip.media_path) == clip.medium.size
@@ -215,10 +242,33 @@ def _copy(order: SidecarOrder, clip: Clip, batch: Batch) -> PlannedFile:
     medium = clip.medium
     if order.embed and medium.media_type not in EMBEDDABLE:
         batch.warnings.append(f"{medium.path}: {medium.media_type} cannot hold XMP; its copy is unchanged")
-    packet = xmp_packet(order, clip) if order.embed and medium.media_type in EMBEDDABLE else None
+    packet = _packet(order, clip, batch) if order.embed and medium.media_type in EMBEDDABLE else None
     return PlannedFile(
         clip.media_path, None, media=(medium.path,), source=medium.file, packet=packet, media_type=medium.media_type
     )
+
+
+def _packet(order: SidecarOrder, clip: Clip, batch: Batch) -> bytes | None:
+    """The XMP to embed, merged with what the medium has already; None, with a warning, if that cannot be read."""
+    medium, ours = clip.medium, xmp_packet(order, clip)
+    try:
+        old = xmp_of(medium.file, medium.media_type)
+    except (ValueError, OSError):
+        return ours  # what is wrong with the file is reported where it is written
+    if old is None:
+        return ours
+    if order.redact:
+        # Nobody knows what it tells about the redacted fields.
+        batch.warnings.append(f"{medium.path}: the XMP that it has already is left out of the copy, due to --redact")
+        return ours
+    try:
+        packet, conflicts = merged(ours, old)
+    except ValueError as error:
+        batch.warnings.append(f"{medium.path}: its own XMP cannot be read ({error}); its copy is unchanged")
+        return None
+    if conflicts:
+        batch.warnings.append(f"{medium.path}: its own XMP has other values, which stay: {', '.join(conflicts)}")
+    return packet
 
 
 def xmp_packet(order: SidecarOrder, clip: Clip) -> bytes:

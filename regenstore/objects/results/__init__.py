@@ -1,1 +1,1 @@
-"""The result database: everything that speaks SQL, and the file that it lies in."""
+"""The result database: all SQL, and its file."""

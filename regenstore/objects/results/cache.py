@@ -1,6 +1,6 @@
 """The result cache: recipe key -> results, content -> the recipes that made it, blob id -> key and take.
 
-Everything in it can be had again from Git's recipe blobs and by running recipes. What it lies in: database.py.
+All of it can be restored from Git's recipe blobs and by running recipes. The database itself is in database.py.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ _BLOB_TYPES = (
 
 
 class ResultCache:
-    """Opens its database at the first use. May be used from any thread: each piece of work waits for the last."""
+    """Opens its database on first use. Thread-safe: operations are serialised."""
 
     def __init__(self, root: str) -> None:
         self.database = Database(root)
         self.path = self.database.path
 
     def close(self) -> None:
-        """Close the database; it opens again at the next use."""
+        """Close the database; it is reopened on the next use."""
         self.database.close()
 
     def exclusively(self, work: Callable[[], object]) -> None:
-        """Do some work while no other process records results or proofs."""
+        """Do some work while no other process can record results or proofs."""
         self.database.write(lambda db: work())
 
     # -------------------------------------------------------------------------------- results
 
     def record(self, recipe: Recipe, result: Result, proofs: Iterable[Proof] = ()) -> None:
-        """Store a result, and the proofs that it is, atomically. The same outputs of the same key and
-        environment are kept once, as the newest."""
+        """Store a result, and the proofs that it constitutes, atomically. Repeated outputs of the same key and
+        environment are stored once, as the newest."""
 
         def work(db: sqlite3.Connection) -> None:
             self._remember(db, recipe)
@@ -79,7 +79,7 @@ class ResultCache:
         self.database.write(work)
 
     def remember(self, recipe: Recipe) -> None:
-        """Keep a recipe's text for its key: the newest stands for the key from now on."""
+        """Store a recipe's text for its key, replacing an older one."""
         self.database.write(lambda db: self._remember(db, recipe))
 
     @staticmethod
@@ -89,12 +89,12 @@ class ResultCache:
             db.execute("INSERT OR REPLACE INTO recipe (key, text, inputs) VALUES (?, ?, ?)", row)
 
     def recipe_text(self, key: RecipeKey) -> bytes | None:
-        """The recipe text last used for a key."""
+        """Return the recipe text last used with a key."""
         rows = self.database.rows("SELECT text FROM recipe WHERE key = ?", (key.raw,))
         return bytes(rows[0][0]) if rows else None
 
     def recipe_texts(self) -> dict[RecipeKey, bytes]:
-        """The text of every recipe that is known."""
+        """Return the text of every known recipe."""
         rows = self.database.rows("SELECT key, text FROM recipe", ())
         return {RecipeKey(bytes(key)): bytes(text) for key, text in rows}
 
@@ -107,7 +107,7 @@ class ResultCache:
         yield from ((row, fingerprint, outputs) for (row, fingerprint), outputs in grouped.items())
 
     def results(self, key: RecipeKey) -> list[Result]:
-        """All results of a key, newest first."""
+        """Return all results of a key, newest first."""
         query = "SELECT r.id, r.created, r.seconds, r.fingerprint, o.name, o.digest, o.size, o.media_type"
         found: dict[int, Result] = {}
         outputs: dict[int, dict[str, Content]] = {}
@@ -121,7 +121,7 @@ class ResultCache:
         return list(found.values())
 
     def known_outputs(self, digest: Digest) -> list[KnownOutput]:
-        """The recipes known to have made a content, newest first."""
+        """Return the recipes known to have made a content, newest first."""
         rows = self.database.rows(
             "SELECT r.key, o.name, o.media_type, r.seconds, c.text FROM output o JOIN result r ON r.id = o.result "
             "JOIN recipe c ON c.key = r.key WHERE o.digest = ? ORDER BY r.created DESC, r.id DESC",
@@ -133,13 +133,13 @@ class ResultCache:
         ]
 
     def made(self, key: RecipeKey, digest: Digest, output: str = "main") -> bool:
-        """Whether a content is recorded as the named output of a key."""
+        """Return whether a content is recorded as the named output of a key."""
         found = "SELECT 1 FROM result r JOIN output o ON o.result = r.id"
         query = f"{found} WHERE r.key = ? AND o.digest = ? AND o.name = ? LIMIT 1"
         return bool(self.database.rows(query, (key.raw, digest.raw, output)))
 
     def makers(self, digests: Iterable[Digest]) -> dict[Digest, set[RecipeKey]]:
-        """The keys whose recorded results these contents are; one that no run here gave is left out."""
+        """Return the keys that have these contents as recorded results; those without a recorded run are left out."""
         query = "SELECT o.digest, r.key FROM output o JOIN result r ON r.id = o.result WHERE o.digest IN"
         found: dict[Digest, set[RecipeKey]] = {}
         for digest, key in self.database.rows_in(query, {digest.raw for digest in digests}):
@@ -147,7 +147,7 @@ class ResultCache:
         return found
 
     def typical_seconds(self, generator: str, version: str) -> float | None:
-        """The median cost of the last runs of a generator here; None when it never ran."""
+        """Return the median cost of a generator's last runs here; None if it never ran."""
         rows = self.database.rows(
             "SELECT seconds FROM result WHERE generator = ? AND version = ? ORDER BY created DESC LIMIT 101",
             (generator, version),
@@ -156,7 +156,7 @@ class ResultCache:
         return values[len(values) // 2] if values else None
 
     def every_output(self) -> Iterator[MadeOutput]:
-        """Every output of every recorded run, in no order."""
+        """Yield every output of every recorded run, in no particular order."""
         rows = self.database.rows(
             "SELECT r.key, o.name, o.digest, o.size, o.media_type, r.seconds, r.generator, r.version, r.fingerprint "
             "FROM output o JOIN result r ON r.id = o.result",
@@ -168,7 +168,7 @@ class ResultCache:
             yield MadeOutput(RecipeKey(key), name, content, seconds, generator, version, read(fingerprint))
 
     def inputs(self, keys: Iterable[RecipeKey]) -> dict[RecipeKey, tuple[Digest, ...]]:
-        """What the recipes of these keys are made from; a key whose recipe is not known is left out."""
+        """Return the inputs of the recipes of these keys; keys without a known recipe are left out."""
         rows = self.database.rows_in("SELECT key, inputs, text FROM recipe WHERE key IN", (key.raw for key in keys))
         found: dict[RecipeKey, tuple[Digest, ...]] = {}
         parsed = []
@@ -187,7 +187,7 @@ class ResultCache:
     # -------------------------------------------------------------------------------- proofs
 
     def add_proof(self, proof: Proof) -> None:
-        """Keep a proof; the newest stands for its key, take, environment and what the second run gave."""
+        """Store a proof, replacing one for the same key, take, environment and second output."""
         self.database.write(lambda db: self._prove(db, proof))
 
     @staticmethod
@@ -197,17 +197,17 @@ class ResultCache:
         db.execute("INSERT OR REPLACE INTO proof VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, *more))
 
     def proofs(self, key: RecipeKey, take: Digest) -> list[Proof]:
-        """All proofs of a take, from every environment it was run in, newest first."""
+        """Return all proofs of a take, from every environment, newest first."""
         query = "SELECT * FROM proof WHERE key = ? AND take = ? ORDER BY created DESC, second"
         return list(_proofs(self.database.rows(query, (key.raw, take.raw))))
 
     def every_proof(self) -> Iterator[Proof]:
-        """All proofs of all takes, newest first."""
+        """Return all proofs of all takes, newest first."""
         return _proofs(self.database.rows("SELECT * FROM proof ORDER BY created DESC, second", ()))
 
     def lapse(self, fingerprint: Mapping[str, str], lapsed: Mapping[str, str]) -> None:
-        """Let every proof of an environment hold for another one, which no machine has: ``lapsed``. Others' proofs
-        of that environment do not stand here any more (:meth:`standing`)."""
+        """Move every proof of an environment to one that no machine has: ``lapsed``. Proofs of that environment made
+        elsewhere no longer count here either (:meth:`standing`)."""
 
         def work(db: sqlite3.Connection) -> None:
             db.execute(
@@ -218,15 +218,15 @@ class ResultCache:
         self.database.write(work)
 
     def standing(self, proofs: Iterable[Proof]) -> Iterator[Proof]:
-        """Those of others' proofs whose environment has not lapsed here."""
+        """Return those of the proofs made elsewhere whose environment has not lapsed here."""
         lapsed = {name for (name,) in self.database.rows("SELECT name FROM gc_value WHERE name LIKE 'lapsed %'", ())}
         yield from (proof for proof in proofs if not lapsed or _lapsed(proof.fingerprint) not in lapsed)
 
     # -------------------------------------------------------------------------------- Git's blobs
 
     def blobs(self, oids: Iterable[bytes]) -> dict[bytes, BlobRecord]:
-        """What is known of recipe blobs, by Git object id. A row that holds something else, which damage does
-        without SQLite's notice, is not there: Git tells once more."""
+        """Return the records of recipe blobs, by Git object id. Rows of the wrong types, a kind of damage that SQLite
+        does not notice, are skipped: the blobs are read again."""
         found = {}
         for row in self._rows_of("blob", oids):
             if all(map(isinstance, row, _BLOB_TYPES)):
@@ -239,11 +239,11 @@ class ResultCache:
         return found
 
     def plain_blobs(self, oids: Iterable[bytes]) -> set[bytes]:
-        """Those that are known to be no recipes and never to become any."""
+        """Return the blobs known not to be recipes."""
         return {oid for (oid,) in self._rows_of("plain_blob", oids)}
 
     def add_blobs(self, records: Iterable[BlobRecord], plain: Iterable[bytes] = ()) -> None:
-        """Keep what recipe blobs say, and which blobs are none."""
+        """Store the records of recipe blobs, and the ids of blobs that are not recipes."""
         rows = [
             (
                 *(r.oid, r.key and r.key.raw, r.digest and r.digest.raw, r.size, r.output),
@@ -262,7 +262,7 @@ class ResultCache:
             self.database.write(work)
 
     def _rows_of(self, table: str, oids: Iterable[bytes]) -> Iterator[Any]:
-        """The rows of some blobs: each by its key, or most of a table in one pass."""
+        """Return the rows of some blobs: by key, or by one scan if they are most of the table."""
         wanted = set(oids)
         query = f"SELECT * FROM {table}"  # noqa: S608  one of two names
         if len(wanted) > BATCH:
@@ -281,7 +281,7 @@ class ResultCache:
 
     def end_run(self, run: int, state: str, message: str = "") -> None:
         """Record how a run ended: ``done``, ``failed`` or ``cancelled``."""
-        row = (state, message[:4000].encode(errors="replace").decode(), run)  # a path's odd bytes are no text
+        row = (state, message[:4000].encode(errors="replace").decode(), run)  # paths may contain non-UTF-8 bytes
         self.database.write(lambda db: db.execute("UPDATE run SET state = ?, message = ? WHERE id = ?", row))
 
 

@@ -1,8 +1,8 @@
-"""The result database at work: opening and upgrading it, short transactions, and a new one for a damaged one.
+"""Access to the result database: opening and upgrading it, short transactions, and replacing a damaged one.
 
-SQLite in WAL mode. Everything in it can be had again from Git's recipe blobs and by running recipes; a missing database
-is made anew, a damaged one is moved aside first. Every write is one short ``BEGIN IMMEDIATE`` transaction, so that a
-killed process leaves either all of it or nothing.
+SQLite in WAL mode. All data can be restored from Git's recipe blobs and by running recipes; a missing database is
+created anew, a damaged one is moved aside first. Every write is one short ``BEGIN IMMEDIATE`` transaction, so a killed
+process leaves all of it or nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CREATE TABLE proof (
     metric TEXT NOT NULL, score REAL, threshold REAL, seconds REAL NOT NULL, created REAL NOT NULL,
     PRIMARY KEY (key, take, fingerprint)) WITHOUT ROWID
 """
-# Rows without inputs are dropped with their table: Git's blobs are read once more.
+# Rows without inputs are dropped with their table: Git's blobs are read again.
 _BLOB_INPUTS = """
 DROP TABLE blob;
 CREATE TABLE blob (
@@ -53,8 +53,8 @@ CREATE TABLE blob (
     inputs BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE plain_blob (oid BLOB PRIMARY KEY) WITHOUT ROWID
 """
-# Blobs are read once more, now with what a survey asks of them. A proof does not replace one of the same
-# environment that found other bytes. The inputs of recipes kept by earlier programs are read when asked for.
+# Blobs are read again, now with the columns that a survey needs. A proof does not replace one of the same environment
+# that found other bytes. Inputs of recipes stored by earlier programs are parsed on demand.
 _SURVEYED = """
 DROP TABLE blob;
 CREATE TABLE blob (
@@ -75,7 +75,7 @@ CREATE TABLE usage (
     digest BLOB PRIMARY KEY, frequency REAL NOT NULL, base REAL NOT NULL, used REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE gc_value (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID
 """
-# Blobs are read once more, now with whether their takes were made with other parameters.
+# Blobs are read again, now recording whether their takes were made with other parameters.
 _OUTDATED = """
 DROP TABLE blob;
 CREATE TABLE blob (
@@ -84,17 +84,17 @@ CREATE TABLE blob (
     seconds REAL, outdated BLOB, sure INTEGER NOT NULL) WITHOUT ROWID
 """
 _STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED, _USAGE, _OUTDATED)
-"""What brings a database from version n to n + 1."""
+"""The migrations from version n to n + 1."""
 BATCH = 500
-"""Values of one query at most."""
+"""The maximum number of values in one query."""
 PATIENCE = 30.0
-"""Seconds to wait for another process that writes."""
+"""Seconds to wait for another process that is writing."""
 T = TypeVar("T")
 
 
 class Database:
-    """Opened at the first use. May be used from any thread: each piece of work waits for the last. Its methods raise
-    StorageError, Conflict (``store-busy``) and FormatError (``newer-store``)."""
+    """Opened on first use. Thread-safe: operations are serialised. Methods raise StorageError, Conflict
+    (``store-busy``) and FormatError (``newer-store``)."""
 
     def __init__(self, root: str) -> None:
         self.path = f"{root}/{FILE}"
@@ -110,13 +110,13 @@ class Database:
             self._connection = None
 
     def rows(self, query: str, values: Sequence[object]) -> list[Any]:
-        """What a query finds; nothing when there is no database: reading creates none."""
+        """Return the rows of a query; empty if there is no database: reading creates none."""
         if self._connection is None and presence.found(self.path) is None:
             return []
         return self._try(lambda db: db.execute(query, values).fetchall())
 
     def rows_in(self, query: str, values: Iterable[bytes]) -> Iterator[Any]:
-        """What a query that ends in ``IN`` finds for any number of values."""
+        """Return the rows of a query ending in ``IN``, for any number of values."""
         wanted = list(values)
         for start in range(0, len(wanted), BATCH):
             part = wanted[start : start + BATCH]
@@ -139,7 +139,7 @@ class Database:
         return self._try(transaction)
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do some work; once more with a new database when this one turns out to be damaged."""
+        """Do some work; repeat it with a new database if this one turns out to be damaged."""
         with self._lock:
             return work(self._open()) if self._working else self._try_twice(work)
 
@@ -157,11 +157,11 @@ class Database:
                 raise StorageError("store-damaged", f"{self.path}: {error}") from error
             refused = database_file.failure(error, self.path)
             if refused is None:
-                raise  # a bug of ours
+                raise  # our own bug
             raise refused from error
 
     def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do some work with the database that has the name now: another process may have replaced it."""
+        """Do some work with the file that has the database's name now: another process may have replaced it."""
         with database_file.working(self._root):
             if self._connection is not None and database_file.identity(self.path) != self._file:
                 self.close()
@@ -178,8 +178,8 @@ class Database:
         return self._connection
 
     def _replace_damaged(self) -> None:
-        """Move the database aside, unless another process has done so meanwhile. It holds nothing that
-        cannot be had again; the old file is kept all the same."""
+        """Move the database aside, unless another process has done so already. Its data can be restored; the old file
+        is kept anyway."""
         self.close()
         with durable.storage_errors(self.path), database_file.replacing(self._root):
             if not self._sound():
@@ -196,7 +196,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         if not os.path.lexists(self.path) and os.path.isdir(self._root):
-            with suppress(OSError):  # SQLite says why; its log and index get the database's mode
+            with suppress(OSError):  # SQLite reports the reason; its log and index get the database's mode
                 os.close(sharing.create(self.path, os.O_RDWR))
         db = sqlite3.connect(self.path, isolation_level=None, timeout=PATIENCE, check_same_thread=False)
         try:
@@ -218,9 +218,9 @@ class Database:
 
     @staticmethod
     def _upgrade(db: sqlite3.Connection) -> None:
-        """Take the steps that the database has not had, all or none."""
+        """Apply the missing migrations, all or none."""
         db.execute("BEGIN IMMEDIATE")
-        version = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been faster
+        version = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been first
         for step in _STEPS[version:]:
             for statement in step.split(";"):
                 db.execute(statement)

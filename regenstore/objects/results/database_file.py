@@ -1,11 +1,11 @@
-"""The result database as a file: who may replace a damaged one while other processes use it.
+"""The result database as a file: replacing a damaged one safely while other processes use it.
 
-SQLite cannot stand a database that is moved away under an open one, unless nobody works with it at that moment
-and everybody opens it anew afterwards. So each piece of work holds a shared lock, on the store's folder, and
-first looks whether the file is still the one that was opened; who moves the database holds the lock alone.
+SQLite does not support moving a database that is open, unless nobody is working with it at that moment and everybody
+reopens it afterwards. So each operation holds a shared lock on the store's folder, and first checks whether the file is
+still the one that was opened; moving the database requires the exclusive lock.
 
-Locks of the system are not fair: who wants one alone may wait for ever beside many that share it. So everybody
-takes it through a gate, a lock on the store's format marker, that who waits for the others keeps closed.
+System locks are not fair: a process that wants the exclusive lock can starve while others share it. So every lock is
+taken through a gate, a lock on the store's format marker, which a process waiting for the exclusive lock keeps closed.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _UNSAID = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
 
 
 def sqlite_version() -> tuple[str, bool]:
-    """SQLite's version, and whether it is new enough."""
+    """Return SQLite's version, and whether it is new enough."""
     return sqlite3.sqlite_version, sqlite3.sqlite_version_info >= SQLITE_NEEDED
 
 
 def uri(path: str, how: str) -> str:
-    """The URI by which SQLite opens the file at an absolute path, whatever bytes the path has; ``how``: its query."""
+    """Return the URI by which SQLite opens an absolute path, whatever its bytes; ``how`` is the URI's query."""
     return f"file://{urllib.parse.quote(os.fsencode(path))}?{how}"
 
 
 def refusal(error: sqlite3.Error, path: str) -> RegenstoreError | None:
-    """What keeps SQLite from working with a database that may well be sound: the disk, permissions, another
-    process. None where that is not the matter."""
+    """Return the error for problems that say nothing against the database itself: the disk, permissions, another
+    process. None for any other problem."""
     code = _code(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Conflict("store-busy", f"{path} is in use by another process")
@@ -57,7 +57,7 @@ def refusal(error: sqlite3.Error, path: str) -> RegenstoreError | None:
 
 
 def failure(error: sqlite3.Error, path: str) -> RegenstoreError | None:
-    """The same, and ``io-error`` for whatever else the system may have done to SQLite. None for a bug of ours."""
+    """Like the above, with ``io-error`` for any other system error reported by SQLite. None for our own bugs."""
     refused = refusal(error, path)
     if refused is None and isinstance(error, sqlite3.OperationalError):
         return StorageError("io-error", f"{path} could not be worked with (SQLite says: {error})")
@@ -65,8 +65,8 @@ def failure(error: sqlite3.Error, path: str) -> RegenstoreError | None:
 
 
 def _why_not(path: str) -> str | None:
-    """The kind of error with which the system refuses to write beside the database, which SQLite does not tell:
-    on a full disk it cannot open its log, or fails with input and output."""
+    """Return the kind of error for writing beside the database, which SQLite does not report: on a full disk it cannot
+    open its log, or fails with an I/O error."""
     probe = f"{path}.{os.getpid()}.tmp"
     try:
         with durable.storage_errors(probe):
@@ -83,7 +83,7 @@ def _usable(path: str) -> bool:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether what SQLite read is no sound database. Text that is none has no code of SQLite's."""
+    """Return whether SQLite found the database damaged. The error for invalid UTF-8 text has no SQLite code."""
     garbled = isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
     return garbled or _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -94,25 +94,25 @@ def _code(error: sqlite3.Error) -> int:
 
 @contextmanager
 def working(root: str) -> Iterator[None]:
-    """While this is held, nobody moves the database. Not to be held twice by one thread that may replace it."""
+    """While this is held, no process moves the database. A thread that may replace it must not hold it twice."""
     with _locked(root, alone=False):
         yield
 
 
 @contextmanager
 def replacing(root: str) -> Iterator[None]:
-    """Wait until no process works with the database, and keep them waiting. Look again whether it is damaged:
+    """Wait until no process works with the database, and keep others waiting. Check again whether it is damaged:
     another process may have replaced it meanwhile."""
     with _locked(root, alone=True):
         yield
 
 
 def move_aside(root: str) -> str | None:
-    """Give the database another name, for who is :func:`replacing` it; tells the name. Nothing is deleted."""
+    """Rename the database, within :func:`replacing`; returns the new name. Nothing is deleted."""
     path = f"{root}/{FILE}"
     aside = f"{path}.damaged-{time.time_ns()}"
-    # The database goes last: as long as it is there nobody makes a new one, which would take the old one's log
-    # for its own. SQLite finds a log by its name, so what is not in the main file yet stays with it.
+    # The database goes last: while it is there nobody creates a new one, which would adopt the old one's log. SQLite
+    # finds a log by its name, so data that is not in the main file yet stays with it.
     for suffix in (*_BESIDE, ""):
         if presence.lstat(path + suffix) is not None:
             durable.rename(path + suffix, aside + suffix)
@@ -121,7 +121,7 @@ def move_aside(root: str) -> str | None:
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """Which file has this name now; None when there is none. Raises StorageError (``unreadable``)."""
+    """Return the identity of the file with this name; None if there is none. Raises StorageError (``unreadable``)."""
     found = presence.found(path)
     return None if found is None else (found.st_dev, found.st_ino)
 
@@ -135,8 +135,8 @@ def _locked(root: str, *, alone: bool) -> Iterator[None]:
 
 @contextmanager
 def _flock(path: str, *, alone: bool) -> Iterator[Callable[[], None]]:
-    """A lock on what is there anyway, where the system has flock: it needs no permission to write. Gives what
-    releases it before the end. Raises StorageError (``unreadable``)."""
+    """Lock an existing file or folder, where the system has flock: this needs no write permission. Returns a function
+    that releases it early. Raises StorageError (``unreadable``)."""
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     except presence.ABSENT:
@@ -159,8 +159,8 @@ def _flock(path: str, *, alone: bool) -> Iterator[Callable[[], None]]:
 
 
 def use_wal(db: sqlite3.Connection, patience: float) -> None:
-    """Changing the journal mode does not wait for other processes, as all else does: try again,
-    for so many seconds. Raises sqlite3.OperationalError."""
+    """Set the journal mode, retrying for so many seconds: unlike everything else, this does not wait for other
+    processes by itself. Raises sqlite3.OperationalError."""
     deadline = time.monotonic() + patience
     while True:
         try:

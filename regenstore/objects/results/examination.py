@@ -1,4 +1,4 @@
-"""Looking at a result database as it lies there, sound or not: checking it, copying it, reading a damaged one."""
+"""Examines a result database in place, intact or not: checking it, copying it, reading a damaged one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNREADABLE = (sqlite3.DatabaseError, OSError, ValueError, TypeError, KeyError, 
 
 @dataclass(frozen=True)
 class Examination:
-    """What is wrong with a database, and the outputs that it records; none after a quick look."""
+    """What is wrong with a database, and the outputs that it records; none after a quick check."""
 
     problems: tuple[str, ...] = ()
     outputs: tuple[tuple[Digest, int], ...] = ()
@@ -52,14 +52,14 @@ def examine(path: str, *, quick: bool = False) -> Examination:
     except sqlite3.DatabaseError as error:
         refused = database_file.refusal(error, path)
         if refused is not None:
-            raise refused from error  # while the log is read in, say: a sound database must not be moved aside
+            raise refused from error  # for instance while recovering the log: an intact database must not be moved
         return Examination((str(error),))
-    except ValueError as error:  # a digest of another length
+    except ValueError as error:  # a digest of the wrong length
         return Examination((f"it holds what is no digest: {error}",))
 
 
 def copy(path: str, to: str) -> None:
-    """Write a sound database to another name, as one file. Where that fails nothing is left there, and StorageError or
+    """Copy an intact database to another name, as one file. On failure nothing is left there, and StorageError or
     Conflict is raised."""
     try:
         with closing(_open(path)) as db:
@@ -71,8 +71,8 @@ def copy(path: str, to: str) -> None:
 
 
 def read_damaged(path: str, work: str) -> tuple[list[tuple[Recipe, Result]], list[Proof]] | None:
-    """The results and proofs that a database still tells; None where its tables of them are not whole, or another
-    version's. Reads only; ``work`` is a name for a copy."""
+    """Return the results and proofs that can still be read; None if their tables are damaged, or of another version.
+    Reads only; ``work`` is the name for a copy."""
     try:
         with _as_it_lies(path, work) as db:
             if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
@@ -86,7 +86,7 @@ def read_damaged(path: str, work: str) -> tuple[list[tuple[Recipe, Result]], lis
 
 
 def _mistyped(db: sqlite3.Connection) -> Iterator[str]:
-    """Values of another type than their column's: one wrong bit does that, and SQLite's own check lets it pass."""
+    """Return values of another type than their column's: one wrong bit causes that, and SQLite's check misses it."""
     columns = db.execute(
         "SELECT m.name, c.name, lower(c.type) FROM sqlite_schema m JOIN pragma_table_info(m.name) c"
         " WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -105,7 +105,7 @@ def _open(path: str) -> sqlite3.Connection:
 
 @contextmanager
 def _as_it_lies(path: str, work: str) -> Iterator[sqlite3.Connection]:
-    """A database as it lies there: SQLite would put its log into it, so one that has a log is copied first."""
+    """Open a database without modifying it: SQLite would merge its log, so one that has a log is copied first."""
     try:
         if presence.found(f"{path}-wal") is not None:
             for suffix in ("-wal", ""):
@@ -121,8 +121,8 @@ def _as_it_lies(path: str, work: str) -> Iterator[sqlite3.Connection]:
 
 
 def _results(db: sqlite3.Connection) -> Iterator[tuple[Recipe, Result]]:
-    """Results whose recipe has the key that it is kept under. Those whose bytes are gone are kept, too: they tell
-    what a generator gave."""
+    """Return the results whose recipe has the key that it is stored under. Those whose bytes are gone are kept too:
+    they record what a generator gave."""
     recipes: dict[bytes, Recipe] = {}
     for key, text in db.execute("SELECT key, text FROM recipe"):
         recipe = toml.decode_or_none(text)

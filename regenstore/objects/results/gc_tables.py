@@ -1,4 +1,4 @@
-"""What gc keeps in the result database: how often contents were used, and a few values. All of it may be lost."""
+"""gc's tables in the result database: how often contents were used, and a few values. All of it is expendable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STUCK = "stuck at "
 
 
 class UseRow(NamedTuple):
-    """What is known of the uses of one content."""
+    """The use statistics of one content."""
 
     digest: Digest
     frequency: float
@@ -24,18 +24,18 @@ class UseRow(NamedTuple):
 
 
 def uses(cache: ResultCache) -> list[UseRow]:
-    """Every row, in no order."""
+    """Return every row, in no particular order."""
     rows = cache.database.rows("SELECT digest, frequency, base, used FROM usage", ())
     return [UseRow(Digest(raw), frequency, base, last) for raw, frequency, base, last in rows]
 
 
 def aging(cache: ResultCache) -> float:
-    """The policy's value L; 0 before the first gc."""
+    """Return the policy's value L; 0 before the first gc."""
     return _value(cache, _AGING) or 0.0
 
 
 def replace_uses(cache: ResultCache, rows: Iterable[UseRow], aging: float) -> None:
-    """Write all uses anew, with the value L, in one transaction."""
+    """Replace all uses, and the value L, in one transaction."""
     written = [(row.digest.raw, row.frequency, row.base, row.last) for row in rows]
 
     def work(db: sqlite3.Connection) -> None:
@@ -47,12 +47,12 @@ def replace_uses(cache: ResultCache, rows: Iterable[UseRow], aging: float) -> No
 
 
 def stuck_at(cache: ResultCache, cap: int) -> float | None:
-    """The bytes that the last run could not bring under this cap; None where it could."""
+    """Return the bytes by which the last run missed this cap; None if it reached it."""
     return _value(cache, f"{_STUCK}{cap}")
 
 
 def note_stuck(cache: ResultCache, cap: int, left: float | None) -> None:
-    """Note that so many bytes are left above a cap, or with None that a run got under it. Other caps are forgotten."""
+    """Record the bytes left above a cap, or with None that a run reached it. Other caps are forgotten."""
 
     def work(db: sqlite3.Connection) -> None:
         db.execute("DELETE FROM gc_value WHERE name LIKE ?", (f"{_STUCK}%",))

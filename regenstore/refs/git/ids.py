@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import hashlib
 
 
 def blob_id(data: bytes, oid_size: int) -> bytes:
@@ -21,4 +24,6 @@ def file_blob_id(path: str, oid_size: int) -> bytes:
 
 
 def _hash(oid_size: int, data: bytes) -> hashlib._Hash:
+    import hashlib  # slow to import: it brings OpenSSL
+
     return hashlib.new("sha1" if oid_size == 20 else "sha256", data, usedforsecurity=False)

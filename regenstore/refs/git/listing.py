@@ -72,6 +72,10 @@ class GitSettings(Process):
         who = (self._line("var", "GIT_COMMITTER_IDENT") or "").rpartition("> ")[0]
         return f"{who}>" if who else ""
 
+    def editor(self) -> str | None:
+        """Return the user's editor as Git knows it, a shell command; None if there is none on this terminal."""
+        return self._line("var", "GIT_EDITOR")
+
     def credential(self, url: str) -> tuple[str, str] | None:
         """Return user and password for an address, as found by ``git credential fill``, or None."""
         answer = self._run("credential", "fill", stdin=f"url={url}\n\n".encode(), check=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from regenstore.errors import FormatError
+from regenstore.errors import Conflict, FormatError
 from regenstore.export.dataset import manifest as manifests
 from regenstore.export.dataset import tar_sink, zip_sink
 from regenstore.export.dataset.layouts import finish_interrupted
@@ -163,6 +163,12 @@ def test_a_zip_appended_to_in_place_comes_back_after_a_kill(
     else:
         raise AssertionError("never finished")
     assert not roll_back(str(out))
+    (tmp_path / f"{out.name}{zip_sink._JOURNAL}").write_text('{"size": 1}')
+    living = Archive(str(out))
+    with pytest.raises(Conflict, match="another export"):
+        finish_interrupted(str(out))
+    living.discard()
+    assert finish_interrupted(str(out))
 
 
 @pytest.mark.parametrize("layout", ["zip-splits", "webdataset"])
