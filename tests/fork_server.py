@@ -368,7 +368,13 @@ def main() -> None:
     from regenstore.cli.main import main as command
     from regenstore.generators import derive
 
-    for name in ("av", "numpy", "PIL.Image", "pydantic", *(f"regenstore.cli.{name}" for name in COMMANDS)):
+    for name in (
+        "av",
+        "numpy",
+        "PIL.Image",
+        "pydantic",
+        *(f"regenstore.cli.{name.replace('-', '_')}" for name in COMMANDS),
+    ):
         importlib.import_module(name)
     for package in (generators, derive, regenstore_procedural):
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):

@@ -605,7 +605,7 @@ def test_an_unregistered_kind_is_refused():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name):
-    command = importlib.import_module(f"regenstore.cli.{name}").command
+    command = importlib.import_module(f"regenstore.cli.{name.replace('-', '_')}").command
     text = command.help or ""
     assert len(text.split("\n\n")[0]) > 20
     assert re.search(r"\n\s*Examples?\b.*:\n\s+\S", text), "no example"

@@ -97,8 +97,8 @@ class Story:
         self._git("merge", "-q", "--no-edit", "ada")
         self._git("merge", "-q", "--no-edit", "ben")
         self._regenstore("status")
-        self._regenstore("record", EDITED_SHOT)
-        self._git("commit", "-q", "-a", "-m", "sh010: record the merged take")
+        self._regenstore("record", "--add")
+        self._git("commit", "-q", "-m", "sh010: record the merged take")
         self._git("log", "--oneline", "--graph", "--", EDITED_SHOT)
         self._git("diff", "HEAD~3", "--", EDITED_SHOT, only=("-prompt", "+prompt", "-seed", "+seed"))
 

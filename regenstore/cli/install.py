@@ -18,14 +18,16 @@ from regenstore.refs.git import Git
 @click.option("--system", "scope", flag_value="system", help="For all users of this machine.")
 @click.option("--worktree", "scope", flag_value="worktree", help="For this worktree (needs extensions.worktreeConfig).")
 @click.option("--force", is_flag=True, help="Replace existing values of other programs.")
+@click.option("--hooks", is_flag=True, help="Also put the hooks pre-commit and pre-push into this repository.")
 @click.option("--dry-run", "-n", is_flag=True, help="Only show what would be written.")
-def command(scope: str, force: bool, dry_run: bool) -> None:
+def command(scope: str, force: bool, hooks: bool, dry_run: bool) -> None:
     """Write the filter, the merge driver and the diff settings into Git's configuration.
 
     \b
     Examples:
       regenstore install                 # every repository of this user
       regenstore install --local         # this one only
+      regenstore install --local --hooks
     """
     git = Git(os.getcwd())
     git.require_version()
@@ -36,6 +38,15 @@ def command(scope: str, force: bool, dry_run: bool) -> None:
         install.apply(git, scope, changes)
     if not changes:
         say(f"Already installed in the {scope} configuration")
+    if hooks:
+        folder = os.path.join(git.git_dir(), git.git_path("hooks"))
+        for path, ours in [] if dry_run else install.install_hooks(folder):
+            say(
+                f"{path} {'runs' if ours else 'is not from regenstore; add this line to it:'} regenstore hook "
+                f"{os.path.basename(path)}{'' if ours else ' || exit 1'}"
+            )
+        if dry_run:
+            say(f"would write the hooks into {folder}")
     for name in ("merge.renormalize", "diff.regenstore.textconv"):
         value = git.config_value(name)
         if value not in (None, "", "false"):

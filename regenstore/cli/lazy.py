@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 class LazyGroup(click.Group):
     """A group defined by a table: command -> one line of help. Each command is the function ``command`` of a module
-    in ``cli/``, named by the group's prefix and the command's name."""
+    in ``cli/``, named by the group's prefix and the command's name, with underscores."""
 
     commands_listed: Mapping[str, str] = {}
     sections: Mapping[str, Mapping[str, str]] = {}
@@ -28,7 +28,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.commands_listed:
             return None
-        command = importlib.import_module(f"regenstore.cli.{self.prefix}{cmd_name}").command
+        command = importlib.import_module(f"regenstore.cli.{self.prefix}{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         if "_REGENSTORE_COMPLETE" in os.environ:
             from regenstore.cli.completing import attach

@@ -29,6 +29,7 @@ SECTIONS = {
     },
     "Look": {
         "status": "Show the state of tracked media.",
+        "ls-files": "List tracked paths.",
         "show": "Show a recipe, in the worktree or at a revision.",
         "takes": "List all contents that a recipe is known to have made.",
         "why": "Explain why a medium is kept or evictable.",

@@ -12,8 +12,8 @@ from regenstore.errors import NotFound
 from regenstore.fs.path_text import path_text
 from regenstore.objects import canonical, toml
 from regenstore.objects.recipe import Recipe
+from regenstore.refs.git import BlobReader, Git
 from regenstore.refs.recipes import read_text
-from regenstore.repository import Repository
 
 
 @click.command()
@@ -30,8 +30,7 @@ def command(name: str, key: bool, as_canonical: bool, as_json: bool) -> None:
       regenstore show HEAD~3:shots/sh010.mp4
       regenstore show --key shots/sh010.mp4
     """
-    repository = open_repository()
-    recipe = _recipe(repository, name)
+    recipe = _recipe(name)
     if key or as_canonical:
         if recipe.key is None:
             raise NotFound("not-a-recipe", f"{name}: imported media have no recipe key")
@@ -49,20 +48,31 @@ def command(name: str, key: bool, as_canonical: bool, as_json: bool) -> None:
             say(f"{name}: {OUTDATED}", err=True)
 
 
-def _recipe(repository: Repository, name: str) -> Recipe:
+def _recipe(name: str) -> Recipe:
     revision, separator, path = name.partition(":")
+    try:
+        repository = open_repository()
+    except NotFound:
+        if not separator:
+            raise
+        with BlobReader(Git(os.getcwd())) as blobs:  # perhaps a bare repository
+            return toml.decode(_text(blobs, name, os.fsencode(name)))
     if separator and not os.path.lexists(name):
         inside = os.fsdecode(worktree_path(repository, path)) if path else ""
-        text = read_text(repository.blobs, os.fsencode(f"{revision}:{inside}"))
-        if not toml.looks_like_recipe(text):
-            raise NotFound("not-a-recipe", f"{name}: Git has no recipe there")
-        recipe = toml.decode(text)
+        recipe = toml.decode(_text(repository.blobs, name, os.fsencode(f"{revision}:{inside}")))
         if recipe.output.key is not None:
             return recipe
         from regenstore.objects.mismatched_takes import judged
 
         return judged(repository.cache, [recipe])[0]
     return repository.workbench.current(worktree_path(repository, name))
+
+
+def _text(blobs: BlobReader, name: str, named: bytes) -> bytes:
+    text = read_text(blobs, named)
+    if not toml.looks_like_recipe(text):
+        raise NotFound("not-a-recipe", f"{name}: Git has no recipe there")
+    return text
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, object]:

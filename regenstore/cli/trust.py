@@ -15,6 +15,7 @@ from regenstore.events.declaration import NAME as NOTIFY
 from regenstore.events.declaration import read_notify
 from regenstore.generators.declared import DeclaredGenerator
 from regenstore.generators.registry import describe_files
+from regenstore.project.repository_file import FILE, unknown_tables
 from regenstore.project.trust import Approval
 from regenstore.remotes.backends.opening import folder_of
 from regenstore.repository import Repository
@@ -45,6 +46,9 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
         for name in names:
             say(f"{name}: {record.revoke(name)} approvals revoked")
         return
+    for unknown, near in unknown_tables(os.fsdecode(repository.location.top)).items():
+        meant = f"; did you mean [{near}]?" if near else ""
+        say(f"Warning: {FILE}: [{unknown}] means nothing{meant}", err=True)
     declared = _declared(repository)
     for name in names:
         if name not in declared:

@@ -9,6 +9,7 @@ import click
 from regenstore.cli.console import say
 from regenstore.gitfilter import install
 from regenstore.refs.git import Git
+from regenstore.refs.recipes import ATTRIBUTE
 
 
 @click.command()
@@ -30,5 +31,13 @@ def command(scope: str, dry_run: bool) -> None:
         say(f"{'would remove' if dry_run else 'removed'} {change.name}")
     if not dry_run:
         install.apply(git, scope, changes)
-    if not changes:
+    if changes:
+        count = len(git.ls_files(ATTRIBUTE, check=False))
+        here = f" ({count} paths are tracked here)" if count else ""
+        say(
+            f"Warning: without the filter, the next 'git add -A' puts media themselves into Git{here}. "
+            "'regenstore drop' turns them into recipe text first",
+            err=True,
+        )
+    else:
         say(f"There are no regenstore settings in the {scope} configuration")

@@ -6,10 +6,12 @@ clients, whose PATH is another.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from regenstore.errors import Conflict
+from regenstore.fs import durable, presence
 from regenstore.gitfilter.launch import EARLIER_SCRIPT_NAME, Starter
 from regenstore.refs.git import Git
 
@@ -83,6 +85,37 @@ def apply(git: Git, scope: str, changes: list[ConfigChange]) -> None:
             git.unset_config(change.name, scope)
         else:
             git.set_config(change.name, change.after, scope)
+
+
+HOOKS = ("pre-commit", "pre-push")
+
+
+def hook_script(name: str) -> bytes:
+    """What a hook runs; ``hooks/`` of the sources has the same."""
+    return (
+        "#!/bin/sh\n"
+        "# Comfort only: nothing breaks without it. Copy to .git/hooks/, or call it from a hook of your own.\n"
+        "unset PYTHONHOME PYTHONPATH PYTHONSTARTUP LD_LIBRARY_PATH "
+        "# other programs set them for a Python of their own\n"
+        "command -v regenstore >/dev/null || exit 0\n"
+        f'exec regenstore hook {name} "$@"\n'
+    ).encode()
+
+
+def install_hooks(folder: str) -> list[tuple[str, bool]]:
+    """Write both hooks into a folder; returns their paths, and whether each is ours now. One of somebody else stays.
+    Raises StorageError."""
+    found = []
+    for name in HOOKS:
+        path = os.path.join(folder, name)
+        there = presence.read(path)
+        if there is None:
+            with durable.storage_errors(path):
+                os.makedirs(folder, exist_ok=True)
+                durable.write_file(path, hook_script(name))
+                os.chmod(path, 0o755)  # noqa: S103 - Git runs only what is executable
+        found.append((path, there is None or f"regenstore hook {name}".encode() in there))
+    return found
 
 
 def _ours(name: str, value: str) -> bool:

@@ -185,14 +185,28 @@ class ContentStore:
     # -------------------------------------------------------------------------------- putting
 
     def prepare(self) -> None:
-        """Create the store's folders. Raises FormatError if the store is newer than this program."""
+        """Create the store's folders. Raises FormatError if the store is newer than this program, and StorageError
+        (``store-unwritable``) if a link leads one of them to another disk, as contents are renamed between them."""
         store_format.check(self.root, "write")
         with durable.storage_errors(self.root):
             for name in ("", "tmp", "leases", *TREES):
                 self._make(f"{self.root}/{name}".rstrip("/"))
+        self.require_one_disk()
         store_format.create(self.root)
         if self._prepared is not None:
             self._prepared()
+
+    def require_one_disk(self) -> None:
+        """Raise StorageError (``store-unwritable``) if a link leads a tree to another disk than the others."""
+        temp = presence.found(f"{self.root}/tmp")
+        for tree in TREES:
+            there = presence.found(f"{self.root}/{tree}")
+            if there is not None and temp is not None and there.st_dev != temp.st_dev:
+                raise StorageError(
+                    "store-unwritable",
+                    f"{self.root}/{tree} is on another disk than {self.root}/tmp",
+                    hint="Move the whole store there, and set regenstore.store to its new place.",
+                )
 
     def temp_path(self, prefix: str = "put") -> str:
         """Return a fresh name in ``tmp/``, on the contents' file system, without creating it. A file of that name is

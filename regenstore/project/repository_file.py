@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from blake3 import blake3
@@ -34,6 +35,16 @@ def read_table(top: str, name: str) -> dict[str, Any] | None:
     if table is not None and not isinstance(table, dict):
         raise bad_declaration(name, " is no table")
     return table
+
+
+TABLES = ("generators", "remotes", "notify")
+
+
+def unknown_tables(top: str) -> dict[str, str]:
+    """Names at the file's top that mean nothing -> the name that was probably meant, or an empty text. Raises as
+    :func:`read_table` does."""
+    unknown = [name for name in _read(top) if name not in TABLES]
+    return {name: next(iter(get_close_matches(name, TABLES, 1)), "") for name in unknown}
 
 
 def _read(top: str) -> dict[str, Any]:

@@ -21,8 +21,8 @@ OUTDATED = "its take was made with other parameters; 'regenstore get', 'regensto
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem: ``raw-media``, ``bad-recipe``, ``conflict-markers``, ``outdated-take`` or ``lfs-pointer``. ``commit``
-    is empty for the index."""
+    """One problem: ``raw-media``, ``bad-recipe``, ``conflict-markers``, ``outdated-take`` or ``lfs-pointer``.
+    ``commit`` is empty for the index."""
 
     commit: str
     path: bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from regenstore.doctor.check import Check
 from regenstore.doctor.checks.generators import generators, sandbox
-from regenstore.doctor.checks.git_setup import attributes, conversions, git_filter, hooks, settings
+from regenstore.doctor.checks.git_setup import attributes, conversions, git_filter, hooks, settings, tables
 from regenstore.doctor.checks.left_behind import left_behind
 from regenstore.doctor.checks.programs import git_blobs, git_version, versions
 from regenstore.doctor.checks.remotes import remotes
@@ -21,6 +21,7 @@ CHECKS = (
     Check("git_filter", "the filter and merge driver in Git's configuration", git_filter),
     Check("surroundings", "what is set around this command", surroundings),
     Check("settings", "the names of regenstore's settings", settings),
+    Check("tables", "the tables of regenstore.toml", tables),
     Check("conversions", "settings of Git that would make media again", conversions),
     Check("attributes", "Git's attributes", attributes),
     Check("hooks", "Git's hooks", hooks),

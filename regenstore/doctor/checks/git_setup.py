@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from regenstore.doctor.check import NOTE, OK, PROBLEM, WARNING, CheckContext, Findings
 from regenstore.fs import presence
+from regenstore.project.repository_file import FILE, TABLES, unknown_tables
 from regenstore.refs.git import Git
 from regenstore.remotes.settings import KEYS as REMOTE_KEYS
 
@@ -82,6 +83,13 @@ def settings(context: CheckContext) -> Findings:
         yield WARNING, f"{name} is set, and means nothing", f"{remedy}'git config --unset-all {name}' removes it."
 
 
+def tables(context: CheckContext) -> Findings:
+    """Tables of regenstore.toml with unknown names."""
+    for name, near in unknown_tables(os.fsdecode(context.location.top)).items():
+        remedy = f"Did you mean [{near}]?" if near else f"Remove it; known are {', '.join(TABLES)}."
+        yield WARNING, f"{FILE}: [{name}] means nothing", remedy
+
+
 def conversions(context: CheckContext) -> Findings:
     """Settings that make Git bring back media where nobody looks at them."""
     for name in ("diff.regenstore.textconv", "diff.regenstore.command"):
@@ -136,7 +144,7 @@ def hooks(context: CheckContext) -> Findings:
         yield NOTE, f"core.hooksPath is {moved}: Git's hooks are there", ""
     path = os.path.join(context.git.git_path("hooks"), "pre-commit")
     if not presence.is_file(path):
-        yield NOTE, "there is no pre-commit hook; one is comfort only", "Copy hooks/pre-commit of regenstore there."
+        yield NOTE, "there is no pre-commit hook; one is comfort only", "Run 'regenstore install --local --hooks'."
     elif not os.access(path, os.X_OK):
         yield WARNING, f"{path} is not executable: Git ignores it", f"Run 'chmod +x {path}'."
     elif any("regenstore hook" in line for line in _lines(path)):

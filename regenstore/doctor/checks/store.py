@@ -22,6 +22,7 @@ def store(context: CheckContext) -> Findings:
         return
     for operation in ("read", "write"):
         store_format.check(root, operation)
+    context.store.require_one_disk()
     probe = f"{root}/tmp"
     if not os.access(probe if presence.is_folder(probe) else root, os.W_OK | os.X_OK):
         yield PROBLEM, f"the store {root} cannot be written", "Check owner and permissions of the store."

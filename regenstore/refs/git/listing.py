@@ -167,6 +167,10 @@ class Listings(GitSettings):
         """Have git update its index for paths; it reads the files and calls the clean filter."""
         self._run("update-index", "-q", "-z", "--stdin", stdin=_each(paths), check=False)
 
+    def add(self, paths: Iterable[bytes]) -> None:
+        """Have git add paths, taken literally, to its index."""
+        self._run("--literal-pathspecs", "add", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=_each(paths))
+
     def read_tree(self, tree: str) -> None:
         """Set the index to a tree."""
         self._run("read-tree", tree)
