@@ -62,6 +62,7 @@ def command(
 
     def write(target: bytes) -> Written | str:
         was = bench.seen(target)
+        recipe_writing.refuse_itself(target, sources)
         found = conflicts.in_conflict(bench, target)
         if found is None and not (ours or theirs):
             before = bench.editable(target, force=force)

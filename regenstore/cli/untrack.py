@@ -23,7 +23,8 @@ def command(patterns: tuple[str, ...], dry_run: bool) -> None:
     """
     top = os.fsdecode(open_repository().location.top)
     text, was = attributes.read(top)
-    after, removed = attributes.untrack(text, patterns)
+    meant = {*patterns, *(attributes.as_pattern(each, top) for each in patterns)}
+    after, removed = attributes.untrack(text, meant)
     if removed and not dry_run:
         attributes.write(top, after, was)
     for pattern in removed:

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 from regenstore.errors import Conflict, InvalidInput, NotFound, RegenstoreError
@@ -50,6 +51,7 @@ def compose(
     typed = {name: declaration.params.lookup(name).parse(name, text) for name, text in params.items()}
     declaration.params.check(typed)
     check_inputs(declaration, inputs)
+    refuse_itself(path, inputs)
     pinned = {name: pin_input(bench, name, source, progress) for name, source in inputs.items()}
     return Recipe(generator, declaration.version, Output(media_type), params=typed, inputs=pinned)
 
@@ -66,13 +68,28 @@ def media_type_for(path: bytes, declaration: Declaration) -> str:
 def check_inputs(declaration: Declaration, names: Iterable[str]) -> None:
     """Raise InvalidInput for an input that the generator does not take, or one that is missing."""
     given = set(names)
-    unknown = given - set(declaration.inputs)
-    if unknown and declaration.more_inputs is None:
-        takes = ", ".join(declaration.inputs) or "none"
-        raise InvalidInput("unknown-input", f"'{declaration.name}' has no input '{min(unknown)}' (it takes: {takes})")
+    slots = set(declaration.inputs)
+    for name in sorted(given - slots):
+        near = get_close_matches(name, slots - given, 1, cutoff=0.75)
+        if near or declaration.more_inputs is None:
+            also = f"; did you mean '{near[0]}'?" if near else ""
+            takes = ", ".join(declaration.inputs) or "none"
+            what = f"'{declaration.name}' has no input '{name}'{also} (it takes: {takes})"
+            raise InvalidInput("unknown-input", what)
     for name, slot in declaration.inputs.items():
         if slot.required and name not in given:
             raise InvalidInput("missing-input", f"'{declaration.name}' needs the input '{name}' ({slot.description})")
+
+
+def refuse_itself(path: bytes, inputs: Mapping[str, bytes]) -> None:
+    """Raise InvalidInput (``dependency-cycle``) for an input that is the very path it is made for."""
+    for name, source in inputs.items():
+        if source == path:
+            raise InvalidInput(
+                "dependency-cycle",
+                f"{os.fsdecode(path)}: it cannot be its own input '{name}': what is made would replace it",
+                hint="Write to another path, or rename the input first with 'git mv'.",
+            )
 
 
 def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) -> Input:

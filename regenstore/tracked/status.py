@@ -15,6 +15,7 @@ from regenstore.objects.mismatched_takes import judged_blobs
 from regenstore.objects.result import BlobRecord
 from regenstore.proof import survey
 from regenstore.refs.blobs import read_blobs
+from regenstore.refs.git import blob_id
 from regenstore.tracked.workbench import Workbench, WorktreeContent, select
 from regenstore.worktree.index_file import CacheEntry, IndexFile, UnsupportedIndex
 
@@ -98,6 +99,10 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
             continue
         record = records.get(tracked[path])
         problem = None
+        if record is None and tracked[path] == blob_id(b"", len(tracked[path])):
+            if (empty := _empty_state(bench, path, indexed.get(path))) is not None:
+                found.append(PathStatus(path, empty, None, None, False))
+            continue
         try:
             state = "raw" if record is None else _state(bench, path, record, index, indexed.get(path))
         except RegenstoreError as error:
@@ -162,6 +167,19 @@ def _state(bench: Workbench, path: bytes, record: BlobRecord, index: IndexFile |
     if untouched:
         return _untouched_medium(bench, path, record, held)
     return _touched_medium(bench, path, record, held)
+
+
+def _empty_state(bench: Workbench, path: bytes, entry: CacheEntry | None) -> str | None:
+    """Of an empty file in Git, which is one for everybody; None for what is not added yet (``git add -N``)."""
+    if entry is not None and entry.intent_to_add:
+        return None
+    try:
+        held = bench.held(path, digest=False)
+    except RegenstoreError as error:
+        return error.kind if error.kind == "not-a-file" else "unreadable"
+    if held is None:
+        return "excluded" if path in bench.index.skipped() else "missing"
+    return "edited" if held.size else "imported"
 
 
 def _text_state(record: BlobRecord) -> str:

@@ -17,7 +17,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from regenstore.fs.reflink import Linker
 from regenstore.fs.stage import Stage
 from regenstore.fs.swap import NOTHING, Identity, Nothing, Seen
 from regenstore.fs.writing import write_all
+from regenstore.objects.hashing import hash_fd, hash_file
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
@@ -83,9 +84,10 @@ class Placer:
         self.linker = linker or Linker()
         self.lock_wait = lock_wait
 
-    def place(self, wishes: Sequence[Placement]) -> PlaceReport:
+    def place(self, wishes: Sequence[Placement], tell: Callable[[bytes], None] = lambda path: None) -> PlaceReport:
         """Place what can be placed. Raises only for a full or failing disk (StorageError), leaving nothing half
-        written: the paths placed so far stay placed, the others keep what they held."""
+        written: the paths placed so far stay placed, the others keep what they held. ``tell`` is called with each path
+        whose new content is ready."""
         report = PlaceReport()
         if not wishes:
             return report
@@ -96,6 +98,7 @@ class Placer:
             for wish in wishes:
                 try:
                     staged.append(self._stage(wish, _look(wish, folders), stage, date))
+                    tell(wish.path)
                 except RegenstoreError as error:
                     report.skipped.append((wish.path, error))
                 except OSError as error:
@@ -110,6 +113,21 @@ class Placer:
         """Return the wishes whose path still holds the expected text, after :meth:`place` has raised."""
         with _folders(self.location) as folders:
             return [wish for wish in wishes if isinstance(wish.replaces, bytes) and _still(wish, folders)]
+
+    def there_already(self, wish: Placement) -> bool:
+        """Whether a path holds the bytes that were to be placed there: a hook of the user's was faster."""
+        if isinstance(wish.source, bytes):
+            return False
+        try:
+            with _folders(self.location) as folders:
+                folder, name = folders.parent(wish.path)
+                fd = presence.open_file(name, dir_fd=folder, follow=False)
+                try:
+                    return hash_fd(fd) == hash_file(wish.source)
+                finally:
+                    os.close(fd)
+        except (OSError, RegenstoreError, presence.NotRegular):
+            return False
 
     def _stage(self, wish: Placement, before: os.stat_result | None, stage: Stage, date: int) -> _Staged:
         mode = None

@@ -59,6 +59,8 @@ def test_new_without_generating_writes_text_that_get_turns_into_the_medium(film:
             2,
             ["no input 'source'"],
         ),
+        (["x.png", "-g", "derive.image", "-i", "sorce=plates/sea.png"], 2, ["did you mean 'source'?"]),
+        (["plates/sea.png", "--force", "-g", "derive.image", "-i", "source=plates/sea.png"], 2, ["its own input"]),
         (["x.wav", "-g", "procedural.image", "-p", "prompt=a"], 2, ["x.wav", ".png"]),
         (["x.txt", "-g", "procedural.image", "-p", "prompt=a"], 2, ["x.txt", "regenstore track '*.txt'"]),
         (["../x.png", "-g", "procedural.image", "-p", "prompt=a"], 2, ["outside the worktree"]),
@@ -229,3 +231,28 @@ def test_edit_opens_a_conflict_and_an_invalid_text(conflict: Checkout) -> None:
     conflict.write("plates/sea.png", conflict.read("plates/sea.png").replace(b"seed = 2", b"seed = "))
     conflict.regenstore("edit", "plates/sea.png", GIT_EDITOR="sed -i 's/^seed = $/seed = 2/'")
     assert not conflict.is_recipe("plates/sea.png")
+
+
+def test_stores_and_remotes_among_the_worktree_s_files(film: Checkout) -> None:
+    """A store there is refused, a remote warned about; doctor names both. In Git's own folder they are safe."""
+    for store in ("", "media", "."):
+        done = film.run("regenstore", "init", "--store", store, check=False)
+        assert done.returncode == 2 and b"--store" in done.stderr
+    film.regenstore("init", "--store", ".git/regenstore")
+    assert film.run("regenstore", "clone", "--store", "", ".", "../x", check=False).returncode == 2
+    film.git("config", "regenstore.store", "media")
+    film.regenstore("fsck")
+    told = film.run("regenstore", "remote", "add", "m", "shared", "--create").stderr
+    assert b"inside the worktree" in told
+    said = film.run("regenstore", "doctor", check=False).stdout.decode()
+    assert "media is inside the worktree" in said and "shared) is inside the worktree" in said
+
+
+def test_only_what_was_made_counts_as_made(film: Checkout) -> None:
+    film.write(
+        "regenstore.toml",
+        '[generators.none]\nversion = "1"\ncommand = ["false", "{output}"]\nmedia_type = "image/png"\n',
+    )
+    film.regenstore("trust", "--yes")
+    film.regenstore("new", "none.png", "-g", "none", "--no-generate")
+    assert film.run("regenstore", "get", check=False).stdout.decode() == "0 placed, 0 made\n"
