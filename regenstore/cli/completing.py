@@ -45,7 +45,7 @@ def _names(command: click.Command, param: click.Parameter) -> Names | None:
         return _commands
     if param.name == "inputs":
         return _inputs
-    if param.name == "template" or (module == "template" and param.name in ("name", "names", "base")):
+    if param.name in ("template", "templates") or (module == "template" and param.name in ("name", "names", "base")):
         return _templates
     if module in ("remote_check", "remote_gc", "remote_remove") or (module == "push" and param.name == "arguments"):
         return _remotes if isinstance(param, click.Argument) else None

@@ -143,8 +143,8 @@ def _with_typed_paths(hint: str) -> str:
 
 
 def say_error(lead: str, error: RegenstoreError, *, with_hint: bool = True) -> None:
-    """Print an error to standard error: its subject, message and hint. Further lines of a message, which may come
-    from git or a server, are prefixed with a bar."""
+    """Print an error to standard error: its subject, message and hint; with REGENSTORE_DEBUG its kind, too. Further
+    lines of a message, which may come from git or a server, are prefixed with a bar."""
     from regenstore.cli.hints import hint_for
 
     first, *more = error.message.split("\n")
@@ -155,6 +155,9 @@ def say_error(lead: str, error: RegenstoreError, *, with_hint: bool = True) -> N
         say(f"  | {line}", err=True)
     if with_hint and (hint := hint_for(error)):
         say(f"  hint: {_with_typed_paths(hint)}", err=True)
+    if "REGENSTORE_DEBUG" in os.environ:
+        cause = "" if error.__cause__ is None else f"; cause: {error.__cause__}"
+        say(f"  kind: {error.kind} ({error.category}, exit code {error.exit_code}){cause}", err=True)
 
 
 def rewrite(text: str) -> None:

@@ -104,9 +104,6 @@ def run() -> int:
 
 def _tell(error: RegenstoreError) -> int:
     say_error("regenstore: error", error)
-    if "REGENSTORE_DEBUG" in os.environ:
-        cause = f"; cause: {error.__cause__}" if error.__cause__ is not None else ""
-        say(f"  kind: {error.kind} ({error.category}, exit code {error.exit_code}){cause}", err=True)
     return error.exit_code
 
 
