@@ -72,9 +72,25 @@ def _spelled(c: str) -> str:
     return _NAMED.get(c) or f"\\x{code:02x}"
 
 
+_quiet = False
+
+
+def be_quiet() -> None:
+    """From now on, ``say`` prints only to standard error, and there are no progress bars."""
+    global _quiet
+    _quiet = True
+
+
+def shows_progress() -> bool:
+    """Whether progress bars are shown: on a terminal, unless the user wants quiet."""
+    return not _quiet and sys.stderr is not None and sys.stderr.isatty()
+
+
 def say(text: str = "", *, err: bool = False, end: str = "\n", style: str = "") -> None:
     """Print one line to standard output or standard error, with its text made safe. ``style``: one of :data:`_STYLES`,
     which shows on a terminal that has colours."""
+    if _quiet and not err:
+        return
     stream = sys.stderr if err else sys.stdout
     _print(_styled(visible(text), style, stream), stream, end)
 
@@ -108,17 +124,37 @@ def shortened(text: str, cells: int) -> str:
     return "…" + text[cut:]
 
 
+_as_typed: dict[str, str] = {}
+
+
+def subject_typed(inside: str, typed: str) -> None:
+    """From now on, errors name a path of the worktree as the user typed it."""
+    if inside and inside != typed:
+        _as_typed[inside] = typed
+
+
+def _with_typed_paths(hint: str) -> str:
+    import re
+
+    for inside, typed in _as_typed.items():
+        if "." in inside or "/" in inside:  # others could be words
+            hint = re.sub(rf"(?<![\w./-]){re.escape(inside)}(?![\w./-])", typed.replace("\\", r"\\"), hint)
+    return hint
+
+
 def say_error(lead: str, error: RegenstoreError, *, with_hint: bool = True) -> None:
     """Print an error to standard error: its subject, message and hint. Further lines of a message, which may come
     from git or a server, are prefixed with a bar."""
     from regenstore.cli.hints import hint_for
 
     first, *more = error.message.split("\n")
+    subject, colon, rest = first.partition(": ")
+    first = f"{_as_typed.get(subject, subject)}{colon}{rest}"
     _print(_styled(visible(lead), "error", sys.stderr) + ": " + visible(first), sys.stderr)
     for line in more:
         say(f"  | {line}", err=True)
     if with_hint and (hint := hint_for(error)):
-        say(f"  hint: {hint}", err=True)
+        say(f"  hint: {_with_typed_paths(hint)}", err=True)
 
 
 def rewrite(text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +13,7 @@ from typing import Any
 import click
 
 from regenstore.cli.background import end
-from regenstore.cli.console import bars, print_json, say, say_error, visible
+from regenstore.cli.console import bars, print_json, say, say_error, shows_progress, subject_typed, visible
 from regenstore.cli.hints import hint_for
 from regenstore.cli.presentation import size_text as size_text
 from regenstore.config import GitEnvironment
@@ -41,6 +40,7 @@ def open_repository(overrides: Mapping[str, object] | None = None) -> Repository
     repository.waits = _tell_wait
     for error in settle_for_others(repository.store):
         say_error("regenstore: left by a terminated process", error)
+    _stand_in(repository.location.top)
     tell_recovery(recover(repository.location, repository.settings.oid_size, repository.store.use))
     running = click.get_current_context(silent=True)
     if running is not None:
@@ -54,6 +54,16 @@ def _tell_wait(reason: str, seconds: float) -> None:
     """Say why nothing happens, if it is for long enough to wonder."""
     if seconds >= 0.5:
         say(f"regenstore: {reason}; trying again in {max(1, round(seconds))} s", err=True)
+
+
+_here = b""
+"""The current folder as a path in the worktree; empty at its top, and outside it."""
+
+
+def _stand_in(top: bytes) -> None:
+    global _here
+    inside = os.path.relpath(os.path.realpath(os.fsencode(os.getcwd())), os.path.realpath(top))
+    _here = b"" if inside == b"." or inside.split(b"/", 1)[0] == b".." else inside
 
 
 def tell_recovery(done: Recovered) -> None:
@@ -73,7 +83,9 @@ def _deliver_events(repository: Repository) -> None:
 
 def worktree_path(repository: Repository, argument: str) -> bytes:
     """Convert a path argument to a worktree path."""
-    return from_user(argument, os.fsencode(os.getcwd()), repository.location.top)
+    inside = from_user(argument, os.fsencode(os.getcwd()), repository.location.top)
+    subject_typed(os.fsdecode(inside), argument)
+    return inside
 
 
 def worktree_paths(repository: Repository, arguments: Iterable[str]) -> list[bytes]:
@@ -87,6 +99,15 @@ def path_or_key(repository: Repository, argument: str) -> bytes | RecipeKey | Di
         return worktree_path(repository, argument)
     kind = Digest if argument.startswith(Digest.PREFIX) else RecipeKey
     return kind(bytes.fromhex(hexa))
+
+
+def split_settings(path: str, rest: tuple[str, ...], what: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split ``PATH... NAME=VALUE...``: settings begin with the first argument after the first path that has a ``=``.
+    Raises InvalidInput for one without."""
+    at = next((index for index, part in enumerate(rest) if "=" in part), len(rest))
+    if wrong := [part for part in rest[at:] if "=" not in part]:
+        raise InvalidInput("bad-parameter", f"expected {what} as NAME=VALUE, found {wrong[0]!r}")
+    return (path, *rest[:at]), rest[at:]
 
 
 def assignments(pairs: Iterable[str], what: str) -> dict[str, str]:
@@ -106,8 +127,16 @@ def input_paths(repository: Repository, pairs: Iterable[str]) -> dict[str, bytes
 
 
 def show_path(path: bytes) -> str:
-    """Format a path for display. (For machine-readable output: ``fs.path_text``.)"""
-    return visible(os.fsdecode(path))
+    """Format a worktree path for display: relative to the current folder, as git does. (For machine-readable output:
+    ``fs.path_text``.)"""
+    return visible(os.fsdecode(os.path.relpath(path, _here) if _here else path))
+
+
+def shell_path(path: bytes) -> str:
+    """Format a worktree path for display in a command to paste."""
+    import shlex
+
+    return shlex.quote(show_path(path))
 
 
 def emit_json(kind: str, fields: Mapping[str, Any], version: int = 1) -> None:
@@ -121,6 +150,7 @@ def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
     code = 0
     alike: dict[tuple[str, str], list[RegenstoreError]] = {}
     for path, error in failed:
+        subject_typed(os.fsdecode(path), show_path(path))
         code = error.exit_code
         alike.setdefault((error.kind, error.hint), []).append(error.at(show_path(path)))
     for errors in alike.values():
@@ -175,7 +205,7 @@ class ConsoleProgress:
 
     def _open(self) -> bool:
         """Show the bars, if there is a terminal."""
-        if self._bars is None and sys.stderr is not None and sys.stderr.isatty():
+        if self._bars is None and shows_progress():
             self._bars = bars()
             self._bars.start()
             if self._total > 1:

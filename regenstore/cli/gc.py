@@ -198,10 +198,10 @@ def _show(plan: EvictionPlan) -> None:
     if plan.probes:
         spent = sum(probe.seconds for probe in plan.probes)
         say(f"probes: {time_text(spent)} estimated, of {time_text(plan.probe_budget)} (regenstore.gcBudget)")
-    for (young, young_bytes), what in ((plan.young, "evictable, but used"), (plan.fresh, "unreachable, but made")):
+    for (young, size_of_young), what in ((plan.young, "evictable, but used"), (plan.fresh, "unreachable, but made")):
         if young:
             age = age_text(plan.wish.age)
-            say(f"{what} within {age}: {_count(young)}, {size_text(young_bytes)} (--older-than)")
+            say(f"{what} within {age}: {_count(young)}, {size_text(size_of_young)} (--older-than)")
     others, size_of_others = (mine - young for mine, young in zip(plan.evictable, plan.young))
     if others:
         say(f"also evictable: {_count(others)}, {size_text(size_of_others)} (--free SIZE)")

@@ -8,10 +8,10 @@ from regenstore.objects.fact_cache import ContentFacts
 from regenstore.repository import Repository
 
 
-def known_of(repository: Repository, *, measure: bool) -> Measurements:
+def known_of(repository: Repository, *, measure: bool, all_faces: bool = False) -> Measurements:
     """The kept measurements of the repository's media. With ``measure``, missing ones are computed on demand, and a
     hint is printed if face detection is not installed."""
     able = measures() if measure else {}
     if measure and FACES not in able:
         say(f"hint: {NO_FACES}", err=True)
-    return Measurements(ContentFacts(repository.store.root), able)
+    return Measurements(ContentFacts(repository.store.root), able, all_faces=all_faces)

@@ -28,7 +28,7 @@ def command(path: str, as_json: bool) -> None:
     found = proof.takes(bench, inside)
     proofs = {p.second: p.tier for p in proof.proofs_of(bench, bench.current(inside))}
     if as_json:
-        rows = [
+        records = [
             {
                 "digest": str(t.digest),
                 "size": t.size,
@@ -40,7 +40,7 @@ def command(path: str, as_json: bool) -> None:
             }
             for t in found
         ]
-        emit_json("takes", {"path": path_text(path), "takes": rows})
+        emit_json("takes", {"path": path_text(path), "takes": records})
         return
     table: list[tuple[str | Cell, ...]] = []
     for t in found:

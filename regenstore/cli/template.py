@@ -7,11 +7,16 @@ import sys
 
 import click
 
-from regenstore.cli.console import say, write
-from regenstore.cli.context import emit_json, json_option, open_repository
+from regenstore.cli.console import say, visible, write
+from regenstore.cli.context import emit_json, json_option, open_repository, worktree_paths
+from regenstore.errors import RegenstoreError
 from regenstore.export.context import text_of
+from regenstore.export.media_facts import Measurements
+from regenstore.export.media_set import Medium
 from regenstore.export.sidecar.library import Library
 from regenstore.export.sidecar.template import Template
+from regenstore.fs.path_text import path_text
+from regenstore.refs.git import Git
 
 
 @click.group()
@@ -24,7 +29,8 @@ def command() -> None:
     Examples:
       regenstore template list
       regenstore template new studio --from resolve
-      regenstore template check studio
+      regenstore template check studio --on shots/sh010.mp4
+      regenstore template fields shots/sh010.mp4
     """
 
 
@@ -121,20 +127,95 @@ def edit(name: str) -> None:
     if name not in library.own():
         library.text(name)  # raises for an unknown name
         raise click.UsageError(f"'{name}' is built in; create your own: regenstore template new {name} --from {name}")
-    click.edit(filename=library.path(name))
+    from regenstore.cli.editor import open_in_editor  # slow to import
+
+    open_in_editor(Git(os.getcwd()), library.path(name))
     _check(library, [name])
 
 
 @command.command()
 @click.argument("names", nargs=-1)
-def check(names: tuple[str, ...]) -> None:
-    """Report the errors in the given templates, or in all of the repository's."""
+@click.option("--on", "paths", multiple=True, metavar="PATH", help="Render them for these media, and write nothing.")
+def check(names: tuple[str, ...], paths: tuple[str, ...]) -> None:
+    """Report the errors in the given templates, or in all of the repository's.
+
+    With --on, they are also rendered for media: what fails is an error, and what the media lack is a warning.
+
+    \b
+    Examples:
+      regenstore template check studio
+      regenstore template check studio --on shots/sh010.mp4
+    """
     library = _library()
-    _check(library, list(names) or library.own())
+    _check(library, list(names) or library.own(), paths)
 
 
-def _check(library: Library, names: list[str]) -> None:
+@command.command()
+@click.argument("path")
+@json_option
+def fields(path: str, as_json: bool) -> None:
+    """List every field that templates can use for the medium at PATH, with its value.
+
+    \b
+    Example:
+      regenstore template fields shots/sh010.mp4
+    """
+    from regenstore.export.sidecar.batch import SidecarOrder, clip_of
+
+    order = SidecarOrder((), os.fsdecode(open_repository().location.top))
+    media, known = _media((path,), measure=False)
+    found = {medium.path: clip_of(order, medium, known, _quiet).fields for medium in media}
+    if as_json:
+        rows = [{"path": path_text(name), "fields": {key: text_of(value) for key, value in each.items()}}
+                for name, each in found.items()]  # fmt: skip
+        emit_json("template-fields", {"media": rows})
+        return
+    for name, each in found.items():
+        if len(found) > 1:
+            say(name)
+        for key, value in each.items():
+            say(f"{key:<32}  {'(unknown)' if value is None else visible(text_of(value))}")
+
+
+def _quiet(path: str, done: float) -> None: ...
+
+
+def _media(paths: tuple[str, ...], *, measure: bool) -> tuple[list[Medium], Measurements]:
+    """The media at paths, made present, and what is known of them."""
+    from regenstore.cli.measuring import known_of
+    from regenstore.cli.progress_lines import progress_for
+    from regenstore.export.media_set import LeftOut, MediaSet, Tree
+
+    repository = open_repository()
+    tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
+    chosen = tree.chosen(worktree_paths(repository, paths))
+    media_set = MediaSet(repository.store, repository.cache, repository.realiser)
+    plan = media_set.plan(chosen, repository.settings.budget)
+    with progress_for(False, len(plan.steps)) as progress:
+        return media_set.realise(chosen, plan, progress, LeftOut(strict=True)), known_of(repository, measure=measure)
+
+
+def _rendered(library: Library, name: str, paths: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """What fails when a template is rendered for media, and the warnings."""
+    from regenstore.export.sidecar.batch import SidecarOrder, render
+
+    top = os.fsdecode(open_repository().location.top)
+    order = SidecarOrder((library.load(name),), top, to=top, keep_folders=True)
+    media, known = _media(paths, measure=order.measures)
+    try:
+        batch = render(order, media, known, _quiet)
+    except RegenstoreError as error:
+        return [error.message], []
+    problems = [f"{os.path.basename(file.target)}: {each}" for file in batch.files for each in file.problems]
+    return problems, [*batch.warnings, *(each for file in batch.files for each in file.warnings)]
+
+
+def _check(library: Library, names: list[str], paths: tuple[str, ...] = ()) -> None:
     wrong = {name: library.problems(name) for name in names}
+    for name in [name for name in names if paths and not wrong[name]]:
+        wrong[name], warnings = _rendered(library, name, paths)
+        for warning in warnings:
+            say(f"warning: {name}: {visible(warning)}", err=True)
     for name, problems in wrong.items():
         say(f"{name}: {'fine' if not problems else ''}".rstrip())
         for problem in problems:

@@ -45,8 +45,12 @@ _KNOWN = {
     (9, 14, 9): REC2020,
     (6, 6, 6): NTSC,
     (6, 1, 6): NTSC,
+    # H.273: the matrices 5 (BT.470 BG) and 6 are the same, and so are the transfers 1 and 6.
+    (6, 6, 5): NTSC,
+    (6, 1, 5): NTSC,
     (5, 6, 5): PAL,
     (5, 1, 6): PAL,
+    (5, 1, 5): PAL,
     (5, 6, 6): PAL,
 }
 ASSUMABLE = {

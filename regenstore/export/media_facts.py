@@ -13,9 +13,9 @@ from regenstore.media.media_info import FACT, VERSION, MediaInfo
 from regenstore.media.types import kind
 from regenstore.objects.fact_cache import ContentFacts
 
-FRAMES, FACES = "frames", "faces"
-"""Kinds of facts: per-frame measurements, and face detections."""
-_VERSION_OF = {FRAMES: 1, FACES: 2}
+FRAMES, FACES, ALL_FACES = "frames", "faces", "all_faces"
+"""Kinds of facts: per-frame measurements, and face detections in some frames, or in every frame."""
+_VERSION_OF = {FRAMES: 1, FACES: 2, ALL_FACES: 1}
 _MEASURED = {"video": (FRAMES, FACES), "image": (FACES,)}
 NO_FACES = "no face detection; to add it: pip install 'regenstore[faces]'"
 
@@ -36,20 +36,30 @@ def _faces(path: str, media_type: str, told: Told) -> FrameMetrics:
     return faces.measure(path, media_type, told)
 
 
+def _all_faces(path: str, media_type: str, told: Told) -> FrameMetrics:
+    from regenstore.media import faces
+
+    return faces.measure(path, media_type, told, every=1)
+
+
 def measures() -> dict[str, Measure]:
     """The measurements available here; faces need the extra ``faces``."""
     from regenstore.media import faces
 
-    return {FRAMES: _frames, **({FACES: _faces} if faces.installed() else {})}
+    return {FRAMES: _frames, **({FACES: _faces, ALL_FACES: _all_faces} if faces.installed() else {})}
 
 
 class Measurements:
     """Probe results and measurements of media, each computed once per content. ``measures``: how to compute missing
-    measurements; without it only cached ones are returned."""
+    measurements; without it only cached ones are returned. ``all_faces``: look for faces in every frame of a video;
+    without it, such detections are returned where they are kept."""
 
-    def __init__(self, facts: ContentFacts, measures: Mapping[str, Measure] | None = None) -> None:
+    def __init__(
+        self, facts: ContentFacts, measures: Mapping[str, Measure] | None = None, *, all_faces: bool = False
+    ) -> None:
         self.facts = facts
         self._measures = {} if measures is None else measures
+        self._all_faces = all_faces
 
     def info(self, medium: Located) -> MediaInfo:
         """The technical metadata of a medium. Raises InvalidInput (``bad-export``) if it cannot be read."""
@@ -96,7 +106,14 @@ class Measurements:
     def _measured(self, medium: Located) -> tuple[str, ...]:
         """The kinds of measurement that a medium can have: an MP4 without pictures is sound, whatever its type says."""
         declared = kind(medium.media_type)
-        return _MEASURED.get(self.info(medium).kind if declared == "video" else declared, ())
+        found = _MEASURED.get(self.info(medium).kind if declared == "video" else declared, ())
+        if (
+            declared == "video"
+            and found
+            and (self._all_faces or self.facts.get(medium.digest, ALL_FACES, _VERSION_OF[ALL_FACES]))
+        ):
+            return (FRAMES, ALL_FACES)
+        return found
 
     def _table(self, medium: Located, what: str, told: Told | None) -> FrameMetrics | None:
         kept = self.facts.get(medium.digest, what, _VERSION_OF[what])

@@ -3,26 +3,29 @@
 Where XMP belongs in each format: XMP Specification, part 3. MP4: a ``uuid`` box at the end of the file. QuickTime:
 ``moov/udta/XMP_``; the movie box is copied to the end and the old one becomes free space, so that no chunk moves and no
 offset changes. PNG: an iTXt chunk before the pixels. JPEG: an APP1 segment. WebP: an ``XMP `` chunk, announced in the
-extended header. TIFF: tag 700 in a copy of the first directory at the end of the file. An existing packet is replaced.
-Samples, tracks and timecode are not touched.
+extended header. TIFF: tag 700 in a copy of the first directory at the end of the file. An existing packet, which
+:func:`xmp_of` reads, is replaced. Samples, tracks and timecode are not touched.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_KEYWORD = b"XML:com.adobe.xmp"
+_ITXT = re.compile(rb"[^\0]*\0(.).[^\0]*\0[^\0]*\0(.*)", re.DOTALL)
 JPEG_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 _WEBP_XMP, _WEBP_ALPHA = 0x04, 0x10
 _TIFF_XMP = 700
 LARGEST_MOVIE_BOX = 512 << 20
 """Largest movie box, in bytes; it is held in memory."""
+LARGEST_PACKET = 16 << 20
 _BLOCK = 1 << 20
 
 Piece = bytes | range
@@ -75,12 +78,29 @@ def embedded(source: str, media_type: str, document: bytes) -> Assembled:
         return Assembled(source, tuple(_merged(maker(_Bytes(file.fileno(), size), packet(document)))))
 
 
+def xmp_of(source: str, media_type: str) -> bytes | None:
+    """The XMP packet that a file has already, or None. Raises ValueError as :func:`embedded` does, and for a packet
+    larger than any real one; OSError."""
+    with open(source, "rb") as file:
+        data = _Bytes(file.fileno(), os.fstat(file.fileno()).st_size)
+        _MAKERS[media_type](data, b"")
+        return data.old[0] if data.old else None
+
+
 @dataclass(frozen=True)
 class _Bytes:
     """Random access to a file."""
 
     fd: int
     size: int
+    old: list[bytes] = field(default_factory=list)
+    """The XMP packets that were found in it."""
+
+    def keep(self, start: int, length: int) -> None:
+        """Remember a range as an XMP packet."""
+        if length > LARGEST_PACKET:
+            raise ValueError("its XMP is larger than 16 MiB")
+        self.old.append(self.at(start, length))
 
     def at(self, start: int, length: int) -> bytes:
         data = os.pread(self.fd, length, start)
@@ -159,6 +179,7 @@ def _mp4(data: _Bytes, xmp: bytes) -> list[Piece]:
     tail: list[Piece] = []
     for box in _boxes(data):
         if box.kind == b"uuid" and data.at(box.start + box.header, 16) == UUID:
+            data.keep(box.start + box.header + 16, box.end - box.start - box.header - 16)
             # Its space stays occupied, so that nothing after it moves.
             pieces += [data.at(box.start, 4), b"free", range(box.start + 8, box.end)]
         elif box.kind == b"mfra":
@@ -176,7 +197,7 @@ def _quicktime(data: _Bytes, xmp: bytes) -> list[Piece]:
     if movie.end - movie.start > LARGEST_MOVIE_BOX:
         raise ValueError("the movie box is too large")
     body = data.at(movie.start + movie.header, movie.end - movie.start - movie.header)
-    new = _box(b"moov", _with_xmp(body, xmp))
+    new = _box(b"moov", _with_xmp(body, xmp, data.old))
     if movie is boxes[-1]:
         return [range(movie.start), new]
     pieces: list[Piece] = []
@@ -188,15 +209,17 @@ def _quicktime(data: _Bytes, xmp: bytes) -> list[Piece]:
     return [*pieces, new]
 
 
-def _with_xmp(body: bytes, xmp: bytes) -> bytes:
-    """A movie box's body with the packet in its user data."""
+def _with_xmp(body: bytes, xmp: bytes, old: list[bytes]) -> bytes:
+    """A movie box's body with the packet in its user data. ``old`` receives the earlier ones."""
     out, user = [], b""
     for kind, whole in _inner(body):
         if kind == b"cmov":
             raise ValueError("XMP cannot be embedded in compressed movie boxes")
         if kind == b"udta":
             # A 32-bit zero may end the list (QuickTime File Format, "User data atoms").
-            user += b"".join(part for name, part in _inner(whole[8:]) if name != b"XMP_")
+            parts = list(_inner(whole[8:]))
+            user += b"".join(part for name, part in parts if name != b"XMP_")
+            old += [part[8:] for name, part in parts if name == b"XMP_"]
         else:
             out.append(whole)
     return b"".join(out) + _box(b"udta", user + _box(b"XMP_", xmp))
@@ -235,12 +258,28 @@ def _png(data: _Bytes, xmp: bytes) -> list[Piece]:
             pieces.append(chunk)
             placed = True
         mine = kind == b"iTXt" and data.at(at + 8, min(length, len(PNG_KEYWORD) + 1)) == PNG_KEYWORD + b"\0"
-        if not mine:
+        if mine:
+            data.old.append(_text_of_png(data.at(at + 8, min(length, LARGEST_PACKET))))
+        else:
             pieces.append(range(at, end))
         at = end
     if not placed:
         raise ValueError("the PNG has no pixels")
     return pieces
+
+
+def _text_of_png(body: bytes) -> bytes:
+    """The text of an iTXt chunk. It follows the keyword, two bytes on compression, and two more texts, ended by NUL."""
+    found = _ITXT.fullmatch(body)
+    if found is None:
+        raise ValueError("its XMP is damaged")
+    text = found[2]
+    if found[1] != b"\1":
+        return text
+    try:
+        return zlib.decompressobj().decompress(text, LARGEST_PACKET)
+    except zlib.error as error:
+        raise ValueError(f"its XMP is damaged: {error}") from None
 
 
 def _jpeg(data: _Bytes, xmp: bytes) -> list[Piece]:
@@ -264,7 +303,9 @@ def _jpeg(data: _Bytes, xmp: bytes) -> list[Piece]:
         end = at + 2 + length
         if end > data.size:
             raise ValueError("the JPEG ends within a segment")
-        if not (code == 0xE1 and data.at(at + 4, min(length - 2, len(JPEG_MARK))) == JPEG_MARK):
+        if code == 0xE1 and data.at(at + 4, min(length - 2, len(JPEG_MARK))) == JPEG_MARK:
+            data.keep(at + 4 + len(JPEG_MARK), length - 2 - len(JPEG_MARK))
+        else:
             pieces.append(range(at, end))
         at = end
 
@@ -286,7 +327,9 @@ def _webp(data: _Bytes, xmp: bytes) -> list[Piece]:
         if kind == b"VP8X" and size >= 10:
             flags = data.at(at + 8, 10)
             header = bytes([flags[0] | _WEBP_XMP]) + flags[1:]
-        elif kind != b"XMP ":
+        elif kind == b"XMP ":
+            data.keep(at + 8, size)
+        else:
             if not header:
                 header = _webp_header(kind, data.at(at + 8, min(size, 10)))
             pieces.append(range(at, min(end, data.size)))
@@ -332,6 +375,10 @@ def _tiff(data: _Bytes, xmp: bytes) -> list[Piece]:
     (count,) = struct.unpack(f"{order}H", data.at(first, 2))
     entries = [data.at(first + 2 + 12 * number, 12) for number in range(count)]
     kept = [entry for entry in entries if struct.unpack(f"{order}H", entry[:2])[0] != _TIFF_XMP]
+    for entry in entries:
+        tag, _, length, offset = struct.unpack(f"{order}HHII", entry)
+        if tag == _TIFF_XMP and length > 4:  # a shorter value is in the entry itself
+            data.keep(offset, length)
     at = data.size + (data.size & 1)
     if at + len(xmp) + 12 * count + 32 > 0xFFFFFFFF:
         raise ValueError("the TIFF is too large to add XMP")

@@ -78,17 +78,17 @@ class Detector:
         return sorted(faces, key=lambda face: (-face.confidence, face.x, face.y))
 
 
-def measure(path: str, media_type: str, told: Callable[[float], None]) -> FrameMetrics:
-    """Detect faces and return them as :func:`columns_of` does: one row per frame of a video, unknown in frames that
-    were skipped; one row for a picture. ``told`` is called with the progress, 0 to 1. Raises ValueError if the file
-    cannot be read."""
+def measure(path: str, media_type: str, told: Callable[[float], None], *, every: int = EVERY) -> FrameMetrics:
+    """Detect faces in every n-th frame and return them as :func:`columns_of` does: one row per frame of a video,
+    unknown in frames that were skipped; one row for a picture. ``told`` is called with the progress, 0 to 1. Raises
+    ValueError if the file cannot be read."""
     detector = Detector()
     found: list[Sequence[Face] | None] = []
     if kind(media_type) == "image":
         found.append(detector.find(read_still(path, media_type)))
     else:
         for number, (frame, done) in enumerate(stored_frames(path, media_type)):
-            found.append(detector.find(frame.to_ndarray(format="rgb24")) if number % EVERY == 0 else None)
+            found.append(detector.find(frame.to_ndarray(format="rgb24")) if number % every == 0 else None)
             told(done)
     told(1.0)
     return FrameMetrics(len(found), columns_of(found))

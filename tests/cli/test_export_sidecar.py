@@ -38,11 +38,15 @@ def test_sidecars_beside_the_media(gallery: Checkout) -> None:
     assert b"<xmpDM:videoFrameRate>24.000000" in gallery.read("shots/sh010.xmp")
     assert sorted(gallery.status().splitlines()) == ["?? plates/sea.xmp", "?? shots/sh010.xmp"]
     assert "0 written, 2 unchanged" in export(gallery)
+    gallery.commit("Sidecars")
     gallery.regenstore("set", "plates/sea.png", "seed=43")
+    assert "1 written, 1 unchanged" in export(gallery)  # our own is refreshed, committed or not
+    assert b"<regen:seed>43</regen:seed>" in gallery.read("plates/sea.xmp")
+    gallery.write("plates/sea.xmp", "edited by hand")
     said = export(gallery, code=4)
-    assert "--force" in said
-    assert b"<regen:seed>42</regen:seed>" in gallery.read("plates/sea.xmp")
-    export(gallery, "--force")
+    assert "plates/sea.xmp" in said and "--overwrite-foreign" in said
+    assert gallery.read("plates/sea.xmp") == b"edited by hand"
+    export(gallery, "--overwrite-foreign")
     assert b"<regen:seed>43</regen:seed>" in gallery.read("plates/sea.xmp")
 
 
@@ -78,14 +82,14 @@ def test_paths_globs_revisions_and_folders(gallery: Checkout, tmp_path: Path) ->
     export(gallery, "*.exr", code=3)
     export(gallery, "--rev", "nope", code=3)
     inside = Checkout(gallery.path / "plates", gallery.environment)
-    assert "sea.xmp" in export(inside, "sea.png", "--force")
+    assert "sea.xmp" in export(inside, "sea.png")
 
 
 def test_a_preview_writes_nothing_and_shows_everything(gallery: Checkout) -> None:
     gallery.write("plates/sea.xmp", "mine")
     said = export(gallery, "--preview")
     assert "overwrites" in said
-    assert "verdict: right" in said
+    assert "verdict: valid" in said
     assert "gen.seed" in said
     assert gallery.read("plates/sea.xmp") == b"mine"
     assert not (gallery.path / "shots/sh010.xmp").exists()
@@ -136,7 +140,7 @@ def test_what_was_edited_and_what_is_gone(gallery: Checkout) -> None:
     assert "run 'git add' on it first" in said
     gallery.git("add", "plates/sea.png")
     export(gallery, "plates")
-    assert b"regen:edited_from" not in gallery.read("plates/sea.xmp")
+    assert b"regen:edited_from" in gallery.read("plates/sea.xmp")
     assert b"<regen:seed>" not in gallery.read("plates/sea.xmp")  # no recipe made these bytes
 
 
@@ -152,7 +156,7 @@ def test_a_hostile_prompt_goes_all_the_way(gallery: Checkout) -> None:
 
 def test_an_output_inside_of_git_is_refused(gallery: Checkout) -> None:
     assert "Git's" in export(gallery, "--to", ".git/hooks", code=2)
-    assert "Git's" in export(gallery, "plates", "--to", "plates", "--copy", "--force", code=2)
+    assert "Git's" in export(gallery, "plates", "--to", "plates", "--copy", "--overwrite-foreign", code=2)
 
 
 @pytest.mark.parametrize("args", [("--assume-color", "rec710"), ("--template", "xnp"), ("--start-frame", "-1")])
@@ -171,7 +175,7 @@ def test_untagged_colours_are_told_and_assumed_on_request(gallery: Checkout) -> 
 
 
 def template(film: Checkout, *args: str, code: int = 0) -> str:
-    done = film.run("regenstore", "template", *args, check=False, EDITOR="true")
+    done = film.run("regenstore", "template", *args, check=False, GIT_EDITOR="true")
     said = done.stdout.decode() + done.stderr.decode()
     assert done.returncode == code, said
     assert "Traceback" not in said
@@ -201,7 +205,23 @@ def test_the_life_of_a_template(gallery: Checkout) -> None:
     assert "built in" in template(gallery, "edit", "xmp", code=2)
 
 
-def test_force_appends_to_an_asc_mhl(gallery: Checkout) -> None:
+def test_a_template_is_tried_on_a_medium(gallery: Checkout) -> None:
+    pytest.importorskip("jinja2", reason="Jinja2 is not installed (extra: templates)")
+    assert "gen.seed                          42" in template(gallery, "fields", "plates/sea.png")
+    told = json.loads(template(gallery, "fields", "plates", "--json"))
+    assert told["media"][0]["fields"]["gen.seed"] == "42"
+    text = 'schema = "regenstore-sidecar-template/1"\n[output]\nwriter = "text"\nfile = "{stem}.json"\ntext = \'%s\'\n'
+    path = gallery.path / ".regenstore/templates/list.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text % '{"shot": {{ about.shot|js }}}')
+    said = template(gallery, "check", "list", "--on", "plates")
+    assert "line 1: plates/sea.png has no about.shot" in said and "list: fine" in said
+    path.write_text(text % "{{{ gen.seed }}")
+    assert "not well-formed" in template(gallery, "check", "list", "--on", "plates/sea.png", code=1)
+    assert not list(gallery.path.rglob("sea.json"))
+
+
+def test_an_export_appends_to_its_own_asc_mhl(gallery: Checkout) -> None:
     def seal(*paths: str, code: int = 0) -> str:
         return export(gallery, *paths, "-t", "ascmhl", "--to", "out", "--copy", code=code)
 
@@ -210,12 +230,11 @@ def test_force_appends_to_an_asc_mhl(gallery: Checkout) -> None:
 
     seal("plates")
     assert "0 written" in seal("plates")
-    assert "ascmhl_chain.xml" in seal("shots", code=4) and generations() == ["0001"]
-    seal("shots", "--force")
+    seal("shots")
     assert generations() == ["0001", "0002"]
     chain = gallery.read("out/ascmhl/ascmhl_chain.xml")
     assert chain.count(b"<hashlist ") == 2
     gallery.regenstore("set", "plates/sea.png", "seed=43")
-    said = export(gallery, "plates", "-t", "ascmhl", "--to", "out", "--copy", "--force", code=2)
+    said = export(gallery, "plates", "-t", "ascmhl", "--to", "out", "--copy", "--overwrite-foreign", code=2)
     assert "seals sea.png with different contents" in said
     assert gallery.read("out/ascmhl/ascmhl_chain.xml") == chain

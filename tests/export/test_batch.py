@@ -17,11 +17,14 @@ from regenstore.export.media_set import Medium
 from regenstore.export.sidecar import deliver as delivering
 from regenstore.export.sidecar.batch import SidecarOrder, refuse_collisions, render
 from regenstore.export.sidecar.deliver import STAGE, deliver, existing
+from regenstore.export.sidecar.exported import Exported
 from regenstore.export.sidecar.library import FOLDER, Library
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.recipe import Output, Recipe, Take
+from tests.export.clips import clip
+from tests.export.rendering import rendered
 
 XMP = Library(None).load("xmp")
 
@@ -111,7 +114,30 @@ def test_what_has_no_place_for_xmp_is_copied_as_it_is(medium, known, film, tmp_p
     assert (tmp_path / "out" / "a.webm").read_bytes() == Path(given.file).read_bytes()
 
 
-def test_nothing_is_overwritten_without_force(medium, known, film):
+def test_what_an_export_wrote_is_refreshed_and_nothing_else(medium, known, film, tmp_path):
+    exported = Exported(known.facts)
+    order = SidecarOrder((XMP,), film, to=str(tmp_path / "out"), copy=True)
+
+    def export(prompt: str, golden: str = "r24.mp4", **given) -> tuple[int, int]:
+        batch = render(order, [medium("a.mp4", golden, prompt=prompt)], known, quiet)
+        done = deliver(batch, base=order.to, protected=nothing, exported=exported, **given)
+        return len(done.written), len(done.unchanged)
+
+    assert [export("one"), export("one"), export("two"), export("two", "r25.mp4")] == [(2, 0), (0, 2), (1, 1), (2, 0)]
+    sidecar = tmp_path / "out" / "a.xmp"
+    sidecar.write_bytes(sidecar.read_bytes() + b"<!-- mine -->")
+    with pytest.raises(Conflict, match=r"a\.xmp") as caught:
+        export("three", "r25.mp4")
+    assert "--overwrite-foreign" in caught.value.hint
+    assert b"mine" in sidecar.read_bytes()
+    assert export("three", "r25.mp4", foreign=True) == (1, 1)
+    sidecar.unlink()
+    sidecar.mkdir()
+    with pytest.raises(Conflict, match="not files"):
+        export("three", "r25.mp4", foreign=True)
+
+
+def test_foreign_files_are_overwritten_only_when_asked(medium, known, film):
     media = [medium("a.mp4"), medium("b.mp4")]
     Path(film, "b.xmp").write_text("mine")
     batch = render(SidecarOrder((XMP,), film), media, known, quiet)
@@ -120,7 +146,7 @@ def test_nothing_is_overwritten_without_force(medium, known, film):
     assert caught.value.kind == "exists"
     assert not Path(film, "a.xmp").exists()
     assert Path(film, "b.xmp").read_text() == "mine"
-    deliver(batch, base=film, protected=nothing, force=True)
+    deliver(batch, base=film, protected=nothing, foreign=True)
     assert Path(film, "b.xmp").read_text().startswith("<?xml")
 
 
@@ -131,7 +157,7 @@ def test_a_file_of_gits_is_never_overwritten(medium, known, film, tmp_path):
     order = SidecarOrder((Library(film).load("evil"),), film)
     batch = render(order, [medium("a.mp4")], known, quiet)
     with pytest.raises(InvalidInput, match="file of Git's"):
-        deliver(batch, base=film, protected=lambda path: path.endswith("a.mp4"), force=True)
+        deliver(batch, base=film, protected=lambda path: path.endswith("a.mp4"), foreign=True)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +203,7 @@ def test_what_fails_half_way_leaves_all_as_it_was(medium, known, film, monkeypat
 
     monkeypatch.setattr(delivering.swap, "put", failing)
     with pytest.raises(StorageError, match="no space"):
-        deliver(batch, base=film, protected=nothing, force=True)
+        deliver(batch, base=film, protected=nothing, foreign=True)
     monkeypatch.undo()
     assert any(target.endswith("b.xmp") for target in calls)
     assert tree(film) == before
@@ -198,7 +224,7 @@ def test_what_is_written_meanwhile_stays(medium, known, film, monkeypatch, name)
 
     monkeypatch.setattr(delivering, "_fill", slow)
     with pytest.raises(Conflict, match="meanwhile"):
-        deliver(batch, base=film, protected=nothing, force=True)
+        deliver(batch, base=film, protected=nothing, foreign=True)
     assert Path(film, name).read_text() == "saved meanwhile"
     assert {path for path in tree(film) if path not in before} <= {name}
 
@@ -220,9 +246,43 @@ def test_a_link_at_the_place_is_replaced_and_not_followed(medium, known, film, t
     os.symlink(str(tmp_path / "victim"), f"{film}/a.xmp")
     batch = render(SidecarOrder((XMP,), film), [given], known, quiet)
     assert len(existing(batch)[1]) == 1
-    deliver(batch, base=film, protected=nothing, force=True)
+    deliver(batch, base=film, protected=nothing, foreign=True)
     assert (tmp_path / "victim").read_text() == "mine"
     assert not os.path.islink(f"{film}/a.xmp")
+
+
+def test_folders_are_kept_and_paths_are_those_of_other_machines(medium, known, film, tmp_path):
+    media = [medium("a/x.mp4"), medium("b/x.mp4")]
+    out = str(tmp_path / "out")
+    templates = tuple(map(Library(None).load, ("nuke", "premiere")))
+    order = SidecarOrder(templates, film, to=out, keep_folders=True, copy=True, maps=((out, "/Volumes/film"),))
+    refuse_collisions(order, [each.path for each in media])
+    batch = render(order, media, known, quiet)
+    deliver(batch, base=out, protected=nothing)
+    files = tree(out)
+    assert sorted(files) == [f"{place}/x.{end}" for place in "ab" for end in ("mp4", "nk", "premiere.xml")]
+    assert b'file "/Volumes/film/b/x.mp4"' in files["b/x.nk"] and b"project_directory" not in files["b/x.nk"]
+    assert b"file://localhost/Volumes/film/a/x.mp4" in files["a/x.premiere.xml"]
+    # Nuke measures nothing that nobody asked for, and one line says so for all of them.
+    (told,) = (warning for warning in batch.warnings if "--frames" in warning)
+    assert told.startswith("2 files: its frames were not measured") and "a/x.mp4, b/x.mp4" in told
+    (script, _) = (file.data for file in render(replace(order, relative=True), media, known, quiet).files[2:4])
+    assert b' file "x.mp4"\n' in script and rb'project_directory "\[python \{nuke.script_directory()\}]"' in script
+    windows = replace(order, maps=((out, "P:/film"),))
+    assert any(
+        b"file://localhost/P:/film/a" in (file.data or b"") for file in render(windows, media, known, quiet).files
+    )
+
+
+def test_the_timecode_of_a_recipe_counts_where_the_file_has_none(medium, known, film):
+    def timecode(golden: str, text: str, media_type: str = "video/mp4") -> bytes:
+        given = medium("a.mp4", golden, media_type=media_type)
+        given = replace(given, recipe=replace(given.recipe, params={"timecode": text}))
+        return render(SidecarOrder((XMP,), film), [given], known, quiet).files[0].data
+
+    assert b"<regen:timecode>10:00:00:00<" in timecode("r24.mp4", "10:00:00:00")
+    assert b"<regen:timecode>" not in timecode("r24.mp4", "at noon")
+    assert b"10:00:00:00" not in timecode("r2997df.mov", "10:00:00:00", "video/quicktime").partition(b"gen.params")[0]
 
 
 def test_measuring_is_asked_for_by_templates_that_need_it(medium, known, film, tmp_path):
@@ -236,6 +296,10 @@ def test_measuring_is_asked_for_by_templates_that_need_it(medium, known, film, t
     facts = ContentFacts(str(tmp_path / "facts-store"))
     given = medium("a.mp4")
     assert not SidecarOrder((XMP,), film).measures
+    nuke, after_effects = map(Library(None).load, ("nuke", "aftereffects"))
+    assert not SidecarOrder((nuke,), film).measures
+    assert SidecarOrder((after_effects,), film).measures
+    assert not SidecarOrder((after_effects,), film, no_measure=True).measures
     render(SidecarOrder((XMP,), film), [given], Measurements(facts, {FRAMES: measure}), quiet)
     assert not measured
     library = Library(film)
@@ -293,3 +357,19 @@ def test_the_same_contents_of_two_templates_are_one_file(medium, known, film, tm
     assert [os.path.basename(file.target) for file in batch.files[:1]] == ["b.xmp"]
     assert not [file.target for file in batch.files[1:] if not file.target.startswith(f"{order.to}/ascmhl/")]
     deliver(batch, base=order.to, protected=nothing)  # the manifest's own checker has nothing to object to
+
+
+@pytest.mark.parametrize("template", ["xmp", "nuke", "otio", "resolve", "ale", "aftereffects", "premiere"])
+def test_every_format_tells_all_parameters_and_labels(template):
+    params = {"cfg": 4.5, "sampler_name": "euler_x", "shift": 7.125, "odd name": "odd-value"}
+    params |= {"nested": {"deep": "deep-value"}}
+    labels = {"scene_type": "night-walk", "failure_tags": ["six-fingers", "flicker"], "quality": 0.875, "note": "noted"}
+    known = {"blur": [1.0] * 96}
+    made = rendered(template, clip(params=params, about=labels, columns=known))
+    told = b"".join(file.data.replace(b"\0", b"") for file in made).decode("utf-8", "replace")
+    for text in ("4.5", "euler_x", "7.125", "odd-value", "deep-value", "night-walk", "six-fingers", "flicker", "0.875"):
+        assert text in told
+    redact = frozenset({"shift", "scene_type"})
+    hidden = rendered(template, clip(params=params, about=labels, columns=known, redact=redact))
+    told = b"".join(file.data.replace(b"\0", b"") for file in hidden).decode("utf-8", "replace")
+    assert "7.125" not in told and "night-walk" not in told and "flicker" in told

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import av
 import pytest
-from PIL import Image, ImageCms, ImageSequence
+from PIL import Image, ImageCms, ImageSequence, PngImagePlugin
 
 from regenstore.export.sidecar.batch import SidecarOrder, xmp_packet
-from regenstore.media.embed import UUID, embedded, packet
+from regenstore.export.sidecar.xmp_merging import merged
+from regenstore.media.embed import UUID, embedded, packet, xmp_of
 from regenstore.media.probe import probe
 from tests.export.clips import HOSTILE, LONG, clip
 from tests.export.conftest import GOLDEN
@@ -189,6 +190,48 @@ def test_a_jpeg_has_room_for_64_kib(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
     with pytest.raises(ValueError, match="longer than a JPEG segment"):
         embedded(str(tmp_path / "a.jpg"), "image/jpeg", document("x" * 40_000))
+
+
+FOREIGN = b"""<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="uuid:1" xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+ xmlns:lr="http://ns.adobe.com/lightroom/1.0/" xmlns:regen="https://ns.regenstore.org/1.0/" xmp:CreatorTool="Lightroom"
+ regen:seed="1" dc:format="video/mp4" lr:hierarchicalSubject="a|b"><regen:prompt>old words</regen:prompt>
+<dc:subject><rdf:Bag><rdf:li>sea</rdf:li><rdf:li>hand-written</rdf:li></rdf:Bag></dc:subject></rdf:Description>
+</rdf:RDF></x:xmpmeta><?xpacket end="w"?>"""
+
+
+def test_foreign_xmp_stays_and_ours_is_added():
+    made, conflicts = merged(document("new words"), FOREIGN)
+    assert conflicts == ("xmp:CreatorTool",)  # dc:format is the same, in another notation
+    text = made.decode()
+    for kept in ('"Lightroom"', '"a|b"', "hand-written", "<regen:prompt>new words<", "<rdf:li>night<"):
+        assert kept in text
+    assert text.count("<rdf:li>sea<") == 1 and "old words" not in text and 'regen:seed="1"' not in text
+    assert text.count('rdf:about="uuid:1"') == 2
+    assert merged(document("new words"), made)[1] == ("xmp:CreatorTool",)
+    for broken in (b"<x:xmpmeta>old</x:xmpmeta>", b"", b"<a/>", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"):
+        with pytest.raises(ValueError):
+            merged(document(), broken)
+
+
+@pytest.mark.parametrize("suffix", TYPES)
+def test_xmp_of_every_format_is_read(suffix, tmp_path):
+    source = tmp_path / f"a{suffix}"
+    if suffix in (".mp4", ".mov"):
+        source.write_bytes(box(b"ftyp", b"qt  \0\0\0\0") + box(b"moov", box(b"mvhd", b"\0" * 100)))
+    else:
+        Image.new("RGB", (8, 8)).save(source)
+    assert xmp_of(str(source), TYPES[suffix]) is None
+    xmp = document()
+    assert xmp_of(str(put(source, tmp_path / f"b{suffix}", xmp)), TYPES[suffix]) == packet(xmp)
+
+
+def test_compressed_xmp_of_a_png(tmp_path):
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", FOREIGN.decode(), zip=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=info)
+    assert xmp_of(str(tmp_path / "a.png"), "image/png") == FOREIGN
 
 
 def box(kind: bytes, body: bytes, *, open_ended: bool = False) -> bytes:

@@ -61,7 +61,7 @@ def killed_after(steps: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> b
             patch.setattr(os, name, dying(getattr(os, name)))
         patch.setattr(shutil, "rmtree", dying(shutil.rmtree))
         try:
-            deliver(batch(folder), base=str(folder), protected=nothing, force=True)
+            deliver(batch(folder), base=str(folder), protected=nothing, foreign=True)
         except Killed:
             return True
     return False
@@ -78,7 +78,7 @@ def test_killed_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         now = tree(folder)
         assert now in (OLD, {**OLD, **NEW}), steps
         seen.add(now == OLD)
-        deliver(batch(folder), base=str(folder), protected=nothing, force=True)
+        deliver(batch(folder), base=str(folder), protected=nothing, foreign=True)
         assert tree(folder) == {**OLD, **NEW}, steps
     assert steps > 15 and seen == {True, False}
     assert not [name for name in os.listdir(folder) if name.startswith(STAGE)]

@@ -134,7 +134,7 @@ RESOLVE_MISTAKES = [
     ("Scene", "Shot", "twice"),
     ("End TC", "Aux 1", "no column 'End TC'"),
     ("01:00:04:00", "01:00:03:23", "End TC is 01:00:03:23"),
-    ("01:00:00:00", "01:00:00:24", "frames at 23"),
+    ("01:00:00:00", "01:00:00:24", "frames to 23"),
     ("23.976", "23.98", "three decimals"),
     (",0,95,96,", ",0,96,96,", "End Frame"),
     ("gen_0001.mp4,", "", "cells"),

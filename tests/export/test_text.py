@@ -38,6 +38,20 @@ def test_the_context_is_there_as_tables():
     ]
 
 
+def test_what_a_clip_lacks_is_told_with_its_line_and_stops_nothing():
+    both = [clip(about={"shot": "s1"}), clip(name="b/second.mp4", still=True)]
+    text = "{% for c in clips %}\n{{ c.about.shot }}|{{ c.timecode.start }}|{{ c.video.rate|decimal(3) }}"
+    text += "{% if c.gen.guidance is none and not c.about.other and c.about.other != 'x' %}|none{% endif %}"
+    text += "{{ c.gen.params.cfg|js }}{% for each in c.about.people %}{{ each }}{% endfor %};{% endfor %}"
+    each = writers.find("batch-text")
+    options = Options("list.txt", settings={"text": text})
+    (file,) = each.render([filled(made) for made in both], options)
+    assert file.data == b"\ns1||24.000|nonenull;\n|||nonenull;"
+    assert "line 2: b/second.mp4 has no about.shot; nothing is written for it" in file.warnings
+    assert "line 2: shots/gen_0001.mp4, b/second.mp4 has no timecode.start; nothing is written for it" in file.warnings
+    assert not any("about.other" in each or "gen.guidance" in each for each in file.warnings)
+
+
 def test_mapped_fields_and_batches():
     rows = filled(clip(), ("Title", "medium.stem"), Row("Gone", "gen.sampler", None, "missing"))
     assert render("{{ fields.Title }} {{ fields|length }}", rows) == "gen_0001 1"
@@ -97,7 +111,7 @@ def test_what_a_template_must_not_do_fails_in_words(text):
 
 def test_an_endless_template_is_stopped():
     loop = "{% for i in 'a'*30000 %}{% for j in 'a'*30000 %}{% endfor %}{% endfor %}"
-    with pytest.raises(InvalidInput, match=r"limits on time|did not end"):
+    with pytest.raises(InvalidInput, match=r"limits on time|did not finish"):
         render(loop, clip())
 
 

@@ -7,19 +7,25 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from regenstore.errors import InvalidInput
+from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.export import context
+from regenstore.export.color_names import assume
 from regenstore.export.media_facts import Measurements
-from regenstore.export.media_set import Medium
+from regenstore.export.media_set import LeftOut, Medium
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.clips import doubts, make_clip
 from regenstore.export.sidecar.fill import fill
 from regenstore.export.sidecar.template import OutputTemplate, Template, near
 from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Row, Sibling, SidecarWriter, named
-from regenstore.media.embed import EMBEDDABLE, embedded
+from regenstore.export.sidecar.xmp_merging import merged
+from regenstore.fs import durable
+from regenstore.media.embed import EMBEDDABLE, embedded, xmp_of
+from regenstore.media.media_info import UNKNOWN_COLOR
 from regenstore.media.types import kind
 
 _BLOCK = 1 << 20
+_NAMED = 3
+"""How many media a warning names."""
 LARGEST = 256 << 20
 LONGEST_NAME, LONGEST_PATH = 255, 4095
 """Limits of Linux and its file systems, in bytes."""
@@ -42,8 +48,16 @@ class SidecarOrder:
     """Copy the media into the folder, too."""
     embed: bool = False
     """Embed XMP in those copies."""
+    keep_folders: bool = False
+    """Below that folder, keep the folders that the media have in the worktree."""
+    maps: tuple[tuple[str, str], ...] = ()
+    """Folders here, and the paths by which other machines know them."""
+    relative: bool = False
+    """State media by paths relative to the sidecar, in formats that can."""
     measure: bool = False
     """Measure frames that were not measured yet, even if no template needs it."""
+    no_measure: bool = False
+    """Measure nothing, even if a template needs it."""
     start_frame: int | None = None
     assume_color: str | None = None
     redact: frozenset[str] = frozenset()
@@ -54,15 +68,38 @@ class SidecarOrder:
 
     def folder(self, path: str) -> str:
         """The folder for the files of a medium."""
-        return self.to if self.to is not None else os.path.join(self.top, os.path.dirname(path))
+        if self.to is not None and not self.keep_folders:
+            return self.to
+        return os.path.join(self.top if self.to is None else self.to, os.path.dirname(path))
+
+    def place(self, path: str) -> str:
+        """Where the file of a medium is once the export is done: the copy, else the worktree's file."""
+        if self.copy or self.embed:
+            return os.path.join(self.folder(path), os.path.basename(path))
+        return os.path.join(self.top, path)
+
+    def mapped(self, path: str) -> str:
+        """An absolute path as other machines know it: the longest mapped folder above it is replaced."""
+        for here, there in sorted(self.maps, key=lambda pair: -len(pair[0])):
+            if path == here or path.startswith(here.rstrip("/") + "/"):
+                return there.rstrip("/") + "/" + path[len(here.rstrip("/")) + 1 :] if path != here else there
+        return path
 
     @property
     def measures(self) -> bool:
-        """Whether frames must be measured, because the options say so or a template maps a measured column."""
+        """Whether frames must be measured, because the options say so or a template maps a measured column. Settings
+        that include whatever was measured (``measured``) need none."""
+        if self.no_measure:
+            return False
+        return self.measure or bool(self.measured)
+
+    @property
+    def measured(self) -> list[str]:
+        """The measured columns, and summaries of them, that templates map."""
         sources = (each.source for template in self.templates for each in template.fields if each.source)
-        return self.measure or any(
-            source.startswith(("frames.", "metrics.")) and source not in context.NAMES for source in sources
-        )
+        return [
+            source for source in sources if source.startswith(("frames.", "metrics.")) and source not in context.NAMES
+        ]
 
 
 @dataclass(frozen=True)
@@ -114,6 +151,15 @@ class Batch:
     warnings: list[str] = field(default_factory=list)
     """Warnings that concern no single file."""
 
+    def warn(self, warned: Iterable[tuple[str, str]]) -> None:
+        """Add warnings, given as pairs of a path and a text; one line for all paths with the same text."""
+        paths: dict[str, list[str]] = {}
+        for path, text in warned:
+            paths.setdefault(text, []).append(path)
+        for text, found in paths.items():
+            some = ", ".join(found[:_NAMED]) + (" …" if len(found) > _NAMED else "")
+            self.warnings.append(f"{found[0]}: {text}" if len(found) == 1 else f"{len(found)} files: {text} ({some})")
+
 
 # ------------------------------------------------------------------------------------------- names
 
@@ -148,23 +194,35 @@ def alike(path: str) -> str:
 # ------------------------------------------------------------------------------------------- contents
 
 
-def render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, told: Told) -> Batch:
-    """Render all files of an export. Raises InvalidInput for errors that the user must fix."""
+def render(
+    order: SidecarOrder, media: Sequence[Medium], known: Measurements, told: Told, left: LeftOut | None = None
+) -> Batch:
+    """Render all files of an export. ``left`` gets the media that cannot be read; without it, the first one raises.
+
+    Raises InvalidInput for errors that the user must fix, and the first reason in ``left`` if nothing else is there.
+    """
+    left = LeftOut(strict=True) if left is None else left
+    assume(UNKNOWN_COLOR, order.assume_color)  # an unknown name concerns all media
     if order.to is None and (order.copy or order.embed):
         raise InvalidInput("bad-export", "copies of media need a target folder: --to DIR")
     batch = Batch()
     clips = []
     for medium in media:
-        clips.append(_clip(order, medium, known, told))
+        try:
+            clip = clip_of(order, medium, known, told)
+            _refuse_unembeddable(order, clip)
+            clips.append(clip)
+        except RegenstoreError as error:
+            left.add(medium.path, error)
         told(medium.path, 1.0)
+    if not clips:
+        left.refuse()
     _refuse_unknown(order.redact, clips)
-    for clip in clips:
-        batch.warnings += [f"{clip.medium.path}: {doubt}" for doubt in doubts(clip)]
-        if not (order.copy or order.embed) and order.templates and not _lies_there(clip):
-            batch.warnings.append(
-                f"{clip.medium.path}: there is no medium at {clip.media_path}; "
-                "run 'regenstore get' to place it, or use --copy to put it beside the sidecars"
-            )
+    batch.warn((clip.medium.path, doubt) for clip in clips for doubt in doubts(clip))
+    if order.templates and not (order.copy or order.embed):
+        missing = "the worktree has no medium there; run 'regenstore get' to place it, or use --copy for one beside it"
+        batch.warn((clip.medium.path, missing) for clip in clips if not _lies_there(order, clip))
+    batch.warn(_unmeasured(order, clips))
     if order.copy or order.embed:
         batch.files += [_copy(order, clip, batch) for clip in clips]
     late: list[tuple[Template, OutputTemplate, SidecarWriter]] = []
@@ -195,30 +253,85 @@ def _refuse_unknown(redact: Iterable[str], clips: Sequence[Clip]) -> None:
             raise InvalidInput("bad-export", f"there is no field '{word}' to redact{near(word, names)}")
 
 
-def _clip(order: SidecarOrder, medium: Medium, known: Measurements, told: Told) -> Clip:
+def clip_of(order: SidecarOrder, medium: Medium, known: Measurements, told: Told) -> Clip:
+    """The clip of a medium. Raises InvalidInput (``bad-export``) for one that cannot be read."""
     info = known.info(medium)
     measuring = (lambda done: told(medium.path, done)) if order.measures else None
     metrics = known.metrics(medium, measuring) if kind(medium.media_type) == "video" else None
-    copied = order.copy or order.embed
-    place = os.path.join(order.folder(medium.path), medium.name) if copied else os.path.join(order.top, medium.path)
+    place = order.mapped(order.place(medium.path))
     return make_clip(medium, info, metrics, place, assume_color=order.assume_color, redact=order.redact)
 
 
-def _lies_there(clip: Clip) -> bool:
+def _refuse_unembeddable(order: SidecarOrder, clip: Clip) -> None:
+    """Raise InvalidInput (``bad-export``) for a damaged medium, which XMP cannot be embedded in."""
+    medium = clip.medium
+    if order.embed and medium.media_type in EMBEDDABLE:
+        try:
+            embedded(medium.file, medium.media_type, xmp_packet(order, clip))
+        except ValueError as error:
+            raise InvalidInput("bad-export", f"{medium.path}: {error}") from None
+
+
+def _lies_there(order: SidecarOrder, clip: Clip) -> bool:
     try:
-        return os.path.getsize(clip.media_path) == clip.medium.size
+        return os.path.getsize(order.place(clip.medium.path)) == clip.medium.size
     except OSError:
         return False
+
+
+def _unmeasured(order: SidecarOrder, clips: Sequence[Clip]) -> Iterator[tuple[str, str]]:
+    """What was not measured in the videos of an export with a template that could tell it."""
+    outputs = [output for template in order.templates for output in template.outputs]
+    open_ended = any(output.settings.get("measured") is True for output in outputs)
+    if not open_ended and not order.measured:
+        return
+    faces = open_ended or any("face" in source for source in order.measured)
+    for clip in clips:
+        if clip.info.kind != "video":
+            continue
+        if clip.metrics is None:
+            yield clip.medium.path, "its frames were not measured, so there are no curves or markers; use --frames"
+        elif faces and "face_count" not in clip.metrics.columns:
+            yield clip.medium.path, "faces were not looked for: pip install 'regenstore[faces]', then use --frames"
 
 
 def _copy(order: SidecarOrder, clip: Clip, batch: Batch) -> PlannedFile:
     medium = clip.medium
     if order.embed and medium.media_type not in EMBEDDABLE:
         batch.warnings.append(f"{medium.path}: {medium.media_type} cannot hold XMP; its copy is unchanged")
-    packet = xmp_packet(order, clip) if order.embed and medium.media_type in EMBEDDABLE else None
+    packet = _packet(order, clip, batch) if order.embed and medium.media_type in EMBEDDABLE else None
     return PlannedFile(
-        clip.media_path, None, media=(medium.path,), source=medium.file, packet=packet, media_type=medium.media_type
+        order.place(medium.path),
+        None,
+        media=(medium.path,),
+        source=medium.file,
+        packet=packet,
+        media_type=medium.media_type,
     )
+
+
+def _packet(order: SidecarOrder, clip: Clip, batch: Batch) -> bytes | None:
+    """The XMP to embed, merged with what the medium has already; None, with a warning, if that cannot be read."""
+    medium, ours = clip.medium, xmp_packet(order, clip)
+    try:
+        with durable.storage_errors(medium.file):
+            old = xmp_of(medium.file, medium.media_type)
+    except ValueError:
+        return ours  # what is wrong with the file is reported where it is written
+    if old is None:
+        return ours
+    if order.redact:
+        # Nobody knows what it tells about the redacted fields.
+        batch.warnings.append(f"{medium.path}: the XMP that it has already is left out of the copy, due to --redact")
+        return ours
+    try:
+        packet, conflicts = merged(ours, old)
+    except ValueError as error:
+        batch.warnings.append(f"{medium.path}: its own XMP cannot be read ({error}); its copy is unchanged")
+        return None
+    if conflicts:
+        batch.warnings.append(f"{medium.path}: its own XMP has other values, which stay: {', '.join(conflicts)}")
+    return packet
 
 
 def xmp_packet(order: SidecarOrder, clip: Clip) -> bytes:
@@ -249,18 +362,21 @@ def _files(
         order.csv_safe,
     )
     filled: list[Filled] = []
+    refused: list[tuple[str, str]] = []
     for clip in clips:
         reason = writer.refuses(clip, options) or _unnameable(order, writer, clip, options)
         if reason is None:
             filled.append(fill(template, output, clip))
         else:
-            batch.warnings.append(f"{clip.medium.path}: no {output.id}: {reason}")
+            refused.append((clip.medium.path, f"no {output.id}: {reason}"))
+    batch.warn(refused)
     if not filled:
         return
     if writer.scope == "clip":
         for each in filled:
             folder = order.folder(each.clip.medium.path)
-            yield from _planned(folder, writer.render([each], options), writer, template, [each])
+            own = replace(options, folder=order.mapped(folder)) if order.relative else options
+            yield from _planned(folder, writer.render([each], own), writer, template, [each])
         return
     folder = order.to or os.path.commonpath([order.folder(each.clip.medium.path) for each in filled])
     if writer.scope == "folder":

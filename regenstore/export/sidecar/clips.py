@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from regenstore.export.color_names import assume
 from regenstore.export.context import fields, markers, redacted
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar.writer import Clip
 from regenstore.media.frame_table import FrameMetrics
-from regenstore.media.media_info import UNKNOWN_COLOR, MediaInfo
+from regenstore.media.media_info import UNKNOWN_COLOR, MediaInfo, Timecode
 from regenstore.media.timecode import Timebase, decimal_rate
+
+_TIMECODE = re.compile(r"\d\d:\d\d:\d\d[:;]\d\d")
 
 
 def make_clip(
@@ -23,10 +27,12 @@ def make_clip(
     redact: frozenset[str] = frozenset(),
 ) -> Clip:
     """The clip of a medium. Raises InvalidInput (``bad-export``) for an unknown colour space to assume."""
+    info = replace(info, timecode=info.timecode or _given_timecode(medium))
     timebase = timebase_of(info)
     stated = info.video.color if info.video is not None else UNKNOWN_COLOR
     color, assumed = assume(stated, assume_color)
-    known = fields(medium, info, metrics, timebase=timebase, assume_color=assume_color)
+    recipe = replace(medium.recipe, params={**medium.defaults, **medium.recipe.params})
+    known = fields(replace(medium, recipe=recipe), info, metrics, timebase=timebase, assume_color=assume_color)
     gone = redacted(known, redact)
     return Clip(
         medium,
@@ -41,6 +47,12 @@ def make_clip(
         assumed and info.video is not None,
         markers(metrics),
     )
+
+
+def _given_timecode(medium: Medium) -> Timecode | None:
+    """The timecode that a recipe gives to a medium whose container has none."""
+    text = medium.recipe.params.get("timecode")
+    return Timecode(text, ";" in text) if isinstance(text, str) and _TIMECODE.fullmatch(text) else None
 
 
 def timebase_of(info: MediaInfo) -> Timebase | None:
@@ -73,7 +85,7 @@ def doubts(clip: Clip) -> Iterator[str]:
         try:
             Timebase.of(clip.timebase.rate, 1, told.text, drop=told.drop)
         except ValueError as error:
-            yield f"the file's timecode is ignored: {error}"
+            yield f"its timecode is ignored: {error}"
     if video.rate is not None and not video.variable and decimal_rate(video.rate, 3) not in _USUAL:
         yield f"there is no SMPTE timecode at {decimal_rate(video.rate, 3)} frames per second"
 

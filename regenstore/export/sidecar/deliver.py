@@ -1,5 +1,6 @@
 """Write a batch: everything is staged beside its destination first, then renamed; if something fails on the way, the
-folders are left as they were. Nothing is overwritten without ``force``, and a medium never.
+folders are left as they were. Files that an export wrote are replaced; foreign and edited ones only with ``foreign``,
+and a medium never.
 
 Before the renames a journal is written into the stage. A process killed before that has changed nothing; one killed
 later is completed by the next export into that folder (:func:`recover`), except for files that were written there
@@ -17,6 +18,7 @@ from functools import partial
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.sidecar.batch import Batch, PlannedFile
+from regenstore.export.sidecar.exported import Exported
 from regenstore.fs import durable, presence, stage, swap
 from regenstore.fs.reflink import Linker
 from regenstore.fs.stage import Stage
@@ -60,13 +62,20 @@ def _is(file: PlannedFile) -> bool:
 
 
 def deliver(
-    batch: Batch, *, base: str, protected: Callable[[str], bool], force: bool = False, linker: Linker | None = None
+    batch: Batch,
+    *,
+    base: str,
+    protected: Callable[[str], bool],
+    exported: Exported | None = None,
+    foreign: bool = False,
+    linker: Linker | None = None,
 ) -> Delivered:
-    """Write a batch. ``base``: the folder that contains all targets. ``protected`` returns whether Git tracks a path;
-    exports never overwrite those.
+    """Write a batch. ``base``: the folder that contains all targets. ``protected`` returns whether a path is a medium
+    or Git's own: exports never overwrite those. ``exported`` knows the files of earlier exports, which are replaced,
+    and learns the new ones. ``foreign``: replace other files, too.
 
-    Raises InvalidInput (``bad-export``) for files with problems and for refused targets, Conflict (``exists``) without
-    ``force``, StorageError.
+    Raises InvalidInput (``bad-export``) for files with problems and for refused targets, Conflict (``exists``) for
+    foreign files, StorageError.
     """
     problems = [f"{file.target}: {problem}" for file in batch.files for problem in file.problems]
     if problems:
@@ -77,23 +86,41 @@ def deliver(
     same, other = existing(batch)
     for file in batch.files:
         if protected(file.target):
-            raise InvalidInput("bad-export", f"{file.target} is a file of Git's: no export overwrites it")
+            raise InvalidInput("bad-export", f"{file.target} is a medium or a file of Git's: no export overwrites it")
         _refuse_links(base, file.target)
-    if other and (not force or not all(map(_replaceable, other))):
-        listed = "".join(f"\n  {file.target}" for file in other[:10])
-        more = f"\n  and {len(other) - 10} more" if len(other) > 10 else ""
-        raise Conflict("exists", f"these are there already, with other contents:{listed}{more}")
+    with durable.storage_errors(base):
+        _refuse_foreign(other, exported, foreign)
     due = [file for file in batch.files if file not in same]
     with durable.storage_errors(base):
         try:
+            if exported is not None:
+                exported.add(batch.files)
             _write(due, base, linker or Linker(), was)
         except swap.Changed:
             raise Conflict("exists", f"{base}: a file was written there meanwhile; nothing was exported") from None
     return Delivered(tuple(file.target for file in due), tuple(file.target for file in same))
 
 
+def _refuse_foreign(other: Sequence[PlannedFile], exported: Exported | None, foreign: bool) -> None:
+    """Raise Conflict (``exists``) for targets with files that no export may replace, or only with ``foreign``."""
+    strange = [file for file in other if exported is None or not exported.has(file.target)]
+    odd = [file for file in strange if not _replaceable(file)]
+    refused = odd or ([] if foreign else strange)
+    if not refused:
+        return
+    listed = "".join(f"\n  {file.target}" for file in refused[:10])
+    more = f"\n  and {len(refused) - 10} more" if len(refused) > 10 else ""
+    if odd:
+        raise Conflict("exists", f"these are not files:{listed}{more}", hint="Move them away, or export elsewhere.")
+    raise Conflict(
+        "exists",
+        f"these are there already, and no export here wrote them as they are now:{listed}{more}",
+        hint="Move them away or export elsewhere; --overwrite-foreign replaces them.",
+    )
+
+
 def _replaceable(file: PlannedFile) -> bool:
-    """Whether there is a regular file or a link at the target: anything else stays, even with ``force``."""
+    """Whether there is a regular file or a link at the target: anything else always stays."""
     found = presence.lstat(file.target)
     return found is None or stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)
 

@@ -28,6 +28,8 @@ WHEN_MISSING = ("skip", "empty", "error", "default")
 _TOP = {"schema", "name", "about", "base", "without", "output", "field"}
 _OUTPUT = {"id", "writer", "file"}
 _FIELD = {"target", "source", "value", "format", "when_missing", "default", "output", "drop"}
+GROUPS = ("gen.params.*", "about.*")
+"""Sources that stand for every name of a group which no other field maps."""
 # One unnamed field with a plain format specification: no attributes, indexes or nested fields.
 _SPEC = re.compile(r"(?:[^{}]?[<>=^])?[-+ ]?#?0?\d{0,3}[,_]?(?:\.\d{1,2})?[bcdeEfFgGnosxX%]?")
 
@@ -191,16 +193,17 @@ def _merge(name: str, data: Mapping[str, Any], parent: Template) -> Template:
             wrong.append(f"without: there is no output '{gone}'{near(gone, outputs)}")
     if not outputs and not wrong:
         wrong.append('it has no [[output]], and no base = "…" with one')
-    fields = {(each.output, each.target): each for each in parent.fields if each.output in outputs}
+    fields = {_key(each.output, each.target, each.source): each for each in parent.fields if each.output in outputs}
     for number, table in enumerate(data.get("field", []), 1):
         where = f"field {number} ({table.get('target', 'without a target')}): "
         try:
             output = _output_of(table, outputs, fields)
             if table.get("drop") is True:
-                if fields.pop((output, table["target"]), None) is None:
+                if fields.pop(_key(output, table["target"], table.get("source")), None) is None:
                     raise Broken(["there is no inherited field to drop"])
             else:
-                fields[output, table["target"]] = _field(table, output, outputs[output])
+                key = _key(output, table["target"], table.get("source"))
+                fields[key] = _field(table, output, outputs[output])
         except Broken as broken:
             wrong += [where + problem for problem in broken.problems]
     if wrong:
@@ -208,6 +211,11 @@ def _merge(name: str, data: Mapping[str, Any], parent: Template) -> Template:
     about = data.get("about") or parent.about
     bases = (parent.name, *parent.bases) if parent.name else ()
     return Template(name, about, bases, tuple(outputs.values()), tuple(fields.values()))
+
+
+def _key(output: str, target: str, source: object) -> tuple[str, str]:
+    """What a later field replaces: the one with the same target, and for a target with ``*`` the same source."""
+    return output, f"{target} {source}" if target.endswith("*") else target
 
 
 def _output(table: Mapping[str, Any], inherited: Mapping[str, OutputTemplate]) -> OutputTemplate:
@@ -263,11 +271,11 @@ def misfit(value: object, target: Target) -> str:
 
 
 def known_target(name: str, vocabulary: Mapping[str, Target]) -> Target | None:
-    """A target's entry in a vocabulary, by its name or by a prefix that ends in ``*``."""
-    if name in vocabulary and not name.endswith("*"):
+    """A target's entry in a vocabulary, by its name or by a prefix that ends in ``*``; also for a prefix itself."""
+    if name in vocabulary:
         return vocabulary[name]
     starts = (target for key, target in vocabulary.items() if key.endswith("*") and name.startswith(key[:-1]))
-    return next(starts, None) if not name.endswith("*") else None
+    return next(starts, None)
 
 
 def _output_of(
@@ -309,7 +317,9 @@ def _field(table: Mapping[str, Any], output: str, written: OutputTemplate) -> Fi
     target = Target("any") if vocabulary is None else known_target(table["target"], vocabulary)
     if target is None:
         wrong.append(f"'{written.id}' has no such target{near(table['target'], vocabulary or ())}")
-    elif target.names and not re.fullmatch(target.names, table["target"]):
+    elif table["target"].endswith("*") and source not in GROUPS:
+        wrong.append(f"a target with * needs a source such as {' or '.join(GROUPS)}")
+    elif target.names and not re.fullmatch(target.names, table["target"].replace("*", "x")):
         wrong.append(f"{table['target']!r} is not a valid name in this format ({target.note})")
     elif constant is not None:
         constant = tuple(constant) if isinstance(constant, list) else constant

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import PurePath
+from pathlib import PurePath, PureWindowsPath
 from typing import TypeVar
 
 from regenstore.export.context import text_of
@@ -47,8 +47,8 @@ def timebase_of(clip: Clip) -> Timebase:
 
 
 def file_url(path: str) -> str:
-    """Convert an absolute path to ``file:///…``, percent-encoded."""
-    return PurePath(path).as_uri()
+    """Convert an absolute path, also one of Windows (``P:/…``), to ``file:///…``, percent-encoded."""
+    return (PureWindowsPath(path) if path[1:3] == ":/" else PurePath(path)).as_uri()
 
 
 def xml_row(row: Row) -> tuple[str, Row]:

@@ -72,7 +72,8 @@ class Clip:
     stem: str
     """The base of its sidecars' names: the medium's own stem."""
     media_path: str
-    """Absolute path where the consumer finds the medium: the worktree's file, or the exported copy."""
+    """Absolute path where the consumer finds the medium: the worktree's file, or the exported copy, as its machine
+    knows it."""
     info: MediaInfo
     metrics: FrameMetrics | None
     fields: Mapping[str, Value]
@@ -136,6 +137,8 @@ class Options:
     """For writers of scope ``folder``: all other files of the export."""
     there: Mapping[str, bytes] = field(default_factory=dict)
     """For writers of scope ``folder``: files already in the output's folder, by name relative to it."""
+    folder: str | None = None
+    """The output's folder, if media are to be stated by paths relative to it; None: by absolute paths."""
 
     def name_for(self, clip: Clip | None = None) -> str:
         """The output's name for a clip (None: for the batch)."""

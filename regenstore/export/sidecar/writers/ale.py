@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 
 from regenstore.export.context import text_of
 from regenstore.export.sidecar.legal_text import path_refusal
@@ -81,7 +82,7 @@ def _table(filled: Sequence[Filled], rate: Fraction, name: str) -> Rendered:
     lines: list[str] = []
     rows: list[Row] = []
     for each in filled:
-        cells, done = written(Filled(each.clip, (*_structural(each.clip), *each.rows)), _cell)
+        cells, done = written(Filled(each.clip, (*_structural(each.clip), *each.rows)), partial(_cell, each.clip))
         known = dict(cells)
         lines.append("\t".join(known.get(column, "") for column in columns))
         rows += done
@@ -93,9 +94,12 @@ def _table(filled: Sequence[Filled], rate: Fraction, name: str) -> Rendered:
     return Rendered(name, text.encode(), tuple(rows))
 
 
-def _cell(row: Row) -> tuple[str, Row]:
-    """A cell; sizes in Avid's notation."""
+def _cell(clip: Clip, row: Row) -> tuple[str, Row]:
+    """A cell; sizes in Avid's notation, as shown."""
     if row.target == "Image Size" and isinstance(row.value, tuple):
+        if row.source == "video.size" and clip.info.video is not None:
+            row = row.written(clip.info.video.upright)
+        assert isinstance(row.value, tuple)
         row = row.written("x".join(text_of(side) for side in row.value))
     return cell_row(row)
 

@@ -8,6 +8,7 @@ the four characters that Tcl acts on are replaced in user text, visibly, before 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from array import array
 from collections.abc import Mapping, Sequence
@@ -103,7 +104,7 @@ class NukeWriter:
         name = node_name(clip.stem)
         parts = ["#! regenstore export\nversion 13.2 v1\n"]
         if options.settings.get("root") is not False:
-            parts.append(_root(name, clip, video, first))
+            parts.append(_root(name, clip, video, first, options))
         parts.append(_read(name, clip, video, options, label))
         if metadata:
             body = "".join(metadata)
@@ -138,19 +139,22 @@ def _format(video: Video) -> str:
     return f'"{size} 0 0 {size} {aspect} gen_{video.width}x{video.height}{suffix}"'
 
 
-def _root(name: str, clip: Clip, video: Video, first: int) -> str:
+def _root(name: str, clip: Clip, video: Video, first: int, options: Options) -> str:
+    # The very text that Nuke's button "Script Directory" writes: relative paths are found beside the script.
+    beside = ' project_directory "\\[python \\{nuke.script_directory()\\}]"\n' if options.folder is not None else ""
     rate = f" fps {decimal_rate(video.rate)}\n" if video.rate is not None else ""
     return (
         f"Root {{\n inputs 0\n name {name}\n first_frame {first}\n last_frame {first + _last(video) - 1}\n"
-        f" lock_range true\n format {_format(video)}\n{rate}}}\n"
+        f" lock_range true\n format {_format(video)}\n{rate}{beside}}}\n"
     )
 
 
 def _read(name: str, clip: Clip, video: Video, options: Options, label: str) -> str:
     last = _last(video)
+    path = clip.media_path if options.folder is None else os.path.relpath(clip.media_path, options.folder)
     lines = [
         " inputs 0\n",
-        f' file "{clip.media_path}"\n',
+        f' file "{path}"\n',
         f" format {_format(video)}\n",
         f" last {last}\n origlast {last}\n origset true\n",
     ]

@@ -94,6 +94,9 @@ def _cell(clip: Clip, csv_safe: bool, row: Row) -> tuple[str, Row]:
         own = {"Color Space Notes": names.resolve_space, "Gamma Notes": names.resolve_gamma}.get(row.target)
         if own:
             row = row.written(f"{own} (assumed)" if clip.color_assumed else own)
+    elif row.source == "color.name" and row.status == "defaulted" and clip.color.stated:
+        color = clip.color  # tags without a name are not "untagged"
+        row = row.written(f"H.273 {color.primaries}-{color.transfer}-{color.matrix}")
     text, done = cell_row(row)
     if csv_safe and text.startswith(_FORMULA):
         text = f"'{text}"

@@ -12,7 +12,7 @@ import importlib.util
 import json
 import subprocess
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -25,6 +25,8 @@ from regenstore.fs import interpreter
 from regenstore.fs.path_text import path_text
 
 CHILD = "regenstore.export.sidecar.jinja_child"
+OPEN = ("about", "gen.params", "gen.inputs", "frames", "metrics", "fields")
+"""The tables that have other entries for each clip."""
 PATIENCE = 20.0
 """Wall-clock seconds that a template may take; its processor time is limited by the child itself."""
 _CLOSED = subprocess.DEVNULL
@@ -58,23 +60,34 @@ class TextWriter:
             raise InvalidInput("bad-template", "a text output needs text = … or template = …")
         views = [_view(each, escape == "xml") for each in filled]
         values = views[0] if self.scope == "clip" else {"clips": views}
-        data = run(text, values, escape)
+        data, lacking = run(text, values, escape)
         name = options.name_for(filled[0].clip if self.scope == "clip" else None)
         rows = tuple(_written(row) for each in filled for row in each.rows)
-        return [Rendered(name, data, rows, problems=tuple(syntax.problems(data, name)))]
+        return [Rendered(name, data, rows, tuple(_lacking(lacking)), tuple(syntax.problems(data, name)))]
 
 
 WRITER = TextWriter("text", "clip")
 BATCH_WRITER = TextWriter("batch-text", "batch")
 
 
-def run(template: str, values: Mapping[str, Any], escape: str = "none") -> bytes:
-    """Render a template in a separate process. Raises InvalidInput (``bad-template``), NotFound (``extra-missing``)."""
+def _lacking(found: Iterable[tuple[str, str, int]]) -> Iterator[str]:
+    """Warnings about what clips lack: one for each name and line."""
+    clips: dict[tuple[str, int], list[str]] = {}
+    for clip, name, line in found:
+        clips.setdefault((name, line), []).append(clip)
+    for (name, line), lack in clips.items():
+        more = f" and {len(lack) - 3} more" if len(lack) > 3 else ""
+        yield f"line {line}: {', '.join(lack[:3])}{more} has no {name}; nothing is written for it"
+
+
+def run(template: str, values: Mapping[str, Any], escape: str = "none") -> tuple[bytes, list[tuple[str, str, int]]]:
+    """Render a template in a separate process; returns the text, and what clips lack: clip, name and line. Raises
+    InvalidInput (``bad-template``), NotFound (``extra-missing``)."""
     if importlib.util.find_spec("jinja2") is None:
         raise NotFound(
             "extra-missing", "text templates need Jinja2", hint="Install it with: pip install 'regenstore[templates]'"
         )
-    order = json.dumps({"template": template, "values": values, "escape": escape}).encode()
+    order = json.dumps({"template": template, "values": values, "escape": escape, "open": OPEN}).encode()
     try:
         done = subprocess.run(
             interpreter.command(CHILD),
@@ -90,14 +103,15 @@ def run(template: str, values: Mapping[str, Any], escape: str = "none") -> bytes
         raise InvalidInput("bad-template", f"the text template did not finish within {PATIENCE:.0f} s") from None
     answer = done.stdout
     if answer[:1] == b"+" and not done.returncode:
-        return answer[1:]
+        told, _, data = answer[1:].partition(b"\n")
+        return data, [(clip, name, line) for clip, name, line in json.loads(told)]
     why = answer[1:].decode(errors="replace") if answer[:1] == b"-" else "it exceeded the limits on time or memory"
     raise InvalidInput("bad-template", f"the text template failed: {why}")
 
 
 def _view(filled: Filled, legal: bool) -> dict[str, Any]:
     """A clip as a template sees it: plain data only."""
-    view: dict[str, Any] = {}
+    view: dict[str, Any] = {"about": {}, "frames": {}, "metrics": {}, "gen": {"params": {}, "inputs": {}}}
     for name, value in filled.clip.fields.items():
         place = view
         *folders, last = name.split(".")
