@@ -60,6 +60,8 @@ class Repository:
         self.git = git
         self._settings = settings
         self._opened_store: ContentStore | None = None
+        self.waits: Callable[[str, float], None] = lambda reason, seconds: None
+        """Is told when a remote is asked again after a pause: why, and the seconds until then. From any thread."""
         self._forget()
 
     def _forget(self) -> None:
@@ -370,7 +372,13 @@ class Repository:
         proxies, ssh, pace = settings.proxies, settings.ssh, setting.pace
         opened = open_backend(definition.url, ask, base=top, create=create, proxies=proxies, ssh=ssh, pace=pace)
         jobs, throttle = setting.jobs or JOBS, Throttle(setting.limit)
-        return Remote(definition.name, RetryingBackend(opened, pace=pace), self.store, jobs=jobs, throttle=throttle)
+        return Remote(
+            definition.name,
+            RetryingBackend(opened, pace=pace, waits=self.waits),
+            self.store,
+            jobs=jobs,
+            throttle=throttle,
+        )
 
     @cached_property
     def workbench(self) -> Workbench:

@@ -37,6 +37,7 @@ def open_repository(overrides: Mapping[str, object] | None = None) -> Repository
     """Open the repository around the current folder, after completing what a killed process began there. ``overrides``
     are settings from the command's options; None leaves a setting as it is."""
     repository = Repository.discover(os.getcwd(), GitEnvironment.read(), overrides)
+    repository.waits = _tell_wait
     for error in settle_for_others(repository.store):
         say_error("regenstore: left by a terminated process", error)
     _stand_in(repository.location.top)
@@ -47,6 +48,12 @@ def open_repository(overrides: Mapping[str, object] | None = None) -> Repository
         if running.info_name not in ("hook", "events"):  # hooks keep Git waiting; 'events' delivers by itself
             running.call_on_close(lambda: _deliver_events(repository))
     return repository
+
+
+def _tell_wait(reason: str, seconds: float) -> None:
+    """Say why nothing happens, if it is for long enough to wonder."""
+    if seconds >= 0.5:
+        say(f"regenstore: {reason}; trying again in {max(1, round(seconds))} s", err=True)
 
 
 _here = b""

@@ -39,13 +39,13 @@ class Asset(NamedTuple):
 
 def originals(scale: float) -> Iterator[Asset]:
     """Plates, slates, shots and audio, generated from prompts and seeds."""
-    width, height = int(1280 * scale), int(720 * scale)
-    small = (f"width={int(640 * scale)}", f"height={int(360 * scale)}")
+    width, height = int(960 * scale), int(540 * scale)
+    small = (f"width={int(384 * scale)}", f"height={int(216 * scale)}")
     for seed, (place, prompt) in enumerate(PLACES.items(), start=40):
         size = (f"width={width}", f"height={height}")
         yield Asset(f"plates/{place}.png", "procedural.image", (f"prompt={prompt}", f"seed={seed}", *size))
     for shot, (place, prompt) in zip(SHOTS, PLACES.items()):
-        more = ("shot=" + shot, "timecode=01:00:00:00", "frames=24", "fps=24")
+        more = ("shot=" + shot, "timecode=01:00:00:00", "frames=10", "fps=24")
         yield Asset(f"shots/{shot}.mp4", "procedural.video", (f"prompt={prompt}", "seed=7", *more, *small))
         if shot in SHOTS[:4]:
             slate = (f"prompt={prompt}", "seed=7", "slate=true", f"shot={shot} {place}", *small)
@@ -60,7 +60,7 @@ def derived(scale: float) -> Iterator[Asset]:
         source = (f"source=shots/{shot}.mp4",)
         yield Asset(f"proxies/{shot}.mp4", "derive.video", (f"height={int(180 * scale)}",), source)
     for shot in SHOTS[:3]:
-        frame = ("operation=frame", "frame=12", "width=320")
+        frame = ("operation=frame", "frame=6", "width=320")
         yield Asset(f"posters/{shot}.png", "derive.image", frame, (f"source=shots/{shot}.mp4",))
     sounds = tuple(f"{name}=audio/{name}.wav" for name in SOUNDS)
     yield Asset("audio/mix.wav", "derive.audio", ("operation=mix", "fade_in=0.5", "fade_out=1"), sounds)

@@ -42,11 +42,11 @@ def command(path: str, as_json: bool) -> None:
         ]
         emit_json("takes", {"path": path_text(path), "takes": records})
         return
-    rows: list[tuple[str | Cell, ...]] = []
+    table: list[tuple[str | Cell, ...]] = []
     for t in found:
         made = "-" if t.made is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(t.made))
         words = [w for w, true in (("the take", t.recorded), ("not in the store", not t.stored)) if true]
         if t.digest in proofs:
             words.append(f"second run: {proofs[t.digest]}")
-        rows.append((Cell(t.digest.short, "bold" if t.recorded else ""), size_text(t.size), made, ", ".join(words)))
-    show_table((Heading("content"), Heading("size", right=True), Heading("made"), Heading("what it is")), rows)
+        table.append((Cell(t.digest.short, "bold" if t.recorded else ""), size_text(t.size), made, ", ".join(words)))
+    show_table((Heading("content"), Heading("size", right=True), Heading("made"), Heading("what it is")), table)

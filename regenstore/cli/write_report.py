@@ -20,7 +20,7 @@ def tell(written: Written) -> None:
         say(f"{path}: recipe written; 'regenstore get {shell_path(written.path)}' makes the medium")
         return
     seconds = written.recipe.output.seconds
-    cost = "" if seconds is None else f", {time_text(seconds)} to make"
+    cost = ", made before" if not written.made else "" if seconds is None else f", {time_text(seconds)} to make"
     say(f"{path}: {size_text(written.content.size)}{cost}, {written.content.digest.short}")
 
 

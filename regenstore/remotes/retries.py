@@ -30,8 +30,17 @@ class RetryingBackend:
     progressing well. Pauses grow, with random variation, and respect the server's Retry-After within :data:`BUDGET`.
     """
 
-    def __init__(self, backend: Backend, retries: int = RETRIES, *, first: float = FIRST, pace: Pace = USUAL) -> None:
-        self._backend = backend
+    def __init__(
+        self,
+        backend: Backend,
+        retries: int = RETRIES,
+        *,
+        first: float = FIRST,
+        pace: Pace = USUAL,
+        waits: Callable[[str, float], None] = lambda reason, seconds: None,
+    ) -> None:
+        """``waits`` is told of each pause: why, and for how many seconds. Called from any thread."""
+        self._backend, self._waits = backend, waits
         self._retries, self._pace = retries, pace
         self.url = backend.url
         self._usual = wait_exponential_jitter(multiplier=first, max=_LONGEST, exp_base=_GROWTH, jitter=first)
@@ -39,6 +48,7 @@ class RetryingBackend:
             sleep=pause,
             wait=self._wait,
             stop=self._stop,
+            before_sleep=self._tell,
             retry=retry_if_exception(_may_pass),
             reraise=True,
         )
@@ -49,6 +59,10 @@ class RetryingBackend:
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
         return max(self._usual(state), error.retry_after if isinstance(error, Busy) else 0.0)
+
+    def _tell(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        self._waits(getattr(error, "message", ""), state.upcoming_sleep)
 
     @property
     def lists(self) -> bool:

@@ -35,6 +35,8 @@ class Written:
     path: bytes
     recipe: Recipe
     content: Content | None
+    made: bool = False
+    """Whether it was made now; else the content was there already."""
 
 
 def compose(
@@ -154,13 +156,15 @@ def _open(bench: Workbench, path: bytes) -> int:
 
 def realise_one(
     realiser: Realiser, label: str, recipe: Recipe, progress: Progress
-) -> tuple[Content, float | int | None]:
-    """Return one recipe's content and cost, making it if it is missing; raises the error if it cannot be had."""
-    for outcome in realiser.run(realiser.plan([Want(label, recipe)]), progress):
+) -> tuple[Content, float | int | None, bool]:
+    """Return one recipe's content, its cost, and whether it is made now, as it is if it is missing; raises the error if
+    it cannot be had."""
+    plan = realiser.plan([Want(label, recipe)])
+    for outcome in realiser.run(plan, progress):
         if outcome.error is not None:
             raise outcome.error
         assert outcome.content is not None
-        return outcome.content, outcome.seconds
+        return outcome.content, outcome.seconds, bool(plan.steps)
     raise NotFound("content-missing", f"{label}: nothing was made")
 
 
@@ -190,10 +194,10 @@ def write(bench: Workbench, path: bytes, recipe: Recipe, was: Seen, *, generate:
         return write_text(bench, path, recipe, was)
     _keep_present(bench, path, was)
     try:
-        content, seconds = realise_one(bench.realiser, os.fsdecode(path), recipe, progress)
+        content, seconds, made = realise_one(bench.realiser, os.fsdecode(path), recipe, progress)
     except RegenstoreError as error:
         raise error.at(os.fsdecode(path)).adding(UNWRITTEN) from error
-    return _write_medium(bench, path, recipe, content, seconds, was)
+    return replace(_write_medium(bench, path, recipe, content, seconds, was), made=made)
 
 
 def write_marked(bench: Workbench, path: bytes, text: bytes, was: Seen) -> None:

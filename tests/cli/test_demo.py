@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.conftest import Checkout, hermetic_environment
 
@@ -37,3 +39,22 @@ def test_the_demo_never_removes_a_folder_that_it_did_not_make(tmp_path: Path, en
     here.write("mine/precious.txt", "keep")
     assert here.run("regenstore", "demo", "mine", "--force", check=False).returncode == 4
     assert here.read("mine/precious.txt") == b"keep"
+
+
+@pytest.mark.heavy
+def test_the_tour_of_the_readme_can_be_played_as_it_stands(tmp_path: Path) -> None:
+    """Every command of the README's tour, from an empty folder, as one shell runs them."""
+    home = tmp_path / "home"
+    home.mkdir()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    parts = [readme.partition(f"## {name}\n")[2].partition("\n## ")[0] for name in ("A tour", "Sharing media")]
+    lines = [
+        line[4:] for line in "".join(parts).splitlines() if re.match("    (git |regenstore [a-z]|mkdir |[(]cd )", line)
+    ]
+    assert len(lines) > 30
+    environment = {k: v for k, v in hermetic_environment(home).items() if k != "CI"}
+    here = Checkout(tmp_path / "work", environment)
+    here.path.mkdir()
+    Image.linear_gradient("L").save(home / "photo.png")
+    here.run("bash", "-e", stdin="\n".join(["set -x", *lines]).encode())
+    assert (here.path / "film2/shots/sh010.mp4").stat().st_size > 3000

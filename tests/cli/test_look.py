@@ -18,6 +18,8 @@ from tests.conftest import Checkout
 def test_show_here_at_a_revision_and_for_scripts(film: Checkout) -> None:
     text = film.regenstore("show", "plates/sea.png")
     assert text.encode() == film.blob("plates/sea.png", "HEAD")
+    assert " s to make, " in film.regenstore("set", "plates/sea.png", "seed=43")
+    assert ", made before, " in film.regenstore("set", "plates/sea.png", "seed=42")
     film.regenstore("set", "plates/sea.png", "seed=43")
     assert "seed = 43" in film.regenstore("show", "plates/sea.png")
     assert "seed = 42" in film.regenstore("show", "HEAD:plates/sea.png")

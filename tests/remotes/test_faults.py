@@ -396,12 +396,12 @@ def test_who_waits_to_try_again_is_told_that_nobody_wants_it_any_more() -> None:
             threading.Timer(0.1, stop.set).start()
             raise Busy("busy", 20.0)
 
-    stop, began = threading.Event(), time.monotonic()
+    stop, began, waits = threading.Event(), time.monotonic(), list[tuple[str, float]]()
     context = contextvars.copy_context()
     context.run(CANCELLED.set, stop)
     with pytest.raises(TransferCancelled):
-        context.run(RetryingBackend(Away()).head, "v1/x")
-    assert time.monotonic() - began < 10
+        context.run(RetryingBackend(Away(), waits=lambda *told: waits.append(told)).head, "v1/x")
+    assert time.monotonic() - began < 10 and waits == [("busy", 20.0)]
 
 
 def test_any_mixture_of_faults(server: WebServer, side: Callable[..., Side]) -> None:
