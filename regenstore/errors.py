@@ -42,6 +42,10 @@ class RegenstoreError(Exception):
             return self
         return type(self)(self.kind, f"{shown}: {self.message}", hint=self.hint)
 
+    def adding(self, line: str) -> RegenstoreError:
+        """The same error with another line in its message."""
+        return type(self)(self.kind, f"{self.message}\n{line}", hint=self.hint)
+
 
 def _presentable(text: str) -> str:
     if "://" in text:
@@ -110,6 +114,7 @@ KINDS: dict[str, str] = {
     "missing-input": "Give it with -i NAME=PATH.",
     "bad-path": "Use a path inside the worktree, without '..' and outside '.git'.",
     "not-tracked": "Run 'regenstore track PATTERN' first, so that Git stores a recipe at this path.",
+    "editor-failed": "Set an editor with 'git config core.editor PROGRAM', or in GIT_EDITOR.",
     "bad-config": "Fix the value with 'git config'.",
     "bad-media-type": "Use a file extension of a type that the generator makes.",
     "no-change": "Nothing to do.",
@@ -143,7 +148,7 @@ KINDS: dict[str, str] = {
     "foreign-config": "Check the current value with 'git config'; --force replaces it.",
     "edited": "Commit or copy the edited medium first, or use --force.",
     "not-a-file": "Move it away; nothing was read from it or written to it.",
-    "unmerged": "Edit the recipe to resolve the conflict, then 'git add' it.",
+    "unmerged": "Run 'regenstore edit PATH', or 'regenstore set PATH --ours FIELD --theirs FIELD', then 'git add'.",
     "interrupted": "Nothing was lost; run the same command again.",
     "store-busy": "Another regenstore process is using the store; try again when it has finished.",
     "export-busy": "Try again when it has finished.",
@@ -170,7 +175,7 @@ KINDS: dict[str, str] = {
     "bad-recipe": "Run 'regenstore edit PATH', or restore the last valid one from 'git log -p PATH'.",
     "newer-recipe": "Upgrade regenstore to read this recipe; until then it is left unchanged.",
     "newer-store": "Upgrade regenstore to use this store.",
-    "conflict-markers": "Edit the recipe to resolve the conflict, then 'git add' it.",
+    "conflict-markers": "Run 'regenstore edit PATH', or 'regenstore set PATH --theirs FIELD', then 'git add' it.",
     "bad-index": "Run 'git fsck' and 'git status'.",
     "bad-packet": "The program that called the filter does not speak Git's filter protocol, version 2.",
     "bad-dataset": "Export it again to the same place with --force.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -78,10 +79,14 @@ class Repository:
     def discover(
         cls, cwd: str, environment: config.GitEnvironment, overrides: Mapping[str, object] | None = None
     ) -> Repository:
-        """The repository around a folder; raises NotFound (``not-a-repository``). ``overrides``: see
-        :func:`config.load`."""
+        """The repository around a folder; raises NotFound (``not-a-repository``), and FormatError (``git-failed``) if
+        Git refuses to use it. ``overrides``: see :func:`config.load`."""
         git = Git(cwd)
-        found = git.places()
+        try:
+            found = git.places()
+        except FormatError:
+            refuse_unreadable(cwd)  # git's own words would be less clear
+            raise
         if found is None:
             refuse_unreadable(cwd)
             raise NotFound("not-a-repository", f"{cwd} is not inside a Git worktree")
@@ -210,16 +215,21 @@ class Repository:
 
     @cached_property
     def elsewhere(self) -> RemoteSet | None:
-        """All usable remotes together; None where there are none. Opening them touches no network."""
-        try:
-            remotes = self.remotes
-        except (FormatError, StorageError):
-            return None  # a bad declaration must not keep a checkout from what can be had; 'remote list' tells it
-        if not remotes:
+        """All usable remotes and other stores on this machine together; None where there are none. Opening them
+        touches no network."""
+        remotes = {}
+        with suppress(FormatError, StorageError):
+            remotes = (
+                self.remotes
+            )  # a bad declaration must not keep a checkout from what can be had; 'remote list' tells it
+        from regenstore.remotes.nearby import Nearby
+
+        nearby = Nearby(self.git, self.store)
+        if not remotes and not nearby:
             return None
         from regenstore.remotes.remote_set import RemoteSet
 
-        together = RemoteSet(list(remotes.values()))
+        together = RemoteSet(list(remotes.values()), nearby)
         self._remote_problems = together.problems
         return together
 

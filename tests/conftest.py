@@ -20,7 +20,7 @@ import pytest
 from regenstore.refs.leases import lease
 from regenstore.schemas.printed import read_printed
 from regenstore.worktree.index_file import IndexFile
-from tests import fork_server
+from tests import filter_server, fork_server
 
 # In CI a verdict depends on the change alone; everywhere else each run tries new examples.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -61,6 +61,7 @@ def hermetic_environment(home: Path) -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_EDITOR": "true",
         "LC_ALL": "C.UTF-8",
+        **filter_server.environment(),
     }
 
 
@@ -175,6 +176,8 @@ def new_home(folder: Path) -> dict[str, str]:
     home = folder / "home"
     home.mkdir(parents=True)
     (home / ".gitconfig").write_text(
+        # Nothing here is worth packing, and looking whether it is costs a process for each commit.
+        "[maintenance]\n\tauto = false\n"
         '[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n[protocol "file"]\n\tallow = always\n'
     )
     return hermetic_environment(home)

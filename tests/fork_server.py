@@ -17,16 +17,25 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from regenstore.fs import interpreter
+from regenstore.gitfilter import launch
+from tests import filter_server
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = str(Path(sys.executable).parent / "regenstore")
 LOCALE = "C.UTF-8"
 WORKER = interpreter.command("regenstore.generators.worker")
+WITHOUT = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
+"""Runs a command of root as somebody whom permissions hold."""
+CAPABILITIES = (1, 2)
+"""These two."""
+CRASH = ["env", f"PYTHONPATH={ROOT}", "PYTHONDONTWRITEBYTECODE=1", sys.executable, "-m", "tests.git.crash"]
 LARGEST = 100_000
 """Bytes of a request: what one packet of a Unix socket holds in any case."""
 
@@ -45,7 +54,7 @@ _NETWORK = _network()
 def suits(command: Sequence[str | bytes], environment: Mapping[str, str]) -> bool:
     """Whether a forked process is as good as one that the system starts."""
     return (
-        command[0] == "regenstore"
+        bool(_parts(command))
         and hasattr(os, "pidfd_open")
         and _network() == _NETWORK
         and environment.get("LC_ALL") == LOCALE
@@ -53,6 +62,19 @@ def suits(command: Sequence[str | bytes], environment: Mapping[str, str]) -> boo
         and not any(name.startswith(("PYTHON", "COVERAGE", "LD_")) for name in environment)
         and len(json.dumps([list(map(os.fsdecode, command)), dict(environment)])) < LARGEST
     )
+
+
+def _parts(command: Sequence[str | bytes]) -> tuple[bool, list[str], list[str]] | tuple[()]:
+    """For a command of regenstore: whether it has to do without two of root's capabilities, what tests.git.crash is
+    given for it, and its arguments."""
+    parts = [os.fsdecode(part) for part in command]
+    if unprivileged := parts[: len(WITHOUT)] == WITHOUT:
+        del parts[: len(WITHOUT)]
+    crash = []
+    if parts[: len(CRASH)] == CRASH and "regenstore" in parts:
+        at = parts.index("regenstore")
+        parts, crash = parts[at:], parts[len(CRASH) : at]
+    return (unprivileged, crash, parts[1:]) if parts[:1] == ["regenstore"] else ()
 
 
 class Started:
@@ -72,10 +94,18 @@ class Started:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def start(command: Sequence[str | bytes], cwd: Path, environment: Mapping[str, str], fds: Sequence[int]) -> Started:
-    """Run a command with these three descriptors for its standard streams; they stay open here."""
-    arguments = [os.fsdecode(part) for part in command[1:]]
-    message = json.dumps([arguments, os.fspath(cwd), dict(environment)]).encode()
+def start(
+    command: Sequence[str | bytes],
+    cwd: Path,
+    environment: Mapping[str, str],
+    fds: Sequence[int],
+) -> Started:
+    """Run a command with these three descriptors for its standard streams, which stay open here, on the processors
+    that this thread may use."""
+    unprivileged, crash, arguments = _parts(command)
+    processors = sorted(os.sched_getaffinity(0))
+    given = [arguments, os.fspath(cwd), dict(environment), processors, unprivileged, crash]
+    message = json.dumps(given).encode()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         passed = array.array("i", [*fds, theirs.fileno()])
@@ -86,7 +116,10 @@ def start(command: Sequence[str | bytes], cwd: Path, environment: Mapping[str, s
 
 
 def run(
-    command: Sequence[str | bytes], cwd: Path, environment: Mapping[str, str], stdin: bytes
+    command: Sequence[str | bytes],
+    cwd: Path,
+    environment: Mapping[str, str],
+    stdin: bytes,
 ) -> subprocess.CompletedProcess[bytes]:
     """As subprocess.run does with its output captured."""
     pipes = [os.pipe() for _ in range(3)]
@@ -188,8 +221,11 @@ def serve(requests: socket.socket, command: Callable[[], None]) -> None:
                     reply.close()
                     requests.close()
                     selector.close()
-                    _become(*json.loads(message), fds[:3])
-                    _run(command)
+                    *request, unprivileged, crash = json.loads(message)
+                    _become(*request, fds[:3])
+                    if unprivileged:
+                        _drop_capabilities()
+                    _run(_crashing(crash) if crash else command)
                 for fd in fds[:3]:
                     os.close(fd)
                 with contextlib.suppress(OSError):
@@ -197,16 +233,44 @@ def serve(requests: socket.socket, command: Callable[[], None]) -> None:
                 selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, reply))
 
 
-def _become(arguments: list[str], cwd: str, environment: dict[str, str], fds: list[int]) -> None:
+def _become(arguments: list[str], cwd: str, environment: dict[str, str], processors: list[int], fds: list[int]) -> None:
     for target, fd in enumerate(fds):
         os.dup2(fd, target)
         os.close(fd)
+    os.sched_setaffinity(0, processors)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv[:] = [PROGRAM, *arguments]
     sys.path[0] = os.path.dirname(PROGRAM)
     subprocess.Popen = _Popen
+    if filter_server.NAME in environment:
+        launch.sys = SimpleNamespace(executable=filter_server.python(), hexversion=sys.hexversion)
+
+
+def _drop_capabilities() -> None:
+    """As setpriv does it: for this process, and for all that it starts."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # the third version, for this process
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable: 0 to 31, and 32 to 63
+    failed = libc.capget(header, sets)
+    for number in CAPABILITIES:
+        failed = failed or libc.prctl(24, number, 0, 0, 0)  # PR_CAPBSET_DROP
+    for at in range(3):
+        sets[at] &= ~sum(1 << number for number in CAPABILITIES)
+    if failed or libc.capset(header, sets):
+        raise OSError(ctypes.get_errno(), "capabilities cannot be dropped")
+
+
+def _crashing(given: list[str]) -> Callable[[], None]:
+    """The command under tests.git.crash. Its workers start by themselves: they make no change that is counted."""
+    from tests.git import crash
+
+    subprocess.Popen = _Popen.__base__
+    sys.argv[1:1] = [*given, "regenstore"]
+    return crash.main
 
 
 class _Popen(subprocess.Popen[bytes]):
@@ -224,11 +288,19 @@ class _Popen(subprocess.Popen[bytes]):
             super()._execute_child(args, executable, preexec_fn, close_fds, *more)
             return
         _, cwd, environment, _, _, _, *pipes = more[:12]
+        _wait_for_imports()
         self.pid = os.fork()
         if self.pid == 0:
             _work(cwd, environment, pipes[0], pipes[3], pipes[5])
         self._child_created = True
         self._close_pipe_fds(*pipes)
+
+
+def _wait_for_imports() -> None:
+    """Let other threads finish their imports: a child that is forked meanwhile inherits the locks of the modules, and
+    nobody who releases them."""
+    while any(lock() is not None for lock in list(sys.modules["_frozen_importlib"]._module_locks.values())):
+        time.sleep(0.001)
 
 
 def _work(cwd: str, environment: dict[str, str], *fds: int) -> None:

@@ -96,7 +96,7 @@ NO_TERMINAL = ("print", "sys.exit", "os._exit", "os.environ", "os.getenv", "os.e
 # Git's processes get the environment of this one, but for what the door changes in it.
 TERMINAL_EXCEPTIONS = {("generators/worker.py", "os._exit"), ("refs/git/process.py", "os.environ")}
 # Words kept for what is not raised yet; docs/errors.md says "(reserved)" beside them.
-RESERVED_KINDS = {"unmerged", "interrupted", "policy-forbids"}
+RESERVED_KINDS = {"interrupted", "policy-forbids"}
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
@@ -365,9 +365,9 @@ NOT_GITS = {
 }
 """What they split at NUL are journals and lists of ours, and a command line that the system tells."""
 STARTS_PROGRAMS = {
-    "cli/demo_story.py", "doctor/checks/git_setup.py", "events/courier.py", "export/dataset/file_writing.py",
-    "export/sidecar/writers/text.py", "generators/command.py", "generators/command_environment.py",
-    "generators/worker_host.py", "gitfilter/launch.py",
+    "cli/demo_story.py", "cli/editor.py", "doctor/checks/git_setup.py", "events/courier.py",
+    "export/dataset/file_writing.py", "export/sidecar/writers/text.py", "generators/command.py",
+    "generators/command_environment.py", "generators/worker_host.py", "gitfilter/launch.py",
 }  # fmt: skip
 """Programs other than git: shells, generators, receivers of events, Python once more."""
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-WITHOUT = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
+from tests.fork_server import WITHOUT
+
 AS_USER = WITHOUT if os.name == "posix" and os.geteuid() == 0 else []
 """To be put before a command."""
 

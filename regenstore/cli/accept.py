@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import click
 
-from regenstore.cli.context import open_repository, worktree_path
-from regenstore.cli.write_report import tell
+from regenstore.cli.context import json_option, open_repository, worktree_path
+from regenstore.cli.write_report import write_each
 from regenstore.tracked import proof
 
 
 @click.command()
 @click.argument("path")
 @click.option("--take", metavar="DIGEST", help="First hex digits of the content; required if there are several others.")
-def command(path: str, take: str | None) -> None:
+@json_option
+def command(path: str, take: str | None, as_json: bool) -> None:
     """Make another known content the take of the recipe at PATH. 'git diff' shows the change; nothing is staged.
 
     \b
@@ -21,4 +22,6 @@ def command(path: str, take: str | None) -> None:
       regenstore accept shots/sh010.mp4 --take 3fa4c1
     """
     repository = open_repository()
-    tell(proof.accept(repository.workbench, worktree_path(repository, path), take))
+    write_each(
+        [worktree_path(repository, path)], lambda each: proof.accept(repository.workbench, each, take), as_json=as_json
+    )

@@ -23,8 +23,8 @@ from regenstore.tracked.check import check_commits, check_tree
 @click.option("--tree", is_flag=True, help="Check the whole tree of one revision instead of the changes in commits.")
 @json_option
 def command(revisions: tuple[str, ...], tree: bool, as_json: bool) -> None:
-    """Find raw media in filtered paths, invalid recipes, conflict markers, and takes made with other parameters. Exits
-    with code 1 if there are any.
+    """Find raw media in filtered paths, invalid recipes, conflict markers, takes made with other parameters, and
+    pointers of Git LFS. Exits with code 1 if there are any.
 
     REVISIONS is a range as accepted by 'git rev-list'. The default is the whole tree of HEAD. Needs neither the
     filter nor a worktree, so it runs in CI and on bare repositories.
@@ -34,14 +34,15 @@ def command(revisions: tuple[str, ...], tree: bool, as_json: bool) -> None:
       regenstore check
       regenstore check origin/main..HEAD
     """
-    git, cache = Git(os.getcwd()), None
+    git, cache, store = Git(os.getcwd()), None, None
     with suppress(RegenstoreError):  # without a worktree, paths are known only from the recipes themselves
-        cache = Repository.discover(os.getcwd(), GitEnvironment.read()).cache
+        repository = Repository.discover(os.getcwd(), GitEnvironment.read())
+        cache, store = repository.cache, repository.store
     with BlobReader(git) as blobs:
         if tree or not revisions:
-            found = [f for r in revisions or ("HEAD",) for f in check_tree(git, blobs, r, cache)]
+            found = [f for r in revisions or ("HEAD",) for f in check_tree(git, blobs, r, cache, store)]
         else:
-            found = list(check_commits(git, blobs, revisions, cache))
+            found = list(check_commits(git, blobs, revisions, cache, store))
     if as_json:
         rows = [{"commit": f.commit, "path": path_text(f.path), "kind": f.kind, "message": f.message} for f in found]
         emit_json("check", {"findings": rows})

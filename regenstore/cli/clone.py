@@ -9,6 +9,7 @@ import tempfile
 import click
 
 from regenstore.cli.filter_report import LEFT_FILE
+from regenstore.errors import InvalidInput
 from regenstore.gitfilter.install import clone_options
 from regenstore.gitfilter.launch import starter
 from regenstore.refs.git import Git, people
@@ -30,6 +31,8 @@ def command(store: str | None, git_arguments: tuple[str, ...]) -> None:
       regenstore clone film film2
       regenstore clone --store /big/disk/regenstore --depth 1 git@host:film.git film
     """
+    if store == "":
+        raise InvalidInput("bad-path", "--store: expected a folder, found ''", hint="Omit it for a store of its own.")
     Git(os.getcwd()).require_version()
     more = {} if store is None else {"regenstore.store": os.path.abspath(store)}
     options = clone_options(starter(), more)

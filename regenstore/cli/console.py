@@ -70,9 +70,43 @@ def _spelled(c: str) -> str:
     return _NAMED.get(c) or f"\\x{code:02x}"
 
 
+_quiet = False
+
+
+def be_quiet() -> None:
+    """From now on, ``say`` prints only to standard error, and there are no progress bars."""
+    global _quiet
+    _quiet = True
+
+
+def shows_progress() -> bool:
+    """Whether progress bars are shown: on a terminal, unless the user wants quiet."""
+    return not _quiet and sys.stderr.isatty()
+
+
 def say(text: str = "", *, err: bool = False, end: str = "\n", bold: bool = False) -> None:
     """Print one line to standard output or standard error, with its text made safe."""
+    if _quiet and not err:
+        return
     _print(visible(text), sys.stderr if err else sys.stdout, end, bold)
+
+
+_as_typed: dict[str, str] = {}
+
+
+def subject_typed(inside: str, typed: str) -> None:
+    """From now on, errors name a path of the worktree as the user typed it."""
+    if inside and inside != typed:
+        _as_typed[inside] = typed
+
+
+def _with_typed_paths(hint: str) -> str:
+    import re
+
+    for inside, typed in _as_typed.items():
+        if "." in inside or "/" in inside:  # others could be words
+            hint = re.sub(rf"(?<![\w./-]){re.escape(inside)}(?![\w./-])", lambda _, typed=typed: typed, hint)
+    return hint
 
 
 def say_error(lead: str, error: RegenstoreError) -> None:
@@ -81,11 +115,12 @@ def say_error(lead: str, error: RegenstoreError) -> None:
     from regenstore.cli.hints import hint_for
 
     first, *more = error.message.split("\n")
-    say(f"{lead}: {first}", err=True)
+    subject, colon, rest = first.partition(": ")
+    say(f"{lead}: {_as_typed.get(subject, subject)}{colon}{rest}", err=True)
     for line in more:
         say(f"  | {line}", err=True)
     if hint := hint_for(error):
-        say(f"  hint: {hint}", err=True)
+        say(f"  hint: {_with_typed_paths(hint)}", err=True)
 
 
 def rewrite(text: str) -> None:

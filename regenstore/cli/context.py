@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import threading
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -13,7 +12,7 @@ from typing import Any
 import click
 
 from regenstore.cli.background import end
-from regenstore.cli.console import bars, print_json, say_error, visible
+from regenstore.cli.console import bars, print_json, say_error, shows_progress, subject_typed, visible
 from regenstore.config import GitEnvironment
 from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.events.waiting import nothing_waits
@@ -33,6 +32,7 @@ def open_repository(overrides: Mapping[str, object] | None = None) -> Repository
     repository = Repository.discover(os.getcwd(), GitEnvironment.read(), overrides)
     for error in settle_for_others(repository.store):
         say_error("regenstore: left by a terminated process", error)
+    _stand_in(repository.location.top)
     tell_recovery(recover(repository.location, repository.settings.oid_size, repository.store.use))
     running = click.get_current_context(silent=True)
     if running is not None:
@@ -40,6 +40,16 @@ def open_repository(overrides: Mapping[str, object] | None = None) -> Repository
         if running.info_name not in ("hook", "events"):  # hooks keep Git waiting; 'events' delivers by itself
             running.call_on_close(lambda: _deliver_events(repository))
     return repository
+
+
+_here = b""
+"""The current folder as a path in the worktree; empty at its top, and outside it."""
+
+
+def _stand_in(top: bytes) -> None:
+    global _here
+    inside = os.path.relpath(os.path.realpath(os.fsencode(os.getcwd())), os.path.realpath(top))
+    _here = b"" if inside == b"." or inside.split(b"/", 1)[0] == b".." else inside
 
 
 def tell_recovery(done: Recovered) -> None:
@@ -59,7 +69,9 @@ def _deliver_events(repository: Repository) -> None:
 
 def worktree_path(repository: Repository, argument: str) -> bytes:
     """Convert a path argument to a worktree path."""
-    return from_user(argument, os.fsencode(os.getcwd()), repository.location.top)
+    inside = from_user(argument, os.fsencode(os.getcwd()), repository.location.top)
+    subject_typed(os.fsdecode(inside), argument)
+    return inside
 
 
 def worktree_paths(repository: Repository, arguments: Iterable[str]) -> list[bytes]:
@@ -73,6 +85,15 @@ def path_or_key(repository: Repository, argument: str) -> bytes | RecipeKey | Di
         return worktree_path(repository, argument)
     kind = Digest if argument.startswith(Digest.PREFIX) else RecipeKey
     return kind(bytes.fromhex(hexa))
+
+
+def split_settings(path: str, rest: tuple[str, ...], what: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split ``PATH... NAME=VALUE...``: settings begin with the first argument after the first path that has a ``=``.
+    Raises InvalidInput for one without."""
+    at = next((index for index, part in enumerate(rest) if "=" in part), len(rest))
+    if wrong := [part for part in rest[at:] if "=" not in part]:
+        raise InvalidInput("bad-parameter", f"expected {what} as NAME=VALUE, found {wrong[0]!r}")
+    return (path, *rest[:at]), rest[at:]
 
 
 def assignments(pairs: Iterable[str], what: str) -> dict[str, str]:
@@ -92,8 +113,16 @@ def input_paths(repository: Repository, pairs: Iterable[str]) -> dict[str, bytes
 
 
 def show_path(path: bytes) -> str:
-    """Format a path for display. (For machine-readable output: ``fs.path_text``.)"""
-    return visible(os.fsdecode(path))
+    """Format a worktree path for display: relative to the current folder, as git does. (For machine-readable output:
+    ``fs.path_text``.)"""
+    return visible(os.fsdecode(os.path.relpath(path, _here) if _here else path))
+
+
+def shell_path(path: bytes) -> str:
+    """Format a worktree path for display in a command to paste."""
+    import shlex
+
+    return shlex.quote(show_path(path))
 
 
 def emit_json(kind: str, fields: Mapping[str, Any], version: int = 1) -> None:
@@ -114,7 +143,8 @@ def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
     """Print failures and return the exit code: 0 if there are none."""
     code = 0
     for path, error in failed:
-        say_error("regenstore", error.at(show_path(path)))
+        subject_typed(os.fsdecode(path), show_path(path))
+        say_error("regenstore", error.at(os.fsdecode(path)))
         code = error.exit_code
     return code
 
@@ -129,7 +159,7 @@ class ConsoleProgress:
         self._lock = threading.Lock()
 
     def __enter__(self) -> ConsoleProgress:
-        if sys.stderr.isatty():
+        if shows_progress():
             self._bars = bars()
             self._bars.start()
             if self._total > 1:

@@ -66,7 +66,7 @@ class Story:
 
     def _set_up(self) -> None:
         self._chapter("A film project: Git keeps recipes, the store keeps media")
-        os.chdir(self.film)
+        self._go(self.film)
         self._git("init", "-q", "-b", "main")
         self._regenstore("init", "--store", self.store)
         self._regenstore("track", "*.png", "*.mp4", "*.wav")
@@ -79,7 +79,7 @@ class Story:
         os.makedirs("refs")
         _repaint("plates/sea.png", REPAINTED)
         self._photo = hash_file(REPAINTED)[0]
-        self._say(f"cp ~/photo.png {REPAINTED}")
+        self._say(f"cp plates/sea.png {REPAINTED}  # and paint over it, in any program")
         self._git("add", "-A")
         self._git("commit", "-q", "-m", "First shots")
         self._git("show", "--stat", "--format=%h %s", "HEAD", tail=3)
@@ -123,25 +123,26 @@ class Story:
 
     def _clone_shared(self) -> None:
         self._chapter("A clone beside it, on the same store: nothing is made again")
-        os.chdir(self.top)
+        self._go(self.top)
         self._regenstore_program("clone", "--store", self.store, "-q", "film", "film-shared")
         self._verify("in the clone on the shared store", os.path.join(self.top, "film-shared"), imported=True)
 
     def _clone_empty(self) -> None:
         self._chapter("A clone on another machine, with an empty store: all is made again from Git alone")
-        os.chdir(self.top)
-        self._regenstore_program("clone", "-q", "film", "film-empty")
+        self._go(self.top)
+        self._git("clone", "-q", "--bare", "film", "hub.git")
+        self._regenstore_program("clone", "-q", "hub.git", "film-empty")
         say("  (The photo was never generated: it needs a remote, or a copy of the store.)")
         self._verify("in the clone with an empty store", os.path.join(self.top, "film-empty"), imported=False)
 
     def _share(self) -> None:
         self._chapter("A shared folder as the team's remote: the photo comes over, and whatever is dear to make")
         shared = os.path.join(self.top, "shared")
-        os.chdir(self.film)
+        self._go(self.film)
         self._regenstore("remote", "add", "studio", shared, "--create", tail=1)
         self._regenstore("push", tail=2)
         empty = os.path.join(self.top, "film-empty")
-        os.chdir(empty)
+        self._go(empty)
         self._regenstore("remote", "add", "studio", shared, tail=1)
         self._regenstore("get", REPAINTED)
         self._verify("in that clone, with the photo from the remote", empty, imported=True)
@@ -171,6 +172,12 @@ class Story:
     def _chapter(self, title: str) -> None:
         say()
         say(title, bold=True)
+
+    def _go(self, folder: str) -> None:
+        here = os.getcwd()
+        if here != folder:
+            self._say(f"cd {shlex.quote(os.path.relpath(folder, here))}")
+            os.chdir(folder)
 
     def _say(self, line: str) -> None:
         say("  $ " + line)
@@ -304,4 +311,4 @@ def _folder_size(folder: str) -> int:
 
 
 def _shown(word: str) -> str:
-    return shlex.quote(os.path.basename(word) if os.path.isabs(word) else word)
+    return shlex.quote(os.path.relpath(word) if os.path.isabs(word) else word)

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import shlex
 
 import click
 
 from regenstore.cli.console import ask, say, say_error
 from regenstore.cli.context import ConsoleProgress, open_repository, worktree_path
+from regenstore.cli.editor import Draft, draft
 from regenstore.cli.write_report import tell
-from regenstore.errors import Conflict, RegenstoreError
-from regenstore.fs import durable
+from regenstore.errors import RegenstoreError
+from regenstore.fs import presence
 from regenstore.objects import toml
-from regenstore.tracked import recipe_writing
+from regenstore.objects.recipe import Recipe
+from regenstore.tracked import conflicts, recipe_writing
+from regenstore.tracked.workbench import Workbench
+
+_NOTE = """
+# Comments, like these lines, are dropped: a recipe has exactly one text.
+# Notes belong in the table [about].
+"""
+_TEXTS = re.compile(r'\"\"\".*?\"\"\"|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL)
 
 
 @click.command()
 @click.argument("path")
+@click.option(
+    "--from", "source", type=click.Path(exists=True, dir_okay=False), help="Start with the text in this file."
+)
 @click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
-def command(path: str, no_generate: bool) -> None:
-    """Edit the recipe at PATH in $EDITOR. It is validated before it is written; nothing is staged.
+def command(path: str, source: str | None, no_generate: bool) -> None:
+    """Edit the recipe at PATH in Git's editor ('git var GIT_EDITOR'), also one in conflict. Nothing is staged.
+
+    The text is checked before it is written. Comments are dropped. If anything fails, the text that you typed stays
+    in a file, which --from opens again.
 
     \b
     Example:
@@ -30,32 +45,55 @@ def command(path: str, no_generate: bool) -> None:
     bench = repository.workbench
     target = worktree_path(repository, path)
     was = bench.seen(target)
-    before = bench.editable(target)
-    text = toml.encode(before).decode()
-    while True:
-        edited = click.edit(text, extension=".toml", require_save=False)
-        if edited is None or edited == toml.encode(before).decode():
+    befores, text = _present(bench, target)
+    if source is not None:
+        text = (presence.read(source, toml.MAX_BYTES) or b"").decode(errors="surrogateescape")
+    shown = text if _NOTE in text else text + _NOTE
+    again = f"regenstore edit {shlex.quote(path)}"
+    with draft(repository.git, repository.location.git_dir, shown, again) as edited:
+        recipe = _edited(bench, path, edited, befores, unchanged=source is None)
+        if recipe is None:
             say("Nothing changed")
             return
+        if "#" in _TEXTS.sub("", edited.text.replace(_NOTE, "")):
+            say("Comments were dropped; a note in [about] would stay.", err=True)
+        with ConsoleProgress() as progress:
+            written = recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
+    tell(written)
+
+
+def _present(bench: Workbench, path: bytes) -> tuple[list[Recipe], str]:
+    """Return the recipes whose take the edited one may keep, and the text to edit: as it is if it is in conflict or
+    invalid."""
+    held = bench.held(path, digest=False)
+    if held is not None and held.text is not None and toml.decode_or_none(held.text) is None:
+        known = bench.index_text(path)
+        texts = [*conflicts.texts(held.text), *bench.sides(path), *([] if known is None else [known])]
+        return [found for each in texts if (found := toml.decode_or_none(each)) is not None], held.text.decode(
+            errors="surrogateescape"
+        )
+    before = bench.editable(path)
+    return [before], toml.encode(before).decode()
+
+
+def _edited(bench: Workbench, path: str, edited: Draft, befores: list[Recipe], *, unchanged: bool) -> Recipe | None:
+    """Let the user edit until the text is valid; None if it says what it said before."""
+    while True:
+        edited.edit()
+        if unchanged and edited.text == edited.first:
+            return None
         try:
-            recipe = recipe_writing.checked(bench, before, toml.decode(edited.encode()))
-            break
+            recipe = toml.decode(edited.text.encode(errors="surrogateescape"))
+            if unchanged and toml.encode(recipe) + _NOTE.encode() == edited.first.encode(errors="surrogateescape"):
+                return None
+            return recipe_writing.checked(bench, _origin(recipe, befores), recipe)
         except RegenstoreError as error:
             say_error(path, error)
             if not ask("Edit it again?", default=True, err=True):
                 raise
-            text = edited
-    with ConsoleProgress() as progress, _kept(f"{repository.location.git_dir}/regenstore-edited.toml", edited):
-        written = recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
-    tell(written)
 
 
-@contextmanager
-def _kept(file: str, text: str) -> Iterator[None]:
-    """Keep the edited text if the path was written to meanwhile."""
-    try:
-        yield
-    except Conflict as error:
-        durable.write_file(file, text.encode())
-        hint = f"Your text is in {file}. Compare the two, then edit again."
-        raise Conflict("edited", error.message, hint=hint) from None
+def _origin(recipe: Recipe, befores: list[Recipe]) -> Recipe:
+    """Return the earlier recipe with the same key, preferably with the take that the text names."""
+    same = [each for each in befores if each.key == recipe.key] or befores or [recipe]
+    return next((each for each in same if each.output.named == recipe.output.named), same[0])

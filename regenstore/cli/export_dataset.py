@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import gc
-import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache, partial
 from typing import Any
 
 import click
 
+from regenstore.cli import left_out
 from regenstore.cli.announce import announcing_dataset
 from regenstore.cli.console import say
 from regenstore.cli.context import (
     emit_json,
     json_option,
     open_repository,
-    worktree_paths,
 )
+from regenstore.cli.dataset_order import order_of
 from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
-from regenstore.errors import InvalidInput, NotFound
-from regenstore.export.dataset import exporting, places, splits, trainers
+from regenstore.errors import RegenstoreError
+from regenstore.export.context import prompt_of
+from regenstore.export.dataset import exporting, places, splits
 from regenstore.export.dataset.exporting import DatasetOutcome
 from regenstore.export.dataset.manifest import LAYOUTS
-from regenstore.export.dataset.order import DatasetOrder, explicit_splits
-from regenstore.export.dataset.row import whole_text
+from regenstore.export.dataset.order import DatasetOrder
 from regenstore.export.dataset.sample_rows import Drops, SampleRows
-from regenstore.export.dataset.selection import Limits
 from regenstore.export.media_facts import Measurements
-from regenstore.export.media_set import MediaSet, Tree
-from regenstore.fs import presence
+from regenstore.export.media_set import LeftOut, MediaSet, Tree
 from regenstore.fs.reflink import Linker
 from regenstore.objects.hashing import hash_bytes
 from regenstore.refs.leases import lease
@@ -60,6 +59,7 @@ _OBJECTS = 200_000
 @click.option("--generator", multiple=True, help="Only media made by these generators.")
 @click.option("--model", multiple=True, help="Only media made with these models.")
 @click.option("--min-quality", multiple=True, metavar="[SCORE=]VALUE", help="Least quality, or least other score.")
+@click.option("--max-quality", multiple=True, metavar="SCORE=VALUE", help="Most of a score that is better if low.")
 @click.option("--min-rating", type=float, help="Least rating.")
 @click.option("--min-duration", type=float, metavar="SECONDS")
 @click.option("--max-duration", type=float, metavar="SECONDS")
@@ -72,60 +72,102 @@ _OBJECTS = 200_000
 @click.option(
     "--group-by", default=",".join(splits.GROUP_BY), show_default=True, help="Samples sharing these stay together."
 )
-@click.option("--stratify", default="scene_type", show_default=True, help="Column to balance across splits.")
-@click.option("--split-method", type=click.Choice(["balanced", "hash"]), default="balanced", show_default=True)
+@click.option(
+    "--stratify", default="scene_type", show_default=True, help="Column to balance across splits, if balanced."
+)
+@click.option(
+    "--split-method",
+    type=click.Choice(["hash", "balanced"]),
+    default="hash",
+    show_default=True,
+    help="hash: by the group and the salt alone, shares met on average; balanced: exact shares, as the rest allows.",
+)
+@click.option("--splits-from", multiple=True, type=click.Path(), help="Put samples where this dataset has them.")
 @click.option("--on-leak", type=click.Choice(["exclude", "train", "error"]), default="exclude", show_default=True)
 @click.option("--salt", default="regenstore", help="Change this for a different division.", show_default=True)
-@click.option("--format", "layout", type=click.Choice(LAYOUTS), default="dir", show_default=True)
+@click.option("--format", "layout", type=click.Choice(LAYOUTS), help="[default: dir; zip if OUT ends with .zip]")
 @click.option("--frames", is_flag=True, help="Measure frames that were not measured yet, for CSVs, scores and faces.")
 @click.option("--trainer", multiple=True, help="Write configurations for these trainers only, or 'none'.")
+@click.option("--caption-prefix", metavar="TEXT", help="Put this before every caption.")
+@click.option("--trigger", metavar="WORD", help="Begin every caption with this word, unless it has it.")
+@click.option(
+    "--caption-template",
+    metavar="TEXT",
+    help="Make captions of columns, such as '{caption}, {scene_type}, {model}'; {caption} is the usual one.",
+)
 @click.option("--name", help="The dataset's name in its card.")
 @click.option("--license", default="other", show_default=True, help="The license in its card.")
-@click.option("--update", is_flag=True, help="Update the existing dataset: write only what is new or changed.")
-@click.option("--force", is_flag=True, help="Replace an existing dataset.")
+@click.option(
+    "--update",
+    is_flag=True,
+    help="Update the existing dataset: write only what is new or changed, with the options of its last export where "
+    "none are given.",
+)
+@click.option("--reset-options", is_flag=True, help="With --update: forget the options of the last export.")
+@click.option("--force", is_flag=True, help="Replace an existing dataset; files that are not its own stay.")
 @click.option("--dry-run", "-n", is_flag=True, help="Show what each condition excludes and what would be made.")
+@left_out.strict_option
 @json_option
-def command(out: str, paths: tuple[str, ...], rev: str | None, dry_run: bool, as_json: bool, **given: Any) -> None:
+def command(out: str, paths: tuple[str, ...], dry_run: bool, strict: bool, as_json: bool, **given: Any) -> None:
     """Write a training dataset to OUT from the media at and below PATHS (or matching globs; default: all).
 
-    Missing media are made first, within the budget. Samples keep their split in later exports; samples that share
-    a scene, a prompt with its seed, or a lineage are never in two splits.
+    Missing media are made first, within the budget; media that cannot be read or made are left out and listed at the
+    end, with exit code 1. Samples that share a scene, a prompt with its seed, or a lineage are never in two splits. A
+    split depends on the group and --salt alone, so that it is the same in every dataset; an update moves nothing.
+    Files that were edited by hand are kept.
 
     \b
     Examples:
       regenstore export dataset ../clips
-      regenstore export dataset ../clips shots/ --min-quality 0.8 --without-failure '*' --update
+      regenstore export dataset ../clips shots/ --min-quality 0.8 --without-failure '*'
+      regenstore export dataset ../clips --update
       regenstore export dataset ../clips.zip --format zip --scene-type interior --dry-run
       regenstore export dataset ../clips --select 'duration >= 2.0 && "ann" in characters'
     """
     gc.set_threshold(_OBJECTS)
     repository = open_repository()
-    order = _order(repository, out, rev, given)
+    order, where = order_of(repository, out, paths, given)
+    rev = order.options.get("rev")
+    left = LeftOut(strict)
     tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
     known = known_of(repository, measure=order.measure)
-    with exporting.sample_rows(order, known, os.fsdecode(repository.location.top)) as rows:
+    at = cache(lambda path: tree.recipe_at(os.fsencode(path), rev))
+    prompt = partial(prompt_of, at=at)
+    with exporting.sample_rows(order, known, os.fsdecode(repository.location.top), prompt) as rows:
         media_set = MediaSet(repository.store, repository.cache, repository.realiser)
-        where = worktree_paths(repository, paths)
-        left = list(rows.recall(tree.entries(where, rev), media_set.locate))
-        chosen, other = exporting.select(tree.read(left, where), rows)
+        top = os.fsdecode(repository.location.top)
+        entries, inside = places.outside_datasets(tree.entries(where, rev), top, order.out, where)
+        if inside:
+            say(f"note: media in datasets are passed over: {', '.join(inside)}", err=True)
+        unknown = list(rows.recall(entries, media_set.locate))
+        chosen, other = exporting.select(tree.read(unknown, where), rows)
         plan = media_set.plan(chosen, repository.settings.budget)
         if dry_run and plan.steps:
-            _tell_dry(rows, other, [], as_json, missing=len(plan.steps))
+            _tell_dry(rows, other, [], left, as_json, missing=len(plan.steps))
             return
         with progress_for(as_json, len(plan.steps) + len(chosen) + rows.early.kept) as progress:
-            for medium in media_set.realise(chosen, plan, progress):
-                rows.add(medium)
+            for medium in media_set.realise(chosen, plan, progress, left):
+                try:
+                    rows.add(medium)
+                except RegenstoreError as error:
+                    left.add(medium.path, error)
                 progress.finished(medium.path, None)
             rows.keep()
+            if rows.undescribed:
+                without = "without prompt, caption, note and scene have their file name as caption"
+                say(f"note: {rows.undescribed} media {without}", err=True)
+            if not rows.samples and not rows.drops.seen:
+                left.refuse()
             parts = places.parts(order, rows) if rows.samples or not dry_run else []
             if dry_run:
                 done = [(part.out, exporting.compare(part, samples, known)) for part, samples in parts]
             else:
                 done = _write(repository, parts, known, lambda path: progress.finished(path, None))
         if dry_run:
-            _tell_dry(rows, other, done, as_json)
+            _tell_dry(rows, other, done, left, as_json)
         else:
-            _tell(order, rows, done, as_json)
+            _tell(order, rows, done, left, as_json)
+    left_out.end(left)
 
 
 Done = list[tuple[str, DatasetOutcome]]
@@ -160,87 +202,21 @@ def _alone(repository: Repository, out: str) -> Iterator[None]:
         yield
 
 
-def _order(repository: Repository, out: str, rev: str | None, given: dict[str, Any]) -> DatasetOrder:
-    place = os.path.abspath(out)
-    if given["layout"] == "zip" and not place.endswith(".zip"):
-        place += ".zip"
-    top = os.path.realpath(os.fsdecode(repository.location.top))
-    if os.path.realpath(place) == top or top.startswith(os.path.realpath(place) + os.sep):
-        raise InvalidInput("bad-export", f"{out} is or contains the worktree", hint="Choose a folder beside it.")
-    assign = {}
-    if given["assign"]:
-        listed = presence.read(given["assign"])
-        if listed is None:
-            raise NotFound("no-such-path", f"{given['assign']} does not exist")
-        text = io.TextIOWrapper(io.BytesIO(listed), encoding="utf-8-sig").read()
-        assign = explicit_splits(text, given["assign"])
-    rules = splits.Rules(
-        splits.parse_shares(given["split"]),
-        splits.parse_group_by(given["group_by"]),
-        given["split_method"],
-        given["salt"],
-        given["on_leak"],
-        given["stratify"],
-    )
-    commit = repository.git.commit(rev) if rev else None
-    return DatasetOrder(
-        place,
-        given["layout"],
-        _limits(given),
-        rules,
-        assign,
-        given["update"],
-        given["force"],
-        given["frames"],
-        trainers.check(given["trainer"], place),
-        whole_text(given["name"] or os.path.splitext(os.path.basename(place))[0]) or "dataset",
-        given["license"],
-        commit,
-    )
+def _unknown(*counted: Drops) -> dict[str, int]:
+    """Condition -> how many media it excluded because the number is unknown."""
+    return {shown: count for drops in counted for shown, count in drops.unknown.items() if count}
 
 
-def _limits(given: dict[str, Any]) -> Limits:
-    scores = []
-    for text in given["min_quality"]:
-        name, separator, value = text.rpartition("=")
-        try:
-            scores.append((name if separator else "quality", float(value)))
-        except ValueError:
-            raise InvalidInput("bad-export", f"--min-quality {text}: expected a number, or SCORE=NUMBER") from None
-    size: tuple[int, ...] = ()
-    if given["min_size"]:
-        try:
-            size = tuple(int(part) for part in given["min_size"].lower().split("x"))
-        except ValueError:
-            size = ()
-        if len(size) != 2:
-            raise InvalidInput("bad-export", f"--min-size {given['min_size']}: expected something like 640x360")
-    return Limits(
-        given["kind"],
-        tuple(scores),
-        given["scene"],
-        given["scene_type"],
-        given["character"],
-        given["tag"],
-        given["without_tag"],
-        given["without_failure"],
-        given["generator"],
-        given["model"],
-        given["min_rating"],
-        given["min_duration"],
-        given["max_duration"],
-        size,
-        given["max_bytes"],
-        given["proven"],
-        given["select"],
-    )
+def _tell_unknown(unknown: dict[str, int]) -> None:
+    for shown, count in unknown.items():
+        say(f"note: {shown}: {count} of the excluded have no such value (--frames measures frames and faces)", err=True)
 
 
 def _dropped(*counted: Drops) -> dict[str, int]:
     return {shown: count for drops in counted for shown, count in drops.counts.items()}
 
 
-def _tell_dry(rows: SampleRows, other: int, planned: Done, as_json: bool, missing: int = 0) -> None:
+def _tell_dry(rows: SampleRows, other: int, planned: Done, left: LeftOut, as_json: bool, missing: int = 0) -> None:
     dropped = _dropped(rows.early) if missing else _dropped(rows.early, rows.drops)
     kept = rows.early.kept if missing else rows.drops.kept
     record: dict[str, Any] = {
@@ -249,6 +225,8 @@ def _tell_dry(rows: SampleRows, other: int, planned: Done, as_json: bool, missin
         "dropped": dropped,
         "kept": kept,
         "missing": missing,
+        "unknown": (unknown := _unknown(rows.early, rows.drops)),
+        "failed": left_out.record(left),
     }
     if as_json:
         told = [{"out": out, **_record(outcome), "left_out": len(outcome.left_out)} for out, outcome in planned]
@@ -258,6 +236,7 @@ def _tell_dry(rows: SampleRows, other: int, planned: Done, as_json: bool, missin
     for shown, count in dropped.items():
         say(f"{-count:>8}  {shown}")
     say(f"{kept:>8}  left")
+    _tell_unknown(unknown)
     if missing:
         say(f"{missing} have to be made first; only then is it known what the other conditions exclude", err=True)
     _tell_several(planned)
@@ -292,8 +271,8 @@ def _tell_counts(outcome: DatasetOutcome) -> None:
     )
     for note in outcome.notes:
         say(f"note: {note}", err=True)
-    for key, why in list(outcome.left_out.items())[:5]:
-        say(f"excluded: {key}: {why}", err=True)
+    for why in list(outcome.left_out.values())[:5]:
+        say(f"excluded: {why}", err=True)
 
 
 def _counts(outcome: DatasetOutcome) -> list[tuple[str, int]]:
@@ -301,7 +280,8 @@ def _counts(outcome: DatasetOutcome) -> list[tuple[str, int]]:
     return [(split, counted[split]) for split in splits.SPLITS if counted[split]]
 
 
-def _tell(order: DatasetOrder, rows: SampleRows, done: Done, as_json: bool) -> None:
+def _tell(order: DatasetOrder, rows: SampleRows, done: Done, left: LeftOut, as_json: bool) -> None:
+    unknown = _unknown(rows.early, rows.drops)
     if as_json:
         dropped = _dropped(rows.early, rows.drops)
         told = [
@@ -317,8 +297,9 @@ def _tell(order: DatasetOrder, rows: SampleRows, done: Done, as_json: bool) -> N
             for out, outcome in done
         ]
         record = told[0] if len(told) == 1 else {"out": order.out, "datasets": told}
-        emit_json("export-dataset", record, version=2)
+        emit_json("export-dataset", record | {"unknown": unknown, "failed": left_out.record(left)}, version=2)
         return
+    _tell_unknown(unknown)
     _tell_several(done)
     for out, outcome in done:
         _tell_counts(outcome)

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from regenstore.cli import left_out
 from regenstore.cli.announce import announcing_sidecars
 from regenstore.cli.console import say, visible
 from regenstore.cli.context import (
@@ -25,7 +26,7 @@ from regenstore.cli.measuring import known_of
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import RegenstoreError, utf8_text
 from regenstore.export.media_facts import Measurements
-from regenstore.export.media_set import MediaSet, Medium, Tree
+from regenstore.export.media_set import LeftOut, MediaSet, Medium, Tree
 from regenstore.export.sidecar import preview as previewing
 from regenstore.export.sidecar.batch import Batch, SidecarOrder, refuse_collisions, render
 from regenstore.export.sidecar.deliver import deliver, existing
@@ -65,11 +66,13 @@ from regenstore.repository import Repository
 @click.option("--overwrite-foreign", is_flag=True, help="Also replace files that no export wrote, or edited ones.")
 @click.option("--preview", is_flag=True, help="Show what would be written, and write nothing.")
 @click.option("--diff", is_flag=True, help="With --preview: show differences from existing files.")
+@left_out.strict_option
 @json_option
 def command(
     paths: tuple[str, ...],
     templates: tuple[str, ...],
     rev: str | None,
+    strict: bool,
     overwrite_foreign: bool,
     every: str | None,
     preview: bool,
@@ -81,6 +84,7 @@ def command(
 
     Sidecars are named after their media. Either all files of an export are written, or none. Those of earlier exports
     are refreshed; files that no export wrote, or that were edited since, are replaced only with --overwrite-foreign.
+    Media that cannot be read or made are left out and listed at the end; the exit code is then 1.
 
     \b
     Examples:
@@ -98,15 +102,16 @@ def command(
     tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
     chosen = tree.chosen(where, rev)
     refuse_collisions(order, [os.fsdecode(each.path) for each in chosen])
+    left = LeftOut(strict)
     media_set = MediaSet(repository.store, repository.cache, repository.realiser)
     plan = media_set.plan(chosen, repository.settings.budget)
     known = known_of(repository, measure=order.measures, all_faces=every == "1")
     with progress_for(as_json, len(plan.steps) + len(chosen)) as progress:
-        media = media_set.realise(chosen, plan, progress)
-        media = [replace(each, defaults=_defaults(repository, each.recipe)) for each in media]
-        batch = _render(order, media, known, progress)
+        media = media_set.realise(chosen, plan, progress, left)
+        media = with_defaults(repository, media)
+        batch = _render(order, media, known, progress, left)
     if preview:
-        _show(batch, diff, as_json)
+        _show(batch, diff, left, as_json)
         return
     base = order.to if order.to is not None else order.top
     linker = Linker(reflink=repository.settings.reflink)
@@ -119,7 +124,8 @@ def command(
             foreign=overwrite_foreign,
             linker=linker,
         )
-    _report(batch, done.written, done.unchanged, as_json)
+    _report(batch, done.written, done.unchanged, left, as_json)
+    left_out.end(left)
 
 
 def _order(repository: Repository, templates: Sequence[str], given: dict[str, Any]) -> SidecarOrder:
@@ -144,6 +150,11 @@ def _map(text: str) -> tuple[str, str]:
     return os.path.normpath(here), there
 
 
+def with_defaults(repository: Repository, media: Sequence[Medium]) -> list[Medium]:
+    """Media with what their generators use for parameters that the recipes leave out, where that is known."""
+    return [replace(each, defaults=_defaults(repository, each.recipe)) for each in media]
+
+
 def _defaults(repository: Repository, recipe: Recipe) -> Mapping[str, object]:
     """What the installed generator of the recipe's version uses for parameters that the recipe leaves out."""
     try:
@@ -153,7 +164,9 @@ def _defaults(repository: Repository, recipe: Recipe) -> Mapping[str, object]:
     return {name: each.default for name, each in declaration.params.params.items() if each.default is not None}
 
 
-def _render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, progress: ConsoleProgress) -> Batch:
+def _render(
+    order: SidecarOrder, media: Sequence[Medium], known: Measurements, progress: ConsoleProgress, left: LeftOut
+) -> Batch:
     running: set[str] = set()
     ended: set[str] = set()
 
@@ -168,7 +181,7 @@ def _render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, p
             ended.add(path)
             progress.finished(path, None)
 
-    return render(order, media, known, told)
+    return render(order, media, known, told, left)
 
 
 _SETTINGS = (".gitattributes", ".gitignore", ".gitmodules", "regenstore.toml")
@@ -194,7 +207,7 @@ def _protected(repository: Repository) -> Callable[[str], bool]:
     return check
 
 
-def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], as_json: bool) -> None:
+def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], left: LeftOut, as_json: bool) -> None:
     batch.warn((os.path.basename(file.target), each) for file in batch.files for each in file.warnings)
     warnings = [utf8_text(each) for each in batch.warnings]
     if as_json:
@@ -209,7 +222,7 @@ def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], as_j
             }
             for file in batch.files
         ]
-        emit_json("export-sidecar", {"files": rows, "warnings": warnings})
+        emit_json("export-sidecar", {"files": rows, "warnings": warnings, "failed": left_out.record(left)})
         return
     for warning in warnings:
         say(f"warning: {warning}", err=True)
@@ -219,11 +232,13 @@ def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], as_j
     say(f"{len(written)} written{also}", err=True)
 
 
-def _show(batch: Batch, diff: bool, as_json: bool) -> None:
+def _show(batch: Batch, diff: bool, left: LeftOut, as_json: bool) -> None:
     same, other = ({file.target for file in files} for files in existing(batch))
     failed = any(file.problems for file in batch.files)
     if as_json:
-        emit_json("export-sidecar-preview", previewing.as_json(batch, same, other))
+        shown = previewing.as_json(batch, same, other)
+        emit_json("export-sidecar-preview", shown | {"failed": left_out.record(left)})
+        left_out.end(left)
         sys.exit(1 if failed else 0)
     for file in batch.files:
         size = previewing.size_of(file)
@@ -248,4 +263,5 @@ def _show(batch: Batch, diff: bool, as_json: bool) -> None:
             say(f"  warning: {warning}")
     for warning in batch.warnings:
         say(f"warning: {warning}")
+    left_out.end(left)
     sys.exit(1 if failed else 0)

@@ -79,9 +79,9 @@ def command(
         sys.exit(report.failed[-1][1].exit_code if report.failed else 0)
     for path in report.drifted:
         say(f"{show_path(path)}: the generator gave bytes that differ from the recorded take", err=True)
-    brought = f", {len(planned.plan.fetches)} fetched" if planned.plan.fetches else ""
+    brought = f", {report.fetched} fetched" if planned.plan.fetches else ""
     kept_out = f"; {excluded} excluded by the sparse checkout" if excluded else ""
-    say(f"{len(report.done)} placed{brought}, {len(planned.plan.steps)} made{kept_out}")
+    say(f"{len(report.done)} placed{brought}, {len(repository.generated)} made{kept_out}")
     sys.exit(report_failures(report.failed))
 
 

@@ -4,25 +4,41 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
 from regenstore import __version__
-from regenstore.cli.console import say, say_error
+from regenstore.cli.console import be_quiet, say, say_error
 from regenstore.cli.lazy import LazyGroup
-from regenstore.cli.main import COMMANDS
+from regenstore.cli.main import COMMANDS, SECTIONS
 from regenstore.errors import KINDS, InternalError, RegenstoreError
 from regenstore.fs.durable import storage_error
+
+_EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    done, and the answer is no: a check, comparison or verification failed
+  2    invalid input         3  not found          4  conflict
+  5    not trusted or not confirmed               6  storage
+  7    invalid format        8  generation failed
+  70   a bug                 130  interrupted     141  the output was closed
+
+With several errors, the last one counts. docs/errors.md lists all kinds."""
 
 
 class _Commands(LazyGroup):
     commands_listed = COMMANDS
+    sections = SECTIONS
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="regenstore")
-def cli() -> None:
+@click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-C", "folders", multiple=True, metavar="DIR", help="Run as if started in DIR; may be repeated.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors, warnings and JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell more of errors, and how long the command took.")
+@click.version_option(__version__, "-V", "--version", prog_name="regenstore")
+def cli(folders: tuple[str, ...], quiet: bool, verbose: bool) -> None:
     """A Git-native store for AI-generated media.
 
     Git keeps recipes (a few hundred bytes of text), the store keeps media, and missing media come back on checkout.
@@ -34,6 +50,17 @@ def cli() -> None:
       regenstore new plates/sea.png --generator procedural.image -p prompt="storm at dusk"
       git add -A && git commit -m "First plate"
     """
+    for folder in folders:
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise click.UsageError(f"-C {folder}: {error.strerror}") from None
+    if quiet:
+        be_quiet()
+    if verbose:
+        os.environ["REGENSTORE_DEBUG"] = "1"
+        began = time.monotonic()
+        click.get_current_context().call_on_close(lambda: say(f"took {time.monotonic() - began:.2f} s", err=True))
 
 
 def run() -> int:
@@ -66,12 +93,15 @@ def run() -> int:
             for line in traceback.format_exc().splitlines():
                 say(line, err=True)
         text = f"{type(error).__name__}: {error}"
-        code = _tell(InternalError("bug", text, hint=KINDS["bug"] + " Run with REGENSTORE_DEBUG=1 for a traceback."))
+        code = _tell(InternalError("bug", text, hint=KINDS["bug"] + " Run with -v for a traceback."))
     return code
 
 
 def _tell(error: RegenstoreError) -> int:
     say_error("regenstore: error", error)
+    if "REGENSTORE_DEBUG" in os.environ:
+        cause = f"; cause: {error.__cause__}" if error.__cause__ is not None else ""
+        say(f"  kind: {error.kind} ({error.category}, exit code {error.exit_code}){cause}", err=True)
     return error.exit_code
 
 

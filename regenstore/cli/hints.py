@@ -63,5 +63,12 @@ def names_command(hint: str, command: str) -> bool:
 
 
 def _command(arguments: Sequence[str]) -> str | None:
-    words = [each for each in arguments if not each.startswith("-")][:2]
+    named = iter(arguments)
+    words = []
+    for each in named:
+        if each == "-C":
+            next(named, None)
+        elif not each.startswith("-"):
+            words.append(each)
+    words = words[:2]
     return " ".join(words if words[:1] and words[0] in GROUPS else words[:1]) or None

@@ -48,7 +48,7 @@ def _before_commit(repository: Repository) -> int:
     bench = repository.workbench
     staged = repository.git.staged()
     entries = {path: oid for path, oid in bench.tracked().items() if path in staged}
-    found = list(check_index(repository.git, repository.blobs, entries, repository.cache))
+    found = list(check_index(repository.git, repository.blobs, entries, repository.cache, repository.store))
     for f in found:
         say(f"regenstore: {show_path(f.path)}: {f.message}", err=True)
     return 1 if found else 0

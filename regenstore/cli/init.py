@@ -8,8 +8,11 @@ import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import open_repository
+from regenstore.errors import InvalidInput
 from regenstore.gitfilter import install
 from regenstore.gitfilter.launch import starter
+from regenstore.repository import Repository
+from regenstore.worktree.location import in_worktree
 
 
 @click.command()
@@ -26,6 +29,8 @@ def command(store: str | None, force: bool) -> None:
       regenstore init --store /big/disk/regenstore
     """
     repository = open_repository()
+    if store is not None:
+        _check_store(store, repository)
     repository.git.require_version()
     changes = install.plan_install(repository.git, "local", starter(), force=force)
     install.apply(repository.git, "local", changes)
@@ -38,3 +43,14 @@ def command(store: str | None, force: bool) -> None:
         say("Next: regenstore track '*.png' '*.mp4' '*.wav'")
     elif repository.workbench.tracked():
         say("Next: regenstore get")
+
+
+def _check_store(store: str, repository: Repository) -> None:
+    if not store:
+        raise InvalidInput("bad-path", "--store: expected a folder, found ''", hint="Omit it for a store of its own.")
+    if in_worktree(os.path.abspath(store), repository.location):
+        raise InvalidInput(
+            "bad-path",
+            f"--store: {store} is inside the worktree: 'git add' would take its files, and 'git clean' remove them",
+            hint="Give a folder outside the worktree, or omit --store.",
+        )

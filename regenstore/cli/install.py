@@ -18,7 +18,7 @@ from regenstore.refs.git import Git
 @click.option("--system", "scope", flag_value="system", help="For all users of this machine.")
 @click.option("--worktree", "scope", flag_value="worktree", help="For this worktree (needs extensions.worktreeConfig).")
 @click.option("--force", is_flag=True, help="Replace existing values of other programs.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be written.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only show what would be written.")
 def command(scope: str, force: bool, dry_run: bool) -> None:
     """Write the filter, the merge driver and the diff settings into Git's configuration.
 

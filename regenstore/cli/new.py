@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import click
 
-from regenstore.cli.context import ConsoleProgress, assignments, input_paths, open_repository, worktree_path
-from regenstore.cli.write_report import tell
+from regenstore.cli.context import (
+    ConsoleProgress,
+    assignments,
+    input_paths,
+    json_option,
+    open_repository,
+    worktree_path,
+)
+from regenstore.cli.write_report import write_each
 from regenstore.tracked import recipe_writing
+from regenstore.tracked.recipe_writing import Written
 
 
 @click.command()
@@ -16,8 +24,15 @@ from regenstore.tracked import recipe_writing
 @click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=PATH", help="An input file; may be repeated.")
 @click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
 @click.option("--force", is_flag=True, help="Replace an existing file at the path.")
+@json_option
 def command(
-    path: str, generator: str, params: tuple[str, ...], inputs: tuple[str, ...], no_generate: bool, force: bool
+    path: str,
+    generator: str,
+    params: tuple[str, ...],
+    inputs: tuple[str, ...],
+    no_generate: bool,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Write a recipe for PATH and make its medium. Nothing is staged; use 'git add' for that.
 
@@ -31,9 +46,11 @@ def command(
     target = worktree_path(repository, path)
     bench.require_tracked(target)
     was = recipe_writing.vacant(bench, target, force=force)
+    values, sources = assignments(params, "a parameter"), input_paths(repository, inputs)
+
+    def write(target: bytes) -> Written:
+        recipe = recipe_writing.compose(bench, target, generator, values, sources, progress)
+        return recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
+
     with ConsoleProgress() as progress:
-        recipe = recipe_writing.compose(
-            bench, target, generator, assignments(params, "a parameter"), input_paths(repository, inputs), progress
-        )
-        written = recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
-    tell(written)
+        write_each([target], write, as_json=as_json)

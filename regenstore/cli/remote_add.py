@@ -18,6 +18,7 @@ from regenstore.remotes.check import NEEDED_TO_READ, probe
 from regenstore.remotes.definitions import GIT_CONFIG, Definition, require_no_password
 from regenstore.remotes.settings import MOST_JOBS, NAME, RemoteSetting
 from regenstore.repository import Repository
+from regenstore.worktree.location import in_worktree
 
 
 @click.command()
@@ -66,6 +67,12 @@ def command(
         raise Conflict("exists", f"there is already a remote '{name}'", hint="Choose another name, or use --force.")
     setting = RemoteSetting(_absolute(url), jobs, _limit(limit))
     assert setting.url is not None
+    folder = folder_of(setting.url, os.getcwd())
+    if folder is not None and in_worktree(folder, repository.location):
+        say(
+            f"Warning: {shown(url)} is inside the worktree: 'git add' would take its files, 'git clean' remove them",
+            err=True,
+        )
     remote = repository.open_remote(Definition(name, setting.url, GIT_CONFIG, setting), create=create)
     abilities = None
     if not no_check:

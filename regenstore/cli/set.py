@@ -4,35 +4,79 @@ from __future__ import annotations
 
 import click
 
-from regenstore.cli.context import ConsoleProgress, assignments, input_paths, open_repository, worktree_path
-from regenstore.cli.write_report import tell
-from regenstore.tracked import recipe_writing
+from regenstore.cli.console import say
+from regenstore.cli.context import (
+    ConsoleProgress,
+    assignments,
+    input_paths,
+    json_option,
+    open_repository,
+    show_path,
+    split_settings,
+    worktree_paths,
+)
+from regenstore.cli.write_report import write_each
+from regenstore.tracked import conflicts, recipe_writing
+from regenstore.tracked.recipe_writing import Written
 
 
 @click.command()
 @click.argument("path")
-@click.argument("params", nargs=-1, metavar="[NAME=VALUE]...")
+@click.argument("rest", nargs=-1, metavar="[PATH]... [NAME=VALUE]...")
+@click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="The same as NAME=VALUE alone.")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=PATH", help="An input file; may be repeated.")
+@click.option("--ours", multiple=True, metavar="FIELD", help="In a conflict: keep our value of a field; '*' is all.")
+@click.option("--theirs", multiple=True, metavar="FIELD", help="In a conflict: take their value of a field.")
 @click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
 @click.option("--force", is_flag=True, help="Start from the recipe even if its medium was edited by hand.")
-def command(path: str, params: tuple[str, ...], inputs: tuple[str, ...], no_generate: bool, force: bool) -> None:
-    """Change parameters or inputs of the recipe at PATH and make it again. Nothing is staged.
+@json_option
+def command(
+    path: str,
+    rest: tuple[str, ...],
+    params: tuple[str, ...],
+    inputs: tuple[str, ...],
+    ours: tuple[str, ...],
+    theirs: tuple[str, ...],
+    no_generate: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Change parameters or inputs of the recipes at PATHs and make them again. Nothing is staged.
+
+    After a merge, --ours, --theirs and NAME=VALUE resolve fields in conflict; 'regenstore status' lists them. FIELD is
+    a name like seed, params.seed, about or take. While others stay in conflict, nothing is made.
 
     \b
     Examples:
       regenstore set shots/sh010.mp4 seed=8
       regenstore set shots/sh010_proxy.mp4 -i source=shots/sh010.mp4     # use the current version
+      regenstore set shots/sh010.mp4 --theirs seed --ours prompt && git add shots/sh010.mp4
     """
-    if not params and not inputs:
-        raise click.UsageError("Give at least one NAME=VALUE or --input NAME=PATH.")
+    paths, assigned = split_settings(path, rest, "a parameter")
+    params = (*assigned, *params)
+    if not (params or inputs or ours or theirs):
+        raise click.UsageError("Give at least one NAME=VALUE or --input NAME=PATH, or --ours or --theirs FIELD.")
     repository = open_repository()
     bench = repository.workbench
-    target = worktree_path(repository, path)
-    with ConsoleProgress() as progress:
+    values, sources = assignments(params, "a parameter"), input_paths(repository, inputs)
+
+    def write(target: bytes) -> Written | str:
         was = bench.seen(target)
-        before = bench.editable(target, force=force)
-        recipe = recipe_writing.changed(
-            bench, before, assignments(params, "a parameter"), input_paths(repository, inputs), (), progress
-        )
+        recipe_writing.refuse_itself(target, sources)
+        found = conflicts.in_conflict(bench, target)
+        if found is None and not (ours or theirs):
+            before = bench.editable(target, force=force)
+            recipe = recipe_writing.changed(bench, before, values, sources, (), progress)
+        else:
+            resolved = conflicts.resolve(bench, target, found, values, sources, ours, theirs, progress)
+            if isinstance(resolved, tuple):
+                recipe_writing.write_marked(bench, target, resolved[0], was)
+                return f"still in conflict: {', '.join(resolved[1])}"
+            recipe = resolved
         written = recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
-    tell(written)
+        if found is not None:
+            say(f"{show_path(target)}: no conflict is left; 'git add' it", err=True)
+        return written
+
+    with ConsoleProgress() as progress:
+        write_each(bench.named(worktree_paths(repository, paths)), write, as_json=as_json)

@@ -7,8 +7,7 @@ import json
 import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import emit_json, json_option, open_repository, show_path, worktree_path
-from regenstore.errors import InvalidInput
+from regenstore.cli.context import emit_json, json_option, open_repository, show_path, split_settings, worktree_paths
 from regenstore.fs.path_text import path_text
 from regenstore.tracked import labels
 
@@ -28,17 +27,14 @@ def command(path: str, rest: tuple[str, ...], remove: tuple[str, ...], as_json: 
     \b
     Examples:
       regenstore tag shots/sh010.mp4 scene=sc010 scene_type=exterior characters=ann,bob rating=4
-      regenstore tag shots/*.mp4 tags+=night failure_tags+=melted-hands
+      regenstore tag shots/ tags+=night failure_tags+=melted-hands
       regenstore tag shots/sh010.mp4 --remove rating
       regenstore tag shots/sh010.mp4
     """
-    at = next((index for index, part in enumerate(rest) if "=" in part), len(rest))
-    paths, settings = (path, *rest[:at]), rest[at:]
-    if wrong := [part for part in settings if "=" not in part]:
-        raise InvalidInput("bad-parameter", f"expected a label as NAME=VALUE, found {wrong[0]!r}")
+    paths, settings = split_settings(path, rest, "a label")
     repository = open_repository()
     bench = repository.workbench
-    targets = [worktree_path(repository, each) for each in paths]
+    targets = bench.named(worktree_paths(repository, paths))
     if settings or remove:
         changed = labels.label(bench, targets, settings, remove)
         if as_json:

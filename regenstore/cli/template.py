@@ -10,12 +10,13 @@ import click
 from regenstore.cli.console import say, visible, write
 from regenstore.cli.context import emit_json, json_option, open_repository, worktree_paths
 from regenstore.errors import RegenstoreError
-from regenstore.export.context import text_of
+from regenstore.export.context import Value, text_of
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar.library import Library
 from regenstore.export.sidecar.template import Template
 from regenstore.fs.path_text import path_text
+from regenstore.refs.git import Git
 
 
 @click.group()
@@ -126,7 +127,9 @@ def edit(name: str) -> None:
     if name not in library.own():
         library.text(name)  # raises for an unknown name
         raise click.UsageError(f"'{name}' is built in; create your own: regenstore template new {name} --from {name}")
-    click.edit(filename=library.path(name))
+    from regenstore.cli.editor import open_in_editor  # slow to import
+
+    open_in_editor(Git(os.getcwd()), library.path(name))
     _check(library, [name])
 
 
@@ -163,8 +166,10 @@ def fields(path: str, as_json: bool) -> None:
     media, known = _media((path,), measure=False)
     found = {medium.path: clip_of(order, medium, known, _quiet).fields for medium in media}
     if as_json:
-        rows = [{"path": path_text(name), "fields": {key: text_of(value) for key, value in each.items()}}
-                for name, each in found.items()]  # fmt: skip
+        rows = [
+            {"path": path_text(name), "fields": {key: _text(value) for key, value in each.items()}}
+            for name, each in found.items()
+        ]
         emit_json("template-fields", {"media": rows})
         return
     for name, each in found.items():
@@ -174,14 +179,19 @@ def fields(path: str, as_json: bool) -> None:
             say(f"{key:<32}  {'(unknown)' if value is None else visible(text_of(value))}")
 
 
+def _text(value: Value) -> str | None:
+    return None if value is None else text_of(value)
+
+
 def _quiet(path: str, done: float) -> None: ...
 
 
 def _media(paths: tuple[str, ...], *, measure: bool) -> tuple[list[Medium], Measurements]:
     """The media at paths, made present, and what is known of them."""
+    from regenstore.cli.export_sidecar import with_defaults
     from regenstore.cli.measuring import known_of
     from regenstore.cli.progress_lines import progress_for
-    from regenstore.export.media_set import MediaSet, Tree
+    from regenstore.export.media_set import LeftOut, MediaSet, Tree
 
     repository = open_repository()
     tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
@@ -189,7 +199,8 @@ def _media(paths: tuple[str, ...], *, measure: bool) -> tuple[list[Medium], Meas
     media_set = MediaSet(repository.store, repository.cache, repository.realiser)
     plan = media_set.plan(chosen, repository.settings.budget)
     with progress_for(False, len(plan.steps)) as progress:
-        return media_set.realise(chosen, plan, progress), known_of(repository, measure=measure)
+        media = media_set.realise(chosen, plan, progress, LeftOut(strict=True))
+    return with_defaults(repository, media), known_of(repository, measure=measure)
 
 
 def _rendered(library: Library, name: str, paths: tuple[str, ...]) -> tuple[list[str], list[str]]:

@@ -3,13 +3,12 @@ silent."""
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from regenstore.cli.console import bars
+from regenstore.cli.console import bars, shows_progress
 from regenstore.cli.progress_lines import ProgressLines
 from regenstore.objects.ids import Digest
 
@@ -25,7 +24,7 @@ class Transfers:
         self._moved: dict[Digest, int] = {}
         self._lock = threading.Lock()
         self._lines = ProgressLines(len(sizes)) if as_json else None
-        self._show = self._lines is None and sys.stderr.isatty()
+        self._show = self._lines is None and shows_progress()
         self._bars: Any = None
 
     def __enter__(self) -> Transfers:

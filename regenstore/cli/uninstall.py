@@ -16,7 +16,7 @@ from regenstore.refs.git import Git
 @click.option("--local", "scope", flag_value="local", help="For this repository.")
 @click.option("--system", "scope", flag_value="system", help="For all users of this machine.")
 @click.option("--worktree", "scope", flag_value="worktree", help="For this worktree.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only show what would be removed.")
 def command(scope: str, dry_run: bool) -> None:
     """Remove the settings that 'regenstore install' or 'regenstore init' wrote. Keeps recipes, media and the store.
 

@@ -13,7 +13,7 @@ from regenstore.gitfilter import attributes
 
 @click.command()
 @click.argument("patterns", nargs=-1, required=True)
-@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only show what would be removed.")
 def command(patterns: tuple[str, ...], dry_run: bool) -> None:
     """Remove PATTERNS from .gitattributes. Media and recipes stay as they are.
 
@@ -23,7 +23,8 @@ def command(patterns: tuple[str, ...], dry_run: bool) -> None:
     """
     top = os.fsdecode(open_repository().location.top)
     text, was = attributes.read(top)
-    after, removed = attributes.untrack(text, patterns)
+    meant = {*patterns, *(attributes.as_pattern(each, top) for each in patterns)}
+    after, removed = attributes.untrack(text, meant)
     if removed and not dry_run:
         attributes.write(top, after, was)
     for pattern in removed:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Sequence
+
 from regenstore.cli.console import say
-from regenstore.cli.context import show_path, size_text
+from regenstore.cli.context import emit_json, report_failures, shell_path, show_path, size_text
+from regenstore.errors import RegenstoreError
+from regenstore.fs.path_text import path_text
 from regenstore.tracked.recipe_writing import Written
 
 
@@ -11,8 +16,42 @@ def tell(written: Written) -> None:
     """Print one line about a written recipe."""
     path = show_path(written.path)
     if written.content is None:
-        say(f"{path}: recipe written; 'regenstore get {path}' makes the medium")
+        say(f"{path}: recipe written; 'regenstore get {shell_path(written.path)}' makes the medium")
         return
     seconds = written.recipe.output.seconds
     cost = "" if seconds is None else f", {seconds:g} s to make"
     say(f"{path}: {size_text(written.content.size)}{cost}, {written.content.digest.short}")
+
+
+def write_each(paths: Sequence[bytes], write: Callable[[bytes], Written | str], *, as_json: bool) -> None:
+    """Write a recipe at each path, tell what was done, as lines or as one JSON record, and exit with the code of the
+    last error. ``write`` returns what it wrote, or what it did instead."""
+    done: list[dict[str, object]] = []
+    failed: list[tuple[bytes, RegenstoreError]] = []
+    for path in paths:
+        try:
+            written = write(path)
+        except RegenstoreError as error:
+            failed.append((path, error))
+            continue
+        done.append(_fields(path, written))
+        if not as_json:
+            tell(written) if isinstance(written, Written) else say(f"{show_path(path)}: {written}")
+    if as_json:
+        errors = [{"path": path_text(path), "kind": e.kind, "message": e.message} for path, e in failed]
+        emit_json("written", {"paths": done, "failed": errors})
+        sys.exit(failed[-1][1].exit_code if failed else 0)
+    sys.exit(report_failures(failed))
+
+
+def _fields(path: bytes, written: Written | str) -> dict[str, object]:
+    if isinstance(written, str):
+        return {"path": path_text(path), "digest": None, "size": None, "seconds": None, "note": written}
+    content = written.content
+    return {
+        "path": path_text(path),
+        "digest": None if content is None else str(content.digest),
+        "size": None if content is None else content.size,
+        "seconds": written.recipe.output.seconds,
+        "note": None,
+    }

@@ -19,7 +19,6 @@ from regenstore.doctor.missing_contents import NeedsSurvey
 from regenstore.doctor.store_scan import WRONG, Bad, SoundStore, Tell, scan
 from regenstore.errors import NotFound, RegenstoreError, StorageError
 from regenstore.fs import durable
-from regenstore.fs.reflink import Linker
 from regenstore.fs.swap import identity
 from regenstore.objects import evicted, store_format
 from regenstore.objects.content_store import ContentStore
@@ -150,23 +149,7 @@ def _rename(store: ContentStore, missing: LostContent) -> str:
 
 def _restore(store: ContentStore, missing: LostContent) -> str:
     """Copy bytes into the store from elsewhere; the copy is hashed."""
-    temp = store.temp_path("fsck")
-    try:
-        with durable.storage_errors(missing.source):
-            source = os.open(missing.source, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-            try:
-                target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                try:
-                    Linker().fill(source, target)
-                finally:
-                    os.close(target)
-            finally:
-                os.close(source)
-            if hash_file(temp)[0] != missing.digest:
-                raise NotFound("content-missing", f"{missing.source} was changed meanwhile")
-        store.put_file(temp, missing.digest)
-    finally:
-        durable.unlink(temp)
+    store.put_copy(missing.source, missing.digest)
     return f"its bytes were in {missing.source}"
 
 

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import os
 import stat
-import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from regenstore.doctor.quarantine import FOLDER as QUARANTINE
-from regenstore.objects.content_store import TREES, ContentStore
+from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_fd
 from regenstore.objects.ids import Digest
 from regenstore.refs.git import Git
 from regenstore.refs.git import elsewhere as git_of
-from regenstore.refs.registration import own_store, registrations
+from regenstore.refs.nearby_stores import nearby_stores
+from regenstore.refs.registration import registrations
 
 
 @dataclass
@@ -36,7 +36,7 @@ def search(store: ContentStore, git: Git, sought: Iterable[Sought]) -> dict[Dige
         return found
     common = git.common_dir()
     users = [path for path in (common, *(r.path for r in registrations(store.root))) if path and os.path.isdir(path)]
-    for root in set(_stores(git, users)) - {store.root}:
+    for root in set(nearby_stores(git, users)) - {store.root}:
         elsewhere = ContentStore(root)
         for digest in list(left):
             path = elsewhere.stored(digest)
@@ -72,30 +72,6 @@ def _by_size(folders: Iterable[str], left: dict[Digest, Sought]) -> Iterator[tup
 def worktrees(git: Git) -> list[str]:
     """The tops of all worktrees of a repository, the current one first."""
     return list(filter(os.path.isdir, git.worktrees()))
-
-
-def _stores(git: Git, users: Iterable[str]) -> Iterator[str]:
-    """Other stores on this machine: those of repositories that use this store, and those that Git's remotes and
-    alternates lead to."""
-    top = os.fsdecode(git.cwd)
-    folders = list(users)
-    for place in git.config(r"^remote\..*\.url$").values():
-        path = urllib.parse.unquote(place[7:], errors="surrogateescape") if place.startswith("file://") else place
-        if "://" not in path:
-            folders += [os.path.join(top, path, tail) for tail in (".git", "", "../.git")]
-    folders += [os.path.dirname(line.rstrip("/")) for line in _lines(git.git_path("objects/info/alternates"))]
-    for folder in dict.fromkeys(map(os.path.normpath, folders)):
-        root = own_store(folder)
-        if any(os.path.isdir(f"{root}/{tree}") for tree in TREES):
-            yield root
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return [line.strip() for line in file if line.strip()]
-    except OSError:
-        return []
 
 
 def _files(folder: str) -> Iterator[tuple[str, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeAlias
@@ -138,6 +138,9 @@ COMMON_PARAMS: Mapping[str, tuple[str, ...]] = {
 LORA_PARAMS = ("loras", "lora", "lora_weights", "adapters")
 _LORA_NAME = ("name", "path", "file", "model", "adapter_name", "lora_name", "id")
 _LORA_WEIGHT = ("weight", "strength", "scale", "strength_model", "multiplier")
+
+_LORA_WEIGHTS = ("lora_weights", "lora_scales", "lora_strengths", "adapter_weights")
+"""Parameters with the weights of LoRAs that another one names, in the same order."""
 
 _LONG = 12
 """Length from which a text is also searched for within other texts."""
@@ -308,6 +311,21 @@ def _recipe(medium: Medium) -> Iterator[tuple[str, Value]]:
     yield from _flat("about", recipe.about)
 
 
+def prompt_of(recipe: Recipe, at: Callable[[str], Recipe | None], depth: int = 4) -> str | None:
+    """The prompt of a recipe, or else that of its nearest source with one. ``at`` returns the recipe at a path; a
+    source that has other bytes by now is passed over."""
+    own = next((recipe.params[name] for name in COMMON_PARAMS["gen.prompt"] if recipe.params.get(name)), None)
+    if isinstance(own, str) or not depth:
+        return own if isinstance(own, str) else None
+    for _, given in sorted(recipe.inputs.items()):
+        source = at(given.path) if given.path else None
+        if source is not None and source.output.take is not None and source.output.take.digest == given.digest:
+            found = prompt_of(source, at, depth - 1)
+            if found:
+                return found
+    return None
+
+
 def _source_type(recipe: Recipe) -> str | None:
     """IPTC's digital source type for what a model made, and for what an algorithm without training made. For
     everything else (a cut, a program without a model, imported media) it is uncertain, hence None."""
@@ -337,6 +355,10 @@ def _loras(params: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
             continue
         if name:
             pairs.append((name, weight))
+    if pairs and all(weight is None for _, weight in pairs):
+        apart = next((params[name] for name in _LORA_WEIGHTS if isinstance(params.get(name), list)), [])
+        if len(apart) == len(pairs) and all(isinstance(weight, (int, float)) for weight in apart):
+            pairs = [(name, weight) for (name, _), weight in zip(pairs, apart)]
     if pairs:
         yield "gen.loras", tuple(name if weight is None else f"{name}:{weight:g}" for name, weight in pairs)
         yield "gen.lora_names", tuple(name for name, _ in pairs)

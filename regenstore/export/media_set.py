@@ -151,6 +151,13 @@ class Tree:
                 where = entry.revision or "Git's index"
                 raise NotFound("not-a-recipe", f"{os.fsdecode(entry.path)}: {where} has no recipe there")
 
+    def recipe_at(self, path: bytes, revision: str | None = None) -> Recipe | None:
+        """The recipe at one path; None if there is none. Raises as :meth:`read`."""
+        try:
+            return next((each.recipe for each in self.read(self.entries((path,), revision), ())), None)
+        except NotFound:
+            return None
+
     def _in_index(self, arguments: Sequence[bytes]) -> list[RecipePath]:
         known = self.index.oids()
         filtered = set(self.git.ls_files(ATTRIBUTE))
@@ -235,6 +242,31 @@ def _glob(pattern: bytes) -> re.Pattern[bytes]:
 
 # ------------------------------------------------------------------------------------------- making present
 
+_OF_ALL = ("cancelled", "disk-full", "store-unwritable", "store-busy", "over-budget")
+"""Kinds of errors that do not concern a single medium."""
+
+
+@dataclass
+class LeftOut:
+    """The media that an export leaves out because they cannot be made or read, by path, with the reasons."""
+
+    strict: bool = False
+    """Whether one such medium ends the export."""
+    errors: dict[str, RegenstoreError] = field(default_factory=dict)
+
+    def add(self, path: str, error: RegenstoreError) -> None:
+        """Leave out a medium. Raises the error instead with ``strict``, or if it does not concern this medium alone."""
+        told = error.at(path)
+        if self.strict or error.kind in _OF_ALL:
+            raise told
+        self.errors[path] = told
+
+    def refuse(self) -> None:
+        """Raise the first error, saying how many more there are; for an export of which nothing is left."""
+        for error in self.errors.values():
+            more = f" (and {len(self.errors) - 1} more)" if len(self.errors) > 1 else ""
+            raise type(error)(error.kind, f"{error.message}{more}", hint=error.hint)
+
 
 class MediaSet:
     """Makes selected media present and describes them."""
@@ -249,30 +281,25 @@ class MediaSet:
         plan = self._realiser.plan([Want(os.fsdecode(each.path), each.recipe) for each in chosen])
         return plan if budget is None else plan.within(budget)
 
-    def realise(self, chosen: Sequence[Chosen], plan: RunPlan, progress: Progress) -> list[Medium]:
-        """Make all selected media present, in the order of selection.
-
-        Raises the first error, saying how many more there are: half an export is of no use. A medium whose recipe gives
-        other bytes than its take is an error as well.
-        """
+    def realise(self, chosen: Sequence[Chosen], plan: RunPlan, progress: Progress, left: LeftOut) -> list[Medium]:
+        """Make all selected media present, in the order of selection, but those that cannot be made, which ``left``
+        gets. A medium whose recipe gives other bytes than its take is one of them. Raises as :meth:`LeftOut.add`."""
         by_label = {os.fsdecode(each.path): each for each in chosen}
         made: dict[str, Medium] = {}
-        failed: list[tuple[str, RegenstoreError]] = []
         for outcome in self._realiser.run(plan, progress):
             label = outcome.want.label
             error = outcome.error or self._unlike(outcome)
+            try:
+                if error is None:
+                    made[label] = self._medium(by_label[label], outcome)
+            except NotFound as gone:
+                error = gone
             if error is not None:
-                failed.append((label, error))
-            else:
-                made[label] = self._medium(by_label[label], outcome)
-        if failed:
-            label, error = failed[0]
-            more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-            hint = error.hint
-            if error.kind == "content-missing" and by_label[label].blob is None:
-                hint = "It was edited here: run 'git add' on it first, so that the store has it."
-            raise type(error)(error.kind, f"{label}: {error.message}{more}", hint=hint)
-        return [made[os.fsdecode(each.path)] for each in chosen]
+                hint = error.hint
+                if error.kind == "content-missing" and by_label[label].blob is None:
+                    hint = "It was edited here: run 'git add' on it first, so that the store has it."
+                left.add(label, type(error)(error.kind, f"{label}: {error.message}", hint=hint))
+        return [made[label] for label in by_label if label in made]
 
     @staticmethod
     def _unlike(outcome: Outcome) -> RegenstoreError | None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 
 from regenstore.errors import StorageError
@@ -91,7 +90,7 @@ class Stage:
             if not self.kept:
                 if self._journal:
                     durable.unlink(self._journal)  # first what a recovery would act on
-                shutil.rmtree(self.folder, ignore_errors=True)
+                _remove(self.folder)
         except OSError:
             pass
         finally:
@@ -129,10 +128,22 @@ def recover(folder: str, finish: Callable[[str], bool]) -> bool:
     try:
         if not finish(folder):
             return False
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
     finally:
         os.close(owner)
     return True
+
+
+def _remove(folder: str) -> None:
+    """Remove a stage with all it contains. Never raises OSError."""
+    try:
+        for name in os.listdir(folder):
+            os.unlink(f"{folder}/{name}")
+        os.rmdir(folder)
+    except OSError:
+        import shutil  # slow to import: it brings what packs archives
+
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def claim(path: str, *, make: bool = True, mode: int = 0o600) -> int | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 
+from regenstore.errors import InvalidInput
 from regenstore.fs import presence
 from regenstore.fs.swap import Seen, seen
 from regenstore.gitfilter.install import ATTRIBUTES
@@ -21,14 +23,43 @@ def quote_pattern(pattern: str) -> str:
     return '"' + "".join(names.get(c, c if ord(c) >= 32 else f"\\{ord(c):03o}") for c in pattern) + '"'
 
 
+def as_pattern(given: str, top: str) -> str:
+    """What a user means, as a pattern that Git matches from the top: a folder stands for all that is in it, a leading
+    ``!`` is part of a name. Raises InvalidInput (``bad-path``) for what can never match."""
+    pattern = os.path.relpath(given, top) if given.startswith(top + os.sep) else re.sub("/{2,}", "/", given)
+    while pattern.startswith("./"):
+        pattern = pattern[2:]
+    parts = pattern.strip("/").split("/")
+    if pattern in ("", ".", "!", "/") or ".." in parts or parts[0] == ".git" or pattern.endswith("\\"):
+        raise InvalidInput("bad-path", f"{given!r} is not a pattern that matches files of the worktree", hint=_EXAMPLES)
+    literal = os.path.join(top, *parts)
+    if "[" in pattern and os.path.lexists(literal):
+        pattern = re.sub(r"[\\*?\[]", r"\\\g<0>", pattern)
+    if pattern.endswith("/") or os.path.isdir(literal):
+        pattern = pattern.rstrip("/") + "/**"
+    return "\\" + pattern if pattern.startswith("!") else pattern
+
+
+_EXAMPLES = "Give patterns as in .gitignore: '*.png', 'shots/**/*.mov', 'audio/'; '*' is everything."
+
+
+def example(pattern: str) -> bytes | None:
+    """A path that a pattern matches; None where that is not plain to see."""
+    if "[" in pattern:
+        return None
+    plain = re.sub(r"\\(.)", r"\1", pattern.lstrip("/").replace("**/", "").replace("*", "x").replace("?", "x"))
+    return os.fsencode(plain)
+
+
 def tracked_patterns(text: str) -> list[str]:
-    """The patterns, as written, whose line names our filter."""
-    found = []
+    """The patterns, as written, for which the last line that sets a filter names ours."""
+    filters: dict[str, str] = {}
     for line in text.splitlines():
         pattern, attributes = _split(line)
-        if pattern and "filter=regenstore" in attributes.split():
-            found.append(pattern)
-    return found
+        for each in attributes.split():
+            if re.fullmatch("[-!]?filter(=.*)?", each):
+                filters[pattern] = each
+    return [pattern for pattern, each in filters.items() if pattern and each == "filter=regenstore"]
 
 
 def read(folder: str) -> tuple[str, Seen]:
@@ -40,7 +71,7 @@ def read(folder: str) -> tuple[str, Seen]:
 
 
 def track(text: str, patterns: Iterable[str]) -> tuple[str, list[str]]:
-    """The text with a line for each pattern that has none, and those patterns."""
+    """The text with a line for each pattern that has none in effect, and those patterns."""
     known, added = set(tracked_patterns(text)), []
     lines = text.splitlines()
     for pattern in map(quote_pattern, patterns):
@@ -76,5 +107,5 @@ def _split(line: str) -> tuple[str, str]:
         while end < len(line) and line[end] != '"':
             end += 2 if line[end] == "\\" else 1
         return line[: end + 1], line[end + 1 :]
-    pattern, _, attributes = line.partition(" ")
+    pattern, attributes = [*line.split(None, 1), "", ""][:2]
     return ("", "") if pattern.startswith("#") else (pattern, attributes)

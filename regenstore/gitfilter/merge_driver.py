@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from regenstore.errors import FormatError
-from regenstore.gitfilter.merge import merge_recipes
 from regenstore.objects import toml
+from regenstore.objects.merge import merge_recipes
 from regenstore.objects.recipe import Recipe
 from regenstore.refs.git import people
 

@@ -191,8 +191,10 @@ def place(placer: Filler, placements: Sequence[Placement], report: FilterReport)
             report.left(left.path, error.message)
         return False
     report.placed(len(done.placed))
+    by_path = {each.path: each for each in placements}
     for path, why in done.skipped:
-        report.left(path, why.message)
+        if why.kind != "edited" or not placer.there_already(by_path[path]):
+            report.left(path, why.message)
     return True
 
 

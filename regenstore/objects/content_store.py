@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from threading import Thread
 
-from regenstore.errors import FormatError, StorageError
+from regenstore.errors import FormatError, NotFound, StorageError
 from regenstore.fs import durable, file_lock, presence, sharing
+from regenstore.fs.reflink import Linker
 from regenstore.fs.writing import write_all
 from regenstore.objects import store_format, unsynced
 from regenstore.objects.hashing import hash_own_file
@@ -312,6 +313,29 @@ class ContentStore:
             digest, size = hash_own_file(path)
         self.put_file(path, digest, tree=tree)
         return digest, size
+
+    def put_copy(self, path: str, digest: Digest, *, wait: bool = True) -> int:
+        """Copy a file of that digest into the store, by reflink where the file system can; returns its size. Raises
+        StorageError, and NotFound (``content-missing``) if the file has other bytes."""
+        temp = self.temp_path("copy")
+        try:
+            with durable.storage_errors(path):
+                source = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+                try:
+                    target = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                    try:
+                        Linker().fill(source, target)
+                    finally:
+                        os.close(target)
+                finally:
+                    os.close(source)
+                found, size = hash_own_file(temp)
+                if found != digest:
+                    raise NotFound("content-missing", f"{path} does not have the bytes of {digest}")
+            self.put_file(temp, digest, wait=wait)
+        finally:
+            durable.unlink(temp)
+        return size
 
     def stale_temp(self, now: float | None = None) -> Iterator[str]:
         """Yield temporary files and run folders left behind by killed processes: no living process holds them, by its

@@ -1,4 +1,5 @@
-"""All remotes of a repository as one: find out which has a content, and fetch it from there.
+"""All remotes of a repository as one, and before them other stores on this machine: find out which has a content, and
+fetch it from there.
 
 A remote that fails is not asked again by the same object; its error is kept for reporting.
 """
@@ -12,6 +13,7 @@ from contextlib import closing, contextmanager
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.result import KnownOutput, Proof
+from regenstore.remotes.nearby import Nearby
 from regenstore.remotes.records import Records, SharedResult
 from regenstore.remotes.remote import Remote, Told, Transfer
 
@@ -22,10 +24,13 @@ HOPELESS = 3
 class RemoteSet:
     """A set of remotes. May be used from any thread."""
 
-    def __init__(self, remotes: Sequence[Remote]) -> None:
+    def __init__(self, remotes: Sequence[Remote], nearby: Nearby | None = None) -> None:
+        """``nearby`` are other stores on this machine, which are asked first."""
         self._remotes = list(remotes)
+        self._nearby = nearby
+        self._not_nearby: set[Digest] = set()
         self._records = {remote.name: Records(remote) for remote in remotes}
-        self._places: dict[Digest, tuple[Remote, int]] = {}
+        self._places: dict[Digest, tuple[Remote | Nearby, int]] = {}
         self._asked: set[Digest] = set()
         self._refreshed = False
         self._lock = threading.RLock()
@@ -33,7 +38,7 @@ class RemoteSet:
         """Name of a remote -> why it is not asked any more."""
 
     def __bool__(self) -> bool:
-        return bool(self._remotes)
+        return bool(self._remotes) or bool(self._nearby)
 
     @contextmanager
     def _using(self, remote: Remote) -> Iterator[None]:
@@ -52,6 +57,10 @@ class RemoteSet:
         with self._lock:
             left = set(digests) - self._asked
             self._asked |= left
+            if self._nearby:
+                for digest, size in self._nearby.having(left - self._not_nearby).items():
+                    self._places[digest] = self._nearby, size
+                left -= self._places.keys()
             for remote in self._usable():
                 if not left:
                     break
@@ -70,9 +79,32 @@ class RemoteSet:
         """Fetch contents that :meth:`having` found into the store; yields the outcome of each when known.
 
         If ``digests`` is a mapping, its sizes take precedence over the remotes'. A remote that cannot be reached
-        several times in a row is not asked for the rest, which fails with its last error.
+        several times in a row is not asked for the rest, which fails with its last error. What other stores on this
+        machine turn out not to have is asked of the remotes.
         """
         sizes = digests if isinstance(digests, Mapping) else {}
+        places = {digest: self._places[digest] for digest in digests}
+        near = {each: sizes.get(each, size) for each, (place, size) in places.items() if place is self._nearby}
+        far = places.keys() - near.keys()
+        if self._nearby and near:
+            failed: dict[Digest, Transfer] = {}
+            for moved in self._nearby.bring(near.items(), told):
+                if moved.error is None:
+                    yield moved
+                else:
+                    failed[moved.digest] = moved
+            with self._lock:
+                self._not_nearby |= failed.keys()
+                self._asked -= failed.keys()
+                for digest in failed:
+                    del self._places[digest]
+            there = self.having(failed)
+            yield from (failed[digest] for digest in failed.keys() - there.keys())
+            far |= there.keys()
+        if far:
+            yield from self._bring([digest for digest in digests if digest in far], sizes, told)
+
+    def _bring(self, digests: Collection[Digest], sizes: Mapping[Digest, int], told: Told) -> Iterator[Transfer]:
         by_remote: dict[str, list[Digest]] = {}
         for digest in digests:
             by_remote.setdefault(self._places[digest][0].name, []).append(digest)

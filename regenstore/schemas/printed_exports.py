@@ -10,6 +10,8 @@ from regenstore.schemas.parts import Count, DigestText, Path, Printed, Record, S
 
 DatasetVersion = Annotated[str, Field(description="That of the dataset's card: it changes with every export.")]
 
+UNKNOWN = Field(description="Condition -> how many of the media that it dropped lack the number it compares.")
+
 
 class SidecarRow(Record):
     path: Path
@@ -19,10 +21,19 @@ class SidecarRow(Record):
     written: bool
 
 
+class FailedMedium(Record):
+    """A medium that an export left out because it cannot be read or made."""
+
+    path: Path
+    kind: str
+    message: str
+
+
 class ExportSidecarRecord(Printed):
     type: Literal["regenstore.export-sidecar"]
     files: list[SidecarRow]
     warnings: list[str]
+    failed: list[FailedMedium]
 
 
 class FieldRow(Record):
@@ -50,6 +61,7 @@ class ExportSidecarPreviewRecord(Printed):
     type: Literal["regenstore.export-sidecar-preview"]
     files: list[SidecarPreviewRow]
     warnings: list[str]
+    failed: list[FailedMedium]
 
 
 class TemplateRow(Record):
@@ -91,6 +103,16 @@ class TemplateRecord(Printed):
     fields: list[TemplateField]
 
 
+class MediumFields(Record):
+    path: Path
+    fields: dict[str, str | None]
+
+
+class TemplateFieldsRecord(Printed):
+    type: Literal["regenstore.template-fields"]
+    media: list[MediumFields]
+
+
 class DatasetCounts(Record):
     splits: dict[str, Count]
     added: Count
@@ -114,6 +136,8 @@ class ExportDatasetPlanRecord(Printed):
     dropped: dict[str, int]
     kept: Count
     missing: Count
+    unknown: Annotated[dict[str, Count], UNKNOWN]
+    failed: list[FailedMedium]
     out: Path | None = None
     splits: dict[str, Count] | None = None
     added: Count | None = None
@@ -156,6 +180,8 @@ class ExportDatasetRecord(Record):
     left_out: dict[str, str] | None = None
     manifest: ManifestDigest | None = None
     datasets: list[WrittenDataset] | None = None
+    unknown: Annotated[dict[str, Count], UNKNOWN]
+    failed: list[FailedMedium]
 
 
 class ScoreRow(Record):

@@ -118,6 +118,20 @@ class RecipeRecord(Printed):
     about: JsonValue
 
 
+class WrittenPath(Record):
+    path: Path
+    digest: DigestText | None
+    size: Count | None
+    seconds: Seconds | None
+    note: Annotated[str | None, Field(description="What was done instead of writing a recipe.")]
+
+
+class WrittenRecord(Printed):
+    type: Literal["regenstore.written"]
+    paths: list[WrittenPath]
+    failed: list[Failure]
+
+
 class TagRecord(Printed):
     type: Literal["regenstore.tag"]
     changed: list[Path]

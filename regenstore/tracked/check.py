@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from regenstore.errors import FormatError, NotFound
 from regenstore.objects import toml
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.lfs_pointer import LFS_POINTER, is_lfs_pointer
 from regenstore.objects.mismatched_takes import judged
 from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.git import LINK, SUBMODULE, BlobReader, Git
@@ -19,8 +21,8 @@ OUTDATED = "its take was made with other parameters; 'regenstore get', 'regensto
 
 @dataclass(frozen=True)
 class Finding:
-    """One problem: ``raw-media``, ``bad-recipe``, ``conflict-markers`` or ``outdated-take``. ``commit`` is empty for
-    the index."""
+    """One problem: ``raw-media``, ``bad-recipe``, ``conflict-markers``, ``outdated-take`` or ``lfs-pointer``. ``commit``
+    is empty for the index."""
 
     commit: str
     path: bytes
@@ -29,29 +31,39 @@ class Finding:
 
 
 def check_commits(
-    git: Git, blobs: BlobReader, revisions: Iterable[str], cache: ResultCache | None = None
+    git: Git,
+    blobs: BlobReader,
+    revisions: Iterable[str],
+    cache: ResultCache | None = None,
+    store: ContentStore | None = None,
 ) -> Iterator[Finding]:
     """Check what the commits of a range (any ``git rev-list`` arguments) added or changed. The ``cache`` says which
-    parameters gave a take if the recipe itself does not."""
+    parameters gave a take if the recipe itself does not; the ``store`` serves to find imported Git LFS pointers."""
     for commit in git.rev_list(*revisions):
-        yield from _check(git, blobs, commit, _changed(git, commit), cache)
+        yield from _check(git, blobs, commit, _changed(git, commit), cache, store)
 
 
-def check_tree(git: Git, blobs: BlobReader, revision: str, cache: ResultCache | None = None) -> Iterator[Finding]:
+def check_tree(
+    git: Git, blobs: BlobReader, revision: str, cache: ResultCache | None = None, store: ContentStore | None = None
+) -> Iterator[Finding]:
     """Check a whole tree."""
     commit = git.commit(revision)
     if commit is None:
         raise NotFound("no-such-revision", f"there is no revision {revision!r}")
     entries = {entry.path: entry.oid for entry in git.ls_tree(commit) if entry.is_file}
-    yield from _check(git, blobs, commit, entries, cache)
+    yield from _check(git, blobs, commit, entries, cache, store)
 
 
 def check_index(
-    git: Git, blobs: BlobReader, entries: Mapping[bytes, bytes], cache: ResultCache | None = None
+    git: Git,
+    blobs: BlobReader,
+    entries: Mapping[bytes, bytes],
+    cache: ResultCache | None = None,
+    store: ContentStore | None = None,
 ) -> Iterator[Finding]:
     """Check Git's index, given as path -> blob id, already limited to filtered paths."""
     for path, oid in entries.items():
-        yield from _blob(blobs, "", path, oid, cache)
+        yield from _blob(blobs, "", path, oid, cache, store)
 
 
 def _changed(git: Git, commit: str) -> dict[bytes, bytes]:
@@ -61,10 +73,15 @@ def _changed(git: Git, commit: str) -> dict[bytes, bytes]:
 
 
 def _check(
-    git: Git, blobs: BlobReader, commit: str, entries: Mapping[bytes, bytes], cache: ResultCache | None
+    git: Git,
+    blobs: BlobReader,
+    commit: str,
+    entries: Mapping[bytes, bytes],
+    cache: ResultCache | None,
+    store: ContentStore | None,
 ) -> Iterator[Finding]:
     for path in _filtered(git, commit, entries):
-        yield from _blob(blobs, commit, path, entries[path], cache)
+        yield from _blob(blobs, commit, path, entries[path], cache, store)
 
 
 def _filtered(git: Git, tree: str, paths: Iterable[bytes]) -> list[bytes]:
@@ -79,7 +96,9 @@ def _filtered(git: Git, tree: str, paths: Iterable[bytes]) -> list[bytes]:
         return with_index.filtered(wanted, cached=True)
 
 
-def _blob(blobs: BlobReader, commit: str, path: bytes, oid: bytes, cache: ResultCache | None) -> Iterator[Finding]:
+def _blob(
+    blobs: BlobReader, commit: str, path: bytes, oid: bytes, cache: ResultCache | None, store: ContentStore | None
+) -> Iterator[Finding]:
     text = blobs.read(oid.hex().encode(), toml.MAX_BYTES)
     if text is None:
         yield Finding(commit, path, "bad-recipe", "the blob cannot be read")
@@ -103,6 +122,8 @@ def _blob(blobs: BlobReader, commit: str, path: bytes, oid: bytes, cache: Result
                 recipe = judged(cache, [recipe])[0]
             if recipe.output.outdated is not None:
                 yield Finding(commit, path, "outdated-take", OUTDATED)
+            if store is not None and is_lfs_pointer(store, recipe):
+                yield Finding(commit, path, "lfs-pointer", LFS_POINTER)
         except FormatError as error:
             if error.kind != "newer-recipe":
                 yield Finding(commit, path, "bad-recipe", error.message)

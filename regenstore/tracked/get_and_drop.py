@@ -58,6 +58,7 @@ class GetReport:
     done: list[bytes] = field(default_factory=list)
     drifted: list[bytes] = field(default_factory=list)
     failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
+    fetched: int = 0
 
 
 def plan_get(
@@ -188,35 +189,42 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> GetReport:
         if len(waiting) >= 1000:
             flush()
     flush()
+    report.fetched = sum(bench.store.stored(digest) is not None for digest in planned.plan.fetches)
     return report
 
 
 def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> DropPlan:
     """Plan which media become recipe text again. A medium is dropped only if the store has its bytes."""
     planned = DropPlan()
-    chosen = bench.tracked(paths)
+    tracked = bench.tracked()
+    everything = [*tracked, *bench.untracked()]
+    chosen = select(everything, paths) if paths else everything
     refused = _refused(bench, chosen, paths)
-    index_text = bench.index_texts([*chosen])
-    for path, oid in chosen.items():
+    index_text = bench.index_texts(chosen)
+    for path in chosen:
         try:
             held = bench.held(path)
+            if held is not None and held.size == 0 and not bench.index_text(path):
+                continue  # no medium, and nothing that takes room
             if held is not None and held.digest is not None:
-                _plan_drop(bench, path, oid, held, planned, index_text(path))
+                _plan_drop(bench, path, tracked.get(path), held, planned, index_text(path))
             elif held is None and path in refused:
                 raise excluded(path)
         except RegenstoreError as error:
-            planned.failed.append((path, error))
+            if error.kind != "not-a-file" or path in tracked or path in paths:
+                planned.failed.append((path, error))
     return planned
 
 
 def _plan_drop(
-    bench: Workbench, path: bytes, oid: bytes, held: WorktreeContent, planned: DropPlan, known: bytes | None
+    bench: Workbench, path: bytes, oid: bytes | None, held: WorktreeContent, planned: DropPlan, known: bytes | None
 ) -> None:
     assert held.digest is not None
     text = bench.text_of(path, held, known)
     recipe = toml.decode(text)
     if text != known and recipe.imported:
-        planned.kept.append((path, "it was edited, and is not in Git's index: 'git add' it first"))
+        why = "it is new" if known is None else "it was edited, and is not in Git's index"
+        planned.kept.append((path, f"{why}: 'git add' it first"))
     elif bench.store.claim(held.digest, held.size) is None:
         planned.kept.append((path, "the store does not hold its bytes"))
     else:

@@ -21,7 +21,7 @@ from regenstore.proof.environments import Environments
 from regenstore.realise import Progress
 from regenstore.tracked.corrections import Correcting, correct
 from regenstore.tracked.recipe_writing import Written, adopt_take
-from regenstore.tracked.workbench import Workbench
+from regenstore.tracked.workbench import Workbench, select
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def proofs_of(bench: Workbench, recipe: Recipe) -> list[Proof]:
 
 
 def candidates(bench: Workbench, paths: Sequence[bytes]) -> dict[bytes, Recipe]:
-    """Return the recipes in Git's index with a take to verify: all, or those at and below the given paths."""
+    """Return the recipes with a take to verify, in Git's index or new: all, or those at and below the given paths."""
     return {path: recipe for path, recipe in _recorded(bench, paths).items() if recipe.output.take is not None}
 
 
@@ -73,9 +73,21 @@ def outdated(bench: Workbench, paths: Sequence[bytes]) -> list[bytes]:
 
 
 def _recorded(bench: Workbench, paths: Sequence[bytes]) -> dict[bytes, Recipe]:
-    texts = {path: toml.decode_or_none(bench.index_text(path)) for path in bench.tracked(paths)}
+    tracked = bench.tracked()
+    everything = [*tracked, *bench.untracked()]
+    texts = {
+        path: toml.decode_or_none(bench.index_text(path) if path in tracked else _new_text(bench, path))
+        for path in (select(everything, paths) if paths else everything)
+    }
     recipes = {path: recipe for path, recipe in texts.items() if recipe is not None and recipe.key is not None}
     return dict(zip(recipes, judged(bench.cache, list(recipes.values()))))
+
+
+def _new_text(bench: Workbench, path: bytes) -> bytes | None:
+    try:
+        return bench.new_text(path)
+    except RegenstoreError:
+        return None  # a link or the like, of which 'git add' will tell
 
 
 def unreadable(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> list[Verdict]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 from regenstore.errors import Conflict, InvalidInput, NotFound, RegenstoreError
@@ -22,6 +24,8 @@ from regenstore.realise import Progress, Realiser
 from regenstore.tracked.workbench import Workbench
 from regenstore.worktree.paths import check_relative
 from regenstore.worktree.place import APPEARED, CHANGED, Placement
+
+UNWRITTEN = "The path stays as it was. To write the recipe without its medium, use --no-generate."
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ def compose(
     typed = {name: declaration.params.lookup(name).parse(name, text) for name, text in params.items()}
     declaration.params.check(typed)
     check_inputs(declaration, inputs)
+    refuse_itself(path, inputs)
     pinned = {name: pin_input(bench, name, source, progress) for name, source in inputs.items()}
     return Recipe(generator, declaration.version, Output(media_type), params=typed, inputs=pinned)
 
@@ -63,13 +68,28 @@ def media_type_for(path: bytes, declaration: Declaration) -> str:
 def check_inputs(declaration: Declaration, names: Iterable[str]) -> None:
     """Raise InvalidInput for an input that the generator does not take, or one that is missing."""
     given = set(names)
-    unknown = given - set(declaration.inputs)
-    if unknown and declaration.more_inputs is None:
-        takes = ", ".join(declaration.inputs) or "none"
-        raise InvalidInput("unknown-input", f"'{declaration.name}' has no input '{min(unknown)}' (it takes: {takes})")
+    slots = set(declaration.inputs)
+    for name in sorted(given - slots):
+        near = get_close_matches(name, slots - given, 1, cutoff=0.75)
+        if near or declaration.more_inputs is None:
+            also = f"; did you mean '{near[0]}'?" if near else ""
+            takes = ", ".join(declaration.inputs) or "none"
+            what = f"'{declaration.name}' has no input '{name}'{also} (it takes: {takes})"
+            raise InvalidInput("unknown-input", what)
     for name, slot in declaration.inputs.items():
         if slot.required and name not in given:
             raise InvalidInput("missing-input", f"'{declaration.name}' needs the input '{name}' ({slot.description})")
+
+
+def refuse_itself(path: bytes, inputs: Mapping[str, bytes]) -> None:
+    """Raise InvalidInput (``dependency-cycle``) for an input that is the very path it is made for."""
+    for name, source in inputs.items():
+        if source == path:
+            raise InvalidInput(
+                "dependency-cycle",
+                f"{os.fsdecode(path)}: it cannot be its own input '{name}': what is made would replace it",
+                hint="Write to another path, or rename the input first with 'git mv'.",
+            )
 
 
 def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) -> Input:
@@ -149,11 +169,13 @@ def vacant(bench: Workbench, path: bytes, *, force: bool) -> Seen:
     Raises Conflict (``exists``), and whatever :meth:`Workbench.seen` raises."""
     was = bench.seen(path)
     if was is not NOTHING and not force:
-        raise Conflict(
-            "exists",
-            f"{os.fsdecode(path)}: there is a file already",
-            hint="Use 'regenstore set' to change it, or --force.",
-        )
+        shown = os.fsdecode(path)
+        what, hint = "a file", "Use 'regenstore set' to change it, or --force."
+        held = bench.held(path, digest=False)
+        if held is not None and held.text is not None:
+            what = "a recipe without its medium"
+            hint = f"'regenstore get {shlex.quote(shown)}' makes the medium; 'regenstore set' changes it first."
+        raise Conflict("exists", f"{shown}: there is {what} already", hint=hint)
     return was
 
 
@@ -162,17 +184,21 @@ def write(bench: Workbench, path: bytes, recipe: Recipe, was: Seen, *, generate:
 
     The recipe's take becomes what was made. ``was`` is what was seen at the path when its recipe was read or looked
     for. It is stored before it is replaced, and is not replaced if it has changed, or something has appeared
-    (Conflict). If making the medium fails, the text is written (no user input is lost), and the error is raised.
+    (Conflict). If the medium cannot be made, the path stays as it is, and the error says so.
     """
     if not generate:
         return write_text(bench, path, recipe, was)
     _keep_present(bench, path, was)
     try:
         content, seconds = realise_one(bench.realiser, os.fsdecode(path), recipe, progress)
-    except RegenstoreError:
-        _write_text(bench, path, recipe, was)
-        raise
+    except RegenstoreError as error:
+        raise error.at(os.fsdecode(path)).adding(UNWRITTEN) from error
     return _write_medium(bench, path, recipe, content, seconds, was)
+
+
+def write_marked(bench: Workbench, path: bytes, text: bytes, was: Seen) -> None:
+    """Write a text with conflict markers at a path in conflict, instead of the one that was seen there."""
+    _place(bench, Placement(path, text, was))
 
 
 def adopt_take(

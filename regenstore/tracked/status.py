@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from regenstore.errors import RegenstoreError
+from regenstore.errors import Conflict, RegenstoreError
 from regenstore.fs import presence
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
@@ -15,6 +15,7 @@ from regenstore.objects.mismatched_takes import judged_blobs
 from regenstore.objects.result import BlobRecord
 from regenstore.proof import survey
 from regenstore.refs.blobs import read_blobs
+from regenstore.refs.git import blob_id
 from regenstore.tracked.workbench import Workbench, WorktreeContent, select
 from regenstore.worktree.index_file import CacheEntry, IndexFile, UnsupportedIndex
 
@@ -25,6 +26,7 @@ STATES = {
     "outdated": "the recorded take was made with other parameters; 'regenstore get' makes one with these",
     "unrecorded": "a medium made for a recipe without a take of its own; 'regenstore record' writes it into the recipe",
     "drifted": "the generator gave other bytes than the recorded take",
+    "new": "not in Git yet; 'git add' adds it",
     "changed": "the recipe was changed and is not added yet",
     "edited": "the medium was edited by hand and is not added yet",
     "imported": "imported media, as recorded",
@@ -32,13 +34,13 @@ STATES = {
     "excluded": "the sparse checkout keeps it out of the worktree",
     "unreadable": "what lies there cannot be read, so nothing is known of it",
     "not-a-file": "no regular file lies there, but a folder, link, FIFO, socket or device",
-    "conflict": "the recipe has a merge conflict",
+    "conflict": "in conflict: 'regenstore edit PATH', or 'regenstore set PATH --ours FIELD', then 'git add'",
     "raw": "Git holds the medium itself; 'git add --renormalize PATH' makes it a recipe",
 }
 
 
 class PathStatus(NamedTuple):
-    """One path. ``size`` is that of the recorded take."""
+    """One path. ``size`` is that of the recorded take, or of new imported media."""
 
     path: bytes
     state: str
@@ -76,12 +78,13 @@ class Status(NamedTuple):
 
 
 def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
-    """Return the status of all tracked paths, or of those at and below the given ones. Raises StorageError
+    """Return the status of all media, tracked and new, or of those at and below the given paths. Raises StorageError
     (``unreadable``) and FormatError (``bad-index``) if Git's index cannot be read."""
     index = _read_index(bench)
     tracked = bench.tracked()
     conflicted = set(bench.index.conflicted())
-    chosen = set(select([*tracked, *conflicted], paths)) if paths else {*tracked, *conflicted}
+    known = dict.fromkeys([*tracked, *conflicted, *bench.untracked()])
+    chosen = select(known, paths) if paths else known
     indexed = index.by_path() if index is not None else {}
     oids = [oid for path, oid in tracked.items() if path in chosen]
     said = read_blobs(bench.git, bench.cache, oids, remember=os.path.isdir(bench.store.root))
@@ -89,10 +92,17 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
     found = []
     for path in sorted(chosen):
         if path in conflicted:
-            found.append(PathStatus(path, "conflict", None, None, False))
+            found.append(PathStatus(path, "conflict", None, None, False, problem=_conflict(bench, path)))
+            continue
+        if path not in tracked:
+            found += _new(bench, path)
             continue
         record = records.get(tracked[path])
         problem = None
+        if record is None and tracked[path] == blob_id(b"", len(tracked[path])):
+            if (empty := _empty_state(bench, path, indexed.get(path))) is not None:
+                found.append(PathStatus(path, empty, None, None, False))
+            continue
         try:
             state = "raw" if record is None else _state(bench, path, record, index, indexed.get(path))
         except RegenstoreError as error:
@@ -106,6 +116,34 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
     except RegenstoreError as error:
         return Status(tuple(found), error)
     return Status(tuple(p if p.digest is None else p._replace(entry=entries.get(p.digest)) for p in found))
+
+
+def _new(bench: Workbench, path: bytes) -> list[PathStatus]:
+    """Return the status of an untracked path; none if no medium and no recipe is there."""
+    try:
+        held = bench.held(path, digest=False)
+        recipe = toml.decode_or_none(bench.new_text(path))
+    except RegenstoreError as error:
+        problem = PathStatus(path, "unreadable", None, None, False, problem=error)
+        return [] if error.kind == "not-a-file" else [problem]
+    if held is None:
+        return []
+    take = None if recipe is None else recipe.output.take
+    if take is None:
+        return [PathStatus(path, "new", held.size if held.text is None else None, None, False)]
+    stored = bench.store.stored(take.digest, take.size) is not None
+    return [PathStatus(path, "new", take.size, take.digest, stored)]
+
+
+def _conflict(bench: Workbench, path: bytes) -> RegenstoreError | None:
+    """Return which fields of a recipe are in conflict; None if its text has no markers."""
+    from regenstore.tracked.conflicts import in_conflict  # seldom needed
+
+    try:
+        found = in_conflict(bench, path)
+    except RegenstoreError as error:
+        return error
+    return None if found is None else Conflict("unmerged", f"the sides differ in {', '.join(found.fields)}")
 
 
 def _read_index(bench: Workbench) -> IndexFile | None:
@@ -129,6 +167,19 @@ def _state(bench: Workbench, path: bytes, record: BlobRecord, index: IndexFile |
     if untouched:
         return _untouched_medium(bench, path, record, held)
     return _touched_medium(bench, path, record, held)
+
+
+def _empty_state(bench: Workbench, path: bytes, entry: CacheEntry | None) -> str | None:
+    """Of an empty file in Git, which is one for everybody; None for what is not added yet (``git add -N``)."""
+    if entry is not None and entry.intent_to_add:
+        return None
+    try:
+        held = bench.held(path, digest=False)
+    except RegenstoreError as error:
+        return error.kind if error.kind == "not-a-file" else "unreadable"
+    if held is None:
+        return "excluded" if path in bench.index.skipped() else "missing"
+    return "edited" if held.size else "imported"
 
 
 def _text_state(record: BlobRecord) -> str:

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from regenstore.errors import Conflict, FormatError, InvalidInput, NotFound, RegenstoreError
@@ -132,6 +133,32 @@ class Workbench:
         # Git lists nothing for an attribute pathspec together with --others, so this takes two steps.
         return self.git.filtered(self.git.ls_untracked(":/"))
 
+    def named(self, paths: Sequence[bytes]) -> list[bytes]:
+        """Return the paths that a user names one by one, and in place of folders and patterns the media, tracked and
+        new, that they stand for. Raises NotFound for a folder or pattern that stands for none."""
+        found: dict[bytes, None] = {}
+        known: list[bytes] | None = None
+        for path in paths:
+            if path in self.index.oids() or not (has_pattern(path) or self._is_folder(path)):
+                found[path] = None
+                continue
+            known = [*self.tracked(), *self.untracked()] if known is None else known
+            found.update(dict.fromkeys(select(known, [path])))
+        return list(found)
+
+    def _is_folder(self, path: bytes) -> bool:
+        return presence.is_folder(os.fsdecode(os.path.join(self.location.top, path)))
+
+    def new_text(self, path: bytes) -> bytes | None:
+        """Return the recipe text of an untracked path: the text there, or the pending one of the medium; None for
+        imported media. Raises StorageError, and Conflict (``not-a-file``)."""
+        held = self.held(path, digest=False)
+        if held is None or held.text is not None:
+            return None if held is None else held.text
+        pending = self.pending.get(path)
+        recipe = toml.decode_or_none(pending)
+        return pending if recipe is not None and (recipe.output.named or held).size == held.size else None
+
     def require_tracked(self, path: bytes) -> None:
         """Raise InvalidInput (``not-tracked``) unless the filter is set for a path."""
         refuse_attributes(self.location.top, _above(path))
@@ -218,13 +245,13 @@ class Workbench:
         held = self.held(path)
         known = self.index_text(path)
         if held is not None and held.text is not None:
-            return self._judged(toml.decode(held.text))
+            return self._judged(_decoded(path, held.text))
         if held is None or held.digest is None:
             if known is None:
                 raise NotFound("no-such-path", f"{os.fsdecode(path)}: there is no such file, and Git's index has none")
             if not toml.looks_like_recipe(known):
                 raise NotFound("not-a-recipe", f"{os.fsdecode(path)}: Git's index holds no recipe there")
-            return self._judged(toml.decode(known))
+            return self._judged(_decoded(path, known))
         return self._judged(toml.decode(self.text_of(path, held, known)))
 
     def _judged(self, recipe: Recipe) -> Recipe:
@@ -238,7 +265,7 @@ class Workbench:
     def text_of(self, path: bytes, held: WorktreeContent, known: bytes | None) -> bytes:
         """Return the recipe text that clean would give for a medium in the worktree."""
         assert held.digest is not None
-        sides = self._sides(path) if known is None else [known]
+        sides = self.sides(path) if known is None else [known]
         take = Take(held.digest, held.size)
         named = [text for text in sides if _names(text, take)]
         pending = self.pending.get(path)
@@ -257,8 +284,8 @@ class Workbench:
 
         return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
 
-    def _sides(self, path: bytes) -> list[bytes]:
-        """Return the recipe texts between which a path is in conflict."""
+    def sides(self, path: bytes) -> list[bytes]:
+        """Return the recipe texts between which a path is in conflict: ours, theirs, base, those that exist."""
         texts = (self.blobs.read(oid.hex().encode(), toml.MAX_BYTES) for oid in self.index.sides(path))
         return [text for text in texts if text is not None]
 
@@ -276,6 +303,13 @@ class Workbench:
         if before is not None and not before.imported:
             raise Conflict("edited", f"{shown}: the medium was edited by hand; changing the recipe would replace it")
         raise InvalidInput("imported-media", f"{shown}: it is imported media; there are no parameters to change")
+
+
+def _decoded(path: bytes, text: bytes) -> Recipe:
+    try:
+        return toml.decode(text)
+    except FormatError as error:
+        raise error.at(os.fsdecode(path)) from None
 
 
 def _not_a_file(mode: int, shown: str) -> RegenstoreError:
@@ -311,13 +345,21 @@ def excluded(path: bytes) -> RegenstoreError:
     return InvalidInput("excluded", f"{os.fsdecode(path)}: the sparse checkout keeps it out of the worktree")
 
 
+def has_pattern(path: bytes) -> bool:
+    """Whether a path may be a pattern."""
+    return any(sign in path for sign in (b"*", b"?", b"["))
+
+
 def select(entries: Iterable[bytes], paths: Sequence[bytes]) -> list[bytes]:
-    """Return the entries at and below the given paths. Raises NotFound for a path with none."""
+    """Return the entries at and below the given paths, which may be patterns as in Git: ``*`` also matches ``/``.
+    Raises NotFound for a path with none."""
     known = list(entries)
     chosen: dict[bytes, None] = {}
     for path in paths:
         under = path + b"/"
         found = [entry for entry in known if not path or entry == path or entry.startswith(under)]
+        if not found and has_pattern(path):
+            found = [entry for entry in known if fnmatchcase(entry, path) or fnmatchcase(entry, under + b"*")]
         if not found:
             raise NotFound("no-such-path", f"{os.fsdecode(path)}: nothing that regenstore tracks is there")
         chosen.update(dict.fromkeys(found))

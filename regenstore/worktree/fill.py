@@ -94,6 +94,10 @@ class Filler:
             report.skipped += more.skipped
         return report
 
+    def there_already(self, wish: Placement) -> bool:
+        """As :meth:`Placer.there_already`."""
+        return self._placer.there_already(wish)
+
     def unplaced(self, wishes: Iterable[Placement]) -> list[Placement]:
         """Return the wishes whose path still holds the expected text, after :meth:`place` has raised."""
         return self._placer.unplaced(wishes)

@@ -41,6 +41,11 @@ class IndexView:
         stages = self._conflicts.get(path, {})
         return [stages[stage] for stage in _OURS_FIRST if stage in stages]
 
+    def ancestor(self, path: bytes) -> bytes | None:
+        """Return the blob id from which the sides of a path in conflict come; None if there is none."""
+        self._refresh()
+        return self._conflicts.get(path, {}).get(1)
+
     def conflicts(self) -> Mapping[bytes, list[bytes]]:
         """Return the sides of all paths in conflict."""
         self._refresh()

@@ -53,6 +53,17 @@ def refuse_unreadable(folder: str) -> None:
         at = above
 
 
+def in_worktree(folder: str, location: Location) -> bool:
+    """Whether a folder lies among a worktree's files: ``git add`` would take what is in it, ``git clean`` remove it."""
+    real, top = os.path.realpath(folder), os.path.realpath(os.fsdecode(location.top))
+    homes = (os.path.realpath(home) for home in (location.git_dir, location.common_dir))
+    return _is_below(real, top) and not any(_is_below(real, home) for home in homes)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return os.path.commonpath((path, folder)) == folder
+
+
 def refuse_attributes(top: bytes, folders: Iterable[bytes]) -> None:
     """Raise StorageError (``unreadable``) if a folder's ``.gitattributes`` or ``.gitignore`` is a FIFO, socket or
     device: git would block on it forever."""

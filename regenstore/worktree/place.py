@@ -27,6 +27,7 @@ from regenstore.fs.reflink import Linker
 from regenstore.fs.stage import Stage
 from regenstore.fs.swap import NOTHING, Identity, Nothing, Seen
 from regenstore.fs.writing import write_all
+from regenstore.objects.hashing import hash_fd, hash_file
 from regenstore.worktree.index_lock import IndexLock, IndexPatch, Stats, refresh_with_git
 from regenstore.worktree.location import Location
 from regenstore.worktree.paths import Folders
@@ -110,6 +111,21 @@ class Placer:
         """Return the wishes whose path still holds the expected text, after :meth:`place` has raised."""
         with _folders(self.location) as folders:
             return [wish for wish in wishes if isinstance(wish.replaces, bytes) and _still(wish, folders)]
+
+    def there_already(self, wish: Placement) -> bool:
+        """Whether a path holds the bytes that were to be placed there: a hook of the user's was faster."""
+        if isinstance(wish.source, bytes):
+            return False
+        try:
+            with _folders(self.location) as folders:
+                folder, name = folders.parent(wish.path)
+                fd = presence.open_file(name, dir_fd=folder, follow=False)
+                try:
+                    return hash_fd(fd) == hash_file(wish.source)
+                finally:
+                    os.close(fd)
+        except (OSError, RegenstoreError, presence.NotRegular):
+            return False
 
     def _stage(self, wish: Placement, before: os.stat_result | None, stage: Stage, date: int) -> _Staged:
         mode = None

@@ -59,6 +59,8 @@ def test_new_without_generating_writes_text_that_get_turns_into_the_medium(film:
             2,
             ["no input 'source'"],
         ),
+        (["x.png", "-g", "derive.image", "-i", "sorce=plates/sea.png"], 2, ["did you mean 'source'?"]),
+        (["plates/sea.png", "--force", "-g", "derive.image", "-i", "source=plates/sea.png"], 2, ["its own input"]),
         (["x.wav", "-g", "procedural.image", "-p", "prompt=a"], 2, ["x.wav", ".png"]),
         (["x.txt", "-g", "procedural.image", "-p", "prompt=a"], 2, ["x.txt", "regenstore track '*.txt'"]),
         (["../x.png", "-g", "procedural.image", "-p", "prompt=a"], 2, ["outside the worktree"]),
@@ -124,19 +126,21 @@ def test_set_refuses_imported_and_edited_media(film: Checkout) -> None:
 
 
 def test_edit_takes_a_valid_text_and_refuses_a_bad_one(film: Checkout) -> None:
-    film.regenstore("edit", "plates/sea.png", EDITOR="sed -i s/dusk/dawn/")
+    film.regenstore("edit", "plates/sea.png", GIT_EDITOR="sed -i s/dusk/dawn/")
     film.git("add", "-A")
     assert recipe(film, "plates/sea.png")["params"]["prompt"] == "storm at dawn"
     before = film.read("plates/sea.png")
-    done = film.run("regenstore", "edit", "plates/sea.png", check=False, stdin=b"n\n", EDITOR="sed -i s/width/widht/")
+    done = film.run(
+        "regenstore", "edit", "plates/sea.png", check=False, stdin=b"n\n", GIT_EDITOR="sed -i s/width/widht/"
+    )
     assert done.returncode == 2 and b"did you mean 'width'" in done.stderr
     assert film.read("plates/sea.png") == before
-    assert "Nothing changed" in film.regenstore("edit", "plates/sea.png", EDITOR="true")
+    assert "Nothing changed" in film.regenstore("edit", "plates/sea.png", GIT_EDITOR="true")
 
 
 def test_editing_only_what_is_said_about_a_medium_keeps_its_bytes(film: Checkout) -> None:
     before = film.read("plates/sea.png")
-    film.regenstore("edit", "plates/sea.png", EDITOR='sh -c \'printf "\\n[about]\\nscene = \\"sea\\"\\n" >> "$0"\'')
+    film.regenstore("edit", "plates/sea.png", GIT_EDITOR='sh -c \'printf "\\n[about]\\nscene = \\"sea\\"\\n" >> "$0"\'')
     assert film.read("plates/sea.png") == before
     assert film.status() == " M plates/sea.png"
     film.commit("about")
@@ -163,3 +167,92 @@ def test_record_after_a_merge_of_two_artists(film: Checkout) -> None:
     film.commit("record")
     assert recipe(film, "plates/sea.png", "HEAD")["output"]["digest"] == str(hash_bytes(film.read("plates/sea.png")))
     assert "already recorded" in film.regenstore("record", "plates/sea.png")
+
+
+def test_what_was_typed_into_an_editor_is_never_lost(film: Checkout) -> None:
+    done = film.run(
+        "regenstore", "edit", "plates/sea.png", check=False, GIT_EDITOR="sed -i 's/dusk/dawn/; s/width/widht/'"
+    )
+    (kept,) = (film.path / ".git").glob("regenstore-edit-*.toml")
+    assert done.returncode and f"--from {kept}".encode() in done.stderr and "dawn" in kept.read_text()
+    film.git("config", "core.editor", "sed -i 's/widht/width/; $a # a note'")
+    del film.environment["GIT_EDITOR"]
+    again = film.run("regenstore", "edit", "plates/sea.png", "--from", str(kept))
+    assert b"Comments were dropped" in again.stderr
+    film.git("add", "-A")
+    assert recipe(film, "plates/sea.png")["params"]["prompt"] == "storm at dawn"
+    done = film.run("regenstore", "edit", "plates/sea.png", check=False, GIT_EDITOR="false")
+    assert done.returncode == 2 and b"'false' ended with code 1" in done.stderr
+    assert len(list((film.path / ".git").glob("regenstore-edit-*.toml"))) == 1  # unchanged texts are not kept
+
+
+@pytest.fixture
+def conflict(film: Checkout) -> Checkout:
+    """Two branches that chose another seed, prompt and rating."""
+    for branch, seed, prompt, rating in (("side", "1", "calm", "2"), ("main", "2", "gale", "3")):
+        film.git("checkout", "-q", "-B", branch, "main")
+        film.regenstore("tag", "plates/sea.png", f"rating={rating}")
+        film.regenstore("set", "plates/sea.png", f"seed={seed}", f"prompt={prompt}")
+        film.git("tag", f"{branch}-end", film.commit(branch))
+        if branch == "side":
+            film.git("checkout", "-q", "main")
+    assert film.run("git", "merge", "-q", "side", check=False).returncode == 1
+    return film
+
+
+def test_a_conflict_is_resolved_by_side_or_by_value(conflict: Checkout) -> None:
+    said = conflict.regenstore("status")
+    assert "the sides differ in" in said and "params.seed" in said and "--ours FIELD" in said
+    done = conflict.run("regenstore", "set", "plates/sea.png", "--theirs", "steps", check=False)
+    assert done.returncode == 2 and b"in conflict: params.prompt" in done.stderr
+    said = conflict.regenstore("set", "plates/sea.png", "--theirs", "prompt", "--ours", "about")
+    assert "still in conflict: params.seed" in said
+    conflict.regenstore("set", "plates/sea.png", "seed=9")
+    conflict.git("add", "-A")
+    found = recipe(conflict, "plates/sea.png")
+    assert (found["params"]["prompt"], found["params"]["seed"], found["about"]["rating"]) == ("calm", 9, 3)
+    assert "digest" in found["output"]
+    done = conflict.run("regenstore", "set", "plates/sea.png", "--ours", "seed", check=False)
+    assert done.returncode == 2 and b"not in conflict" in done.stderr
+
+
+def test_a_side_that_was_chosen_whole_keeps_its_take(conflict: Checkout) -> None:
+    conflict.regenstore("set", "plates/sea.png", "--theirs", "*")
+    conflict.git("add", "-A")
+    assert conflict.blob("plates/sea.png") == conflict.blob("plates/sea.png", "side-end")
+
+
+def test_edit_opens_a_conflict_and_an_invalid_text(conflict: Checkout) -> None:
+    ours = "sed -i -e '/^<<<<<<</d' -e '/^=======$/,/^>>>>>>>/d'"
+    conflict.regenstore("edit", "plates/sea.png", GIT_EDITOR=ours)
+    conflict.git("add", "-A")
+    assert conflict.blob("plates/sea.png") == conflict.blob("plates/sea.png", "main-end")
+    conflict.regenstore("drop", "plates/sea.png")
+    conflict.write("plates/sea.png", conflict.read("plates/sea.png").replace(b"seed = 2", b"seed = "))
+    conflict.regenstore("edit", "plates/sea.png", GIT_EDITOR="sed -i 's/^seed = $/seed = 2/'")
+    assert not conflict.is_recipe("plates/sea.png")
+
+
+def test_stores_and_remotes_among_the_worktree_s_files(film: Checkout) -> None:
+    """A store there is refused, a remote warned about; doctor names both. In Git's own folder they are safe."""
+    for store in ("", "media", "."):
+        done = film.run("regenstore", "init", "--store", store, check=False)
+        assert done.returncode == 2 and b"--store" in done.stderr
+    film.regenstore("init", "--store", ".git/regenstore")
+    assert film.run("regenstore", "clone", "--store", "", ".", "../x", check=False).returncode == 2
+    film.git("config", "regenstore.store", "media")
+    film.regenstore("fsck")
+    told = film.run("regenstore", "remote", "add", "m", "shared", "--create").stderr
+    assert b"inside the worktree" in told
+    said = film.run("regenstore", "doctor", check=False).stdout.decode()
+    assert "media is inside the worktree" in said and "shared) is inside the worktree" in said
+
+
+def test_only_what_was_made_counts_as_made(film: Checkout) -> None:
+    film.write(
+        "regenstore.toml",
+        '[generators.none]\nversion = "1"\ncommand = ["false", "{output}"]\nmedia_type = "image/png"\n',
+    )
+    film.regenstore("trust", "--yes")
+    film.regenstore("new", "none.png", "-g", "none", "--no-generate")
+    assert film.run("regenstore", "get", check=False).stdout.decode() == "0 placed, 0 made\n"

@@ -45,7 +45,8 @@ def silent() -> Iterator[str]:
 def bare(film: Checkout, url: str, patience: str = "0.5") -> Checkout:
     """A clone without media, whose remote is there."""
     other = Checkout(film.path.parent / "bare", film.environment)
-    film.git("clone", "-q", "--no-checkout", str(film.path), str(other.path))
+    film.git("clone", "-q", "--bare", str(film.path), "../hub.git")  # which has no store
+    film.git("clone", "-q", "--no-checkout", "../hub.git", str(other.path))
     other.git("config", "--global", "regenstore.remote.web.url", url)
     other.git("config", "--global", "regenstore.remote.web.patience", patience)
     return other
@@ -66,7 +67,7 @@ def test_a_silent_remote_is_named_and_everything_ends(film: Checkout, silent: st
         assert time.monotonic() - began < QUICK, command
         assert b"Traceback" not in done.stderr and f"regenstore {command[0]}'".encode() not in done.stderr, done.stderr
     assert not list((other.store / "tmp").iterdir())
-    cloned = film.run("regenstore", "clone", "-q", str(film.path), str(film.path.parent / "again"), check=False)
+    cloned = film.run("regenstore", "clone", "-q", "../hub.git", str(film.path.parent / "again"), check=False)
     assert cloned.returncode == 1 and b"too slow" in cloned.stderr
 
 

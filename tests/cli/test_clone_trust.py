@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from tests.conftest import Checkout
 
 DECLARED = """
@@ -25,12 +27,24 @@ def test_clone_has_media_from_generating_and_from_a_shared_store(film: Checkout)
     above.regenstore("clone", "-q", "film", "film2")
     second = Checkout(above.path / "film2", film.environment)
     assert second.read("plates/sea.png") == film.read("plates/sea.png")
-    assert second.is_recipe("refs/photo.png")  # imported media exist nowhere else yet
+    assert second.read("refs/photo.png") == film.read("refs/photo.png")  # from the origin's store
+    digest = second.blob("refs/photo.png").partition(b"blake3:")[2][:64].decode()
+    theirs, ours = (next(each.store.glob(f"*/{digest[:2]}/{digest[2:]}")) for each in (film, second))
+    assert not theirs.samefile(ours)
     assert second.status() == ""
     above.regenstore("clone", "--store", str(film.path / ".git/regenstore"), "-q", "film", "film3")
     third = Checkout(above.path / "film3", film.environment)
     assert third.read("refs/photo.png") == film.read("refs/photo.png")
     assert third.status() == ""
+    above.regenstore("clone", "-q", "film3", "film4")  # its origin's store is that of the first
+    fourth = Checkout(above.path / "film4", film.environment)
+    assert fourth.read("refs/photo.png") == film.read("refs/photo.png")
+    shutil.rmtree(fourth.store / "vault")
+    theirs.chmod(0o644)
+    theirs.write_bytes(b"damaged in its place".ljust(theirs.stat().st_size, b"."))
+    (fourth.path / "refs/photo.png").unlink()
+    told = fourth.run("regenstore", "get", "refs/photo.png", check=False)
+    assert told.returncode == 3 and b"does not have the bytes" in told.stderr and b"regenstore get" not in told.stderr
 
 
 def test_a_global_install_serves_a_plain_git_clone(film: Checkout) -> None:
@@ -57,13 +71,13 @@ def test_a_declared_generator_runs_only_after_trust(film: Checkout) -> None:
     declare(film)
     done = film.run("regenstore", "new", "a.png", "-g", "stamp", "-p", "word=$(id)", check=False)
     assert done.returncode == 5 and b"not trusted" in done.stderr
-    assert film.is_recipe("a.png")  # what was typed is kept
+    assert b"stays as it was" in done.stderr and not (film.path / "a.png").exists()
     assert "not trusted yet" in film.regenstore("generators")
     refused = film.run("regenstore", "trust", stdin=b"n\n", check=False)
     assert refused.returncode == 5
     assert b"tools/stamp" in refused.stdout
     film.regenstore("trust", "--yes")
-    film.regenstore("get")
+    film.regenstore("new", "a.png", "-g", "stamp", "-p", "word=$(id)")  # the same command again
     assert film.read("a.png") == b"\x89PNG\r\n\x1a\n$(id)"
     film.commit("stamped")
     assert "Nothing to approve" in film.regenstore("trust")
@@ -77,12 +91,14 @@ def test_a_changed_script_needs_trust_again_and_a_clone_brings_none(film: Checko
     film.write("tools/stamp", STAMP + "# changed\n").chmod(0o755)
     done = film.run("regenstore", "set", "a.png", "word=two", check=False)
     assert done.returncode == 5
-    film.git("checkout", "-q", "--", "tools/stamp", "a.png")
+    assert not film.is_recipe("a.png") and film.status() == " M tools/stamp"
+    film.git("checkout", "-q", "--", "tools/stamp")
     film.regenstore("set", "a.png", "word=two")
     film.git("checkout", "-q", "--", ".")
     other = dict(film.environment) | {"XDG_CONFIG_HOME": str(tmp_path / "other"), "HOME": str(tmp_path / "other")}
     above = Checkout(film.path.parent, other)
     (tmp_path / "other").mkdir()
+    shutil.rmtree(film.store)  # else the clone would have the medium from there
     said = above.run("regenstore", "clone", "-q", "film", "stranger")
     assert b"not trusted" in said.stderr
     assert Checkout(above.path / "stranger", other).is_recipe("a.png")

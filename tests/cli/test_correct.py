@@ -49,10 +49,6 @@ media_type = "image/png"
 [generators.summing.params.mood]
 type = "string"
 """
-ON = """import os, sys
-os.sched_setaffinity(0, set(map(int, sys.argv[1].split(","))))
-os.execvp(sys.argv[2], sys.argv[2:])
-"""
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors"
@@ -64,10 +60,15 @@ class Machine:
 
     def __init__(self, film: Checkout, count: int) -> None:
         self._film = film
-        self._use = ",".join(map(str, sorted(os.sched_getaffinity(0))[:count]))
+        self._count = count
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
-        return self._film.run(sys.executable, "-c", ON, self._use, *command, check=check)
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, sorted(before)[: self._count])  # what is started inherits it
+        try:
+            return self._film.run(*command, check=check)
+        finally:
+            os.sched_setaffinity(0, before)
 
 
 @pytest.fixture

@@ -172,7 +172,7 @@ def test_forgetting(film: Checkout, server: Receiver) -> None:
     declare(film, f'webhook = "{server.address}"')
     server.answer = 500
     film.regenstore("export", "sidecar", "plates/sea.png", "--to", "out")
-    assert b"1 forgotten" in film.run("regenstore", "events", "--forget").stdout
+    assert b"1 discarded" in film.run("regenstore", "events", "--forget").stdout
     server.answer = 200
     film.regenstore("status")
     assert len(server.seen) == 1

@@ -144,3 +144,52 @@ def test_a_recipe_without_a_take_is_asked_for_again(plates: Checkout) -> None:
     for name in ("one", "two"):
         assert counts(export(plates, name)) == (2, 0, 0, 0)
         assert rows(plates, name)["plates/sky.png"]["rating"] == 3
+
+
+def test_what_cannot_be_read_is_left_out_and_told(plates: Checkout) -> None:
+    plates.write("bad.png", b"bad")
+    plates.write("worse.png", b"worse")
+    plates.commit("Two that cannot be read")
+    for command, place in (("dataset", ("../out",)), ("sidecar", ("--to", "../side"))):
+        strict = plates.run("regenstore", "export", command, *place, "--strict", check=False)
+        assert strict.returncode == 2 and b"bad.png" in strict.stderr
+        assert not (plates.path / place[-1]).exists()
+        done = plates.run("regenstore", "export", command, *place, "--json", check=False)
+        assert done.returncode == 1
+        failed = json.loads(done.stdout)["failed"]
+        assert [(each["path"], each["kind"]) for each in failed] == [
+            (p, "bad-export") for p in ("bad.png", "worse.png")
+        ]
+        assert b"left out: 2 media" in done.stderr and b"worse.png: the medium is not readable" in done.stderr
+    assert len(rows(plates, "out")) == 2
+    assert (plates.path / "../side/sky.xmp").exists()
+    alone = plates.run("regenstore", "export", "dataset", "../alone", "*.png", check=False)
+    assert alone.returncode == 2 and b"bad.png" in alone.stderr and b"(and 1 more)" in alone.stderr
+
+
+def test_an_update_repeats_the_order(plates: Checkout) -> None:
+    first = ("--min-rating", "3", "--license", "mit", "--split", "70/15/15", "--trainer", "none")
+    assert export(plates, "one", "plates", *first)["added"] == 1
+    assert counts(export(plates, "one", "--update")) == (0, 0, 0, 1)
+    done = plates.run("regenstore", "export", "dataset", "../one", "--update", "--min-rating", "1", "--license", "mit")
+    assert b"changed: --min-rating: was 3.0, is now 1.0" in done.stderr and done.stderr.count(b"changed:") == 1
+    assert load(str(plates.path / "../one")).filters == ["--min-rating 1"]
+    assert export(plates, "one", "--update", "--reset-options")["added"] == 1
+    manifest = plates.path / "../one/manifest.json"
+    told = json.loads(manifest.read_bytes())
+    del told["settings"]["options"]  # as an earlier version wrote it
+    told |= {"filters": ["--min-quality motion 0.5", "--select rating > 1.0", "--tag a b", "--max-bytes 1e+06"]}
+    manifest.write_text(json.dumps(told))
+    done = plates.run("regenstore", "export", "dataset", "../one", "--update", "--dry-run")
+    assert [line for line in done.stdout.decode().splitlines() if "--" in line] == [
+        "      -2  --tag a b", "       0  --min-quality motion 0.5", "       0  --max-bytes 1e+06",
+        "       0  --select rating > 1.0",
+    ]  # fmt: skip
+
+
+def test_splits_follow_another_dataset(plates: Checkout) -> None:
+    export(plates, "one", "--split", "test=1")
+    export(plates, "two", "--splits-from", "../one", "--split", "train=1")
+    assert {row["split"] for row in rows(plates, "two").values()} == {"test"}
+    inside = plates.run("regenstore", "export", "dataset", "set.zip")
+    assert b"is in the worktree" in inside.stderr and (plates.path / "set.zip").is_file()

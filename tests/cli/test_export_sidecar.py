@@ -175,7 +175,7 @@ def test_untagged_colours_are_told_and_assumed_on_request(gallery: Checkout) -> 
 
 
 def template(film: Checkout, *args: str, code: int = 0) -> str:
-    done = film.run("regenstore", "template", *args, check=False, EDITOR="true")
+    done = film.run("regenstore", "template", *args, check=False, GIT_EDITOR="true")
     said = done.stdout.decode() + done.stderr.decode()
     assert done.returncode == code, said
     assert "Traceback" not in said

@@ -6,24 +6,19 @@ import random
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import THOROUGH, Checkout, fresh_seed
+from tests.fork_server import CRASH
 
-ROOT = Path(__file__).parent.parent.parent
 CHANGE = re.compile(r"^change (\d+): (\S+) (.*)$", re.MULTILINE)
 
 
-def watched(count: int, *command: str) -> list[str]:
-    return [sys.executable, "-m", "tests.git.crash", str(count), "regenstore", *command]
-
-
 def run(film: Checkout, count: int, *command: str) -> subprocess.CompletedProcess[bytes]:
-    return film.run(*watched(count, *command), check=False, PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1")
+    return film.run(*CRASH, str(count), "regenstore", *command, check=False)
 
 
 def killed_at(film: Checkout, tmp_path: Path, *command: str, prepare: Callable[[Checkout], None]) -> None:

@@ -272,7 +272,8 @@ def test_a_cloned_declaration_asks_nobody(film, tmp_path):
         for path in (tmp_path / "named", *(tmp_path / "named").rglob("*")):
             os.utime(path, ns=(0, 10**18))  # long ago: who reads it leaves a trace
         other = Checkout(tmp_path / "clone", film.environment)
-        film.git("clone", "-q", str(film.path), str(other.path))
+        film.git("clone", "-q", "--bare", str(film.path), "../hub.git")  # which has no store
+        film.git("clone", "-q", "../hub.git", str(other.path))
         other.regenstore("init")
         shutil.rmtree(other.store)
         assert {(row["name"], row["state"]) for row in listed(other)} == {("web", "untrusted"), ("folder", "untrusted")}

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,12 +32,10 @@ class Rig:
         self.shared = shared
 
     def said(self, *command: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [*AS_USER, "regenstore", *command],
-            cwd=self.film.path, env=self.film.environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert "Traceback" not in done.stderr and "bug" not in done.stderr, done.stderr
-        return done.returncode, done.stdout + done.stderr
+        done = self.film.run(*AS_USER, "regenstore", *command, check=False)
+        out, err = done.stdout.decode(), done.stderr.decode()
+        assert "Traceback" not in err and "bug" not in err, err
+        return done.returncode, out + err
 
     def kept(self) -> dict[str, bytes]:
         return bytes_below(self.film.store, self.shared, leave=VOLATILE)

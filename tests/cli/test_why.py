@@ -119,7 +119,8 @@ def test_a_take_that_does_not_come_back_is_kept(painted: Checkout) -> None:
 
 
 def test_a_checkout_that_makes_the_take_again_is_a_proof(film: Checkout, tmp_path: Path) -> None:
-    film.regenstore("clone", str(film.path), str(tmp_path / "second"))
+    film.git("clone", "-q", "--bare", str(film.path), "../hub.git")  # which has no store
+    film.regenstore("clone", "../hub.git", str(tmp_path / "second"))
     second = Checkout(tmp_path / "second", film.environment)
     assert not second.is_recipe("plates/sea.png")
     said = why(second, "plates/sea.png")
@@ -143,7 +144,7 @@ def test_the_generator_must_be_there_trusted_and_unchanged(painted: Checkout) ->
     painted.write("tools/paint", PAINT + "# another build\n").chmod(0o755)
     said = why(painted, "paint.png")
     assert (said["rule"], said["state"], said["proof"]["holds"]) == ("generator", "kept", False)
-    assert "not trusted" in said["detail"]
+    assert "no longer trusted" in said["detail"]
     painted.regenstore("trust", "--yes")
     said = why(painted, "paint.png")
     assert (said["rule"], said["state"], said["proof"]["holds"]) == ("lapsed", "kept", False)

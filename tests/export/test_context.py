@@ -55,6 +55,8 @@ def test_values_have_the_types_that_are_documented():
         ({"loras": {"a": 0.5, "b": 1}}, "gen.loras", ("a:0.5", "b:1")),
         ({"loras": ["a.safetensors:0.75", "plain"]}, "gen.loras", ("a.safetensors:0.75", "plain")),
         ({"loras": [{"lora_name": "x", "strength_model": 0.4}]}, "gen.lora_weights", (0.4,)),
+        ({"loras": ["a", "b"], "lora_weights": [0.5, 1]}, "gen.loras", ("a:0.5", "b:1")),
+        ({"loras": ["a", "b"], "lora_weights": [0.5]}, "gen.loras", ("a", "b")),
     ],
 )
 def test_common_parameters_are_found_under_their_usual_names(params, name, value):

@@ -159,6 +159,7 @@ class Studio(Film):
         shutil.copytree(self.store, folder / "store", symlinks=True)
         clone = self.at(folder / "clone")
         self.git("clone", "-q", "--no-checkout", str(self.path), str(clone.path))
+        clone.git("remote", "remove", "origin")  # whose store would help out
         clone.git("config", "regenstore.store", str(folder / "store"))
         for name in (".gitattributes", "regenstore.toml"):
             shutil.copy2(self.path / name, clone.path / name)

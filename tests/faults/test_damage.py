@@ -6,7 +6,6 @@ import os
 import random
 import re
 import sqlite3
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ from tests.faults.conftest import THOROUGH
 from tests.faults.damage import DAMAGES, files_by_kind
 from tests.faults.operations import take_of
 from tests.faults.studio import DICE, FOLD, Studio
-from tests.faults.test_every_step import CHANGE, ROOT
+from tests.faults.test_every_step import CHANGE
+from tests.fork_server import CRASH
 from tests.git.film import MAIN, A, B, C, words
 
 QUESTIONS = [
@@ -54,13 +54,11 @@ def wear(studio: Studio) -> None:
     studio.git("config", "regenstore.store", "../store")
     studio.regenstore("gc", "--yes")
     studio.regenstore("set", B, "word=pending")
-    crash = f"env PYTHONPATH='{ROOT}' '{sys.executable}' -m tests.git.crash"
-    get = "regenstore get"
     studio.regenstore("drop", A)
-    listing = studio.run("sh", "-c", f"{crash} 0 {get}").stderr.decode()
+    listing = studio.run(*CRASH, "0", "regenstore", "get").stderr.decode()
     (step,) = [int(number) for number, what in CHANGE.findall(listing) if re.match("os.rename.*moves.new", what)]
     studio.regenstore("drop", A)
-    studio.run("sh", "-c", f"{crash} {step + 1} {get}", check=False)
+    studio.run(*CRASH, str(step + 1), "regenstore", "get", check=False)
     assert list((studio.path / ".git").glob("regenstore-stage-*/moves"))
     with sqlite3.connect(studio.store / "results.sqlite") as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

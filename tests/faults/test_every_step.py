@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import re
-import sys
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from tests.faults import studio as project
 from tests.faults.conftest import THOROUGH
 from tests.faults.operations import BY_NAME, OPERATIONS, Operation, again
 from tests.faults.studio import Studio
+from tests.fork_server import CRASH
 
-ROOT = Path(__file__).parents[2]
 CHANGE = re.compile(r"^change (\d+): (.*)$", re.MULTILINE)
 DECISIVE = ("os.rename", "os.link", "sqlite COMMIT")
 """Changes by which something comes into being: kills before them tell most."""
@@ -39,17 +39,15 @@ class Rig:
     def run(self, fault: str, count: int) -> tuple[Studio, int, str]:
         """The studio after the operation went wrong; its exit code, and what it said."""
         studio = project.copy(self.before, self.folder / "now")
-        option = f"--error {fault} " if fault else ""
-        crash = f"'{sys.executable}' -m tests.git.crash --deep {option}{count}"
-        paths = f"env PYTHONPATH='{ROOT}' PYTHONDONTWRITEBYTECODE=1"
+        crash = [*CRASH, "--deep", *(["--error", fault] if fault else []), str(count)]
         if self.operation.filters:
-            studio.git("config", "filter.regenstore.process", f"{paths} {crash} regenstore-filter process")
+            process = shlex.join([*crash, "regenstore-filter", "process"])
+            studio.git("config", "filter.regenstore.process", process)
             done = studio.run(*self.operation.command, check=False)
             studio.git("config", "--unset", "filter.regenstore.process")
             (studio.path / ".git/index.lock").unlink(missing_ok=True)
         else:
-            line = f"{paths} {crash} {' '.join(self.operation.command)}"
-            done = studio.run("sh", "-c", line, check=False)
+            done = studio.run(*crash, *self.operation.command, check=False)
         return studio, done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
     def steps(self) -> dict[int, str]:

@@ -9,8 +9,8 @@ brought back, in a clone with the same store.
 from __future__ import annotations
 
 import random
+import shlex
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from regenstore.objects import toml
 from tests.faults import studio as project
 from tests.faults.conftest import THOROUGH
 from tests.faults.studio import folded
-from tests.faults.test_every_step import ROOT
+from tests.fork_server import CRASH
 from tests.git.film import A, B, C, D, words
 
 NAMES = [A, B, C, D, "shots/e.bin"]
@@ -163,13 +163,12 @@ class Life(RuleBasedStateMachine):
     )
     def die(self, step: int, command: tuple[str, ...]) -> None:
         """A command is killed just before one of its changes."""
-        crash = f"env PYTHONPATH='{ROOT}' '{sys.executable}' -m tests.git.crash --deep {step} regenstore"
-        self._run("sh", "-c", f'{crash} "$@"', "sh", *command)
+        self._run(*CRASH, "--deep", str(step), "regenstore", *command)
 
     @rule(step=st.integers(1, 30), name=names)
     def die_adding(self, step: int, name: str) -> None:
         studio = self.studio
-        crash = f"env PYTHONPATH='{ROOT}' '{sys.executable}' -m tests.git.crash --deep {step} regenstore-filter process"
+        crash = shlex.join([*CRASH, "--deep", str(step), "regenstore-filter", "process"])
         studio.write(name, random.Random(step).randbytes(500))
         studio.git("config", "filter.regenstore.process", crash)
         self._run("git", "add", name)

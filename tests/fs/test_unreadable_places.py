@@ -170,8 +170,9 @@ gc makes a take once more before it relies on either": """
         fs/durable.write_file suppress
         fs/durable.write_locked suppress
         objects/unsynced.left except
-        fs/stage.Stage.close except rmtree
-        fs/stage.recover except rmtree
+        fs/stage._remove except rmtree
+        fs/stage.Stage.close except
+        fs/stage.recover except
         worktree/stage.open_stage except
         """,
     "where it cannot be told, it counts as in use, as too young, or as nobody's to touch": """
@@ -199,6 +200,7 @@ gc makes a take once more before it relies on either": """
         doctor/store_scan._look except
         doctor/store_scan._look_at_correction except
         export/dataset/read_back.damaged except
+        export/dataset/read_back._reader except
         export/sidecar/jinja_child.main except
         generators/worker._Worker._probe except
         generators/worker._Worker._run except
@@ -252,7 +254,9 @@ gc makes a take once more before it relies on either": """
         remotes/remote.Remote.last_confirmed except
         tracked/pinning._known_recipe isdir
         tracked/status.status isdir
+        gitfilter/attributes.as_pattern isdir lexists
         fs/reflink.Linker._copy except
+        worktree/place.Placer.there_already except
         fs/reflink.Linker.clone except
         worktree/fill.mend except
         cli/clone.command exists
@@ -272,19 +276,21 @@ gc makes a take once more before it relies on either": """
         doctor/missing_contents.NeedsSurvey._places_of isdir
         doctor/recovery_sources._files walk
         doctor/recovery_sources._hash except*2
-        doctor/recovery_sources._lines except
         doctor/recovery_sources._size except
-        doctor/recovery_sources._stores isdir
+        refs/nearby_stores._lines except
+        refs/nearby_stores._of isfile
+        refs/nearby_stores.nearby_stores isdir
+        remotes/nearby.Nearby.having except
         doctor/recovery_sources.search isdir
         """,
     "what follows works at the same path, and fails with what the system says": """
+        export/sidecar/batch._packet except
         cli/context.path_or_key lexists
         cli/demo.command exists isdir
         cli/init.command exists
         cli/push._remote_and_paths lexists
         cli/show._recipe lexists
         doctor/fsck._rename islink
-        export/dataset/exporting.DatasetExport.run lexists
         export/dataset/exporting._previous isdir lexists*2
         export/dataset/layouts.finish_interrupted isfile
         export/dataset/read_back.local isfile

@@ -204,7 +204,8 @@ def test_no_digest_of_the_vault_is_ever_evicted(world):
     photo = world.imported(b"photo")
     other = world.make("old", standing=SUPERSEDED)
     plan = world.plan(free=1)
-    forged = replace(plan.evict[0], entry=replace(plan.evict[0].entry, stored=world.survey().entries[photo].stored))
+    stored = world.survey().entries[photo].stored
+    forged = replace(plan.evict[0], entry=plan.evict[0].entry._replace(stored=stored))
     report = world.collector.execute(replace(plan, evict=(forged,)))
     assert report.evicted == [] and world.where(photo) == [VAULT]
     assert world.where(other) == [CACHE]

@@ -177,8 +177,9 @@ class World:
         return found
 
     def producers(self, digest: Digest) -> Iterable[Recipe]:
-        known = [*self.cache.known_outputs(digest), *Manifests(self.store.root).known_outputs(digest)]
-        yield from (toml.decode(made.recipe) for made in known)
+        """What makes a content: who takes the first that serves has no manifest read."""
+        yield from (toml.decode(made.recipe) for made in self.cache.known_outputs(digest))
+        yield from (toml.decode(made.recipe) for made in Manifests(self.store.root).known_outputs(digest))
 
     @property
     def collector(self) -> Collector:

@@ -27,6 +27,12 @@ def film(template: Path, tmp_path: Path) -> Film:
 
 
 @pytest.fixture
+def real_filters(film: Film) -> None:
+    """Filters as Git starts them: for what kills or interrupts them, or tests their start."""
+    project.with_real_filters(film)
+
+
+@pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
     if os.name != "posix" or os.geteuid() != 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from regenstore.objects import toml
+from tests import filter_server
 from tests.conftest import Checkout, copied, hermetic_environment, noise
 
 A, B, C, D, E = "shots/a.bin", "shots/b.bin", "plates/c.bin", "shots/d.bin", "plates/e.bin"
@@ -192,6 +194,14 @@ def _branches(film: Film) -> None:
     film.put(C, PLATE[2])
     film.regenstore("new", D, "-g", "words", "-p", "word=delta")
     film.commit("second")
+
+
+def with_real_filters(film: Film) -> Film:
+    """The same film, whose filters Python starts, and nothing of tests/filter_server.py."""
+    config = Path(film.environment["HOME"], ".gitconfig")
+    config.write_text(config.read_text().replace(filter_server.python(), sys.executable))
+    film.environment.pop(filter_server.NAME, None)
+    return film
 
 
 def copy(template: Path, target: Path) -> Film:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
+import shlex
 
 import pytest
 
 from regenstore.objects import toml
+from tests.fork_server import CRASH
 from tests.git.film import ALPHA, FIRST, MAIN, PLATE, A, B, C, Film
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CHANGE = re.compile(r"^change (\d+): (\S+) (.*)$", re.MULTILINE)
 
 
-def watched(film: Film, count: int, program: str) -> str:
-    """A command line for Git's configuration, or a shell."""
-    return f"env PYTHONPATH='{ROOT}' PYTHONDONTWRITEBYTECODE=1 '{sys.executable}' -m tests.git.crash {count} {program}"
+def watched(count: int) -> str:
+    """The filter's command line, for Git's configuration."""
+    return shlex.join([*CRASH, str(count), "regenstore-filter", "process"])
 
 
 def points(listing: str, every: bool) -> list[int]:
@@ -43,7 +42,7 @@ def in_order(film: Film) -> None:
 
 def checkout(film: Film, every: bool) -> None:
     film.git("checkout", "-q", "first")
-    film.git("config", "filter.regenstore.process", watched(film, 0, "regenstore-filter process"))
+    film.git("config", "filter.regenstore.process", watched(0))
     listing = film.run("git", "checkout", "-q", "main").stderr.decode()
     chosen = points(listing, every)
     assert any("index" in line for line in listing.splitlines())
@@ -51,7 +50,7 @@ def checkout(film: Film, every: bool) -> None:
         film.git("config", "--unset", "filter.regenstore.process")
         film.git("checkout", "-q", "-f", "first")
         film.regenstore("get")
-        film.git("config", "filter.regenstore.process", watched(film, count, "regenstore-filter process"))
+        film.git("config", "filter.regenstore.process", watched(count))
         done = film.run("git", "checkout", "-q", "main", check=False)
         film.git("config", "--unset", "filter.regenstore.process")
         print(f"change {count}, git gave {done.returncode}")
@@ -82,12 +81,12 @@ def add(film: Film, every: bool) -> None:
         return data
 
     edit()
-    film.git("config", "filter.regenstore.process", watched(film, 0, "regenstore-filter process"))
+    film.git("config", "filter.regenstore.process", watched(0))
     listing = film.run("git", "add", C).stderr.decode()
     for count in points(listing, every):
         data = edit()
         before = film.blob(C)
-        film.git("config", "filter.regenstore.process", watched(film, count, "regenstore-filter process"))
+        film.git("config", "filter.regenstore.process", watched(count))
         done = film.run("git", "add", C, check=False)
         film.git("config", "--unset", "filter.regenstore.process")
         (film.path / ".git/index.lock").unlink(missing_ok=True)
@@ -118,12 +117,12 @@ def verb(film: Film, *command: str) -> None:
     film.regenstore("get")
     begin = "drop" if command[0] == "get" else "get"
     film.regenstore(begin, A, C)
-    listing = film.run("sh", "-c", f"{watched(film, 0, 'regenstore')} {' '.join(command)}").stderr.decode()
+    listing = film.run(*CRASH, "0", "regenstore", *command).stderr.decode()
     for count in points(listing, every=False):
         film.git("checkout", "-q", "-f", "HEAD")
         film.git("checkout", "-q", "--", A, B, C)
         film.regenstore(begin, A, C)
-        film.run("sh", "-c", f"{watched(film, count, 'regenstore')} {' '.join(command)}", check=False)
+        film.run(*CRASH, str(count), "regenstore", *command, check=False)
         film.regenstore("status")
         film.no_stage()
         film.stored()

@@ -83,10 +83,10 @@ def test_a_file_rewritten_with_its_old_size_and_date_stays(saving: Film) -> None
 def test_an_edit_that_met_another_is_kept_beside(film: Film) -> None:
     editor = film.write("editor.sh", f"#!/bin/sh\nsed -i s/alpha2/typed/ \"$1\"\ncd '{film.path}'\n{BY_RENAME}\n")
     editor.chmod(0o755)
-    done = film.run("regenstore", "edit", A, check=False, EDITOR=str(editor), VISUAL=str(editor))
+    done = film.run("regenstore", "edit", A, check=False, GIT_EDITOR=f"'{editor}'")
     assert done.returncode == 4
     assert film.read(A) == b"edited"
-    kept = film.path / ".git/regenstore-edited.toml"
+    (kept,) = (film.path / ".git").glob("regenstore-edit-*.toml")
     assert str(kept).encode() in done.stderr and b'"typed"' in kept.read_bytes()
 
 

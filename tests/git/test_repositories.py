@@ -30,17 +30,28 @@ def clone(film: Film, *options: str, source: str | None = None, shared: bool = F
     return film.at(film.path.parent / "copy")
 
 
+def forget(film: Film) -> None:
+    """Take the store away, as if the clone were made on another machine."""
+    film.store.rename(film.path.parent / "elsewhere")
+
+
 # -------------------------------------------------------------------------------------------- clones
 
 
 def test_clone_makes_media_again(film: Film) -> None:
+    forget(film)
     film.git("clone", "-q", str(film.path), "../copy")
     copy = film.at(film.path.parent / "copy")
     made, kept = apart(MAIN)
     copy.settled(made, recipes=kept, later=True)
 
 
+def test_clone_has_media_from_the_store_of_its_origin(film: Film) -> None:
+    clone(film).settled(MAIN)
+
+
 def test_clone_says_what_it_cannot_have(film: Film) -> None:
+    forget(film)
     said = film.run("git", "clone", str(film.path), "../copy").stderr.decode()
     assert "1 medium stays a recipe; 'regenstore get' brings it" in said
     assert f"'{C}'" in said
@@ -90,6 +101,7 @@ def test_partial_and_shallow_clones(film: Film, option: list[str]) -> None:
 
 def test_partial_clone_makes_media_again(film: Film) -> None:
     film.git("config", "uploadpack.allowFilter", "true")
+    forget(film)
     copy = clone(film, "--filter=blob:none", source=f"file://{film.path}")
     made, kept = apart(MAIN)
     copy.settled(made, recipes=kept, later=True)

@@ -19,6 +19,7 @@ from tests.conftest import Checkout
 from tests.git.film import FIRST, MAIN, A, Film
 
 PROCESS = "filter.regenstore.process"
+pytestmark = pytest.mark.usefixtures("real_filters")
 
 
 def without_python(film: Film) -> str:

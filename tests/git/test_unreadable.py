@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fork_server import WITHOUT
 from tests.git.film import MAIN, A, B, C, Film
 
-NO_OVERRIDE = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--")
 UNREADABLE, NOT_A_FILE = 6, 4
 
 
@@ -22,11 +22,8 @@ def run(film: Film, *command: str, **extra: str) -> subprocess.CompletedProcess[
     if os.geteuid() == 0:
         if shutil.which("setpriv") is None:
             pytest.skip("root ignores permissions here")
-        command = (*NO_OVERRIDE, *command)
-    environment = {**film.environment, **extra}
-    return subprocess.run(
-        command, cwd=film.path, env=environment, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False
-    )
+        command = (*WITHOUT, *command)
+    return film.run(*command, check=False, **extra)
 
 
 def state(film: Film, name: str) -> str:
@@ -86,7 +83,7 @@ def test_an_index_that_cannot_be_read_has_no_answer(film: Film) -> None:
 
 
 def feed(film: Film, data: bytes) -> subprocess.CompletedProcess[bytes]:
-    command = [*NO_OVERRIDE, "regenstore-filter", "clean", "--", A]
+    command = [*WITHOUT, "regenstore-filter", "clean", "--", A]
     return subprocess.run(command, cwd=film.path, env=film.environment, input=data, capture_output=True, check=False)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from regenstore.gitfilter.calling_command import asks_to_renormalize, subcommand
 from regenstore.objects import toml
+from tests import filter_server
 from tests.conftest import Checkout, noise
 
 
@@ -109,7 +110,8 @@ def test_only_git_add_may_leave_durability_to_the_end(
         empty.write(f"{number}.bin", noise(f"media {number}", 500))
     if command[0] == "commit":
         empty.git("add", "-N", ".")
-    done = empty.run("git", "-c", f"filter.regenstore.process={traced}", *command, check=False)
+    itself = {filter_server.NAME: ""}
+    done = empty.run("git", "-c", f"filter.regenstore.process={traced}", *command, check=False, **itself)
     if b"ptrace" in done.stderr:
         pytest.skip("strace may not trace here")
     assert done.returncode == 0, done.stderr

@@ -11,12 +11,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from regenstore.errors import FormatError
-from regenstore.gitfilter.merge import Merged, merge_recipes
 from regenstore.gitfilter.merge_driver import merge_files
 from regenstore.objects import toml
 from regenstore.objects.attribution import one_text_of_sides
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.ids import Digest
+from regenstore.objects.merge import Merged, merge_recipes
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 from tests.conftest import examples
 

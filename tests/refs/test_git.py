@@ -173,3 +173,19 @@ def test_a_damaged_blob_stops_nobody_else(checkout):
         assert list(blobs.texts(oids, 10)) == [(oid, None) for oid in oids]
     with BlobReader(Git(os.devnull.rpartition("/")[0])) as nowhere:
         assert list(nowhere.read_many(names, 10)) == [None] * 3
+
+
+def test_why_git_does_not_use_a_repository_is_said(checkout, monkeypatch):
+    """Of another owner, and with a setting that Git cannot read; a folder without any is none."""
+    from regenstore.config import GitEnvironment
+    from regenstore.repository import Repository
+
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(FormatError, match=r"(?s)dubious ownership.*safe\.directory"):
+        Repository.discover(str(checkout.path), GitEnvironment.read())
+    monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
+    assert Git(str(checkout.path.parent)).places() is None
+    assert Git(str(checkout.path / ".git")).places() is None
+    checkout.write(".git/config", "[core\n")
+    with pytest.raises(FormatError, match="bad config"):
+        Git(str(checkout.path)).places()

@@ -7,7 +7,6 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,7 +43,7 @@ def holder(needed: set[Digest], path: str = "/nowhere", **changed: object) -> Ho
         for number, digest in enumerate(sorted(needed, key=lambda digest: digest.hex))
     }
     whole = Holder(path, path, True, "", LiveRecipes(records), time.time())
-    return replace(whole, **changed)  # type: ignore[arg-type]
+    return whole._replace(**changed)  # type: ignore[arg-type]
 
 
 class Place(Sender):

@@ -9,7 +9,7 @@ from regenstore.doctor.checks.left_behind import left_behind
 from regenstore.doctor.checks.programs import git_blobs, git_version, versions
 from regenstore.doctor.checks.remotes import remotes
 from regenstore.doctor.checks.repositories import repositories, roots
-from regenstore.doctor.checks.results import database, manifests, takes
+from regenstore.doctor.checks.results import database, lfs_pointers, manifests, takes
 from regenstore.doctor.checks.rights import rights
 from regenstore.doctor.checks.store import kept_aside, linking, store
 from regenstore.doctor.checks.surroundings import surroundings
@@ -31,6 +31,7 @@ CHECKS = (
     Check("rights", "the rights of a shared store", rights),
     Check("database", "the result database", database),
     Check("takes", "the takes of Git's index and HEAD", takes),
+    Check("lfs_pointers", "pointers of Git LFS among the media", lfs_pointers),
     Check("linking", "how bytes get from the store to the worktree", linking),
     Check("repositories", "the repositories that use the store", repositories),
     Check("kept_aside", "the trash and the quarantine", kept_aside),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from regenstore.doctor.check import NOTE, OK, WARNING, CheckContext, Findings
 from regenstore.errors import RegenstoreError
 from regenstore.objects.ids import Digest
+from regenstore.remotes.backends.opening import folder_of
+from regenstore.worktree.location import in_worktree
 
 LATELY = 30 * 86400.0
 
@@ -18,6 +22,10 @@ def remotes(context: CheckContext) -> Findings:
         elif each.remote is None:
             untrusted = f"the repository names the remote {each.name} ({each.url}), which is not asked: no approval"
             yield WARNING, untrusted, "Look at the address, then run 'regenstore trust'."
+        folder = folder_of(each.url, os.fsdecode(context.location.top))
+        if folder is not None and in_worktree(folder, context.location):
+            inside = f"the remote {each.name} ({each.url}) is inside the worktree: 'git clean' would remove it"
+            yield WARNING, inside, "Move its folder, then run 'regenstore remote add' with --force."
     imported = _imported(context)
     if not named:
         if imported:

@@ -9,6 +9,7 @@ from regenstore.doctor import salvage
 from regenstore.doctor.check import NOTE, OK, PROBLEM, WARNING, CheckContext, Findings
 from regenstore.objects import evicted
 from regenstore.objects.content_store import VAULT
+from regenstore.objects.lfs_pointer import is_lfs_pointer
 from regenstore.objects.mismatched_takes import judged
 from regenstore.objects.results.cache import ResultCache
 
@@ -45,6 +46,16 @@ def takes(context: CheckContext) -> Findings:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         message = f"{os.fsdecode(found[0])}{more}: the recorded take was made with other parameters"
         yield WARNING, message, "Run 'regenstore get', look at the media, then 'regenstore record' and 'git add'."
+
+
+def lfs_pointers(context: CheckContext) -> Findings:
+    """Pointers of Git LFS in HEAD and the index that were taken for media."""
+    paths = {seen.oid: seen.path for seen in context.recipe_blobs}
+    found = sorted(paths[oid] for oid, recipe in context.recipes.items() if is_lfs_pointer(context.store, recipe))
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        remedy = "Put the media there ('git lfs pull' in the original repository brings them), then 'git add' them."
+        yield WARNING, f"{os.fsdecode(found[0])}{more} is a pointer of Git LFS, not a medium", remedy
 
 
 def manifests(context: CheckContext) -> Findings:

@@ -12,6 +12,7 @@ from regenstore.fs import durable, presence, sharing
 from regenstore.fs.reflink import Linker
 from regenstore.objects import store_format
 from regenstore.objects.content_store import TRASH
+from regenstore.worktree.location import in_worktree
 
 
 def store(context: CheckContext) -> Findings:
@@ -32,6 +33,9 @@ def store(context: CheckContext) -> Findings:
     free = shutil.disk_usage(root).free
     if free < context.low_space:
         yield WARNING, f"only {free / 1e9:.1f} GB are free at {root}", "Free some space, or set regenstore.store."
+    if in_worktree(root, context.location):
+        remedy = "Move it out of the worktree, and set regenstore.store to its new place."
+        yield WARNING, f"the store {root} is inside the worktree: 'git clean' would remove it", remedy
     if context.shared is not None:
         remedy = "" if os.path.isabs(context.shared) else "Give regenstore.store an absolute path."
         yield NOTE, f"regenstore.store is set: repositories may share {root}", remedy

@@ -23,6 +23,9 @@ _TASKS = {"video": "text-to-video", "image": "text-to-image", "audio": "text-to-
 _SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _DTYPES = {"string": "string", "int": "int64", "float": "float64"}
 
+SLOWEST = 16.0
+"""The lowest frame rate to which video models convert clips; Wan's."""
+
 
 @dataclass
 class Summary:
@@ -35,6 +38,10 @@ class Summary:
     """Split -> file extensions of its media, with the dot."""
     rates: dict[str, set[float | None]] = field(default_factory=dict)
     """Split -> frame rates of its media."""
+    frames: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Split -> fewest and most frames of its videos, at no more than 16 frames per second."""
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Width and height of media."""
     faces: int = 0
     seconds: float = 0.0
     bytes: int = 0
@@ -46,6 +53,12 @@ class Summary:
         self.scenes[row["scene_type"] or "none given"] += 1
         self.suffixes.setdefault(row["split"], set()).add(suffix)
         self.rates.setdefault(row["split"], set()).add(row["fps"])
+        if row["frames"]:
+            frames = int(row["frames"] * min(1.0, SLOWEST / (row["fps"] or SLOWEST)))
+            least, most = self.frames.get(row["split"], (frames, frames))
+            self.frames[row["split"]] = min(least, frames), max(most, frames)
+        if row["width"] and row["height"]:
+            self.sizes[row["width"], row["height"]] += 1
         self.faces += len(row["faces"])
         self.seconds += row["duration"] or 0.0
         self.bytes += row["size"]
@@ -133,14 +146,23 @@ def _body(manifest: Manifest, summary: Summary, name: str, splits: Sequence[str]
     if summary.faces:
         yield from ("", f"`faces/` has {summary.faces} crops of detected faces, which may show people.")
     yield from ("", "## Loading", "", "```python")
-    yield from _loading(manifest)
+    yield from _loading(manifest, sorted(set().union(*summary.suffixes.values())))
     yield "```"
 
 
-def _loading(manifest: Manifest) -> Iterable[str]:
+def _loading(manifest: Manifest, suffixes: Sequence[str]) -> Iterable[str]:
     if manifest.layout == "webdataset":
+        names = ", ".join(f'"{suffix[1:]}"' for suffix in suffixes)
+        decode = '.decode("pil")' if manifest.kind == "image" else ""
+        yield "import io"
         yield "import webdataset as wds"
-        yield 'samples = wds.WebDataset("train-000000.tar", shardshuffle=False).decode()'
+        yield f'samples = wds.WebDataset("train-000000.tar", shardshuffle=False){decode}'
+        yield f"media = (next(sample[name] for name in ({names},) if name in sample) for sample in samples)"
+        if manifest.kind != "image":
+            yield "import av  # pip install av"
+            yield "opened = (av.open(io.BytesIO(data)) for data in media)"
+    elif manifest.kind != "image":
+        yield "# datasets decodes these with torchcodec: pip install 'datasets' torchcodec"
     yield "from datasets import load_dataset"
     builder = BUILDERS[manifest.kind]
     if manifest.layout == "zip-splits":

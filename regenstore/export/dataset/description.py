@@ -12,6 +12,7 @@ from functools import partial
 from regenstore.export.dataset import tables
 from regenstore.export.dataset.card import Summary, card
 from regenstore.export.dataset.croissant import FACE_COLUMNS, FACES, croissant
+from regenstore.export.dataset.edited import CARD, EditedFiles
 from regenstore.export.dataset.manifest import Manifest
 from regenstore.export.dataset.order import DatasetOrder
 from regenstore.export.dataset.row import Row
@@ -27,6 +28,7 @@ def put_description(
     summary: Summary,
     media_types: list[str],
     rows: Callable[[], Iterable[Row]],
+    edited: EditedFiles,
 ) -> list[ExportedFile]:
     """Put all descriptions into a sink. ``manifest`` lists the samples, and ``rows`` yields theirs again."""
     files: list[ExportedFile] = []
@@ -36,7 +38,7 @@ def put_description(
     if manifest.layout == "dir" and manifest.counts.get("train"):
         training = _training(order.out, manifest.kind, table, summary)
         for name, data in configurations(training, order.trainers).items():
-            files.append(sink.put_bytes(f"trainers/{name}", data))
+            files.append(edited.put_description(sink, f"trainers/{name}", data))
     faces_sha256 = None
     if summary.faces:
         faces = f"{table}-faces"
@@ -46,8 +48,9 @@ def put_description(
     sha256 = _sha256(table)
     files += [sink.put_made(name, partial(shutil.move, path)) for name, path in finished.items()]
     described = croissant(manifest, order.name, order.license, sha256, media_types, shards, faces_sha256)
-    files.append(sink.put_bytes("croissant.json", described))
-    files.append(sink.put_bytes("README.md", card(manifest, summary, shards, order.name, order.license)))
+    files.append(edited.put_description(sink, "croissant.json", described))
+    told = card(manifest, summary, shards, order.name, order.license)
+    files.append(edited.put_description(sink, CARD, told))
     return files
 
 
@@ -63,14 +66,14 @@ def _shards(manifest: Manifest) -> dict[str, list[str]]:
 def _training(out: str, kind: str, table: str, summary: Summary) -> Training:
     """``table``: the table of all samples, from which captions are read on demand."""
 
-    def samples() -> Iterator[tuple[str, str]]:
-        for row in tables.read(table, ["path", "split", "text"]):
-            if row["split"] == "train":
+    def samples(rate: float | None = None) -> Iterator[tuple[str, str]]:
+        for row in tables.read(table, ["path", "split", "text", "fps"]):
+            if row["split"] == "train" and rate in (None, row["fps"]):
                 yield os.path.basename(row["path"]), row["text"]
 
-    rates = summary.rates.get("train", set())
-    fps = next(iter(rates)) if len(rates) == 1 and kind == "video" else None
-    return Training(os.path.abspath(out), kind, samples, fps)
+    rates = tuple(sorted(rate for rate in summary.rates.get("train", ()) if rate)) if kind == "video" else ()
+    size = min(summary.sizes, key=lambda each: (-summary.sizes[each], each), default=None)
+    return Training(os.path.abspath(out), kind, samples, rates, summary.frames.get("train"), size)
 
 
 def _write_faces(path: str, rows: Iterable[Row]) -> None:

@@ -17,6 +17,7 @@ from regenstore.export.dataset import fast_json, tables
 from regenstore.export.dataset import manifest as manifests
 from regenstore.export.dataset.card import FOLDERS, Summary
 from regenstore.export.dataset.description import put_description
+from regenstore.export.dataset.edited import EditedFiles
 from regenstore.export.dataset.kept_rows import KeptRows
 from regenstore.export.dataset.layouts import finish_interrupted, open_sink
 from regenstore.export.dataset.manifest import Manifest, ManifestSample
@@ -33,19 +34,30 @@ from regenstore.fs.path_text import path_text
 from regenstore.fs.reflink import Linker
 from regenstore.media.types import kind
 from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.recipe import Recipe
 
 Told = Callable[[str], None]
 
 # ------------------------------------------------------------------------------------------- which media
 
 
-def sample_rows(order: DatasetOrder, known: Measurements, worktree: str) -> SampleRows:
-    """Create the collector of rows for an order's samples, from media of a worktree. Raises InvalidInput
-    (``bad-export``) for invalid conditions."""
+def sample_rows(
+    order: DatasetOrder, known: Measurements, worktree: str, prompt_of: Callable[[Recipe], str | None] = lambda _: None
+) -> SampleRows:
+    """Create the collector of rows for an order's samples, from media of a worktree. ``prompt_of``: the prompt of a
+    derivative's source. Raises InvalidInput (``bad-export``) for invalid conditions and captions."""
+    order.captions.check()
     rules = order.rules
     found = conditions(order.limits)
     return SampleRows(
-        known, found, rules.group_by, rules.stratify, KeptRows(known.facts, worktree), measuring=order.measure
+        known,
+        found,
+        rules.group_by,
+        rules.stratify,
+        KeptRows(known.facts, worktree),
+        measuring=order.measure,
+        captions=order.captions,
+        prompt_of=prompt_of,
     )
 
 
@@ -135,22 +147,23 @@ def _kind(rows: SampleRows, previous: Manifest | None) -> str:
 
 
 def _divide(order: DatasetOrder, rows: SampleRows, previous: Manifest | None) -> Division:
-    """Assign samples to splits. Raises InvalidInput (``bad-export``)."""
+    """Assign samples to splits, together with those of other kinds of media in the same export. Raises InvalidInput
+    (``bad-export``)."""
     explicit: dict[str, str] = {}
-    for sample in rows.samples:
+    for sample in rows.every:
         split = order.explicit.get(path_text(sample.medium.path)) or order.explicit.get(sample.key) or sample.wanted
         if split is not None and split not in SPLITS:
             raise InvalidInput("bad-export", f"{sample.medium.path}: its labels ask for the split {split!r}")
         if split is not None:
             explicit[sample.key] = split
-    ledger = {} if previous is None or order.rules.method == "hash" else previous.ledger
-    done = divide([sample.member for sample in rows.samples], order.rules, ledger, explicit)
-    unknown = len(order.explicit) - sum(
-        (path_text(sample.medium.path) in order.explicit) + (sample.key in order.explicit) for sample in rows.samples
-    )
-    if unknown > 0:
-        done.notes.append(f"{unknown} of the assigned samples are not in this dataset")
-    return done
+    ledger = {**order.ledger, **({} if previous is None else previous.ledger)}
+    paths = {sample.key: sample.medium.path for sample in rows.every}
+    done = divide([sample.member for sample in rows.every], order.rules, ledger, explicit, paths)
+    unknown = [name for name in order.explicit if name not in {*map(path_text, paths.values()), *paths}]
+    if unknown:
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        done.notes.append(f"assigned, but not in this dataset: {', '.join(unknown[:5])}{more}")
+    return done.of({sample.key for sample in rows.samples})
 
 
 # ------------------------------------------------------------------------------------------- comparing and writing
@@ -174,19 +187,21 @@ class DatasetExport:
         self._division = division
         self._known = known
         self._previous = previous
+        self._edited = EditedFiles.of(order.out, previous)
         kept = [sample for sample in rows.samples if sample.key in division.split]
         self._samples = sorted(kept, key=lambda each: (SPLITS.index(division.split[each.key]), each.key))
 
     def run(self, linker: Linker, told: Told) -> DatasetOutcome:
         """Write or update the dataset. Writes nothing if nothing differs."""
         order, previous = self.order, self._previous
-        replaced = order.force and os.path.lexists(order.out)
-        with open_sink(order.out, order.layout, linker, fresh=previous is None, replace=replaced) as sink:
+        replaced = manifests.load(order.out).names() if order.force and manifests.is_dataset(order.out) else None
+        with open_sink(order.out, order.layout, linker, fresh=previous is None, replaced=replaced) as sink:
             outcome = self.compare(sink.intact)
             if previous is not None and not outcome.differs and _alike(previous, outcome.manifest):
                 outcome.manifest = previous
             else:
                 self._write(outcome, sink, told)
+        outcome.notes += self._edited.notes()
         return outcome
 
     def compare(self, intact: Callable[[ExportedFile], bool]) -> DatasetOutcome:
@@ -202,7 +217,9 @@ class DatasetExport:
             entry = old.get(sample.key)
             if entry is None:
                 outcome.added.append(sample.key)
-            elif self._same(sample, entry) and all(intact(file) for file in entry.files):
+            elif self._same(sample, entry) and all(
+                self._edited.is_caption(sample.key, file) or intact(file) for file in entry.files
+            ):
                 outcome.manifest.samples[sample.key] = replace(entry, group=self._division.group[sample.key])
                 outcome.unchanged += 1
             else:
@@ -219,6 +236,7 @@ class DatasetExport:
 
     def _new_manifest(self) -> Manifest:
         order, rules = self.order, self.order.rules
+        options = {"options": dict(order.options)} if order.options else {}
         times = (self._created(sample) for sample in self._samples)
         return Manifest(
             order.layout,
@@ -236,7 +254,7 @@ class DatasetExport:
                 "on_leak": rules.on_leak,
             },
             self._division.ledger,
-            settings={"name": order.name, "license": order.license, "trainers": list(order.trainers)},
+            settings={"name": order.name, "license": order.license, "trainers": list(order.trainers), **options},
         )
 
     @staticmethod
@@ -250,7 +268,9 @@ class DatasetExport:
             summary = self._put_samples(outcome, sink, made, told)
             self._remove_old_samples(outcome, sink)
             types = sorted({sample.medium.media_type for sample in self._samples})
-            manifest.files += put_description(sink, self.order, manifest, made, summary, types, self._all_rows)
+            manifest.files += put_description(
+                sink, self.order, manifest, made, summary, types, self._all_rows, self._edited
+            )
             self._remove_old_description(manifest, sink)
         sink.put_bytes(MANIFEST, manifest.to_bytes())
         sink.commit()
@@ -263,7 +283,8 @@ class DatasetExport:
             text, recipe = self._rows.texts(sample, self._division.split[sample.key], self._division.group[sample.key])
             row: Row = fast_json.loads(text)
             if sample.key in todo:
-                stored = tuple(put_sample(sink, sample, row, fast_json.loads(recipe), self._kind, self._known))
+                files = put_sample(sink, sample, row, fast_json.loads(recipe), self._kind, self._known, self._edited)
+                stored = tuple(files)
                 source, digest = path_text(sample.medium.path), str(sample.medium.digest)
                 entry = ManifestSample(source, digest, sample.row, row["split"], row["group"], stored)
                 told(sample.medium.path)
@@ -281,6 +302,8 @@ class DatasetExport:
         old = {} if self._previous is None else self._previous.samples
         for key in (*outcome.changed, *outcome.removed):
             entry = outcome.manifest.samples.get(key)
+            if entry is None:
+                self._edited.put_aside(sink, old[key].files, key)
             fresh = {(file.inside, file.path) for file in (() if entry is None else entry.files)}
             for stored in old[key].files:
                 if (stored.inside, stored.path) not in fresh:
@@ -290,6 +313,7 @@ class DatasetExport:
         now = {(stored.inside, stored.path) for stored in manifest.files}
         for old in [] if self._previous is None else self._previous.files:
             if (old.inside, old.path) not in now:
+                self._edited.put_aside(sink, [old])
                 sink.remove(old)
 
     def _all_rows(self) -> Iterator[Row]:

@@ -13,15 +13,17 @@ from regenstore.fs.reflink import Linker
 
 
 @contextmanager
-def open_sink(out: str, layout: str, linker: Linker, *, fresh: bool, replace: bool) -> Iterator[Sink]:
-    """Open a sink for a fresh dataset, or for changes to the one at ``out``. What is not committed within the block
-    is discarded."""
+def open_sink(
+    out: str, layout: str, linker: Linker, *, fresh: bool, replaced: frozenset[str] | None = None
+) -> Iterator[Sink]:
+    """Open a sink for a fresh dataset, or for changes to the one at ``out``. ``replaced``: the files of the dataset
+    that a fresh one replaces. What is not committed within the block is discarded."""
     os.makedirs(os.path.dirname(out), exist_ok=True)
     sink: Sink
     if layout == "zip":
         sink = ZipSink(out, linker, fresh=fresh)
     else:
-        folder = FolderSink(out, linker, fresh=fresh, replace=replace)
+        folder = FolderSink(out, linker, fresh=fresh, replaced=replaced)
         if layout == "zip-splits":
             sink = SplitZipSink(folder, linker)
         else:

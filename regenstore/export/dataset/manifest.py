@@ -71,6 +71,11 @@ class Manifest:
             found[entry.split] = found.get(entry.split, 0) + 1
         return found
 
+    def names(self) -> frozenset[str]:
+        """The paths of all files of a dataset in a folder."""
+        stored = (*self.files, *(file for entry in self.samples.values() for file in entry.files))
+        return frozenset({MANIFEST, *(file.inside or file.path for file in stored)})
+
     @property
     def version(self) -> str:
         return f"1.0.{self.export}"

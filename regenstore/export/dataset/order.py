@@ -7,8 +7,10 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from regenstore.errors import InvalidInput
+from regenstore.export.dataset.row import USUAL, Captions
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.splits import SPLITS, Rules
 
@@ -31,6 +33,11 @@ class DatasetOrder:
     name: str = "dataset"
     license: str = "other"
     revision: str | None = None
+    captions: Captions = USUAL
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the manifest keeps for the next update, as JSON values."""
+    ledger: Mapping[str, str] = field(default_factory=dict)
+    """Token -> split in other datasets, which samples follow."""
 
 
 def explicit_splits(text: str, what: str) -> dict[str, str]:

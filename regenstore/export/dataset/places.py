@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.dataset import manifest as manifests
 from regenstore.export.dataset.order import DatasetOrder
 from regenstore.export.dataset.sample_rows import KINDS, SampleRows
+from regenstore.export.media_set import RecipePath
 from regenstore.media.types import kind
 
 
@@ -59,3 +60,28 @@ def _refuse(order: DatasetOrder, kinds: Sequence[str]) -> None:
         )  # fmt: skip
     if os.path.isdir(order.out) and os.listdir(order.out):
         raise Conflict("exists", f"{order.out} is not a dataset of regenstore", hint="Choose another location.")
+
+
+def outside_datasets(
+    entries: Sequence[RecipePath], top: str, out: str, arguments: Sequence[bytes]
+) -> tuple[list[RecipePath], list[str]]:
+    """The entries without those that lie in datasets within the worktree ``top``, which are copies of others; also
+    returns the folders of these datasets. Arguments inside a dataset other than ``out`` select its media after all."""
+    own = os.fsencode(os.path.relpath(out, top))
+    found = {b"": False}
+
+    def inside(folder: bytes) -> bool:
+        if folder not in found:
+            place = os.path.join(top, os.fsdecode(folder))
+            here = folder == own or manifests.is_dataset(place)
+            meant = folder != own and any(each == folder or each.startswith(folder + b"/") for each in arguments)
+            found[folder] = inside(os.path.dirname(folder)) or (here and not meant)
+        return found[folder]
+
+    kept = [entry for entry in entries if not inside(os.path.dirname(entry.path))]
+    return kept, _topmost(folder for folder, here in found.items() if here)
+
+
+def _topmost(folders: Iterable[bytes]) -> list[str]:
+    there = set(folders)
+    return [os.fsdecode(each) for each in sorted(there) if os.path.dirname(each) not in there]

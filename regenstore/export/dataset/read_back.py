@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import IO
 
 from regenstore.errors import FormatError
 from regenstore.export.dataset import manifest as manifests
@@ -18,11 +21,14 @@ from regenstore.export.dataset import tables
 from regenstore.export.dataset.manifest import Manifest
 from regenstore.export.dataset.row import Row, json_text
 from regenstore.export.dataset.selection import SCORES
+from regenstore.export.dataset.sinks import ExportedFile
 from regenstore.export.media_set import Chosen
 from regenstore.fs import presence
+from regenstore.objects.hashing import hash_blocks
 
 LABELS = ("scene", "scene_type", "characters", "tags", "failure_tags", "model", "generator")
 HISTOGRAM = 10
+_BLOCK = 1 << 20
 
 
 @dataclass
@@ -138,17 +144,41 @@ def _member(archive: str, name: str) -> bytes:
         return opened.read(name)
 
 
-def damaged(out: str, manifest: Manifest, hash_file: Callable[[str], str]) -> Iterator[str]:
-    """Files that differ from the manifest: missing, or with other bytes."""
-    stored = [*manifest.files, *(file for entry in manifest.samples.values() for file in entry.files)]
-    for file in stored:
-        shown = f"{file.inside}/{file.path}" if file.inside else file.path
+def damaged(out: str, manifest: Manifest) -> Iterator[str]:
+    """Files that differ from the manifest: missing, or with other bytes. Each archive is opened once."""
+    found: dict[str, list[ExportedFile]] = {}
+    whole = presence.is_file(out)
+    for file in (*manifest.files, *(file for entry in manifest.samples.values() for file in entry.files)):
+        found.setdefault(out if whole else os.path.join(out, file.inside) if file.inside else "", []).append(file)
+    for archive, files in found.items():
+        with _reader(archive, out) as read_member:
+            for file in files:
+                shown = f"{file.inside}/{file.path}" if file.inside else file.path
+                try:
+                    with read_member(file.path) as given:
+                        digest, _ = hash_blocks(iter(lambda: given.read(_BLOCK), b""))
+                    if str(digest) != file.digest:
+                        yield f"{shown}: other bytes than recorded"
+                except (OSError, KeyError, presence.NotRegular, zipfile.BadZipFile, tarfile.TarError, zlib.error):
+                    yield f"{shown}: missing or damaged"
+
+
+@contextmanager
+def _reader(archive: str, out: str) -> Iterator[Callable[[str], IO[bytes]]]:
+    """Opens files by name: in an archive, or without one in the folder ``out``."""
+    with ExitStack() as stack:
         try:
-            with local(out, file.path, file.inside) as path:
-                if hash_file(path) != file.digest:
-                    yield f"{shown}: other bytes than recorded"
-        except (FormatError, OSError):
-            yield f"{shown}: missing"
+            if archive.endswith(".tar"):
+                shard = stack.enter_context(tarfile.open(archive, "r:"))
+                members = {info.name: info for info in shard}
+                opened = lambda name: shard.extractfile(members[name]) or io.BytesIO()  # noqa: E731
+            elif archive:
+                opened = stack.enter_context(zipfile.ZipFile(archive)).open
+            else:
+                opened = lambda name: os.fdopen(presence.open_file(os.path.join(out, name)), "rb")  # noqa: E731
+        except (OSError, zipfile.BadZipFile, tarfile.TarError):
+            opened = {}.__getitem__  # none of its files can be read
+        yield opened
 
 
 def drift(shown: Shown, out: str, chosen: Iterable[Chosen]) -> Drift:

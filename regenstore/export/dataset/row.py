@@ -12,10 +12,13 @@ import json
 import math
 import os
 import re
+import string
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from regenstore.errors import InvalidInput
 from regenstore.export.context import Value, fields
 from regenstore.export.media_set import Medium
 from regenstore.media.frame_table import FrameMetrics
@@ -134,9 +137,67 @@ def sample_key(path: str, taken: Mapping[str, str] | None = None) -> str:
     return "s" + hexa[:digits]
 
 
-def row_of(key: str, medium: Medium, info: MediaInfo, metrics: FrameMetrics | None) -> Row:
-    """The row of a sample, without its split, group and faces."""
+_SEPARATORS = re.compile(r"(?:\s*[,;|]){2,}(?=\s|$)")
+
+
+@dataclass(frozen=True)
+class Captions:
+    """How captions are made from rows."""
+
+    prefix: str = ""
+    """Put before every caption as it is."""
+    trigger: str = ""
+    """A word that every caption begins with, unless it has it already."""
+    template: str = ""
+    """Text with columns in braces, and ``{caption}`` for the usual caption."""
+
+    def check(self) -> None:
+        """Raise InvalidInput (``bad-export``) for a template that is invalid or names an unknown column."""
+        names = [*TYPES, "caption"]
+        try:
+            parts = [part for part in string.Formatter().parse(self.template) if part[1] is not None]
+        except ValueError as error:
+            raise InvalidInput("bad-export", f"--caption-template {self.template}: {error}") from None
+        for _, name, form, conversion in parts:
+            if name not in names or form or conversion:
+                raise InvalidInput(
+                    "bad-export", f"--caption-template {self.template}: there is no column '{name}'",
+                    hint=f"Write columns in braces, such as {{caption}} or {{scene_type}}: {', '.join(names)}.",
+                )  # fmt: skip
+
+    def caption(self, row: Row) -> str:
+        """The caption of a row, whose ``text`` is the usual one."""
+        told = row["text"]
+        if self.template:
+            values = {name: _caption_value(value) for name, value in row.items()}
+            filled = _SEPARATORS.sub(",", self.template.format(**values, caption=told))
+            told = _line(filled).strip(" ,;|") or told
+        if self.trigger and not re.search(rf"(?<!\w){re.escape(self.trigger)}(?!\w)", told):
+            told = f"{self.trigger}, {told}"
+        return _line(self.prefix + told)
+
+
+USUAL = Captions()
+
+
+def _caption_value(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(each["name"] if isinstance(each, dict) and "name" in each else each) for each in value)
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def row_of(
+    key: str,
+    medium: Medium,
+    info: MediaInfo,
+    metrics: FrameMetrics | None,
+    captions: Captions = Captions(),
+    prompt: str | None = None,
+) -> Row:
+    """The row of a sample, without its split, group and faces. ``prompt``: that of its source, for a derivative."""
     known = fields(medium, info, metrics)
+    if prompt and known.get("gen.prompt") is None:
+        known["gen.prompt"] = prompt
     row: Row = {column.name: [] if column.name in LISTS else None for column in COLUMNS}
     for name, source in _FROM_CONTEXT.items():
         row[name] = _typed(known.get(source), TYPES[name])
@@ -151,7 +212,16 @@ def row_of(key: str, medium: Medium, info: MediaInfo, metrics: FrameMetrics | No
     row["params"] = json_text(medium.recipe.params)
     row["about"] = json_text(medium.recipe.about)
     row["text"] = caption(known, medium)
+    row["text"] = captions.caption(row)
     return row
+
+
+def is_described(row: Row) -> bool:
+    """Whether a row has anything to make a caption of besides the file name."""
+    if row["prompt"] or row["scene"]:
+        return True
+    about = json.loads(row["about"])
+    return any(isinstance(about.get(name), str) and _line(about[name]) for name in ("caption", "note"))
 
 
 def _loras(known: Mapping[str, Value]) -> Sequence[dict[str, Any]]:
@@ -194,9 +264,12 @@ def caption(known: Mapping[str, Value], medium: Medium) -> str:
     fail on an empty file."""
     for name in ("about.caption", "gen.prompt", "about.note", "about.scene"):
         value = known.get(name)
-        shown = value if isinstance(value, str) else ""
-        # Joiners combine emoji; all other unprintable characters are removed.
-        text = " ".join("".join(c if c.isprintable() or c in "\u200c\u200d" else " " for c in shown).split())
+        text = _line(value) if isinstance(value, str) else ""
         if text:
             return text
     return " ".join(whole_text(os.path.splitext(medium.name)[0]).replace("_", " ").split()) or "untitled"
+
+
+def _line(text: str) -> str:
+    """Text on one line. Joiners combine emoji; all other unprintable characters are removed."""
+    return " ".join("".join(c if c.isprintable() or c in "\u200c\u200d" else " " for c in text).split())

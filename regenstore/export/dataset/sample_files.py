@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from regenstore.export.dataset import fast_json, frames
 from regenstore.export.dataset.card import FOLDERS
+from regenstore.export.dataset.edited import EditedFiles
 from regenstore.export.dataset.row import Row
 from regenstore.export.dataset.sample_rows import Sample
 from regenstore.export.dataset.sinks import ExportedFile, Sink
@@ -13,13 +14,13 @@ from regenstore.export.media_facts import Measurements
 
 
 def put_sample(
-    sink: Sink, sample: Sample, row: Row, recipe: str, kind: str, known: Measurements
+    sink: Sink, sample: Sample, row: Row, recipe: str, kind: str, known: Measurements, edited: EditedFiles
 ) -> Iterator[ExportedFile]:
     """Put a sample's files into a sink, the medium first. ``kind``: the dataset's kind of media."""
     base = f"{row['split']}/{FOLDERS[kind]}/{sample.key}"
     medium = sample.medium
     yield sink.put_file(base + sample.suffix, medium.file, medium.size, medium.digest)
-    yield sink.put_bytes(base + ".txt", (row["text"] + "\n").encode())
+    yield edited.put_caption(sink, sample.key, base + ".txt", (row["text"] + "\n").encode())
     told = {name: value for name, value in row.items() if name != "group"}
     told["recipe"] = recipe
     yield sink.put_bytes(base + ".json", fast_json.lines(told))

@@ -13,18 +13,21 @@ from typing import IO
 from regenstore.export.dataset import fast_json
 from regenstore.export.dataset.frames import face_picks
 from regenstore.export.dataset.kept_rows import KeptRows, line_of, stamp_of
-from regenstore.export.dataset.row import Row, row_of, sample_key
+from regenstore.export.dataset.row import USUAL, Captions, Row, is_described, row_of, sample_key
 from regenstore.export.dataset.selection import Condition
-from regenstore.export.dataset.splits import Member, tokens_of
+from regenstore.export.dataset.splits import Member, anchor_of, tokens_of
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Chosen, Located, Medium, RecipePath
 from regenstore.media.media_info import MediaInfo
 from regenstore.media.types import kind, suffix_for
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest, RecipeKey
+from regenstore.objects.recipe import Recipe
 
 KINDS = ("video", "image", "audio")
 """Kinds of media that loaders read."""
+DERIVED = "derive."
+"""How the names of generators begin that make something of other media."""
 _NOTHING = Digest(bytes(32))
 
 
@@ -53,6 +56,8 @@ class Drops:
     def __init__(self, conditions: Sequence[Condition]) -> None:
         self._conditions = conditions
         self.counts: Counter[str] = Counter({condition.shown: 0 for condition in conditions})
+        self.unknown: Counter[str] = Counter()
+        """How many of these lack the number that the condition compares."""
         self.seen = 0
         self.kept = 0
 
@@ -67,6 +72,7 @@ class Drops:
         for condition in self._conditions:
             if not condition.holds(row):
                 self.counts[condition.shown] += 1
+                self.unknown[condition.shown] += condition.lacks(row)
                 return False
         self.kept += 1
         return True
@@ -104,13 +110,19 @@ class SampleRows:
         kept: KeptRows,
         *,
         measuring: bool = False,
+        captions: Captions = USUAL,
+        prompt_of: Callable[[Recipe], str | None] = lambda _: None,
     ) -> None:
         """``kept``: rows of earlier exports, which are used if nothing that they were made from has changed.
-        ``measuring``: measure frames that were not measured yet."""
+        ``measuring``: measure frames that were not measured yet. ``prompt_of``: the prompt of a derivative's source."""
         self._known = known
         self._group_by = group_by
         self._stratify = stratify
         self._kept = kept
+        self._captions = captions
+        self._prompt_of = prompt_of
+        self.undescribed = 0
+        """How many samples have nothing but a file name for a caption."""
         self._measuring: Callable[[float], None] | None = (lambda _: None) if measuring else None
         self._file: IO[bytes]
         self._end = 0
@@ -118,6 +130,8 @@ class SampleRows:
         self.early = Drops([condition for condition in found if condition.early])
         self.drops = Drops([condition for condition in found if not condition.early])
         self.samples: list[Sample] = []
+        self.every = self.samples
+        """The samples of all kinds, where ``samples`` are those of one."""
 
     def __enter__(self) -> SampleRows:
         self._file = tempfile.TemporaryFile()
@@ -143,6 +157,8 @@ class SampleRows:
         row, origin = fast_json.loads(row_text), fast_json.loads(more)
         if not origin["taken"]:
             return False  # another content may be its result by now
+        if str(row["generator"]).startswith(DERIVED):
+            return False  # its source may have another prompt by now
         key = None if row["recipe_key"] is None else RecipeKey.parse(row["recipe_key"])
         medium = locate(entry, Digest.parse(row["digest"]), row["size"], row["media_type"], key)
         if medium is None or self._stamp(row["key"], medium, blob) != kept.stamp:
@@ -155,13 +171,14 @@ class SampleRows:
         """Collect a medium that :meth:`recall` did not know; returns False if a condition excludes it."""
         key = sample_key(medium.path, self._taken)
         recipe = medium.blob or toml.encode(medium.recipe).decode()
-        stamp = self._stamp(key, medium, recipe)
+        prompt = self._prompt_of(medium.recipe) if str(medium.recipe.generator).startswith(DERIVED) else None
+        stamp = self._stamp(key, medium, recipe, prompt)
         kept = self._kept.get(medium.path)
         if kept is not None and kept.stamp == stamp and self._kept.file is not None:
             text, hashed, place = kept.text, kept.hashed, (self._kept.file, kept.at, len(kept.text))
         else:
-            text = self._made(key, medium)
-            stamp = self._stamp(key, medium, recipe)  # includes what was measured just now
+            text = self._made(key, medium, prompt)
+            stamp = self._stamp(key, medium, recipe, prompt)  # includes what was measured just now
             head, hashed = line_of(medium.path, stamp or "", text)
             self._file.seek(self._end)
             self._file.write(head + text + b"\n")
@@ -174,10 +191,10 @@ class SampleRows:
         self._take(row, fast_json.loads(origin), medium, hashed, place)
         return True
 
-    def _made(self, key: str, medium: Medium) -> bytes:
+    def _made(self, key: str, medium: Medium, prompt: str | None) -> bytes:
         """The cache entry of a medium: its row, its recipe, and other data that this module needs."""
         metrics = self._known.metrics(medium, self._measuring)
-        row = row_of(key, medium, self._known.info(medium), metrics)
+        row = row_of(key, medium, self._known.info(medium), metrics, self._captions, prompt)
         row["faces"] = list(face_picks(key, metrics))
         recipe = medium.recipe
         origin = {
@@ -190,20 +207,22 @@ class SampleRows:
     def _take(self, row: Row, origin: Row, medium: Located, hashed: str, place: tuple[IO[bytes], int, int]) -> None:
         key = row["key"]
         self._taken[key] = medium.path
-        stratum = row.get(self._stratify)
-        member = Member(
-            key, tokens_of(row, origin["edited_from"], self._group_by), stratum if isinstance(stratum, str) else ""
-        )
+        self.undescribed += not is_described(row)
+        given = row.get(self._stratify)
+        stratum = f"{kind(medium.media_type)} {given if isinstance(given, str) else ''}"
+        tokens = tokens_of(row, origin["edited_from"], self._group_by)
+        member = Member(key, tokens, stratum, anchor_of(row, self._group_by))
         suffix = suffix_for(medium.media_type) or ".bin"
         self.samples.append(Sample(key, medium, suffix, hashed, member, _wanted(row), origin["measured"], *place))
 
     def of_kind(self, wanted: str) -> SampleRows:
         """The samples of one kind of media; valid while this object is open."""
         found = copy(self)
+        found.every = self.every
         found.samples = [sample for sample in self.samples if kind(sample.medium.media_type) == wanted]
         return found
 
-    def _stamp(self, key: str, medium: Located, recipe: str) -> str | None:
+    def _stamp(self, key: str, medium: Located, recipe: str, prompt: str | None = None) -> str | None:
         """The stamp of everything that a row is made from, without making it; None if something has yet to be
         measured."""
         facts = self._known.stamp(medium, self._measuring is not None)
@@ -211,7 +230,7 @@ class SampleRows:
             return None
         return stamp_of(
             (key, medium.path, str(medium.digest), medium.size, medium.media_type, medium.proof, medium.created,
-             recipe, facts)
+             recipe, facts, self._captions, prompt)
         )  # fmt: skip
 
     def keep(self) -> None:

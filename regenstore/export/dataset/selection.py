@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from regenstore.errors import InvalidInput, NotFound
-from regenstore.export.dataset.row import COLUMNS, Row
+from regenstore.export.dataset.row import COLUMNS, TYPES, Row
 
 LONGEST = 4096
 """Longest expression, in characters."""
@@ -35,6 +35,12 @@ class Condition:
     holds: Callable[[Row], bool]
     early: bool = False
     """Whether the recipe alone decides, so that nothing is made for excluded samples."""
+    numbers: tuple[str, ...] = ()
+    """The numeric columns that it compares, which may be unknown."""
+
+    def lacks(self, row: Row) -> bool:
+        """Whether the row lacks a number that this compares."""
+        return any(row[name] is None for name in self.numbers)
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Limits:
 
     kind: str | None = None
     min_quality: Sequence[tuple[str, float]] = ()
+    max_quality: Sequence[tuple[str, float]] = ()
     scenes: Sequence[str] = ()
     scene_types: Sequence[str] = ()
     characters: Sequence[str] = ()
@@ -63,8 +70,10 @@ class Limits:
 
 
 _LABELS = ("quality", "rating")
+_HIGH = (*_LABELS, "face_confidence")
+_LOW = ("blur", "blockiness", "black", "frozen")
 SCORES = ("quality", "rating", "motion", "blur", "blockiness", "black", "frozen", "face_confidence", "face_count")
-"""Columns allowed in ``--min-quality NAME=VALUE``."""
+"""Columns allowed in ``--min-quality NAME=VALUE`` and ``--max-quality``."""
 
 
 def conditions(limits: Limits) -> list[Condition]:
@@ -81,7 +90,12 @@ def conditions(limits: Limits) -> list[Condition]:
     def bound(option: str, column: str, value: float | None, *, above: bool) -> None:
         if value is not None:
             found.append(
-                Condition(f"{option} {value:g}", lambda row: _within(row[column], value, above), column in _LABELS)
+                Condition(
+                    f"{option} {value:g}",
+                    lambda row: _within(row[column], value, above),
+                    column in _LABELS,
+                    (column,),
+                )
             )
 
     if limits.kind:
@@ -97,10 +111,10 @@ def conditions(limits: Limits) -> list[Condition]:
         found.append(_without("--without-tag", "tags", limits.without_tags))
     if limits.without_failures:
         found.append(_without("--without-failure", "failure_tags", limits.without_failures))
-    for name, least in limits.min_quality:
-        if name not in SCORES:
-            raise InvalidInput("bad-export", f"there is no score '{name}' (there are: {', '.join(SCORES)})")
-        bound("--min-quality" if name == "quality" else f"--min-quality {name}", name, least, above=True)
+    for option, scores in (("--min-quality", limits.min_quality), ("--max-quality", limits.max_quality)):
+        for name, value in scores:
+            _refuse_score(option, name, value)
+            bound(option if name == "quality" else f"{option} {name}", name, value, above=option == "--min-quality")
     bound("--min-rating", "rating", limits.min_rating, above=True)
     bound("--min-duration", "duration", limits.min_duration, above=True)
     bound("--max-duration", "duration", limits.max_duration, above=False)
@@ -117,6 +131,20 @@ def conditions(limits: Limits) -> list[Condition]:
         found.append(Condition("--proven", lambda row: row["proof"] in ("exact", "equivalent")))
     found += [expression(text) for text in limits.select]
     return found
+
+
+def _refuse_score(option: str, name: str, value: float) -> None:
+    """Refuse an unknown score, and a bound that would keep the worst of it."""
+    if name not in SCORES:
+        raise InvalidInput("bad-export", f"there is no score '{name}' (there are: {', '.join(SCORES)})")
+    better, other, sign = (
+        ("lower", "--max-quality", ">=") if option == "--min-quality" else ("higher", "--min-quality", "<=")
+    )
+    if name in (_LOW if better == "lower" else _HIGH):
+        raise InvalidInput(
+            "bad-export", f"{option} {name}={value:g} would keep the worst: {name} is better the {better} it is",
+            hint=f"Use {other} {name}={value:g}; if you do mean it, --select '{name} {sign} {value}'.",
+        )  # fmt: skip
 
 
 def _listed(value: Any) -> Sequence[Any]:
@@ -137,22 +165,31 @@ def _without(option: str, column: str, unwanted: Sequence[str]) -> Condition:
 def expression(text: str) -> Condition:
     """A condition from a CEL expression over the columns. Raises InvalidInput (``bad-export``) for one that is
     invalid, too large, or refers to an unknown column; and during evaluation, for one that does not return a
-    boolean."""
+    boolean.
+
+    Unknown text is empty, and a comparison with an unknown number is false, unless the expression mentions ``null``."""
     program = _compiled(text)
+    with_null = re.search(r"\bnull\b", _LITERAL.sub("", text)) is not None
 
     def holds(row: Row) -> bool:
-        values: Mapping[str, Any] = {
-            name: json.loads(row[name]) if name in ("params", "about") else row[name] for name in NAMES
-        }
+        values: dict[str, Any] = {}
+        for name in NAMES:
+            value = row[name]
+            if value is None and not with_null:
+                if TYPES[name] != "string":
+                    continue  # CEL: what is not there is no error within || if the other side is true
+                value = ""
+            values[name] = json.loads(value) if name in ("params", "about") else value
         try:
-            answer = program.execute(dict(values))
+            answer = program.execute(values)
         except (KeyError, TypeError, ValueError, RuntimeError):
             return False  # this sample lacks a value that it uses
         if not isinstance(answer, bool):
             raise _wrong(text, f"it gives {type(answer).__name__}, not true or false")
         return answer
 
-    return Condition(f"--select {text}", holds)
+    numbers = () if with_null else tuple(n for n in program.variables() if TYPES.get(n) in ("int", "float"))
+    return Condition(f"--select {text}", holds, numbers=numbers)
 
 
 def _compiled(text: str) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ HIDDEN = ".regenstore"
 """Folder inside a dataset, present only during a change."""
 _NEW, _OLD, _JOURNAL = "new", "old", "journal.json"
 BUSY = "another export is writing it, or another user's export was interrupted there"
+ASIDE = "edited"
+"""Folder inside a dataset for files that are not, or no longer, as the export wrote them."""
 MANIFEST = "manifest.json"
 TABLE = "metadata.parquet"
 
@@ -82,12 +85,13 @@ class Sink(Protocol):
 class FolderSink:
     """Writes plain files to a folder."""
 
-    def __init__(self, out: str, linker: Linker, *, fresh: bool, replace: bool = False) -> None:
-        """``fresh``: there is nothing at ``out``, or an empty folder, or with ``replace`` a dataset to be replaced."""
+    def __init__(self, out: str, linker: Linker, *, fresh: bool, replaced: frozenset[str] | None = None) -> None:
+        """``fresh``: there is nothing at ``out``, or an empty folder, or the dataset that consists of the files
+        ``replaced``; other files there are kept."""
         self.out = out
         self._writer = FileWriter(linker)
         self._fresh = fresh
-        self._replace = replace
+        self._replaced = replaced
         self._names: dict[str, None] = {}
         self._gone: list[str] = []
         self._held = open_stage(out) if fresh else _open_hidden(out)
@@ -146,9 +150,13 @@ class FolderSink:
         self._held.close()
 
     def _put_in_place(self) -> None:
-        if not self._replace:
+        if self._replaced is None:
             durable.rename(self.stage, self.out)  # where there is nothing, or an empty folder
-        elif swap.exchange(self.stage, self.out):  # otherwise the old dataset is removed with the stage
+            return
+        foreign = list(_foreign(self.out, self._replaced)) if presence.is_folder(self.out) else []
+        if foreign:
+            self._held.write_journal(_JOURNAL, json.dumps({"foreign": foreign}).encode())
+        if swap.exchange(self.stage, self.out):  # otherwise the old dataset is removed with the stage
             aside = f"{self._held.folder}/{_OLD}"
             durable.rename(self.out, aside)
             try:
@@ -156,6 +164,7 @@ class FolderSink:
             except OSError:
                 durable.rename(aside, self.out)
                 raise
+        _bring_back(self._held.folder, self.out)
 
     def _change(self) -> None:
         names = [name for name in self._names if name != MANIFEST] + [MANIFEST] * (MANIFEST in self._names)
@@ -175,6 +184,11 @@ class FolderSink:
 
 def open_stage(out: str) -> Stage:
     """Create a stage beside a location; those that killed exports left there are removed."""
+    return Stage(_clear_stages(out))
+
+
+def _clear_stages(out: str) -> str:
+    """Remove the stages that killed exports left beside a location; returns how their paths begin."""
     parent, name = os.path.split(out)
     prefix = f"{parent}/.{name}.partial-"
     with durable.storage_errors(out):
@@ -183,7 +197,7 @@ def open_stage(out: str) -> Stage:
                 stage.recover(left, lambda left: _give_back(left, out))
             elif not file_lock.in_use(left):
                 durable.unlink(left)  # a ZIP left by an older version
-    return Stage(prefix)
+    return prefix
 
 
 def _give_back(folder: str, out: str) -> bool:
@@ -191,11 +205,49 @@ def _give_back(folder: str, out: str) -> bool:
     aside = f"{folder}/{_OLD}"
     if presence.is_folder(aside) and presence.lstat(out) is None:
         durable.rename(aside, out)
+    _bring_back(folder, out)
     return True
+
+
+def _foreign(out: str, ours: frozenset[str]) -> Iterator[str]:
+    """What is in a dataset's folder besides its own files, such as a trainer's cache: files, and folders as a whole.
+    Raises StorageError (``unreadable``)."""
+    folders = {folder for name in ours for folder in _above(name)}
+    todo = [""]
+    while todo:
+        at = todo.pop()
+        for name in sorted(presence.names(os.path.join(out, at))):
+            path = f"{at}{name}"
+            found = presence.lstat(os.path.join(out, path))
+            if path in folders and found is not None and stat.S_ISDIR(found.st_mode):
+                todo.append(f"{path}/")
+            elif path not in ours and path != HIDDEN:
+                yield path
+
+
+def _above(name: str) -> Iterator[str]:
+    while name := os.path.dirname(name):
+        yield name
+
+
+def _bring_back(folder: str, out: str) -> None:
+    """Move what a replaced dataset in a stage had besides its own files to the new one; repeating it does no harm."""
+    told = presence.read(f"{folder}/{_JOURNAL}")
+    if told is None:
+        return
+    for name in map(_inside, json.loads(told)["foreign"]):
+        for old in (f"{folder}/{_OLD}/{name}", f"{folder}/{_NEW}/{name}"):
+            target = os.path.join(out, name)
+            if presence.lstat(target) is not None:
+                target = os.path.join(out, ASIDE, name)
+            if presence.lstat(old) is not None and presence.lstat(target) is None:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                durable.rename(old, target)
 
 
 def _open_hidden(out: str) -> Stage:
     recover(out)
+    _clear_stages(out)
     try:
         return Stage(os.path.join(out, HIDDEN), unique=False)
     except FileExistsError:

@@ -1,5 +1,5 @@
-"""Assign samples to splits. Samples that could leak into each other form a group, which is never divided; assignments
-are pinned, so that a growing dataset moves nothing.
+"""Assign samples to splits. Samples that could leak into each other form a group, which is never divided. A split is a
+function of the group and the salt, and pinned once assigned, so that a growing dataset moves nothing.
 
 A group is a connected set of samples over *tokens*: what samples share (a scene, a content, an input …). The ledger
 keeps the split of each token.
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from regenstore.errors import InvalidInput
-from regenstore.export.dataset.row import Row
+from regenstore.export.dataset.row import Row, sample_key
 
 SPLITS = ("train", "validation", "test")
 DEFAULT = "train=80,validation=10,test=10"
@@ -29,6 +29,8 @@ class Member:
     key: str
     tokens: tuple[str, ...]
     stratum: str = ""
+    anchor: tuple[int, str] | None = None
+    """What its group is best called by, where lower numbers come first; see :func:`anchor_of`."""
 
 
 @dataclass
@@ -43,6 +45,14 @@ class Division:
     """Samples in no split -> reason."""
     notes: list[str] = field(default_factory=list)
 
+    def of(self, keys: Collection[str]) -> Division:
+        """The same for some of the samples, with the whole ledger."""
+        split, group, left = (
+            {key: value for key, value in each.items() if key in keys}
+            for each in (self.split, self.group, self.left_out)
+        )
+        return Division(split, group, self.ledger, left, list(self.notes))
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -50,8 +60,8 @@ class Rules:
 
     shares: Mapping[str, float]
     group_by: tuple[str, ...] = GROUP_BY
-    method: str = "balanced"
-    """``balanced`` (exact shares; needs the ledger to be stable) or ``hash`` (by the group alone)."""
+    method: str = "hash"
+    """``hash`` (by the group and the salt alone) or ``balanced`` (exact shares; depends on what else is new)."""
     salt: str = "regenstore"
     on_leak: str = "exclude"
     """For samples that connect groups in different splits: ``exclude``, ``train`` or ``error``."""
@@ -90,6 +100,7 @@ def tokens_of(row: Row, edited_from: str | None, group_by: Sequence[str]) -> tup
     if "lineage" in group_by:
         found += [f"recipe {key}" for key in (row["recipe_key"], edited_from) if key]
         found += [f"content {given['digest']}" for given in row["inputs"]]
+        found += [_own(given["path"]) for given in row["inputs"] if given["path"]]
     if "prompt+seed" in group_by and row["prompt"]:
         found.append(f"prompt {row['prompt']}\0{row['seed']}")
     for name, column in (("scene", "scene"), ("scene_type", "scene_type"), ("prompt", "prompt"), ("seed", "seed"),
@@ -102,6 +113,23 @@ def tokens_of(row: Row, edited_from: str | None, group_by: Sequence[str]) -> tup
     if "source-folder" in group_by:
         found.append(f"folder {row['source'].rpartition('/')[0]}")
     return tuple(dict.fromkeys(_short(token) for token in found))
+
+
+def anchor_of(row: Row, group_by: Sequence[str]) -> tuple[int, str]:
+    """The token that a sample's group is called by, so that the name depends as little as possible on which of its
+    samples are there: its scene; else the path of its source, or its own path, which a new take does not change."""
+    for name in ("scene", "scene_type", "model"):
+        if name in group_by and row[name]:
+            return 0, _short(f"{name} {row[name]}")
+    if "source-folder" in group_by:
+        return 0, _short(f"folder {row['source'].rpartition('/')[0]}")
+    sources = [given["path"] for given in row["inputs"] if given["path"]] if "lineage" in group_by else []
+    return 1, _short(_own(sources[0]) if sources else f"sample {row['key']}")
+
+
+def _own(path: str) -> str:
+    """The token of the sample at a path."""
+    return f"sample {sample_key(path)}"
 
 
 def _short(token: str) -> str:
@@ -133,9 +161,10 @@ def divide(
     rules: Rules,
     ledger: Mapping[str, str] | None = None,
     explicit: Mapping[str, str] | None = None,
+    paths: Mapping[str, str] | None = None,
 ) -> Division:
-    """Assign every member: explicit assignments first, then those pinned in the ledger, then new groups so that the
-    shares (also within each stratum) fit best. The result does not depend on the order of members.
+    """Assign every member: explicit assignments first, then those pinned in the ledger, then new groups by the method
+    of ``rules``. The result does not depend on the order of members. ``paths``: key -> what to call it in messages.
 
     Raises InvalidInput (``bad-export``) if explicit assignments, or with ``on_leak`` ``error`` the ledger, put one
     group into two splits.
@@ -148,7 +177,7 @@ def divide(
             done.group[member.key] = "g" + name[:15]
         wanted = {split for member in group if (split := (explicit or {}).get(member.key))}
         if len(wanted) > 1:
-            where = ", ".join(member.key for member in group[:5])
+            where = _named(group, paths)
             raise InvalidInput("bad-export", f"--assign puts one group into {' and '.join(sorted(wanted))}: {where}")
         pinned = {split for member in group for token in member.tokens if (split := done.ledger.get(token))}
         if wanted:
@@ -156,10 +185,16 @@ def divide(
         elif len(pinned) == 1:
             _put(done, group, pinned.pop())
         elif pinned:
-            _leak(done, group, pinned, rules)
+            _leak(done, group, pinned, rules, paths)
         else:
             waiting.append((name, group))
-    _balance(done, waiting, rules, members) if rules.method == "balanced" else _by_hash(done, waiting, rules)
+    if rules.method == "balanced":
+        _balance(done, waiting, rules, members)
+    else:
+        _by_hash(done, waiting, rules)
+        without = [name for name in SPLITS if rules.shares.get(name) and name not in done.split.values()]
+        if without and members:
+            done.notes.append(f"no sample is in {' and '.join(without)} (--split-method balanced gives exact shares)")
     largest = max((len(group) for _, group in groups), default=0)
     smallest = min((share for name, share in rules.shares.items() if share and name != "train"), default=0.0)
     if smallest and largest > max(1, smallest * len(members)):
@@ -188,13 +223,20 @@ def _put(done: Division, group: Iterable[Member], split: str) -> None:
             done.ledger[token] = split
 
 
-def _leak(done: Division, group: Sequence[Member], pinned: set[str], rules: Rules) -> None:
+def _named(group: Sequence[Member], paths: Mapping[str, str] | None) -> str:
+    more = f" and {len(group) - 5} more" if len(group) > 5 else ""
+    return ", ".join((paths or {}).get(member.key, member.key) for member in group[:5]) + more
+
+
+def _leak(
+    done: Division, group: Sequence[Member], pinned: set[str], rules: Rules, paths: Mapping[str, str] | None
+) -> None:
     """Handle new samples that connect groups of different splits: assigned samples stay, and no new one may leak a
     split's samples."""
-    splits = " and ".join(sorted(pinned))
+    splits, named = " and ".join(sorted(pinned)), _named(group, paths)
     if rules.on_leak == "error":
         raise InvalidInput(
-            "bad-export", f"{group[0].key} and {len(group) - 1} more belong to groups in {splits}",
+            "bad-export", f"these belong to groups in {splits}: {named}",
             hint="Assign them with --assign, or give --on-leak exclude.",
         )  # fmt: skip
     out = 0
@@ -209,12 +251,13 @@ def _leak(done: Division, group: Sequence[Member], pinned: set[str], rules: Rule
         elif rules.on_leak == "train" and "train" in pinned:
             done.split[member.key] = "train"
         else:
-            done.left_out[member.key] = f"it connects groups in {splits}"
+            done.left_out[member.key] = f"{_named([member], paths)} connects groups in {splits}"
             out += 1
             continue
         for token in member.tokens:
             done.ledger.setdefault(token, done.split[member.key])
-    done.notes.append(f"a group spans {splits}: {out} new samples were excluded" if out else f"a group spans {splits}")
+    excluded = f", of which {out} new ones were excluded" if out else ""
+    done.notes.append(f"a group spans {splits}{excluded}: {named}")
 
 
 def _balance(
@@ -248,10 +291,16 @@ def _balance(
             have[chosen, stratum] += n
 
 
+def _called(group: Sequence[Member]) -> str:
+    """The most telling anchor in a group, then the most frequent one."""
+    counted = Counter(member.anchor or (2, member.tokens[0]) for member in group)
+    return min(counted, key=lambda anchor: (anchor[0], -counted[anchor], anchor[1]))[1]
+
+
 def _by_hash(done: Division, waiting: Sequence[tuple[str, list[Member]]], rules: Rules) -> None:
     """Assign groups by their names alone: the same on every machine, without a ledger."""
-    for name, group in waiting:
-        raw = hashlib.sha256(f"{rules.salt}\0{name}".encode()).digest()
+    for _, group in waiting:
+        raw = hashlib.sha256(f"{rules.salt}\0{_called(group)}".encode()).digest()
         at, chosen = int.from_bytes(raw[:8]) / 2**64, "train"
         for split in SPLITS:
             if rules.shares.get(split):

@@ -20,19 +20,35 @@ from regenstore.export.dataset.row import whole_text
 
 @dataclass(frozen=True)
 class Training:
-    """The train split as trainers see it. ``samples`` yields (file name in the folder, caption); it can be called
-    repeatedly."""
+    """The train split as trainers see it. ``samples`` yields (file name in the folder, caption), of all media or of
+    those with one frame rate; it can be called repeatedly."""
 
     root: str
     """The dataset's final location, absolute."""
     kind: str
-    samples: Callable[[], Iterator[tuple[str, str]]]
-    fps: float | None = None
-    """Frames per second, if all samples have the same."""
+    samples: Callable[..., Iterator[tuple[str, str]]]
+    rates: tuple[float, ...] = ()
+    """The frame rates of the videos."""
+    frames: tuple[int, int] | None = None
+    """Fewest and most frames of the videos, at the lowest rate to which models convert them."""
+    size: tuple[int, int] | None = None
+    """The most frequent width and height."""
 
     @property
     def folder(self) -> str:
         return f"{self.root}/train/{FOLDERS[self.kind]}"
+
+    def fitting(self, wanted: int, *, longest: bool = False) -> int:
+        """The largest number of frames up to ``wanted`` that all clips have (or with ``longest``, any): 4n + 1, as
+        video models need it."""
+        there = wanted if self.frames is None else self.frames[longest]
+        return max(1, (min(wanted, there) - 1) // 4 * 4 + 1)
+
+    def resolution(self, area: int) -> list[int]:
+        """Width and height for training: those of most samples, no larger than ``area``, in steps of 16."""
+        width, height = self.size or (960, 544)
+        scale = min(1.0, (area / (width * height)) ** 0.5)
+        return [max(16, int(side * scale / 16 + 0.5) * 16) for side in (width, height)]
 
 
 def _toml(values: Mapping[str, object]) -> str:
@@ -42,15 +58,25 @@ def _toml(values: Mapping[str, object]) -> str:
 
 
 def _musubi(given: Training) -> dict[str, str]:
-    dataset: dict[str, object] = {
-        f"{given.kind}_directory": given.folder, "cache_directory": f"{given.root}/.cache-musubi",
+    """It converts a clip by the rate of its whole dataset: with several rates, each is a dataset with a list."""
+    general = {
+        "resolution": given.resolution(960 * 544), "caption_extension": ".txt", "batch_size": 1, "enable_bucket": True,
     }  # fmt: skip
-    if given.kind == "video":
-        dataset |= {"target_frames": [1, 25], "frame_extraction": "head"}
-        if given.fps:
-            dataset["source_fps"] = float(given.fps)
-    general = {"caption_extension": ".txt", "batch_size": 1, "enable_bucket": True}
-    return {"musubi.toml": _toml({"general": general, "datasets": [dataset]})}
+    cache = f"{given.root}/.cache-musubi"
+    frames = {"target_frames": sorted({1, given.fitting(25)}), "frame_extraction": "head"}
+    if given.kind == "image" or len(given.rates) < 2:
+        dataset: dict[str, object] = {f"{given.kind}_directory": given.folder, "cache_directory": cache}
+        if given.kind == "video":
+            dataset |= frames | ({"source_fps": given.rates[0]} if given.rates else {})
+        return {"musubi.toml": _toml({"general": general, "datasets": [dataset]})}
+    files, datasets = {}, []
+    for rate in given.rates:
+        listed = ({"video_path": f"{given.folder}/{name}", "caption": caption} for name, caption in given.samples(rate))
+        name = f"musubi-{rate:g}fps.jsonl"
+        files[name] = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in listed)
+        place = {"video_jsonl_file": f"{given.root}/trainers/{name}", "cache_directory": f"{cache}/{rate:g}fps"}
+        datasets.append(place | frames | {"source_fps": rate})
+    return {"musubi.toml": _toml({"general": general, "datasets": datasets}), **files}
 
 
 def _sd_scripts(given: Training) -> dict[str, str]:
@@ -62,12 +88,12 @@ def _sd_scripts(given: Training) -> dict[str, str]:
 def _diffusion_pipe(given: Training) -> dict[str, str]:
     values: dict[str, object] = {"resolutions": [512], "enable_ar_bucket": True}
     if given.kind == "video":
-        values["frame_buckets"] = [1, 33]
+        values["frame_buckets"] = sorted({1, given.fitting(33), given.fitting(33, longest=True)})
     return {"diffusion-pipe.toml": _toml({**values, "directory": [{"path": given.folder, "num_repeats": 1}]})}
 
 
 def _ai_toolkit(given: Training) -> dict[str, str]:
-    frames = "    num_frames: 41\n" if given.kind == "video" else ""
+    frames = f"    num_frames: {given.fitting(41)}\n" if given.kind == "video" else ""
     # JSON strings are valid YAML, except for characters that YAML treats as line ends or unprintable.
     quoted = json.dumps(given.folder, ensure_ascii=False)
     folder = re.sub("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", lambda found: f"\\u{ord(found[0]):04x}", quoted)
@@ -82,7 +108,7 @@ def _simpletuner(given: Training) -> dict[str, str]:
         "cache_dir_vae": f"{given.root}/.cache-simpletuner/vae",
     }  # fmt: skip
     if given.kind == "video":
-        entry["video"] = {"num_frames": 25, "min_frames": 25}
+        entry["video"] = dict.fromkeys(("num_frames", "min_frames"), given.fitting(25))
     text_embeds = {
         "id": "text", "type": "local", "dataset_type": "text_embeds", "default": True,
         "cache_dir": f"{given.root}/.cache-simpletuner/text",

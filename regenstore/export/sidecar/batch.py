@@ -7,10 +7,11 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from regenstore.errors import InvalidInput
+from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.export import context
+from regenstore.export.color_names import assume
 from regenstore.export.media_facts import Measurements
-from regenstore.export.media_set import Medium
+from regenstore.export.media_set import LeftOut, Medium
 from regenstore.export.sidecar import writers
 from regenstore.export.sidecar.clips import doubts, make_clip
 from regenstore.export.sidecar.fill import fill
@@ -19,6 +20,7 @@ from regenstore.export.sidecar.writer import Clip, Filled, Options, Rendered, Ro
 from regenstore.export.sidecar.xmp_merging import merged
 from regenstore.fs import durable
 from regenstore.media.embed import EMBEDDABLE, embedded, xmp_of
+from regenstore.media.media_info import UNKNOWN_COLOR
 from regenstore.media.types import kind
 
 _BLOCK = 1 << 20
@@ -192,15 +194,29 @@ def alike(path: str) -> str:
 # ------------------------------------------------------------------------------------------- contents
 
 
-def render(order: SidecarOrder, media: Sequence[Medium], known: Measurements, told: Told) -> Batch:
-    """Render all files of an export. Raises InvalidInput for errors that the user must fix."""
+def render(
+    order: SidecarOrder, media: Sequence[Medium], known: Measurements, told: Told, left: LeftOut | None = None
+) -> Batch:
+    """Render all files of an export. ``left`` gets the media that cannot be read; without it, the first one raises.
+
+    Raises InvalidInput for errors that the user must fix, and the first reason in ``left`` if nothing else is there.
+    """
+    left = LeftOut(strict=True) if left is None else left
+    assume(UNKNOWN_COLOR, order.assume_color)  # an unknown name concerns all media
     if order.to is None and (order.copy or order.embed):
         raise InvalidInput("bad-export", "copies of media need a target folder: --to DIR")
     batch = Batch()
     clips = []
     for medium in media:
-        clips.append(clip_of(order, medium, known, told))
+        try:
+            clip = clip_of(order, medium, known, told)
+            _refuse_unembeddable(order, clip)
+            clips.append(clip)
+        except RegenstoreError as error:
+            left.add(medium.path, error)
         told(medium.path, 1.0)
+    if not clips:
+        left.refuse()
     _refuse_unknown(order.redact, clips)
     batch.warn((clip.medium.path, doubt) for clip in clips for doubt in doubts(clip))
     if order.templates and not (order.copy or order.embed):
@@ -244,6 +260,16 @@ def clip_of(order: SidecarOrder, medium: Medium, known: Measurements, told: Told
     metrics = known.metrics(medium, measuring) if kind(medium.media_type) == "video" else None
     place = order.mapped(order.place(medium.path))
     return make_clip(medium, info, metrics, place, assume_color=order.assume_color, redact=order.redact)
+
+
+def _refuse_unembeddable(order: SidecarOrder, clip: Clip) -> None:
+    """Raise InvalidInput (``bad-export``) for a damaged medium, which XMP cannot be embedded in."""
+    medium = clip.medium
+    if order.embed and medium.media_type in EMBEDDABLE:
+        try:
+            embedded(medium.file, medium.media_type, xmp_packet(order, clip))
+        except ValueError as error:
+            raise InvalidInput("bad-export", f"{medium.path}: {error}") from None
 
 
 def _lies_there(order: SidecarOrder, clip: Clip) -> bool:

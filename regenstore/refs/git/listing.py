@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from regenstore.errors import FormatError
 from regenstore.refs.git.answers import (
     IndexEntry,
     TreeChange,
@@ -21,6 +22,9 @@ from regenstore.refs.git.process import Process, failed
 
 FILTER = "regenstore"
 """The filter's name in attributes."""
+
+_NO_WORKTREE = (b"not a git repository", b"must be run in a work tree")
+"""What git says where there is no repository, and in a bare one."""
 
 
 class Places(NamedTuple):
@@ -68,6 +72,10 @@ class GitSettings(Process):
         who = (self._line("var", "GIT_COMMITTER_IDENT") or "").rpartition("> ")[0]
         return f"{who}>" if who else ""
 
+    def editor(self) -> str | None:
+        """Return the user's editor as Git knows it, a shell command; None if there is none on this terminal."""
+        return self._line("var", "GIT_EDITOR")
+
     def credential(self, url: str) -> tuple[str, str] | None:
         """Return user and password for an address, as found by ``git credential fill``, or None."""
         answer = self._run("credential", "fill", stdin=f"url={url}\n\n".encode(), check=False)
@@ -83,8 +91,14 @@ class Listings(GitSettings):
     # -------------------------------------------------------------------------------- places
 
     def places(self) -> Places | None:
-        """Return the worktree around this folder; None if git would use none."""
-        answer = self._run("rev-parse", "--show-toplevel", "--absolute-git-dir", check=False)
+        """Return the worktree around this folder; None if there is none. Raises FormatError (``git-failed``) with
+        git's reason if it refuses to use the one that is there, for example because another user owns it."""
+        args = ("rev-parse", "--show-toplevel", "--absolute-git-dir")
+        answer = self._run(*args, check=False)
+        if answer.returncode and not any(reason in answer.stderr for reason in _NO_WORKTREE):
+            said = answer.stderr.decode(errors="replace").strip().removeprefix("fatal: ").replace("\t", "  ")
+            hint = "Do what Git says, then run the same command again."
+            raise FormatError("git-failed", f"Git does not use the repository here: {said}", hint=hint)
         told = answer.stdout.decode(errors="surrogateescape").split("\n")
         return None if answer.returncode or len(told) < 2 or not told[0] else Places(told[0], told[1])
 

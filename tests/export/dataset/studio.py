@@ -90,7 +90,8 @@ class Studio:
         self.media[path] = replace(medium, recipe=replace(medium.recipe, about={**medium.recipe.about, **about}))
 
     def order(self, out: Path, limits: Limits | None = None, **given: Any) -> DatasetOrder:
-        rules = given.pop("rules", None) or splits.Rules(splits.parse_shares(given.pop("split", splits.DEFAULT)))
+        shares = splits.parse_shares(given.pop("split", splits.DEFAULT))
+        rules = given.pop("rules", None) or splits.Rules(shares, method="balanced")
         settings: dict[str, Any] = {"layout": "dir", "trainers": ("musubi", "diffsynth", "finetrainers"), **given}
         return DatasetOrder(str(out), limits=limits or Limits(), rules=rules, **settings)
 
@@ -104,10 +105,11 @@ class Studio:
         self, out: Path, limits: Limits | None = None, *, media: Sequence[Medium] | None = None, **given: Any
     ) -> dict[str, DatasetOutcome]:
         """The same, where several kinds become several datasets: place -> outcome."""
+        prompt_of = given.pop("prompt_of", lambda _: None)
         order = self.order(out, limits, **given)
         known = Measurements(ContentFacts(str(self.folder / "store")))
         chosen = list(self.media.values()) if media is None else media
-        with exporting.sample_rows(order, known, str(self.folder)) as rows:
+        with exporting.sample_rows(order, known, str(self.folder), prompt_of) as rows:
             by_path = {os.fsencode(medium.path): medium for medium in chosen}
             wanted, _ = exporting.select([Chosen(path, medium.recipe) for path, medium in by_path.items()], rows)
             for each in wanted:

@@ -151,9 +151,9 @@ def test_places_that_are_taken_are_refused(difficult: Studio, tmp_path: Path):
     difficult.export(tmp_path / "set")
     with pytest.raises(Conflict, match="set is there"):
         difficult.export(tmp_path / "set")
-    (tmp_path / "set" / "note.txt").write_text("gone with --force")
+    (tmp_path / "set" / "note.txt").write_text("no file of the dataset")
     difficult.export(tmp_path / "set", force=True)
-    assert not (tmp_path / "set" / "note.txt").exists()
+    assert (tmp_path / "set" / "note.txt").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["media", "out", "set"]
 
 
@@ -264,3 +264,59 @@ def test_killed_at_every_step_of_an_update_it_loads_and_is_finished_later(
             update(out)
             assert files(out) == files(expected), left
             shutil.rmtree(out)
+
+
+def test_an_update_keeps_what_was_edited_by_hand(studio: Studio, tmp_path: Path):
+    out = tmp_path / "out"
+    for name in "abcd":
+        studio.add(f"{name}.mp4", prompt=name)
+    places = dict.fromkeys(studio.media, "train")
+    studio.export(out, explicit=places)
+
+    def caption(path: str, split: str = "train") -> Path:
+        return out / split / "videos" / f"{sample_key(path)}.txt"
+
+    for path in ("a.mp4", "b.mp4", "c.mp4"):
+        caption(path).write_text("by hand\n")
+    card, trainer = out / "README.md", out / "trainers" / "musubi.toml"
+    head, _, _ = card.read_text().partition("# dataset")
+    card.write_text(head.replace('license: "other"', "license: mit") + "My own words.\n")
+    trainer.write_text("resolution = [960, 544]\n")
+    (out / "trainers" / "videos.txt").write_text("none\n")
+    before = stamps(out)
+    same = studio.export(out, update=True, explicit=places)
+    assert not same.differs and stamps(out) == before
+    assert "kept as edited by hand" in same.notes[-1] and "and 1 more" in same.notes[-1]
+
+    studio.label("a.mp4", rating=3)
+    del studio.media["b.mp4"]
+    studio.add("e.mp4")
+    for _ in range(2):  # what was kept still counts as edited
+        outcome = studio.export(out, update=True, explicit={"a.mp4": "train", "c.mp4": "test", "e.mp4": "test"})
+    assert caption("a.mp4").read_text() == caption("c.mp4", "test").read_text() == "by hand\n"
+    assert (out / "edited" / caption("b.mp4").relative_to(out)).read_text() == "by hand\n"
+    assert trainer.read_text() == "resolution = [960, 544]\n"
+    assert (out / "edited" / "trainers" / "videos.txt").read_text() == "none\n"
+    text = card.read_text()
+    assert "license: mit" in text and text.endswith("---\n\nMy own words.\n")
+    assert "version: 1.0.2" in text and "split: test" in text
+    assert outcome.manifest.version == "1.0.2"
+    studio.label("a.mp4", rating=4)
+    told = "\n".join(studio.export(out, update=True, explicit=places).notes)
+    assert "kept as edited by hand" in told and "musubi.toml" in told and str(caption("a.mp4").relative_to(out)) in told
+
+
+def test_replacing_a_dataset_keeps_what_is_not_its_own(studio: Studio, tmp_path: Path):
+    out = tmp_path / "out"
+    studio.add("a.mp4")
+    studio.export(out, explicit={"a.mp4": "train"})
+    foreign = [".cache-musubi/deep/latents.bin", "notes.md", "train/videos/mine.srt", "validation/metadata.parquet"]
+    for name in foreign:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(name)
+    studio.export(out, explicit={"a.mp4": "validation"}, force=True)
+    for name in foreign[:3]:
+        assert (out / name).read_text() == name
+    assert (out / "edited" / foreign[3]).read_text() == foreign[3]
+    assert not list((out / "train" / "videos").glob("*.mp4")) and len(pq.read_table(out / foreign[3])) == 1
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["media", "out"]

@@ -321,7 +321,7 @@ def test_configurations_name_any_folder(kind: str):
     import tomllib
 
     root = '/a "b" \\ \x7f \x85 \u2028 ü #'
-    found = trainers.configurations(trainers.Training(root, kind, lambda: iter([]), 23.976), trainers.DEFAULT)
+    found = trainers.configurations(trainers.Training(root, kind, lambda: iter([]), (23.976,)), trainers.DEFAULT)
     read = {name: tomllib.loads(data.decode()) for name, data in found.items() if name.endswith(".toml")}
     folder = f"{root}/train/{kind}s"
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")

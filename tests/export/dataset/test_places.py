@@ -8,8 +8,10 @@ import pytest
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.dataset import manifest as manifests
+from regenstore.export.dataset import places, splits
 from regenstore.export.dataset.places import datasets_at
 from regenstore.export.dataset.selection import Limits
+from regenstore.export.media_set import RecipePath
 from tests.export.dataset.studio import Studio
 
 
@@ -86,3 +88,36 @@ def test_nothing_is_written_where_one_is_refused(mixed: Studio, tmp_path: Path):
     with pytest.raises(Conflict, match=r"no(t a)? dataset"):
         mixed.export_all(tmp_path / "set.zip", layout="zip")
     assert not (tmp_path / "set-video.zip").exists()
+
+
+def test_media_in_a_dataset_are_copies_of_others(studio: Studio, tmp_path: Path):
+    studio.add("a.png")
+    studio.export(tmp_path / "sets" / "one")
+    studio.export(tmp_path / "own")
+    copies = [b"sets/one/train/images/s1.png", b"own/train/images/s1.png"]
+    entries = [RecipePath(path) for path in (b"a.png", b"sets/b.png", *copies)]
+
+    def taken(*arguments: bytes) -> tuple[list[bytes], list[str]]:
+        kept, inside = places.outside_datasets(entries, str(tmp_path), str(tmp_path / "own"), arguments)
+        return [entry.path for entry in kept], inside
+
+    assert taken() == ([b"a.png", b"sets/b.png"], ["own", "sets/one"])
+    assert taken(b"sets/one/train") == ([b"a.png", b"sets/b.png", copies[0]], ["own"])
+    assert taken(b"own")[1] == ["own", "sets/one"]
+
+
+def test_kinds_share_their_splits(studio: Studio, tmp_path: Path):
+    """A clip's stills are in its split, in the dataset of another kind too, exported together or not."""
+    rules = splits.Rules(splits.parse_shares("40/30/30"))
+    clips = [studio.add(f"{n}.mp4", prompt=str(n)) for n in range(8)]
+    for n, clip in enumerate(clips):
+        studio.add(f"stills/{n}.png", inputs={"of": clip})
+    together = studio.export_all(tmp_path / "both", rules=rules, trainers=())
+    by_source: dict[str, str] = {}
+    for outcome in together.values():
+        by_source |= {each.source: each.split for each in outcome.manifest.samples.values()}
+    assert len({*by_source.values()}) > 1
+    assert all(by_source[f"{n}.mp4"] == by_source[f"stills/{n}.png"] for n in range(8))
+    for each in ("video", "image"):
+        alone = studio.export(tmp_path / each, Limits(kind=each), rules=rules, trainers=())
+        assert {one.source: one.split for one in alone.manifest.samples.values()}.items() <= by_source.items()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from regenstore.errors import InvalidInput
 from regenstore.export.dataset.splits import Division, Member, Rules, divide, parse_group_by, parse_shares
 
-RULES = Rules(parse_shares("80/10/10"))
+RULES = Rules(parse_shares("80/10/10"), method="balanced")
 
 
 def singles(count: int, first: int = 0, stratum: str = "") -> list[Member]:
@@ -29,7 +29,7 @@ def test_shares_come_out_exactly_with_single_samples():
 
 
 def test_a_split_of_no_share_gets_nothing():
-    done = divide(singles(50), Rules(parse_shares("train=90,test=10")))
+    done = divide(singles(50), Rules(parse_shares("train=90,test=10"), method="balanced"))
     assert counts(done) == {"train": 45, "test": 5}
 
 
@@ -108,6 +108,28 @@ def test_by_hash_needs_no_ledger():
     part = divide(singles(100), rules)
     assert all(whole.split[key] == split for key, split in part.split.items())
     assert 0.7 < counts(whole)["train"] / 400 < 0.9
+
+
+def test_a_split_does_not_depend_on_what_else_is_there():
+    """Groups by a scene, a source and its derivatives, each with some of their samples filtered out."""
+    rules = Rules(RULES.shares)
+    members = [
+        Member(f"k{n}m{m}", (f"own{n}-{m}", f"source{n}"), anchor=(1, f"source{n}"))
+        for n in range(60)
+        for m in range(3)
+    ]
+    members += [Member(f"s{n}", (f"s{n}", "scene"), anchor=(0, "scene")) for n in range(3)]
+    whole = divide(members, rules)
+    for seed in range(5):
+        some = random.Random(seed).sample(members, 70)
+        part = divide(some, rules).split
+        assert part.items() <= whole.split.items()
+    larger = divide([*members, *singles(100)], rules).split
+    assert whole.split.items() <= larger.items()
+    other = divide(members, Rules(RULES.shares, salt="another")).split
+    assert other != whole.split
+    with_less = divide(members, Rules(parse_shares("75/15/10"))).split
+    assert sum(with_less[key] != split for key, split in whole.split.items()) < len(members) * 0.15
 
 
 def test_a_group_too_large_for_the_shares_is_told():

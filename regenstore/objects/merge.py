@@ -16,6 +16,8 @@ from typing import Any
 from regenstore.objects import toml
 from regenstore.objects.recipe import Input, Output, Recipe
 
+TAKE = "output.digest"
+"""The name of the field in conflict if both sides made the same recipe again, with different takes."""
 _GONE: Any = object()
 _OF_TAKE = ("digest = ", "size = ", "seconds = ")
 
@@ -29,11 +31,19 @@ class Merged:
 
 
 class _Choice:
-    """Merges values, and collects where the sides disagree. ``prefer`` decides those: 'ours' or 'theirs'."""
+    """Merges values, and collects where the sides disagree. ``decided`` says which side a field takes, 'ours' or
+    'theirs'; ``prefer`` decides the others."""
 
-    def __init__(self, prefer: str) -> None:
+    def __init__(self, prefer: str, decided: Mapping[str, str]) -> None:
         self.prefer = prefer
+        self.decided = decided
         self.conflicts: list[str] = []
+
+    def ours(self, name: str) -> bool:
+        """Whether a field in conflict takes our value."""
+        if name not in self.decided:
+            self.conflicts.append(name)
+        return self.decided.get(name, self.prefer) == "ours"
 
     def value(self, name: str, base: Any, ours: Any, theirs: Any) -> Any:
         if _same(ours, theirs) or _same(theirs, base):
@@ -42,8 +52,7 @@ class _Choice:
             return theirs
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
             return self.table(name, base if isinstance(base, Mapping) else {}, ours, theirs)
-        self.conflicts.append(name)
-        return ours if self.prefer == "ours" else theirs
+        return ours if self.ours(name) else theirs
 
     def table(
         self, name: str, base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str, Any]
@@ -67,13 +76,19 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def merge_recipes(
-    base: Recipe | None, ours: Recipe, theirs: Recipe, marker: int = 7, names: tuple[str, str] = ("ours", "theirs")
+    base: Recipe | None,
+    ours: Recipe,
+    theirs: Recipe,
+    marker: int = 7,
+    names: tuple[str, str] = ("ours", "theirs"),
+    decided: Mapping[str, str] | None = None,
 ) -> Merged:
-    """Merge three-way; ``base`` None means that both sides added the path."""
+    """Merge three-way; ``base`` None means that both sides added the path. ``decided``: the side, 'ours' or 'theirs',
+    that fields take where both changed them."""
     sides = []
     conflicts: list[str] = []
     for prefer in ("ours", "theirs"):
-        choice = _Choice(prefer)
+        choice = _Choice(prefer, decided or {})
         sides.append(toml.encode(_merge(base, ours, theirs, choice)))
         conflicts = choice.conflicts
     if not conflicts:
@@ -133,8 +148,7 @@ def _with_take(merged: Recipe, base: Recipe | None, ours: Recipe, theirs: Recipe
         return _take_of(merged, ours.output)
     if ours.output.take in (previous, None):
         return _take_of(merged, theirs.output)
-    choice.conflicts.append("output.digest")
-    return _take_of(merged, (ours if choice.prefer == "ours" else theirs).output)
+    return _take_of(merged, (ours if choice.ours(TAKE) else theirs).output)
 
 
 def _take_of(merged: Recipe, output: Output) -> Recipe:
@@ -169,3 +183,23 @@ def _marked(ours: bytes, theirs: bytes, marker: int, names: tuple[str, str]) -> 
             out += ["<" * marker + f" {names[0]}\n", *a[a1:a2], "=" * marker + "\n", *b[b1:b2]]
             out += [">" * marker + f" {names[1]}\n"]
     return "".join(out).encode()
+
+
+def sides_of(text: bytes) -> tuple[bytes, bytes]:
+    """Return what a text with conflict markers says for our side and for theirs. What diff3's markers show of the base
+    is left out."""
+    said: dict[str, list[bytes]] = {"ours": [], "base": [], "theirs": []}
+    part = "both"
+    for line in text.splitlines(keepends=True):
+        if line.startswith(b"<<<<<<<") and part == "both":
+            part = "ours"
+        elif line.startswith(b"|||||||") and part == "ours":
+            part = "base"
+        elif line.rstrip() == b"=======" and part in ("ours", "base"):
+            part = "theirs"
+        elif line.startswith(b">>>>>>>") and part == "theirs":
+            part = "both"
+        else:
+            for side in ("ours", "theirs") if part == "both" else (part,):
+                said[side].append(line)
+    return b"".join(said["ours"]), b"".join(said["theirs"])
