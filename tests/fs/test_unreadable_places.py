@@ -284,7 +284,6 @@ gc makes a take once more before it relies on either": """
         doctor/recovery_sources.search isdir
         """,
     "what follows works at the same path, and fails with what the system says": """
-        export/sidecar/batch._packet except
         cli/context.path_or_key lexists
         cli/demo.command exists isdir
         cli/init.command exists
