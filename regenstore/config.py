@@ -19,7 +19,7 @@ POLICIES = (PLACE, FETCH, GENERATE)
 EACH, COMMAND = "each", "command"
 OWN, SHARED = "own", "shared"
 WARN, REFUSE, OFF = "warn", "refuse", "off"
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_UNITS = ("", "k", "m", "g", "t")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _WORKER_SEES = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SystemRoot")
 _REMOTE = "regenstore.remote."
@@ -41,7 +41,7 @@ class Settings(NamedTuple):
     """Workers at a time; 0: one per core, at most four."""
     timeout: float = 3600.0
     """Seconds after which a generator that works on one item is stopped."""
-    max_output: int = 64 << 30
+    max_output: int = 64_000_000_000
     """Bytes that one generated file may have."""
     max_size: int | None = None
     """Bytes of contents that the store may have: above it, gc runs after what added to it. None: no limit."""
@@ -236,12 +236,15 @@ def _size(name: str, text: str) -> int:
 
 
 def parse_size(text: str) -> int:
-    """A number of bytes as people write it: ``500m``, ``2GiB``. Raises ValueError saying what is expected."""
-    number = text.lower().removesuffix("b").removesuffix("i")
+    """A number of bytes as people write it: ``500m`` and ``500 MB`` in powers of 1000, as sizes are printed; ``2GiB``
+    in powers of 1024. Raises ValueError saying what is expected."""
+    number = text.lower().removesuffix("b")
+    base = 1024 if number.endswith("i") else 1000
+    number = number.removesuffix("i")
     unit = number[-1:] if number[-1:].isalpha() else ""
     try:
-        size = int(float(number.removesuffix(unit)) * _UNITS[unit])
-    except (KeyError, ValueError, OverflowError):
+        size = int(float(number.removesuffix(unit)) * base ** _UNITS.index(unit))
+    except (ValueError, OverflowError):
         size = -1
     if size < 0:
         raise ValueError("a size such as 500m or 2g")

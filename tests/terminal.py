@@ -15,11 +15,13 @@ from tests.conftest import Checkout
 COLUMNS, LINES = 100, 40
 
 
-def on_terminal(checkout: Checkout, *command: str, typed: bytes = b"", into: Path | None = None) -> tuple[int, bytes]:
-    """The exit code of a regenstore command, and all that it writes to a terminal of 100 x 40 with colours; its
-    standard output may go into a file instead."""
+def on_terminal(
+    checkout: Checkout, *command: str, typed: bytes = b"", into: Path | None = None, columns: int = COLUMNS
+) -> tuple[int, bytes]:
+    """The exit code of a regenstore command, and all that it writes to a terminal with colours, of 40 lines and so many
+    columns; its standard output may go into a file instead."""
     main, side = pty.openpty()
-    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
     output = side if into is None else os.open(into, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     environment = {**checkout.environment, "TERM": "xterm-256color"}
     assert fork_server.suits(command, environment)

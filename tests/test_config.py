@@ -49,7 +49,7 @@ def test_defaults(checkout):
         ssh=SshSetting(f"{checkout.environment['HOME']}/.ssh"),
         worker_environment={"PATH": "/bin"},
     )
-    assert (found.smudge, found.budget, found.timeout, found.max_output) == ("generate", 60.0, 3600.0, 64 << 30)
+    assert (found.smudge, found.budget, found.timeout, found.max_output) == ("generate", 60.0, 3600.0, 64_000_000_000)
     assert found.oid_size == 20
     assert found.workers >= 1
 
@@ -68,11 +68,11 @@ def test_defaults(checkout):
         ("inline", "", "inline", False),
         ("reflink", "off", "reflink", False),
         ("jobs", "3", "jobs", 3),
-        ("maxOutput", "500m", "max_output", 500 << 20),
+        ("maxOutput", "500m", "max_output", 500_000_000),
         ("maxOutput", "1.5 GiB", "max_output", 3 << 29),
-        ("maxOutput", "2gb", "max_output", 2 << 30),
+        ("maxOutput", "2gb", "max_output", 2_000_000_000),
         ("maxOutput", "100", "max_output", 100),
-        ("MAXOUTPUT", "1k", "max_output", 1024),
+        ("MAXOUTPUT", "1k", "max_output", 1000),
     ],
 )
 def test_git_configuration(checkout, name, text, field, value):
@@ -178,10 +178,10 @@ def test_the_size_of_the_store_and_the_grace(checkout):
     assert (settings_of(checkout).max_size, settings_of(checkout).grace) == (None, 86400.0)
     checkout.git("config", "regenstore.maxSize", "20g")
     checkout.git("config", "regenstore.grace", "2d")
-    assert (settings_of(checkout).max_size, settings_of(checkout).grace) == (20 << 30, 172_800.0)
+    assert (settings_of(checkout).max_size, settings_of(checkout).grace) == (20_000_000_000, 172_800.0)
     checkout.git("config", "regenstore.maxSize", "")  # takes back what a wider configuration says
     assert settings_of(checkout).max_size is None
-    assert settings_of(checkout, REGENSTORE_MAX_SIZE="1k").max_size == 1024
+    assert settings_of(checkout, REGENSTORE_MAX_SIZE="1k").max_size == 1000
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20))

@@ -30,7 +30,7 @@ def attach(command: click.Command) -> None:
     for param in command.params:
         names = _names(command, param)
         if names is not None:
-            param.shell_complete = _completer(names)  # type: ignore[method-assign]
+            param.shell_complete = _completer(names)  # type: ignore[method-assign,assignment]
         elif param.name in _FILES or (param.name == "name" and param.human_readable_name == "[REV:]PATH"):
             param.shell_complete = _files  # type: ignore[method-assign]
 
@@ -101,7 +101,7 @@ def _parameters(ctx: click.Context, incomplete: str) -> list[str]:
     name, separator, _ = incomplete.partition("=")
     if separator and name in params:
         kinds = {"boolean": ("true", "false")}
-        return [f"{name}={choice}" for choice in params[name].choices or kinds.get(str(params[name].type), ())]
+        return [f"{name}={choice}" for choice in params[name].choices or kinds.get(str(params[name].type)) or ()]
     return [f"{each}=" for each in params]
 
 

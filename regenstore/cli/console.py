@@ -28,6 +28,8 @@ _UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uf
 """Letters and marks that are nevertheless invisible. (Other format characters count as unprintable.)"""
 _EMOJI = ((0x2190, 0x2BFF), (0x1F000, 0x1FAFF))
 _EMOJI_TOO = "#*0123456789\u00a9\u00ae\u203c\u2049\u2122\u2139\u3030\u303d\u3297\u3299"
+_STYLES = {"bold": "1", "good": "32", "warn": "33", "error": "1;31", "quiet": "2"}
+"""Colours that can be read on dark and light backgrounds, as the numbers of terminals."""
 _JOINED = ((0x0600, 0x109F), (0x1780, 0x18AF), (0xA800, 0xABFF), (0x10A00, 0x11FFF))
 """Scripts, from Arabic to Myanmar, in which joiners and non-joiners are part of the spelling."""
 
@@ -81,14 +83,45 @@ def be_quiet() -> None:
 
 def shows_progress() -> bool:
     """Whether progress bars are shown: on a terminal, unless the user wants quiet."""
-    return not _quiet and sys.stderr.isatty()
+    return not _quiet and sys.stderr is not None and sys.stderr.isatty()
 
 
-def say(text: str = "", *, err: bool = False, end: str = "\n", bold: bool = False) -> None:
-    """Print one line to standard output or standard error, with its text made safe."""
+def say(text: str = "", *, err: bool = False, end: str = "\n", style: str = "") -> None:
+    """Print one line to standard output or standard error, with its text made safe. ``style``: one of :data:`_STYLES`,
+    which shows on a terminal that has colours."""
     if _quiet and not err:
         return
-    _print(visible(text), sys.stderr if err else sys.stdout, end, bold)
+    stream = sys.stderr if err else sys.stdout
+    _print(_styled(visible(text), style, stream), stream, end)
+
+
+def has_colours(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal whose user wants colours (see no-color.org)."""
+    return (
+        stream is not None and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
+
+
+def width_of(stream: TextIO | None) -> int:
+    """The number of columns of a terminal; 80 if it is unknown."""
+    try:
+        return (os.get_terminal_size(stream.fileno()).columns if stream is not None else 0) or 80
+    except (OSError, ValueError):
+        return 80
+
+
+def shortened(text: str, cells: int) -> str:
+    """Cut the beginning off a text that is wider than ``cells`` columns: the end of a path says most."""
+    from unicodedata import east_asian_width
+
+    widths = [2 if east_asian_width(c) in "WF" else 1 for c in text]
+    total, cut = sum(widths), 0
+    if total <= cells:
+        return text
+    while cut < len(widths) and total > cells - 1:
+        total -= widths[cut]
+        cut += 1
+    return "…" + text[cut:]
 
 
 _as_typed: dict[str, str] = {}
@@ -105,21 +138,22 @@ def _with_typed_paths(hint: str) -> str:
 
     for inside, typed in _as_typed.items():
         if "." in inside or "/" in inside:  # others could be words
-            hint = re.sub(rf"(?<![\w./-]){re.escape(inside)}(?![\w./-])", lambda _, typed=typed: typed, hint)
+            hint = re.sub(rf"(?<![\w./-]){re.escape(inside)}(?![\w./-])", typed.replace("\\", r"\\"), hint)
     return hint
 
 
-def say_error(lead: str, error: RegenstoreError) -> None:
+def say_error(lead: str, error: RegenstoreError, *, with_hint: bool = True) -> None:
     """Print an error to standard error: its subject, message and hint. Further lines of a message, which may come
     from git or a server, are prefixed with a bar."""
     from regenstore.cli.hints import hint_for
 
     first, *more = error.message.split("\n")
     subject, colon, rest = first.partition(": ")
-    say(f"{lead}: {_as_typed.get(subject, subject)}{colon}{rest}", err=True)
+    first = f"{_as_typed.get(subject, subject)}{colon}{rest}"
+    _print(_styled(visible(lead), "error", sys.stderr) + ": " + visible(first), sys.stderr)
     for line in more:
         say(f"  | {line}", err=True)
-    if hint := hint_for(error):
+    if with_hint and (hint := hint_for(error)):
         say(f"  hint: {_with_typed_paths(hint)}", err=True)
 
 
@@ -175,16 +209,18 @@ def bars(*, bytes_moved: bool = False) -> Any:
     )
     from rich.text import Text
 
+    width = width_of(sys.stderr)
+
     class Description(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text(visible(task.description))
+            return Text(shortened(visible(task.description), width // (3 if bytes_moved else 2)), no_wrap=True)
 
     columns: tuple[ProgressColumn, ...] = (TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
     if bytes_moved:
         columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     return Progress(
         Description(),
-        BarColumn(),
+        BarColumn(bar_width=min(40, width // 4)),
         *columns,
         console=Console(stderr=True),
         transient=True,
@@ -192,13 +228,14 @@ def bars(*, bytes_moved: bool = False) -> Any:
     )
 
 
-def _print(line: str, stream: TextIO | None, end: str = "\n", bold: bool = False) -> None:
+def _print(line: str, stream: TextIO | None, end: str = "\n") -> None:
     if stream is None:  # it was closed before we started; print() would use another one
         return
-    shown = _encodable(line, stream)
-    if bold and stream.isatty() and "NO_COLOR" not in os.environ:
-        shown = f"\x1b[1m{shown}\x1b[0m"
-    print(shown, end=end, file=stream, flush=True)
+    print(_encodable(line, stream), end=end, file=stream, flush=True)
+
+
+def _styled(shown: str, style: str, stream: TextIO | None) -> str:
+    return f"\x1b[{_STYLES[style]}m{shown}\x1b[0m" if style and shown and has_colours(stream) else shown
 
 
 def _encodable(text: str, stream: TextIO) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
 import click
 
 from regenstore.cli.background import end
-from regenstore.cli.console import bars, print_json, say_error, shows_progress, subject_typed, visible
+from regenstore.cli.console import bars, print_json, say, say_error, shows_progress, subject_typed, visible
+from regenstore.cli.hints import hint_for
+from regenstore.cli.presentation import size_text as size_text
 from regenstore.config import GitEnvironment
 from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.events.waiting import nothing_waits
@@ -23,6 +26,10 @@ from regenstore.repository import Repository
 from regenstore.worktree.paths import from_user
 from regenstore.worktree.recovery import Recovered, recover
 
+_QUICK = 0.5
+"""Seconds of quick work before a bar is shown."""
+_FAILURES = 10
+"""How many failures of a kind are printed one by one."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
 
@@ -130,40 +137,38 @@ def emit_json(kind: str, fields: Mapping[str, Any], version: int = 1) -> None:
     print_json({"type": f"regenstore.{kind}", "version": version, **fields}, indent=1)
 
 
-def size_text(size: float) -> str:
-    """Format a number of bytes for display, in powers of 1000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
 def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
-    """Print failures and return the exit code: 0 if there are none."""
+    """Print failures and return the exit code: 0 if there are none. Of many of a kind, the first ones; what to do next
+    once for all that ask for the same."""
     code = 0
+    alike: dict[tuple[str, str], list[RegenstoreError]] = {}
     for path, error in failed:
         subject_typed(os.fsdecode(path), show_path(path))
-        say_error("regenstore", error.at(os.fsdecode(path)))
         code = error.exit_code
+        alike.setdefault((error.kind, error.hint), []).append(error.at(show_path(path)))
+    for errors in alike.values():
+        shown = errors[:_FAILURES]
+        for error in shown:
+            say_error("regenstore", error, with_hint=error is shown[-1] and len(errors) == len(shown))
+        if len(errors) > len(shown):
+            say(f"regenstore: and {len(errors) - len(shown):,} more like these", err=True)
+            if hint := hint_for(errors[0]):
+                say(f"  hint: {hint}", err=True)
     return code
 
 
 class ConsoleProgress:
-    """Progress bars on a terminal, silent elsewhere. Methods may be called from any thread."""
+    """Progress bars on a terminal, silent elsewhere; ``rich`` is imported when the first bar is shown. Methods may be
+    called from any thread."""
 
     def __init__(self, total: int = 1) -> None:
         self._total = total
+        self._begun = time.monotonic()
         self._tasks: dict[str, Any] = {}
         self._bars: Any = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> ConsoleProgress:
-        if shows_progress():
-            self._bars = bars()
-            self._bars.start()
-            if self._total > 1:
-                self._tasks[""] = self._bars.add_task("all", total=self._total)
         return self
 
     def __exit__(
@@ -172,9 +177,37 @@ class ConsoleProgress:
         if self._bars is not None:
             self._bars.stop()
 
-    def started(self, label: str, seconds: float | None) -> None:
-        if self._bars is not None:
+    def counts(self, what: str, total: int) -> Callable[[bytes], None]:
+        """A function to call for each of many quick items. They get one bar together, if they take a while."""
+        done = 0
+
+        def one(path: bytes) -> None:
+            nonlocal done
             with self._lock:
+                done += 1
+                if self._bars is None and time.monotonic() - self._begun < _QUICK:
+                    return
+                if what not in self._tasks and self._open():
+                    self._tasks[what] = self._bars.add_task(what, total=total)
+                if what in self._tasks:
+                    self._bars.update(self._tasks[what], completed=done)
+                    if done == total:
+                        self._bars.remove_task(self._tasks.pop(what))
+
+        return one
+
+    def _open(self) -> bool:
+        """Show the bars, if there is a terminal."""
+        if self._bars is None and shows_progress():
+            self._bars = bars()
+            self._bars.start()
+            if self._total > 1:
+                self._tasks[""] = self._bars.add_task("all", total=self._total)
+        return self._bars is not None
+
+    def started(self, label: str, seconds: float | None) -> None:
+        with self._lock:
+            if self._open():
                 self._tasks[label] = self._bars.add_task(label, total=1.0)
 
     def advanced(self, label: str, fraction: float, note: str) -> None:

@@ -171,7 +171,7 @@ class Story:
 
     def _chapter(self, title: str) -> None:
         say()
-        say(title, bold=True)
+        say(title, style="bold")
 
     def _go(self, folder: str) -> None:
         here = os.getcwd()

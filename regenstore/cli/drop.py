@@ -7,7 +7,7 @@ import sys
 import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import open_repository, report_failures, show_path, worktree_paths
+from regenstore.cli.context import ConsoleProgress, open_repository, report_failures, show_path, worktree_paths
 from regenstore.tracked import get_and_drop
 
 
@@ -26,13 +26,17 @@ def command(paths: tuple[str, ...], dry_run: bool) -> None:
     """
     repository = open_repository()
     bench = repository.workbench
-    planned = get_and_drop.plan_drop(bench, worktree_paths(repository, paths))
+    with ConsoleProgress() as progress:
+        planned = get_and_drop.plan_drop(
+            bench, worktree_paths(repository, paths), lambda total: progress.counts("comparing with the store", total)
+        )
     for path, reason in planned.kept:
         say(f"kept {show_path(path)}: {reason}", err=True)
     if dry_run:
         for placement in planned.placements:
             say(f"would drop {show_path(placement.path)}")
         sys.exit(report_failures(planned.failed))
-    report = get_and_drop.drop(bench, planned)
+    with ConsoleProgress() as progress:
+        report = get_and_drop.drop(bench, planned, progress.counts("dropping", len(planned.placements)))
     say(f"{len(report.done)} dropped, {len(planned.kept)} kept")
     sys.exit(report_failures(report.failed))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
+from regenstore.cli.presentation import Cell, Heading, show_table
 from regenstore.gc import content_names, trash, usage
 from regenstore.proof.rules import RULES
 
@@ -38,11 +38,15 @@ def command(by: str, as_json: bool) -> None:
     if as_json:
         emit_json("du", {"by": by, **found.fields(), "complete": survey.complete})
         return
+    rows: list[tuple[str | Cell, ...]] = []
     for name, share in found.rows.items():
         meaning = _STATES.get(name) or (RULES.get(name, "") if by == "proof" else "")
-        say(f"{size_text(share.bytes):>9} {share.contents:>7}  {name:<20} {meaning}".rstrip())
-    say(f"{size_text(found.contents.bytes):>9} {found.contents.contents:>7}  contents")
+        rows.append((size_text(share.bytes), f"{share.contents:,}", name, meaning))
+    rows.append((size_text(found.contents.bytes), f"{found.contents.contents:,}", "contents", ""))
     if found.trash.contents:
-        say(f"{size_text(found.trash.bytes):>9} {found.trash.contents:>7}  in the trash ('regenstore undo --list')")
-    say(f"{size_text(found.other):>9}          database, manifests and other files")
-    say(f"{size_text(found.total):>9}          total")
+        rows.append(
+            (size_text(found.trash.bytes), f"{found.trash.contents:,}", "in the trash", "'regenstore undo' restores it")
+        )
+    rows.append((size_text(found.other), "", "other files", "database, manifests and the like"))
+    rows.append((Cell(size_text(found.total), "bold"), "", Cell("total", "bold"), ""))
+    show_table((Heading("size", right=True), Heading("number", right=True), Heading(by), Heading("meaning")), rows)

@@ -10,7 +10,7 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from regenstore.cli.console import rewrite, say, visible
+from regenstore.cli.console import rewrite, say, shortened, visible, width_of
 from regenstore.errors import RegenstoreError
 
 if TYPE_CHECKING:
@@ -134,8 +134,9 @@ class FilterProgress:
             return
         self._last, self._shown = now, True
         running = ", ".join(f"{label} {fraction:.0%}" for label, fraction in list(self._running.items())[:2])
-        line = f"regenstore: regenerating, {self._done} done of about {self._total}; {running}"
-        if self._terminal:
-            rewrite(visible(line)[:110])
+        lead = f"regenstore: regenerating, {self._done} done of about {self._total}; "
+        if self._terminal:  # a line that the terminal wraps would stay on the screen
+            room = width_of(sys.stderr) - 1
+            rewrite((lead + shortened(visible(running), max(1, room - len(lead))))[:room])
         else:
-            say(line, err=True)
+            say(lead + running, err=True)

@@ -14,6 +14,7 @@ from regenstore.cli.announce import happened
 from regenstore.cli.console import ask, say, visible
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.cli.durations import Age
+from regenstore.cli.presentation import Heading, age_text, counted, show_table, time_text
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import Conflict, InvalidInput, NotFound, StorageError, TrustRequired
 from regenstore.events.event import EventManifest
@@ -30,6 +31,10 @@ from regenstore.refs.settle import settle
 from regenstore.repository import Repository
 
 _SHOWN = 20
+_COLUMNS = (
+    *(Heading("what"), Heading("size", right=True), Heading("needed by"), Heading("rule")),
+    *(Heading("to make", right=True), Heading("path")),
+)
 
 
 class _Size(click.ParamType[int]):
@@ -57,7 +62,7 @@ def _needing_room() -> Iterator[None]:
 
 @click.command()
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would be evicted, why, and its cost; change nothing.")
-@click.option("--free", type=_Size(), help="Free this much, such as 2g, starting with the least needed.")
+@click.option("--free", type=_Size(), help="Free this much at once, such as 2g: the least needed first.")
 @click.option("--max-size", type=_Size(), help="Reduce the store to this size.")
 @click.option("--older-than", type=Age(), help="Only contents unused for this long, such as 30d.")
 @click.option("--select", metavar="GLOB", help="Only media at matching paths, such as 'shots/*.mp4'.")
@@ -84,10 +89,10 @@ def command(
     """Free space in the store. Evicts only what a second run proved, here and now, to come back; keeps everything else.
 
     Without --free and --max-size, proven contents that no tip and no worktree needs go to the trash, and contents
-    that have been there longer than regenstore.grace (1 day) are deleted. With them, the requested amount is freed at
-    once, starting with contents that are cheap to make again for their size, seldom used, and far from current
-    work. 'regenstore undo' restores what is not deleted yet; 'regenstore get' makes deleted contents again. Exits
-    with code 1 if less can be freed than requested, also with --dry-run.
+    that have been there longer than regenstore.grace (1 day) are deleted. With them, the requested amount is deleted at
+    once, past the trash, starting with contents that are cheap to make again for their size, seldom used, and far from
+    current work. 'regenstore undo' restores what is not deleted yet; 'regenstore get' makes deleted contents again.
+    Exits with code 1 if less can be freed than requested, also with --dry-run.
 
     Before anything is evicted by the proofs of a generator that is not built in, one take of it is made once more
     and compared, within regenstore.gcBudget (60 s); if the result differs, the generator's proofs lapse.
@@ -179,7 +184,7 @@ def _announce(repository: Repository, report: GcReport) -> None:
 
 
 def _show(plan: EvictionPlan) -> None:
-    _list("evict", plan.evict, f"; {_time(plan.seconds)} would bring them back")
+    _list("evict", plan.evict, f"; {time_text(plan.seconds)} would bring them back")
     _list("unreachable", plan.discard, "; once deleted, nothing can bring them back")
     for copies, what in ((plan.restore, "are restored, as they are kept now"), (plan.purge, "are deleted")):
         if copies:
@@ -189,18 +194,25 @@ def _show(plan: EvictionPlan) -> None:
         say(f"trash: {_count(len(plan.waiting))}, {size}, stay for now")
     for probe in plan.probes:
         label, generator = probe.label, " ".join(probe.definition)
-        say(f"probe: {label} is made once more first, with {generator}; {_time(probe.seconds)}")
+        say(f"probe: {label} is made once more first, with {generator}; {time_text(probe.seconds)}")
     if plan.probes:
         spent = sum(probe.seconds for probe in plan.probes)
-        say(f"probes: {_time(spent)} estimated, of {_time(plan.probe_budget)} (regenstore.gcBudget)")
-    if plan.evictable[0]:
-        say(f"also evictable: {_count(plan.evictable[0])}, {size_text(plan.evictable[1])} (--free SIZE)")
+        say(f"probes: {time_text(spent)} estimated, of {time_text(plan.probe_budget)} (regenstore.gcBudget)")
+    for (young, size_of_young), what in ((plan.young, "evictable, but used"), (plan.fresh, "unreachable, but made")):
+        if young:
+            age = age_text(plan.wish.age)
+            say(f"{what} within {age}: {_count(young)}, {size_text(size_of_young)} (--older-than)")
+    others, size_of_others = (mine - young for mine, young in zip(plan.evictable, plan.young))
+    if others:
+        say(f"also evictable: {_count(others)}, {size_text(size_of_others)} (--free SIZE)")
     for rule, (count, kept) in plan.kept.items():
         say(f"kept: {_count(count)}, {size_text(kept)}: {RULES[rule]}")
     for problem in plan.problems:
         say(f"incomplete: {problem}", err=True)
     if plan.short:
         say(f"{size_text(plan.short)} less than requested can be freed now", err=True)
+    if plan.evict and plan.wish.now:
+        say("this is deleted at once: 'regenstore undo' cannot restore it, 'regenstore get' makes it again")
     if plan.empty:
         say("nothing to do")
 
@@ -208,13 +220,14 @@ def _show(plan: EvictionPlan) -> None:
 def _list(what: str, items: Sequence[Eviction], more: str) -> None:
     if not items:
         return
+    rows = []
     for item in items[:_SHOWN]:
         entry = item.entry
         name = visible(item.names[0]) if item.names else f"{item.digest.short} (no path)"
         also = f" and {len(item.names) - 1} more" if len(item.names) > 1 else ""
-        cost = "" if entry.closure is None or what != "evict" else f"  {_time(entry.closure)}"
-        standing = entry.standing.name.lower()
-        say(f"{what:<11} {size_text(item.size):>9}  {standing:<10} {entry.finding.rule:<9}{cost}  {name}{also}")
+        cost = "" if entry.closure is None or what != "evict" else time_text(entry.closure)
+        rows.append((what, size_text(item.size), entry.standing.name.lower(), entry.finding.rule, cost, name + also))
+    show_table(_COLUMNS, rows)
     if len(items) > _SHOWN:
         say(f"and {len(items) - _SHOWN} more; --json lists them")
     say(f"{what}: {_count(len(items))}, {size_text(sum(item.size for item in items))}{more}")
@@ -241,8 +254,4 @@ def _tell(plan: EvictionPlan, report: GcReport) -> None:
 
 
 def _count(number: int) -> str:
-    return "1 content" if number == 1 else f"{number} contents"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+    return counted(number, "content")

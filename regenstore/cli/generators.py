@@ -8,6 +8,7 @@ import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option
+from regenstore.cli.presentation import Heading, show_table
 from regenstore.config import GitEnvironment, load
 from regenstore.errors import NotFound
 from regenstore.generators.api import Declaration, InputSlot
@@ -37,9 +38,11 @@ def command(name: str | None, as_json: bool) -> None:
     elif name:
         _show(known[0])
     else:
+        rows = []
         for k in known:
-            note = "" if k.trusted else "  (not trusted yet: 'regenstore trust')"
-            say(f"{k.declaration.name:<20} {k.source:<16} {k.declaration.summary}{note}")
+            note = "" if k.trusted else " (not trusted yet: 'regenstore trust')"
+            rows.append((k.declaration.name, k.source, k.declaration.summary + note))
+        show_table((Heading("generator"), Heading("from"), Heading("what it makes")), rows)
 
 
 def _registry() -> Registry:
@@ -57,31 +60,38 @@ def _show(known: RegisteredGenerator) -> None:
     say()
     say("Makes: " + ", ".join(f"{t} ({suffix_for(t)})" for t in declaration.media_types))
     say()
-    say("Parameters:")
-    for name, param in declaration.params.params.items():
-        say(f"  {name:<16} {_range(param):<38} {param.description}")
+    show_table(
+        (Heading("parameter"), Heading("type"), Heading("default"), Heading("meaning")),
+        [(name, _range(p), _default(p), _meaning(p)) for name, p in declaration.params.params.items()],
+    )
     slots = list(declaration.inputs.items())
     if declaration.more_inputs is not None:
         slots.append(("(any name)", declaration.more_inputs))
     if slots:
         say()
-        say("Inputs:")
+    rows = []
     for name, slot in slots:
-        need = "required" if slot.required and slot is not declaration.more_inputs else "optional"
-        say(f"  {name:<16} {need + ', ' + (' or '.join(slot.kinds) or 'any medium'):<38} {slot.description}")
+        need = "required" if slot.required and slot is not declaration.more_inputs else ""
+        rows.append((name, " or ".join(slot.kinds) or "any medium", need, slot.description))
+    show_table((Heading("input"), Heading("kind"), Heading(""), Heading("meaning")), rows)
 
 
 def _range(param: Param) -> str:
-    words = ["one of " + ", ".join(map(str, param.choices)) if param.choices else str(param.type)]
+    words = ["choice" if param.choices else str(param.type)]
     if param.minimum is not None or param.maximum is not None:
         low = "" if param.minimum is None else f"{param.minimum:g}"
         high = "" if param.maximum is None else f"{param.maximum:g}"
         words.append(f"{low}..{high}")
-    if param.required:
-        words.append("required")
-    elif param.default is not None and param.default != "":
-        words.append(f"default {param.default}")
-    return ", ".join(words)
+    return " ".join(words)
+
+
+def _default(param: Param) -> str:
+    return "required" if param.required else "" if param.default is None else str(param.default)
+
+
+def _meaning(param: Param) -> str:
+    choices = f"one of {', '.join(map(str, param.choices))}" if param.choices else ""
+    return "; ".join(filter(None, (param.description, choices)))
 
 
 def _fields(known: RegisteredGenerator) -> dict[str, object]:

@@ -17,6 +17,7 @@ from regenstore.cli.context import (
     size_text,
     worktree_paths,
 )
+from regenstore.cli.presentation import time_text
 from regenstore.cli.progress_lines import progress_for
 from regenstore.cli.remote_problems import tell_problems
 from regenstore.fs.path_text import path_text
@@ -66,7 +67,7 @@ def command(
         tell_problems(repository)
         sys.exit(report_failures(planned.failed))
     with progress_for(as_json, len(planned.plan.steps) + len(planned.plan.fetches)) as progress:
-        report = get_and_drop.get(bench, planned, progress)
+        report = get_and_drop.get(bench, planned, progress, progress.counts("placing", len(planned.wishes)))
     tell_problems(repository)
     excluded = len(planned.excluded)
     if as_json:
@@ -96,14 +97,14 @@ def _show(planned: get_and_drop.GetPlan, as_json: bool) -> None:
     for row in _fetched(planned.plan):
         say(f"would fetch {row['path'] or row['digest']!s}  {size_text(row['size'])}")
     for step in steps:
-        cost = "unknown time" if step.seconds is None else f"about {step.seconds:.3g} s"
+        cost = "unknown time" if step.seconds is None else f"about {time_text(step.seconds)}"
         say(f"would make {step.label}  {cost}")
     total = planned.plan.seconds
     say(
         f"{len(planned.plan.present)} in the store, "
         + (f"{len(planned.plan.fetches)} to fetch, " if planned.plan.fetches else "")
         + f"{len(steps)} to make"
-        + ("" if not steps else ", unknown time" if total is None else f", about {total:.3g} s of work")
+        + ("" if not steps else ", unknown time" if total is None else f", about {time_text(total)} of work")
     )
     for outcome in planned.plan.failed:
         assert outcome.error is not None

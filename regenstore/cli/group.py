@@ -32,6 +32,15 @@ class _Commands(LazyGroup):
     commands_listed = COMMANDS
     sections = SECTIONS
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of our output has seen enough: 'status | head -1'. Print nothing more, not even when the
+            # interpreter flushes; end as a program does that the signal ends (click would end with 1).
+            sys.stdout = None
+            raise SystemExit(141) from None
+
 
 @click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-C", "folders", multiple=True, metavar="DIR", help="Run as if started in DIR; may be repeated.")
@@ -80,10 +89,6 @@ def run() -> int:
     except (KeyboardInterrupt, click.Abort):
         say("regenstore: interrupted; nothing was lost", err=True)
         code = 130
-    except BrokenPipeError:
-        # The reader of our output is gone; print nothing, not even when the interpreter flushes.
-        sys.stdout = None
-        code = 141
     except OSError as error:
         code = _tell(storage_error(error, error.filename or "a file"))
     except Exception as error:

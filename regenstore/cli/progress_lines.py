@@ -4,6 +4,7 @@ only the result."""
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from regenstore.cli.console import print_json
 from regenstore.cli.context import ConsoleProgress
@@ -25,6 +26,9 @@ class ProgressLines(ConsoleProgress):
 
     def __enter__(self) -> ProgressLines:
         return self
+
+    def counts(self, what: str, total: int) -> Callable[[bytes], None]:
+        return lambda path: None
 
     def started(self, label: str, seconds: float | None) -> None:
         with self._lock:

@@ -10,6 +10,7 @@ import click
 
 from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text, worktree_paths
+from regenstore.cli.presentation import counted
 from regenstore.cli.transfers import Transfers
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.fs.path_text import path_text
@@ -129,7 +130,7 @@ def _fields(done: Pushed, wanted: Mapping[Digest, Wanted]) -> dict[str, object]:
 
 
 def _tell(remote: Remote, done: Pushed, wanted: Mapping[Digest, Wanted], dry_run: bool) -> None:
-    sent = f"{len(done.sent)} contents ({size_text(sum(done.sent.values()))})"
+    sent = f"{counted(len(done.sent), 'content')} ({size_text(sum(done.sent.values()))})"
     there = f"; {len(done.there)} are already there" if done.there else ""
     if dry_run:
         say(f"Would send {sent} to {remote.name}{there}")

@@ -10,6 +10,7 @@ import click
 from regenstore.cli.console import ask, say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.cli.durations import Age
+from regenstore.cli.presentation import counted
 from regenstore.errors import InvalidInput, TrustRequired
 from regenstore.refs.settle import settle
 from regenstore.remotes.gc import RETENTION, WAIT, RemoteContent, RemoteGc, RemoteGcPlan, RemoteGcReport, RetentionRules
@@ -71,7 +72,7 @@ def _ask(as_json: bool) -> None:
 
 def _show(plan: RemoteGcPlan, name: str) -> None:
     say("repositories asked: " + ", ".join(plan.repositories))
-    say(f"needed: {plan.needed[0]} contents ({size_text(plan.needed[1])}) of {name}")
+    say(f"needed: {counted(plan.needed[0], 'content')} ({size_text(plan.needed[1])}) of {name}")
     for items, what in (
         (plan.young, f"not needed, but younger than {plan.rules.retention / _DAY:g} days"),
         (plan.waiting, f"marked less than {plan.rules.wait / _DAY:g} days ago"),
@@ -98,4 +99,4 @@ def _tell(report: RemoteGcReport, wait: float) -> None:
 
 
 def _sum(items: Sequence[RemoteContent]) -> str:
-    return f"{len(items)} contents ({size_text(sum(item.size for item in items))})"
+    return f"{counted(len(items), 'content')} ({size_text(sum(item.size for item in items))})"

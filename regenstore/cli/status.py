@@ -13,14 +13,21 @@ from regenstore.cli.context import (
     size_text,
     worktree_paths,
 )
+from regenstore.cli.presentation import Cell, Heading, show_table, time_text
 from regenstore.errors import RegenstoreError
 from regenstore.fs.path_text import path_text
 from regenstore.gc import auto
 from regenstore.repository import Repository
-from regenstore.tracked.status import STATES, Status, status
+from regenstore.tracked.status import STATES, PathStatus, Status, status
 
 _QUIET = ("placed", "imported", "excluded")
 _SHOWN = 40
+_COLUMNS = (Heading("state"), Heading("size", right=True), Heading("store"), Heading("path"))
+_STYLES = {
+    **dict.fromkeys(("placed", "imported"), "good"),
+    **dict.fromkeys(("recipe", "excluded"), "quiet"),
+    **dict.fromkeys(("conflict", "missing", "unreadable", "not-a-file"), "error"),
+}
 
 
 @click.command()
@@ -68,18 +75,18 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
         say("Nothing is tracked yet. Next: regenstore track '*.png' '*.mp4', then git add")
         return
     listed = [p for p in found.paths if show_all or p.state not in _QUIET]
-    for p in listed[: None if show_all else _SHOWN]:
-        size = "" if p.size is None else size_text(p.size)
-        whether = "" if p.entry is None else p.entry.finding.state
-        say(f"{p.state:<11} {size:>9}  {whether:<9}  {show_path(p.path)}")
-        if p.problem is not None:
-            say(f"{'':<11} {p.problem.message}")
-    if len(listed) > _SHOWN and not show_all:
-        say(f"and {len(listed) - _SHOWN} more; --all lists them")
+    shown = listed if show_all else listed[:_SHOWN]
+    show_table(_COLUMNS, map(_row, shown))
+    for message in dict.fromkeys(p.problem.message for p in shown if p.problem is not None):
+        say(message, style="warn")
+    if len(listed) > len(shown):
+        say(f"and {len(listed) - len(shown):,} more; --all lists them")
     if listed:
         say()
-    for state, count in found.counts.items():
-        say(f"{count:>6} {state:<11} {STATES[state]}")
+    show_table(
+        (Heading("", right=True), Heading(""), Heading("")),
+        [(f"{count:>6}", _state(state), STATES[state]) for state, count in found.counts.items()],
+    )
     say(f"{len(found.paths):>6} in total, {size_text(found.media_bytes)} of media; {missing} not in the store")
     if found.problem is not None:
         say(f"cannot tell whether they are kept: {found.problem.message}", err=True)
@@ -87,9 +94,22 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
         freed = sum(entry.stored.size for entry in evictable)
         seconds = sum(entry.own or 0.0 for entry in evictable)
         kept = len(found.entries) - len(evictable)
-        say(f"{kept:>6} takes kept, {len(evictable)} evictable: {size_text(freed)}, {seconds:.3g} s to make again")
+        say(
+            f"{kept:>6} {'take' if kept == 1 else 'takes'} kept, {len(evictable)} evictable:"
+            f" {size_text(freed)}, {time_text(seconds)} to make again"
+        )
     if suggestion is not None:
         _advise(suggestion)
+
+
+def _row(p: PathStatus) -> tuple[str | Cell, ...]:
+    size = "" if p.size is None else size_text(p.size)
+    whether = "" if p.entry is None else p.entry.finding.state
+    return _state(p.state), size, whether, show_path(p.path)
+
+
+def _state(state: str) -> Cell:
+    return Cell(state, _STYLES.get(state, "warn"))
 
 
 def _suggestion(repository: Repository, found: Status) -> auto.Suggestion | None:
@@ -111,6 +131,6 @@ def _advise(suggestion: auto.Suggestion) -> None:
         say(f"nothing evictable was unused for {auto.RECENT_DAYS} days ('regenstore gc --dry-run')")
         return
     say(
-        f"'{suggestion.command}' frees {size_text(suggestion.bytes)}, {suggestion.seconds:.3g} s to make again,"
+        f"'{suggestion.command}' frees {size_text(suggestion.bytes)}, {time_text(suggestion.seconds)} to make again,"
         " and keeps recent work"
     )

@@ -6,8 +6,8 @@ import time
 
 import click
 
-from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text, worktree_path
+from regenstore.cli.presentation import Cell, Heading, show_table
 from regenstore.fs.path_text import path_text
 from regenstore.tracked import proof
 
@@ -28,7 +28,7 @@ def command(path: str, as_json: bool) -> None:
     found = proof.takes(bench, inside)
     proofs = {p.second: p.tier for p in proof.proofs_of(bench, bench.current(inside))}
     if as_json:
-        rows = [
+        records = [
             {
                 "digest": str(t.digest),
                 "size": t.size,
@@ -40,11 +40,13 @@ def command(path: str, as_json: bool) -> None:
             }
             for t in found
         ]
-        emit_json("takes", {"path": path_text(path), "takes": rows})
+        emit_json("takes", {"path": path_text(path), "takes": records})
         return
+    rows: list[tuple[str | Cell, ...]] = []
     for t in found:
         made = "-" if t.made is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(t.made))
         words = [w for w, true in (("the take", t.recorded), ("not in the store", not t.stored)) if true]
         if t.digest in proofs:
             words.append(f"second run: {proofs[t.digest]}")
-        say(f"{t.digest.short}  {size_text(t.size):>9}  {made:<16}  {', '.join(words)}")
+        rows.append((Cell(t.digest.short, "bold" if t.recorded else ""), size_text(t.size), made, ", ".join(words)))
+    show_table((Heading("content"), Heading("size", right=True), Heading("made"), Heading("what it is")), rows)

@@ -6,6 +6,7 @@ import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
+from regenstore.cli.presentation import Heading, show_table
 from regenstore.gc import undo
 
 
@@ -29,9 +30,11 @@ def command(run: str | None, only_list: bool, as_json: bool) -> None:
     if only_list:
         if as_json:
             emit_json("undo-list", {"runs": [one.fields() for one in runs]})
+        rows = []
         for one in [] if as_json else runs:
-            size = size_text(sum(copy.size for copy in one.trashed))
-            say(f"{one.run}  in the trash: {len(one.trashed)}, {size}; deleted: {len(one.gone)}")
+            size = size_text(sum(copy.size for copy in one.trashed)) if one.trashed else ""
+            rows.append((one.run, f"{len(one.trashed)} in the trash", size, f"{len(one.gone)} deleted"))
+        show_table((Heading("run"), Heading("can be restored"), Heading("size", right=True), Heading("gone")), rows)
         if not runs and not as_json:
             say("no gc has taken anything yet")
         return

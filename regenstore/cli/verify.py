@@ -9,6 +9,7 @@ import click
 
 from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, worktree_paths
+from regenstore.cli.presentation import time_text
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import InvalidInput
 from regenstore.fs.path_text import path_text
@@ -67,7 +68,7 @@ def command(
     plan = proof.plan_verify(bench, recipes)
     if dry_run:
         for step in plan.steps.values():
-            say(f"would run {step.label}" + ("" if step.seconds is None else f", about {step.seconds:.3g} s"))
+            say(f"would run {step.label}" + ("" if step.seconds is None else f", about {time_text(step.seconds)}"))
         sys.exit(1 if verdicts else 0)
     with progress_for(as_json, len(plan.steps)) as progress:
         for verdict in proof.verify(bench, plan, progress):

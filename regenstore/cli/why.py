@@ -16,6 +16,7 @@ from regenstore.cli.context import (
     size_text,
     worktree_path,
 )
+from regenstore.cli.presentation import time_text
 from regenstore.config import OWN
 from regenstore.fs.path_text import path_text
 from regenstore.proof.rules import RULES, Judgement
@@ -89,9 +90,9 @@ def _tell_proof(finding: Judgement) -> None:
 
 def _tell_entry(entry: JudgedContent) -> None:
     if entry.recipe_key is not None:
-        own = "not known" if entry.own is None else f"{entry.own:.3g} s"
+        own = "not known" if entry.own is None else time_text(entry.own)
         if entry.closure != entry.own:
-            every = "not known" if entry.closure is None else f"{entry.closure:.3g} s"
+            every = "not known" if entry.closure is None else time_text(entry.closure)
             own += f"; with the inputs that are not in the store: {every}"
         say(f"  cost      {own}")
     say(f"  standing  {STANDINGS[entry.standing]}")

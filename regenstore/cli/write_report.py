@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, report_failures, shell_path, show_path, size_text
+from regenstore.cli.presentation import time_text
 from regenstore.errors import RegenstoreError
 from regenstore.fs.path_text import path_text
 from regenstore.tracked.recipe_writing import Written
@@ -19,7 +20,7 @@ def tell(written: Written) -> None:
         say(f"{path}: recipe written; 'regenstore get {shell_path(written.path)}' makes the medium")
         return
     seconds = written.recipe.output.seconds
-    cost = "" if seconds is None else f", {seconds:g} s to make"
+    cost = "" if seconds is None else f", {time_text(seconds)} to make"
     say(f"{path}: {size_text(written.content.size)}{cost}, {written.content.digest.short}")
 
 

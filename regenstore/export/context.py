@@ -356,7 +356,7 @@ def _loras(params: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
         if name:
             pairs.append((name, weight))
     if pairs and all(weight is None for _, weight in pairs):
-        apart = next((params[name] for name in _LORA_WEIGHTS if isinstance(params.get(name), list)), [])
+        apart: list[Any] = next((params[name] for name in _LORA_WEIGHTS if isinstance(params.get(name), list)), [])
         if len(apart) == len(pairs) and all(isinstance(weight, (int, float)) for weight in apart):
             pairs = [(name, weight) for (name, _), weight in zip(pairs, apart)]
     if pairs:

@@ -61,6 +61,11 @@ class GcWish:
     """Seconds that proven contents otherwise stay in the trash."""
 
     @property
+    def age(self) -> float:
+        """How old unreachable contents must be to go, in seconds."""
+        return UNREACHABLE_AGE if self.older_than is None else self.older_than
+
+    @property
     def now(self) -> bool:
         """Whether the user wants space now, not just tidying."""
         return self.purge or self.free is not None or self.cap is not None
@@ -122,6 +127,10 @@ class EvictionPlan:
     """Rule -> (number, bytes) of contents that are not evictable."""
     evictable: tuple[int, int] = (0, 0)
     """(number, bytes) of evictable contents that stay anyway."""
+    young: tuple[int, int] = (0, 0)
+    """(number, bytes) of those among them that were used too recently for the wish."""
+    fresh: tuple[int, int] = (0, 0)
+    """(number, bytes) of unreachable contents that are younger than the wish asks for."""
     total: int = 0
     """Bytes of all contents, including the trash."""
     asked: int = 0
@@ -219,13 +228,17 @@ def make_plan(
     discard = _unreachable(survey, wish, now, names) if wish.unreachable else []
     going = {item.digest for item in (*chosen, *discard)}
     kept: dict[str, tuple[int, int]] = {}
-    left = (0, 0)
+    left = young = fresh = (0, 0)
     for entry in survey.entries.values():
         if entry.stored.tree not in (CACHE, VAULT) or entry.stored.digest in going:
             continue
         if entry.evictable and entry.stored.digest not in unprobed:
             left = left[0] + 1, left[1] + entry.stored.size
+            if wish.older_than is not None and now - _last_use(entry, uses) < wish.older_than:
+                young = young[0] + 1, young[1] + entry.stored.size
         else:
+            if wish.unreachable and is_unreachable(survey, entry) and now - entry.stored.identity[1] / 1e9 < wish.age:
+                fresh = fresh[0] + 1, fresh[1] + entry.stored.size
             rule = "unprobed" if entry.evictable else entry.finding.rule
             count, size = kept.get(rule, (0, 0))
             kept[rule] = count + 1, size + entry.stored.size
@@ -238,6 +251,8 @@ def make_plan(
         tuple(waiting),
         dict(sorted(kept.items(), key=lambda row: -row[1][1])),
         left,
+        young,
+        fresh,
         total,
         max(0, asked),
         probing.chosen({item.digest for item in chosen} | _by_proof(files, purge), names),
@@ -339,13 +354,12 @@ def _choose(
 
 def _unreachable(survey: Survey, wish: GcWish, now: float, names: Mapping[Digest, Sequence[str]]) -> list[Eviction]:
     """Return what no root needs and nothing brings back, oldest first."""
-    horizon = UNREACHABLE_AGE if wish.older_than is None else wish.older_than
     found = []
     for entry in survey.entries.values():
         if entry.stored.tree not in (CACHE, VAULT) or not is_unreachable(survey, entry):
             continue
         known = names.get(entry.stored.digest, ())
-        if now - entry.stored.identity[1] / 1e9 < horizon or (wish.select and not _selected(wish.select, known)):
+        if now - entry.stored.identity[1] / 1e9 < wish.age or (wish.select and not _selected(wish.select, known)):
             continue
         found.append(Eviction(entry, tuple(known)))
     return sorted(found, key=lambda item: (item.entry.stored.identity[1], item.digest))

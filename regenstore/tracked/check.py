@@ -21,7 +21,7 @@ OUTDATED = "its take was made with other parameters; 'regenstore get', 'regensto
 
 @dataclass(frozen=True)
 class Finding:
-    """One problem: ``raw-media``, ``bad-recipe``, ``conflict-markers``, ``outdated-take`` or ``lfs-pointer``. ``commit``
+    """A problem: ``raw-media``, ``bad-recipe``, ``conflict-markers``, ``outdated-take`` or ``lfs-pointer``. ``commit``
     is empty for the index."""
 
     commit: str

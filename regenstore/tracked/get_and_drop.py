@@ -21,6 +21,13 @@ if TYPE_CHECKING:  # slow to import, and not needed if there is nothing to do
     from regenstore.worktree.place import Placement
 
 
+Tell = Callable[[bytes], None]
+
+
+def _untold(path: bytes) -> None:
+    """Nobody follows the progress."""
+
+
 class GetWish(NamedTuple):
     """A path whose worktree file is recipe text (or missing), with the index entry to update."""
 
@@ -150,17 +157,19 @@ def _old_medium(bench: Workbench, path: bytes, record: BlobRecord) -> WorktreeCo
     return held if bench.store.claim(held.digest, held.size) is not None else None
 
 
-def get(bench: Workbench, planned: GetPlan, progress: Progress) -> GetReport:
-    """Execute a plan: make what is missing, place everything, update Git's index."""
+def get(bench: Workbench, planned: GetPlan, progress: Progress, tell: Tell = _untold) -> GetReport:
+    """Execute a plan: make what is missing, place everything, update Git's index. ``tell`` is called with each path
+    that is placed."""
     report = GetReport(failed=list(planned.failed))
     if not planned.wishes:
         return report
+    from regenstore.objects.attribution import rounded
     from regenstore.worktree.place import Placement
 
     waiting: list[Placement] = []
 
     def flush() -> None:
-        done = bench.placer.place(waiting)
+        done = bench.placer.place(waiting, tell)
         report.done.extend(done.placed)
         report.failed.extend(done.skipped)
         waiting.clear()
@@ -183,7 +192,8 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> GetReport:
             report.drifted.append(wish.path)
         if wish.oid is None:
             # Git's index does not have this recipe yet: keep it for the next clean of these bytes.
-            made = outcome.want.recipe.with_take(outcome.content.take, outcome.seconds)
+            seconds = None if outcome.seconds is None else rounded(outcome.seconds)
+            made = outcome.want.recipe.with_take(outcome.content.take, seconds)
             bench.pending.set(wish.path, toml.encode(made), bench.index.oid(wish.path) or b"")
         waiting.append(Placement(wish.path, source, wish.replaces, wish.oid))
         if len(waiting) >= 1000:
@@ -193,12 +203,16 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress) -> GetReport:
     return report
 
 
-def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> DropPlan:
-    """Plan which media become recipe text again. A medium is dropped only if the store has its bytes."""
+def plan_drop(
+    bench: Workbench, paths: Sequence[bytes], count: Callable[[int], Tell] = lambda total: _untold
+) -> DropPlan:
+    """Plan which media become recipe text again. A medium is dropped only if the store has its bytes. ``count`` gets
+    the number of paths to look at, and gives what is called with each."""
     planned = DropPlan()
     tracked = bench.tracked()
     everything = [*tracked, *bench.untracked()]
     chosen = select(everything, paths) if paths else everything
+    tell = count(len(chosen))
     refused = _refused(bench, chosen, paths)
     index_text = bench.index_texts(chosen)
     for path in chosen:
@@ -213,6 +227,7 @@ def plan_drop(bench: Workbench, paths: Sequence[bytes]) -> DropPlan:
         except RegenstoreError as error:
             if error.kind != "not-a-file" or path in tracked or path in paths:
                 planned.failed.append((path, error))
+        tell(path)
     return planned
 
 
@@ -233,9 +248,9 @@ def _plan_drop(
         planned.placements.append(Placement(path, text, held.identity, oid if text == known else None))
 
 
-def drop(bench: Workbench, planned: DropPlan) -> GetReport:
-    """Put recipe text at the paths, and update Git's index."""
-    done = bench.placer.place(planned.placements)
+def drop(bench: Workbench, planned: DropPlan, tell: Tell = _untold) -> GetReport:
+    """Put recipe text at the paths, and update Git's index. ``tell`` is called with each path."""
+    done = bench.placer.place(planned.placements, tell)
     added = {placement.path for placement in planned.placements if placement.oid is not None}
     for path in done.placed:
         if path in added:  # until it is added, only the pending recipe keeps the medium

@@ -6,6 +6,7 @@ import os
 
 from regenstore.errors import NotFound
 from regenstore.objects import toml
+from regenstore.objects.attribution import rounded
 from regenstore.objects.ids import Digest, RecipeKey
 from regenstore.objects.recipe import Recipe
 from regenstore.refs.pins import Pin, Pins, pin_name
@@ -75,5 +76,5 @@ def _known_recipe(bench: Workbench, target: RecipeKey | Digest) -> Recipe:
             for known in bench.cache.known_outputs(content.digest):
                 recipe = toml.decode_or_none(known.recipe) if known.key == target else None
                 if recipe is not None:
-                    return recipe.with_take(content.take, result.seconds)
+                    return recipe.with_take(content.take, rounded(result.seconds))
     raise NotFound("no-such-recipe", f"no recipe is known for {target}")

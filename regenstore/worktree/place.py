@@ -17,7 +17,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -84,9 +84,10 @@ class Placer:
         self.linker = linker or Linker()
         self.lock_wait = lock_wait
 
-    def place(self, wishes: Sequence[Placement]) -> PlaceReport:
+    def place(self, wishes: Sequence[Placement], tell: Callable[[bytes], None] = lambda path: None) -> PlaceReport:
         """Place what can be placed. Raises only for a full or failing disk (StorageError), leaving nothing half
-        written: the paths placed so far stay placed, the others keep what they held."""
+        written: the paths placed so far stay placed, the others keep what they held. ``tell`` is called with each path
+        whose new content is ready."""
         report = PlaceReport()
         if not wishes:
             return report
@@ -97,6 +98,7 @@ class Placer:
             for wish in wishes:
                 try:
                     staged.append(self._stage(wish, _look(wish, folders), stage, date))
+                    tell(wish.path)
                 except RegenstoreError as error:
                     report.skipped.append((wish.path, error))
                 except OSError as error:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pyte
 import pytest
 
+from regenstore.cli import filter_report
+from regenstore.cli.context import report_failures
+from regenstore.errors import NotFound, RegenstoreError
 from tests.conftest import Checkout
 from tests.terminal import COLUMNS, LINES, on_terminal
 
@@ -52,3 +61,58 @@ def test_a_dataset_and_a_transfer_leave_their_summary(plates: Checkout) -> None:
     plates.regenstore("remote", "add", "studio", "../shared", "--create")
     told = seen(plates, "regenstore", "push")
     assert told[0].startswith("Sent 3 contents") and not any("━" in line for line in told)
+
+
+def test_a_table_has_heads_and_colours_that_can_be_refused_and_cuts_no_path(plates: Checkout) -> None:
+    long = "plates/" + "x" * 60 + "-end.png"
+    (plates.path / "plates/0.png").rename(plates.path / long)
+    plates.commit("A long name")
+    for columns in (80, 120):
+        code, said = on_terminal(plates, "regenstore", "status", "--all", columns=columns)
+        screen = pyte.Screen(columns, LINES)
+        pyte.ByteStream(screen).feed(said)
+        assert code == 0 and screen.display[0].split() == ["state", "size", "store", "path"]
+        assert (
+            long in "".join(line[screen.display[0].index("path") :].strip() for line in screen.display)
+            and b"\x1b[32mplaced" in said
+        )
+    grey = Checkout(plates.path, {**plates.environment, "NO_COLOR": "1"})
+    assert b"\x1b[32m" not in on_terminal(grey, "regenstore", "status", "--all")[1]
+    assert plates.regenstore("status", "--all").startswith("placed")  # in a pipe: rows alone
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(plates: Checkout) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [f"{Path(sys.executable).parent}/regenstore", "status", "--all"]
+    done = subprocess.run(command, cwd=plates.path, env=plates.environment, stdout=writes, stderr=-1, check=False)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_a_checkouts_progress_stays_on_one_line(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    main, side = os.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
+    with os.fdopen(side, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        progress = filter_report.FilterProgress(2000)
+        for number in range(3):
+            progress._begun = progress._last = 0.0
+            progress.started(f"shots/{'海' * 50}/{number}.png", None)
+        said = os.read(main, 1 << 16)
+    os.close(main)
+    screen = pyte.Screen(columns, LINES)
+    pyte.ByteStream(screen).feed(said)
+    assert screen.display[0].startswith("regenstore: regenerating, 0 done")
+    assert not any(line.strip() for line in screen.display[1:])
+
+
+def test_many_failures_of_a_kind_are_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    failed: list[tuple[bytes, RegenstoreError]] = [
+        (b"%d.png" % number, NotFound("content-missing", "no copy is left", hint="Look elsewhere."))
+        for number in range(2000)
+    ]
+    assert report_failures(failed) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 12 and lines[-2:] == ["regenstore: and 1,990 more like these", "  hint: Look elsewhere."]

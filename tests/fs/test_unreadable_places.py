@@ -226,6 +226,8 @@ gc makes a take once more before it relies on either": """
         worktree/recovery.recover except*3
         """,
     "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
+        cli/completing._completer.complete except
+        cli/console.width_of except
         cli/main._end except
         cli/background._start except
         cli/filter_entry._widen_pipes except
