@@ -108,7 +108,7 @@ def command(
     known = known_of(repository, measure=order.measures, all_faces=every == "1")
     with progress_for(as_json, len(plan.steps) + len(chosen)) as progress:
         media = media_set.realise(chosen, plan, progress, left)
-        media = [replace(each, defaults=_defaults(repository, each.recipe)) for each in media]
+        media = with_defaults(repository, media)
         batch = _render(order, media, known, progress, left)
     if preview:
         _show(batch, diff, left, as_json)
@@ -148,6 +148,11 @@ def _map(text: str) -> tuple[str, str]:
     if not os.path.isabs(here) or not (os.path.isabs(there) or re.match("[A-Za-z]:/", there)):
         raise click.UsageError(f"--map {text}: give two absolute folders, such as /mnt/a=/Volumes/a")
     return os.path.normpath(here), there
+
+
+def with_defaults(repository: Repository, media: Sequence[Medium]) -> list[Medium]:
+    """Media with what their generators use for parameters that the recipes leave out, where that is known."""
+    return [replace(each, defaults=_defaults(repository, each.recipe)) for each in media]
 
 
 def _defaults(repository: Repository, recipe: Recipe) -> Mapping[str, object]:

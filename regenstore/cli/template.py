@@ -10,7 +10,7 @@ import click
 from regenstore.cli.console import say, visible, write
 from regenstore.cli.context import emit_json, json_option, open_repository, worktree_paths
 from regenstore.errors import RegenstoreError
-from regenstore.export.context import text_of
+from regenstore.export.context import Value, text_of
 from regenstore.export.media_facts import Measurements
 from regenstore.export.media_set import Medium
 from regenstore.export.sidecar.library import Library
@@ -166,8 +166,10 @@ def fields(path: str, as_json: bool) -> None:
     media, known = _media((path,), measure=False)
     found = {medium.path: clip_of(order, medium, known, _quiet).fields for medium in media}
     if as_json:
-        rows = [{"path": path_text(name), "fields": {key: text_of(value) for key, value in each.items()}}
-                for name, each in found.items()]  # fmt: skip
+        rows = [
+            {"path": path_text(name), "fields": {key: _text(value) for key, value in each.items()}}
+            for name, each in found.items()
+        ]
         emit_json("template-fields", {"media": rows})
         return
     for name, each in found.items():
@@ -177,11 +179,16 @@ def fields(path: str, as_json: bool) -> None:
             say(f"{key:<32}  {'(unknown)' if value is None else visible(text_of(value))}")
 
 
+def _text(value: Value) -> str | None:
+    return None if value is None else text_of(value)
+
+
 def _quiet(path: str, done: float) -> None: ...
 
 
 def _media(paths: tuple[str, ...], *, measure: bool) -> tuple[list[Medium], Measurements]:
     """The media at paths, made present, and what is known of them."""
+    from regenstore.cli.export_sidecar import with_defaults
     from regenstore.cli.measuring import known_of
     from regenstore.cli.progress_lines import progress_for
     from regenstore.export.media_set import LeftOut, MediaSet, Tree
@@ -192,7 +199,8 @@ def _media(paths: tuple[str, ...], *, measure: bool) -> tuple[list[Medium], Meas
     media_set = MediaSet(repository.store, repository.cache, repository.realiser)
     plan = media_set.plan(chosen, repository.settings.budget)
     with progress_for(False, len(plan.steps)) as progress:
-        return media_set.realise(chosen, plan, progress, LeftOut(strict=True)), known_of(repository, measure=measure)
+        media = media_set.realise(chosen, plan, progress, LeftOut(strict=True))
+    return with_defaults(repository, media), known_of(repository, measure=measure)
 
 
 def _rendered(library: Library, name: str, paths: tuple[str, ...]) -> tuple[list[str], list[str]]:

@@ -180,8 +180,9 @@ def _mp4(data: _Bytes, xmp: bytes) -> list[Piece]:
     for box in _boxes(data):
         if box.kind == b"uuid" and data.at(box.start + box.header, 16) == UUID:
             data.keep(box.start + box.header + 16, box.end - box.start - box.header - 16)
-            # Its space stays occupied, so that nothing after it moves.
-            pieces += [data.at(box.start, 4), b"free", range(box.start + 8, box.end)]
+            # Its space stays occupied, so that nothing after it moves; its text does not stay.
+            head = data.at(box.start + 8, box.header - 8)
+            pieces += [data.at(box.start, 4), b"free", head, bytes(box.end - box.start - box.header)]
         elif box.kind == b"mfra":
             tail += _closed(box)  # must stay last
         else:

@@ -103,6 +103,16 @@ class TemplateRecord(Printed):
     fields: list[TemplateField]
 
 
+class MediumFields(Record):
+    path: Path
+    fields: dict[str, str | None]
+
+
+class TemplateFieldsRecord(Printed):
+    type: Literal["regenstore.template-fields"]
+    media: list[MediumFields]
+
+
 class DatasetCounts(Record):
     splits: dict[str, Count]
     added: Count

@@ -216,7 +216,7 @@ def test_a_template_is_tried_on_a_medium(gallery: Checkout) -> None:
     path.write_text(text % '{"shot": {{ about.shot|js }}}')
     said = template(gallery, "check", "list", "--on", "plates")
     assert "line 1: plates/sea.png has no about.shot" in said and "list: fine" in said
-    path.write_text(text % "{{{ gen.seed }}")
+    path.write_text(text % "{ {{ gen.seed }}")
     assert "not well-formed" in template(gallery, "check", "list", "--on", "plates/sea.png", code=1)
     assert not list(gallery.path.rglob("sea.json"))
 

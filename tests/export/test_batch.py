@@ -19,6 +19,7 @@ from regenstore.export.sidecar.batch import SidecarOrder, refuse_collisions, ren
 from regenstore.export.sidecar.deliver import STAGE, deliver, existing
 from regenstore.export.sidecar.exported import Exported
 from regenstore.export.sidecar.library import FOLDER, Library
+from regenstore.media.embed import embedded
 from regenstore.media.frame_table import FrameMetrics
 from regenstore.objects.fact_cache import ContentFacts
 from regenstore.objects.hashing import hash_file
@@ -103,6 +104,25 @@ def test_embedding_writes_into_the_copy_alone(medium, known, film, tmp_path):
     assert Path(given.file).read_bytes() == before
     assert Path(film, given.path).read_bytes() == before
     assert b"a storm" in Path(out, "a.mp4").read_bytes()
+
+
+def test_embedding_adds_to_the_xmp_that_a_medium_has(medium, known, film, tmp_path):
+    given, before = medium("a.mp4", prompt="a storm"), tmp_path / "before.mp4"
+    foreign = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    foreign += (
+        b'<r:Description r:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:title="theirs" dc:source="tape"/>'
+    )
+    before.write_bytes(b"".join(embedded(given.file, "video/mp4", foreign + b"</r:RDF></x:xmpmeta>").blocks()))
+    digest, size = hash_file(str(before))
+    order = SidecarOrder((XMP,), film, to=str(tmp_path / "out"), embed=True)
+    batch = render(order, [replace(given, digest=digest, size=size, file=str(before))], known, quiet)
+    made = b"".join(batch.files[0].blocks())
+    assert b"a storm" in made and b'dc:title="theirs"' in made and b'dc:source="tape"' in made
+    assert "a.mp4: its own XMP has other values, which stay: dc:title" in batch.warnings
+    redacted = replace(order, redact=frozenset({"prompt"}))
+    batch = render(redacted, [replace(given, digest=digest, size=size, file=str(before))], known, quiet)
+    assert b"theirs" not in b"".join(batch.files[0].blocks())
+    assert any("left out" in warning for warning in batch.warnings)
 
 
 def test_what_has_no_place_for_xmp_is_copied_as_it_is(medium, known, film, tmp_path):

@@ -103,8 +103,9 @@ class _Lacks:
         from jinja2 import StrictUndefined, Undefined
 
         lacks = self
+        base: Any = StrictUndefined  # by type, its methods are aliases of the one that raises
 
-        class Lacking(StrictUndefined):
+        class Lacking(base):  # type: ignore[misc]
             __slots__ = ()
 
             def __str__(self) -> str:
