@@ -220,10 +220,8 @@ class Repository:
         """All usable remotes and other stores on this machine together; None where there are none. Opening them
         touches no network."""
         remotes = {}
-        with suppress(FormatError, StorageError):
-            remotes = (
-                self.remotes
-            )  # a bad declaration must not keep a checkout from what can be had; 'remote list' tells it
+        with suppress(FormatError, StorageError):  # 'remote list' reports a bad declaration; a checkout goes on without
+            remotes = self.remotes
         from regenstore.remotes.nearby import Nearby
 
         nearby = Nearby(self.git, self.store)
