@@ -235,12 +235,12 @@ def test_exports_name_every_medium_or_say_which_they_cannot(run: Run, tmp_path: 
     # A name with no room for a longer ending: the medium is named, and the others are written.
     some = run("export", "sidecar", "--full-names", "--to", "../full", "--json").json
     assert {path_of(media) for file in some["files"] for media in file["media"]} == {*names} - {LONG}
-    assert any(warning.startswith("LLLL") and "255" in warning for warning in some["warnings"])
+    assert any(warning.startswith("LLLL") and "255" in warning for warning in some["warnings"]), some["warnings"]
     # A table's cell cannot hold them: by name, with the rest done.
     copied = run("export", "sidecar", "-t", "resolve", "--copy", "--to", "../table", "--json").json
     (table,) = [file for file in copied["files"] if file["path"].endswith(".csv")]
     assert b"plain.wav" in b"".join(map(path_of, table["media"])) and LATIN not in map(path_of, table["media"])
-    assert any(warning.startswith(r"K\xf6ln.wav") for warning in copied["warnings"])
+    assert any(r"(K\xf6ln.wav" in warning for warning in copied["warnings"]), copied["warnings"]
     run("export", "sidecar", "-t", "xmp", "-t", "ascmhl", "--copy", "--to", "../seal", codes=(2,))
 
 

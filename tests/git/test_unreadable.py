@@ -187,7 +187,7 @@ def test_a_link_that_git_has_is_git_s(film: Film) -> None:
         ("regenstore.toml", [("generators",), ("remote", "list"), ("set", A, "word=x")]),
         (".regenstore/templates/mine.toml", [("template", "check", "mine"), ("template", "new", "mine")]),
         ("input", [("new", "x.bin", "-g", "words", "-p", "word=x", "-i", "source=input")]),
-        ("../out/a.xmp", [("export", "sidecar", "--to", "../out", "--force")]),
+        ("../out/a.xmp", [("export", "sidecar", "--to", "../out", "--overwrite-foreign")]),
         ("../data/manifest.json", [("export", "dataset", "../data"), ("export", "show", "../data")]),
         ("../data", [("export", "dataset", "../data", "--force"), ("export", "show", "../data")]),
         ("splits", [("export", "dataset", "../data", "--assign", "splits")]),

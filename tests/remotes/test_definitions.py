@@ -49,7 +49,7 @@ def test_git_configuration(top):
     configure(top, "Studio-1.jobs", "3")
     configure(top, "Studio-1.limit", "10m")
     repository = opened(top)
-    assert repository.settings.remotes["Studio-1"].limit == 10 << 20
+    assert repository.settings.remotes["Studio-1"].limit == 10_000_000
     assert repository.settings.remotes["Studio-1"].jobs == 3
     remote = repository.remotes["Studio-1"]
     assert (remote.name, remote.url) == ("Studio-1", "/mnt/media")
