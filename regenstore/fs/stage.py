@@ -122,7 +122,7 @@ def recover(folder: str, finish: Callable[[str], bool]) -> bool:
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM) and _of_another_user(found):
             return False
-        raise presence.unreadable(error, folder) from error
+        raise presence.unreadable(error, f"{folder}/{OWNER}") from error
     if owner is None:
         return False
     try:

@@ -67,8 +67,9 @@ class IndexLock:
         """Remove what a process with this stage folder left: its lock, if it is ours, and its new index; also those of
         another index that it worked on. Raises StorageError (``unreadable``) if a lock cannot be examined, OSError if
         it cannot be removed."""
-        other = presence.read(f"{self._folder}/{_TAKEN}")
-        for index in dict.fromkeys((self.index, os.fsdecode(other or b"") or self.index)):
+        other = os.fsdecode(presence.read(f"{self._folder}/{_TAKEN}") or b"")
+        damaged = "\0" in other  # no path has it
+        for index in dict.fromkeys((self.index, self.index if damaged else other or self.index)):
             if mark_of(f"{index}.lock") == self._mark:
                 durable.unlink(f"{index}.lock")
             durable.unlink(f"{index}.{self._mark}")

@@ -56,7 +56,7 @@ def wear(studio: Studio) -> None:
     studio.regenstore("set", B, "word=pending")
     studio.regenstore("drop", A)
     listing = studio.run(*CRASH, "0", "regenstore", "get").stderr.decode()
-    (step,) = [int(number) for number, what in CHANGE.findall(listing) if re.match("os.rename.*moves.new", what)]
+    (step,) = [int(number) for number, what in CHANGE.findall(listing) if re.match(r"os.rename.*moves\.", what)]
     studio.regenstore("drop", A)
     studio.run(*CRASH, str(step + 1), "regenstore", "get", check=False)
     assert list((studio.path / ".git").glob("regenstore-stage-*/moves"))
