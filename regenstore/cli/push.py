@@ -145,7 +145,7 @@ def _tell(remote: Remote, done: Pushed, wanted: Mapping[Digest, Wanted], dry_run
     elif done.there or not done.missing:
         say(f"Everything is already on {remote.name} ({len(done.there)} contents)")
     if done.records:
-        say(f"Told it {done.records} results and proofs")
+        say(f"Sent {counted(done.records, 'result or proof', 'results and proofs')}")
     for each in done.missing[:_SHOWN]:
         say(f"regenstore: {label(each)}: not in the store, and not on {remote.name}", err=True)
     if done.missing:

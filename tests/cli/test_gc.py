@@ -59,7 +59,7 @@ def test_order_space_and_return(proven):
     assert du(proven)["trash"]["contents"] == 1
     (run,) = json.loads(proven.regenstore("undo", "--list", "--json"))["runs"]
     assert run["in_trash"]["contents"] == 1 and run["run"] in proven.regenstore("undo", "--list")
-    assert "1 came back" in proven.regenstore("undo")
+    assert "1 restored" in proven.regenstore("undo")
     assert du(proven)["trash"]["contents"] == 0
     proven.regenstore("gc", "--yes", "--purge")
     assert json.loads(proven.regenstore("undo", "--list", "--json"))["runs"][0]["deleted"]

@@ -47,7 +47,7 @@ def test_add_list_check_remove(film, tmp_path):
     assert objects(tmp_path / "shared", "v1") == []
     (row,) = listed(film)
     assert row["url"] == str(tmp_path / "shared") and row["state"] == "trusted" and row["source"] == "git config"
-    assert (row["jobs"], row["limit"]) == (3, 100 << 20)
+    assert (row["jobs"], row["limit"]) == (3, 100_000_000)
     assert film.git("config", "--local", "regenstore.remote.studio.url") == str(tmp_path / "shared")
 
     film.git("config", "regenstore.remote.studio.speed", "10")
@@ -129,7 +129,7 @@ def test_push_twice_with_a_clone(film, tmp_path):
     stored = {path.name: path.read_bytes() for path in objects(tmp_path / "shared")}
     assert film.read(PHOTO) in stored.values() and film.read(SEA) in stored.values()
 
-    assert "already (2 contents)" in film.regenstore("push", "studio")
+    assert "already on studio (2 contents)" in film.regenstore("push", "studio")
     again = json.loads(film.regenstore("push", "--json"))
     assert (again["sent"], again["there"], again["records"]) == ([], 2, 0)
 
@@ -168,7 +168,7 @@ def test_paths_all_and_what_is_missing(film, tmp_path):
         if path.is_file() and path.stat().st_size == len(photo) and path.read_bytes() == photo:
             path.unlink()
     done = film.run("regenstore", "push", "third", check=False)
-    assert done.returncode == 1 and PHOTO.encode() in done.stderr and b"Sent 1 contents" in done.stdout
+    assert done.returncode == 1 and PHOTO.encode() in done.stderr and b"Sent 1 content " in done.stdout
     assert "regenstore get" in done.stderr.decode()
 
 

@@ -98,7 +98,7 @@ def test_two_clones(film, tmp_path, environment, place):
     assert gc(other, "--yes")["done"]["marked"] == 1
     age(shared, 8)
     said = other.regenstore("remote", "gc", "studio", "--yes")
-    assert "deleted 1 contents" in said and contents(shared) == needed | second
+    assert "deleted 1 content " in said and contents(shared) == needed | second
     assert "nothing to do" in other.regenstore("remote", "gc", "studio")
 
     # Whoever still has it can send it again.
@@ -136,7 +136,7 @@ def test_marked_and_sent_again(film, tmp_path):
     assert gc(film, "--yes")["done"]["marked"] == 1
     age(shared, 8)
     film.git("switch", "-q", "-c", "again", commit)
-    assert "Sent 1 contents" in film.regenstore("push")
+    assert "Sent 1 content " in film.regenstore("push")
     film.git("switch", "-q", "main")
     film.git("branch", "-q", "-D", "again")
     film.git("reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all")
