@@ -334,6 +334,7 @@ class Repository:
             judge=judge,
             cache=lambda: self.cache,
             elsewhere=lambda: self.elsewhere,
+            place=lambda wishes: self.placer.place(wishes),
         )
 
     @cached_property

@@ -34,7 +34,8 @@ def command(dry_run: bool, no_repair: bool, quick: bool, worktree_only: bool, re
     that cannot be made are fetched from a remote. Missing takes of Git's index and HEAD are restored in the same way,
     those of other branches and of history only from elsewhere or a remote, unless --regenerate is given. Contents
     that cannot be restored are listed with the last place that records them. A take that is not in the store but
-    is proven to come back is not an error. Exits with code 1 if something is lost or remains to be done.
+    is proven to come back is not an error. Media of this worktree that were placed from bad bytes are replaced by the
+    right ones. Exits with code 1 if something is lost or remains to be done.
 
     \b
     Examples:

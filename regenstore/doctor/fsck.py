@@ -8,13 +8,24 @@ on this machine, from a remote, or from running the recipe. Good bytes are never
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from regenstore.doctor import database, leftovers, quarantine, repair_choice
+from regenstore.doctor import database, leftovers, quarantine, repair_choice, wrong_copies
 from regenstore.doctor.fsck_context import FsckContext, Scope
-from regenstore.doctor.fsck_plan import BLOCKED, COPY, FETCH, GENERATE, LOST, RENAME, CheckPlan, Done, LostContent
+from regenstore.doctor.fsck_plan import (
+    BLOCKED,
+    COPY,
+    FETCH,
+    GENERATE,
+    LOST,
+    RENAME,
+    CheckPlan,
+    Done,
+    LostContent,
+    WrongCopy,
+)
 from regenstore.doctor.missing_contents import NeedsSurvey
 from regenstore.doctor.store_scan import WRONG, Bad, SoundStore, Tell, scan
 from regenstore.errors import NotFound, RegenstoreError, StorageError
@@ -27,6 +38,7 @@ from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import RunPlan
 from regenstore.realise import Progress
 from regenstore.remotes.remote_set import nobody
+from regenstore.worktree.place import Placement
 
 # ------------------------------------------------------------------------------------------- planning
 
@@ -52,6 +64,8 @@ def plan_check(context: FsckContext, scope: Scope, tell: Tell) -> CheckPlan:
     survey = NeedsSurvey(context, cache, sound, scanned, scope)
     plan.needs = survey.run()
     repair_choice.choose(context, plan, sound, cache, scope)
+    # Media that were placed from what is or was damaged.
+    plan.copies = wrong_copies.find(context, scanned.bad)
     return plan
 
 
@@ -100,6 +114,7 @@ def execute(context: FsckContext, plan: CheckPlan, progress: Progress) -> Iterat
     else:
         yield from _fetch(context, plan)
         yield from _generate(context, plan, progress)
+    yield from _replace(context, plan.copies)
     for missing in plan.hopeless:
         if store.stored(missing.digest, missing.size) is None:
             yield Done(missing.how, missing.label, False, _last(missing, missing.reason))
@@ -178,3 +193,20 @@ def _generate(context: FsckContext, plan: CheckPlan, progress: Progress) -> Iter
         if outcome.error is not None:
             reason = f"{outcome.error.message}. {outcome.error.hint}"
         yield Done(BLOCKED if outcome.error else LOST, missing.label, False, _last(missing, reason))
+
+
+def _replace(context: FsckContext, copies: Sequence[WrongCopy]) -> Iterator[Done]:
+    """Place the right bytes where wrong ones still are, if the store has them by now."""
+    wishes = []
+    for copy in copies:
+        source = context.store.use(copy.take, copy.size)
+        if source is None:
+            reason = "the store does not have the right bytes; it is left as it is"
+            yield Done("replaced", os.fsdecode(copy.path), False, reason)
+        else:
+            wishes.append(Placement(copy.path, source, copy.identity, copy.oid))
+    report = context.place(wishes)
+    for path in report.placed:
+        yield Done("replaced", os.fsdecode(path), True, "its bytes are right again")
+    for path, error in report.skipped:
+        yield Done("replaced", os.fsdecode(path), False, error.message)

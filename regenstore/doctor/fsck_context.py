@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from regenstore.doctor.fsck_plan import Invalid
@@ -21,6 +21,7 @@ from regenstore.refs.roots import Roots
 from regenstore.refs.store_repositories import Holder, Holders
 from regenstore.remotes.remote_set import RemoteSet
 from regenstore.worktree.location import Location
+from regenstore.worktree.place import Placement, PlaceReport
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class FsckContext:
     """Opens the result database; called only if it is intact."""
     elsewhere: Callable[[], RemoteSet | None]
     """The remotes, used for missing contents that cannot be made."""
+    place: Callable[[Sequence[Placement]], PlaceReport]
+    """Replaces files of the worktree."""
     clock: Callable[[], float] = time.time
 
     def holders(self, cache: ResultCache, *, keep: bool) -> Iterable[Holder]:

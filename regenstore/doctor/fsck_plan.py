@@ -11,6 +11,7 @@ from regenstore.doctor.database import Examined, RebuildPlan
 from regenstore.doctor.leftovers import Leftovers
 from regenstore.doctor.store_scan import Bad, Scan
 from regenstore.fs.path_text import path_text
+from regenstore.fs.swap import Identity
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord
@@ -81,6 +82,18 @@ class LostContent:
         }
 
 
+@dataclass(frozen=True)
+class WrongCopy:
+    """A worktree file with the wrong bytes that the store had for the take of the path's recipe. ``oid`` is its blob in
+    Git's index; None if the recipe is pending."""
+
+    path: bytes
+    oid: bytes | None
+    take: Digest
+    size: int
+    identity: Identity
+
+
 @dataclass
 class Needs:
     """Contents that recipes need and the store lacks."""
@@ -129,6 +142,8 @@ class CheckPlan:
     rebuild: RebuildPlan | None = None
     needs: Needs = field(default_factory=Needs)
     generate: RunPlan = field(default_factory=RunPlan)
+    copies: list[WrongCopy] = field(default_factory=list)
+    """Worktree files with wrong bytes that the store had."""
 
     @property
     def missing(self) -> list[LostContent]:
@@ -156,7 +171,7 @@ class CheckPlan:
         """Whether nothing is wrong (leftovers do not count)."""
         needs = self.needs
         wrong = self.scan.bad or needs.missing or needs.invalid or needs.problems or self.rebuild or self.marker
-        return not (wrong or self.manifests)
+        return not (wrong or self.manifests or self.copies)
 
     @property
     def curable(self) -> bool:
@@ -184,6 +199,7 @@ class CheckPlan:
                 for i in needs.invalid
             ],
             "manifests": self.manifests,
+            "wrong_copies": [path_text(os.fsdecode(copy.path)) for copy in self.copies],
             "problems": needs.problems,
             "notes": needs.notes,
             "leftovers": self.leftovers.count,
@@ -201,6 +217,8 @@ class CheckPlan:
         for how, what in _HOW.items():
             alike = [m for m in self.missing if m.how == how]
             told += _some([f"missing: {_named(m)}: {what}{_more(m)}" for m in alike], f"more: {what}")
+        wrong = [f"worktree: {os.fsdecode(each.path)}: wrong bytes from the store; replaced" for each in self.copies]
+        told += _some(wrong, "more files of the worktree")
         told += _some([f"recipe: {_shown(i)}: {i.message}" for i in needs.invalid], "more recipes")
         told += _some([f"manifest: {line}: cannot be read; left as it is" for line in self.manifests], "more lines")
         told += [f"problem: {problem}" for problem in needs.problems]

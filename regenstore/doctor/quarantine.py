@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 
 from regenstore.doctor.store_scan import Bad
+from regenstore.errors import FormatError
 from regenstore.fs import durable, presence
 from regenstore.fs.swap import same_file
 from regenstore.objects.content_store import ContentStore
+from regenstore.objects.ids import Digest
 
 FOLDER = "quarantine"
 
@@ -40,6 +43,21 @@ def confine(store: ContentStore, bad: Bad, now: float) -> str | None:
         durable.fsync_folder(os.path.dirname(bad.path))
         durable.fsync_folder(folder)
     return target or None
+
+
+def confined(store: ContentStore) -> Iterator[tuple[Digest, Digest]]:
+    """Yield, for each content still in the quarantine, the digest that its name promised and that of its bytes. Raises
+    StorageError (``unreadable``)."""
+    folder = f"{store.root}/{FOLDER}"
+    names = set(presence.names(folder))
+    for name in sorted(names):
+        if name.endswith(".txt") and name.removesuffix(".txt") in names:
+            text = (presence.read(f"{folder}/{name}") or b"").decode(errors="replace")
+            told = {key: value.strip() for key, _, value in (line.partition(": ") for line in text.splitlines())}
+            try:
+                yield Digest.parse(told["named"]), Digest.parse(told["holds"])
+            except (KeyError, FormatError):
+                continue  # not a content, or its bytes could not be read
 
 
 def _unchanged(path: str, bad: Bad) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from regenstore.schemas.events import EventRecord, GcDone
 from regenstore.schemas.parts import (
@@ -171,6 +173,7 @@ class FsckRecord(Printed):
     in_trash: Count
     invalid: list[InvalidBlob]
     manifests: list[str]
+    wrong_copies: Annotated[list[str], Field(description="Worktree files with wrong bytes that the store had.")]
     problems: list[str]
     notes: list[str]
     leftovers: Count

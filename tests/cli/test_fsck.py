@@ -51,6 +51,30 @@ def test_what_was_repaired_gives_exit_code_0(film: Checkout) -> None:
     assert film.run("regenstore", "fsck", "--no-repair").returncode == 0
 
 
+def test_what_was_placed_from_damaged_bytes_is_placed_again(film: Checkout) -> None:
+    sea, right = "plates/sea.png", film.read("plates/sea.png")
+    film.git("worktree", "add", "-q", "../second", "-b", "second")
+    second = Checkout(film.path.parent / "second", film.environment)
+    flip(stored(film, sea), 70)
+    for each in (film, second):
+        each.regenstore("drop", sea)
+        each.regenstore("get", sea)
+        assert each.read(sea) != right and each.status() == ""
+    film.regenstore("new", "mine.png", "-g", "procedural.image", "-p", "prompt=x", "-p", "width=16", "-p", "height=16")
+    edited = film.read("mine.png") + b"by hand"
+    film.write("mine.png", edited)
+    said = film.regenstore("fsck", "--dry-run")
+    assert f"worktree: {sea}: wrong bytes from the store" in said and film.read(sea) != right
+    assert f"replaced: {sea}" in film.regenstore("fsck")
+    assert (film.read(sea), film.read("mine.png")) == (right, edited)
+    assert film.git("status", "--porcelain", "--", sea).strip() == ""
+    # The store is sound by now; what the quarantine still has tells about the other worktree.
+    assert second.run("regenstore", "fsck", "--no-repair", check=False).returncode == 1
+    assert json.loads(second.regenstore("fsck", "--json"))["wrong_copies"] == [sea]
+    assert second.read(sea) == right and second.status() == ""
+    assert "all is well" in second.regenstore("fsck")
+
+
 def test_json_is_one_record(film: Checkout) -> None:
     stored(film, "plates/sea.png").unlink()
     data = json.loads(film.regenstore("fsck", "--json"))
