@@ -29,6 +29,7 @@ def attach(command: click.Command) -> None:
             attach(each)
     for param in command.params:
         names = _names(command, param)
+        # click takes a completer with each option's declaration; every start would import this module then.
         if names is not None:
             param.shell_complete = _completer(names)  # type: ignore[method-assign,assignment]
         elif param.name in _FILES or (param.name == "name" and param.human_readable_name == "[REV:]PATH"):

@@ -80,7 +80,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         raw = []
         for stream in streams:
             stream.flush()
-            raw.append(stream.buffer.getvalue())  # type: ignore[attr-defined]
+            raw.append(stream.buffer.getvalue())
         done = Said(code, *raw)
         assert done.code in codes, (argv, done)
         assert b"Traceback" not in done.err and b"Please report" not in done.err, (argv, done)

@@ -83,7 +83,7 @@ def test_a_declared_generator_runs_only_after_trust(film: Checkout) -> None:
     assert "Nothing to approve" in film.regenstore("trust")
 
 
-def test_a_changed_script_needs_trust_again_and_a_clone_brings_none(film: Checkout, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_changed_script_needs_trust_again_and_a_clone_brings_none(film: Checkout, tmp_path) -> None:
     declare(film)
     film.regenstore("trust", "--yes", "stamp")
     film.regenstore("new", "a.png", "-g", "stamp", "-p", "word=one")

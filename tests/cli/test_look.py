@@ -155,7 +155,7 @@ def test_the_pre_commit_hook_refuses_conflict_markers(film: Checkout) -> None:
     film.commit("passes")
 
 
-def film_hooks():  # type: ignore[no-untyped-def]
+def film_hooks():
     from pathlib import Path
 
     return Path(__file__).resolve().parents[2] / "hooks"
@@ -239,7 +239,7 @@ def test_every_command_has_help_with_an_example(name: str, film_environment: Che
 
 
 @pytest.fixture(scope="session")
-def film_environment(film_template) -> Checkout:  # type: ignore[no-untyped-def]
+def film_environment(film_template) -> Checkout:
     from tests.conftest import hermetic_environment
 
     return Checkout(film_template / "film", hermetic_environment(film_template / "home"))

@@ -66,7 +66,7 @@ class Gallery(Checkout):
         digest = self.take(name, revision).digest.hex
         return self.store / "vault" / digest[:2] / digest[2:]
 
-    def fsck(self, *arguments: str) -> tuple[int, dict]:  # type: ignore[type-arg]
+    def fsck(self, *arguments: str) -> tuple[int, dict]:
         done = self.run("regenstore", "fsck", "--json", *arguments, check=False)
         assert done.stdout, done.stderr.decode()
         return done.returncode, json.loads(done.stdout)

@@ -42,7 +42,7 @@ def diagnose(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> Diagnose:
         chosen = [check for check in CHECKS if check.name in names]
         assert len(chosen) == len(names)
         repository = Repository.discover(str(gallery.path), GitEnvironment.read())
-        context = dataclasses.replace(_context(repository), **changed)  # type: ignore[arg-type]
+        context = dataclasses.replace(_context(repository), **changed)
         return list(examine(chosen, context))
 
     return run

@@ -19,7 +19,7 @@ from tests.doctor.gallery import Gallery, snapshot
 pytestmark = pytest.mark.heavy
 
 
-def rebuild(gallery: Gallery, *arguments: str) -> dict:  # type: ignore[type-arg]
+def rebuild(gallery: Gallery, *arguments: str) -> dict:
     return json.loads(gallery.regenstore("doctor", "--rebuild", "--json", *arguments))
 
 

@@ -17,7 +17,7 @@ from tests.doctor.gallery import OLD_PHOTO, PHOTO, Gallery, cut, digest_of, flip
 pytestmark = pytest.mark.heavy
 
 
-def missing(told: dict) -> dict[str, str]:  # type: ignore[type-arg]
+def missing(told: dict) -> dict[str, str]:
     return {m["path"]: m["repair"] for m in told["missing"]}
 
 

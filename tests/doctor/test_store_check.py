@@ -333,7 +333,7 @@ def test_leftovers_are_cleared(gallery: Gallery) -> None:
     assert not temp.exists() and not lease.exists() and not stage.exists() and young.exists()
 
 
-def test_a_repository_without_anything(tmp_path, environment) -> None:  # type: ignore[no-untyped-def]
+def test_a_repository_without_anything(tmp_path, environment) -> None:
     empty = Gallery(tmp_path / "new", environment)
     empty.path.mkdir()
     empty.git("init", "-q")

@@ -29,7 +29,7 @@ GROWING = {"create", "write", "mkdir", "truncate", "link"}
 STAT = ("st_mode", "st_ino", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks")
 
 
-class FaultyFolder(mfusepy.Operations):  # type: ignore[misc]
+class FaultyFolder(mfusepy.Operations):
     use_ns = True
 
     def __init__(self, folder: str, log: str, settings: dict[str, Any]) -> None:

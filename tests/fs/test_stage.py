@@ -142,8 +142,11 @@ def test_failing_at_every_change(folder: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_the_journal_is_on_the_disk_before_anything_is_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     did: list[str] = []
     real, rename = os.fsync, os.replace
-    paths = lambda fd: os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))  # noqa: E731
-    monkeypatch.setattr(os, "fsync", lambda fd: (did.append(f"fsync {paths(fd)}"), real(fd))[1])
+
+    def name(fd: int) -> str:
+        return os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))
+
+    monkeypatch.setattr(os, "fsync", lambda fd: (did.append(f"fsync {name(fd)}"), real(fd))[1])
     monkeypatch.setattr(os, "replace", lambda a, b: (did.append(f"name {os.path.basename(b)}"), rename(a, b))[1])
     change(folder)
     at = did.index(f"name {JOURNAL}")

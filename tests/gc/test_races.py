@@ -94,7 +94,7 @@ def every_moment(
         world = template.copy(tmp_path / f"w{n}")
         other = Other(world)
         with pytest.MonkeyPatch.context() as patch:
-            moments = Moments(world, patch, n, lambda other=other: act(other))  # type: ignore[misc]
+            moments = Moments(world, patch, n, lambda other=other: act(other))
             world.gc(**WISHES[kind])
             total = moments.count
             print(n, moments.names[n - 1] if n <= total else "never")

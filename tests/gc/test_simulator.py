@@ -124,7 +124,7 @@ def _watch(contender: Contender) -> None:
         trim(step)
         assert sum(contender.trace.sizes[item] for item in contender.held) == contender.bytes <= contender.capacity
 
-    contender.trim = watched  # type: ignore[method-assign]
+    contender.trim = watched
 
 
 @pytest.mark.parametrize("name", TRACES)

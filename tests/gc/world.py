@@ -168,7 +168,7 @@ class World:
         surveyor = Surveyor(
             self.store,
             self.cache,
-            lambda: Here(self.here),  # type: ignore[arg-type,return-value]
+            lambda: Here(self.here),
             lambda: [self.told()],
             lambda: held(self.store.root),
         )
@@ -188,7 +188,7 @@ class World:
             self.cache,
             self.survey,
             lambda: frozenset(self.film.pins),
-            self.producers,  # type: ignore[arg-type]
+            self.producers,
             lambda: self.names,
             lambda: self.now,
         )

@@ -44,7 +44,7 @@ def measured(path: str) -> FrameMetrics:
 
 
 def ones(values: object) -> list[int]:
-    return [index for index, value in enumerate(values) if value == 1.0]  # type: ignore[call-overload]
+    return [index for index, value in enumerate(values) if value == 1.0]
 
 
 @pytest.fixture(scope="module")

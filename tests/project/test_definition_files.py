@@ -208,7 +208,7 @@ def test_what_cannot_be_read_is_refused_by_its_name(studio: Checkout, monkeypatc
     def failing(path: str, *args: object, **more: object) -> int:
         if str(path).endswith("noise.sh"):
             raise PermissionError(13, "Permission denied", path)
-        return real(path, *args, **more)  # type: ignore[arg-type]
+        return real(path, *args, **more)
 
     monkeypatch.setattr(os, "open", failing)
     with pytest.raises(StorageError) as caught:

@@ -111,7 +111,7 @@ def test_a_reader_may_stop_early(backend: Backend) -> None:
     for _ in range(5):
         blocks = backend.read(name_of(1))
         assert data.startswith(next(blocks))
-        blocks.close()  # type: ignore[attr-defined]
+        blocks.close()
     assert taken(backend, name_of(1)) == data
 
 

@@ -43,7 +43,7 @@ def holder(needed: set[Digest], path: str = "/nowhere", **changed: object) -> Ho
         for number, digest in enumerate(sorted(needed, key=lambda digest: digest.hex))
     }
     whole = Holder(path, path, True, "", LiveRecipes(records), time.time())
-    return whole._replace(**changed)  # type: ignore[arg-type]
+    return whole._replace(**changed)
 
 
 class Place(Sender):
@@ -201,7 +201,7 @@ def test_refusals(place: Place, tmp_path: Path) -> None:
         ({"held": LiveRecipes(missing=frozenset({b"x"}))}, "partial"),
         ({"path": str(tmp_path)}, "shallow"),
     ):
-        gc = RemoteGc(place.remote, lambda changed=changed: [holder(set()), holder(set(), **changed)])  # type: ignore[misc]
+        gc = RemoteGc(place.remote, lambda changed=changed: [holder(set()), holder(set(), **changed)])
         with pytest.raises(Conflict, match=said) as caught:
             gc.plan(RetentionRules())
         assert caught.value.kind == "needs-unknown"

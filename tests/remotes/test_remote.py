@@ -136,7 +136,7 @@ def test_who_leaves_early_does_not_wait_for_the_rest(sides: tuple[Side, Side], m
     monkeypatch.setattr(other.backend, "read", slow)
     answers = other.remote.bring([(small, None), (large, None)], quiet)
     assert next(answers).digest == small
-    answers.close()  # type: ignore[attr-defined]
+    answers.close()
     assert len(blocks) < 300
     monkeypatch.setattr(other.backend, "read", read)
     assert not [moved for moved in other.remote.bring([(large, None)], quiet) if moved.error]

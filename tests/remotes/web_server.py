@@ -51,7 +51,7 @@ class WebServer(ThreadingHTTPServer):
             self.open.add(found[0])
         return found
 
-    def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
+    def shutdown_request(self, request: socket.socket) -> None:
         with self.lock:
             self.open.discard(request)
         super().shutdown_request(request)

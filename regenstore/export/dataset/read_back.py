@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO
 
 from regenstore.errors import FormatError
@@ -170,15 +171,22 @@ def _reader(archive: str, out: str) -> Iterator[Callable[[str], IO[bytes]]]:
         try:
             if archive.endswith(".tar"):
                 shard = stack.enter_context(tarfile.open(archive, "r:"))
-                members = {info.name: info for info in shard}
-                opened = lambda name: shard.extractfile(members[name]) or io.BytesIO()  # noqa: E731
+                opened = partial(_extracted, shard, {info.name: info for info in shard})
             elif archive:
                 opened = stack.enter_context(zipfile.ZipFile(archive)).open
             else:
-                opened = lambda name: os.fdopen(presence.open_file(os.path.join(out, name)), "rb")  # noqa: E731
+                opened = partial(_opened, out)
         except (OSError, zipfile.BadZipFile, tarfile.TarError):
             opened = {}.__getitem__  # none of its files can be read
         yield opened
+
+
+def _extracted(shard: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str) -> IO[bytes]:
+    return shard.extractfile(members[name]) or io.BytesIO()
+
+
+def _opened(out: str, name: str) -> IO[bytes]:
+    return os.fdopen(presence.open_file(os.path.join(out, name)), "rb")
 
 
 def drift(shown: Shown, out: str, chosen: Iterable[Chosen]) -> Drift:
