@@ -167,6 +167,7 @@ def damaged(out: str, manifest: Manifest) -> Iterator[str]:
 @contextmanager
 def _reader(archive: str, out: str) -> Iterator[Callable[[str], IO[bytes]]]:
     """Opens files by name: in an archive, or without one in the folder ``out``."""
+    opened: Callable[[str], IO[bytes]]
     with ExitStack() as stack:
         try:
             if archive.endswith(".tar"):
