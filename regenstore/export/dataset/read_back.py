@@ -178,7 +178,8 @@ def _reader(archive: str, out: str) -> Iterator[Callable[[str], IO[bytes]]]:
             else:
                 opened = partial(_opened, out)
         except (OSError, zipfile.BadZipFile, tarfile.TarError):
-            opened = {}.__getitem__  # none of its files can be read
+            nothing: dict[str, IO[bytes]] = {}
+            opened = nothing.__getitem__  # none of its files can be read
         yield opened
 
 
