@@ -98,8 +98,9 @@ def environment() -> dict[str, str]:
 def _stop(alive: int) -> None:
     os.close(alive)
     for folder, process in _started:
-        process.wait()
+        code = process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+        assert code == 0, f"the server of Git's filters ended with {code}"
 
 
 def _folder_of_blake3() -> str:
@@ -130,6 +131,8 @@ def main() -> None:
         selector.register(alive, selectors.EVENT_READ)
         while True:
             for key, _ in selector.select():
+                if selector.get_map().get(key.fd) is not key:
+                    continue  # its filter ended a moment ago, and another may have its number by now
                 if key.fd == alive:
                     return
                 if key.fd == requests:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,6 +45,32 @@ def test_a_forked_filter_is_given_what_its_process_was_given(here: Checkout) -> 
     assert look(here, "3", "a b", MORE="yes") == (3, f"True {told}")
     assert look(here, "3", "a b", MORE="yes", **{filter_server.NAME: ""}) == (3, f"False {told}")
     assert look(here, "die")[0] == -9
+
+
+def test_a_process_and_its_filter_may_end_at_once(here: Checkout) -> None:
+    if not filter_server.environment():
+        pytest.skip("nothing is forked here")
+    code = "from regenstore.cli import filter_entry; import os; print(os.getpid(), flush=True); main = input; main()"
+    ((_, server),) = filter_server._started
+    asking = subprocess.Popen(
+        [filter_server.python(), *COMMAND, code],
+        env=here.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert asking.stdout is not None
+    forked = int(asking.stdout.readline())
+    os.kill(server.pid, signal.SIGSTOP)
+    ended = os.pidfd_open(forked)
+    os.kill(forked, signal.SIGKILL)
+    select.select([ended], [], [])
+    os.close(ended)
+    asking.kill()
+    asking.communicate()
+    os.kill(server.pid, signal.SIGCONT)
+    assert look(here, "die")[0] == -9
+    assert server.poll() is None
 
 
 @pytest.mark.parametrize(
