@@ -104,6 +104,7 @@ PUBLIC = ("regenstore.generators.api", "regenstore.generators.shared_params", "r
 """What a plug-in may import of regenstore."""
 
 
+@cache
 def shown(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
@@ -113,10 +114,15 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_bytes(), str(path))
 
 
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree_of(path)))
+
+
 def imported(path: Path) -> Iterator[tuple[int, str]]:
     """Line and full name of every import in a module, wherever it stands."""
     package = ["regenstore", *path.relative_to(PACKAGE).parts[:-1]]
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name
@@ -222,7 +228,7 @@ def test_plugins_import_the_public_interface_only():
     wrong = [
         f"{path.name}:{node.lineno} {name}"
         for path in PLUGINS
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names])
         if name.partition(".")[0] == "regenstore" and name not in PUBLIC
@@ -235,7 +241,7 @@ def test_files_are_locked_and_written_through_one_door():
         return {shown(path) for path in MODULES if f"{call}(" in path.read_text()}
 
     names = re.compile(r"os\.(rename|renames|replace|link|symlink|fsync|fdatasync)")
-    changers = {shown(p) for p in MODULES for n in ast.walk(tree_of(p)) if names.fullmatch(_dotted(n))}
+    changers = {shown(p) for p in MODULES for n in nodes_of(p) if names.fullmatch(_dotted(n))}
     changers |= {shown(p) for p in MODULES if any(names.fullmatch(name) for _, name in imported(p))}
     assert {room_of_file(PACKAGE / path) for path in changers} == {"fs"}
     assert users("fcntl.flock") == {"fs/file_lock.py"}
@@ -248,7 +254,7 @@ def test_only_an_object_itself_knows_which_of_its_parts_were_made():
     wrong = [
         f"{shown(path)}:{node.lineno}"
         for path in MODULES
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Attribute) and node.attr == "__dict__"
     ]
     assert not wrong
@@ -266,7 +272,7 @@ def test_sql_is_spoken_in_one_room():
         wrong += [f"{shown(path)}:{line}" for line, name in imported(path) if name.partition(".")[0] == "sqlite3"]
         wrong += [
             f"{shown(path)}:{node.lineno} {node.value[:40]}"
-            for node in ast.walk(tree_of(path))
+            for node in nodes_of(path)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.search(node.value)
         ]
     assert not wrong
@@ -376,7 +382,7 @@ def beyond_the_door() -> Iterator[tuple[str, ast.AST]]:
     """Everything that is written outside of the door to Git."""
     for path in MODULES:
         if not shown(path).startswith(GIT_DOOR):
-            for node in ast.walk(tree_of(path)):
+            for node in nodes_of(path):
                 yield f"{shown(path)}:{getattr(node, 'lineno', 0)}", node
 
 
@@ -425,7 +431,7 @@ def test_functions_are_short():
     long = [
         f"{shown(path)}:{node.lineno} {node.name}"
         for path in MODULES
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and (node.end_lineno or 0) - node.lineno + 1 > FUNCTION_LINES
     ]
@@ -454,7 +460,7 @@ def test_only_the_cli_speaks_to_the_terminal_and_reads_the_environment():
             continue
         found = {
             (node.lineno, name)
-            for node in ast.walk(tree_of(path))
+            for node in nodes_of(path)
             if isinstance(node, (ast.Name, ast.Attribute)) and (name := _dotted(node)) in NO_TERMINAL
         }
         found |= {
@@ -482,7 +488,7 @@ def test_everything_printed_goes_through_one_module():
     for path in MODULES:
         if not shown(path).startswith("cli/") or shown(path) in DOORS:
             continue
-        used = {(n.lineno, _dotted(n)) for n in ast.walk(tree_of(path)) if isinstance(n, (ast.Name, ast.Attribute))}
+        used = {(n.lineno, _dotted(n)) for n in nodes_of(path) if isinstance(n, (ast.Name, ast.Attribute))}
         used |= set(imported(path))
         used -= {each for each in used if (shown(path), each[1]) in SPEAKS_TO_PROGRAMS}
         wrong += [f"{shown(path)}:{line} {name}" for line, name in sorted(used) if PRINTS.fullmatch(name)]

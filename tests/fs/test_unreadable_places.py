@@ -7,6 +7,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,7 @@ def places(path: Path) -> Iterator[tuple[str, str]]:
     yield from inside(tree, "")
 
 
+@cache
 def found() -> Counter[tuple[str, str, str]]:
     everywhere: Counter[tuple[str, str, str]] = Counter()
     for path in sorted(PACKAGE.rglob("*.py")):
