@@ -33,7 +33,7 @@ def read_table(top: str, name: str) -> dict[str, Any] | None:
     (``bad-declaration``), and StorageError (``unreadable``)."""
     table = _read(top).get(name)
     if table is not None and not isinstance(table, dict):
-        raise bad_declaration(name, " is no table")
+        raise bad_declaration(name, " is not a table")
     return table
 
 

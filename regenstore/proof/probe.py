@@ -169,7 +169,7 @@ class Prober:
         except RegenstoreError as error:
             return _failed(order, error.message)
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(self._clock()))
-        why = f"gc made {order.label} once more on {day}, and the generator gave something else: {words}"
+        why = f"gc made {order.label} once more on {day}, and the generator gave a different output: {words}"
         self._cache.lapse(outcome.fingerprint, {**outcome.fingerprint, LAPSED: why})
         return ProbeResult(order.definition, order.take, order.label, why, differs=True)
 
