@@ -210,7 +210,7 @@ class CheckPlan:
         """For display: what is wrong, and what would be done. Long lists are abbreviated."""
         needs = self.needs
         told = _some([f"bad: {bad.path}: {bad.why}; to the quarantine" for bad in self.confined], "more bad files")
-        told += _some([f"bad: {bad.path}: {bad.why}; left as it is" for bad in self.unreadable], "more of these")
+        told += _some([f"bad: {bad.path}: {bad.why}; left unchanged" for bad in self.unreadable], "more of these")
         if self.rebuild is not None:
             told.append(f"database: {'; '.join(self.examined.problems)}")
             told += self.rebuild.lines()
@@ -220,7 +220,7 @@ class CheckPlan:
         wrong = [f"worktree: {os.fsdecode(each.path)}: wrong bytes from the store; replaced" for each in self.copies]
         told += _some(wrong, "more files of the worktree")
         told += _some([f"recipe: {_shown(i)}: {i.message}" for i in needs.invalid], "more recipes")
-        told += _some([f"manifest: {line}: cannot be read; left as it is" for line in self.manifests], "more lines")
+        told += _some([f"manifest: {line}: cannot be read; left unchanged" for line in self.manifests], "more lines")
         told += [f"problem: {problem}" for problem in needs.problems]
         told += [f"note: {note}" for note in needs.notes]
         if needs.again:

@@ -147,7 +147,7 @@ class Prober:
         wants: list[Want] = []
         for order in orders:
             if order.recipe is None:
-                yield _failed(order, "its recipe is not at hand")
+                yield _failed(order, "its recipe is not available")
                 continue
             wants.append(Want(order.label, order.recipe))
             waiting[id(wants[-1])] = order

@@ -8,7 +8,7 @@ them open. That avoids a second file, a rename that the file system may wait for
 4. Patch the stat fields of the index entries.
 
 A file left half filled by a killed process or a power cut is *torn*: it begins like the medium and continues like the
-text, so it contains nobody's work. ``recovery`` completes such files, and the clean filter answers for them with the
+text, so it contains no user's work. ``recovery`` completes such files, and the clean filter answers for them with the
 text of the journal. Anything else at such a path is the user's.
 
 The bytes are not synced. So the journal stays, as a *record*, until the system has certainly written them back.

@@ -213,6 +213,6 @@ def _give_back(folder: str, move: Move, folders: Folders) -> None:
         raise durable.storage_error(error, shown) from error
     raise StorageError(
         "io-error",
-        f"{staged} is what somebody wrote at {shown} while a process was killed there, and there is a newer one by now",
-        hint="Keep it or remove it: it is in nobody's use.",
+        f"{staged} was written at {shown} while a process was being killed there; {shown} now has a newer file",
+        hint="Keep it or remove it: nothing uses it.",
     )

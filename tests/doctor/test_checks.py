@@ -247,7 +247,7 @@ def test_repositories_that_cannot_be_reached(diagnose: Diagnose, gallery: Galler
         other.path.rename(other.path.with_name(other.path.name + "-away"))
     found = diagnose("repositories")
     assert has(found, WARNING, "told/.git uses this store and cannot be reached")
-    assert has(found, WARNING, "silent/.git uses this store and never told") and has(found, OK, "1 of 3")
+    assert has(found, WARNING, "silent/.git uses this store, and what it needs is unknown") and has(found, OK, "1 of 3")
     assert any(f"regenstore gc --forget-repository {beside}/told/.git" in f.remedy for f in found)
 
 

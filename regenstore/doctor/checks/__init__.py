@@ -19,7 +19,7 @@ CHECKS = (
     Check("git_version", "the version of Git", git_version),
     Check("git_blobs", "how Git's blobs are read", git_blobs),
     Check("git_filter", "the filter and merge driver in Git's configuration", git_filter),
-    Check("surroundings", "what is set around this command", surroundings),
+    Check("surroundings", "the environment of this command", surroundings),
     Check("settings", "the names of regenstore's settings", settings),
     Check("tables", "the tables of regenstore.toml", tables),
     Check("conversions", "settings of Git that would make media again", conversions),

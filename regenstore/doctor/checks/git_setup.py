@@ -91,7 +91,7 @@ def tables(context: CheckContext) -> Findings:
 
 
 def conversions(context: CheckContext) -> Findings:
-    """Settings that make Git bring back media where nobody looks at them."""
+    """Settings that make Git bring back media where they are not needed."""
     for name in ("diff.regenstore.textconv", "diff.regenstore.command"):
         value = context.git.config_value(name)
         if value is not None:
@@ -144,14 +144,14 @@ def hooks(context: CheckContext) -> Findings:
         yield NOTE, f"core.hooksPath is {moved}: Git's hooks are there", ""
     path = os.path.join(context.git.git_path("hooks"), "pre-commit")
     if not presence.is_file(path):
-        yield NOTE, "there is no pre-commit hook; one is comfort only", "Run 'regenstore install --local --hooks'."
+        yield NOTE, "there is no pre-commit hook; it is optional", "Run 'regenstore install --local --hooks'."
     elif not os.access(path, os.X_OK):
         yield WARNING, f"{path} is not executable: Git ignores it", f"Run 'chmod +x {path}'."
     elif any("regenstore hook" in line for line in _lines(path)):
         yield OK, "the pre-commit hook checks recipes", ""
     else:
         remedy = "Add this line to it: regenstore hook pre-commit || exit 1"
-        yield NOTE, "a pre-commit hook of somebody else is there; it does not check recipes", remedy
+        yield NOTE, "a pre-commit hook exists that does not check recipes", remedy
 
 
 def _lines(path: str) -> list[str]:

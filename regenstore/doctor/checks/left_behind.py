@@ -27,7 +27,7 @@ def left_behind(context: CheckContext) -> Findings:
     if found.temps:
         yield NOTE, f"{len(found.temps)} old temp files in the store", "Run 'regenstore fsck'."
     if found.leases:
-        yield NOTE, f"{len(found.leases)} leases that nobody holds", "Run 'regenstore fsck'."
+        yield NOTE, f"{len(found.leases)} leases that no process holds", "Run 'regenstore fsck'."
 
 
 def _told(lock: HeldIndex) -> tuple[str, str, str]:

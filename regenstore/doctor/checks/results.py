@@ -21,13 +21,13 @@ def database(context: CheckContext) -> Findings:
     if found.state == databases.DAMAGED:
         yield PROBLEM, f"the result database is damaged: {found.problems[0]}", "Run 'regenstore fsck'."
     elif found.state == databases.SOUND:
-        yield OK, "the result database is sound, as far as a quick look tells", ""
+        yield OK, "the result database is sound, as far as a quick check shows", ""
     elif any(context.store.contents(VAULT)):
         yield NOTE, "the store has no result database", "Run 'regenstore doctor --rebuild'."
     kept = salvage.asides(root)
     if kept:
         what = f"{len(kept)} damaged databases were set aside, the last as {kept[0]}"
-        remedy = "Run 'regenstore doctor --rebuild': it takes over what they still tell. Then they can be removed."
+        remedy = "Run 'regenstore doctor --rebuild': it recovers what they still contain. Then they can be removed."
         yield NOTE, what, remedy
 
 

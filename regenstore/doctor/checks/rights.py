@@ -81,7 +81,7 @@ def rights(context: CheckContext) -> Findings:
     if not wrong:
         yield OK, f"the store is shared by the group {_group(there.st_gid)}, and all of it can be used", ""
     if not os.access(root, os.W_OK | os.X_OK):
-        yield NOTE, "you may only read the store: what needs to be written there is refused", ""
+        yield NOTE, "you may only read the store: commands that need to write to it are refused", ""
 
 
 def _entries(root: str) -> Iterator[tuple[str, os.stat_result, os.stat_result]]:

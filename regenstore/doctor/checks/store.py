@@ -82,11 +82,11 @@ def linking(context: CheckContext) -> Findings:
 def kept_aside(context: CheckContext) -> Findings:
     """Contents that use space but are not in use: the trash and the quarantine."""
     for folder, what, remedy in (
-        (TRASH, "contents are in the trash", "'regenstore undo --list' tells which; gc deletes them after a time."),
+        (TRASH, "contents are in the trash", "'regenstore undo --list' lists them; gc deletes them after a time."),
         (
             quarantine.FOLDER,
             "bad files are in the quarantine",
-            "Each has a text beside it that says why; remove those that nobody needs.",
+            "A text file beside each says why; remove those that you do not need.",
         ),
     ):
         sizes = list(_sizes(f"{context.store.root}/{folder}"))
