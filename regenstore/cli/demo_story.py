@@ -103,7 +103,7 @@ class Story:
         self._git("diff", "HEAD~3", "--", EDITED_SHOT, only=("-prompt", "+prompt", "-seed", "+seed"))
 
     def _prove(self) -> None:
-        self._chapter("Does it come back? A second run of every recipe says so")
+        self._chapter("Does it come back? Run every recipe a second time")
         self._regenstore("verify", "--all", tail=1)
         self._regenstore("why", EDITED_SHOT)
 

@@ -94,9 +94,9 @@ def hook_script(name: str) -> bytes:
     """The script of a hook; the source tree has the same text in ``hooks/``."""
     return (
         "#!/bin/sh\n"
-        "# Comfort only: nothing breaks without it. Copy to .git/hooks/, or call it from a hook of your own.\n"
+        "# Optional: nothing breaks without it. Copy it to .git/hooks/, or call it from your own hook.\n"
         "unset PYTHONHOME PYTHONPATH PYTHONSTARTUP LD_LIBRARY_PATH "
-        "# other programs set them for a Python of their own\n"
+        "# other programs set them for their own Python\n"
         "command -v regenstore >/dev/null || exit 0\n"
         f'exec regenstore hook {name} "$@"\n'
     ).encode()

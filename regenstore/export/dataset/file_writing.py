@@ -2,7 +2,7 @@
 
 Separate processes create and fill the files, because with thousands of small files most of the time is spent in the
 system. Each reads jobs from its standard input and answers once: when told that there are no more, or as soon as one
-fails. It ends when its input ends, or when nobody waits for it any more.
+fails. It ends when its input ends, or when its parent is gone.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def refusal(error: sqlite3.Error, path: str) -> RegenstoreError | None:
         return StorageError("disk-full", f"no space left while writing {path}")
     if denied:
         return StorageError("store-unwritable", f"cannot write {path}: no permission, or a read-only file system")
-    return StorageError("io-error", f"{path}: the system could not read or write it, and does not tell why")
+    return StorageError("io-error", f"{path}: the system could not read or write it, and gives no reason")
 
 
 def failure(error: sqlite3.Error, path: str) -> RegenstoreError | None:
