@@ -150,7 +150,7 @@ def _require_ref(path: str) -> None:
         raise StorageError(
             "unreadable",
             f"{path} contains neither an object id nor the name of a ref",
-            hint="Its reflog below 'logs/' has its last value; 'git update-ref' restores it, and 'git fsck' shows more.",
+            hint="Its reflog below 'logs/' has its last value; 'git update-ref' restores it, 'git fsck' shows more.",
         )
 
 

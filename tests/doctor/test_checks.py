@@ -86,9 +86,9 @@ def test_the_filter_is_missing_foreign_or_broken(diagnose: Diagnose, gallery: Ga
     found = diagnose("git_filter")
     assert has(found, NOTE, "another installation") and has(found, PROBLEM, "does not start")
     gallery.git("config", name, "true regenstore")
-    assert has(diagnose("git_filter"), PROBLEM, "no answer of the filter protocol")
+    assert has(diagnose("git_filter"), PROBLEM, "without an answer in the filter protocol")
     gallery.git("config", "--unset", name)
-    assert has(diagnose("git_filter"), PROBLEM, "does not know the filter")
+    assert has(diagnose("git_filter"), PROBLEM, "has no filter for regenstore")
     gallery.regenstore("init")
     gallery.git("config", "filter.regenstore.required", "false")
     gallery.git("config", "diff.regenstore.binary", "true")
@@ -193,7 +193,7 @@ def test_the_store(diagnose: Diagnose, gallery: Gallery) -> None:
     marker.write_text("{")
     assert has(diagnose("store"), PROBLEM, "not a store's format marker")
     gallery.git("config", "regenstore.store", str(gallery.path.parent / "nowhere"))
-    assert has(diagnose("store"), WARNING, "is not there yet")
+    assert has(diagnose("store"), WARNING, "does not exist yet")
 
 
 def test_settings_that_nobody_reads(diagnose: Diagnose, gallery: Gallery) -> None:

@@ -14,7 +14,7 @@ def roots(context: CheckContext) -> Findings:
     """Whether everything that determines the needed recipes can be read. Git silently skips much of what cannot."""
     where = context.location
     Roots(context.git, where.git_dir, where.common_dir, where.index).require_readable()
-    yield OK, "every ref, reflog, index and place of objects can be read", ""
+    yield OK, "all refs, reflogs, indexes and object folders can be read", ""
 
 
 def repositories(context: CheckContext) -> Findings:
