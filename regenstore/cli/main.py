@@ -49,7 +49,7 @@ SECTIONS = {
     "Clean up": {
         "du": "Show the store's disk usage, and how much is evictable.",
         "gc": "Free space by evicting media that are proven to come back.",
-        "undo": "Restore what gc took and has not deleted yet.",
+        "undo": "Restore contents that gc evicted and has not deleted yet.",
         "pin": "Keep all takes of a recipe in any case.",
         "unpin": "Remove a pin.",
         "pins": "List pins.",
@@ -77,7 +77,7 @@ _FOLDERS = ("GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"
 
 
 _NEW_OBJECTS = 50_000
-"""How many are made before Python looks for cycles among them: imports make thousands, and none of those goes."""
+"""New objects before Python searches for cycles: imports create thousands of objects, which all stay alive."""
 
 
 def main() -> None:

@@ -207,7 +207,7 @@ def test_settings_that_nobody_reads(diagnose: Diagnose, gallery: Gallery) -> Non
 def test_the_sandbox_is_told_honestly(diagnose: Diagnose) -> None:
     for where, said in ((None, "is not installed"), ("/usr/bin/bwrap", "is installed (/usr/bin/bwrap)")):
         (found,) = diagnose("sandbox", bubblewrap=where)
-        assert found.level == NOTE and said in found.message and "in no sandbox" in found.message
+        assert found.level == NOTE and said in found.message and "without a sandbox" in found.message
 
 
 def test_the_database(diagnose: Diagnose, gallery: Gallery) -> None:

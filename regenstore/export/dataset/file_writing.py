@@ -147,7 +147,7 @@ def _copy(source: str, file: int, size: int, linker: Linker) -> None:
 
 def serve(jobs: IO[bytes], linker: Linker) -> tuple[str, str, str] | None:
     """Do jobs until there are no more, or one fails; returns the class and arguments of its error. Raises EOFError
-    when nobody wants the files any more."""
+    when the parent no longer needs the files."""
     parent = os.getppid()
     while True:
         line = jobs.readline()
