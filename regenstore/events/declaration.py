@@ -8,7 +8,7 @@
     events = ["export-dataset"]          # default: all
     timeout = 20                         # seconds for each of the two receivers
 
-Reading it runs nothing and contacts nobody. Notifying needs the user's trust, as a declared generator does.
+Reading it runs nothing and contacts no server. Notifying needs the user's trust, as a declared generator does.
 """
 
 from __future__ import annotations

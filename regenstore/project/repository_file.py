@@ -1,7 +1,7 @@
 """``regenstore.toml`` at a worktree's top, which holds the repository's declarations, and the hashes to which the
 user's approvals of them are bound.
 
-Reading it runs nothing and contacts nobody. Standard library and BLAKE3 only: git commands read it.
+Reading it runs nothing and contacts no server. Standard library and BLAKE3 only: git commands read it.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class GetPlan:
     plan: RunPlan
     failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
     excluded: list[bytes] = field(default_factory=list)
-    """Paths excluded by the sparse checkout that nobody named."""
+    """Paths excluded by the sparse checkout and not named explicitly."""
 
 
 @dataclass

@@ -1,5 +1,5 @@
-"""Fills recipe files with their media in place at the end of a checkout: Git has just created them, and nobody else has
-them open. That avoids a second file, a rename that the file system may wait for, and an unlink for each.
+"""Fills recipe files with their media in place at the end of a checkout: Git has just created them, and no other
+program has them open. That avoids a second file, a rename that the file system may wait for, and an unlink for each.
 
 1. Write the journal (the paths, each with the text and the blob that Git has there) and sync it.
 2. Take ``index.lock``.

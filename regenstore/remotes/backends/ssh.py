@@ -111,7 +111,7 @@ class Loop:
 
 def _run_all(loop: asyncio.AbstractEventLoop) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        # Errors are raised to the waiting caller; the loop must not print those that nobody waits for.
+        # Errors are raised to the waiting caller; the loop must not print those without a waiting caller.
         runner.get_loop().set_exception_handler(lambda loop, context: None)
         runner.get_loop().run_forever()
 
