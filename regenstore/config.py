@@ -27,7 +27,7 @@ _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0", ""}
 
 
 class Settings(NamedTuple):
-    """Everything that can be set. Names in Git's configuration: ``regenstore.<name>``."""
+    """All settings. In Git's configuration they are named ``regenstore.<name>``."""
 
     store: str | None = None
     """Folder of the store, relative to the worktree's top; None: ``regenstore`` in Git's common folder."""
@@ -36,43 +36,44 @@ class Settings(NamedTuple):
     budget: float = 60.0
     """Seconds of estimated work that one git command may start by itself."""
     inline: bool = False
-    """Whether checkouts wait for media before git goes on."""
+    """Whether checkouts wait for media before git continues."""
     jobs: int = 0
-    """Workers at a time; 0: one per core, at most four."""
+    """The maximum number of workers at a time; 0: one per core, at most four."""
     timeout: float = 3600.0
-    """Seconds after which a generator that works on one item is stopped."""
+    """The maximum time in seconds that a generator may work on one item."""
     max_output: int = 64_000_000_000
-    """Bytes that one generated file may have."""
+    """The maximum size of a generated file, in bytes."""
     max_size: int | None = None
-    """Bytes of contents that the store may have: above it, gc runs after what added to it. None: no limit."""
+    """The maximum size of the store's contents, in bytes: a command that exceeds it runs gc afterwards. None: no
+    limit."""
     gc_budget: float = 60.0
-    """Seconds of estimated work that one gc may start, to make takes once more before it evicts by their proofs."""
+    """The seconds of estimated work that one gc may spend on making takes again before it evicts by their proofs."""
     grace: float = 86400.0
-    """Seconds that what gc took stays in the trash."""
+    """The seconds that evicted contents stay in the trash."""
     proofs: str = OWN
-    """Whose proofs let gc evict a medium: ``own``, or ``shared``, also those that came from a remote and were made
-    in the same environment."""
+    """Which proofs allow gc to evict a medium: ``own``; or ``shared``, which adds proofs from remotes that were made in
+    the same environment."""
     reflink: bool = True
-    """Whether media may share blocks with the store where the file system can."""
+    """Whether media may share blocks with the store if the file system supports it."""
     trust_file: str = ""
     """The user's record of approved generator definitions; never inside a repository."""
     netrc: str = ""
     """The user's file of passwords for servers."""
     ssh: SshSetting = SshSetting()
-    """Where the user keeps what SSH needs."""
+    """The user's folder of SSH keys, configuration and known hosts."""
     remotes: Mapping[str, RemoteSetting] = {}
-    """What is set for remotes, by name: ``regenstore.remote.<name>.url``, ``.jobs``, ``.limit``, ``.lowest``,
+    """The settings of remotes, by name: ``regenstore.remote.<name>.url``, ``.jobs``, ``.limit``, ``.lowest``,
     ``.patience``."""
     proxies: Proxies = Proxies()
-    """Through which web servers are asked: ``http_proxy``, ``https_proxy``, ``no_proxy`` of the environment."""
+    """The proxies for web servers: ``http_proxy``, ``https_proxy``, ``no_proxy`` from the environment."""
     pre_push: str = WARN
-    """What happens when commits are pushed whose media no remote holds: ``warn``, ``refuse`` or ``off``."""
+    """What the hook does if commits are pushed whose media no remote has: ``warn``, ``refuse`` or ``off``."""
     durable: str = COMMAND
-    """When media that ``git add`` takes in are on the disk: ``command`` before it ends, in one pass; ``each`` before
-    git goes on with the next one, which takes several times as long for many small files."""
+    """When the media of a ``git add`` are made durable: ``command``, all together before it ends; or ``each``, one by
+    one before git continues with the next, which takes several times as long for many small files."""
     object_format: str = "sha1"
     worker_environment: Mapping[str, str] = {}
-    """All that a generator's process sees of the environment, besides a home of its own."""
+    """The only environment variables that a generator's process gets, apart from a separate home folder."""
 
     @property
     def oid_size(self) -> int:
@@ -84,7 +85,7 @@ class Settings(NamedTuple):
 
 
 class GitEnvironment:
-    """What git tells its children about the repository."""
+    """The variables with which git describes the repository to its child processes."""
 
     def __init__(self, git_dir: str | None, index: str | None) -> None:
         self.git_dir = git_dir
@@ -97,8 +98,8 @@ class GitEnvironment:
 
 
 def load(git: Git, environ: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
-    """The settings for a repository; raises InvalidInput (``bad-config``) naming the setting. ``overrides``:
-    settings that the options of one command replace, by field name; None keeps the setting."""
+    """The settings of a repository. ``overrides`` are the settings, by field name, that a command's options replace;
+    None keeps a setting. Raises InvalidInput (``bad-config``), which names the setting."""
     found = dict(os.environ if environ is None else environ)
     try:
         values = git.config(r"^(regenstore\.|extensions\.objectformat$)")
@@ -121,7 +122,7 @@ def load(git: Git, environ: Mapping[str, str] | None = None, overrides: Mapping[
         "proofs",
     ):
         given = found.get(f"REGENSTORE_{name.upper()}")
-        if given:  # set to nothing counts as not set
+        if given:  # an empty value counts as not set
             values["regenstore." + name.replace("_", "")] = given
     settings = _settings(values, found, os.fsdecode(git.cwd))
     said: dict[str, Any] = {name: value for name, value in (overrides or {}).items() if value is not None}
@@ -172,7 +173,8 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
 
 
 def _proxies(environ: Mapping[str, str]) -> Proxies:
-    """As curl, and so Git, reads them: ``HTTP_PROXY`` is what a web server would tell its scripts of a visitor."""
+    """Reads them as curl does, and thus Git. ``HTTP_PROXY`` is ignored, because a web server would set it from a header
+    of a client's request."""
 
     def told(name: str) -> str:
         return environ.get(name) or environ.get(name.upper()) or ""
@@ -236,8 +238,8 @@ def _size(name: str, text: str) -> int:
 
 
 def parse_size(text: str) -> int:
-    """A number of bytes as people write it: ``500m`` and ``500 MB`` in powers of 1000, as sizes are printed; ``2GiB``
-    in powers of 1024. Raises ValueError saying what is expected."""
+    """Parse a size: ``500m`` and ``500 MB`` use powers of 1000, as in printed sizes; ``2GiB`` uses powers of 1024.
+    Raises ValueError, which says what is expected."""
     number = text.lower().removesuffix("b")
     base = 1024 if number.endswith("i") else 1000
     number = number.removesuffix("i")
@@ -252,7 +254,8 @@ def parse_size(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds as people write them: ``90``, ``5m``, ``2d``. Raises ValueError saying what is expected."""
+    """Parse a duration, such as ``90``, ``5m`` or ``2d``. Returns seconds. Raises ValueError, which says what is
+    expected."""
     scale = _SECONDS.get(text[-1:], 0.0)
     try:
         value = float(text[:-1]) * scale if scale else float(text)

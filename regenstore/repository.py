@@ -1,7 +1,7 @@
-"""A repository with its worktree: finds the parts and holds them. Verbs take the parts they need.
+"""A repository with its worktree: creates its parts and keeps them. Commands take the parts that they need.
 
-Each part is made at its first use, and what is heavy is imported only then: the Git filter opens one of
-these for every git command.
+Each part is created on first use, and heavy modules are imported only then, because the Git filter opens a repository
+for every git command.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _HOLDING = (
     *("blobs", "cache", "remote_definitions", "moved", "elsewhere", "realiser", "holders", "surveyor", "collector"),
     "workbench",
 )
-"""The parts that have to be closed, and the parts that refer to one of them."""
+"""The parts that must be closed, and the parts that refer to one of them."""
 
 
 class Repository:
@@ -61,11 +61,12 @@ class Repository:
         self._settings = settings
         self._opened_store: ContentStore | None = None
         self.waits: Callable[[str, float], None] = lambda reason, seconds: None
-        """Is told when a remote is asked again after a pause: why, and the seconds until then. From any thread."""
+        """Called when a request to a remote is retried after a pause: the reason, and the seconds until then. May be
+        called from any thread."""
         self._forget()
 
     def _forget(self) -> None:
-        """Start afresh: nothing is open, and nothing was done yet."""
+        """Reset: nothing is open, and nothing was done yet."""
         self._closers: list[Callable[[], None]] = []
         self._generated: Sequence[tuple[str, Result]] = ()
         self._remote_problems: Mapping[str, RegenstoreError] = {}
@@ -73,7 +74,7 @@ class Repository:
 
     @classmethod
     def at_top(cls, top: str, environment: config.GitEnvironment) -> Repository:
-        """The repository whose worktree's top is known, as a filter knows it."""
+        """Open the repository with a known top of the worktree, as in a filter."""
         git = Git(top)
         return cls(locate(top, environment.git_dir, environment.index), config.load(git), git)
 
@@ -81,8 +82,8 @@ class Repository:
     def discover(
         cls, cwd: str, environment: config.GitEnvironment, overrides: Mapping[str, object] | None = None
     ) -> Repository:
-        """The repository around a folder; raises NotFound (``not-a-repository``), and FormatError (``git-failed``) if
-        Git refuses to use it. ``overrides``: see :func:`config.load`."""
+        """Open the repository around a folder. Raises NotFound (``not-a-repository``), and FormatError (``git-failed``)
+        if Git refuses to use it. ``overrides``: see :func:`config.load`."""
         git = Git(cwd)
         try:
             found = git.places()
@@ -122,7 +123,7 @@ class Repository:
 
     @property
     def unasked_remotes(self) -> Iterable[str]:
-        """Names of the remotes that were passed over so far because they are not trusted."""
+        """The names of the remotes that were skipped so far because they are not trusted."""
         return self._unasked_remotes
 
     # -------------------------------------------------------------------------------- parts
@@ -136,7 +137,7 @@ class Repository:
             store = ContentStore(moved, prepared=lambda: register(moved, common))
             try:
                 if os.path.isdir(moved):
-                    register(moved, common)  # whoever only reads from it relies on it too
+                    register(moved, common)  # a repository that only reads from the store relies on it, too
             except RegenstoreError:
                 pass  # a store that cannot be written, so nothing can be evicted from here either
         self._opened_store = store
@@ -217,8 +218,8 @@ class Repository:
 
     @cached_property
     def elsewhere(self) -> RemoteSet | None:
-        """All usable remotes and other stores on this machine together; None where there are none. Opening them
-        touches no network."""
+        """All usable remotes and other stores on this machine together; None if there are none. Opening them does not
+        use the network."""
         remotes = {}
         with suppress(FormatError, StorageError):  # 'remote list' reports a bad declaration; a checkout goes on without
             remotes = self.remotes
@@ -248,8 +249,8 @@ class Repository:
 
     @cached_property
     def surveyor(self) -> Surveyor:
-        """Judges contents by what is known here; no remote is asked, and built-in generators not every time. For
-        commands that only tell."""
+        """Judges contents by local data, for commands that only report: asks no remote, and asks the built-in
+        generators only if their cached fingerprints have expired."""
         from regenstore.proof.environment_cache import FILE, RecentEnvironments
 
         path = os.path.join(os.path.dirname(self.settings.trust_file), FILE)
@@ -277,7 +278,7 @@ class Repository:
         )
 
     def _others_proofs(self) -> Iterable[Proof]:
-        """The proofs of others that count here; nothing is asked for them."""
+        """The proofs of others that count here, from local copies."""
         shared = self.settings.proofs == config.SHARED
         if not shared or self.elsewhere is None:
             return ()
@@ -304,7 +305,7 @@ class Repository:
         from regenstore.refs.recipes import RecipeFinder
 
         def realiser(store: ContentStore) -> Realiser:
-            """With no remote."""
+            """Uses no remote."""
             finder = RecipeFinder(self.git, self.blobs, self.index.oids)
             return Realiser(store, self.cache, self._registry(), self.realiser.executor, finder.find)
 
@@ -339,7 +340,7 @@ class Repository:
 
     @cached_property
     def remote_definitions(self) -> Remotes:
-        """All remotes that have a name here; raises FormatError (``bad-declaration``)."""
+        """All remotes that are defined here. Raises FormatError (``bad-declaration``)."""
         from regenstore.remotes.definitions import Remotes
 
         top = os.fsdecode(self.location.top)
@@ -355,11 +356,11 @@ class Repository:
 
     @property
     def untrusted_remotes(self) -> dict[str, Definition]:
-        """Those that regenstore.toml names and the user did not approve; nothing is asked of them."""
+        """The remotes that regenstore.toml declares and the user has not approved. They are never contacted."""
         return self.remote_definitions.untrusted
 
     def open_remote(self, definition: Definition, *, create: bool = False) -> Remote:
-        """The remote of a definition, which asks nothing of it; ``create`` makes its folder."""
+        """The remote with this definition, without contacting it; ``create`` makes its folder."""
         from regenstore.refs.credentials import credentials
         from regenstore.remotes.backends.opening import open_backend
         from regenstore.remotes.remote import JOBS, Remote

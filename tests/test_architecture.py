@@ -32,34 +32,34 @@ class Row(NamedTuple):
 # From the top: a row may import rows below it, and nothing of its own row. ARCHITECTURE.md shows this table;
 # `python -m tests.test_architecture` writes it there.
 ROWS = [
-    Row(("cli",), "the terminal, and what Git calls", ("web",)),
-    Row((), "long-running looks at the worktree", ("watch",)),
-    Row(("repository",), "composition only: finds the parts and holds them"),
+    Row(("cli",), "the terminal, and the programs that Git calls", ("web",)),
+    Row((), "long-running observation of the worktree", ("watch",)),
+    Row(("repository",), "composition only: creates the parts and keeps them"),
     Row(("config",), "settings: defaults < Git's configuration < environment"),
     Row(
         ("gitfilter", "tracked", "gc", "doctor", "export"),
         "the filter; verbs on tracked paths; evicting; fsck and doctor; sidecars and datasets",
         ("evolve", "githooks"),
     ),
-    Row(("events",), "what a pipeline is told, kept until it is delivered"),
+    Row(("events",), "events for a pipeline, kept until they are delivered"),
     Row(("proof",), "what may be evicted: rules, and the survey of the whole store"),
-    Row(("realise",), "hit -> generate -> record: the only place that knows the order"),
-    Row(("planning",), "what is present, and what to run in which order for the rest"),
+    Row(("realise",), "look up, generate, record: the only place that knows this order"),
+    Row(("planning",), "which contents are present, and what to run in which order for the others"),
     Row(("jobs",), "schedule, workers, cancellation"),
-    Row(("remotes",), "shared places: by name, what is there, pushing, fetching, clearing up"),
+    Row(("remotes",), "shared storage: definitions, pushing, fetching, garbage collection"),
     Row(
         ("refs", "worktree", "generators"),
-        "what Git refers to; the files people see; how media are made",
+        "what Git refers to; files in the worktree; how media are made",
         ("capture",),
     ),
-    Row(("project",), "regenstore.toml, and what the user approved of it"),
-    Row(("refs.git",), "the door to Git"),
+    Row(("project",), "regenstore.toml, and the user's approvals of its parts"),
+    Row(("refs.git",), "the only calls of git"),
     Row(("objects",), "ids, recipe, canonical encoding, text, store, result cache"),
     Row(("media",), "types, bit-exact encoding and decoding, comparing"),
-    Row(("schemas",), "what is written as JSON, as models"),
-    Row(("fs",), "files: what is there, locks, rights, replacing what was seen"),
-    Row(("errors",), "what can go wrong, by kind"),
-    Row(("addresses",), "addresses as they may be shown: without secrets"),
+    Row(("schemas",), "models of everything that is written as JSON"),
+    Row(("fs",), "files: presence, locks, permissions, safe replacement"),
+    Row(("errors",), "errors, by kind"),
+    Row(("addresses",), "removing secrets from addresses"),
 ]
 ROW_OF = {name: position for position, row in enumerate(ROWS) for name in (*row.rooms, *row.later)}
 MAY_OPEN_A_REPOSITORY = {"cli", "web", "watch"}

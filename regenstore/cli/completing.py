@@ -1,5 +1,5 @@
-"""What the shell completes beside commands and options. Imported only while completing, which must not fail: what
-cannot be read completes to nothing."""
+"""Shell completion of values, in addition to commands and options. Imported only while completing, which must not fail:
+if something cannot be read, there are no completions."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _generators(ctx: click.Context, incomplete: str) -> list[str]:
 
 
 def _declaration(ctx: click.Context) -> Declaration | None:
-    """The declaration of the generator that was given, or of the recipe at the path."""
+    """The declaration of the generator given on the command line, or of the recipe's at the path."""
     repository = _repository()
     name = ctx.params.get("generator")
     if name is None and ctx.params.get("path"):

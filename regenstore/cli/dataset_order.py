@@ -31,8 +31,8 @@ _ONCE = ("assign", "layout", "update", "force", "reset_options")
 def order_of(
     repository: Repository, out: str, paths: Sequence[str], given: dict[str, Any]
 ) -> tuple[DatasetOrder, list[bytes]]:
-    """The order, and the paths to export. An update takes what the command line does not say from the existing dataset,
-    and prints what differs from it.
+    """The order, and the paths to export. An update takes options that the command line leaves out from the existing
+    dataset, and prints the differences.
 
     Raises InvalidInput (``bad-export``), NotFound (``no-such-path``, ``no-such-dataset``).
     """
@@ -104,7 +104,7 @@ def _shown(value: Any) -> str:
 
 
 def _of_old(previous: Manifest) -> dict[str, Any]:
-    """The options of a dataset whose manifest does not list them, from what it says of its samples and splits."""
+    """The options of a dataset whose manifest does not list them, derived from its samples and splits."""
     split, settings = previous.split, previous.settings
     found: dict[str, Any] = {
         "split": ",".join(f"{name}={share * 100:g}" for name, share in split["shares"].items()),

@@ -103,7 +103,7 @@ class Story:
         self._git("diff", "HEAD~3", "--", EDITED_SHOT, only=("-prompt", "+prompt", "-seed", "+seed"))
 
     def _prove(self) -> None:
-        self._chapter("Does it come back? A second run of every recipe says so")
+        self._chapter("Does it come back? Run every recipe a second time")
         self._regenstore("verify", "--all", tail=1)
         self._regenstore("why", EDITED_SHOT)
 
@@ -136,7 +136,7 @@ class Story:
         self._verify("in the clone with an empty store", os.path.join(self.top, "film-empty"), imported=False)
 
     def _share(self) -> None:
-        self._chapter("A shared folder as the team's remote: the photo comes over, and whatever is dear to make")
+        self._chapter("A shared folder as the team's remote: the photo is fetched, and media that take long to make")
         shared = os.path.join(self.top, "shared")
         self._go(self.film)
         self._regenstore("remote", "add", "studio", shared, "--create", tail=1)
@@ -148,14 +148,14 @@ class Story:
         self._verify("in that clone, with the photo from the remote", empty, imported=True)
 
     def _end(self) -> int:
-        self._chapter("What it comes to")
+        self._chapter("Summary")
         os.chdir(self.film)
         self._git("gc", "-q", quiet=True)
         held = _folder_size(os.path.join(self.film, ".git", "objects"))
         media = self._media_bytes()
         saved = 1 - held / media
         self._facts.append(
-            (f"Git holds {size_text(held)} for {size_text(media)} of media: {saved:.2%} less", saved > 0.95)
+            (f"Git stores {size_text(held)} for {size_text(media)} of media: {saved:.2%} less", saved > 0.95)
         )
         for fact, true in self._facts:
             say(f"  {'yes' if true else 'NO '}  {fact}")

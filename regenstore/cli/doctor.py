@@ -62,7 +62,7 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json:
     if fix:
         mended = mend(find(repository.store.root))
         if mended and not as_json:
-            say(f"{mended} files and folders have the rights of their folder now")
+            say(f"{mended} files and folders now have the permissions of their folder")
     findings = list(examine(CHECKS, _context(repository, ask_remotes)))
     _report(findings, as_json)
     sys.exit(1 if any(found.level == PROBLEM for found in findings) else 0)

@@ -47,6 +47,6 @@ def command(by: str, as_json: bool) -> None:
         rows.append(
             (size_text(found.trash.bytes), f"{found.trash.contents:,}", "in the trash", "'regenstore undo' restores it")
         )
-    rows.append((size_text(found.other), "", "other files", "database, manifests and the like"))
+    rows.append((size_text(found.other), "", "other files", "database, manifests and other records"))
     rows.append((Cell(size_text(found.total), "bold"), "", Cell("total", "bold"), ""))
     show_table((Heading("size", right=True), Heading("number", right=True), Heading(by), Heading("meaning")), rows)

@@ -240,7 +240,7 @@ def _tell_dry(rows: SampleRows, other: int, planned: Done, left: LeftOut, as_jso
     say(f"{kept:>8}  left")
     _tell_unknown(unknown)
     if missing:
-        say(f"{missing} have to be made first; only then is it known what the other conditions exclude", err=True)
+        say(f"{missing} must be made first; what the other conditions exclude is known only then", err=True)
     _tell_several(planned)
     for out, outcome in planned:
         if len(planned) > 1:

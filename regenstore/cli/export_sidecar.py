@@ -151,12 +151,12 @@ def _map(text: str) -> tuple[str, str]:
 
 
 def with_defaults(repository: Repository, media: Sequence[Medium]) -> list[Medium]:
-    """Media with what their generators use for parameters that the recipes leave out, where that is known."""
+    """Media with the generators' defaults of parameters that the recipes leave out, if known."""
     return [replace(each, defaults=_defaults(repository, each.recipe)) for each in media]
 
 
 def _defaults(repository: Repository, recipe: Recipe) -> Mapping[str, object]:
-    """What the installed generator of the recipe's version uses for parameters that the recipe leaves out."""
+    """The defaults of the installed generator, of the recipe's version, for parameters that the recipe leaves out."""
     try:
         declaration = repository.registry.runnable(recipe.generator or "", recipe.version)
     except RegenstoreError:

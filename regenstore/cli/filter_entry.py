@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 
 _GARBAGE = 100_000
-"""Python looks for garbage after so many new objects, not after 700: what is kept for each file is none."""
+"""Python searches for garbage after this many new objects instead of 700: the objects kept for each file are not
+garbage."""
 
 
 def main() -> None:
@@ -216,8 +217,8 @@ class _Filters:
 
 
 class _Busy:
-    """Tells the script that started this process whether git is waiting for an answer: only while it is not can another
-    process continue where this one ends. See regenstore/gitfilter/launch.py.
+    """Tells the script that started this process whether git is waiting for an answer. Another process can continue
+    where this one ended only if git was not. See regenstore/gitfilter/launch.py.
 
     The script gets the name of a file, once, and reads it when this process has ended: a pipe would wake it twice for
     every request.
@@ -280,7 +281,7 @@ class _Busy:
 
 
 def _prepare() -> None:
-    """Import what is always needed but not for the handshake, while git is busy until its first request."""
+    """Import modules that are always needed, but not for the handshake, while git prepares its first request."""
     try:
         import regenstore.objects.hashing  # noqa: F401  a module of another machine ends the process here, in time
     except Exception:

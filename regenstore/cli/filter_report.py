@@ -75,7 +75,7 @@ class FilterTally:
             try:
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
             except OSError:
-                pass  # nobody is waiting for it any more
+                pass  # the program that started git is no longer waiting
 
     def _tell_guessed(self) -> None:
         if not self._guessed:

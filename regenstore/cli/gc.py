@@ -55,7 +55,7 @@ def _needing_room() -> Iterator[None]:
     except StorageError as error:
         if error.kind == "disk-full":
             error.hint = (
-                "gc needs some 100 kB, more for many media, to record what it takes: move one file elsewhere first."
+                "gc needs about 100 kB, more for many media, to record what it evicts: move one file elsewhere first."
             )
         raise
 
@@ -66,7 +66,7 @@ def _needing_room() -> Iterator[None]:
 @click.option("--max-size", type=_Size(), help="Reduce the store to this size.")
 @click.option("--older-than", type=Age(), help="Only contents unused for this long, such as 30d.")
 @click.option("--select", metavar="GLOB", help="Only media at matching paths, such as 'shots/*.mp4'.")
-@click.option("--unreachable", is_flag=True, help="Also what no root needs and nothing brings back (discarded tries).")
+@click.option("--unreachable", is_flag=True, help="Also contents that no root needs and nothing can bring back.")
 @click.option("--purge", is_flag=True, help="Delete at once, and empty the trash.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--auto", "by_itself", is_flag=True, help="Keep the store within regenstore.maxSize; for scripts.")
@@ -151,7 +151,7 @@ def _forget(repository: Repository, given: str) -> None:
     if not gone:
         raise NotFound("not-a-repository", f"no repository is registered as {given!r}", hint="")
     for one in gone:
-        say(f"forgotten: {one.path or one.name}; what only it needs is no longer kept")
+        say(f"forgotten: {one.path or one.name}; contents that only it needs are no longer kept")
 
 
 def _by_itself(repository: Repository) -> None:

@@ -45,7 +45,7 @@ class _Commands(LazyGroup):
 @click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-C", "folders", multiple=True, metavar="DIR", help="Run as if started in DIR; may be repeated.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors, warnings and JSON.")
-@click.option("-v", "--verbose", is_flag=True, help="Tell more of errors, and how long the command took.")
+@click.option("-v", "--verbose", is_flag=True, help="Show details of errors, and how long the command took.")
 @click.version_option(__version__, "-V", "--version", prog_name="regenstore")
 def cli(folders: tuple[str, ...], quiet: bool, verbose: bool) -> None:
     """A Git-native store for AI-generated media.

@@ -1,4 +1,4 @@
-"""Media that an export leaves out: the option, and what is said of them at the end."""
+"""Media that an export leaves out: the option, and the report at the end."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ SECTIONS = {
     "Clean up": {
         "du": "Show the store's disk usage, and how much is evictable.",
         "gc": "Free space by evicting media that are proven to come back.",
-        "undo": "Restore what gc took and has not deleted yet.",
+        "undo": "Restore contents that gc evicted and has not deleted yet.",
         "pin": "Keep all takes of a recipe in any case.",
         "unpin": "Remove a pin.",
         "pins": "List pins.",
@@ -77,7 +77,7 @@ _FOLDERS = ("GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"
 
 
 _NEW_OBJECTS = 50_000
-"""How many are made before Python looks for cycles among them: imports make thousands, and none of those goes."""
+"""New objects before Python searches for cycles: imports create thousands of objects, which all stay alive."""
 
 
 def main() -> None:
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def run() -> int:
-    """Run the command that was given; gives its exit code."""
+    """Run the given command; returns its exit code."""
     gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
     _leave_others_behind()
     os.environ.pop("GIT_CONFIG", None)  # only 'git config' reads it, and would report settings that git does not use
@@ -99,8 +99,8 @@ def run() -> int:
 
 
 def _end(code: int) -> None:
-    """End without taking the interpreter apart, which is a tenth of a short command's time. What still runs beside
-    the command, and output that cannot be written, get the usual end."""
+    """Exit without tearing down the interpreter, which would take a tenth of a short command's time. If other threads
+    still run, or output cannot be written, exit as usual."""
     import atexit
     import threading
 
@@ -119,7 +119,7 @@ def _end(code: int) -> None:
 def _leave_others_behind() -> None:
     """Undo settings that other programs' shells make for their own Python. Entries of PYTHONPATH move behind this
     installation's packages, so that only plug-ins are found there; warnings are not errors; and characters that the
-    output's encoding lacks are no reason to fail."""
+    output's encoding lacks are not errors."""
     if "PYTHONPATH" in os.environ:
         theirs = {os.path.abspath(folder) for folder in os.environ["PYTHONPATH"].split(os.pathsep) if folder}
         sys.path.sort(key=lambda folder: folder in theirs)  # preserves the order within each group

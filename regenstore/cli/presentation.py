@@ -61,8 +61,8 @@ class Cell(NamedTuple):
 
 
 def show_table(columns: Sequence[Heading], rows: Iterable[Sequence[str | Cell]]) -> None:
-    """Print a table without its empty columns. On a terminal it has heads and colours, and its last column is folded
-    at the window's edge, never cut: paths are copied from here. Elsewhere it is the aligned rows alone."""
+    """Print a table without its empty columns. On a terminal it has heads and colours, and its last column is folded at
+    the window's edge, never truncated, so that paths can be copied. Elsewhere only the aligned rows are printed."""
     listed = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
     used = [at for at in range(len(columns)) if any(row[at].text for row in listed)]
     if sys.stdout is None or not used:

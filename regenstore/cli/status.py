@@ -114,7 +114,7 @@ def _state(state: str) -> Cell:
 
 def _suggestion(repository: Repository, found: Status) -> auto.Suggestion | None:
     if found.problem is not None:
-        return None  # the same problem makes it unknown what is evictable
+        return None  # because of the same problem, it is unknown what is evictable
     try:
         return auto.suggest(repository.store, repository.settings.max_size, lambda: repository.collector)
     except RegenstoreError as error:

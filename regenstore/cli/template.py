@@ -187,7 +187,7 @@ def _quiet(path: str, done: float) -> None: ...
 
 
 def _media(paths: tuple[str, ...], *, measure: bool) -> tuple[list[Medium], Measurements]:
-    """The media at paths, made present, and what is known of them."""
+    """The media at paths, made present, with their metadata."""
     from regenstore.cli.export_sidecar import with_defaults
     from regenstore.cli.measuring import known_of
     from regenstore.cli.progress_lines import progress_for

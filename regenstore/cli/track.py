@@ -45,7 +45,7 @@ def command(patterns: tuple[str, ...], dry_run: bool) -> None:
     for pattern in added:
         say(f"{'Would track' if dry_run else 'Tracking'} {pattern}")
     if any(given.startswith("!") for given in meant.values()):
-        say("Note: '!' is taken for part of a name; to leave files out, use 'PATTERN -filter' in .gitattributes")
+        say("Note: '!' is treated as part of a name; to exclude files, write 'PATTERN -filter' in .gitattributes")
     if not added:
         say("Already tracked")
     if not dry_run:
@@ -53,7 +53,7 @@ def command(patterns: tuple[str, ...], dry_run: bool) -> None:
 
 
 def _warn(repository: Repository, patterns: Iterable[str]) -> None:
-    """Say what does not take effect, and what no pattern matches although it may have been meant."""
+    """Report patterns without effect, and files that no pattern matches although the user may have meant them."""
     bench = repository.workbench
     examples = {example: each for each in patterns if (example := attributes.example(each)) is not None}
     for example in examples.keys() - set(repository.git.filtered(examples)):
@@ -64,4 +64,4 @@ def _warn(repository: Repository, patterns: Iterable[str]) -> None:
         what = f"{first} is" if count == 1 else f"{first} and {count - 1} more are"
         say(f"Warning: {what} not tracked ({size_text(found.bytes)}): regenstore track '{found.pattern}'", err=True)
     if count := len(raw(bench)):
-        say(f"Git holds the media of {count} paths themselves; convert them: git add --renormalize .")
+        say(f"Git has the media of {count} paths themselves; convert them: git add --renormalize .")

@@ -48,7 +48,7 @@ def command(names: tuple[str, ...], yes: bool, revoke: bool) -> None:
         return
     for unknown, near in unknown_tables(os.fsdecode(repository.location.top)).items():
         meant = f"; did you mean [{near}]?" if near else ""
-        say(f"Warning: {FILE}: [{unknown}] means nothing{meant}", err=True)
+        say(f"Warning: {FILE}: [{unknown}] is not a known table{meant}", err=True)
     declared = _declared(repository)
     for name in names:
         if name not in declared:

@@ -12,10 +12,10 @@ from regenstore.gc import undo
 
 @click.command()
 @click.argument("run", required=False)
-@click.option("--list", "-l", "only_list", is_flag=True, help="List gc runs, and what can be restored of each.")
+@click.option("--list", "-l", "only_list", is_flag=True, help="List gc runs, and what each can restore.")
 @json_option
 def command(run: str | None, only_list: bool, as_json: bool) -> None:
-    """Restore what the last gc, or RUN, took and has not deleted yet.
+    """Restore contents that the last gc, or RUN, evicted and has not deleted yet.
 
     Contents that were deleted are listed: if a recipe makes them, 'regenstore get' brings them back.
 
@@ -36,7 +36,7 @@ def command(run: str | None, only_list: bool, as_json: bool) -> None:
             rows.append((one.run, f"{len(one.trashed)} in the trash", size, f"{len(one.gone)} deleted"))
         show_table((Heading("run"), Heading("can be restored"), Heading("size", right=True), Heading("gone")), rows)
         if not runs and not as_json:
-            say("no gc has taken anything yet")
+            say("no gc has evicted anything yet")
         return
     chosen = undo.choose(runs, run)
     restored = undo.undo(repository.store, chosen)

@@ -25,7 +25,7 @@ def tell(written: Written) -> None:
 
 
 def write_each(paths: Sequence[bytes], write: Callable[[bytes], Written | str], *, as_json: bool) -> None:
-    """Write a recipe at each path, tell what was done, as lines or as one JSON record, and exit with the code of the
+    """Write a recipe at each path, report the results as lines or as one JSON record, and exit with the code of the
     last error. ``write`` returns what it wrote, or what it did instead."""
     done: list[dict[str, object]] = []
     failed: list[tuple[bytes, RegenstoreError]] = []

@@ -159,7 +159,7 @@ def _rename(store: ContentStore, missing: LostContent) -> str:
         if os.path.islink(missing.source) or hash_file(missing.source)[0] != missing.digest:
             raise NotFound("content-missing", f"{missing.source} was changed meanwhile")
     store.put_file(missing.source, missing.digest)
-    return f"it lay in {missing.source}"
+    return f"it was found as {missing.source}"
 
 
 def _restore(store: ContentStore, missing: LostContent) -> str:
@@ -201,7 +201,7 @@ def _replace(context: FsckContext, copies: Sequence[WrongCopy]) -> Iterator[Done
     for copy in copies:
         source = context.store.use(copy.take, copy.size)
         if source is None:
-            reason = "the store does not have the right bytes; it is left as it is"
+            reason = "the store does not have the right bytes; the file is unchanged"
             yield Done("replaced", os.fsdecode(copy.path), False, reason)
         else:
             wishes.append(Placement(copy.path, source, copy.identity, copy.oid))

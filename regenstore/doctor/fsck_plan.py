@@ -20,8 +20,8 @@ from regenstore.planning import RunPlan
 RENAME, COPY, FETCH, GENERATE = "rename", "copy", "fetch", "generate"
 UNTRIED, BLOCKED, LOST = "untried", "blocked", "lost"
 _HOW = {
-    RENAME: "put under its right name",
-    COPY: "take the bytes from",
+    RENAME: "rename it to its correct name",
+    COPY: "copy the bytes from",
     FETCH: "fetch it from a remote",
     GENERATE: "make it again",
     UNTRIED: "not tried",
@@ -209,8 +209,10 @@ class CheckPlan:
     def lines(self) -> list[str]:
         """For display: what is wrong, and what would be done. Long lists are abbreviated."""
         needs = self.needs
-        told = _some([f"bad: {bad.path}: {bad.why}; to the quarantine" for bad in self.confined], "more bad files")
-        told += _some([f"bad: {bad.path}: {bad.why}; left as it is" for bad in self.unreadable], "more of these")
+        told = _some(
+            [f"bad: {bad.path}: {bad.why}; moved to the quarantine" for bad in self.confined], "more bad files"
+        )
+        told += _some([f"bad: {bad.path}: {bad.why}; left unchanged" for bad in self.unreadable], "more of these")
         if self.rebuild is not None:
             told.append(f"database: {'; '.join(self.examined.problems)}")
             told += self.rebuild.lines()
@@ -220,26 +222,26 @@ class CheckPlan:
         wrong = [f"worktree: {os.fsdecode(each.path)}: wrong bytes from the store; replaced" for each in self.copies]
         told += _some(wrong, "more files of the worktree")
         told += _some([f"recipe: {_shown(i)}: {i.message}" for i in needs.invalid], "more recipes")
-        told += _some([f"manifest: {line}: cannot be read; left as it is" for line in self.manifests], "more lines")
+        told += _some([f"manifest: {line}: cannot be read; left unchanged" for line in self.manifests], "more lines")
         told += [f"problem: {problem}" for problem in needs.problems]
         told += [f"note: {note}" for note in needs.notes]
         if needs.again:
             told.append(f"{len(needs.again)} takes are not in the store and can be made again")
         if needs.trashed:
-            told.append(f"{needs.trashed} are in the trash, and come back when they are asked for")
+            told.append(f"{needs.trashed} are in the trash, and are restored when they are needed")
         if self.leftovers.count:
-            told.append(f"{self.leftovers.count} leftovers of killed processes; they are cleared away")
+            told.append(f"{self.leftovers.count} leftovers of killed processes; they are removed")
         return told
 
     def summary(self, done: Sequence[Done] | None, *, quick: bool) -> str:
         """The summary line for display; ``done`` is what was carried out, or None if the plan was only shown."""
-        how = "are there" if quick else "are what their names say"
-        checked = f"{self.scan.checked} contents {how}, {self.needs.recipes} recipes were looked at"
+        how = "exist" if quick else "match their names"
+        checked = f"{self.scan.checked} contents {how}, {self.needs.recipes} recipes checked"
         if self.sound:
             return f"{checked}; all is well"
         if done is None:
             bad, missing, hopeless = len(self.scan.bad), len(self.missing), len(self.hopeless)
-            return f"{checked}; {bad} bad, {missing} missing, {hopeless} of them for good or for now"
+            return f"{checked}; {bad} bad, {missing} missing, {hopeless} of which cannot be restored now"
         back = sum(one.ok and one.what in ("renamed", "restored", "fetched", "made again") for one in done)
         left = sum(not one.ok for one in done) + len(self.needs.invalid) + len(self.needs.problems)
         left += len(self.unreadable) + len(self.manifests)

@@ -103,7 +103,7 @@ class NeedsSurvey:
             self.needs.notes.append(f"{what}: recipes among them were not looked at")
         for other in others:
             if not other.reachable:
-                last = "what it last held was looked at" if other.told else "nobody knows what it needs"
+                last = "what it last held was checked instead" if other.told else "it is unknown what it needs"
                 self.needs.notes.append(f"the repository {other.name} cannot be reached ({other.reason}): {last}")
             for oid, record in other.records.items():
                 if oid not in found.records:

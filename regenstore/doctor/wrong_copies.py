@@ -1,5 +1,5 @@
-"""Media in the worktree that were placed from damaged contents. Git takes them for unchanged, and repairing the store
-does not reach them."""
+"""Media in the worktree that were placed from damaged contents. To Git they look unchanged, and repairing the store
+does not affect them."""
 
 from __future__ import annotations
 

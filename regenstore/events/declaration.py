@@ -3,12 +3,12 @@
 ::
 
     [notify]
-    command = ["tools/told.py"]          # gets the event as JSON on its standard input; 0 means delivered
-    webhook = "https://example.org/hook" # gets it by POST; 2xx means delivered
-    events = ["export-dataset"]          # without this: all
-    timeout = 20                         # seconds for each of the two
+    command = ["tools/told.py"]          # gets the event as JSON on its standard input; exit code 0 accepts it
+    webhook = "https://example.org/hook" # gets it by POST; status 2xx accepts it
+    events = ["export-dataset"]          # default: all
+    timeout = 20                         # seconds for each of the two receivers
 
-Reading it runs nothing and contacts nobody. Notifying needs the user's trust, as a declared generator does.
+Reading it runs nothing and contacts no server. Notifying needs the user's trust, as a declared generator does.
 """
 
 from __future__ import annotations
@@ -78,12 +78,12 @@ def _problem(table: Mapping[str, Any]) -> str:
         return ": it needs a command or a webhook"
     command, events, timeout = table.get("command", ["-"]), table.get("events", []), table.get("timeout", 20)
     if not isinstance(command, list) or not command or not all(isinstance(a, str) and a for a in command):
-        return ".command has to be a list of texts"
+        return ".command must be a list of strings"
     if not isinstance(events, list) or not all(event in KINDS for event in events):
-        return f".events has to be a list of {', '.join(KINDS)}"
+        return f".events must be a list of {', '.join(KINDS)}"
     fits = isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and math.isfinite(timeout)
     if not fits or not 0 < timeout <= _MAX_TIMEOUT:
-        return f".timeout has to be a number of seconds, at most {_MAX_TIMEOUT:.0f}"
+        return f".timeout must be a number of seconds, at most {_MAX_TIMEOUT:.0f}"
     return _bad_webhook(table["webhook"]) if "webhook" in table else ""
 
 
@@ -94,5 +94,5 @@ def _bad_webhook(address: Any) -> str:
     except ValueError:
         fits = False
     if not fits or " " in address:
-        return ".webhook has to be an address that begins with https:// or http://"
+        return ".webhook must be an address that begins with https:// or http://"
     return ""

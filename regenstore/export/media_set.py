@@ -62,7 +62,7 @@ class Medium:
     revision: str | None = None
     """The commit that it was selected from, in hex; None for the worktree's index."""
     defaults: Mapping[str, object] = field(default_factory=dict)
-    """The generator's values of parameters that the recipe leaves out, if they are to be told."""
+    """The generator's defaults of parameters that the recipe leaves out, if the export includes them."""
 
     @property
     def name(self) -> str:

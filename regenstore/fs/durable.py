@@ -189,9 +189,9 @@ def write_file(path: str, data: bytes, *, temp: str | None = None, wait: bool = 
 
 
 def write_locked(path: str, data: bytes, *, temp: str | None = None, wait: bool = True) -> int:
-    """Write a new file that this process has locked; gives its descriptor, which holds the lock. With ``temp`` nobody
-    ever sees the file under its name without the lock; else somebody who took it for one that was left behind may have
-    removed it by now. Durable as :func:`write_file` is. Raises OSError."""
+    """Write a new file, locked by this process, and return its descriptor, which holds the lock. With ``temp``, the
+    file never has its name without the lock. Otherwise another process may have mistaken it for a leftover and removed
+    it. Durable like :func:`write_file`. Raises OSError."""
     scratch = temp or path
     fd = sharing.create(scratch, os.O_RDWR | os.O_EXCL)
     try:

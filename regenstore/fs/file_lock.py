@@ -65,7 +65,7 @@ def in_use(path: str) -> bool | None:
     except ABSENT:
         return False
     except OSError as error:
-        return None if error.errno == errno.ELOOP else True  # nobody locks a symbolic link
+        return None if error.errno == errno.ELOOP else True  # symbolic links are never locked
     try:
         free = _flock(fd, shared=True, wait=False)
     finally:

@@ -35,10 +35,10 @@ def path_of(text: str) -> bytes:
     if not text.startswith('"'):
         return text.encode()
     if len(text) < 2 or not text.endswith('"'):
-        raise ValueError(f"{text!r} is no quoted path")
+        raise ValueError(f"{text!r} is not a quoted path")
     raw = _ESCAPE.sub(_byte, text[1:-1].encode())
     if path_text(raw) != text:
-        raise ValueError(f"{text!r} is no quoted path")
+        raise ValueError(f"{text!r} is not a quoted path")
     return raw
 
 

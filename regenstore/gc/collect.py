@@ -52,9 +52,9 @@ _IN_USE, _CHANGED, _PINNED, _KEPT, _UNKNOWN, _UNPROBED = (
     "in use by a running program",
     "used or put again meanwhile",
     "pinned meanwhile",
-    "kept by now",
-    "its recipe is not at hand",
-    "a take of the generator that it needs did not come back just now",
+    "now kept",
+    "its recipe is not available",
+    "a take of its generator did not come back in a probe just now",
 )
 
 

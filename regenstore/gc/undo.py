@@ -61,7 +61,7 @@ def choose(runs: Iterable[Taken], wanted: str | None) -> Taken:
             return one
     if wanted:
         raise NotFound("no-such-run", f"no run of gc is called {wanted!r}")
-    raise NotFound("no-such-run", "nothing lies in the trash", hint="What was deleted comes back by 'regenstore get'.")
+    raise NotFound("no-such-run", "the trash is empty", hint="'regenstore get' makes deleted contents again.")
 
 
 def undo(store: ContentStore, run: Taken) -> list[Copy]:

@@ -51,7 +51,7 @@ class Registry:
     """The generators of one repository. Plug-ins and ``regenstore.toml`` are read on first use."""
 
     def __init__(self, top: str, trust: TrustRecord, listing: Listing | None = None) -> None:
-        """``listing`` tells which files Git tracks; without it, a script stands for itself alone."""
+        """``listing`` tells which files Git tracks; without it, no files beside a script count."""
         self._top = top
         self._listing = listing
         self.trust = trust
@@ -157,7 +157,7 @@ def describe_files(declared: DeclaredGenerator) -> list[str]:
         lines.append(f"file:    and {len(files) - _SHOWN} more")
     if declared.beside:
         names = ", ".join(path for path, _ in declared.beside[:5]) + (", …" if len(declared.beside) > 5 else "")
-        lines.append(f"beside:  {len(declared.beside)} that Git does not track yet: {names}")
+        lines.append(f"beside:  {len(declared.beside)} files that Git does not track yet: {names}")
     return lines
 
 

@@ -91,7 +91,7 @@ class _Worker:
                         self.context.stop()
             else:
                 self.work.put(message)
-        _end_group()  # the host is gone, so nobody waits for what is still running
+        _end_group()  # the host is gone, so the result of a running item is no longer needed
 
     def loop(self) -> None:
         while True:

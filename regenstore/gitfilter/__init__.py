@@ -1,4 +1,5 @@
-"""Git's side: the filter protocol, clean and smudge, the merge driver, and what Git is told about them.
+"""The interface to Git: the filter protocol, clean and smudge, the merge driver, and their Git configuration.
 
-``pktline`` and ``process`` know the protocol and nothing of recipes; ``clean`` and ``smudge`` the reverse.
+``pktline`` and ``process`` implement the protocol and know nothing about recipes; for ``clean`` and ``smudge`` it is
+the reverse.
 """

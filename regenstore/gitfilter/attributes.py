@@ -16,7 +16,7 @@ FILE = ".gitattributes"
 
 
 def quote_pattern(pattern: str) -> str:
-    """A pattern as gitattributes(5) takes it: quoted as C does where it has blanks or special characters."""
+    """The pattern as gitattributes(5) expects it: quoted in C style if it contains blanks or special characters."""
     if pattern and not any(c.isspace() or c in '"\\' or ord(c) < 32 for c in pattern) and pattern[0] not in "#!":
         return pattern
     names = {"\\": "\\\\", '"': '\\"', "\t": "\\t", "\n": "\\n", "\r": "\\r"}
@@ -24,8 +24,9 @@ def quote_pattern(pattern: str) -> str:
 
 
 def as_pattern(given: str, top: str) -> str:
-    """What a user means, as a pattern that Git matches from the top: a folder stands for all that is in it, a leading
-    ``!`` is part of a name. Raises InvalidInput (``bad-path``) for what can never match."""
+    """The pattern that a user means, in the form that Git matches from the top of the worktree: a folder stands for
+    everything in it, and a leading ``!`` is part of the name. Raises InvalidInput (``bad-path``) for a pattern that
+    can never match."""
     pattern = os.path.relpath(given, top) if given.startswith(top + os.sep) else re.sub("/{2,}", "/", given)
     while pattern.startswith("./"):
         pattern = pattern[2:]
@@ -44,7 +45,7 @@ _EXAMPLES = "Give patterns as in .gitignore: '*.png', 'shots/**/*.mov', 'audio/'
 
 
 def example(pattern: str) -> bytes | None:
-    """A path that a pattern matches; None where that is not plain to see."""
+    """A path that the pattern matches; None if none can be derived easily."""
     if "[" in pattern:
         return None
     plain = re.sub(r"\\(.)", r"\1", pattern.lstrip("/").replace("**/", "").replace("*", "x").replace("?", "x"))
@@ -52,7 +53,7 @@ def example(pattern: str) -> bytes | None:
 
 
 def tracked_patterns(text: str) -> list[str]:
-    """The patterns, as written, for which the last line that sets a filter names ours."""
+    """The patterns, as written, for which the last line that sets a filter sets ours."""
     filters: dict[str, str] = {}
     for line in text.splitlines():
         pattern, attributes = _split(line)
@@ -63,15 +64,15 @@ def tracked_patterns(text: str) -> list[str]:
 
 
 def read(folder: str) -> tuple[str, Seen]:
-    """The text of a folder's attribute file, empty where there is none, and what was seen there. Raises StorageError
-    (``unreadable``)."""
+    """The text of a folder's attribute file (empty if there is none), and the state in which the file was seen. Raises
+    StorageError (``unreadable``)."""
     path = os.path.join(folder, FILE)
     was = seen(presence.found(path))
     return (presence.read(path) or b"").decode(errors="surrogateescape"), was
 
 
 def track(text: str, patterns: Iterable[str]) -> tuple[str, list[str]]:
-    """The text with a line for each pattern that has none in effect, and those patterns."""
+    """The text with a line added for each pattern that no line in effect covers yet, and those patterns."""
     known, added = set(tracked_patterns(text)), []
     lines = text.splitlines()
     for pattern in map(quote_pattern, patterns):
@@ -83,7 +84,7 @@ def track(text: str, patterns: Iterable[str]) -> tuple[str, list[str]]:
 
 
 def untrack(text: str, patterns: Iterable[str]) -> tuple[str, list[str]]:
-    """The text without our lines for the patterns, and those that had one."""
+    """The text without our lines for these patterns, and the patterns whose lines were removed."""
     wanted, removed, kept = set(map(quote_pattern, patterns)), [], []
     for line in text.splitlines():
         pattern, attributes = _split(line)
@@ -95,8 +96,8 @@ def untrack(text: str, patterns: Iterable[str]) -> tuple[str, list[str]]:
 
 
 def write(folder: str, text: str, was: Seen) -> None:
-    """Write a folder's attribute file, whole or not at all; a link to one stays. Raises Conflict (``edited``) where
-    something else is there than what was read."""
+    """Write a folder's attribute file atomically; a symbolic link to one is kept. Raises Conflict (``edited``) if the
+    file has changed since it was read."""
     replace_file(os.path.realpath(os.path.join(folder, FILE)), text.encode(errors="surrogateescape"), was)
 
 

@@ -1,7 +1,8 @@
-"""Which git command asks a filter: the protocol does not say, but some of them promise more than others.
+"""Find out which git command started the filter. The protocol does not say, but some commands guarantee more than
+others.
 
-Read from the parent process, on Linux; None where that cannot be known, and callers then take the careful
-way.
+The answer comes from the parent process's command line, on Linux. Where it cannot be determined, callers assume the
+least.
 """
 
 from __future__ import annotations
@@ -14,34 +15,34 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SHELLS = 4
-"""Git starts filters through a shell, and its configuration names another, which may start one more."""
+"""How many shells to look through: git starts filters through a shell, and the configured command may start more."""
 _ADDS = (b"add", b"stage")
 _KEEPS = (*_ADDS, b"commit")
 _TAKE_VALUE = {b"-c", b"-C", b"--git-dir", b"--work-tree", b"--namespace", b"--super-prefix", b"--config-env"}
 
 
 def keeps_worktree() -> bool:
-    """Whether the git command that started this process is known to leave the worktree's files alone while it runs."""
+    """Whether the git command that started this process is known not to change the worktree's files while it runs."""
     return subcommand(_asker()) in _KEEPS
 
 
 def renormalizes() -> bool:
-    """Whether it is ``git add --renormalize``: the user asks for what Git holds to be converted."""
+    """Whether that command is ``git add --renormalize``, with which the user asks to convert contents in Git."""
     return asks_to_renormalize(_asker())
 
 
 def asks_to_renormalize(arguments: Sequence[bytes]) -> bool:
-    """Whether a command line is ``git add --renormalize``, also where Git's own abbreviations are used."""
+    """Whether a command line is ``git add --renormalize``, including the abbreviations that Git accepts."""
     if subcommand(arguments) not in _ADDS:
         return False
     options = list(takewhile(lambda argument: argument != b"--", arguments))
-    # --re alone could be --refresh too; the last one given counts.
+    # --re is ambiguous with --refresh; the last option given counts.
     said = [each for each in options if each.startswith((b"--ren", b"--no-ren"))]
     return bool(said) and b"--renormalize".startswith(said[-1])
 
 
 def _asker() -> list[bytes]:
-    """The command line of the git command that started this process; nothing where it cannot be seen."""
+    """The command line of the git command that started this process; empty if it cannot be read."""
     try:
         arguments = _arguments(parent := os.getppid())
         for _ in range(_SHELLS):
@@ -61,8 +62,8 @@ def _arguments(process: int) -> list[bytes]:
 
 
 def subcommand(arguments: Sequence[bytes]) -> bytes | None:
-    """``add`` for ``git -C folder add .``; None for anything that is not plainly git. An alias gives its
-    own name: git runs what it stands for in a process of its own, or as itself."""
+    """The subcommand: ``add`` for ``git -C folder add .``; None unless the program is git. For an alias, this is the
+    alias's name; git runs the command behind it in another process, or in the same one."""
     if not arguments or os.path.basename(arguments[0]) != b"git":
         return None
     rest = iter(arguments[1:])

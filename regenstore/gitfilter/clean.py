@@ -1,9 +1,9 @@
-"""clean: from what lies in the worktree to what Git keeps.
+"""The clean filter: turns the worktree's contents into the blobs that Git stores.
 
-It never guesses: bytes are tied to a recipe by digest alone, and unknown bytes are imported media. Before
-it answers, the bytes are in the store; and they are durable before git could replace the worktree's file, at
-the latest when the git command ends. Recipe text, text with conflict markers and empty input
-pass through. It raises only when bytes could not be made safe; git then stops before it changes anything.
+It never guesses: only a digest ties bytes to a recipe, and unknown bytes are imported media. The bytes are in the
+store before the filter answers, and durable before git can replace the worktree's file; at the latest when the git
+command ends. Recipe text, text with conflict markers and empty input pass through. The filter raises only if bytes
+could not be stored safely; git then stops before it changes anything.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ TEXT_LIMIT = 4 << 20
 _SMALL = 256 << 10
 _PIECE = 1 << 20
 _WAITED_FOR = 4
-"""For so few media, waiting for each takes no longer than the mark and the one wait for all."""
+"""Up to this many media, waiting for the disk once per medium takes no longer than writing a mark and waiting once for
+all."""
 _BOM = b"\xef\xbb\xbf"
 _RECIPE = b"regenstore = "
 
@@ -63,12 +64,12 @@ class CleanFilter:
         adopts_raw: Callable[[], bool] = lambda: False,
         torn: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
-        """``guessed`` is told of a moved medium that could be from several places.
+        """``guessed`` is called for a moved medium that could have come from several places.
 
-        ``deferred``: this worktree, where one wait for the disk, in :meth:`finish`, is enough; only for a git command
-        that leaves the worktree's files alone until this filter has ended. ``adopts_raw``: whether raw media that Git
-        holds become imported media, instead of staying as they are. ``torn``: the texts of paths at which a file may
-        be half filled with its medium."""
+        ``deferred``: this worktree, if a single wait for the disk in :meth:`finish` suffices. That is the case only
+        for a git command that does not change the worktree's files until this filter has ended. ``adopts_raw``:
+        whether raw media in Git become imported media instead of staying raw. ``torn``: the recipe texts of the paths
+        whose files may be only partly filled with their media."""
         self._top = top
         self._oid_size = oid_size
         self._store = store
@@ -87,7 +88,7 @@ class CleanFilter:
         self._raw: list[str] = []
 
     def clean(self, request: Request, content: Iterator[memoryview]) -> Payload:
-        """The blob for a worktree content. Raises StorageError when the bytes cannot be stored."""
+        """The blob for a file's content in the worktree. Raises StorageError if the bytes cannot be stored."""
         if request.path in self._torn:
             return self._perhaps_torn(request.path, self._torn[request.path], content)
         return self._clean(request.path, content)
@@ -106,7 +107,8 @@ class CleanFilter:
         return self._medium(path, chain([first], content))
 
     def _perhaps_torn(self, path: bytes, text: bytes, content: Iterator[memoryview]) -> Payload:
-        """A file that was being filled with its medium is what Git has there; anything else is somebody's work."""
+        """The blob for a file that a killed checkout may have left partly filled with its medium. If it did, the blob
+        is still the recipe; otherwise the file is the user's own work, and is cleaned as usual."""
         import tempfile
 
         with tempfile.TemporaryFile() as file:
@@ -137,7 +139,8 @@ class CleanFilter:
     # -------------------------------------------------------------------------------- recipe text
 
     def _text(self, path: bytes, text: bytes) -> bytes:
-        """Recipe text in its one form; what the index has already, and what is no valid recipe, as it is."""
+        """Recipe text in its one valid form. Text that the index already has, or that is not a valid recipe, is
+        returned unchanged."""
         oid = self._index.oid(path)
         if oid == blob_id(text, self._oid_size):
             return text
@@ -164,9 +167,9 @@ class CleanFilter:
             if spooled.temp is None:
                 spooled.discard()
             return blob
-        # Durable before the answer, because git may then replace the worktree's file, perhaps the only copy
-        # (stash does). At the end, for "git add": the bytes are under their name now, which a killed process
-        # cannot undo, and after a power cut they are taken from the worktree again.
+        # Make the bytes durable before answering: git may then replace the worktree's file (as stash does), which may
+        # be the only copy. For "git add", one wait at the end suffices: the bytes already have their final name, so
+        # killing this process cannot lose them, and after a power cut they are taken from the worktree again.
         try:
             self._taken += 1
             if self._deferred is None or self._taken <= _WAITED_FOR:
@@ -180,19 +183,19 @@ class CleanFilter:
         return blob
 
     def _known_texts(self, path: bytes) -> list[bytes]:
-        """The blob that the index has at the path, if it may be a recipe; the sides of one in conflict. Raises
-        StorageError and FormatError where that cannot be read: without it, a recipe would become imported media."""
+        """The blob that the index has at the path if it may be a recipe, or the sides of a conflict there. Raises
+        StorageError and FormatError if these cannot be read; without them, a recipe would become imported media."""
         oid = self._index.oid(path)
         found = []
         for each in self._index.sides(path) if oid is None else [oid]:
             text = self._blobs.read(each.hex().encode(), TEXT_LIMIT)
             if text is None:
-                raise FormatError("git-failed", f"Git cannot read the blob {each.hex()} that its index has here")
+                raise FormatError("git-failed", f"Git cannot read the blob {each.hex()}, which its index has here")
             found.append(text)
         return found
 
     def _candidate(self, path: bytes, known: bytes | None) -> StreamSource | None:
-        """A file that probably holds the stream's bytes: the recorded take, or a clone of the worktree file."""
+        """A file that probably has the stream's bytes: the recorded take, or a clone of the worktree file."""
         try:
             found = os.lstat(os.path.join(self._top, path))
         except (OSError, ValueError):
@@ -221,7 +224,7 @@ class CleanFilter:
             if cloned:
                 return StreamSource(temp, temp=True)
         except (OSError, presence.NotRegular):
-            pass  # the stream itself is taken in, and reports a full disk
+            pass  # the stream itself is stored instead, and storing it reports a full disk
         try:
             os.unlink(temp)
         except OSError:
@@ -241,7 +244,7 @@ class CleanFilter:
         raw = first is not None and not first.removeprefix(_BOM).startswith(_RECIPE)
         if raw and not self._adopts_raw() and self._same_raw(path, spooled):
             return self._raw_reply(spooled)
-        from regenstore.objects import attribution  # parses recipes: the lean path above does not
+        from regenstore.objects import attribution  # imported late because it parses recipes; the fast path does not
 
         def elsewhere(take: Take) -> bytes | None:
             origin = self._moved().find(path, take, known=first is not None)
@@ -252,7 +255,7 @@ class CleanFilter:
         return attribution.attribute(self._cache(), path, first, digest, size, spooled.head, elsewhere)
 
     def _same_raw(self, path: bytes, spooled: Spooled) -> bool:
-        """Whether the index holds these very bytes as they are (raw media that somebody committed)."""
+        """Whether the index has exactly these bytes as its blob (raw media that were committed without a filter)."""
         file = spooled.temp or self._store.use(spooled.digest, spooled.size)
         return file is not None and file_blob_id(file, self._oid_size) == self._index.oid(path)
 

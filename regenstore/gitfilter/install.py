@@ -1,7 +1,7 @@
-"""What Git's configuration says about regenstore, and writing it.
+"""regenstore's values in Git's configuration, and how they are written.
 
-The values name the interpreter by its absolute path, so that they work from a virtual environment and in GUI
-clients, whose PATH is another.
+The values name the interpreter by its absolute path, so that they work for a virtual environment and in GUI clients,
+which have a different PATH.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHOWN = 90
 def git_values(start: Starter) -> dict[str, str]:
     """Configuration names and values.
 
-    No textconv and no external diff: both would bring back media for every old version that ``git log -p``
+    There is no textconv and no external diff: either would make media for every old version that ``git log -p``
     shows.
     """
     return {
@@ -42,7 +42,7 @@ def git_values(start: Starter) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ConfigChange:
-    """One configuration value to write: ``before`` is None where there was none."""
+    """One configuration value to write. ``before`` is None if it was not set; ``after`` is None if it is removed."""
 
     name: str
     before: str | None
@@ -54,8 +54,8 @@ class ConfigChange:
 
 
 def plan_install(git: Git, scope: str, start: Starter, *, force: bool = False) -> list[ConfigChange]:
-    """What installing would change; raises Conflict (``foreign-config``) where somebody else's value
-    stands, unless forced."""
+    """The changes that installing would make. Raises Conflict (``foreign-config``) if a name already has a value that
+    regenstore did not write, unless forced."""
     changes = []
     present = git.config(_NAMES, scope)
     for name, value in git_values(start).items():
@@ -72,14 +72,14 @@ def plan_install(git: Git, scope: str, start: Starter, *, force: bool = False) -
 
 
 def plan_uninstall(git: Git, scope: str) -> list[ConfigChange]:
-    """What uninstalling would remove from a scope."""
+    """The values that uninstalling would remove from a scope."""
     present = git.config(_NAMES, scope)
     names = (*git_values(Starter("")), EARLIER_SCRIPT_NAME)
     return [ConfigChange(name, present[name], None) for name in names if name in present]
 
 
 def apply(git: Git, scope: str, changes: list[ConfigChange]) -> None:
-    """Write the changes; raises FormatError with git's message when it refuses."""
+    """Write the changes. Raises FormatError with git's message if git refuses."""
     for change in changes:
         if change.after is None:
             git.unset_config(change.name, scope)
@@ -91,20 +91,20 @@ HOOKS = ("pre-commit", "pre-push")
 
 
 def hook_script(name: str) -> bytes:
-    """What a hook runs; ``hooks/`` of the sources has the same."""
+    """The script of a hook; the source tree has the same text in ``hooks/``."""
     return (
         "#!/bin/sh\n"
-        "# Comfort only: nothing breaks without it. Copy to .git/hooks/, or call it from a hook of your own.\n"
+        "# Optional: nothing breaks without it. Copy it to .git/hooks/, or call it from your own hook.\n"
         "unset PYTHONHOME PYTHONPATH PYTHONSTARTUP LD_LIBRARY_PATH "
-        "# other programs set them for a Python of their own\n"
+        "# other programs set them for their own Python\n"
         "command -v regenstore >/dev/null || exit 0\n"
         f'exec regenstore hook {name} "$@"\n'
     ).encode()
 
 
 def install_hooks(folder: str) -> list[tuple[str, bool]]:
-    """Write both hooks into a folder; returns their paths, and whether each is ours now. One of somebody else stays.
-    Raises StorageError."""
+    """Write both hooks into a folder; returns their paths, and whether each is ours now. A hook that regenstore did
+    not write is kept. Raises StorageError."""
     found = []
     for name in HOOKS:
         path = os.path.join(folder, name)
@@ -123,7 +123,7 @@ def _ours(name: str, value: str) -> bool:
 
 
 def clone_options(start: Starter, more: Mapping[str, str]) -> list[str]:
-    """``-c`` options with which ``git clone`` configures the new repository before it checks out."""
+    """The ``-c`` options with which ``git clone`` configures the new repository before the checkout."""
     options = []
     for name, value in {**git_values(start), **more}.items():
         options += ["-c", f"{name}={value}"]

@@ -1,19 +1,19 @@
-"""The commands with which Git starts the filter, whatever the environment, and what they do when Python cannot start.
+"""The commands with which Git starts the filter in any environment, and what they do if Python cannot start.
 
-Shells of other programs set PYTHONHOME, PYTHONPATH and LD_LIBRARY_PATH for a Python of their own, and folders of a
-cloned repository may hold modules with the names of ours: the interpreter is started in isolated mode, by its
-absolute path, without the libraries of others. It gets that variable back for what it starts itself.
+The shells of other programs set PYTHONHOME, PYTHONPATH and LD_LIBRARY_PATH for their own Python, and the folders of a
+cloned repository may contain modules with the same names as ours. Therefore the interpreter is started in isolated
+mode, by its absolute path, and without LD_LIBRARY_PATH, which it restores for the processes that it starts.
 
-With ``required=true`` git ends at the first request that a filter leaves unanswered, in the middle of a checkout. So
-the long-running command is a small shell script around the interpreter. All of it is in Git's configuration: there is
-no file that could be gone. When the interpreter ends between two requests, or
-before the first (its environment was removed, its modules are broken, it was killed), the script answers git in its
-place, as slow and as simple as can be: recipes pass through in both directions, and media are refused, so that the
-tree is whole, and what is new in it is recipes. Standard error tells so.
+With ``required=true``, git aborts at the first request that the filter leaves unanswered, in the middle of a checkout.
+Therefore the long-running command is a small shell script around the interpreter. The script is in Git's configuration,
+so that no file of it can be missing. If the interpreter ends between two requests or before the first (its environment
+was removed, its modules are broken, it was killed), the script answers git in its place, slowly and simply: recipes
+pass through in both directions, and media are refused. The tree is then complete, its new files are recipes, and a
+message on standard error says so.
 
-Every git command with something to filter pays for the start. So the shell starts nothing but the interpreter, and
-the interpreter knows where this package is instead of looking through all that is installed; ``filter_entry`` makes
-up for that where a request needs more. Should the package have moved meanwhile, it is looked for as usual.
+Every git command that filters a file pays for this start. Therefore the shell starts nothing but the interpreter, and
+the interpreter is given the place of this package instead of searching everything that is installed; ``filter_entry``
+does that search when a request needs it. If the package has moved, Python searches for it as usual.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from dataclasses import dataclass
 
 MODULE = "regenstore.cli.filter_entry"
 LIBRARIES = "REGENSTORE_LD_LIBRARY_PATH"
-"""Where the script keeps LD_LIBRARY_PATH, which the interpreter is started without."""
+"""The variable in which the script keeps LD_LIBRARY_PATH, since the interpreter is started without it."""
 _PATIENCE = 60.0
 _ENTER = f"from {MODULE} import main"
 _ENTER_ALONE = f'exec("try: {_ENTER}\\nexcept ImportError: import site; site.main(); {_ENTER}")'
 
-# Its arguments are what runs the filter. The interpreter says 'b' before it takes anything from git, 'i' after each
-# answer: in a file whose name it writes to descriptor 3, or, where it cannot make one, there. Only where it ended idle,
-# or wrote nothing, can somebody else go on.
+# The script's arguments are the command that runs the filter. The interpreter records 'b' (busy) before it reads from
+# git, and 'i' (idle) after each answer: in a file whose name it writes to descriptor 3, or on that descriptor if it
+# cannot create a file. The script can take over only if the interpreter ended idle or wrote nothing.
 _START = (
     "trap : INT TERM; exec 4>&1;",
     'go() { s=$("$@" process 3 file 3>&1 >&4 4>&-); r=$?; };',
@@ -45,7 +45,7 @@ _START = (
     'case $s in "") ;;',
     '*/*) x=; [ -f "$s" ] && read x <"$s" && rm -f "$s"; [ "$x" = i ] || exit $r;; *b) exit $r;; esac;',
 )
-# Packets of gitprotocol-common(5), read a byte at a time: nothing but dd takes exactly what it was told from a pipe.
+# Packets of gitprotocol-common(5), read a byte at a time: only dd reads an exact number of bytes from a pipe.
 _STAND_IN = (
     'f=$(mktemp) || exit $r; trap "rm -f \\"$f\\"" EXIT; w=;',
     "size() { l=$(dd bs=1 count=4 2>/dev/null); case $l in",
@@ -69,20 +69,20 @@ _STAND_IN = (
 )
 _SCRIPT = " ".join((*_START, *_STAND_IN))
 EARLIER_SCRIPT_NAME = "filter.regenstore.start"
-"""Where earlier versions kept the script, which their command runs: only uninstalling touches it."""
+"""The name under which earlier versions kept the script that their command runs. Only uninstalling touches it."""
 
 
 @dataclass(frozen=True)
 class Starter:
-    """How the filter is started: the interpreter, the options that keep others out, and, where it does not look
-    through what is installed, the folders with this package and with what it needs."""
+    """How the filter is started: the interpreter, the options that isolate it, and, if it does not search the installed
+    packages, the folders of this package and of its dependencies."""
 
     python: str
     options: tuple[str, ...] = ("-I",)
     folders: tuple[str, ...] = ()
 
     def process(self) -> str:
-        """The long-running filter."""
+        """The command of the long-running filter."""
         return f"set -- {self._filter()}; {_SCRIPT}"
 
     def single(self, arguments: str) -> str:
@@ -90,10 +90,10 @@ class Starter:
         return f"{self._filter()} {arguments}"
 
     def command(self, code: str = "main()") -> list[str]:
-        """What runs Python code after the filter's entry point is imported as git's command imports it."""
+        """The command that runs Python code after importing the filter's entry point just as git's command does."""
         if not self.folders:
             return [self.python, *self.options, "-c", f"{_ENTER}; {code}"]
-        # Another Python of this name by now has folders of its own.
+        # If the interpreter of this name has been replaced by another version, these folders are not for it.
         folders = f"[{', '.join(map(ascii, self.folders))}] if sys.hexversion >> 16 == {sys.hexversion >> 16} else []"
         return [self.python, *self.options, "-c", f"import sys; sys.path[:0] = {folders}; {_ENTER_ALONE}; {code}"]
 
@@ -102,9 +102,9 @@ class Starter:
 
 
 def starter() -> Starter:
-    """How the running installation is started: as much on its own as its place allows. Isolated mode does not see
-    the user's own packages, where 'pip install --user' puts them; an installation that is found by PYTHONPATH alone
-    needs that variable. Tries it out."""
+    """How to start the running installation, as isolated as possible; found by trying. Isolated mode does not see the
+    packages that 'pip install --user' installs, and an installation that only PYTHONPATH makes visible needs that
+    variable."""
     folders = tuple(dict.fromkeys(_folder_of(name) for name in ("regenstore", "blake3")))
     for given in (
         Starter(sys.executable, ("-I", "-S"), folders),
@@ -121,7 +121,7 @@ def starter() -> Starter:
 
 
 def _folder_of(package: str) -> str:
-    """The folder in which a package is found."""
+    """The folder that contains a package."""
     spec = importlib.util.find_spec(package)
     assert spec is not None and spec.origin is not None
     return os.path.dirname(os.path.dirname(os.path.abspath(spec.origin)))

@@ -1,4 +1,4 @@
-"""``merge.regenstore.driver``: the merge of recipe files that Git asks for."""
+"""``merge.regenstore.driver``: merges recipe files for Git."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from regenstore.refs.git import people
 
 
 def merge_files(base: str, ours: str, theirs: str, marker: int) -> bool:
-    """Merge into the file ``ours``; True when there is no conflict.
+    """Merge into the file ``ours``; True if there is no conflict.
 
-    Anything that is not three recipes is left to Git's own text merge.
+    If any of the three files is not a recipe, Git's text merge is used.
     """
     texts = []
     for path in (base, ours, theirs):

@@ -1,7 +1,7 @@
-"""The heavy half of a checkout: makes missing media present, within the policy, and places them.
+"""The heavy half of a checkout: makes or fetches missing media, as far as the policy allows, and places them.
 
-Imported only when something is missing. Everything that was asked for in one git command is known here at
-once: one plan, one budget, batches by model, one progress display.
+Imported only if something is missing. All media that one git command needs are known here together, so there is one
+plan, one budget, one progress display, and batches by model.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def bring(
     report: FilterReport,
     progress: Progress,
 ) -> None:
-    """Place what can be had; tell the report of every path that stays a recipe, and why."""
+    """Place the media that can be made or fetched. The report gets every path that stays a recipe, with the reason."""
     wants: list[Want] = []
     by_label: dict[str, MissingMedium] = {}
     for given in missing:
@@ -69,7 +69,7 @@ def _reason(outcome: Outcome, generate: bool) -> str:
 
 
 class _Batch:
-    """Places media about once a second, and the rest at the end: each time costs a read of the index."""
+    """Places media about once a second, and the rest at the end, because each placement reads the index."""
 
     def __init__(self, placer: Filler, report: FilterReport, clock: Callable[[], float] = time.monotonic) -> None:
         self._placer, self._report, self._clock = placer, report, clock
@@ -97,7 +97,8 @@ def bring_one(
     *,
     fetch: bool,
 ) -> str | None:
-    """One medium at once, for checkouts that wait: the path of its bytes, or None with the reason told."""
+    """Make or fetch one medium immediately, for checkouts that wait. Returns the path of its bytes, or None after
+    telling the report why."""
     try:
         want = Want(os.fsdecode(path), toml.decode(text))
     except FormatError:

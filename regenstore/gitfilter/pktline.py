@@ -1,7 +1,7 @@
 """Git's packet lines over file descriptors: gitprotocol-common(5), "pkt-line Format".
 
-One large buffer and few system calls: git writes about eleven times per request, and waking up for each
-of them is what a filter's time goes to.
+Uses one large buffer and few system calls: git writes about eleven times per request, and a filter spends most of its
+time on waking up for each write.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _BUFFER = 1 << 20
 
 
 class EndOfInput(Exception):
-    """The other side closed the pipe between two requests: the normal end."""
+    """Git closed the pipe between two requests: the normal end."""
 
 
 class BadPacket(FormatError):
-    """What came in is no packet, or not the expected one: ``bad-packet``."""
+    """The input is not a packet, or not the expected one (``bad-packet``)."""
 
     def __init__(self, message: str) -> None:
         super().__init__("bad-packet", message)
 
 
 class PacketReader:
-    """Reads packets. A view it gives is valid until the next call."""
+    """Reads packets. A returned view is valid until the next call."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -39,8 +39,8 @@ class PacketReader:
         self._start = self._end = 0
 
     def packet(self) -> memoryview | None:
-        """The next packet's data, or None for a flush packet. Raises EndOfInput before a first byte, and
-        BadPacket for anything malformed or cut off."""
+        """The next packet's data, or None for a flush packet. Raises EndOfInput if the input ends before the packet's
+        first byte, and BadPacket if the packet is malformed or truncated."""
         if self._end - self._start < 4 and not self._fill(4, at_boundary=True):
             raise EndOfInput
         start = self._start
@@ -53,7 +53,7 @@ class PacketReader:
             self._start = start + 4
             return None
         if not 4 <= length <= MAX_DATA + 4:
-            raise BadPacket(f"a packet begins with {bytes(head)!r}, which is no packet length")
+            raise BadPacket(f"a packet begins with {bytes(head)!r}, which is not a packet length")
         if self._end - start < length:
             self._fill(length)
             start = self._start
@@ -61,17 +61,17 @@ class PacketReader:
         return self._view[start + 4 : start + length]
 
     def lines(self) -> list[bytes]:
-        """The text packets up to the next flush, without their one trailing newline. Raises EndOfInput before the
-        first of them only."""
+        """The text packets up to the next flush, each without its trailing newline. Raises EndOfInput only if the input
+        ends before the first packet."""
         found: list[bytes] = []
         read, buffer = self.packet, self._buffer
         while True:
-            # What is there already is taken without a call for each packet: git sends six lines for every file.
+            # Buffered packets are read without a call for each one, as git sends six lines for every file.
             while self._end - (start := self._start) > 4:
                 head = buffer[start : start + 4]
                 length = int(head, 16) if head.isdigit() or _is_hex(head) else -1
                 if length < 5 or start + length > self._end:
-                    break  # a flush packet, one that is cut off, or none at all
+                    break  # a flush packet, an incomplete one, or not a packet
                 self._start = start + length
                 line = bytes(buffer[start + 4 : start + length])
                 found.append(line[:-1] if line.endswith(b"\n") else line)
@@ -84,27 +84,27 @@ class PacketReader:
             read = self._inner
 
     def at_hand(self) -> bytes:
-        """What has come in and was not taken yet; where there is nothing, waits for what comes next. Empty at the end
-        of the input."""
+        """The bytes that were received but not yet consumed; if there are none, waits for more. Empty at the end of the
+        input."""
         if self._start == self._end:
             self._fill(1, at_boundary=True)
         return bytes(self._view[self._start : self._end])
 
     def more(self) -> None:
-        """Wait for more to come in. Raises BadPacket at the end of the input."""
+        """Wait for more input. Raises BadPacket at its end."""
         self._fill(self._end - self._start + 1)
 
     def take(self, count: int) -> None:
-        """Take that many of the bytes at hand."""
+        """Consume that many of the received bytes."""
         self._start += count
 
     def content(self) -> Iterator[memoryview]:
-        """The data packets up to the next flush; the input must not end before it."""
+        """The data packets up to the next flush. Raises BadPacket if the input ends before it."""
         while (data := self._inner()) is not None:
             yield data
 
     def _inner(self) -> memoryview | None:
-        """A packet that is not the first."""
+        """The next packet after a first one, where the end of the input is an error."""
         try:
             return self.packet()
         except EndOfInput:
@@ -132,7 +132,7 @@ def _is_hex(head: bytearray) -> bool:
 
 
 def packets(data: bytes | memoryview) -> bytes:
-    """Content as data packets, without a flush."""
+    """The content as data packets, without a flush packet."""
     view = memoryview(data)
     parts: list[bytes | memoryview] = []
     for start in range(0, len(view), MAX_DATA):
@@ -142,5 +142,5 @@ def packets(data: bytes | memoryview) -> bytes:
 
 
 def text_packets(*lines: bytes) -> bytes:
-    """Text lines as packets, followed by a flush."""
+    """Text lines as packets, followed by a flush packet."""
     return b"".join(b"%04x%s\n" % (len(line) + 5, line) for line in lines) + b"0000"

@@ -1,8 +1,8 @@
 """The long-running filter process: gitattributes(5), "Long Running Filter Process", protocol version 2.
 
-Speaks the protocol, and knows nothing of recipes: clean and smudge are given. ``delay`` is advertised only
-because ``can-delay=1`` tells a checkout from somebody who wants the bytes now; ``status=delayed`` is never
-answered (``git checkout -m`` crashes with it).
+Implements the protocol and knows nothing about recipes; the caller passes in clean and smudge. ``delay`` is advertised
+only because ``can-delay=1`` distinguishes a checkout from a command that needs the bytes at once. The filter never
+answers ``status=delayed``, which makes ``git checkout -m`` crash.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _OID_LENGTHS = (40, 64)
 
 
 class Request:
-    """What git asks: a path relative to the worktree's top, raw bytes; Git's object id in hex, where git
-    tells it; and ``can_delay``, True for a checkout into the worktree."""
+    """A request of git. ``path`` is relative to the worktree's top, as raw bytes; ``blob`` is the object id in hex if
+    git sent it; ``can_delay`` is True for a checkout into the worktree."""
 
     __slots__ = ("blob", "can_delay", "command", "path")
 
@@ -40,7 +40,7 @@ class Request:
 
 
 class StoredReply:
-    """A reply whose bytes are a file's."""
+    """A reply whose bytes are in a file."""
 
     __slots__ = ("path",)
 
@@ -52,11 +52,11 @@ Payload = bytes | StoredReply
 
 
 def handshake(reader: PacketReader, out: int) -> None:
-    """Agree on version and capabilities; raises BadPacket when the other side is not git."""
+    """Agree on version and capabilities. Raises BadPacket if the other side is not git."""
     try:
         welcome = reader.lines()
     except EndOfInput:
-        raise BadPacket("the input ends before anything was said") from None
+        raise BadPacket("the input ends before the first packet") from None
     if not welcome or welcome[0] != b"git-filter-client" or b"version=2" not in welcome:
         raise BadPacket("expected git's filter protocol, version 2")
     write_all(out, text_packets(b"git-filter-server", b"version=2"))
@@ -77,9 +77,9 @@ def serve(
 ) -> None:
     """Answer requests until git closes the pipe.
 
-    A handler that raises is reported through ``failed`` and answered with an error: git then stops before
-    it changes anything. Handlers are total; only bytes that could not be made safe get there. ``answered``
-    is called after each answer: there is time while git works on it.
+    If a handler raises, ``failed`` is called and git gets an error; git then stops before it changes anything.
+    Handlers raise only if bytes could not be stored safely. ``answered`` is called after each answer, while git
+    processes it and this process would be idle.
     """
     requests = _Requests(reader)
     while True:
@@ -94,10 +94,10 @@ def serve(
             raise
         except Exception as error:
             if isinstance(error, BadPacket):
-                raise  # there is nobody to answer to any more
+                raise  # the connection is unusable, so no answer is possible
             failed(request)
             payload = None
-        for _ in content:  # what the handler left unread
+        for _ in content:  # skip what the handler did not read
             pass
         if payload is None:
             write_all(out, text_packets(b"status=error"))
@@ -109,18 +109,18 @@ def serve(
 
 
 class _Requests:
-    """Requests as they come. Those of one checkout differ in path, blob and content alone: one that is otherwise made
-    of the same bytes as the one before is taken at a glance."""
+    """Reads requests. The requests of one checkout differ only in path, blob and content; one whose other bytes equal
+    those of the previous request is read in one step."""
 
     def __init__(self, reader: PacketReader) -> None:
         self._reader = reader
         self._between = b""
-        """What comes between path and blob, as packets; empty where it is not known."""
+        """The packets between path and blob; empty if not known."""
         self._digits = 0
 
     def next(self) -> tuple[Request, Iterator[memoryview], tuple[bytes, bytes] | None]:
-        """The next one, with its content; where it was taken at a glance also that content in one piece, and the answer
-        that gives it back. Raises EndOfInput, BadPacket."""
+        """The next request and its content. If the request was read in one step, also the content in one piece, and
+        the answer that returns it unchanged. Raises EndOfInput, BadPacket."""
         while self._between and (data := self._reader.at_hand()):
             found = self._at_a_glance(data)
             if not isinstance(found, bool):
@@ -140,7 +140,8 @@ class _Requests:
         return request, self._reader.content(), None
 
     def _at_a_glance(self, data: bytes) -> tuple[Request, Iterator[memoryview], tuple[bytes, bytes]] | bool:
-        """The request; else whether this may be the beginning of one that is alike, so that more is sure to come."""
+        """The request if the data is one like the previous one; True if it may be the beginning of such a request, so
+        that more data is certain to follow; otherwise False."""
         if len(data) < _PATH_AT:
             return _SMUDGE.startswith(data[: len(_SMUDGE)])
         if not data.startswith(_SMUDGE) or data[_PATH_AT - len(_PATH) : _PATH_AT] != _PATH:
@@ -177,7 +178,7 @@ class _Requests:
 
 
 def _length(data: bytes, at: int) -> int:
-    """The length at the head of a packet, written as git writes it. Raises ValueError."""
+    """The length at the beginning of a packet. Raises ValueError unless it is spelled as git spells it."""
     length = int(head := data[at : at + 4], 16)
     if head != b"%04x" % length:
         raise ValueError(head)
@@ -190,12 +191,12 @@ def _request(lines: Iterable[bytes]) -> Request:
         name, _, value = line.partition(b"=")
         fields[name] = value
     if b"command" not in fields or b"pathname" not in fields:
-        raise BadPacket("a request names no command or no path")
+        raise BadPacket("a request lacks the command or the path")
     path, blob = fields[b"pathname"], fields.get(b"blob")
     if not path or b"\0" in path:
-        raise BadPacket("a request has a path that no file can have")
+        raise BadPacket("a request has an impossible path: it is empty or has a NUL byte")
     if blob is not None and (len(blob) not in _OID_LENGTHS or blob.strip(_HEX)):
-        raise BadPacket("a request has a blob that is no object id")
+        raise BadPacket("a request has a blob that is not an object id")
     return Request(fields[b"command"], path, blob, fields.get(b"can-delay") == b"1")
 
 

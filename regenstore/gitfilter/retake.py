@@ -1,8 +1,9 @@
-"""After a ``git add`` that could not wait for the disk at its end: killed, or cut off from power.
+"""Recovery after a ``git add`` that ended before its wait for the disk, because of a kill or a power cut.
 
-Where only the process has ended, the system still has all of it, and is asked to write it down. Where the power was
-cut, every content that was put since is hashed: what is short or wrong is set aside. Then what the recipes of that
-worktree's index name, and the store lacks, is taken in again from the worktree's files, if they hold those bytes.
+If only the process was killed, the system still has all the data, and is told to write it to the disk. After a power
+cut, every content stored since is hashed, and those that are short or wrong are set aside. Then contents that the
+recipes in that worktree's index name and the store lacks are taken again from the worktree's files, if these still
+have the bytes.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from regenstore.worktree.index_lock import staged_entries
 from regenstore.worktree.location import Location, locate
 
 _SLACK = 2_000_000_000
-"""Some file systems keep whole seconds, and round."""
+"""Some file systems round times to whole seconds."""
 ASIDE = "quarantine"
 
 
 def settle_for_others(store: ContentStore) -> list[RegenstoreError]:
-    """Finish what ended processes did not wait for; gives what could not be. A mark stays until it could. Raises
-    StorageError (``unreadable``)."""
+    """Make durable what ended processes stored without waiting for the disk; returns the errors. A mark is removed only
+    after this has succeeded for it. Raises StorageError (``unreadable``)."""
     problems: list[RegenstoreError] = []
     for mark in unsynced.left(store.root):
         try:
@@ -49,8 +50,8 @@ def settle_for_others(store: ContentStore) -> list[RegenstoreError]:
 
 
 def set_aside(store: ContentStore, since: int) -> list[str]:
-    """Move contents that were put since a time, and are not what their names say, where nobody takes them for those;
-    gives their new paths."""
+    """Move contents that were stored since a time, and whose bytes do not match their names, out of the store's trees;
+    returns their new paths."""
     moved = []
     folder = f"{store.root}/{ASIDE}"
     for digest, size, tree, (_, written) in list(store.inventory()):
@@ -74,12 +75,12 @@ def set_aside(store: ContentStore, since: int) -> list[str]:
 
 
 def take_in_again(store: ContentStore, backing: Backing) -> int:
-    """Put what a worktree's index names and the store lacks, where the worktree's files still have it; gives how
-    many. Raises StorageError, FormatError (``bad-index``)."""
+    """Store the contents that a worktree's index names and the store lacks, if the worktree's files still have them;
+    returns how many. Raises StorageError, FormatError (``bad-index``)."""
     try:
         location = locate(os.fsdecode(backing.top), backing.git_dir, backing.index_file)
     except NotFound:
-        return 0  # the worktree is gone, and with it whatever relied on this
+        return 0  # the worktree is gone, and so is everything in it that relied on these contents
     count = 0
     entries = [entry for entry in _entries(location, backing.oid_size) if stat.S_ISREG(entry.mode)]
     with BlobReader(Git(backing.top, git_dir=backing.git_dir)) as blobs:
@@ -99,7 +100,7 @@ def _entries(location: Location, oid_size: int) -> Iterable[CacheEntry]:
 
 
 def _take(store: ContentStore, path: bytes, digest: Digest, size: int) -> bool:
-    """Put a copy of a worktree file, if it is what it should be."""
+    """Store a copy of a worktree file if it has the expected digest and size."""
     found = presence.lstat(path)
     if found is None or not stat.S_ISREG(found.st_mode) or found.st_size != size:
         return False
@@ -109,14 +110,14 @@ def _take(store: ContentStore, path: bytes, digest: Digest, size: int) -> bool:
         try:
             file = presence.open_file(path, follow=False)
             with open(file, "rb") as source, open(sharing.create(temp, os.O_WRONLY | os.O_EXCL), "wb") as target:
-                import shutil  # slow to import: it brings what packs archives
+                import shutil  # slow to import, because it imports the archive modules
 
                 shutil.copyfileobj(source, target, durable.CHUNK)
             if hash_own_file(temp)[0] != digest:
                 return False
             store.put_file(temp, digest)
         except (presence.NotRegular, *presence.ABSENT):
-            return False  # somebody put something else there just now
+            return False  # the file was removed or replaced just now
         finally:
             durable.unlink(temp)
     return True

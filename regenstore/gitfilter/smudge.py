@@ -1,9 +1,9 @@
-"""smudge: from the recipe that Git keeps to what lies in the worktree.
+"""The smudge filter: turns the recipes that Git stores into the worktree's media.
 
-A checkout is answered at once with the recipe text; when git has ended (its index written and unlocked)
-:meth:`SmudgeFilter.finish` puts the media in place. Somebody who wants the bytes now (``archive``,
-``cat-file --filters``) gets them, if the store has them. Nothing here fails a git command: what cannot be
-had stays as recipe text, and one line says so.
+During a checkout, the filter answers at once with the recipe text. When git has ended (and has written and unlocked its
+index), :meth:`SmudgeFilter.finish` places the media. Commands that need the bytes at once (``archive``,
+``cat-file --filters``) get them if the store has them. Nothing here makes a git command fail: a medium that is not
+available stays recipe text, and one line says so.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class MissingMedium(NamedTuple):
 
 
 class FilterReport(Protocol):
-    """Where the filter's few lines for people go."""
+    """Receives the few messages that the filter has for the user."""
 
     def left(self, path: bytes, reason: str) -> None: ...
 
@@ -44,11 +44,11 @@ class FilterReport(Protocol):
 
 
 Bring = Callable[[Sequence[MissingMedium]], None]
-"""Makes missing media present and places them: the heavy half, imported only when it is needed."""
+"""Makes or fetches missing media and places them: the heavy half, imported only when needed."""
 
 
 class SmudgeFilter:
-    """The smudge filter of one worktree. ``inline`` answers checkouts with media too."""
+    """The smudge filter of one worktree. With ``inline``, checkouts are answered with media, too."""
 
     def __init__(
         self,
@@ -62,8 +62,8 @@ class SmudgeFilter:
         *,
         inline: Callable[[bytes, bytes], str | None] | None = None,
     ) -> None:
-        """``outdated`` gives those of some texts whose takes only other recipes are recorded to have made; it is
-        asked of texts that do not say which parameters gave their takes."""
+        """``outdated`` returns those of the given texts whose takes were, according to the records, made only by other
+        recipes. It is called for texts that do not say which parameters gave their takes."""
         self._store = store
         self._outdated = outdated
         self._pending = pending
@@ -75,12 +75,13 @@ class SmudgeFilter:
         self._queue: dict[bytes, tuple[bytes, bytes | None]] = {}
         self._newest: tuple[bytes, bytes] | None = None
         self._found: dict[bytes, tuple[str, tuple[bytes, int]]] = {}
-        """Where the media of some queued paths were, with digest and size, before anything held them."""
+        """The places of the media of some queued paths, with digest and size, found before there was a hold on them."""
         self._temps: list[str] = []
         self._has_pending: bool | None = None
 
     def smudge(self, request: Request, content: Iterator[memoryview]) -> Payload:
-        """The worktree's content for a blob: at first always what Git has, except for who cannot wait."""
+        """The worktree's content for a blob: at first the blob itself, unless the git command cannot wait for the
+        medium."""
         text = bytearray()
         for chunk in content:
             text += chunk
@@ -111,9 +112,9 @@ class SmudgeFilter:
         return blob
 
     def ahead(self) -> None:
-        """Look up what was asked for last. Called after each answer, while git writes the recipe and prepares
-        its next request: this takes about as long, so it costs no time, and git's pipe is full afterwards
-        instead of waking us up packet by packet."""
+        """Look up the medium of the last request. Called after each answer, while git writes the recipe and prepares
+        its next request. The look-up takes about as long as that, so it costs no extra time; and afterwards git's pipe
+        is full, so that this process is not woken up packet by packet."""
         newest, self._newest = self._newest, None
         take = own_take(newest[1]) if newest is not None else None
         if newest is None or take is None:
@@ -121,12 +122,13 @@ class SmudgeFilter:
         try:
             source = self._store.stored(Digest(take[0]), take[1])
         except (RegenstoreError, OSError):
-            return  # the real placing meets it again, and tells
+            return  # placing the medium will meet the same error, and report it
         if source is not None:
             self._found[newest[0]] = source, take
 
     def _raw(self, head: bytes, content: Iterator[memoryview]) -> StoredReply:
-        """Raw media that somebody committed: git sends all of it before it reads, so it needs a place."""
+        """Raw media that were committed without the filter. Git sends all of it before it reads the answer, so it is
+        kept in a temporary file meanwhile."""
         import tempfile
 
         with tempfile.NamedTemporaryFile(prefix="regenstore-", delete=False) as file:
@@ -145,14 +147,14 @@ class SmudgeFilter:
         return None if take is None else self._store.use(Digest(take[0]), take[1])
 
     def _hold(self) -> None:
-        """Hold everything that is about to be placed, at once."""
+        """Hold all contents that are about to be placed, in one step."""
         takes = [scan_take(text) for path, (text, _) in self._queue.items() if path not in self._found]
         digests = [take[0] for take in takes if take is not None]
         digests += [take[0] for _, take in self._found.values()]
         self._store.holds.try_hold(map(Digest, digests))
 
     def finish(self) -> None:
-        """Place what the store has, then bring what it has not. Called when git has closed the pipe."""
+        """Place the media that the store has, then make or fetch the others. Called when git has closed the pipe."""
         for temp in self._temps:
             os.unlink(temp)
         self._temps.clear()
@@ -176,14 +178,14 @@ class SmudgeFilter:
                 placements.append(Placement(path, source, text, oid, take))
         self._queue.clear()
         if placements and not place(self._placer(), placements, self._report):
-            for left in missing:  # what could not be written down will not be made either
-                self._report.left(left.path, "nothing could be written any more")
+            for left in missing:  # as placing failed, making more media would be wasted
+                self._report.left(left.path, "the disk is full or failing, so it was not made")
         elif missing:
             self._bring(missing)
 
 
 def place(placer: Filler, placements: Sequence[Placement], report: FilterReport) -> bool:
-    """Place, and tell the report; False when the disk is full or fails."""
+    """Place media, and report the result; False if the disk is full or fails."""
     try:
         done = placer.place(placements)
     except RegenstoreError as error:
@@ -199,7 +201,7 @@ def place(placer: Filler, placements: Sequence[Placement], report: FilterReport)
 
 
 def parsed_take(text: bytes) -> tuple[bytes, int] | None:
-    """The take by the real parser, for texts that the line scan leaves alone."""
+    """The take as the full parser finds it, for texts that the line scan does not handle."""
     from regenstore.errors import FormatError
     from regenstore.objects import toml
 

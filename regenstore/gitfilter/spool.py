@@ -1,9 +1,9 @@
-"""Taking in a stream of unknown length: hashed on the way, written down only where it has to be.
+"""Store a stream of unknown length: hash it as it arrives, and write it only if necessary.
 
-The bytes of a clean request usually lie in a file already: the worktree file itself, or a content of the
-store. Such a *candidate* is compared with the stream as it comes; while they agree, nothing is written. At
-the first difference the agreed part is copied from the candidate, and the rest of the stream is written
-after it. So no byte is ever lost, whatever the file turns into meanwhile.
+Usually a file already has the bytes of a clean request: the worktree file itself, or a content of the store. Such a
+*candidate* is compared with the stream as it arrives; while they agree, nothing is written. At the first difference,
+the part that agreed is copied from the candidate, and the rest of the stream is written after it. So no byte is lost,
+even if the file changes meanwhile.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _PIECE = 1 << 20
 
 
 class Spooled:
-    """A finished stream. ``temp`` is a file of the store with its bytes; None when they were those of a stored
-    content, which is open as ``stored``. ``keep`` sees to it that the store has the bytes and goes on having
-    them; ``discard`` drops the temp file."""
+    """A stream that was read to its end. ``temp`` is a file of the store with its bytes; None if they equal a stored
+    content, which is open as ``stored``. ``keep`` ensures that the store has the bytes and keeps them; ``discard``
+    removes the temp file."""
 
     def __init__(
         self, store: ContentStore, digest: Digest, size: int, head: bytes, temp: str | None, stored: StreamSource | None
@@ -37,11 +37,11 @@ class Spooled:
         if self.temp is None:
             claimed = self._store.claim(self.digest, self.size)
             if claimed is None:
-                self._copy_stored()  # gc took it after it was compared, or it is another user's
+                self._copy_stored()  # gc evicted it after it was compared, or it belongs to another user
             elif wait:
                 self._store.wait_for(claimed)
         if self.temp is not None:
-            # Also over equal bytes: those of another process may not be durable yet.
+            # Even if the store has equal bytes: those of another process may not be durable yet.
             self._store.put_file(self.temp, self.digest, wait=wait)
             self.temp = None
         self.discard()
@@ -54,7 +54,7 @@ class Spooled:
             self.temp = None
 
     def _copy_stored(self) -> None:
-        """Write the bytes of the open content down once more: they are there until it is closed."""
+        """Write the bytes of the open content again; they can be read until it is closed."""
         assert self._stored is not None
         temp = self._store.temp_path("clean")
         with durable.storage_errors(temp):
@@ -70,7 +70,7 @@ class Spooled:
 
 
 class StreamSource:
-    """A file that may hold the stream's bytes. ``temp`` says that it is ours to move into the store."""
+    """A file that may have the stream's bytes. ``temp``: whether it is a temp file that can be moved into the store."""
 
     def __init__(self, path: str, *, temp: bool) -> None:
         self.path, self.temp = path, temp
@@ -78,7 +78,7 @@ class StreamSource:
         self._buffer = bytearray()
 
     def agrees(self, piece: memoryview) -> bool:
-        """Whether the next bytes of the file are this piece."""
+        """Whether the next bytes of the file equal this piece."""
         if len(self._buffer) != len(piece):
             self._buffer = bytearray(len(piece))
         # A bytearray compares with memcmp; two memoryviews would compare item by item.
@@ -94,8 +94,8 @@ class StreamSource:
 
 
 def take_in(store: ContentStore, chunks: Iterable[memoryview | bytes], candidate: StreamSource | None) -> Spooled:
-    """Read a stream to its end. Raises StorageError when it cannot be written down; then no temp file is
-    left, and the stream is only partly read."""
+    """Read a stream to its end. Raises StorageError if it cannot be written; then no temp file is left, and the stream
+    is only partly read."""
     intake = _Intake(store, candidate)
     try:
         with durable.storage_errors(store.root):
@@ -150,7 +150,7 @@ class _Intake:
             durable.unlink(self.temp)
 
     def _leave_candidate(self) -> None:
-        """The stream differs from here on: copy what agreed, and write from now on."""
+        """The stream differs from here on: copy the part that agreed, and write the rest as it arrives."""
         left, self.candidate = self.candidate, None
         assert left is not None
         try:
@@ -158,7 +158,7 @@ class _Intake:
             while done < self.size:
                 agreed = os.pread(left.fd, min(_PIECE, self.size - done), done)
                 if not agreed:
-                    raise OSError(5, "a candidate file was cut while it was read")
+                    raise OSError(5, "a candidate file was truncated while it was read")
                 self._write(memoryview(agreed))
                 done += len(agreed)
         finally:

@@ -125,7 +125,7 @@ def _graph(frame: Any, chain: Sequence[tuple[str, str]], threads: int = 0) -> Gr
 
 
 def _blockiness(frame: Any) -> str:
-    """blockdetect tells the mean of all frames so far: each gets a filter of its own."""
+    """blockdetect returns the mean over all frames so far; therefore each frame gets a separate filter."""
     graph = _graph(frame, (("blockdetect", ""),), threads=1)
     graph.push(frame)
     found: Any = graph.pull()

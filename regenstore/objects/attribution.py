@@ -15,7 +15,7 @@ from regenstore.objects.results.cache import ResultCache
 
 
 def one_text(text: bytes) -> bytes:
-    """A recipe's one valid text; what is no valid recipe stays as it is."""
+    """The one valid text of a recipe. Text that is not a valid recipe is returned unchanged."""
     try:
         return toml.encode(toml.decode(text))
     except FormatError:
@@ -23,8 +23,8 @@ def one_text(text: bytes) -> bytes:
 
 
 def one_text_of_sides(text: bytes, sides: Iterable[bytes]) -> bytes:
-    """The one text of a conflict that was resolved by hand. Where its take comes from a side with other
-    parameters, it says so, also if the line that told it was removed."""
+    """The one valid text of a conflict that was resolved by hand. If its take comes from a side with other parameters,
+    the text records that, even if the line that recorded it was removed."""
     recipe = toml.decode_or_none(text)
     if recipe is None or recipe.key is None or recipe.output.take is None or recipe.output.key is not None:
         return one_text(text)
@@ -48,10 +48,10 @@ def attribute(
     head: bytes,
     elsewhere: Callable[[Take], bytes | None] = lambda take: None,
 ) -> bytes:
-    """The recipe blob for a content: the recipe that the index has at the path (``known``), if the content
-    is its take or a recorded result of its key; else the text that names it ``elsewhere``, whole, because the
-    medium was moved or copied from there; else a recipe that is known to have made it; else imported media,
-    naming the recipe it was edited from."""
+    """The recipe blob for a content. In this order: the recipe that the index has at the path (``known``), if the
+    content is its take or a recorded result of its key; the whole text that names the content at another path
+    (``elsewhere``), from which the medium was moved or copied; a recipe that is known to have made it; or imported
+    media, with the recipe that it was edited from."""
     before = toml.decode_or_none(known)
     take = Take(digest, size)
     if known is not None and before is not None and _made_by(cache, before, take):
@@ -72,7 +72,7 @@ def attribute(
 
 
 def _made_by(cache: ResultCache, recipe: Recipe, take: Take) -> bool:
-    """Whether a content is what a recipe names, or a recorded result of its key for the output it names."""
+    """Whether a content is the one that a recipe names, or a recorded result of its key for the same output."""
     if recipe.output.named == take:
         return True
     return recipe.key is not None and cache.made(recipe.key, take.digest, recipe.output.name)

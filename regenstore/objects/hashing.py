@@ -56,8 +56,8 @@ def hash_file(path: str | bytes) -> tuple[Digest, int]:
 
 
 def hash_own_file(path: str) -> tuple[Digest, int]:
-    """Return the digest and size of a finished file in the store's own folders, which nobody truncates: large ones are
-    mapped and hashed on all cores."""
+    """Return the digest and size of a finished file in the store's own folders, which no program truncates: large ones
+    are mapped and hashed on all cores."""
     size = os.path.getsize(path)
     if size <= _SMALL:
         return hash_file(path)

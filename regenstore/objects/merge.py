@@ -1,9 +1,8 @@
-"""The merge driver: three recipes, field by field.
+"""Merges three recipes field by field.
 
-A field that one side changed takes that side's value; changed alike by both, that value; changed
-differently, it is in conflict, and only its lines get conflict markers. A merged recipe whose key is one
-side's keeps that side's take; otherwise the take is dropped: the medium is *wanted*, and is made like any
-missing one.
+A field that only one side changed, or that both sides changed to the same value, gets the new value. A field that they
+changed to different values is in conflict, and only its lines get conflict markers. If the merged recipe has the key of
+one side, it keeps that side's take. Otherwise it has no take: the medium is *wanted*, and is made like any missing one.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ class Merged:
 
 
 class _Choice:
-    """Merges values, and collects where the sides disagree. ``decided`` says which side a field takes, 'ours' or
-    'theirs'; ``prefer`` decides the others."""
+    """Merges values, and collects the fields in conflict. ``decided`` maps fields to the side whose value they take,
+    'ours' or 'theirs'; ``prefer`` decides for the others."""
 
     def __init__(self, prefer: str, decided: Mapping[str, str]) -> None:
         self.prefer = prefer
@@ -67,7 +66,7 @@ class _Choice:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Equality of texts: it tells true from 1 and 1.0, at any depth; those are different values in a recipe."""
+    """Equality as in recipe texts: unlike ``==``, it distinguishes true, 1 and 1.0, at any depth."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
     if isinstance(a, list) and isinstance(b, list):
@@ -83,8 +82,8 @@ def merge_recipes(
     names: tuple[str, str] = ("ours", "theirs"),
     decided: Mapping[str, str] | None = None,
 ) -> Merged:
-    """Merge three-way; ``base`` None means that both sides added the path. ``decided``: the side, 'ours' or 'theirs',
-    that fields take where both changed them."""
+    """Merge three-way. ``base`` is None if both sides added the path. ``decided`` maps fields that both sides changed
+    to the side whose value they take, 'ours' or 'theirs'."""
     sides = []
     conflicts: list[str] = []
     for prefer in ("ours", "theirs"):
@@ -103,7 +102,7 @@ def _merge(base: Recipe | None, ours: Recipe, theirs: Recipe, choice: _Choice) -
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as nested tables, without its take: that is decided afterwards."""
+    """A recipe as nested tables, without its take, which is decided afterwards."""
     table: dict[str, Any] = {"generator": recipe.generator, "version": recipe.version, **recipe.extra}
     if recipe.imported:
         table = dict(recipe.extra)
@@ -139,11 +138,11 @@ def _with_take(merged: Recipe, base: Recipe | None, ours: Recipe, theirs: Recipe
         return _take_of(merged, alike[0].output)
     previous = base.output.take if base is not None else None
     if ours.output.take == theirs.output.take and ours.output.outdated == theirs.output.outdated:
-        # Cost is no conflict: the one that changed counts, of two the larger, whichever side it is on.
+        # A cost never conflicts: if one side changed it, that value counts; if both did, the larger one.
         changed = [side.output for side in (ours, theirs) if base is None or side.output.seconds != base.output.seconds]
         chosen = max(changed or [ours.output], key=lambda output: output.seconds or 0)
         return _take_of(merged, chosen._replace(key=chosen.key or ours.output.key or theirs.output.key))
-    # A take that one side dropped, with the same key, still is a take of the recipe: it is kept.
+    # If one side dropped a take and the key is the same, the take still belongs to the recipe and is kept.
     if theirs.output.take is None or (ours.output.take is not None and theirs.output.take == previous):
         return _take_of(merged, ours.output)
     if ours.output.take in (previous, None):
@@ -157,8 +156,8 @@ def _take_of(merged: Recipe, output: Output) -> Recipe:
 
 
 def _units(text: bytes) -> list[str]:
-    """The lines of a text; those from the take's first to the end of [output] are one, so that nobody who
-    resolves a conflict can choose half of a take."""
+    """The lines of a text. All lines from the take's first one to the end of [output] count as one, so that resolving a
+    conflict cannot select half of a take."""
     found: list[str] = []
     in_output = in_take = False
     for line in text.decode().splitlines(keepends=True):
@@ -173,7 +172,7 @@ def _units(text: bytes) -> list[str]:
 
 
 def _marked(ours: bytes, theirs: bytes, marker: int, names: tuple[str, str]) -> bytes:
-    """Both texts in one, with markers around the lines in which they differ."""
+    """Both texts combined, with conflict markers around the lines that differ."""
     a, b = _units(ours), _units(theirs)
     out: list[str] = []
     for tag, a1, a2, b1, b2 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
@@ -186,8 +185,8 @@ def _marked(ours: bytes, theirs: bytes, marker: int, names: tuple[str, str]) -> 
 
 
 def sides_of(text: bytes) -> tuple[bytes, bytes]:
-    """Return what a text with conflict markers says for our side and for theirs. What diff3's markers show of the base
-    is left out."""
+    """Return our side and their side of a text with conflict markers. The base, which diff3-style markers show, is left
+    out."""
     said: dict[str, list[bytes]] = {"ours": [], "base": [], "theirs": []}
     part = "both"
     for line in text.splitlines(keepends=True):

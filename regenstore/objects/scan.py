@@ -24,7 +24,7 @@ _USUAL = re.compile(
     rb'digest = "blake3:([0-9a-f]{64})"\nsize = (0|[1-9][0-9]{0,17})\n(?:seconds = [0-9.e+-]+\n)?'
     rb'(?:key = "([^"\\\n]*)"\n)?(?=\n\[|\Z)'
 )
-"""The whole table as it is written, mostly: read in one step."""
+"""The usual layout of the whole table, which is read in one step."""
 _BARE = re.compile(rb"[A-Za-z0-9_-]+\Z")
 _STRING = re.compile(rb'"([^"\\\x00-\x1f\x7f]*)"\Z')
 _INTEGER = re.compile(rb"(?:0|-?[1-9][0-9]{0,17})\Z")
@@ -32,17 +32,17 @@ _FLOAT = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:e[+-][0-9]+)?|e[+-][0-9]
 
 
 def scan_take(text: bytes) -> tuple[bytes, int] | None:
-    """``(digest, size)`` of the ``[output]`` table; None when there is no take or the layout is unusual.
+    """``(digest, size)`` of the ``[output]`` table; None if there is no take or the layout is unusual.
 
-    For a valid recipe it never disagrees with the parser. (It does not notice every invalid one.)
+    For a valid recipe, the result never contradicts the parser. Invalid recipes are not always noticed.
     """
     found = _scan(text)
     return None if found is None else found[:2]
 
 
 def own_take(text: bytes) -> tuple[bytes, int] | None:
-    """Like :func:`scan_take`, if the text says that its own parameters gave the take or does not say. None if other
-    parameters gave it, or if only the parser can tell."""
+    """Like :func:`scan_take`, but None if the text records that other parameters gave the take, or if only the parser
+    can tell."""
     found = _scan(text)
     if found is None or found[2] is None:
         return None if found is None else found[:2]

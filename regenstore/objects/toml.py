@@ -104,40 +104,40 @@ def _output(table: dict[str, Any]) -> Output:
     take = None
     if digest is not None:
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-            raise _bad(f"'size' in [output] is {shown(size)}, not a number of bytes")
+            raise _bad(f"'size' in [output] is {shown(size)}, not a number of bytes (an integer of 0 or more)")
         if not isinstance(digest, str):
-            raise _bad("'digest' in [output] is no text")
+            raise _bad("'digest' in [output] is not a string")
         take = Take(Digest.parse(digest), size)
     seconds = table.pop("seconds", None)
     if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0):
-        raise _bad(f"'seconds' in [output] is {shown(seconds)}, not a duration")
+        raise _bad(f"'seconds' in [output] is {shown(seconds)}, not a number of 0 or more")
     key = _take_str(table, "key", None)
     return Output(media_type, "main" if name is None else name, take, seconds, table, key)
 
 
 def _input(name: str, value: object) -> Input:
     if not isinstance(value, dict):
-        raise _bad(f"[inputs.{name}] is no table")
+        raise _bad(f"[inputs.{name}] is not a table")
     table = dict(value)
     digest, path = table.pop("digest", None), table.pop("path", None)
     if not isinstance(digest, str):
         raise _bad(f"'digest' is missing in [inputs.{name}]")
     if path is not None and not isinstance(path, str):
-        raise _bad(f"'path' in [inputs.{name}] is no text")
+        raise _bad(f"'path' in [inputs.{name}] is not a string")
     return Input(Digest.parse(digest), path, table)
 
 
 def _take_str(table: dict[str, Any], name: str, default: str | None) -> str | None:
     value = table.pop(name, default)
     if value is not None and not isinstance(value, str):
-        raise _bad(f"'{name}' is {shown(value)}, not text")
+        raise _bad(f"'{name}' is {shown(value)}, not a string")
     return value
 
 
 def _take_table(table: dict[str, Any], name: str) -> dict[str, Any]:
     value = table.pop(name, {})
     if not isinstance(value, dict):
-        raise _bad(f"'{name}' is no table")
+        raise _bad(f"'{name}' is not a table")
     return dict(value)
 
 
@@ -162,15 +162,15 @@ def _bad(why: str) -> FormatError:
 
 
 def imported_text(take: Take, media_type: str) -> bytes:
-    """The text of an imported medium that nothing else is known of: as :func:`encode` gives it, in a tenth of the
-    time."""
+    """The recipe text of an imported medium without further fields: the same as :func:`encode` returns, in a tenth of
+    the time."""
     before, between, after = _around(media_type)
     return b"%s%s%s%d%s" % (before, take.digest.raw.hex().encode(), between, take.size, after)
 
 
 @lru_cache(maxsize=64)
 def _around(media_type: str) -> tuple[bytes, bytes, bytes]:
-    """What is before, between and after the digits of a take."""
+    """The parts of such a text before, between and after the values of a take."""
     digits, size = "ab" * 32, 10**17 + 1
     text = encode(Recipe.of_imported(Take(Digest(bytes.fromhex(digits)), size), media_type))
     before, _, rest = text.rpartition(digits.encode())
@@ -201,7 +201,7 @@ def encode(recipe: Recipe) -> bytes:
             _nested([name], value, lines)
     text = ("\n".join(lines) + "\n").encode()
     if has_conflict_markers(text):
-        raise FormatError("conflict-markers", "a recipe cannot hold text with lines like Git's conflict markers")
+        raise FormatError("conflict-markers", "a recipe cannot contain lines that look like Git's conflict markers")
     return text
 
 

@@ -30,8 +30,8 @@ class Backing(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """The mark of a process that has ended. ``backing`` is None if it ended before writing that: it had put nothing
-    then."""
+    """The mark of a process that has ended. ``backing`` is None if the process ended before writing it, and thus before
+    storing any content."""
 
     path: str
     boot: bytes
@@ -50,7 +50,7 @@ def make(root: str, backing: Backing) -> tuple[str, int]:
         fd = durable.write_locked(path, data)
         if presence.lstat(path) is not None:
             return path, fd
-        os.close(fd)  # another process took it for an abandoned one
+        os.close(fd)  # another process mistook it for an abandoned one
 
 
 def any_in(root: str) -> bool:

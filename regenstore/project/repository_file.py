@@ -1,7 +1,7 @@
 """``regenstore.toml`` at a worktree's top, which holds the repository's declarations, and the hashes to which the
 user's approvals of them are bound.
 
-Reading it runs nothing and contacts nobody. Standard library and BLAKE3 only: git commands read it.
+Reading it runs nothing and contacts no server. Standard library and BLAKE3 only: git commands read it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def read_table(top: str, name: str) -> dict[str, Any] | None:
     (``bad-declaration``), and StorageError (``unreadable``)."""
     table = _read(top).get(name)
     if table is not None and not isinstance(table, dict):
-        raise bad_declaration(name, " is no table")
+        raise bad_declaration(name, " is not a table")
     return table
 
 

@@ -31,8 +31,8 @@ class Approval:
     """Files beside those that Git did not track yet."""
 
     def covers(self, definition: str, files: Mapping[str, str]) -> bool:
-        """Whether it approves what a definition stands on now: the same files, and no others than those beside them,
-        which Git tracks by now."""
+        """Whether it approves the files that a definition stands on now: the same ones, and otherwise only files beside
+        them that Git has come to track."""
         if not self.definition or self.definition != definition:
             return False
         seen = {**self.beside, **self.files}

@@ -20,7 +20,7 @@ from regenstore.objects.hashing import hash_bytes
 from regenstore.proof.environments import Environments
 
 FILE = "environments.json"
-"""Lies beside the user's approvals."""
+"""The cache's file name, in the folder of the user's approvals."""
 BUILT_IN = frozenset(f"{kind}.{medium}" for kind in ("procedural", "derive") for medium in ("image", "video", "audio"))
 _LASTS = 3600.0
 _LIBRARIES = ("numpy-", "pillow-", "av-", "zstandard-", "regenstore-")

@@ -61,7 +61,7 @@ class Judge:
             for digest, one in judged.items()
             if digest not in facts.stored and one.open
         }
-        problems = [f"{name}: nobody knows what it needs, so nothing is evicted" for name in facts.unknown]
+        problems = [f"{name}: it is unknown what it needs, so nothing is evicted" for name in facts.unknown]
         problems += [f"{name}: a partial clone without some of its objects" for name in facts.partial]
         evictable = {digest for digest, entry in entries.items() if entry.evictable}
         absent = {
@@ -177,7 +177,7 @@ class Judge:
         if digest in self._facts.held:
             return judged.by("held")
         if self._facts.unknown:
-            return judged.by("incomplete", f"{self._facts.unknown[0]}: nobody knows what it needs")
+            return judged.by("incomplete", f"{self._facts.unknown[0]}: it is unknown what it needs")
         if confirmed:
             return Judged(Judgement("confirmed"), judged.ways)
         if self._facts.partial and all(r.standing == Standing.DEAD for r in referrers):

@@ -147,7 +147,7 @@ class Prober:
         wants: list[Want] = []
         for order in orders:
             if order.recipe is None:
-                yield _failed(order, "its recipe is not at hand")
+                yield _failed(order, "its recipe is not available")
                 continue
             wants.append(Want(order.label, order.recipe))
             waiting[id(wants[-1])] = order
@@ -169,7 +169,7 @@ class Prober:
         except RegenstoreError as error:
             return _failed(order, error.message)
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(self._clock()))
-        why = f"gc made {order.label} once more on {day}, and the generator gave something else: {words}"
+        why = f"gc made {order.label} once more on {day}, and the generator gave a different output: {words}"
         self._cache.lapse(outcome.fingerprint, {**outcome.fingerprint, LAPSED: why})
         return ProbeResult(order.definition, order.take, order.label, why, differs=True)
 

@@ -105,6 +105,7 @@ class Survey(NamedTuple):
     absent: Mapping[Digest, tuple[Digest, ...]] = {}
     """The inputs of contents that are not in the store, by their firmest recipes."""
     gone: Mapping[Digest, JudgedContent] = {}
-    """Contents that are not in the store and would be made on the way to something evictable, judged alike."""
+    """Contents that are not in the store but would be made to bring back something evictable, judged by the same
+    rules."""
     environments: Mapping[Definition, Fingerprint] = {}
     """The current fingerprint of each definition that was asked for it and can run."""

@@ -65,7 +65,7 @@ def require_gone(git: Git, common: str, oids: Iterable[bytes], *, partial: bool 
         loose = next(_loose(places, name), None)
         if loose is not None or answer is not None:
             what = f"{loose or name} cannot be read by Git: it is damaged, or this user may not read it"
-            raise StorageError("unreadable", what, hint="'git fsck' tells more; nothing that depends on it was done.")
+            raise StorageError("unreadable", what, hint="'git fsck' shows more; nothing that depends on it was done.")
 
 
 def _loose(places: Iterable[str], name: str) -> Iterator[str]:

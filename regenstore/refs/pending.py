@@ -94,6 +94,6 @@ def _read(file: str) -> tuple[bytes, bytes] | None:
         return None
     whole, digest = data[:-_DIGEST], data[-_DIGEST:]
     if hash_bytes(whole).raw != digest:
-        raise StorageError("store-damaged", f"{file} does not hold a pending recipe as it was written")
+        raise StorageError("store-damaged", f"{file} is damaged: it is not the pending recipe that was written")
     path, _, text = whole.partition(b"\0")
     return path, text

@@ -149,8 +149,8 @@ def _require_ref(path: str) -> None:
     if not _REF.match(data):
         raise StorageError(
             "unreadable",
-            f"{path} holds no object id and no name of a ref",
-            hint="Its file below 'logs/' tells what it held; 'git update-ref' sets it again, or 'git fsck' tells more.",
+            f"{path} contains neither an object id nor the name of a ref",
+            hint="Its reflog below 'logs/' has its last value; 'git update-ref' restores it, 'git fsck' shows more.",
         )
 
 

@@ -30,7 +30,7 @@ from regenstore.refs.root_snapshot import LiveRecipes
 from regenstore.refs.roots import Roots
 
 _OWNER = "owner"
-_OR_FORGET = "Make it readable, or forget it, if nobody needs it: 'regenstore gc --forget-repository PATH'."
+_OR_FORGET = "Make it readable, or, if it is no longer needed, forget it: 'regenstore gc --forget-repository PATH'."
 
 
 class Holder(NamedTuple):

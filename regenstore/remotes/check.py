@@ -60,7 +60,7 @@ def probe(backend: Backend) -> Abilities:
         began = time.monotonic()
         head = backend.head(name)
         found.latency = time.monotonic() - began
-        return "" if head is None else "it reports an object that was never written: it answers every request alike"
+        return "" if head is None else "it reports an object that was never written"
 
     def written() -> str:
         backend.write(name, first)

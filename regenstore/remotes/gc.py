@@ -42,7 +42,7 @@ RETENTION = 30 * 86400.0
 WAIT = 7 * 86400.0
 AT_ONCE = 5.0
 _LEFT = 86400.0
-"""Seconds after which an object below ``v1/probe/`` is a leftover: whoever wrote it was killed."""
+"""Seconds after which an object below ``v1/probe/`` is a leftover: the process that wrote it was killed."""
 _UNSETTLED = 5
 """Deleting is given up after this many checks that took too long, or attempts that the server did not answer."""
 _AGAIN = 1.0

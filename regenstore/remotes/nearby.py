@@ -18,7 +18,7 @@ _RATE = 500e6
 
 
 class Nearby:
-    """What other stores on this machine hold. Every copy is hashed; nothing is written there."""
+    """The contents of other stores on this machine. Every copy is hashed; nothing is written there."""
 
     name = "this machine"
 
@@ -31,7 +31,7 @@ class Nearby:
         try:
             return [ContentStore(root) for root in nearby_stores(self._git) if root != self._store.root]
         except RegenstoreError:
-            return []  # a comfort: whoever asks has other ways
+            return []  # an optional source: callers have others
 
     def __bool__(self) -> bool:
         return bool(self._stores)

@@ -43,7 +43,7 @@ def part_of(store: ContentStore, digest: Digest) -> Iterator[tuple[str, int]]:
         worth = worth and not (isinstance(told, StorageError) and told.kind == "disk-full")
         raise
     finally:
-        # Too little to be worth resuming; nobody else can be resuming it while it is locked.
+        # Too little to be worth resuming; no other process can be resuming it while it is locked.
         if not (worth and os.fstat(fd).st_size >= _WORTH) and _leads_to(path, fd):
             durable.unlink(path)
         os.close(fd)

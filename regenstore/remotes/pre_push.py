@@ -49,5 +49,5 @@ def unshared(remotes: Collection[Remote], wanted: Mapping[Digest, Wanted]) -> Un
 
 
 def _known(git: Git, oids: Collection[str]) -> list[str]:
-    """The objects that exist in this repository; those that somebody else pushed meanwhile may not."""
+    """The objects that exist in this repository; those that others have just pushed may not."""
     return [found.oid.hex() for found in git.object_types(oids) if found is not None]

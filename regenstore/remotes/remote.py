@@ -449,7 +449,7 @@ class Remote:
                     thread.join(max(0.0, goodbye - time.monotonic()))
 
     def _moving(self, count: int) -> None:
-        """Called for each block. Raises TransferCancelled once the transfer is not wanted any more."""
+        """Called for each block. Raises TransferCancelled once the transfer is no longer needed."""
         pause()
         self.throttle.took(count)
 

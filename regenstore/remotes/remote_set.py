@@ -35,7 +35,7 @@ class RemoteSet:
         self._refreshed = False
         self._lock = threading.RLock()
         self.problems: dict[str, RegenstoreError] = {}
-        """Name of a remote -> why it is not asked any more."""
+        """Name of a remote -> why it is no longer asked."""
 
     def __bool__(self) -> bool:
         return bool(self._remotes) or bool(self._nearby)

@@ -39,7 +39,7 @@ class RetryingBackend:
         pace: Pace = USUAL,
         waits: Callable[[str, float], None] = lambda reason, seconds: None,
     ) -> None:
-        """``waits`` is told of each pause: why, and for how many seconds. Called from any thread."""
+        """``waits`` is called before each pause, with the reason and the seconds; from any thread."""
         self._backend, self._waits = backend, waits
         self._retries, self._pace = retries, pace
         self.url = backend.url

@@ -36,7 +36,7 @@ class InConflict:
 
 def in_conflict(bench: Workbench, path: bytes) -> InConflict | None:
     """Return the sides of a path whose text in the worktree has conflict markers; None for any other path. Raises
-    FormatError (``conflict-markers``) if a side is no valid recipe."""
+    FormatError (``conflict-markers``) if a side is not a valid recipe."""
     held = bench.held(path, digest=False)
     if held is None or held.text is None or not toml.has_conflict_markers(held.text):
         return None
@@ -48,7 +48,7 @@ def in_conflict(bench: Workbench, path: bytes) -> InConflict | None:
         shown = os.fsdecode(path)
         raise FormatError(
             "conflict-markers",
-            f"{shown}: one side of the conflict is no valid recipe: {error.message}",
+            f"{shown}: one side of the conflict is not a valid recipe: {error.message}",
             hint=f"Run 'regenstore edit {shown}', or take a whole side: 'git checkout --ours {shown}'.",
         ) from None
     return InConflict(toml.decode_or_none(text), ours, theirs)

@@ -25,7 +25,7 @@ Tell = Callable[[bytes], None]
 
 
 def _untold(path: bytes) -> None:
-    """Nobody follows the progress."""
+    """Progress that is not shown."""
 
 
 class GetWish(NamedTuple):
@@ -46,7 +46,7 @@ class GetPlan:
     plan: RunPlan
     failed: list[tuple[bytes, RegenstoreError]] = field(default_factory=list)
     excluded: list[bytes] = field(default_factory=list)
-    """Paths excluded by the sparse checkout that nobody named."""
+    """Paths excluded by the sparse checkout and not named explicitly."""
 
 
 @dataclass
@@ -148,7 +148,7 @@ def _refused(bench: Workbench, chosen: Iterable[bytes], paths: Sequence[bytes]) 
 
 
 def _old_medium(bench: Workbench, path: bytes, record: BlobRecord) -> WorktreeContent | None:
-    """Return what is at a path, if it is the medium of other parameters that its recipe still names, and is stored."""
+    """Return what is at a path if it is the outdated take that its recipe still names, and the store has it."""
     held = bench.held(path)
     if held is None or held.digest is None or held.digest != record.outdated:
         return None
@@ -206,8 +206,8 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress, tell: Tell = _un
 def plan_drop(
     bench: Workbench, paths: Sequence[bytes], count: Callable[[int], Tell] = lambda total: _untold
 ) -> DropPlan:
-    """Plan which media become recipe text again. A medium is dropped only if the store has its bytes. ``count`` gets
-    the number of paths to look at, and gives what is called with each."""
+    """Plan which media become recipe text again. A medium is dropped only if the store has its bytes. ``count`` is
+    called with the number of paths to examine; what it returns is called with each path."""
     planned = DropPlan()
     tracked = bench.tracked()
     everything = [*tracked, *bench.untracked()]

@@ -44,7 +44,7 @@ def labelled(recipe: Recipe, settings: Iterable[str], remove: Iterable[str]) -> 
 
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name) or name in _OURS:
-        raise InvalidInput("bad-parameter", f"{name!r} is no name of a label", hint="Use letters, digits, '_' and '-'.")
+        raise InvalidInput("bad-parameter", f"{name!r} is not a label name", hint="Use letters, digits, '_' and '-'.")
     return name
 
 

@@ -87,7 +87,7 @@ def _new_text(bench: Workbench, path: bytes) -> bytes | None:
     try:
         return bench.new_text(path)
     except RegenstoreError:
-        return None  # a link or the like, of which 'git add' will tell
+        return None  # a symbolic link, for example; 'git add' will report it
 
 
 def unreadable(bench: Workbench, recipes: Mapping[bytes, Recipe]) -> list[Verdict]:
@@ -204,7 +204,7 @@ def accept(bench: Workbench, path: bytes, wanted: str | None) -> Written:
         next((r for r in bench.cache.results(recipe.key) if _holds(r, recipe, chosen)), None) if recipe.key else None
     )
     if result is None:
-        raise NotFound("content-missing", f"{shown}: {chosen.digest.short} is no recorded result any more")
+        raise NotFound("content-missing", f"{shown}: {chosen.digest.short} is no longer a recorded result")
     return adopt_take(bench, path, recipe, result.outputs[recipe.output.name], result.seconds, was)
 
 

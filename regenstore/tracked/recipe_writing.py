@@ -89,7 +89,7 @@ def refuse_itself(path: bytes, inputs: Mapping[str, bytes]) -> None:
         if source == path:
             raise InvalidInput(
                 "dependency-cycle",
-                f"{os.fsdecode(path)}: it cannot be its own input '{name}': what is made would replace it",
+                f"{os.fsdecode(path)}: it cannot be its own input '{name}', because the new medium would replace it",
                 hint="Write to another path, or rename the input first with 'git mv'.",
             )
 
@@ -157,8 +157,8 @@ def _open(bench: Workbench, path: bytes) -> int:
 def realise_one(
     realiser: Realiser, label: str, recipe: Recipe, progress: Progress
 ) -> tuple[Content, float | int | None, bool]:
-    """Return one recipe's content, its cost, and whether it is made now, as it is if it is missing; raises the error if
-    it cannot be had."""
+    """Return the content of a recipe, its cost, and whether it was made now, which happens if it is missing. Raises the
+    error if it cannot be made or fetched."""
     plan = realiser.plan([Want(label, recipe)])
     for outcome in realiser.run(plan, progress):
         if outcome.error is not None:
@@ -310,7 +310,7 @@ def record(bench: Workbench, path: bytes) -> Written | None:
         raise NotFound("content-missing", f"{shown}: there is no medium in the worktree to record")
     recipe = bench.current(path)
     if recipe.imported or recipe.key is None:
-        raise InvalidInput("imported-media", f"{shown}: the medium was not made by its recipe, so it is no take of it")
+        raise InvalidInput("imported-media", f"{shown}: its recipe did not make the medium, so it cannot be its take")
     take, outdated = recipe.output.take, recipe.output.outdated
     if take is not None and take.digest == held.digest:
         return None

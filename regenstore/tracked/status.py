@@ -21,10 +21,10 @@ from regenstore.worktree.index_file import CacheEntry, IndexFile, UnsupportedInd
 
 STATES = {
     "placed": "the recorded take is in the worktree",
-    "recipe": "recipe text only; 'regenstore get' brings the medium",
+    "recipe": "recipe text only; 'regenstore get' makes or fetches the medium",
     "wanted": "recipe text only, and it was never run",
     "outdated": "the recorded take was made with other parameters; 'regenstore get' makes one with these",
-    "unrecorded": "a medium made for a recipe without a take of its own; 'regenstore record --add' records it",
+    "unrecorded": "a medium made for a recipe that records no take; 'regenstore record --add' records it",
     "drifted": "the generator gave other bytes than the recorded take; 'regenstore record' keeps these",
     "new": "not in Git yet; 'git add' adds it",
     "changed": "the recipe was changed and is not added yet",
@@ -32,10 +32,10 @@ STATES = {
     "imported": "imported media, as recorded",
     "missing": "the worktree file is gone",
     "excluded": "the sparse checkout keeps it out of the worktree",
-    "unreadable": "what lies there cannot be read, so nothing is known of it",
-    "not-a-file": "no regular file lies there, but a folder, link, FIFO, socket or device",
+    "unreadable": "the file at the path cannot be read, so nothing is known about it",
+    "not-a-file": "the path is not a regular file, but a folder, link, FIFO, socket or device",
     "conflict": "in conflict: 'regenstore edit PATH', or 'regenstore set PATH --ours FIELD', then 'git add'",
-    "raw": "Git holds the medium itself; 'git add --renormalize PATH' makes it a recipe",
+    "raw": "Git has the medium itself; 'git add --renormalize PATH' makes it a recipe",
 }
 
 

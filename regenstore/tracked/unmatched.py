@@ -1,4 +1,4 @@
-"""What the patterns of ``track`` leave out: files that somebody may have meant."""
+"""Files that the patterns of ``track`` do not match, although the user may have meant them."""
 
 from __future__ import annotations
 

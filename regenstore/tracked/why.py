@@ -74,7 +74,7 @@ def why(bench: Workbench, path: bytes) -> Why:
     recipe = bench.current(path)
     take = recipe.output.take
     if take is None:
-        detail = "" if recipe.output.outdated is None else "what it names as its take was made with other parameters"
+        detail = "" if recipe.output.outdated is None else "the take that it names was made with other parameters"
         pin = None if recipe.imported else _pin(bench, recipe)
         return Why(path, recipe, Judgement("wanted", detail), None, False, (), (), pin)
     pin = _pin(bench, recipe)

@@ -1,5 +1,5 @@
-"""Fills recipe files with their media in place at the end of a checkout: Git has just created them, and nobody else has
-them open. That avoids a second file, a rename that the file system may wait for, and an unlink for each.
+"""Fills recipe files with their media in place at the end of a checkout: Git has just created them, and no other
+program has them open. That avoids a second file, a rename that the file system may wait for, and an unlink for each.
 
 1. Write the journal (the paths, each with the text and the blob that Git has there) and sync it.
 2. Take ``index.lock``.
@@ -8,7 +8,7 @@ them open. That avoids a second file, a rename that the file system may wait for
 4. Patch the stat fields of the index entries.
 
 A file left half filled by a killed process or a power cut is *torn*: it begins like the medium and continues like the
-text, so it contains nobody's work. ``recovery`` completes such files, and the clean filter answers for them with the
+text, so it contains no user's work. ``recovery`` completes such files, and the clean filter answers for them with the
 text of the journal. Anything else at such a path is the user's.
 
 The bytes are not synced. So the journal stays, as a *record*, until the system has certainly written them back.

@@ -36,8 +36,8 @@ def locate(top: str, git_dir: str | None = None, index: str | None = None) -> Lo
 
 
 def refuse_unreadable(folder: str) -> None:
-    """Raise StorageError (``unreadable``) if the nearest ``.git`` at or above a folder cannot be read, which Git takes
-    for no repository."""
+    """Raise StorageError (``unreadable``) if the nearest ``.git`` at or above a folder cannot be read; Git would treat
+    this as if there were no repository."""
     at = os.path.abspath(folder)
     while True:
         git = os.path.join(at, ".git")
@@ -54,7 +54,8 @@ def refuse_unreadable(folder: str) -> None:
 
 
 def in_worktree(folder: str, location: Location) -> bool:
-    """Whether a folder lies among a worktree's files: ``git add`` would take what is in it, ``git clean`` remove it."""
+    """Whether a folder is among a worktree's files, so that ``git add`` would add its content and ``git clean`` remove
+    it."""
     real, top = os.path.realpath(folder), os.path.realpath(os.fsdecode(location.top))
     homes = (os.path.realpath(home) for home in (location.git_dir, location.common_dir))
     return _is_below(real, top) and not any(_is_below(real, home) for home in homes)

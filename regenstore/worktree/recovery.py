@@ -110,7 +110,7 @@ def _unlock_for_nobody(location: Location) -> None:
         homes = (location.git_dir, os.fsdecode(location.top))
         if mark is None or any(presence.lstat(f"{home}/{mark}") is not None for home in homes):
             return  # its process or its recovery removes it: a stage outlives its locks
-        # Still the same file: only we may remove it, and nobody can take the lock before.
+        # Still the same file: only this process may remove it, and no other can take the lock before.
         now = presence.lstat(path)
         if now is not None and os.path.samestat(os.fstat(fd), now):
             durable.unlink(path)
@@ -213,6 +213,6 @@ def _give_back(folder: str, move: Move, folders: Folders) -> None:
         raise durable.storage_error(error, shown) from error
     raise StorageError(
         "io-error",
-        f"{staged} is what somebody wrote at {shown} while a process was killed there, and there is a newer one by now",
-        hint="Keep it or remove it: it is in nobody's use.",
+        f"{staged} was written at {shown} while a process was being killed there; {shown} now has a newer file",
+        hint="Keep it or remove it: nothing uses it.",
     )

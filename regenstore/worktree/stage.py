@@ -50,7 +50,7 @@ def open_stage(location: Location, home: str | None = None) -> Iterator[Stage]:
         finally:
             if not made.kept:
                 try:
-                    # Interrupted while taking the lock, which nobody else would release.
+                    # Interrupted while taking the lock, which no other process would release.
                     IndexLock(location.index, made.folder, 0.0).clear()
                 except OSError:
                     pass  # recovery recognises it by its content

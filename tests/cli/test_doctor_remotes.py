@@ -33,12 +33,12 @@ def test_asked_and_not_asked(film: Checkout, tmp_path: Path) -> None:
     film.regenstore("remote", "add", "studio", str(shared), "--create")
     assert has(findings(film, "--remotes"), "warning", "1 imported media are on no remote")
     film.regenstore("push")
-    assert has(findings(film), "note", "1 of 1 imported media were not read back")
+    assert has(findings(film), "note", "1 of 1 imported media were not recently read back")
     found = findings(film, "--remotes")
     assert [level for level, _ in found] == ["ok"] and has(found, "ok", "has 1 of 1")
     # gc reads back what it relies on: after it, that is known here.
     film.regenstore("gc", "--dry-run")
-    assert has(findings(film), "ok", "1 of 1 remotes can be used; none was asked") and len(findings(film)) == 1
+    assert has(findings(film), "ok", "1 of 1 remotes can be used; none was contacted") and len(findings(film)) == 1
     shutil.rmtree(shared)
     assert len(findings(film)) == 1
     assert has(findings(film, "--remotes"), "warning", "cannot be asked")
@@ -48,6 +48,8 @@ def test_what_cannot_be_used(film: Checkout) -> None:
     film.write("regenstore.toml", '[remotes.team]\nurl = "https://media.example.org/film"\n')
     film.git("config", "regenstore.remote.odd.url", "gopher://host/x")
     found = findings(film, "--remotes")
-    assert has(found, "warning", "names the remote team") and has(found, "warning", "the remote odd (gopher://host/x)")
+    assert has(found, "warning", "declares the remote team") and has(
+        found, "warning", "the remote odd (gopher://host/x)"
+    )
     film.write("regenstore.toml", '[remotes.team]\nnothing = "x"\n')
     assert has(findings(film), "problem", "remotes.team")

@@ -17,7 +17,7 @@ def stored(film: Checkout, name: str) -> Path:
 
 
 def test_all_is_well(film: Checkout) -> None:
-    assert film.regenstore("fsck") == "2 contents are what their names say, 2 recipes were looked at; all is well\n"
+    assert film.regenstore("fsck") == "2 contents match their names, 2 recipes checked; all is well\n"
 
 
 def test_damage_is_shown_then_repaired(film: Checkout) -> None:
@@ -30,10 +30,10 @@ def test_damage_is_shown_then_repaired(film: Checkout) -> None:
     planned = film.run("regenstore", "fsck", "--dry-run", check=False)
     said = planned.stdout.decode()
     assert planned.returncode == 1 and snapshot(film.store) == before
-    assert f"bad: {plate}: wrong bytes; to the quarantine" in said
+    assert f"bad: {plate}: wrong bytes; moved to the quarantine" in said
     assert "missing: plates/sea.png (" in said and "last seen in Git's index and HEAD): make it again" in said
     assert "missing: refs/photo.png (" in said and "lost: it is imported media" in said
-    assert "0 contents are what their names say, 2 recipes were looked at; 2 bad, 2 missing" in said
+    assert "0 contents match their names, 2 recipes checked; 2 bad, 2 missing" in said
     done = film.run("regenstore", "fsck", check=False)
     assert done.returncode == 1
     assert "made again: plates/sea.png" in done.stdout.decode()

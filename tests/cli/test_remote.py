@@ -53,7 +53,7 @@ def test_add_list_check_remove(film, tmp_path):
     film.git("config", "regenstore.remote.studio.speed", "10")
     findings = json.loads(film.run("regenstore", "doctor", "--json", check=False).stdout)["findings"]
     (wrong,) = [each["message"] for each in findings if each["check"] == "settings"]
-    assert "remote.studio.speed is set, and means nothing" in wrong
+    assert "remote.studio.speed is set, but there is no such setting" in wrong
 
     code, said = failing(film, "remote", "add", "studio", "../other", "--create")
     assert code == 4 and "--force" in said and not (tmp_path / "other").exists()

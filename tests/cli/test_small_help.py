@@ -55,7 +55,7 @@ def test_hooks_are_set_up_and_those_of_others_stay(film: Checkout) -> None:
 
 def test_a_misspelt_table_is_named(film: Checkout) -> None:
     film.write("regenstore.toml", '[generatrs.x]\nversion = "1"\n')
-    assert b"[generatrs] means nothing; did you mean [generators]?" in film.run("regenstore", "trust").stderr
+    assert b"[generatrs] is not a known table; did you mean [generators]?" in film.run("regenstore", "trust").stderr
     assert "Did you mean [generators]?" in film.run("regenstore", "doctor", check=False).stdout.decode()
 
 

@@ -48,8 +48,8 @@ def test_imported_media_and_recipe_texts_take_labels_too(film):
     [
         (["scene=a", "plates/sea.png"], "expected a label"),
         (["rating=good"], "'rating' is a number"),
-        (["edited_from=x"], "is no name of a label"),
-        (["a b=x"], "is no name of a label"),
+        (["edited_from=x"], "is not a label name"),
+        (["a b=x"], "is not a label name"),
         (["tags-=nothing"], "'tags' has no 'nothing'"),
         (["--remove", "rating"], "there is no label 'rating'"),
     ],

@@ -124,7 +124,7 @@ def test_a_content_that_cannot_be_read_is_left_as_it_is(rig: Rig) -> None:
     path = photo(rig.film.store)
     with unreadable(path):
         code, said = rig.said("fsck")
-        assert f"bad: {path}: no permission; left as it is" in said and "1 lost or left" in said and code == 1
+        assert f"bad: {path}: no permission; left unchanged" in said and "1 lost or left" in said and code == 1
     assert rig.said("fsck")[0] == 0
 
 

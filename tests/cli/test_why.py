@@ -165,7 +165,7 @@ def test_inputs_must_be_there_or_come_back_themselves(painted: Checkout) -> None
     gone.unlink()
     said = why(painted, "small.png")
     assert (said["rule"], said["state"]) == ("inputs", "kept")
-    assert said["detail"] == "paint.png: no second run was made of its take"
+    assert said["detail"] == "paint.png: no second run has proved that its take comes back"
     gone.write_bytes(data)
     painted.regenstore("verify", "paint.png")
     gone.unlink()

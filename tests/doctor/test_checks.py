@@ -86,9 +86,9 @@ def test_the_filter_is_missing_foreign_or_broken(diagnose: Diagnose, gallery: Ga
     found = diagnose("git_filter")
     assert has(found, NOTE, "another installation") and has(found, PROBLEM, "does not start")
     gallery.git("config", name, "true regenstore")
-    assert has(diagnose("git_filter"), PROBLEM, "no answer of the filter protocol")
+    assert has(diagnose("git_filter"), PROBLEM, "without an answer in the filter protocol")
     gallery.git("config", "--unset", name)
-    assert has(diagnose("git_filter"), PROBLEM, "does not know the filter")
+    assert has(diagnose("git_filter"), PROBLEM, "has no filter for regenstore")
     gallery.regenstore("init")
     gallery.git("config", "filter.regenstore.required", "false")
     gallery.git("config", "diff.regenstore.binary", "true")
@@ -138,9 +138,9 @@ def test_hooks(diagnose: Diagnose, gallery: Gallery) -> None:
     hook = gallery.write(".git/hooks/pre-commit", "#!/bin/sh\nexec make lint\n")
     assert has(diagnose("hooks"), WARNING, "not executable")
     hook.chmod(0o755)
-    assert has(diagnose("hooks"), NOTE, "somebody else")
+    assert has(diagnose("hooks"), NOTE, "does not check recipes")
     hook.write_text("#!/bin/sh\n# regenstore hook\n")
-    assert has(diagnose("hooks"), NOTE, "somebody else")
+    assert has(diagnose("hooks"), NOTE, "does not check recipes")
     gallery.git("config", "core.hooksPath", "shared")
     gallery.write("shared/pre-commit", '#!/bin/sh\nexec regenstore hook pre-commit "$@"\n').chmod(0o755)
     found = diagnose("hooks")
@@ -193,7 +193,7 @@ def test_the_store(diagnose: Diagnose, gallery: Gallery) -> None:
     marker.write_text("{")
     assert has(diagnose("store"), PROBLEM, "not a store's format marker")
     gallery.git("config", "regenstore.store", str(gallery.path.parent / "nowhere"))
-    assert has(diagnose("store"), WARNING, "is not there yet")
+    assert has(diagnose("store"), WARNING, "does not exist yet")
 
 
 def test_settings_that_nobody_reads(diagnose: Diagnose, gallery: Gallery) -> None:
@@ -207,7 +207,7 @@ def test_settings_that_nobody_reads(diagnose: Diagnose, gallery: Gallery) -> Non
 def test_the_sandbox_is_told_honestly(diagnose: Diagnose) -> None:
     for where, said in ((None, "is not installed"), ("/usr/bin/bwrap", "is installed (/usr/bin/bwrap)")):
         (found,) = diagnose("sandbox", bubblewrap=where)
-        assert found.level == NOTE and said in found.message and "in no sandbox" in found.message
+        assert found.level == NOTE and said in found.message and "without a sandbox" in found.message
 
 
 def test_the_database(diagnose: Diagnose, gallery: Gallery) -> None:
@@ -247,7 +247,7 @@ def test_repositories_that_cannot_be_reached(diagnose: Diagnose, gallery: Galler
         other.path.rename(other.path.with_name(other.path.name + "-away"))
     found = diagnose("repositories")
     assert has(found, WARNING, "told/.git uses this store and cannot be reached")
-    assert has(found, WARNING, "silent/.git uses this store and never told") and has(found, OK, "1 of 3")
+    assert has(found, WARNING, "silent/.git uses this store, and what it needs is unknown") and has(found, OK, "1 of 3")
     assert any(f"regenstore gc --forget-repository {beside}/told/.git" in f.remedy for f in found)
 
 

@@ -85,7 +85,7 @@ def test_damaged_lines_are_told_and_left(evicted: Gallery, damage: Callable[[byt
     assert code == 1 and told["manifests"] == [f"{path}, line {at + 1}"]
     assert path.read_bytes() == b"\n".join(lines)
     said = evicted.run("regenstore", "fsck", check=False).stdout.decode()
-    assert f"manifest: {path}, line {at + 1}: cannot be read; left as it is" in said
+    assert f"manifest: {path}, line {at + 1}: cannot be read; left unchanged" in said
     doctor = evicted.run("regenstore", "doctor", check=False).stdout.decode()
     assert ("a manifest of gc cannot be read" in doctor) == quickly
 

@@ -43,8 +43,8 @@ def test_doctor_names_every_other_with_what_is_known(film: Film) -> None:
     lock = lock_of(film, "")
     os.utime(lock, (lock.stat().st_atime, lock.stat().st_mtime - 5000))
     said = film.regenstore("doctor", check=False)
-    assert f"{lock} is there since 50" in said and "rm " in said
-    assert "no Git command is running here" in said or "cannot be told" in said
+    assert f"{lock} has existed for 50" in said and "rm " in said
+    assert "no Git command is running here" in said or "it is unknown whether its process is running" in said
     with subprocess.Popen(["git", "cat-file", "--batch"], cwd=film.path, stdin=subprocess.PIPE) as living:
         said = film.regenstore("doctor", check=False)
         assert living.stdin is not None

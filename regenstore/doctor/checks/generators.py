@@ -27,7 +27,7 @@ def generators(context: CheckContext) -> Findings:
             yield OK, f"the declared generator '{name}' is trusted", ""
         else:
             remedy = "Read the definition, then run 'regenstore trust'."
-            yield WARNING, f"the declared generator '{name}' is not trusted: its media are not made", remedy
+            yield WARNING, f"the declared generator '{name}' is not trusted: its media cannot be made", remedy
     yield OK, f"{loaded} generators are installed", ""
 
 
@@ -36,7 +36,7 @@ def sandbox(context: CheckContext) -> Findings:
     here = f"bubblewrap is installed ({context.bubblewrap})" if context.bubblewrap else "bubblewrap is not installed"
     yield (
         NOTE,
-        f"generators run with your rights, in processes with a scrubbed environment, and in no sandbox; {here}, "
+        f"generators run with your rights, in processes with a cleaned environment, without a sandbox; {here}, "
         "and is not used yet",
         "Read what a declared generator runs before 'regenstore trust'.",
     )

@@ -28,7 +28,7 @@ def git_filter(context: CheckContext) -> Findings:
     values = {name: told.get(name) for name in context.git_values}
     process = values["filter.regenstore.process"]
     if process is None:
-        yield PROBLEM, "Git does not know the filter: media would be committed as they are", _SET_UP
+        yield PROBLEM, "Git has no filter for regenstore: media themselves would be committed", _SET_UP
         return
     for name, value in values.items():
         program = name.endswith((".process", ".clean", ".smudge", ".driver"))
@@ -37,11 +37,11 @@ def git_filter(context: CheckContext) -> Findings:
         elif value == context.git_values[name]:
             continue
         elif program and "regenstore" not in value:
-            remedy = "Look at it with 'git config'; 'regenstore install --force' replaces it."
+            remedy = "Check it with 'git config'; 'regenstore install --force' replaces it."
             yield PROBLEM, f"{name} is {value!r}, which is not regenstore's", remedy
         elif program:
             alone = " -I" in value or " -E " in value
-            old = "" if alone else " as earlier versions did, and variables of Python break it"
+            old = "" if alone else " as earlier versions did, and Python's environment variables can break it"
             yield NOTE, f"{name} runs another installation{old}: {value:.90}", "Run 'regenstore init' to use this one."
         elif name == "filter.regenstore.required":
             yield PROBLEM, f"{name} is {value!r}: a failing filter would commit raw media", _SET_UP
@@ -68,7 +68,7 @@ def _start(command: str, folder: str | bytes) -> str | None:
     if done.stdout.startswith(_ANSWER) and _ITSELF in done.stdout and done.returncode == 0:
         return None
     said = done.stderr.decode(errors="replace").strip().splitlines()
-    return said[-1][:200] if said else f"exit code {done.returncode}, and no answer of the filter protocol"
+    return said[-1][:200] if said else f"exit code {done.returncode}, without an answer in the filter protocol"
 
 
 def settings(context: CheckContext) -> Findings:
@@ -80,18 +80,22 @@ def settings(context: CheckContext) -> Findings:
             continue
         near = get_close_matches(known, context.setting_names, 1)
         remedy = f"Did you mean regenstore.{near[0]}? " if near else ""
-        yield WARNING, f"{name} is set, and means nothing", f"{remedy}'git config --unset-all {name}' removes it."
+        yield (
+            WARNING,
+            f"{name} is set, but there is no such setting",
+            f"{remedy}'git config --unset-all {name}' removes it.",
+        )
 
 
 def tables(context: CheckContext) -> Findings:
     """Tables of regenstore.toml with unknown names."""
     for name, near in unknown_tables(os.fsdecode(context.location.top)).items():
-        remedy = f"Did you mean [{near}]?" if near else f"Remove it; known are {', '.join(TABLES)}."
-        yield WARNING, f"{FILE}: [{name}] means nothing", remedy
+        remedy = f"Did you mean [{near}]?" if near else f"Remove it; the known tables are {', '.join(TABLES)}."
+        yield WARNING, f"{FILE}: [{name}] is not a known table", remedy
 
 
 def conversions(context: CheckContext) -> Findings:
-    """Settings that make Git bring back media where nobody looks at them."""
+    """Settings that make Git bring back media where they are not needed."""
     for name in ("diff.regenstore.textconv", "diff.regenstore.command"):
         value = context.git.config_value(name)
         if value is not None:
@@ -99,7 +103,7 @@ def conversions(context: CheckContext) -> Findings:
             yield WARNING, f"{name} is set: every old version that 'git log -p' shows would be made again", remedy
     if context.git.config_value("merge.renormalize", "bool") == "true":
         remedy = "Run 'git config merge.renormalize false' here."
-        yield WARNING, "merge.renormalize is set: a merge would bring back three media for every path", remedy
+        yield WARNING, "merge.renormalize is set: a merge would make three media for every path", remedy
 
 
 def attributes(context: CheckContext) -> Findings:
@@ -135,23 +139,23 @@ def _effective(git: Git, paths: list[bytes]) -> Findings:
     for what, where in wrong.items():
         more = f" and {len(where) - 1} more" if len(where) > 1 else ""
         message = f"{os.fsdecode(where[0])}{more} has {what}: Git would convert line ends inside media and recipes"
-        yield WARNING, message, "Let the line that names the filter come last, and end in -text."
+        yield WARNING, message, "Make the line that names the filter the last one, and end it with -text."
 
 
 def hooks(context: CheckContext) -> Findings:
     moved = context.git.config_value("core.hooksPath")
     if moved is not None:
-        yield NOTE, f"core.hooksPath is {moved}: Git's hooks are there", ""
+        yield NOTE, f"core.hooksPath is {moved}: Git runs the hooks there", ""
     path = os.path.join(context.git.git_path("hooks"), "pre-commit")
     if not presence.is_file(path):
-        yield NOTE, "there is no pre-commit hook; one is comfort only", "Run 'regenstore install --local --hooks'."
+        yield NOTE, "there is no pre-commit hook; it is optional", "Run 'regenstore install --local --hooks'."
     elif not os.access(path, os.X_OK):
         yield WARNING, f"{path} is not executable: Git ignores it", f"Run 'chmod +x {path}'."
     elif any("regenstore hook" in line for line in _lines(path)):
         yield OK, "the pre-commit hook checks recipes", ""
     else:
         remedy = "Add this line to it: regenstore hook pre-commit || exit 1"
-        yield NOTE, "a pre-commit hook of somebody else is there; it does not check recipes", remedy
+        yield NOTE, "a pre-commit hook exists that does not check recipes", remedy
 
 
 def _lines(path: str) -> list[str]:

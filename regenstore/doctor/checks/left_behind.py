@@ -27,21 +27,21 @@ def left_behind(context: CheckContext) -> Findings:
     if found.temps:
         yield NOTE, f"{len(found.temps)} old temp files in the store", "Run 'regenstore fsck'."
     if found.leases:
-        yield NOTE, f"{len(found.leases)} leases that nobody holds", "Run 'regenstore fsck'."
+        yield NOTE, f"{len(found.leases)} leases that no process holds", "Run 'regenstore fsck'."
 
 
 def _told(lock: HeldIndex) -> tuple[str, str, str]:
     """The finding for a lock on Git's index, which keeps Git from writing it."""
-    since = f"{lock.path} is there since {lock.age:.0f} s"
+    since = f"{lock.path} has existed for {lock.age:.0f} s"
     if lock.abandoned:
-        what = f"{since}: a killed process of regenstore left it, and Git refuses to work"
+        what = f"{since}: a killed regenstore process left it, and Git refuses to work"
         return WARNING, what, "Run 'regenstore status': every command removes it."
     if lock.users:
-        return NOTE, f"{since}: {', '.join(lock.users)} may be working with it", "Wait until that has ended."
+        return NOTE, f"{since}: {', '.join(lock.users)} may be using it", "Wait until that has ended."
     if lock.ours:
-        return NOTE, f"{since}: a process of regenstore that lives holds it", "Wait until that has ended."
-    who = "whether its process lives cannot be told" if lock.users is None else "no Git command is running here"
-    remedy = f"If no Git command, editor of a commit or other machine works here, remove it: rm {lock.path}"
+        return NOTE, f"{since}: a running regenstore process holds it", "Wait until that has ended."
+    who = "it is unknown whether its process is running" if lock.users is None else "no Git command is running here"
+    remedy = f"If no Git command, commit editor or other machine is using it, remove it: rm {lock.path}"
     return WARNING, f"{since}, and is not regenstore's; {who}: Git refuses to work", remedy
 
 

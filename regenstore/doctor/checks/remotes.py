@@ -20,8 +20,8 @@ def remotes(context: CheckContext) -> Findings:
         if each.error is not None:
             yield WARNING, f"the remote {each.name} ({each.url}) cannot be used: {each.error.message}", each.error.hint
         elif each.remote is None:
-            untrusted = f"the repository names the remote {each.name} ({each.url}), which is not asked: no approval"
-            yield WARNING, untrusted, "Look at the address, then run 'regenstore trust'."
+            untrusted = f"the repository declares the remote {each.name} ({each.url}), which you have not approved"
+            yield WARNING, untrusted, "Check the address, then run 'regenstore trust'."
         folder = folder_of(each.url, os.fsdecode(context.location.top))
         if folder is not None and in_worktree(folder, context.location):
             inside = f"the remote {each.name} ({each.url}) is inside the worktree: 'git clean' would remove it"
@@ -30,7 +30,7 @@ def remotes(context: CheckContext) -> Findings:
     if not named:
         if imported:
             remedy = "Run 'regenstore remote add NAME URL', then 'regenstore push'."
-            yield NOTE, f"{len(imported)} imported media are on no remote: there is none", remedy
+            yield NOTE, f"{len(imported)} imported media are on no remote, because no remote is configured", remedy
     elif context.ask_remotes:
         yield from _asked(context, imported)
     else:
@@ -38,9 +38,13 @@ def remotes(context: CheckContext) -> Findings:
         usable = [each.remote for each in named if each.remote is not None]
         left = [d for d in imported if not any((r.last_confirmed(d) or 0.0) >= since for r in usable)]
         if left:
-            what = f"{len(left)} of {len(imported)} imported media were not read back from a remote lately"
-            yield NOTE, what, "'regenstore doctor --remotes' asks whether they are there, 'regenstore push' sends them."
-        yield OK, f"{len(usable)} of {len(named)} remotes can be used; none was asked", ""
+            what = f"{len(left)} of {len(imported)} imported media were not recently read back from a remote"
+            yield (
+                NOTE,
+                what,
+                "'regenstore doctor --remotes' asks whether remotes have them, 'regenstore push' sends them.",
+            )
+        yield OK, f"{len(usable)} of {len(named)} remotes can be used; none was contacted", ""
 
 
 def _asked(context: CheckContext, imported: set[Digest]) -> Findings:
@@ -51,12 +55,12 @@ def _asked(context: CheckContext, imported: set[Digest]) -> Findings:
         try:
             found = each.remote.having(imported)
         except RegenstoreError as error:
-            yield WARNING, f"the remote {each.name} cannot be asked: {error.message}", error.hint
+            yield WARNING, f"the remote {each.name} does not answer: {error.message}", error.hint
             continue
         left -= found.keys()
         yield OK, f"the remote {each.name} has {len(found)} of {len(imported)} imported media", ""
     if left:
-        yield WARNING, f"{len(left)} imported media are on no remote that could be asked", "Run 'regenstore push'."
+        yield WARNING, f"{len(left)} imported media are on no remote that answered", "Run 'regenstore push'."
 
 
 def _imported(context: CheckContext) -> set[Digest]:

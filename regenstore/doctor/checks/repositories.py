@@ -14,7 +14,7 @@ def roots(context: CheckContext) -> Findings:
     """Whether everything that determines the needed recipes can be read. Git silently skips much of what cannot."""
     where = context.location
     Roots(context.git, where.git_dir, where.common_dir, where.index).require_readable()
-    yield OK, "every ref, reflog, index and place of objects can be read", ""
+    yield OK, "all refs, reflogs, indexes and object folders can be read", ""
 
 
 def repositories(context: CheckContext) -> Findings:
@@ -30,13 +30,13 @@ def repositories(context: CheckContext) -> Findings:
                 reachable += 1
                 continue
         except StorageError as error:
-            yield PROBLEM, f"nobody can tell what {registered.path} needs: {error.message}", error.hint
+            yield PROBLEM, f"it is unknown what {registered.path} needs: {error.message}", error.hint
             continue
         name = registered.path or f"the registration {registered.name}"
         gone = f"Make it reachable (mount it), or, if it is gone for good: regenstore gc --forget-repository {name}"
         if presence.found(held_file(root, registered.name)):
             yield WARNING, f"{name} uses this store and cannot be reached ({why}): what it last held is kept", gone
         else:
-            yield WARNING, f"{name} uses this store and never told what it needs ({why}): nothing can be evicted", gone
+            yield WARNING, f"{name} uses this store, and what it needs is unknown ({why}): nothing can be evicted", gone
     if known:
         yield OK, f"{reachable} of {len(known)} registered repositories can be reached", ""

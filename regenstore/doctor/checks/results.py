@@ -21,13 +21,13 @@ def database(context: CheckContext) -> Findings:
     if found.state == databases.DAMAGED:
         yield PROBLEM, f"the result database is damaged: {found.problems[0]}", "Run 'regenstore fsck'."
     elif found.state == databases.SOUND:
-        yield OK, "the result database is sound, as far as a quick look tells", ""
+        yield OK, "the result database is sound, as far as a quick check shows", ""
     elif any(context.store.contents(VAULT)):
         yield NOTE, "the store has no result database", "Run 'regenstore doctor --rebuild'."
     kept = salvage.asides(root)
     if kept:
         what = f"{len(kept)} damaged databases were set aside, the last as {kept[0]}"
-        remedy = "Run 'regenstore doctor --rebuild': it takes over what they still tell. Then they can be removed."
+        remedy = "Run 'regenstore doctor --rebuild': it recovers what they still contain. Then they can be removed."
         yield NOTE, what, remedy
 
 
@@ -45,11 +45,11 @@ def takes(context: CheckContext) -> Findings:
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         message = f"{os.fsdecode(found[0])}{more}: the recorded take was made with other parameters"
-        yield WARNING, message, "Run 'regenstore get', look at the media, then 'regenstore record' and 'git add'."
+        yield WARNING, message, "Run 'regenstore get', check the media, then run 'regenstore record' and 'git add'."
 
 
 def lfs_pointers(context: CheckContext) -> Findings:
-    """Pointers of Git LFS in HEAD and the index that were taken for media."""
+    """Git LFS pointers in HEAD and the index that were added as media."""
     paths = {seen.oid: seen.path for seen in context.recipe_blobs}
     found = sorted(paths[oid] for oid, recipe in context.recipes.items() if is_lfs_pointer(context.store, recipe))
     if found:
@@ -63,7 +63,9 @@ def manifests(context: CheckContext) -> Findings:
     root = context.store.root
     bad = list(evicted.damaged(root, quick=True))
     if bad:
-        remedy = "Restore the file from a copy, if there is one; what it lost, the result database or Git may know too."
+        remedy = (
+            "Restore the file from a copy if there is one; the result database or Git may also have the lost records."
+        )
         more = f" and {len(bad) - 1} more lines" if len(bad) > 1 else ""
         yield WARNING, f"a manifest of gc cannot be read: {bad[0]}{more}", remedy
     elif evicted.runs(root):

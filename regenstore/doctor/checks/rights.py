@@ -65,9 +65,9 @@ def rights(context: CheckContext) -> Findings:
     if not sharing.shared_rights(there):
         strangers = {found.st_uid for _, _, found in _entries(root)} - {there.st_uid, 0}
         if wants or strangers:
-            why = f"core.sharedRepository is {told}" if wants else "files of several users are in it"
+            why = f"core.sharedRepository is {told}" if wants else "it contains files of several users"
             remedy = f"Its owner ({_name(there.st_uid)}) runs, after 'chgrp -R GROUP {quoted}': {open_up}"
-            yield PROBLEM, f"the store {root} can be used by its owner alone, and {why}", remedy
+            yield PROBLEM, f"the store {root} can be used only by its owner, but {why}", remedy
         return
     wrong = find(root)
     mine = [each for each in wrong if each.owner == os.geteuid()]
@@ -79,9 +79,9 @@ def rights(context: CheckContext) -> Findings:
         remedy = f"{_name(owner)} runs 'regenstore doctor --fix' there, or: {open_up}"
         yield PROBLEM, f"{_some(theirs)} of {_name(owner)} cannot be used by others who share the store", remedy
     if not wrong:
-        yield OK, f"the store is shared by the group {_group(there.st_gid)}, and all of it can be used", ""
+        yield OK, f"the store is shared by the group {_group(there.st_gid)}, which can use all of it", ""
     if not os.access(root, os.W_OK | os.X_OK):
-        yield NOTE, "you may only read the store: what needs to be written there is refused", ""
+        yield NOTE, "you may only read the store: commands that need to write to it are refused", ""
 
 
 def _entries(root: str) -> Iterator[tuple[str, os.stat_result, os.stat_result]]:

@@ -18,7 +18,7 @@ from regenstore.worktree.location import in_worktree
 def store(context: CheckContext) -> Findings:
     root = context.store.root
     if not presence.is_folder(root):
-        yield WARNING, f"the store {root} is not there yet", "Run 'regenstore init'."
+        yield WARNING, f"the store {root} does not exist yet", "Run 'regenstore init'."
         return
     for operation in ("read", "write"):
         store_format.check(root, operation)
@@ -30,12 +30,12 @@ def store(context: CheckContext) -> Findings:
     kind = context.kind_of(root)
     if kind in file_system.NETWORK:
         remedy = "Keep the store on a local disk: set regenstore.store, and share media by other means."
-        yield WARNING, f"the store is on {kind}: SQLite's log needs shared memory, which it does not give", remedy
+        yield WARNING, f"the store is on {kind}, which lacks the shared memory that SQLite's log needs", remedy
     free = shutil.disk_usage(root).free
     if free < context.low_space:
         yield WARNING, f"only {free / 1e9:.1f} GB are free at {root}", "Free some space, or set regenstore.store."
     if in_worktree(root, context.location):
-        remedy = "Move it out of the worktree, and set regenstore.store to its new place."
+        remedy = "Move it out of the worktree, and set regenstore.store to its new location."
         yield WARNING, f"the store {root} is inside the worktree: 'git clean' would remove it", remedy
     if context.shared is not None:
         remedy = "" if os.path.isabs(context.shared) else "Give regenstore.store an absolute path."
@@ -49,7 +49,7 @@ def linking(context: CheckContext) -> Findings:
     if not presence.is_folder(context.store.root):
         return
     if not context.reflink:
-        yield NOTE, "regenstore.reflink is off: media are copied, and take room twice", ""
+        yield NOTE, "regenstore.reflink is off: media are copied, and take twice the space", ""
         return
     top, home = os.fsdecode(context.location.top), context.location.git_dir
     if os.stat(home).st_dev != os.stat(top).st_dev:
@@ -75,18 +75,18 @@ def linking(context: CheckContext) -> Findings:
     if shared:
         yield OK, "media share their blocks with the store (reflink)", ""
     else:
-        remedy = "Keep both on one file system that can reflink (Btrfs, XFS) to save the room."
-        yield NOTE, "media are copied from the store, and take room twice", remedy
+        remedy = "To save space, keep both on one file system that supports reflinks (Btrfs, XFS)."
+        yield NOTE, "media are copied from the store, and take twice the space", remedy
 
 
 def kept_aside(context: CheckContext) -> Findings:
     """Contents that use space but are not in use: the trash and the quarantine."""
     for folder, what, remedy in (
-        (TRASH, "contents are in the trash", "'regenstore undo --list' tells which; gc deletes them after a time."),
+        (TRASH, "contents are in the trash", "'regenstore undo --list' lists them; gc deletes them after a time."),
         (
             quarantine.FOLDER,
             "bad files are in the quarantine",
-            "Each has a text beside it that says why; remove those that nobody needs.",
+            "A text file beside each says why; remove those that you do not need.",
         ),
     ):
         sizes = list(_sizes(f"{context.store.root}/{folder}"))

@@ -16,7 +16,7 @@ def surroundings(context: CheckContext) -> Findings:
     quiet = True
     if theirs := sorted(name for name in environ if name.startswith("PYTHON") and "_" not in name):
         quiet = False
-        message = f"{', '.join(theirs)} set, perhaps for another Python: the filter and our processes do not hear them"
+        message = f"{', '.join(theirs)} set, perhaps for another Python: the filter and our processes ignore them"
         yield NOTE, message, "If the command 'regenstore' itself fails to start in such a shell, unset them there."
     if libraries := [name for name in _LIBRARIES if environ.get(name)]:
         quiet = False
@@ -25,10 +25,10 @@ def surroundings(context: CheckContext) -> Findings:
     if of_git := [name for name in REPOSITORY_VARIABLES if name in environ]:
         quiet = False
         shown = ", ".join(f"{name}={environ[name]}" for name in of_git)
-        yield NOTE, f"{shown}: set by a hook or by hand, and they choose the repository or index", ""
+        yield NOTE, f"{shown}: set by a hook or by hand; they determine the repository or index", ""
     if not environ.get("HOME"):
         quiet = False
-        remedy = "Set HOME for the program that starts Git, or set up each repository by 'regenstore init'."
+        remedy = "Set HOME for the program that starts Git, or set up each repository with 'regenstore init'."
         yield WARNING, "HOME is not set: Git and regenstore do not find the user's settings and approvals", remedy
     yield from _on_path(context, quiet)
 
@@ -36,9 +36,9 @@ def surroundings(context: CheckContext) -> Findings:
 def _on_path(context: CheckContext, quiet: bool) -> Findings:
     here = os.path.dirname(context.python)
     if context.on_path is None:
-        yield NOTE, "there is no regenstore on PATH: hooks that call it check nothing", f"It is in {here}."
+        yield NOTE, "regenstore is not on PATH: hooks that call it check nothing", f"It is in {here}."
     elif os.path.realpath(os.path.dirname(os.path.realpath(context.on_path))) != os.path.realpath(here):
         message = f"the regenstore on PATH is {context.on_path}; this is another installation, in {here}"
-        yield NOTE, message, "Keep one of them, or let 'regenstore init' of the one you mean set up Git."
+        yield NOTE, message, "Remove one of them, or run 'regenstore init' of the one that Git should use."
     elif quiet:
-        yield OK, "nothing around this command changes how it works", ""
+        yield OK, "nothing in the environment changes how this command works", ""

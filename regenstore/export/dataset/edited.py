@@ -1,4 +1,4 @@
-"""Files of a dataset in a folder that somebody edited by hand. An update keeps captions, the card and trainers'
+"""Files of a dataset in a folder that were edited by hand. An update keeps captions, the card and trainers'
 configurations as they were edited; edited files that it has to replace or remove go to the folder ``edited``."""
 
 from __future__ import annotations

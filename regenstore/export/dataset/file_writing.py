@@ -2,7 +2,7 @@
 
 Separate processes create and fill the files, because with thousands of small files most of the time is spent in the
 system. Each reads jobs from its standard input and answers once: when told that there are no more, or as soon as one
-fails. It ends when its input ends, or when nobody waits for it any more.
+fails. It ends when its input ends, or when its parent is gone.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _copy(source: str, file: int, size: int, linker: Linker) -> None:
 
 def serve(jobs: IO[bytes], linker: Linker) -> tuple[str, str, str] | None:
     """Do jobs until there are no more, or one fails; returns the class and arguments of its error. Raises EOFError
-    when nobody wants the files any more."""
+    when the parent no longer needs the files."""
     parent = os.getppid()
     while True:
         line = jobs.readline()

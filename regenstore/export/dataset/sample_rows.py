@@ -193,8 +193,8 @@ class SampleRows:
         return True
 
     def keep_known(self, path: str) -> None:
-        """Collect a medium that cannot be read now as an earlier export knew it, so that an update does not remove what
-        it has of it; its file is empty."""
+        """Collect a medium that cannot be read now, as an earlier export recorded it, so that an update does not remove
+        its sample; its file is empty."""
         kept = self._kept.get(path)
         if kept is None or self._kept.file is None:
             return

@@ -177,7 +177,7 @@ def expression(text: str) -> Condition:
             value = row[name]
             if value is None and not with_null:
                 if TYPES[name] != "string":
-                    continue  # CEL: what is not there is no error within || if the other side is true
+                    continue  # in CEL, a missing value within || is not an error if the other side is true
                 value = ""
             values[name] = json.loads(value) if name in ("params", "about") else value
         try:

@@ -340,6 +340,6 @@ def refuse_occupied(out: str, *, force: bool, is_dataset: bool) -> None:
     if not os.path.lexists(out) or (os.path.isdir(out) and not os.listdir(out)):
         return
     if not is_dataset:
-        raise Conflict("exists", f"{out} is there, and is no dataset of regenstore", hint="Choose another place.")
+        raise Conflict("exists", f"{out} exists, and is not a dataset of regenstore", hint="Choose another place.")
     if not force:
         raise Conflict("exists", f"{out} is there", hint="Give --update to change it, or --force to replace it.")

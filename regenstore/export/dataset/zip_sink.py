@@ -50,7 +50,7 @@ class Archive:
         try:
             archive: Any = zipfile.ZipFile(path, "a" if changing else "w")
         except zipfile.BadZipFile as error:
-            raise FormatError("bad-dataset", f"{path} is no ZIP: {error}") from None
+            raise FormatError("bad-dataset", f"{path} is not a ZIP file: {error}") from None
         self._zip = archive
         if not file_lock.take(archive.fp.fileno()):
             self.discard()

@@ -321,7 +321,7 @@ def _packet(order: SidecarOrder, clip: Clip, batch: Batch) -> bytes | None:
     if old is None:
         return ours
     if order.redact:
-        # Nobody knows what it tells about the redacted fields.
+        # It may reveal the redacted fields.
         batch.warnings.append(f"{medium.path}: the XMP that it has already is left out of the copy, due to --redact")
         return ours
     try:

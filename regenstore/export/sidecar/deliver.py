@@ -79,7 +79,7 @@ def deliver(
     """
     problems = [f"{file.target}: {problem}" for file in batch.files for problem in file.problems]
     if problems:
-        raise InvalidInput("bad-export", "what was made is not right:\n  " + "\n  ".join(problems))
+        raise InvalidInput("bad-export", "the generated files are invalid:\n  " + "\n  ".join(problems))
     with durable.storage_errors(base):
         recover(base if presence.is_folder(base) else os.path.dirname(base), protected)
     was = {file.target: swap.seen(presence.lstat(file.target)) for file in batch.files}
@@ -114,7 +114,7 @@ def _refuse_foreign(other: Sequence[PlannedFile], exported: Exported | None, for
         raise Conflict("exists", f"these are not files:{listed}{more}", hint="Move them away, or export elsewhere.")
     raise Conflict(
         "exists",
-        f"these are there already, and no export here wrote them as they are now:{listed}{more}",
+        f"these files exist already, and no export here wrote them with their present content:{listed}{more}",
         hint="Move them away or export elsewhere; --overwrite-foreign replaces them.",
     )
 

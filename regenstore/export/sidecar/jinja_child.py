@@ -100,7 +100,7 @@ class _Lacks:
             self.told.append(found)
 
     def undefined(self) -> Any:
-        """The class of values that are not there."""
+        """The class of missing values."""
         from jinja2 import StrictUndefined, Undefined
 
         lacks = self

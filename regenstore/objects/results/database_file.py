@@ -1,6 +1,6 @@
 """The result database as a file: replacing a damaged one safely while other processes use it.
 
-SQLite does not support moving a database that is open, unless nobody is working with it at that moment and everybody
+SQLite does not support moving a database that is open, unless no process is using it at that moment and every process
 reopens it afterwards. So each operation holds a shared lock on the store's folder, and first checks whether the file is
 still the one that was opened; moving the database requires the exclusive lock.
 
@@ -53,7 +53,7 @@ def refusal(error: sqlite3.Error, path: str) -> RegenstoreError | None:
         return StorageError("disk-full", f"no space left while writing {path}")
     if denied:
         return StorageError("store-unwritable", f"cannot write {path}: no permission, or a read-only file system")
-    return StorageError("io-error", f"{path}: the system could not read or write it, and does not tell why")
+    return StorageError("io-error", f"{path}: the system could not read or write it, and gives no reason")
 
 
 def failure(error: sqlite3.Error, path: str) -> RegenstoreError | None:
@@ -111,7 +111,7 @@ def move_aside(root: str) -> str | None:
     """Rename the database, within :func:`replacing`; returns the new name. Nothing is deleted."""
     path = f"{root}/{FILE}"
     aside = f"{path}.damaged-{time.time_ns()}"
-    # The database goes last: while it is there nobody creates a new one, which would adopt the old one's log. SQLite
+    # The database goes last: while it exists, no process creates a new one, which would adopt the old one's log. SQLite
     # finds a log by its name, so data that is not in the main file yet stays with it.
     for suffix in (*_BESIDE, ""):
         if presence.lstat(path + suffix) is not None:

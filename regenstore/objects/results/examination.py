@@ -55,7 +55,7 @@ def examine(path: str, *, quick: bool = False) -> Examination:
             raise refused from error  # for instance while recovering the log: an intact database must not be moved
         return Examination((str(error),))
     except ValueError as error:  # a digest of the wrong length
-        return Examination((f"it holds what is no digest: {error}",))
+        return Examination((f"it contains an invalid digest: {error}",))
 
 
 def copy(path: str, to: str) -> None:
@@ -97,7 +97,7 @@ def _mistyped(db: sqlite3.Connection) -> Iterator[str]:
         query = f'SELECT count(*) FROM "{named}" WHERE typeof("{value}") NOT IN (?, ?)'  # noqa: S608  see above
         ((wrong,),) = db.execute(query, (kind, "null"))
         if wrong:
-            yield f"{wrong} values of {table}.{column} are no {kind}"
+            yield f"{wrong} values of {table}.{column} are not of type {kind}"
 
 
 def _open(path: str) -> sqlite3.Connection:

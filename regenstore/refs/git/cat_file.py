@@ -109,5 +109,5 @@ class CatFile:
     def _ended(self, name: bytes) -> FormatError:
         self.close()
         shown = name.decode(errors="replace")
-        what = f"'git cat-file' ended before it gave {shown}; 'git fsck' tells what is damaged"
+        what = f"'git cat-file' ended before it returned {shown}; 'git fsck' shows what is damaged"
         return FormatError("git-failed", what)

@@ -24,7 +24,7 @@ FILTER = "regenstore"
 """The filter's name in attributes."""
 
 _NO_WORKTREE = (b"not a git repository", b"must be run in a work tree")
-"""What git says where there is no repository, and in a bare one."""
+"""Parts of git's messages where there is no repository, and in a bare one."""
 
 
 class Places(NamedTuple):

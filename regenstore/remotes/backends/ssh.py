@@ -36,7 +36,7 @@ _FASTEST = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*")
 _HELD_BACK = {
-    # Give the server nothing of the user's, and ask it for nothing but files.
+    # Reveal nothing about the user's environment to the server, and request only files.
     "agent_forwarding": False, "x11_forwarding": False, "command": None, "request_pty": False,
     "env": None, "send_env": None,
 }  # fmt: skip
@@ -111,7 +111,7 @@ class Loop:
 
 def _run_all(loop: asyncio.AbstractEventLoop) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        # Errors are raised to the waiting caller; the loop must not print those that nobody waits for.
+        # Errors are raised to the waiting caller; the loop must not print those without a waiting caller.
         runner.get_loop().set_exception_handler(lambda loop, context: None)
         runner.get_loop().run_forever()
 

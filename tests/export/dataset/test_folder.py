@@ -145,7 +145,7 @@ def test_places_that_are_taken_are_refused(difficult: Studio, tmp_path: Path):
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
     for given in ({}, {"force": True}):
-        with pytest.raises(Conflict, match="no dataset of regenstore"):
+        with pytest.raises(Conflict, match="not a dataset of regenstore"):
             difficult.export(out, **given)
     assert (out / "thesis.txt").read_text() == "years of work"
     difficult.export(tmp_path / "set")
