@@ -13,7 +13,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-VERSION = 1
+VERSION = 2
 """Increased whenever the probe's result for the same file changes."""
 FACT = "probe"
 """The kind of fact under which probe results are kept."""

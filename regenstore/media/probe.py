@@ -16,6 +16,7 @@ import av
 from av.sidedata.sidedata import Type as SideData
 from PIL import Image, UnidentifiedImageError
 
+from regenstore.media.cut_off import missing_end
 from regenstore.media.decode import constant_rate, opened
 from regenstore.media.media_info import AudioTrack, Color, Mastering, MediaInfo, Timecode, Video
 from regenstore.media.stills import open_still
@@ -48,9 +49,11 @@ SideData._missing_ = classmethod(_unnamed_side_data)  # type: ignore[assignment]
 def probe(path: str, media_type: str, what: str = "the medium") -> MediaInfo:
     """Read a file's technical metadata. ``media_type`` selects the reader: for stills, Pillow comes first.
 
-    Raises ValueError if neither library can read it as picture or sound. A type that is neither (a 3-D model, say)
-    gives an empty ``other``.
+    Raises ValueError if neither library can read it as picture or sound, or if it is known to be cut off. A type that
+    is neither (a 3-D model, say) gives an empty ``other``.
     """
+    if why := missing_end(path):
+        raise ValueError(why)
     family = kind(media_type)
     if family not in ("image", "video", "audio"):
         return MediaInfo("other", media_type.partition("/")[2])

@@ -148,8 +148,9 @@ def test_a_recipe_without_a_take_is_asked_for_again(plates: Checkout) -> None:
 
 def test_what_cannot_be_read_is_left_out_and_told(plates: Checkout) -> None:
     plates.write("bad.png", b"bad")
+    plates.write("cut.png", (plates.path / "plates/sky.png").read_bytes()[:-40])
     plates.write("worse.png", b"worse")
-    plates.commit("Two that cannot be read")
+    plates.commit("Three that cannot be read")
     for command, place in (("dataset", ("../out",)), ("sidecar", ("--to", "../side"))):
         strict = plates.run("regenstore", "export", command, *place, "--strict", check=False)
         assert strict.returncode == 2 and b"bad.png" in strict.stderr
@@ -158,13 +159,14 @@ def test_what_cannot_be_read_is_left_out_and_told(plates: Checkout) -> None:
         assert done.returncode == 1
         failed = json.loads(done.stdout)["failed"]
         assert [(each["path"], each["kind"]) for each in failed] == [
-            (p, "bad-export") for p in ("bad.png", "worse.png")
+            (p, "bad-export") for p in ("bad.png", "cut.png", "worse.png")
         ]
-        assert b"left out: 2 media" in done.stderr and b"worse.png: the medium is not readable" in done.stderr
+        assert b"left out: 3 media" in done.stderr and b"worse.png: the medium is not readable" in done.stderr
+        assert b"cut.png: it is cut off" in done.stderr
     assert len(rows(plates, "out")) == 2
     assert (plates.path / "../side/sky.xmp").exists()
     alone = plates.run("regenstore", "export", "dataset", "../alone", "*.png", check=False)
-    assert alone.returncode == 2 and b"bad.png" in alone.stderr and b"(and 1 more)" in alone.stderr
+    assert alone.returncode == 2 and b"bad.png" in alone.stderr and b"(and 2 more)" in alone.stderr
 
 
 def test_an_update_repeats_the_order(plates: Checkout) -> None:
