@@ -80,13 +80,18 @@ class Repository:
 
     @classmethod
     def discover(
-        cls, cwd: str, environment: config.GitEnvironment, overrides: Mapping[str, object] | None = None
+        cls,
+        cwd: str,
+        environment: config.GitEnvironment,
+        overrides: Mapping[str, object] | None = None,
+        *,
+        bare: bool = False,
     ) -> Repository:
         """Open the repository around a folder. Raises NotFound (``not-a-repository``), and FormatError (``git-failed``)
-        if Git refuses to use it. ``overrides``: see :func:`config.load`."""
+        if Git refuses to use it. With ``bare``, it may have no worktree. ``overrides``: see :func:`config.load`."""
         git = Git(cwd)
         try:
-            found = git.places()
+            found = git.places(bare=bare)
         except FormatError:
             refuse_unreadable(cwd)  # git's own words would be less clear
             raise

@@ -82,8 +82,19 @@ def be_quiet() -> None:
 
 
 def shows_progress() -> bool:
-    """Whether progress bars are shown: on a terminal, unless the user wants quiet."""
-    return not _quiet and sys.stderr is not None and sys.stderr.isatty()
+    """Whether progress bars are shown: on a terminal, unless the user wants quiet, or standard output is a pipe, whose
+    reader may print rows on the same terminal, into the bars."""
+    return not _quiet and sys.stderr is not None and sys.stderr.isatty() and not _is_piped(sys.stdout)
+
+
+def _is_piped(stream: TextIO | None) -> bool:
+    import stat
+
+    try:
+        mode = 0 if stream is None else os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def say(text: str = "", *, err: bool = False, end: str = "\n", style: str = "") -> None:

@@ -33,10 +33,10 @@ _FAILURES = 10
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
 
-def open_repository(overrides: Mapping[str, object] | None = None) -> Repository:
+def open_repository(overrides: Mapping[str, object] | None = None, *, bare: bool = False) -> Repository:
     """Open the repository around the current folder, after completing what a killed process began there. ``overrides``
-    are settings from the command's options; None leaves a setting as it is."""
-    repository = Repository.discover(os.getcwd(), GitEnvironment.read(), overrides)
+    are settings from the command's options; None leaves a setting as it is. ``bare``: it may have no worktree."""
+    repository = Repository.discover(os.getcwd(), GitEnvironment.read(), overrides, bare=bare)
     repository.waits = _tell_wait
     for error in settle_for_others(repository.store):
         say_error("regenstore: left by a terminated process", error)

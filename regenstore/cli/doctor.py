@@ -50,7 +50,7 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json:
     if dry_run and not rebuild:
         raise click.UsageError("--dry-run requires --rebuild; without it nothing is changed.")
     try:
-        repository = Repository.discover(os.getcwd(), GitEnvironment.read())
+        repository = Repository.discover(os.getcwd(), GitEnvironment.read(), bare=True)
     except InvalidInput as error:
         if rebuild:
             raise

@@ -29,7 +29,7 @@ def command(by: str, as_json: bool) -> None:
       regenstore du --by type
       regenstore du --by branch --json
     """
-    repository = open_repository()
+    repository = open_repository(bare=True)
     store = repository.store
     survey = repository.surveyor.survey()
     found = usage.measure(

@@ -107,7 +107,7 @@ def command(
     """
     if free is not None and max_size is not None:
         raise InvalidInput("bad-parameter", "--free and --max-size cannot be used together", hint="Use one of them.")
-    repository = open_repository()
+    repository = open_repository(bare=True)
     if forget_repository is not None:
         _forget(repository, forget_repository)
         return

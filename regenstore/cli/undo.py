@@ -25,7 +25,7 @@ def command(run: str | None, only_list: bool, as_json: bool) -> None:
       regenstore undo --list
       regenstore undo 20261104T091500Z-1f2e3d4c
     """
-    repository = open_repository()
+    repository = open_repository(bare=True)
     runs = undo.taken(repository.store)
     if only_list:
         if as_json:

@@ -111,17 +111,21 @@ Findings = Iterator[tuple[str, str, str]]
 
 @dataclass(frozen=True)
 class Check:
-    """A check of doctor. ``name`` identifies it in ``--json`` output; ``about`` describes what it examines."""
+    """A check of doctor. ``name`` identifies it in ``--json`` output; ``about`` describes what it examines;
+    ``in_worktree``: it examines what only a repository with a worktree has."""
 
     name: str
     about: str
     run: Callable[[CheckContext], Findings]
+    in_worktree: bool = False
 
 
 def examine(checks: Iterable[Check], context: CheckContext) -> Iterator[Diagnosis]:
     """All findings, in the order of the checks. A check that fails becomes a finding itself, and does not stop the
-    others."""
+    others. In a bare repository, checks of a worktree are left out."""
     for check in checks:
+        if check.in_worktree and context.location.is_bare:
+            continue
         try:
             for level, message, remedy in check.run(context):
                 yield Diagnosis(check.name, level, message, remedy)

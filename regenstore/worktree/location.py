@@ -19,6 +19,11 @@ class Location:
         self.common_dir = common_dir
         self.index = index
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is no worktree, and the Git folder stands for its top."""
+        return os.fsdecode(self.top) == self.git_dir
+
 
 def locate(top: str, git_dir: str | None = None, index: str | None = None) -> Location:
     """Find the Git folders of a worktree with a known top; ``git_dir`` and ``index`` as set in Git's environment.

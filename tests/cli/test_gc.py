@@ -75,6 +75,22 @@ def test_order_space_and_return(proven):
     assert proven.status() == ""
 
 
+def test_bare_repositories(proven: Checkout) -> None:
+    """gc, undo, du and doctor work where there is no worktree; nothing else is said to be wrong there."""
+    mirror = Checkout(proven.path.parent / "mirror.git", proven.environment)
+    proven.git("clone", "-q", "--mirror", ".", str(mirror.path))
+    mirror.git("config", "regenstore.store", str(proven.path / ".git/regenstore"))
+    bare = Checkout(proven.path.parent / "bare.git", proven.environment)
+    proven.git("init", "-q", "--bare", str(bare.path))
+    assert plan(mirror) == plan(proven) and du(mirror) == du(proven)
+    assert "undo" in mirror.regenstore("gc", "--yes") and "1 restored" in mirror.regenstore("undo")
+    for each in (mirror, bare):
+        told = json.loads(each.regenstore("doctor", "--json"))["findings"]
+        assert {found["level"] for found in told} <= {"ok", "note"}
+    assert "nothing to do" in bare.regenstore("gc", "-n") and not (bare.path / "regenstore").exists()
+    assert b"not inside a Git worktree" in bare.run("regenstore", "status", check=False).stderr
+
+
 def test_nobody_is_asked_nothing_goes(proven):
     done = proven.run("regenstore", "gc", check=False)
     assert done.returncode == 5 and b"--dry-run" in done.stderr and b"--yes" in done.stderr

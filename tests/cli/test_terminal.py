@@ -20,9 +20,9 @@ from tests.conftest import Checkout
 from tests.terminal import COLUMNS, LINES, on_terminal
 
 
-def seen(film: Checkout, *command: str, into: Path | None = None) -> list[str]:
-    """The lines on the screen after a command, of which standard output may go into a file."""
-    code, said = on_terminal(film, *command, into=into)
+def seen(film: Checkout, *command: str, into: Path | None = None, piped: bool = False) -> list[str]:
+    """The lines on the screen after a command, of which standard output may go into a file or a pipe."""
+    code, said = on_terminal(film, *command, into=into, piped=piped)
     assert code == 0
     screen = pyte.Screen(COLUMNS, LINES)
     pyte.ByteStream(screen).feed(said)
@@ -43,6 +43,7 @@ def plates(film: Checkout) -> Checkout:
 def test_verdicts_stay(plates: Checkout, tmp_path: Path) -> None:
     lines = [*(f"bytes      plates/{name}.png" for name in ("0", "1", "sea")), "3 of 3 takes come back"]
     assert sorted(seen(plates, "regenstore", "verify", "plates")) == sorted(lines)
+    assert sorted(seen(plates, "regenstore", "verify", "plates", piped=True)) == sorted(lines)
     assert seen(plates, "regenstore", "verify", "plates", into=tmp_path / "out") == []
     assert sorted((tmp_path / "out").read_text().splitlines()) == sorted(lines)
 

@@ -18,6 +18,9 @@ from regenstore.worktree.location import in_worktree
 def store(context: CheckContext) -> Findings:
     root = context.store.root
     if not presence.is_folder(root):
+        if context.location.is_bare:
+            yield OK, "there is no store: a bare repository needs none", ""
+            return
         yield WARNING, f"the store {root} does not exist yet", "Run 'regenstore init'."
         return
     for operation in ("read", "write"):

@@ -90,8 +90,9 @@ class Listings(GitSettings):
 
     # -------------------------------------------------------------------------------- places
 
-    def places(self) -> Places | None:
-        """Return the worktree around this folder; None if there is none. Raises FormatError (``git-failed``) with
+    def places(self, *, bare: bool = False) -> Places | None:
+        """Return the worktree around this folder; None if there is none. With ``bare``, a repository without one counts
+        too, and its Git folder stands for the top. Raises FormatError (``git-failed``) with
         git's reason if it refuses to use the one that is there, for example because another user owns it."""
         args = ("rev-parse", "--show-toplevel", "--absolute-git-dir")
         answer = self._run(*args, check=False)
@@ -100,7 +101,11 @@ class Listings(GitSettings):
             hint = "Do what Git says, then run the same command again."
             raise FormatError("git-failed", f"Git does not use the repository here: {said}", hint=hint)
         told = answer.stdout.decode(errors="surrogateescape").split("\n")
-        return None if answer.returncode or len(told) < 2 or not told[0] else Places(told[0], told[1])
+        if not answer.returncode and len(told) > 1 and told[0]:
+            return Places(told[0], told[1])
+        if not bare or self._line("rev-parse", "--is-bare-repository") != "true":
+            return None
+        return Places(self.git_dir(), self.git_dir())
 
     def git_dir(self) -> str:
         """Return the Git folder of the repository found here. Raises FormatError (``git-failed``), for example if git
