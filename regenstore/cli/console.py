@@ -11,6 +11,7 @@ This module imports only a little of the standard library: the Git filter uses i
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 TYPE_CHECKING = False  # importing typing takes too long for git's filter
@@ -28,8 +29,8 @@ _UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uf
 """Letters and marks that are nevertheless invisible. (Other format characters count as unprintable.)"""
 _EMOJI = ((0x2190, 0x2BFF), (0x1F000, 0x1FAFF))
 _EMOJI_TOO = "#*0123456789\u00a9\u00ae\u203c\u2049\u2122\u2139\u3030\u303d\u3297\u3299"
-_STYLES = {"bold": "1", "good": "32", "warn": "33", "error": "1;31", "quiet": "2"}
-"""Colours that can be read on dark and light backgrounds, as the numbers of terminals."""
+_STYLES = {"bold": "1", "good": "32", "warn": "35", "error": "1;31", "quiet": "2"}
+"""Colours that can be read on dark and light backgrounds, as the numbers of terminals: no yellow, no white."""
 _JOINED = ((0x0600, 0x109F), (0x1780, 0x18AF), (0xA800, 0xABFF), (0x10A00, 0x11FFF))
 """Scripts, from Arabic to Myanmar, in which joiners and non-joiners are part of the spelling."""
 
@@ -73,6 +74,8 @@ def _spelled(c: str) -> str:
 
 
 _quiet = False
+_bars: Any = None
+"""The progress bars that were opened last."""
 
 
 def be_quiet() -> None:
@@ -92,7 +95,16 @@ def say(text: str = "", *, err: bool = False, end: str = "\n", style: str = "") 
     if _quiet and not err:
         return
     stream = sys.stderr if err else sys.stdout
+    if not err and _bars is not None and _is_pipe(stream):
+        _bars.stop()  # whoever reads the pipe may print to the same terminal, at a time that nobody here knows
     _print(_styled(visible(text), style, stream), stream, end)
+
+
+def _is_pipe(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def has_colours(stream: TextIO | None) -> bool:
@@ -197,7 +209,8 @@ def ask(question: str, *, default: bool, err: bool = False) -> bool:
 
 def bars(*, bytes_moved: bool = False) -> Any:
     """Rich progress bars on standard error. Descriptions are made safe and contain no markup. Lines printed by
-    ``say`` meanwhile appear above the bars."""
+    ``say`` meanwhile appear above the bars; the first one that goes into a pipe ends them."""
+    global _bars
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -221,7 +234,7 @@ def bars(*, bytes_moved: bool = False) -> Any:
     columns: tuple[ProgressColumn, ...] = (TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
     if bytes_moved:
         columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    return Progress(
+    _bars = Progress(
         Description(),
         BarColumn(bar_width=min(40, width // 4)),
         *columns,
@@ -229,6 +242,7 @@ def bars(*, bytes_moved: bool = False) -> Any:
         transient=True,
         redirect_stdout=not bytes_moved and sys.stdout.isatty(),
     )
+    return _bars
 
 
 def _print(line: str, stream: TextIO | None, end: str = "\n") -> None:

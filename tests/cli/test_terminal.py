@@ -116,3 +116,33 @@ def test_many_failures_of_a_kind_are_few_lines(capsys: pytest.CaptureFixture[str
     assert report_failures(failed) == 3
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 12 and lines[-2:] == ["regenstore: and 1,990 more like these", "  hint: Look elsewhere."]
+
+
+def test_rows_in_a_pipe_end_the_bars(plates: Checkout, tmp_path: Path) -> None:
+    """Whoever reads the pipe prints to the same terminal: no bar may come after the first row."""
+    fifo = tmp_path / "rows"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    code, said = on_terminal(plates, "regenstore", "verify", "plates", into=fifo)
+    os.set_blocking(reader, True)
+    rows = os.read(reader, 1 << 16).decode().splitlines()
+    os.close(reader)
+    assert code == 0 and len(rows) == 4 and rows[-1] == "3 of 3 takes come back"
+    screen = pyte.Screen(COLUMNS, LINES)
+    pyte.ByteStream(screen).feed(said)
+    assert not [line for line in screen.display if line.strip()]
+    assert said.count(b"\x1b[?25l") == said.count(b"\x1b[?25h") == 1
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_tables_fit_and_nothing_is_cut(plates: Checkout, columns: int) -> None:
+    plates.regenstore("pin", "plates/sea.png", "--reason", "approved by the director")
+    key = plates.regenstore("show", "--key", "plates/sea.png").strip()
+    for command, whole in ((("pins",), key), (("template", "list"), "premiere"), (("takes", "plates/sea.png"), "take")):
+        code, said = on_terminal(plates, "regenstore", *command, columns=columns)
+        screen = pyte.Screen(columns, 100)
+        pyte.ByteStream(screen).feed(said)
+        assert code == 0 and screen.cursor.x == 0
+        shown = "".join(screen.display)
+        assert whole[:20] in shown and whole[-8:] in shown
+        assert b"\x1b[33m" not in said and b"\x1b[37m" not in said
