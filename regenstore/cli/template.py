@@ -58,13 +58,13 @@ def list_(as_json: bool) -> None:
         ]
         emit_json("templates", {"templates": rows})
         return
-    rows = []
+    table = []
     for each in found:
         state = " (hidden by the repository's)" if each.shadowed else ""
         if each.problems:
             state += f" ({counted(len(each.problems), 'problem')}: regenstore template check {each.name})"
-        rows.append((each.name, "built in" if each.built_in else "here", ", ".join(each.outputs), each.about + state))
-    show_table((Heading("template"), Heading("from"), Heading("files"), Heading("what it is for")), rows)
+        table.append((each.name, "built in" if each.built_in else "here", ", ".join(each.outputs), each.about + state))
+    show_table((Heading("template"), Heading("from"), Heading("files"), Heading("what it is for")), table)
 
 
 @command.command()
@@ -178,8 +178,8 @@ def fields(path: str, as_json: bool) -> None:
     for name, each in found.items():
         if len(found) > 1:
             say(name)
-        rows = [(key, "(unknown)" if value is None else text_of(value)) for key, value in each.items()]
-        show_table((Heading("field"), Heading("value")), rows)
+        table = [(key, "(unknown)" if value is None else text_of(value)) for key, value in each.items()]
+        show_table((Heading("field"), Heading("value")), table)
 
 
 def _text(value: Value) -> str | None:
