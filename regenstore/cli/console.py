@@ -28,8 +28,8 @@ _UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uf
 """Letters and marks that are nevertheless invisible. (Other format characters count as unprintable.)"""
 _EMOJI = ((0x2190, 0x2BFF), (0x1F000, 0x1FAFF))
 _EMOJI_TOO = "#*0123456789\u00a9\u00ae\u203c\u2049\u2122\u2139\u3030\u303d\u3297\u3299"
-_STYLES = {"bold": "1", "good": "32", "warn": "33", "error": "1;31", "quiet": "2"}
-"""Colours that can be read on dark and light backgrounds, as the numbers of terminals."""
+_STYLES = {"bold": "1", "good": "32", "warn": "35", "error": "1;31", "quiet": "2"}
+"""Colours that can be read on dark and light backgrounds, as the numbers of terminals: no yellow, no white."""
 _JOINED = ((0x0600, 0x109F), (0x1780, 0x18AF), (0xA800, 0xABFF), (0x10A00, 0x11FFF))
 """Scripts, from Arabic to Myanmar, in which joiners and non-joiners are part of the spelling."""
 

@@ -12,6 +12,7 @@ import click
 
 from regenstore.cli.console import say, visible
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
+from regenstore.cli.presentation import Heading, show_table, time_text
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.export.dataset import read_back
 from regenstore.export.dataset.contact_sheet import page
@@ -101,22 +102,37 @@ def _record(shown: Shown, drift: Drift | None) -> dict[str, Any]:
     }
 
 
+_SCORES = (Heading("score"), Heading("split"))
+
+
 def _tell(shown: Shown, drift: Drift | None) -> None:
     manifest = shown.manifest
     name = visible(str(manifest.settings.get("name", "")))
     say(f"{name} {manifest.version}: {manifest.layout}, {manifest.kind}")
-    for split in SPLITS:
-        if count := manifest.counts.get(split):
-            size = size_text(shown.bytes.get(split, 0))
-            say(f"  {split:<10} {count:>8} samples  {shown.seconds.get(split, 0.0):>10.1f} s  {size:>8}")
-    for column, by_split in shown.scores.items():
-        for split, score in by_split.items():
-            say(f"  {column:<16} {split:<10} {score.least:.3g} … {score.mean:.3g} … {score.most:.3g} of {score.count}")
-    for column, values in shown.labels.items():
-        say(f"  {column}:")
-        for value, splits in sorted(values.items(), key=lambda item: (-sum(item[1].values()), item[0]))[:20]:
-            told = ", ".join(f"{split} {splits[split]}" for split in SPLITS if split in splits)
-            say(f"    {visible(value)[:60]:<30} {told}")
+    show_table(
+        (Heading("split"), *(Heading(head, right=True) for head in ("samples", "length", "size"))),
+        [
+            (split, f"{count:,}", time_text(shown.seconds.get(split, 0.0)), size_text(shown.bytes.get(split, 0)))
+            for split in SPLITS
+            if (count := manifest.counts.get(split))
+        ],
+    )
+    show_table(
+        (*_SCORES, *(Heading(head, right=True) for head in ("least", "mean", "most", "measured"))),
+        [
+            (column, split, f"{score.least:.3g}", f"{score.mean:.3g}", f"{score.most:.3g}", f"{score.count:,}")
+            for column, by_split in shown.scores.items()
+            for split, score in by_split.items()
+        ],
+    )
+    show_table(
+        (Heading("label"), *(Heading(split, right=True) for split in SPLITS), Heading("value")),
+        [
+            (column, *(str(splits.get(split, "")) for split in SPLITS), value)
+            for column, values in shown.labels.items()
+            for value, splits in sorted(values.items(), key=lambda item: (-sum(item[1].values()), item[0]))[:20]
+        ],
+    )
     for problem in shown.problems:
         say(f"problem: {problem}", err=True)
     if drift is not None:

@@ -6,6 +6,7 @@ import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path
+from regenstore.cli.presentation import Heading, show_table
 from regenstore.fs.path_text import path_text
 from regenstore.tracked import pinning
 
@@ -33,10 +34,12 @@ def command(as_json: bool) -> None:
         ]
         emit_json("pins", {"pins": rows})
         return
-    for pin, paths in found:
-        say(pin.subject)
-        say("    " + (", ".join(show_path(path) for path in paths) or "not in Git's index"))
-        if pin.reason:
-            say("    " + pin.reason)
+    show_table(
+        (Heading("reason"), Heading("pinned"), Heading("paths")),
+        [
+            (pin.reason, pin.subject, ", ".join(show_path(path) for path in paths) or "not in Git's index")
+            for pin, paths in found
+        ],
+    )
     if not found:
         say("Nothing is pinned.")

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from regenstore.cli.console import has_colours, say, visible, width_of
 
-_RICH = {"bold": "bold", "good": "green", "warn": "yellow", "error": "bold red", "quiet": "dim"}
+_RICH = {"bold": "bold", "good": "green", "warn": "magenta", "error": "bold red", "quiet": "dim"}
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -61,8 +61,9 @@ class Cell(NamedTuple):
 
 
 def show_table(columns: Sequence[Heading], rows: Iterable[Sequence[str | Cell]]) -> None:
-    """Print a table without its empty columns. On a terminal it has heads and colours, and its last column is folded at
-    the window's edge, never truncated, so that paths can be copied. Elsewhere only the aligned rows are printed."""
+    """Print a table without its empty columns. On a terminal it has heads and colours; the last column is folded at the
+    window's edge, and the others too if they need most of it. Nothing is truncated, so that paths can be copied.
+    Elsewhere only the aligned rows are printed."""
     listed = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
     used = [at for at in range(len(columns)) if any(row[at].text for row in listed)]
     if sys.stdout is None or not used:
@@ -84,10 +85,14 @@ def _show_in_colour(columns: Sequence[Heading], rows: Sequence[Sequence[Cell]]) 
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.show_header = any(column.head for column in columns)
+    room = width_of(sys.stdout)
+    firsts = [max(len(visible(text)) for text in (column.head, *(row[at].text for row in rows))) + 2
+              for at, column in enumerate(columns[:-1])]  # fmt: skip
+    whole = sum(firsts) <= room * 3 // 4  # else all are folded: rich cuts what must not wrap
     for column in columns:
         justify: Literal["left", "right"] = "right" if column.right else "left"
-        table.add_column(column.head, justify=justify, no_wrap=column is not columns[-1], overflow="fold")
+        table.add_column(column.head, justify=justify, no_wrap=whole and column is not columns[-1], overflow="fold")
     for row in rows:
         table.add_row(*(Text(visible(cell.text), style=_RICH.get(cell.style, "")) for cell in row))
     colours = has_colours(sys.stdout)
-    Console(width=width_of(sys.stdout), no_color=not colours, highlight=False).print(table)
+    Console(width=room, no_color=not colours, highlight=False).print(table)

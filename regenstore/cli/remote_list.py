@@ -7,6 +7,7 @@ import click
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
 from regenstore.cli.hints import hint_for
+from regenstore.cli.presentation import Cell, Heading, counted, show_table
 from regenstore.remotes.definitions import Definition, Remotes
 
 
@@ -24,15 +25,18 @@ def command(as_json: bool) -> None:
     if as_json:
         emit_json("remotes", {"remotes": [_row(named, each) for each in named.definitions.values()]})
         return
+    rows: list[tuple[str | Cell, ...]] = []
     for each in named.definitions.values():
-        say(f"{each.name}  {each.shown}")
-        limits = [f"{each.setting.jobs} parallel transfers"] if each.setting.jobs else []
+        limits = [counted(each.setting.jobs, "parallel transfer")] if each.setting.jobs else []
         limits += [f"{size_text(each.setting.limit)}/s"] if each.setting.limit else []
-        say("    " + ", ".join([f"from {each.source}", _state(named, each), *limits]))
-        if each.name in named.unusable:
-            error = named.unusable[each.name]
-            say(f"    {error.message}")
-            say(f"    hint: {hint_for(error)}")
+        state = _state(named, each)
+        told = Cell(state, "good" if state == "trusted" else "warn")
+        rows.append((Cell(each.name, "bold"), told, each.source, ", ".join(limits), each.shown))
+    columns = ("remote", "state", "configured in", "limits", "address")
+    show_table([Heading(head) for head in columns], rows)
+    for name, error in named.unusable.items():
+        say(f"{name}: {error.message}")
+        say(f"  hint: {hint_for(error)}")
     if named.untrusted:
         say("To approve remotes in regenstore.toml: regenstore trust")
     if not named.definitions:

@@ -9,6 +9,7 @@ import click
 
 from regenstore.cli.console import say, visible, write
 from regenstore.cli.context import emit_json, json_option, open_repository, worktree_paths
+from regenstore.cli.presentation import Heading, counted, show_table
 from regenstore.errors import RegenstoreError
 from regenstore.export.context import Value, text_of
 from regenstore.export.media_facts import Measurements
@@ -57,11 +58,13 @@ def list_(as_json: bool) -> None:
         ]
         emit_json("templates", {"templates": rows})
         return
+    table = []
     for each in found:
-        origin = "built in" if each.built_in else "here"
         state = " (hidden by the repository's)" if each.shadowed else ""
-        state += f" ({len(each.problems)} problems: regenstore template check {each.name})" if each.problems else ""
-        say(f"{each.name:<16} {origin:<8}  {', '.join(each.outputs)}  {each.about}{state}")
+        if each.problems:
+            state += f" ({counted(len(each.problems), 'problem')}: regenstore template check {each.name})"
+        table.append((each.name, "built in" if each.built_in else "here", ", ".join(each.outputs), each.about + state))
+    show_table((Heading("template"), Heading("from"), Heading("files"), Heading("what it is for")), table)
 
 
 @command.command()
@@ -175,8 +178,8 @@ def fields(path: str, as_json: bool) -> None:
     for name, each in found.items():
         if len(found) > 1:
             say(name)
-        for key, value in each.items():
-            say(f"{key:<32}  {'(unknown)' if value is None else visible(text_of(value))}")
+        table = [(key, "(unknown)" if value is None else text_of(value)) for key, value in each.items()]
+        show_table((Heading("field"), Heading("value")), table)
 
 
 def _text(value: Value) -> str | None:

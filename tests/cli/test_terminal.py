@@ -117,3 +117,17 @@ def test_many_failures_of_a_kind_are_few_lines(capsys: pytest.CaptureFixture[str
     assert report_failures(failed) == 3
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 12 and lines[-2:] == ["regenstore: and 1,990 more like these", "  hint: Look elsewhere."]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_tables_fit_and_nothing_is_cut(plates: Checkout, columns: int) -> None:
+    plates.regenstore("pin", "plates/sea.png", "--reason", "approved by the director")
+    key = plates.regenstore("show", "--key", "plates/sea.png").strip()
+    for command, whole in ((("pins",), key), (("template", "list"), "premiere"), (("takes", "plates/sea.png"), "take")):
+        code, said = on_terminal(plates, "regenstore", *command, columns=columns)
+        screen = pyte.Screen(columns, 100)
+        pyte.ByteStream(screen).feed(said)
+        assert code == 0 and screen.cursor.x == 0
+        shown = "".join(screen.display)
+        assert whole[:20] in shown and whole[-8:] in shown
+        assert b"\x1b[33m" not in said and b"\x1b[37m" not in said
