@@ -328,6 +328,7 @@ gc makes a take once more before it relies on either": """
         generators/worker._limit except
         generators/worker_host.WorkerHost._keep_tail except
         media/correction/png.Png.rows except
+        media/cut_off._tiff except
         media/stills.is_still except
         objects/results/database_file._usable access isfile lexists
         fs/durable.fsync_folder except*2
