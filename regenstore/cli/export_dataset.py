@@ -140,7 +140,7 @@ def command(out: str, paths: tuple[str, ...], dry_run: bool, strict: bool, as_js
         if inside:
             say(f"note: media in datasets are passed over: {', '.join(inside)}", err=True)
         unknown = list(rows.recall(entries, media_set.locate))
-        chosen, other = exporting.select(tree.read(unknown, where), rows)
+        chosen, other = exporting.select(tree.read(unknown, where, left), rows)
         plan = media_set.plan(chosen, repository.settings.budget)
         if dry_run and plan.steps:
             _tell_dry(rows, other, [], left, as_json, missing=len(plan.steps))

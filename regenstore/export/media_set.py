@@ -118,14 +118,18 @@ class Tree:
     current: Callable[[bytes], Recipe]
     """Returns the recipe of the worktree's file at a path."""
 
-    def chosen(self, arguments: Sequence[bytes], revision: str | None = None) -> list[Chosen]:
+    def chosen(
+        self, arguments: Sequence[bytes], revision: str | None = None, left: LeftOut | None = None
+    ) -> list[Chosen]:
         """The recipes at or below the paths, or matching the globs (``*``, ``?``, ``[…]`` within a name, ``**`` across
         folders); without arguments, all. Sorted by path.
 
-        Raises NotFound (``no-such-path``) for an argument that matches nothing, (``no-such-revision``), and FormatError
-        for an unreadable recipe.
+        Raises NotFound (``no-such-path``) for an argument that matches nothing, (``no-such-revision``), and as
+        :meth:`read` for an unreadable recipe.
         """
-        found = list(self.read(self.entries(arguments, revision), arguments))
+        found = list(self.read(self.entries(arguments, revision), arguments, left))
+        if not found and left is not None:
+            left.refuse()
         if arguments and not found:
             raise NotFound("no-such-path", "no recipe found at these paths" + (f" in {revision}" if revision else ""))
         return found
@@ -135,16 +139,22 @@ class Tree:
         and StorageError (``unreadable``) for paths that cannot be examined."""
         return self._in_index(arguments) if revision is None else self._in_revision(arguments, revision)
 
-    def read(self, entries: Sequence[RecipePath], arguments: Sequence[bytes]) -> Iterator[Chosen]:
-        """Read the recipes of entries. Raises NotFound for arguments that match none, FormatError for an unreadable
-        recipe."""
+    def read(
+        self, entries: Sequence[RecipePath], arguments: Sequence[bytes], left: LeftOut | None = None
+    ) -> Iterator[Chosen]:
+        """Read the recipes of entries. Raises NotFound for arguments that match none, and FormatError for an unreadable
+        recipe, unless ``left`` takes it."""
         oids = (entry.blob.encode() for entry in entries if entry.blob is not None)
         texts = self.blobs.read_many(oids, toml.MAX_BYTES)
         for entry in entries:
-            if entry.blob is None:
-                yield Chosen(entry.path, self.current(entry.path))
+            text = None if entry.blob is None else next(texts)
+            try:
+                recipe = self.current(entry.path) if entry.blob is None else self._recipe(text, entry.path)
+            except FormatError as error:
+                if left is None:
+                    raise
+                left.add(os.fsdecode(entry.path), error)
                 continue
-            recipe = self._recipe(next(texts), entry.path)
             if recipe is not None:
                 yield Chosen(entry.path, recipe, entry.blob, entry.revision)
             elif entry.path in arguments:

@@ -112,8 +112,8 @@ def _png(file: BinaryIO, size: int) -> str | None:
     while at + 12 <= size:
         file.seek(at)
         head = file.read(8)
-        if head[4:] == b"IEND":
-            return None
+        if head[4:] == b"IEND" or not head[4:].isalpha():
+            return None  # whole, or damaged otherwise
         at += 12 + int.from_bytes(head[:4], "big")
     return _short(at, size) or "it is cut off: PNG's end mark (IEND) is missing"
 

@@ -169,6 +169,16 @@ def test_what_cannot_be_read_is_left_out_and_told(plates: Checkout) -> None:
     assert alone.returncode == 2 and b"bad.png" in alone.stderr and b"(and 2 more)" in alone.stderr
 
 
+def test_an_invalid_recipe_in_the_index_is_one_more_medium_left_out(plates: Checkout) -> None:
+    (plates.path / "text").write_bytes(b"regenstore = 1\n\n[output]\nsize = 4\n")
+    blob = plates.git("hash-object", "-w", "text")
+    plates.git("update-index", "--add", "--cacheinfo", f"100644,{blob},plates/odd.png")
+    for command, place in (("dataset", ("../out",)), ("sidecar", ("--to", "../side"))):
+        done = plates.run("regenstore", "export", command, *place, check=False)
+        assert done.returncode == 1 and b"left out: 1 media" in done.stderr and b"plates/odd.png" in done.stderr
+    assert len(rows(plates, "out")) == 2
+
+
 def test_an_update_repeats_the_order(plates: Checkout) -> None:
     first = ("--min-rating", "3", "--license", "mit", "--split", "70/15/15", "--trainer", "none")
     assert export(plates, "one", "plates", *first)["added"] == 1

@@ -229,6 +229,7 @@ gc makes a take once more before it relies on either": """
         """,
     "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
         cli/completing._completer.complete except
+        cli/console._is_piped except
         cli/console.width_of except
         cli/main._end except
         cli/background._start except
@@ -330,6 +331,7 @@ gc makes a take once more before it relies on either": """
         generators/worker._limit except
         generators/worker_host.WorkerHost._keep_tail except
         media/correction/png.Png.rows except
+        media/cut_off._tiff except
         media/stills.is_still except
         objects/results/database_file._usable access isfile lexists
         fs/durable.fsync_folder except*2
