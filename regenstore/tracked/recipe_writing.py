@@ -232,8 +232,8 @@ def _keep_present(bench: Workbench, path: bytes, was: Seen) -> None:
 
 
 def _write_text(bench: Workbench, path: bytes, recipe: Recipe, was: Seen) -> Written:
-    bench.pending.clear(path)
     _place(bench, Placement(path, toml.encode(recipe), was))
+    bench.pending.clear(path)  # not before: a medium that was not replaced still has its recipe there
     return Written(path, recipe, None)
 
 
@@ -251,8 +251,16 @@ def _write_medium(
     source = bench.store.claim(content.digest, content.size)
     if source is None:
         raise NotFound("content-missing", f"{os.fsdecode(path)}: the medium left the store while it was placed")
+    before, base = bench.pending.get(path), bench.pending.base(path)
     bench.pending.set(path, toml.encode(taken), bench.index.oid(path) or b"")
-    _place(bench, Placement(path, source, was))
+    try:
+        _place(bench, Placement(path, source, was))
+    except RegenstoreError:  # the medium that stayed keeps its recipe
+        if before is None:
+            bench.pending.clear(path)
+        else:
+            bench.pending.set(path, before, base)
+        raise
     return Written(path, taken, content)
 
 

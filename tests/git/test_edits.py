@@ -229,3 +229,17 @@ def test_an_edit_while_git_works_is_not_replaced(film: Film) -> None:
     film.git("checkout", "-q", "side")
     assert film.read(B) == b"mine\n"
     assert film.status() == f" M {B}"
+
+
+@pytest.mark.parametrize("generate", [(), ("--no-generate",)], ids=["medium", "text"])
+def test_a_medium_that_could_not_be_replaced_keeps_its_recipe(film: Film, generate: tuple[str, ...]) -> None:
+    film.regenstore("set", A, "word=new")
+    film.regenstore("tag", A, "scene=12")
+    lock = film.path / ".git/index.lock"
+    lock.touch()
+    assert film.run("regenstore", "set", A, "word=newer", *generate, check=False).returncode
+    lock.unlink()
+    film.git("add", A)
+    kept = recipe(film, A)
+    assert (dict(kept.params), kept.about["scene"]) == ({"word": "new"}, "12")
+    assert film.read(A) == words("new")
