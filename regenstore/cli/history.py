@@ -21,10 +21,8 @@ from regenstore.cli.presentation import Cell, Heading, show_table
 from regenstore.cli.show import plain
 from regenstore.fs.path_text import path_text
 from regenstore.tracked import history
-from regenstore.tracked.history import COMMIT, GC, REPLACED, RESULT, FieldChange, PastContent
+from regenstore.tracked.history import COMMIT, IMPORTED, FieldChange, PastContent
 
-_SOURCES = {REPLACED: "replaced, never committed", RESULT: "result cache", GC: "taken by gc"}
-_STATES = {"stored": "in the store", "trash": "in the trash"}
 _STYLES = {"placed": "bold", "trash": "warn", "gone": "quiet"}
 _LONGEST = 40
 """Characters of a value in a table: prompts are longer."""
@@ -39,11 +37,12 @@ _LONGEST = 40
 def command(path: str, take: str | None, out: str | None, dry_run: bool, as_json: bool) -> None:
     """List every content that PATH has had, with what changed in its recipe, or bring one back.
 
-    Contents are found in all branches, tags, stashes and reflogs, in the index, in pending recipes, among other results
-    of the same recipes, and in what commands replaced at PATH, --force included. PATH need not exist any more.
+    Contents are found in all branches, tags, stashes and reflogs (shown by commit), in the index, in pending recipes,
+    among other results of the same recipes (result), and in what commands replaced at PATH, --force included. PATH need
+    not exist any more. A content is placed at PATH, stored, in the trash, or gone.
 
-    --take brings back what is in the store or in the trash, with the recipe that gave it, and stages nothing. What is
-    at PATH is stored first. Contents that were never committed stay until 'gc --unreachable' takes them.
+    --take brings back what is stored or in the trash, with the recipe that gave it, and stages nothing. What is at PATH
+    is stored first. Contents that were never committed stay until 'gc --unreachable' takes them.
 
     \b
     Examples:
@@ -89,16 +88,13 @@ def _show(path: str, listed: list[PastContent], as_json: bool) -> None:
     rows: list[tuple[str | Cell, ...]] = []
     for each in listed:
         when = "" if each.when is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(each.when))
-        state = Cell(_STATES.get(each.state, each.state), _STYLES.get(each.state, ""))
-        source = f"{each.commit[:8]} {_short(each.subject or '')}" if each.commit else _source(each)
-        digest = Cell(each.take.digest.short, _STYLES.get(each.state, ""))
-        rows.append((digest, size_text(each.take.size), state, when, source, _words(each.changes)))
+        style = _STYLES.get(each.state, "")
+        source = each.source if each.commit is None else each.commit[:8]
+        about = f"{_words(each.changes)} ({_short(each.subject)})" if each.subject else _words(each.changes)
+        digest, size = Cell(each.take.digest.short, style), size_text(each.take.size)
+        rows.append((digest, size, Cell(each.state, style), when, source, about.strip()))
     heads = (Heading("content"), Heading("size", right=True), Heading("state"), Heading("when"), Heading("from"))
     show_table((*heads, Heading("what changed")), rows)
-
-
-def _source(past: PastContent) -> str:
-    return _SOURCES.get(past.source, past.source)
 
 
 def _words(changes: tuple[FieldChange, ...] | None) -> str:
@@ -108,6 +104,8 @@ def _words(changes: tuple[FieldChange, ...] | None) -> str:
 
 
 def _change(change: FieldChange) -> str:
+    if IMPORTED in change[1:]:
+        return IMPORTED if change.after == IMPORTED else f"made by {change.after}"
     before, after = (None if value is None else _value(value) for value in change[1:])
     if before is None:
         return f"{change.name} {after} added"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
@@ -59,11 +59,13 @@ class CleanFilter:
         *,
         moved: Callable[[], Moved],
         guessed: Callable[[bytes, Origin], None],
+        edited: Callable[[bytes, Sequence[bytes]], None] = lambda path, texts: None,
         deferred: Backing | None = None,
         adopts_raw: Callable[[], bool] = lambda: False,
         torn: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
-        """``guessed`` is told of a moved medium that could be from several places.
+        """``guessed`` is told of a moved medium that could be from several places; ``edited`` of a medium that is new
+        to the store, where the index has another: path, and both texts. Until it is committed, only that tells of it.
 
         ``deferred``: this worktree, where one wait for the disk, in :meth:`finish`, is enough; only for a git command
         that leaves the worktree's files alone until this filter has ended. ``adopts_raw``: whether raw media that Git
@@ -78,6 +80,7 @@ class CleanFilter:
         self._pending = pending
         self._moved = moved
         self._guessed = guessed
+        self._edited = edited
         self._linker = Linker()
         self._prepared = False
         self._deferred = deferred
@@ -249,7 +252,10 @@ class CleanFilter:
                 self._guessed(path, origin)
             return None if origin is None else origin.text
 
-        return attribution.attribute(self._cache(), path, first, digest, size, spooled.head, elsewhere)
+        text = attribution.attribute(self._cache(), path, first, digest, size, spooled.head, elsewhere)
+        if first is not None and not raw and self._store.stored(digest, size) is None:
+            self._edited(path, (first, text))
+        return text
 
     def _same_raw(self, path: bytes, spooled: Spooled) -> bool:
         """Whether the index holds these very bytes as they are (raw media that somebody committed)."""

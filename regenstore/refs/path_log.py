@@ -1,8 +1,9 @@
 """The path log: the recipes that commands wrote at paths of a repository, and those of the contents that they replaced.
 
-Git's history has what was committed. What came in between, such as a paint-over that ``--force`` replaced, is in the
-store, where only its digest names it; this log says at which path it was. It is no root, and keeps nothing. One JSON
-object per line, in the Git folder that all worktrees share; lines that cannot be parsed are skipped.
+Git's history has what was committed. What came in between, such as a paint-over that ``--force`` replaced or that was
+added and edited again, is in the store, where only its digest names it; this log says at which path it was. It is no
+root, and keeps nothing. One JSON object per line, in the Git folder that all worktrees share; lines that cannot be
+parsed are skipped.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ class PathLog:
     def __init__(self, common_dir: str) -> None:
         self.file = f"{common_dir}/{NAME}"
 
-    def add(self, path: bytes, text: bytes) -> None:
-        """Append what is written, or about to be replaced, at a path. Raises StorageError."""
+    def add(self, path: bytes, text: bytes, *, wait: bool = True) -> None:
+        """Append what is written, or about to be replaced, at a path; durable on return unless told not to ``wait``.
+        Raises StorageError."""
         import json
 
         told = {"path": path_text(path), "recipe": text.decode(errors="surrogateescape"), "when": time.time()}
@@ -45,7 +47,8 @@ class PathLog:
                 write_all(fd, line)
             finally:
                 os.close(fd)
-            durable.fsync_file(self.file)
+            if wait:
+                durable.fsync_file(self.file)
 
     def of(self, path: bytes) -> Iterator[Logged]:
         """Yield what was logged of a path, newest first. Raises StorageError (``unreadable``)."""

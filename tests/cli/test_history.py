@@ -91,6 +91,17 @@ def test_a_path_that_is_gone_in_a_folder_of_a_linked_worktree(film: Checkout) ->
         assert film.run("regenstore", "history", wrong, "--take", "0" * 64, check=False).returncode == code
 
 
+def test_edits_that_were_added_and_never_committed(film: Checkout) -> None:
+    shots = [b"\x89PNG\r\n\x1a\n" + noise(f"edit {number}", 2000) for number in range(3)]
+    for data in shots:
+        film.write("refs/photo.png", data)
+        film.git("add", "-A")
+        film.git("status")
+    assert [each["digest"] for each in contents(film, "refs/photo.png")[:3]] == [*map(digest_of, reversed(shots))]
+    logged = film.read(".git/regenstore-paths.jsonl").count(b"refs/photo.png")
+    assert logged == 2 * len(shots)  # what it was, and what it became; not once more for each 'git status'
+
+
 def test_damaged_lines_of_the_log_are_passed_over(film: Checkout) -> None:
     named = b'"plates/sea.png"'
     lines = [b"{" + named, b'{"path": %b}' % named, b"[%b]" % named, b'{"path": %b, "when": "x", "recipe": ""}' % named]
