@@ -116,6 +116,7 @@ class _Filters:
             repository.pending,
             moved=self._moved,
             guessed=self.report.guessed,
+            edited=self._edited,
             deferred=self._backing() if repository.settings.durable == COMMAND and keeps_worktree() else None,
             adopts_raw=cache(renormalizes),
             torn=torn_files(repository.location),
@@ -154,6 +155,17 @@ class _Filters:
     def _moved(self) -> Moved:
         _see_what_is_installed()
         return self.repository.moved
+
+    def _edited(self, path: bytes, texts: Sequence[bytes]) -> None:
+        from contextlib import suppress
+
+        from regenstore.errors import StorageError
+        from regenstore.refs.path_log import PathLog
+
+        log = PathLog(self.repository.location.common_dir)
+        with suppress(StorageError):  # the bytes are safe without it
+            for text in texts:
+                log.add(path, text, wait=False)
 
     def _outdated(self, texts: Iterable[bytes]) -> set[bytes]:
         from regenstore.objects.mismatched_takes import outdated_texts

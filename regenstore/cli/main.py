@@ -31,6 +31,7 @@ SECTIONS = {
         "status": "Show the state of tracked media.",
         "ls-files": "List tracked paths.",
         "show": "Show a recipe, in the worktree or at a revision.",
+        "history": "List every content that a path has had, or bring one back.",
         "takes": "List all contents that a recipe is known to have made.",
         "why": "Explain why a medium is kept or evictable.",
         "verify": "Run recipes again and compare the results with their takes.",

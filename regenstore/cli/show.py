@@ -82,8 +82,8 @@ def recipe_fields(recipe: Recipe) -> dict[str, object]:
         "key": None if recipe.key is None else str(recipe.key),
         "generator": recipe.generator,
         "generator_version": recipe.version or None,
-        "model": _plain(recipe.model),
-        "params": _plain(recipe.params),
+        "model": plain(recipe.model),
+        "params": plain(recipe.params),
         "inputs": {n: {"path": i.path, "digest": str(i.digest)} for n, i in recipe.inputs.items()},
         "output": {
             "name": recipe.output.name,
@@ -93,13 +93,14 @@ def recipe_fields(recipe: Recipe) -> dict[str, object]:
             "seconds": recipe.output.seconds,
             "outdated": None if recipe.output.outdated is None else str(recipe.output.outdated.digest),
         },
-        "about": _plain(recipe.about),
+        "about": plain(recipe.about),
     }
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """A value of a recipe as JSON-compatible data."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value if isinstance(value, (str, int, float, bool)) else str(value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
@@ -60,11 +60,14 @@ class CleanFilter:
         *,
         moved: Callable[[], Moved],
         guessed: Callable[[bytes, Origin], None],
+        edited: Callable[[bytes, Sequence[bytes]], None] = lambda path, texts: None,
         deferred: Backing | None = None,
         adopts_raw: Callable[[], bool] = lambda: False,
         torn: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
-        """``guessed`` is called for a moved medium that could have come from several places.
+        """``guessed`` is called for a moved medium that could have come from several places; ``edited`` for a medium that
+        is new to the store while the index has another one, with the path and both texts: until it is committed, nothing
+        else records it.
 
         ``deferred``: this worktree, if a single wait for the disk in :meth:`finish` suffices. That is the case only
         for a git command that does not change the worktree's files until this filter has ended. ``adopts_raw``:
@@ -79,6 +82,7 @@ class CleanFilter:
         self._pending = pending
         self._moved = moved
         self._guessed = guessed
+        self._edited = edited
         self._linker = Linker()
         self._prepared = False
         self._deferred = deferred
@@ -252,7 +256,10 @@ class CleanFilter:
                 self._guessed(path, origin)
             return None if origin is None else origin.text
 
-        return attribution.attribute(self._cache(), path, first, digest, size, spooled.head, elsewhere)
+        text = attribution.attribute(self._cache(), path, first, digest, size, spooled.head, elsewhere)
+        if first is not None and not raw and self._store.stored(digest, size) is None:
+            self._edited(path, (first, text))
+        return text
 
     def _same_raw(self, path: bytes, spooled: Spooled) -> bool:
         """Whether the index has exactly these bytes as its blob (raw media that were committed without a filter)."""

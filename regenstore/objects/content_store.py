@@ -89,21 +89,30 @@ class ContentStore:
                 return path
         return None
 
-    def _revive(self, digest: Digest, size: int | None) -> str | None:
-        """Bring a content back from the trash."""
-        runs = presence.names(f"{self.root}/{TRASH}")
+    def is_in_trash(self, digest: Digest, size: int | None = None) -> bool:
+        """Return whether the trash has a content, which :meth:`find` would bring back."""
+        return any(True for _ in self._trashed(presence.names(f"{self.root}/{TRASH}"), digest, size))
+
+    def _trashed(self, runs: Sequence[str], digest: Digest, size: int | None) -> Iterator[tuple[str, str]]:
+        """Yield the files of a content in the trash, each with the tree that it came from."""
         for run in runs:
             for tree in TREES:
                 trashed = self.object_path(digest, f"{TRASH}/{run}/{tree}")
                 if _is_content(trashed, size):
-                    path = self.object_path(digest, tree)
-                    try:
-                        bring_back(trashed, path)
-                    except FileNotFoundError:
-                        continue  # another process brought it back, or it was purged
-                    except OSError:
-                        return trashed  # the store is read-only: use the content where it is
-                    return path
+                    yield trashed, tree
+
+    def _revive(self, digest: Digest, size: int | None) -> str | None:
+        """Bring a content back from the trash."""
+        runs = presence.names(f"{self.root}/{TRASH}")
+        for trashed, tree in self._trashed(runs, digest, size):
+            path = self.object_path(digest, tree)
+            try:
+                bring_back(trashed, path)
+            except FileNotFoundError:
+                continue  # another process brought it back, or it was purged
+            except OSError:
+                return trashed  # the store is read-only: use the content where it is
+            return path
         return self.stored(digest, size) if runs else None
 
     def claim(self, digest: Digest, size: int | None = None) -> str | None:

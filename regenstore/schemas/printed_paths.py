@@ -17,6 +17,7 @@ from regenstore.schemas.parts import (
     Record,
     Seconds,
     Standing,
+    Text,
     Tier,
 )
 
@@ -156,6 +157,45 @@ class TakesRecord(Printed):
     type: Literal["regenstore.takes"]
     path: Path
     takes: list[KnownTakeRow]
+
+
+class FieldChangeRow(Record):
+    name: str
+    before: JsonValue
+    after: JsonValue
+
+
+class PastContentRow(Record):
+    digest: DigestText
+    size: Count
+    media_type: str
+    key: KeyText | None
+    when: Moment | None
+    source: Annotated[
+        Literal["commit", "index", "pending", "worktree", "replaced", "result", "gc"], Field(alias="from")
+    ]
+    commit: str | None
+    subject: Text | None
+    state: Literal["placed", "stored", "trash", "gone"]
+    changes: Annotated[
+        list[FieldChangeRow] | None, Field(description="Compared with the next content; null for the last.")
+    ]
+
+
+class HistoryRecord(Printed):
+    type: Literal["regenstore.history"]
+    path: Path
+    contents: list[PastContentRow]
+
+
+class HistoryTakeRecord(Printed):
+    type: Literal["regenstore.history-take"]
+    path: Path
+    to: Path
+    digest: DigestText
+    size: Count
+    state: Annotated[str, Field(description="Where the content was before.")]
+    dry_run: bool
 
 
 class CorrectionRow(Record):

@@ -194,7 +194,7 @@ def get(bench: Workbench, planned: GetPlan, progress: Progress, tell: Tell = _un
             # Git's index does not have this recipe yet: keep it for the next clean of these bytes.
             seconds = None if outcome.seconds is None else rounded(outcome.seconds)
             made = outcome.want.recipe.with_take(outcome.content.take, seconds)
-            bench.pending.set(wish.path, toml.encode(made), bench.index.oid(wish.path) or b"")
+            bench.keep_pending(wish.path, toml.encode(made))
         waiting.append(Placement(wish.path, source, wish.replaces, wish.oid))
         if len(waiting) >= 1000:
             flush()

@@ -220,8 +220,8 @@ def write_text(bench: Workbench, path: bytes, recipe: Recipe, was: Seen) -> Writ
 
 
 def _keep_present(bench: Workbench, path: bytes, was: Seen) -> None:
-    """Store the medium at a path, which may be the last copy. Raises Conflict (``edited``) if the path no longer holds
-    what was seen."""
+    """Store the medium at a path, which may be the last copy, and log its recipe, by which 'history' finds it. Raises
+    Conflict (``edited``) if the path no longer holds what was seen."""
     held = bench.held(path)
     if held is None:
         bench.refuse_excluded(path)
@@ -229,6 +229,10 @@ def _keep_present(bench: Workbench, path: bytes, was: Seen) -> None:
         raise Conflict("edited", f"{os.fsdecode(path)}: {APPEARED if was is NOTHING else CHANGED}")
     if held is not None and held.digest is not None:
         store_medium(bench, path, held.digest, held.size)
+    if held is not None:
+        text = held.text or bench.text_of(path, held, bench.index_text(path))
+        if text != bench.pending.get(path):  # that one was logged when it became pending
+            bench.path_log.add(path, text)
 
 
 def _write_text(bench: Workbench, path: bytes, recipe: Recipe, was: Seen) -> Written:
@@ -252,7 +256,7 @@ def _write_medium(
     if source is None:
         raise NotFound("content-missing", f"{os.fsdecode(path)}: the medium left the store while it was placed")
     before, base = bench.pending.get(path), bench.pending.base(path)
-    bench.pending.set(path, toml.encode(taken), bench.index.oid(path) or b"")
+    bench.keep_pending(path, toml.encode(taken))
     try:
         _place(bench, Placement(path, source, was))
     except RegenstoreError:  # the medium that stayed keeps its recipe

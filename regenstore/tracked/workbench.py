@@ -20,6 +20,7 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.scan import scan_take
 from regenstore.refs.git import BlobReader, Git
+from regenstore.refs.path_log import PathLog
 from regenstore.refs.pending import Pending
 from regenstore.refs.recipes import ATTRIBUTE
 from regenstore.worktree.index_view import IndexView
@@ -114,6 +115,10 @@ class Workbench:
     @property
     def holders(self) -> Holders:
         return self._parts.holders
+
+    @property
+    def path_log(self) -> PathLog:
+        return PathLog(self.location.common_dir)
 
     # -------------------------------------------------------------------------------- which paths
 
@@ -283,6 +288,11 @@ class Workbench:
         from regenstore.objects.attribution import attribute
 
         return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
+
+    def keep_pending(self, path: bytes, text: bytes) -> None:
+        """Keep the recipe of a medium that is about to be placed, for the next clean of it. Raises StorageError."""
+        self.path_log.add(path, text)
+        self.pending.set(path, text, self.index.oid(path) or b"")
 
     def sides(self, path: bytes) -> list[bytes]:
         """Return the recipe texts between which a path is in conflict: ours, theirs, base, those that exist."""

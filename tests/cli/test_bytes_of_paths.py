@@ -139,6 +139,7 @@ def test_every_verb_takes_every_name(run: Run) -> None:
         run("tag", name, "tags=x")
         assert [*map(path_of, run("tag", name, "--json").json["labels"])] == [name]
         run("takes", name, codes=(0, 2))
+        assert path_of(run("history", name, "--json").json["path"]) == name
     git("commit", "-q", "-a", "-m", "b")
     run("drop", "--", *NAMES)
     assert {path_of(path) for path in run("get", "--json").json["placed"]} == {*NAMES}

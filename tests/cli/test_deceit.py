@@ -56,6 +56,7 @@ def check(said: bytes, command: tuple[str, ...]) -> str:
 
 COMMANDS: list[tuple[str, ...]] = [
     ("status", "-a"), ("why", "plates/sea.png"), ("tag", "plates/sea.png"), ("takes", "plates/sea.png"),
+    ("history", "plates/sea.png"),
     ("get", "--dry-run"), ("generators",), ("generators", "evil"), ("generators", EVIL), ("remote", "list"),
     ("trust", "--yes"), ("new", "x.wav", "-g", "evil"), ("set", "plates/sea.png", f"{EVIL}=1"), ("check",),
     ("get", IN_NAMES), ("push", "evil"), ("push", EVIL), ("pin", "plates/sea.png", "--reason", EVIL), ("pins",),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from regenstore.refs.git.answers import LINK, SUBMODULE, Header, IndexEntry, TreeChange, TreeEntry
 from regenstore.refs.git.blobs import WORTH_IT, BlobReader
-from regenstore.refs.git.history import History, ListedBlobs
+from regenstore.refs.git.history import History, ListedBlobs, PathChange
 from regenstore.refs.git.ids import blob_id, file_blob_id
 from regenstore.refs.git.listing import Places
 from regenstore.refs.git.process import REPOSITORY_VARIABLES
@@ -24,6 +24,7 @@ __all__ = (
     "Header",
     "IndexEntry",
     "ListedBlobs",
+    "PathChange",
     "Places",
     "TreeChange",
     "TreeEntry",

@@ -35,6 +35,18 @@ class Moment(NamedTuple):
     change: TreeChange
 
 
+class PathChange(NamedTuple):
+    """A commit that gave a path another blob than every parent of it has there."""
+
+    commit: str
+    when: int
+    """The committer's time, in seconds since the epoch."""
+    subject: str
+    before: tuple[bytes, ...]
+    """The blobs of the parents there; zeros where one has none."""
+    oid: bytes
+
+
 class History(Listings):
     """Refs, the objects they point to, and the changes that commits made."""
 
@@ -168,6 +180,28 @@ class History(Listings):
             commit = part.split(b" ", 1)[0].decode()
             merged = _FROM.match(part)
             before = merged[2].decode() if merged else f"{commit}^"
+
+    def path_changes(self, path: bytes) -> Iterator[PathChange]:
+        """Yield the commits that gave a path, as seen from the top of the worktree, another blob, in everything that
+        refs and reflogs reach, newest first as Git lists them; in a damaged history, what it lists before it stops."""
+        answer = self._run(
+            _AS_IT_IS, "--literal-pathspecs", "log", "--all", "--reflog", "--full-history", "--date-order",
+            "--no-follow", "-c", "--raw", "--no-abbrev", "--no-renames", "--no-show-signature", "--no-color", "-z",
+            "--format=%ct%x01%H%x01%s", "--", path, check=False,
+        )  # fmt: skip
+        when, commit, subject = "0", "", ""
+        told = iter(parts(answer.stdout))
+        for part in told:
+            about = part.lstrip(b"\n")
+            if not about.startswith(b":"):
+                if about:
+                    when, commit, subject = about.decode(errors="replace").split("\x01", 2)
+                continue
+            parents = len(about) - len(about.lstrip(b":"))  # of a merge: all that it differs from
+            fields = about.split(b" ")
+            oids = [raw(oid) for oid in fields[parents + 1 : 2 * parents + 2]]
+            if next(told, b"") == path and any(oids[-1]):
+                yield PathChange(commit, int(when), subject, tuple(oids[:-1]), oids[-1])
 
     def in_words(self, commits: Iterable[str]) -> Mapping[str, str]:
         """Return short name and date of the commits that expressions lead to; an unresolved one stands for itself."""
