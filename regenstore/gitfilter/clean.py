@@ -65,9 +65,9 @@ class CleanFilter:
         adopts_raw: Callable[[], bool] = lambda: False,
         torn: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
-        """``guessed`` is called for a moved medium that could have come from several places; ``edited`` for a medium that
-        is new to the store while the index has another one, with the path and both texts: until it is committed, nothing
-        else records it.
+        """``guessed`` is called for a moved medium that could have come from several places; ``edited`` for a medium
+        that is new to the store while the index has another one, with the path and both texts: until it is committed,
+        nothing else records it.
 
         ``deferred``: this worktree, if a single wait for the disk in :meth:`finish` suffices. That is the case only
         for a git command that does not change the worktree's files until this filter has ended. ``adopts_raw``:
