@@ -32,6 +32,7 @@ _INSTEAD = {
     ("generators", "no-such-generator"): "Omit the name to list the installed generators.",
     ("status", "no-such-path"): "Check the spelling; omit paths to list all media.",
     ("takes", "no-such-take"): "Give one of the listed digests.",
+    ("history", "no-such-take"): "Omit --take to list the contents.",
     ("edit", "bad-recipe"): "Fix the text, or restore the last valid one from 'git log -p PATH'.",
     ("remote check", "remote-failed"): "See the message and the server's own log.",
     ("remote check", "remote-refused"): "Check the credentials and their permissions.",

@@ -58,7 +58,8 @@ def _short(needed: int, size: int) -> str | None:
 
 def _riff(head: bytes, at: int) -> int:
     stated: int = struct.unpack_from("<I", head, at)[0]
-    return 0 if stated in _OPEN_ENDED else stated + 8
+    unpadded = head[8:12] == b"WAVE"  # some programs leave out the last byte, which only pads, but count it
+    return 0 if stated in _OPEN_ENDED else stated + 8 - unpadded
 
 
 def _rf64(head: bytes, at: int) -> int:
@@ -68,7 +69,7 @@ def _rf64(head: bytes, at: int) -> int:
 
 def _aiff(head: bytes, at: int) -> int:
     stated: int = struct.unpack_from(">I", head, at)[0]
-    return 0 if stated in _OPEN_ENDED else stated + 8
+    return 0 if stated in _OPEN_ENDED else stated + 8 - 1  # as WAVE
 
 
 def _plain(head: bytes, at: int) -> int:

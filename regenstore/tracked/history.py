@@ -85,7 +85,9 @@ def chosen(listed: Iterable[PastContent], path: bytes, wanted: str) -> PastConte
     if len(matching) != 1:
         shown = os.fsdecode(path)
         what = "several contents begin with" if matching else "it never had a content that begins with"
-        raise InvalidInput("no-such-take", f"{shown}: {what} {wanted!r}", hint=f"Run: regenstore history {shown}")
+        raise InvalidInput(
+            "no-such-take", f"{shown}: {what} {wanted!r}", hint=f"Run 'regenstore history {shown}' to list them."
+        )
     return matching[0]
 
 
