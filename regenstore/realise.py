@@ -179,7 +179,7 @@ class Realiser(Planner):
         if self._store.use(digest) is not None:
             return True
         elsewhere = self._elsewhere()
-        return bool(elsewhere) and digest in elsewhere.having([digest])
+        return elsewhere is not None and digest in elsewhere.having([digest])
 
     def restore(self, digest: Digest) -> str | None:
         """Return the path of a take's bytes, recovered by a correction if they are not in the store; None if no

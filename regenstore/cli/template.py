@@ -9,6 +9,7 @@ import click
 
 from regenstore.cli.console import say, visible, write
 from regenstore.cli.context import emit_json, json_option, open_repository, worktree_paths
+from regenstore.cli.presentation import Heading, show_table
 from regenstore.errors import RegenstoreError
 from regenstore.export.context import Value, text_of
 from regenstore.export.media_facts import Measurements
@@ -57,11 +58,13 @@ def list_(as_json: bool) -> None:
         ]
         emit_json("templates", {"templates": rows})
         return
+    table = []
     for each in found:
         origin = "built in" if each.built_in else "here"
         state = " (hidden by the repository's)" if each.shadowed else ""
         state += f" ({len(each.problems)} problems: regenstore template check {each.name})" if each.problems else ""
-        say(f"{each.name:<16} {origin:<8}  {', '.join(each.outputs)}  {each.about}{state}")
+        table.append((each.name, origin, ", ".join(each.outputs), each.about + state))
+    show_table((Heading("template"), Heading("from"), Heading("files"), Heading("what it is for")), table)
 
 
 @command.command()
