@@ -214,6 +214,8 @@ class Planner:
         self._manifests = Manifests(store.root)
         self._remotes = remotes
         self.prefer = AUTO
+        self.local = False
+        """Ask no remote, only other stores on this machine."""
         self._lock = threading.Lock()
 
     def lookup(self, recipe: Recipe) -> tuple[Content, float | int | None] | None:
@@ -257,11 +259,17 @@ class Planner:
     def _complete(self, outputs: Mapping[str, Content]) -> bool:
         return all(self._store.use(c.digest, c.size) is not None for c in outputs.values())
 
-    def plan(self, wants: Iterable[Want], *, again: bool = False, local: bool = False) -> RunPlan:
+    def _elsewhere(self) -> RemoteSet | None:
+        """Return the places to ask, opened on first use."""
+        together = self._remotes()
+        return together.nearby if self.local and together is not None else together
+
+    def plan(self, wants: Iterable[Want], *, again: bool = False, alone: bool = False) -> RunPlan:
         """Plan what to fetch from a remote, what to generate and in which order; lists what is present and what cannot
         be had.
 
-        With ``again``, every want is run, even if its take is present. With ``local``, no remote is asked.
+        With ``again``, every want is run, even if its take is present. With ``alone``, nothing is asked
+        elsewhere.
         """
         plan = RunPlan()
         missing = []
@@ -275,7 +283,7 @@ class Planner:
                 plan.present.append(Outcome(want, *found))
             else:
                 missing.append(want)
-        elsewhere = self._remotes() if missing and not local else None
+        elsewhere = self._elsewhere() if missing and not alone else None
         sources = self._sources(missing, elsewhere) if elsewhere and not again else {}
         for want in missing:
             source = sources.get(want.label)
@@ -419,7 +427,7 @@ class Planner:
         with self._lock:
             known = self._cache.known_outputs(digest) + self._manifests.known_outputs(digest)
             known.sort(key=lambda made: not self.expected(made.key, digest))
-        if not known and (elsewhere := self._remotes()):
+        if not known and (elsewhere := self._elsewhere()):
             known = elsewhere.known_outputs(digest)
         for made in known:
             recipe = toml.decode_or_none(made.recipe)

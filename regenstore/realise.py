@@ -108,7 +108,7 @@ class Realiser(Planner):
 
     def _fetch(self, plan: RunPlan, progress: Progress, limit: float | None) -> Iterator[Outcome]:
         """Fetch what the plan says. A want whose content cannot be fetched is made instead, if possible."""
-        elsewhere = self._remotes()
+        elsewhere = self._elsewhere()
         assert elsewhere is not None
         waiting: dict[Digest, list[tuple[Want, Source]]] = {digest: [] for digest in plan.fetches}
         for want, source in plan.fetched:
@@ -135,7 +135,7 @@ class Realiser(Planner):
                 yield Outcome(want, source.content, source.seconds)
         if left:
             errors = {want.label: error for want, error in left}
-            instead = self.plan([want for want, _ in left], local=True)
+            instead = self.plan([want for want, _ in left], alone=True)
             for outcome in self.run(instead if plan.budget is None else instead.within(plan.budget), progress, limit):
                 failed = outcome.error is not None
                 yield outcome._replace(error=errors[outcome.want.label]) if failed else outcome
@@ -169,10 +169,17 @@ class Realiser(Planner):
 
     def _brought(self, digest: Digest) -> bool:
         """Return whether a content was fetched from a remote."""
-        elsewhere = self._remotes()
+        elsewhere = self._elsewhere()
         if not elsewhere or digest not in elsewhere.having([digest]):
             return False
         return all(moved.error is None for moved in elsewhere.bring([digest], nobody))
+
+    def can_bring(self, digest: Digest) -> bool:
+        """Return whether a content is in the store or can be copied into it, without making it."""
+        if self._store.use(digest) is not None:
+            return True
+        elsewhere = self._elsewhere()
+        return elsewhere is not None and digest in elsewhere.having([digest])
 
     def restore(self, digest: Digest) -> str | None:
         """Return the path of a take's bytes, recovered by a correction if they are not in the store; None if no

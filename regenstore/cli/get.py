@@ -32,7 +32,7 @@ from regenstore.tracked import get_and_drop
     "--prefer", type=click.Choice(PREFERENCES), default=AUTO, help="Fetch or make media if both are possible."
 )
 @click.option("--no-generate", is_flag=True, help="Make nothing; only place what the store or a remote has.")
-@click.option("--local", is_flag=True, help="Do not contact remotes.")
+@click.option("--local", is_flag=True, help="Ask no remote, only other stores on this machine.")
 @click.option("--dry-run", "-n", is_flag=True, help="Only show what would be made.")
 @json_option
 def command(

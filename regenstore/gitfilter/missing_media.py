@@ -45,7 +45,7 @@ def bring(
         except FormatError as error:
             if error.kind == "newer-recipe":
                 report.left(given.path, error.message)
-    plan = realiser.plan(wants, local=not fetch).within(budget if generate else -1.0)
+    plan = realiser.plan(wants, alone=not fetch).within(budget if generate else -1.0)
     batch = _Batch(placer, report)
     for outcome in realiser.run(plan, progress, limit=2 * budget + 10):
         given = by_label[outcome.want.label]
@@ -103,7 +103,7 @@ def bring_one(
         want = Want(os.fsdecode(path), toml.decode(text))
     except FormatError:
         return None
-    plan = realiser.plan([want], local=not fetch).within(budget)
+    plan = realiser.plan([want], alone=not fetch).within(budget)
     for outcome in realiser.run(plan, _Silent(), limit=2 * budget + 10):
         if outcome.content is not None:
             return store.find(outcome.content.digest, outcome.content.size)

@@ -151,7 +151,7 @@ class Prober:
                 continue
             wants.append(Want(order.label, order.recipe))
             waiting[id(wants[-1])] = order
-        plan = realiser.plan(wants, again=True, local=True)
+        plan = realiser.plan(wants, again=True, alone=True)
         for outcome in realiser.run(plan, progress, self.budget + STARTING):
             yield self._judge(store, realiser, waiting[id(outcome.want)], outcome)
 

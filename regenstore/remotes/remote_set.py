@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import cached_property
 
 from regenstore.errors import RegenstoreError, StorageError
 from regenstore.objects.ids import Digest, RecipeKey
@@ -39,6 +40,11 @@ class RemoteSet:
 
     def __bool__(self) -> bool:
         return bool(self._remotes) or bool(self._nearby)
+
+    @cached_property
+    def nearby(self) -> RemoteSet:
+        """The other stores on this machine alone."""
+        return RemoteSet([], self._nearby)
 
     @contextmanager
     def _using(self, remote: Remote) -> Iterator[None]:

@@ -17,7 +17,8 @@ from regenstore.refs.blobs import read_blobs
 from regenstore.tracked.workbench import Workbench, WorktreeContent, excluded, select
 
 if TYPE_CHECKING:  # slow to import, and not needed if there is nothing to do
-    from regenstore.realise import Progress
+    from regenstore.objects.ids import Digest
+    from regenstore.realise import Progress, Realiser
     from regenstore.worktree.place import Placement
 
 
@@ -34,7 +35,7 @@ class GetWish(NamedTuple):
     path: bytes
     text: bytes
     replaces: bytes | Nothing | Identity
-    """The text at the path, or the medium that was made with other parameters."""
+    """The text at the path, or a medium that a run gave: with other parameters, or other bytes than the take."""
     oid: bytes | None
 
 
@@ -72,7 +73,8 @@ def plan_get(
     bench: Workbench, paths: Sequence[bytes], *, generate: bool, local: bool = False, prefer: str = AUTO
 ) -> GetPlan:
     """Plan which recipes in the worktree become media, and what has to be fetched and made for that, as preferred where
-    both are possible. With ``local``, no remote is asked. Paths whose present content cannot be read are among the
+    both are possible. With ``local``, only other stores on this machine are asked,
+    and no remote. Paths whose present content cannot be read are among the
     failed ones, and are not replaced."""
     tracked = bench.tracked()
     everything = [*tracked, *bench.untracked()]
@@ -80,11 +82,19 @@ def plan_get(
     wants: list[Want] = []
     planned = GetPlan({}, RunPlan())
     refused = _refused(bench, chosen, paths)
-    old = _old_takes(bench, {path: tracked[path] for path in chosen if path in tracked})
+
+    def realiser() -> Realiser:  # slow to import, and not needed if nothing is to be done
+        bench.realiser.prefer, bench.realiser.local = prefer, local
+        return bench.realiser
+
+    def can_bring(digest: Digest) -> bool:
+        return realiser().can_bring(digest)
+
+    records = _records(bench, {path: tracked[path] for path in chosen if path in tracked})
     index_text = bench.index_texts(chosen)
     for path in chosen:
         try:
-            wish = _wish(bench, path, tracked.get(path), old.get(path), index_text)
+            wish = _wish(bench, path, tracked.get(path), records.get(path), index_text, can_bring)
             if wish is not None:
                 wants.append(Want(os.fsdecode(path), toml.decode(wish.text)))
                 planned.wishes[os.fsdecode(path)] = wish
@@ -94,8 +104,7 @@ def plan_get(
             elif error.kind != "not-a-file" or path in tracked or path in paths:
                 planned.failed.append((path, error))
     if wants:
-        bench.realiser.prefer = prefer
-        plan = bench.realiser.plan(wants, local=local)
+        plan = realiser().plan(wants)
         planned.plan = plan if generate else plan.within(-1.0)
     return planned
 
@@ -104,16 +113,21 @@ def _wish(
     bench: Workbench,
     path: bytes,
     entry: bytes | None,
-    old: BlobRecord | None,
+    record: BlobRecord | None,
     index_text: Callable[[bytes], bytes | None],
+    can_bring: Callable[[Digest], bool],
 ) -> GetWish | None:
-    """Return what ``get`` does at a path, or None. ``entry``: the index blob there; ``old``: its content, if its take
-    was made with other parameters."""
+    """Return what ``get`` does at a path, or None. ``entry``: the index blob there; ``record``: its content."""
     held = bench.held(path, digest=False)
-    medium = None if held is None or held.text is not None or old is None else _old_medium(bench, path, old)
-    if held is not None and held.text is None and medium is None:
-        return None
     known = index_text(path)
+    medium = None
+    if held is not None and held.text is None:
+        if record is None or record.key is None:
+            return None
+        drifted = record.outdated is None
+        medium = _drifted(bench, path, record, held, known) if drifted else _old_medium(bench, path, record)
+        if medium is None or (drifted and (record.digest is None or not can_bring(record.digest))):
+            return None
     replaces: bytes | Nothing | Identity = NOTHING
     text = known
     if held is None:
@@ -127,12 +141,11 @@ def _wish(
     return GetWish(path, text, replaces, entry if text == known else None)
 
 
-def _old_takes(bench: Workbench, oids: Mapping[bytes, bytes]) -> dict[bytes, BlobRecord]:
-    """Return the content of the index blobs whose takes were made with other parameters."""
+def _records(bench: Workbench, oids: Mapping[bytes, bytes]) -> dict[bytes, BlobRecord]:
+    """Return the contents of the index blobs of paths."""
     said = read_blobs(bench.git, bench.cache, list(oids.values()), remember=os.path.isdir(bench.store.root))
     records = judged_blobs(bench.cache, said.records)
-    found = {path: records[oid] for path, oid in oids.items() if oid in records}
-    return {path: record for path, record in found.items() if record.outdated is not None}
+    return {path: records[oid] for path, oid in oids.items() if oid in records}
 
 
 def _refused(bench: Workbench, chosen: Iterable[bytes], paths: Sequence[bytes]) -> set[bytes]:
@@ -155,6 +168,24 @@ def _old_medium(bench: Workbench, path: bytes, record: BlobRecord) -> WorktreeCo
     if record.key is None or bench.cache.made(record.key, held.digest, record.output):
         return None
     return held if bench.store.claim(held.digest, held.size) is not None else None
+
+
+def _drifted(
+    bench: Workbench, path: bytes, record: BlobRecord, held: WorktreeContent, known: bytes | None
+) -> WorktreeContent | None:
+    """Return what is at a path, if it is what a run of its recipe gave in place of the take, and is stored. An edit is
+    not, nor is what was accepted or recorded since."""
+    if record.key is None or record.digest is None or known is None:
+        return None
+    given = (content for result in bench.cache.results(record.key) for content in result.outputs.values())
+    if not any(content.size == held.size and content.digest != record.digest for content in given):
+        return None
+    whole = bench.held(path)
+    if whole is None or whole.digest is None or whole.digest == record.digest:
+        return None
+    if not bench.cache.made(record.key, whole.digest, record.output) or bench.text_of(path, whole, known) != known:
+        return None
+    return whole if bench.store.claim(whole.digest, whole.size) is not None else None
 
 
 def get(bench: Workbench, planned: GetPlan, progress: Progress, tell: Tell = _untold) -> GetReport:

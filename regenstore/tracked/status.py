@@ -25,7 +25,8 @@ STATES = {
     "wanted": "recipe text only, and it was never run",
     "outdated": "the recorded take was made with other parameters; 'regenstore get' makes one with these",
     "unrecorded": "a medium made for a recipe that records no take; 'regenstore record --add' records it",
-    "drifted": "the generator gave other bytes than the recorded take; 'regenstore record' keeps these",
+    "drifted": "the generator gave other bytes than the recorded take; 'regenstore record' keeps these, and 'regenstore"
+    " get' brings the take once a remote has it",
     "new": "not in Git yet; 'git add' adds it",
     "changed": "the recipe was changed and is not added yet",
     "edited": "the medium was edited by hand and is not added yet",

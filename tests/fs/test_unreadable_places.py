@@ -143,7 +143,7 @@ gc makes a take once more before it relies on either": """
         proof/environment_cache.RecentEnvironments._keep except
         proof/environment_cache._read except
         proof/environment_cache._entries except
-        tracked/get_and_drop._old_takes isdir
+        tracked/get_and_drop._records isdir
         objects/hash_cache.KnownHashes._all except
         objects/hash_cache.KnownHashes._keep except
     """,

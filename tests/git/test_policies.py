@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from tests.git.film import ALPHA, BETA, FIRST, GENERATOR, MAIN, PLATE, PROGRAM, A, B, C, Film
@@ -159,13 +161,26 @@ def test_drift_is_placed_and_told(film: Film) -> None:
     film.write("tools/words.sh", '#!/bin/sh\nyes "other $2" | head -c "$3" > "$1"\n')
     film.regenstore("trust", "--yes")
     film.git("commit", "-q", "-a", "-m", "another build")
+    film.git("init", "-q", "../kept")
+    shutil.copytree(film.path / ".git/regenstore", film.path.parent / "kept/.git/regenstore")
     film.forget(A)
     (film.path / A).unlink()
     film.git("checkout", "--", A)
-    assert film.read(A).startswith(b"other alpha2\n")
+    drifted = film.read(A)
+    assert drifted.startswith(b"other alpha2\n")
     film.quiet()
     film.expect_blob(A, ALPHA[2])
     assert "drifted" in film.regenstore("status")
+    assert film.regenstore("get").startswith("0 placed")  # nobody here has the take
+    film.git("remote", "add", "origin", "../kept")
+    film.write(A, "an edit")
+    film.regenstore("get")
+    assert film.read(A) == b"an edit"
+    film.write(A, drifted)
+    film.regenstore("get", "--local")  # the store of the origin has it
+    assert film.read(A) == ALPHA[2]
+    film.quiet()
+    film.write(A, drifted)
     film.regenstore("record", A)
     film.git("add", A)
     film.expect_blob(A, film.read(A))

@@ -212,7 +212,8 @@ def test_only_here_asks_nobody(artists: tuple[Artist, Artist], monkeypatch: pyte
     monkeypatch.setattr(other.backend, "head", lambda name: pytest.fail("it was asked"))
     from regenstore.planning import Want
 
-    plan = other.realiser.plan([Want("p", Recipe.of_imported(Take(digest, 5), KIND))], local=True)
+    other.realiser.local = True
+    plan = other.realiser.plan([Want("p", Recipe.of_imported(Take(digest, 5), KIND))])
     assert [outcome.error.kind for outcome in plan.failed if outcome.error] == ["content-missing"]
 
 
