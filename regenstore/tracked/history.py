@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from shlex import quote
 from typing import Any, NamedTuple
 
 from regenstore.errors import Conflict, InvalidInput, NotFound
@@ -86,7 +87,7 @@ def chosen(listed: Iterable[PastContent], path: bytes, wanted: str) -> PastConte
         shown = os.fsdecode(path)
         what = "several contents begin with" if matching else "it never had a content that begins with"
         raise InvalidInput(
-            "no-such-take", f"{shown}: {what} {wanted!r}", hint=f"Run 'regenstore history {shown}' to list them."
+            "no-such-take", f"{shown}: {what} {wanted!r}", hint=f"Run: regenstore history {quote(shown)}"
         )
     return matching[0]
 
@@ -132,11 +133,12 @@ def require_kept(path: bytes, past: PastContent) -> None:
 
 def _missing(path: bytes, past: PastContent) -> NotFound:
     shown = os.fsdecode(path)
+    named = quote(shown)
     hint = "No recipe is known that makes it again; look for another copy."
     if past.commit is not None and not past.recipe.imported:
-        hint = f"Run 'git restore -s {past.commit[:10]} {shown}', then 'regenstore get {shown}' fetches or makes it."
+        hint = f"Run 'git restore -s {past.commit[:10]} {named}', then 'regenstore get {named}' fetches or makes it."
     elif past.commit is not None:
-        hint = f"A remote may have it: 'git restore -s {past.commit[:10]} {shown}', then 'regenstore get {shown}'."
+        hint = f"A remote may have it: 'git restore -s {past.commit[:10]} {named}', then 'regenstore get {named}'."
     return NotFound("content-missing", f"{shown}: the store no longer has {past.take.digest.short}", hint=hint)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from regenstore.objects import evicted
+from regenstore.objects.evicted import Evicted
 from regenstore.objects.hashing import hash_bytes
+from regenstore.objects.ids import RecipeKey
 from tests.conftest import Checkout, noise
 
 SEA = "plates/sea.png"
@@ -84,6 +87,12 @@ def test_a_path_that_is_gone_in_a_folder_of_a_linked_worktree(film: Checkout) ->
     plates.git("add", "../refs/photo.png")
     assert plates.blob("refs/photo.png") == film.blob("refs/photo.png", "HEAD~1")
     stored = next(film.path.glob(f".git/regenstore/*/{digest_of(photo)[7:9]}/{digest_of(photo)[9:]}"))
+    trashed = film.path / f".git/regenstore/trash/20260101T000000Z-x/vault/{stored.parent.name}" / stored.name
+    trashed.parent.mkdir(parents=True)
+    stored.rename(trashed)
+    assert [each["state"] for each in contents(film, "refs/photo.png")] == ["trash"]
+    film.regenstore("history", "refs/photo.png", "--take", digest_of(photo), "-o", "../photo.png")
+    assert (film.path.parent / "photo.png").read_bytes() == photo and not trashed.exists()
     stored.unlink()
     done = film.run("regenstore", "history", "refs/photo.png", "--take", digest_of(photo), check=False)
     assert done.returncode == 3 and b"git restore -s" in done.stderr
@@ -102,8 +111,12 @@ def test_edits_that_were_added_and_never_committed(film: Checkout) -> None:
     assert logged == 2 * len(shots)  # what it was, and what it became; not once more for each 'git status'
 
 
-def test_damaged_lines_of_the_log_are_passed_over(film: Checkout) -> None:
+def test_damaged_lines_of_the_log_are_passed_over_and_manifests_of_gc_are_read(film: Checkout) -> None:
     named = b'"plates/sea.png"'
     lines = [b"{" + named, b'{"path": %b}' % named, b"[%b]" % named, b'{"path": %b, "when": "x", "recipe": ""}' % named]
     film.write(".git/regenstore-paths.jsonl", b"\n".join(lines))
-    assert [each["from"] for each in contents(film)] == ["commit"]
+    took = hash_bytes(b"took")
+    key = RecipeKey.parse(film.regenstore("show", "--key", SEA).strip())
+    record = Evicted(took, 4, "image/png", "evictable", "dead", None, key, "main", b"")
+    evicted.write(str(film.path / ".git/regenstore"), "20260101T000000Z-x", [record])
+    assert [(each["from"], each["state"]) for each in contents(film)] == [("commit", "placed"), ("gc", "gone")]

@@ -97,6 +97,10 @@ def test_samples_and_dry_runs(restless: Checkout) -> None:
 def test_another_take_is_accepted_and_the_diff_shows_it(restless: Checkout) -> None:
     tiers(restless, "near.png")
     known = json.loads(restless.regenstore("takes", "near.png", "--json"))["takes"]
+    past = json.loads(restless.regenstore("history", "near.png", "--json"))["contents"]
+    assert {each["digest"]: each["from"] for each in past} == {
+        each["digest"]: "commit" if each["recorded"] else "result" for each in known
+    }
     assert [(take["recorded"], take["tier"]) for take in known] == [(True, None), (False, "equivalent")]
     restless.regenstore("accept", "near.png")
     assert restless.status() == " M near.png"

@@ -155,6 +155,43 @@ def test_what_is_listed_has_odd_names_and_every_kind_of_entry(checkout):
     assert git.remove_config_section("regenstore.a") and not git.remove_config_section("regenstore.a")
 
 
+def test_the_changes_of_a_path_are_found_in_branches_merges_stashes_and_reflogs(checkout):
+    path = b"a\n:*\xff"
+    name = os.path.join(os.fsencode(checkout.path), path)
+
+    def put(text, *command):
+        Path(os.fsdecode(name)).write_bytes(text)
+        checkout.git("add", "-A")
+        checkout.git(*command)
+
+    git = Git(str(checkout.path))
+    assert list(git.path_changes(path)) == []
+    checkout.git("config", "log.showSignature", "true")
+    checkout.git("config", "log.follow", "true")
+    checkout.write("other", b"x")
+    put(b"first", "commit", "-q", "-m", "1")
+    checkout.git("branch", "side")
+    put(b"amended away", "commit", "-q", "-m", "2")
+    put(b"second", "commit", "-q", "--amend", "-m", "2 :amended\n\nbody")
+    checkout.git("switch", "-q", "side")
+    put(b"side", "commit", "-q", "-m", "3")
+    checkout.git("switch", "-q", "-")
+    checkout.git("merge", "-q", "-s", "ours", "--no-commit", "side")
+    put(b"by hand", "commit", "-q", "-m", "merged")
+    put(b"stashed", "stash")
+    checkout.git("rm", "-q", "-r", ".")
+    checkout.git("commit", "-q", "-m", "gone")
+    found = {change.oid: change for change in git.path_changes(path)}
+    with BlobReader(git) as blobs:
+        texts = dict(zip(found, blobs.read_many((oid.hex().encode() for oid in found), 100)))
+    told = {texts[oid]: change for oid, change in found.items()}
+    assert set(told) == {b"first", b"amended away", b"second", b"side", b"by hand", b"stashed"}
+    assert told[b"second"].subject == "2 :amended"
+    assert {texts[oid] for oid in told[b"by hand"].before} == {b"second", b"side"}
+    assert not any(map(any, told[b"first"].before))
+    assert list(git.path_changes(b"a")) == []
+
+
 def test_a_damaged_blob_stops_nobody_else(checkout):
     """Where all are needed it is an error; where one is asked for, that one is not there."""
     for name in "abc":
