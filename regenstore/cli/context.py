@@ -30,6 +30,7 @@ _QUICK = 0.5
 """Seconds of quick work before a bar is shown."""
 _FAILURES = 10
 """How many failures of a kind are printed one by one."""
+dry_run_option = click.option("--dry-run", "-n", is_flag=True, help="Only show what would be done.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
 
@@ -99,6 +100,14 @@ def path_or_key(repository: Repository, argument: str) -> bytes | RecipeKey | Di
         return worktree_path(repository, argument)
     kind = Digest if argument.startswith(Digest.PREFIX) else RecipeKey
     return kind(bytes.fromhex(hexa))
+
+
+def paths_or_keys(repository: Repository, arguments: Iterable[str]) -> list[bytes | RecipeKey | Digest]:
+    """Parse ``PATH|KEY`` arguments, of which a folder or pattern stands for the media in it."""
+    found: list[bytes | RecipeKey | Digest] = []
+    for each in (path_or_key(repository, argument) for argument in arguments):
+        found += repository.workbench.named([each]) if isinstance(each, bytes) else [each]
+    return list(dict.fromkeys(found))
 
 
 def split_settings(path: str, rest: tuple[str, ...], what: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

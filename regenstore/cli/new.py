@@ -7,12 +7,13 @@ import click
 from regenstore.cli.context import (
     ConsoleProgress,
     assignments,
+    dry_run_option,
     input_paths,
     json_option,
     open_repository,
     worktree_path,
 )
-from regenstore.cli.write_report import write_each
+from regenstore.cli.write_report import preview, write_each
 from regenstore.tracked import recipe_writing
 from regenstore.tracked.recipe_writing import Written
 
@@ -24,6 +25,7 @@ from regenstore.tracked.recipe_writing import Written
 @click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=PATH", help="An input file; may be repeated.")
 @click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
 @click.option("--force", is_flag=True, help="Replace an existing file at the path.")
+@dry_run_option
 @json_option
 def command(
     path: str,
@@ -32,6 +34,7 @@ def command(
     inputs: tuple[str, ...],
     no_generate: bool,
     force: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Write a recipe for PATH and make its medium. Nothing is staged; use 'git add' for that.
@@ -48,8 +51,10 @@ def command(
     was = recipe_writing.vacant(bench, target, force=force)
     values, sources = assignments(params, "a parameter"), input_paths(repository, inputs)
 
-    def write(target: bytes) -> Written:
-        recipe = recipe_writing.compose(bench, target, generator, values, sources, progress)
+    def write(target: bytes) -> Written | str:
+        recipe = recipe_writing.compose(bench, target, generator, values, sources, None if dry_run else progress)
+        if dry_run:
+            return preview(None, recipe)
         return recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
 
     with ConsoleProgress() as progress:

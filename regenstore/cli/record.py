@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import json_option, open_repository, worktree_paths
-from regenstore.cli.write_report import write_each
+from regenstore.cli.context import dry_run_option, json_option, open_repository, worktree_paths
+from regenstore.cli.write_report import preview, write_each
 from regenstore.tracked import recipe_writing
 from regenstore.tracked.recipe_writing import Written
 from regenstore.tracked.status import status
@@ -15,8 +15,9 @@ from regenstore.tracked.status import status
 @click.command()
 @click.argument("paths", nargs=-1)
 @click.option("--add", is_flag=True, help="Also 'git add' what was recorded.")
+@dry_run_option
 @json_option
-def command(paths: tuple[str, ...], add: bool, as_json: bool) -> None:
+def command(paths: tuple[str, ...], add: bool, dry_run: bool, as_json: bool) -> None:
     """Record the media at PATHS as the takes of their recipes; without any, all that 'status' calls unrecorded.
     Nothing is staged without --add.
 
@@ -35,7 +36,9 @@ def command(paths: tuple[str, ...], add: bool, as_json: bool) -> None:
         chosen = [each.path for each in status(bench).paths if each.state == "unrecorded"]
 
     def write(path: bytes) -> Written | str:
-        written = recipe_writing.record(bench, path)
+        written = recipe_writing.record(bench, path, dry_run=dry_run)
+        if dry_run and written is not None:
+            return preview(bench.current(path), written.recipe)
         if add and written is not None:
             repository.git.add([path])
         return written or "its take is already recorded"

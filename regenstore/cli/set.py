@@ -8,6 +8,7 @@ from regenstore.cli.console import say
 from regenstore.cli.context import (
     ConsoleProgress,
     assignments,
+    dry_run_option,
     input_paths,
     json_option,
     open_repository,
@@ -15,7 +16,7 @@ from regenstore.cli.context import (
     split_settings,
     worktree_paths,
 )
-from regenstore.cli.write_report import write_each
+from regenstore.cli.write_report import preview, write_each
 from regenstore.tracked import conflicts, recipe_writing
 from regenstore.tracked.recipe_writing import Written
 
@@ -29,6 +30,7 @@ from regenstore.tracked.recipe_writing import Written
 @click.option("--theirs", multiple=True, metavar="FIELD", help="In a conflict: take their value of a field.")
 @click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
 @click.option("--force", is_flag=True, help="Start from the recipe even if its medium was edited by hand.")
+@dry_run_option
 @json_option
 def command(
     path: str,
@@ -39,6 +41,7 @@ def command(
     theirs: tuple[str, ...],
     no_generate: bool,
     force: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Change parameters or inputs of the recipes at PATHs and make them again. Nothing is staged.
@@ -64,15 +67,22 @@ def command(
         was = bench.seen(target)
         recipe_writing.refuse_itself(target, sources)
         found = conflicts.in_conflict(bench, target)
+        making = None if dry_run else progress
         if found is None and not (ours or theirs):
             before = bench.editable(target, force=force)
-            recipe = recipe_writing.changed(bench, before, values, sources, (), progress)
+            recipe = recipe_writing.changed(bench, before, values, sources, (), making)
+            if dry_run:
+                return preview(before, recipe)
         else:
-            resolved = conflicts.resolve(bench, target, found, values, sources, ours, theirs, progress)
+            resolved = conflicts.resolve(bench, target, found, values, sources, ours, theirs, making)
             if isinstance(resolved, tuple):
+                if dry_run:
+                    return f"would stay in conflict: {', '.join(resolved[1])}"
                 recipe_writing.write_marked(bench, target, resolved[0], was)
                 return f"still in conflict: {', '.join(resolved[1])}"
             recipe = resolved
+            if dry_run:
+                return preview(None, recipe)
         written = recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
         if found is not None:
             say(f"{show_path(target)}: no conflict is left; 'git add' it", err=True)

@@ -7,7 +7,15 @@ import json
 import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import emit_json, json_option, open_repository, show_path, split_settings, worktree_paths
+from regenstore.cli.context import (
+    dry_run_option,
+    emit_json,
+    json_option,
+    open_repository,
+    show_path,
+    split_settings,
+    worktree_paths,
+)
 from regenstore.fs.path_text import path_text
 from regenstore.tracked import labels
 
@@ -16,8 +24,9 @@ from regenstore.tracked import labels
 @click.argument("path")
 @click.argument("rest", nargs=-1, metavar="[PATH]... [NAME=VALUE]...")
 @click.option("--remove", "-r", multiple=True, metavar="NAME", help="Remove a label; may be repeated.")
+@dry_run_option
 @json_option
-def command(path: str, rest: tuple[str, ...], remove: tuple[str, ...], as_json: bool) -> None:
+def command(path: str, rest: tuple[str, ...], remove: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Label the media at PATHs: scene, scene_type, characters, tags, failure_tags, rating, quality, or any other name.
 
     Labels are part of the recipe, are versioned with it, and serve to select media for datasets. They change no
@@ -36,12 +45,13 @@ def command(path: str, rest: tuple[str, ...], remove: tuple[str, ...], as_json: 
     bench = repository.workbench
     targets = bench.named(worktree_paths(repository, paths))
     if settings or remove:
-        changed = labels.label(bench, targets, settings, remove)
+        changed = labels.label(bench, targets, settings, remove, dry_run=dry_run)
         if as_json:
             emit_json("tag", {"changed": [path_text(each) for each in changed]})
             return
         for each in changed:
-            say(f"{show_path(each)}: labelled; 'git add' it to stage the change")
+            done = "would be labelled" if dry_run else "labelled; 'git add' it to stage the change"
+            say(f"{show_path(each)}: {done}")
         if not changed:
             say("nothing to change")
         return

@@ -7,6 +7,7 @@ import os
 import click
 
 from regenstore.cli.console import say
+from regenstore.cli.context import emit_json, json_option
 from regenstore.gitfilter import install
 from regenstore.refs.git import Git
 from regenstore.refs.recipes import ATTRIBUTE
@@ -18,7 +19,8 @@ from regenstore.refs.recipes import ATTRIBUTE
 @click.option("--system", "scope", flag_value="system", help="For all users of this machine.")
 @click.option("--worktree", "scope", flag_value="worktree", help="For this worktree.")
 @click.option("--dry-run", "-n", is_flag=True, help="Only show what would be removed.")
-def command(scope: str, dry_run: bool) -> None:
+@json_option
+def command(scope: str, dry_run: bool, as_json: bool) -> None:
     """Remove the settings that 'regenstore install' or 'regenstore init' wrote. Keeps recipes, media and the store.
 
     \b
@@ -27,7 +29,9 @@ def command(scope: str, dry_run: bool) -> None:
     """
     git = Git(os.getcwd())
     changes = install.plan_uninstall(git, scope)
-    for change in changes:
+    if as_json:
+        emit_json("uninstall", {"scope": scope, "removed": [change.name for change in changes]})
+    for change in () if as_json else changes:
         say(f"{'would remove' if dry_run else 'removed'} {change.name}")
     if not dry_run:
         install.apply(git, scope, changes)
@@ -39,5 +43,5 @@ def command(scope: str, dry_run: bool) -> None:
             "'regenstore drop' turns them into recipe text first",
             err=True,
         )
-    else:
+    elif not as_json:
         say(f"There are no regenstore settings in the {scope} configuration")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from regenstore.cli.context import ConsoleProgress, json_option, open_repository, worktree_paths
-from regenstore.cli.write_report import write_each
+from regenstore.cli.context import ConsoleProgress, dry_run_option, json_option, open_repository, worktree_paths
+from regenstore.cli.write_report import preview, write_each
 from regenstore.tracked import recipe_writing
 from regenstore.tracked.recipe_writing import Written
 
@@ -16,6 +16,7 @@ from regenstore.tracked.recipe_writing import Written
 @click.option("--param", "-p", "params", multiple=True, metavar="NAME", help="A parameter to remove; may be repeated.")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="NAME", help="An input to remove; may be repeated.")
 @click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
+@dry_run_option
 @json_option
 def command(
     path: str,
@@ -23,6 +24,7 @@ def command(
     params: tuple[str, ...],
     inputs: tuple[str, ...],
     no_generate: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Remove parameters or inputs from recipes and make them again. Nothing is staged.
@@ -41,9 +43,12 @@ def command(
     bench = repository.workbench
     paths = (path, *rest) if params or inputs else (path,)
 
-    def write(target: bytes) -> Written:
+    def write(target: bytes) -> Written | str:
         was = bench.seen(target)
-        recipe = recipe_writing.changed(bench, bench.editable(target), {}, {}, names, progress)
+        before = bench.editable(target)
+        recipe = recipe_writing.changed(bench, before, {}, {}, names, None if dry_run else progress)
+        if dry_run:
+            return preview(before, recipe)
         return recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
 
     with ConsoleProgress() as progress:

@@ -7,14 +7,15 @@ import os
 import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import open_repository
+from regenstore.cli.context import emit_json, json_option, open_repository
 from regenstore.gitfilter import attributes
 
 
 @click.command()
 @click.argument("patterns", nargs=-1, required=True)
 @click.option("--dry-run", "-n", is_flag=True, help="Only show what would be removed.")
-def command(patterns: tuple[str, ...], dry_run: bool) -> None:
+@json_option
+def command(patterns: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Remove PATTERNS from .gitattributes. Media and recipes stay as they are.
 
     \b
@@ -27,6 +28,9 @@ def command(patterns: tuple[str, ...], dry_run: bool) -> None:
     after, removed = attributes.untrack(text, meant)
     if removed and not dry_run:
         attributes.write(top, after, was)
+    if as_json:
+        emit_json("untrack", {"patterns": list(removed)})
+        return
     for pattern in removed:
         say(f"{'Would untrack' if dry_run else 'No longer tracking'} {pattern}")
     if not removed:

@@ -10,6 +10,8 @@ from regenstore.cli.context import emit_json, report_failures, shell_path, show_
 from regenstore.cli.presentation import time_text
 from regenstore.errors import RegenstoreError
 from regenstore.fs.path_text import path_text
+from regenstore.objects import toml
+from regenstore.objects.recipe import Recipe
 from regenstore.tracked.recipe_writing import Written
 
 
@@ -22,6 +24,16 @@ def tell(written: Written) -> None:
     seconds = written.recipe.output.seconds
     cost = ", made before" if not written.made else "" if seconds is None else f", {time_text(seconds)} to make"
     say(f"{path}: {size_text(written.content.size)}{cost}, {written.content.digest.short}")
+
+
+def preview(before: Recipe | None, after: Recipe) -> str:
+    """Say what a dry run would write, as the difference of the recipe's text."""
+    import difflib
+
+    old = "" if before is None else toml.encode(before).decode()
+    lines = difflib.unified_diff(old.splitlines(), toml.encode(after).decode().splitlines(), lineterm="", n=0)
+    shown = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+    return "\n".join(["would write", *(f"  {line}" for line in shown)]) if shown else "would write the same recipe"
 
 
 def write_each(paths: Sequence[bytes], write: Callable[[bytes], Written | str], *, as_json: bool) -> None:
@@ -37,7 +49,11 @@ def write_each(paths: Sequence[bytes], write: Callable[[bytes], Written | str], 
             continue
         done.append(_fields(path, written))
         if not as_json:
-            tell(written) if isinstance(written, Written) else say(f"{show_path(path)}: {written}")
+            if isinstance(written, Written):
+                tell(written)
+            else:
+                for line in f"{show_path(path)}: {written}".split("\n"):
+                    say(line)
     if as_json:
         errors = [{"path": path_text(path), "kind": e.kind, "message": e.message} for path, e in failed]
         emit_json("written", {"paths": done, "failed": errors})

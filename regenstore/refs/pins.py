@@ -39,9 +39,14 @@ class Pin(NamedTuple):
     @property
     def subject(self) -> str:
         """What is pinned, in the form that 'regenstore unpin' accepts."""
-        if self.name.startswith(_IMPORTED):
-            return Digest.PREFIX + self.name.removeprefix(_IMPORTED)
-        return RecipeKey.PREFIX + self.name
+        return subject_of(self.name)
+
+
+def subject_of(name: str) -> str:
+    """Return what the pin of a name pins, in the form that 'regenstore unpin' accepts."""
+    if name.startswith(_IMPORTED):
+        return Digest.PREFIX + name.removeprefix(_IMPORTED)
+    return RecipeKey.PREFIX + name
 
 
 def pin_name(recipe: Recipe) -> str:

@@ -71,6 +71,41 @@ class GetRecord(Printed):
     excluded: Count
 
 
+class KeptPath(Record):
+    path: Path
+    reason: str
+
+
+class DropRecord(Printed):
+    type: Literal["regenstore.drop"]
+    dropped: Annotated[list[Path], Field(description="With --dry-run: what would be dropped.")]
+    kept: list[KeptPath]
+    failed: list[Failure]
+
+
+class TrackRecord(Printed):
+    type: Literal["regenstore.track"]
+    patterns: Annotated[list[str], Field(description="Those added; without arguments, all.")]
+
+
+class UntrackRecord(Printed):
+    type: Literal["regenstore.untrack"]
+    patterns: Annotated[list[str], Field(description="Those removed.")]
+
+
+class InstallRecord(Printed):
+    type: Literal["regenstore.install"]
+    scope: str
+    changed: Annotated[list[str], Field(description="Names of the settings in Git's configuration.")]
+    hooks: Annotated[list[str], Field(description="Paths of the hooks that run regenstore.")]
+
+
+class UninstallRecord(Printed):
+    type: Literal["regenstore.uninstall"]
+    scope: str
+    removed: Annotated[list[str], Field(description="Names of the settings in Git's configuration.")]
+
+
 class MakeStep(Record):
     path: Path
     key: KeyText
@@ -285,6 +320,17 @@ class WhyRecord(Printed):
     input_of: list[Path]
     roots: list[str]
     pin: PinNote | None
+
+
+class PinRecord(Printed):
+    type: Literal["regenstore.pin"]
+    subjects: Annotated[list[str], Field(description="Keys, and digests of imported media.")]
+    reason: str | None
+
+
+class UnpinRecord(Printed):
+    type: Literal["regenstore.unpin"]
+    unpinned: Annotated[list[Path | str], Field(description="The paths, keys and digests that were given.")]
 
 
 class PinRow(Record):

@@ -62,7 +62,7 @@ def resolve(
     inputs: Mapping[str, bytes],
     ours: Sequence[str],
     theirs: Sequence[str],
-    progress: Progress,
+    progress: Progress | None,
 ) -> Recipe | tuple[bytes, tuple[str, ...]]:
     """Return the resolved recipe, or, if fields stay in conflict, the text with their markers and their names. New
     values of parameters and inputs count on both sides. Raises InvalidInput (``no-change``) if there is no conflict."""

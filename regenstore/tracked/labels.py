@@ -70,9 +70,11 @@ def _number(name: str, value: str) -> float | int:
     return int(found) if found.is_integer() and abs(found) < 2**53 else found
 
 
-def label(bench: Workbench, paths: Sequence[bytes], settings: Sequence[str], remove: Sequence[str]) -> list[bytes]:
+def label(
+    bench: Workbench, paths: Sequence[bytes], settings: Sequence[str], remove: Sequence[str], *, dry_run: bool = False
+) -> list[bytes]:
     """Write labels into the recipes at paths, in the worktree; returns those that changed. The media stay unchanged.
-    All paths are checked before the first is written."""
+    All paths are checked before the first is written; a dry run only returns them."""
     planned: list[tuple[bytes, Recipe, Seen]] = []
     for path in paths:
         bench.require_tracked(path)
@@ -81,7 +83,7 @@ def label(bench: Workbench, paths: Sequence[bytes], settings: Sequence[str], rem
         after = labelled(before, settings, remove)
         if after != before:
             planned.append((path, after, was))
-    for path, recipe, was in planned:
+    for path, recipe, was in () if dry_run else planned:
         held = bench.held(path)
         if held is None or held.digest is None:
             recipe_writing.write_text(bench, path, recipe, was)

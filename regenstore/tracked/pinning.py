@@ -26,25 +26,34 @@ def roots_of(bench: Workbench) -> Roots:
 
 def pin(bench: Workbench, target: Target, reason: str, now: float) -> Pin:
     """Pin; an existing pin gets the new reason. Raises NotFound if no recipe is known."""
+    recipe = pinnable(bench, target)
     if isinstance(target, bytes):
-        recipe = bench.current(target)
         held = bench.held(target)
         if held is not None and held.digest is not None:
             # A recipe never added may be in the worktree alone; a pin that keeps nothing would be worse than none.
             store_medium(bench, target, held.digest, held.size)
-    else:
-        recipe = _known_recipe(bench, target)
     return Pins(bench.git).add(pin_name(recipe), toml.encode(recipe), reason, now)
 
 
-def unpin(bench: Workbench, target: Target) -> None:
-    """Remove a pin. Raises NotFound (``not-pinned``) if there is none."""
+def pinnable(bench: Workbench, target: Target) -> Recipe:
+    """Return the recipe that a pin of the target keeps. Raises NotFound if none is known."""
+    return bench.current(target) if isinstance(target, bytes) else _known_recipe(bench, target)
+
+
+def find_pin(bench: Workbench, target: Target) -> str:
+    """Return the name of a target's pin. Raises NotFound (``not-pinned``) if there is none."""
     if isinstance(target, bytes):
         shown, name = os.fsdecode(target), pin_name(bench.current(target))
     else:
         shown, name = str(target), target.hex if isinstance(target, RecipeKey) else f"imported-{target.hex}"
-    if not Pins(bench.git).remove(name):
+    if not any(pinned.name == name for pinned in Pins(bench.git).all()):
         raise NotFound("not-pinned", f"{shown} is not pinned")
+    return name
+
+
+def unpin(bench: Workbench, target: Target) -> None:
+    """Remove a pin. Raises NotFound (``not-pinned``) if there is none."""
+    Pins(bench.git).remove(find_pin(bench, target))
 
 
 def pins(bench: Workbench) -> list[tuple[Pin, list[bytes]]]:

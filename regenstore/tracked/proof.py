@@ -20,7 +20,7 @@ from regenstore.proof.compare import compare_run
 from regenstore.proof.environments import Environments
 from regenstore.realise import Progress
 from regenstore.tracked.corrections import Correcting, correct
-from regenstore.tracked.recipe_writing import Written, adopt_take
+from regenstore.tracked.recipe_writing import Written, adopt_take, taking
 from regenstore.tracked.workbench import Workbench, select
 
 
@@ -186,9 +186,10 @@ def takes(bench: Workbench, path: bytes) -> list[KnownTake]:
     return sorted(found.values(), key=lambda known: (not known.recorded, -(known.made or 0.0)))
 
 
-def accept(bench: Workbench, path: bytes, wanted: str | None) -> Written:
+def accept(bench: Workbench, path: bytes, wanted: str | None, *, dry_run: bool = False) -> Written:
     """Accept another known content as the take: the one whose digest begins with ``wanted`` (hex digits), or the only
-    other one. Changes recipe and medium in the worktree; stages nothing."""
+    other one. Changes recipe and medium in the worktree; stages nothing. A dry run only returns what would be
+    written."""
     shown = os.fsdecode(path)
     was = bench.seen(path)
     recipe = bench.current(path)
@@ -205,7 +206,10 @@ def accept(bench: Workbench, path: bytes, wanted: str | None) -> Written:
     )
     if result is None:
         raise NotFound("content-missing", f"{shown}: {chosen.digest.short} is no longer a recorded result")
-    return adopt_take(bench, path, recipe, result.outputs[recipe.output.name], result.seconds, was)
+    content = result.outputs[recipe.output.name]
+    if dry_run:
+        return Written(path, taking(recipe, content, result.seconds), content)
+    return adopt_take(bench, path, recipe, content, result.seconds, was)
 
 
 def _holds(result: Result, recipe: Recipe, known: KnownTake) -> bool:

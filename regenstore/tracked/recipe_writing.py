@@ -45,9 +45,9 @@ def compose(
     generator: str,
     params: Mapping[str, str],
     inputs: Mapping[str, bytes],
-    progress: Progress,
+    progress: Progress | None,
 ) -> Recipe:
-    """Build a recipe from user input, checked against the generator; makes missing inputs."""
+    """Build a recipe from user input, checked against the generator; inputs as :func:`pin_input` returns them."""
     declaration = bench.registry.find(generator).declaration
     media_type = media_type_for(path, declaration)
     typed = {name: declaration.params.lookup(name).parse(name, text) for name, text in params.items()}
@@ -94,8 +94,9 @@ def refuse_itself(path: bytes, inputs: Mapping[str, bytes]) -> None:
             )
 
 
-def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) -> Input:
-    """Return the input at a worktree path, by the digest of its present content; a recipe there is realised first."""
+def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress | None) -> Input:
+    """Return the input at a worktree path, by the digest of its present content; a recipe there is realised first.
+    Without ``progress`` nothing is stored or made: NotFound (``content-missing``) for an input that is not made yet."""
     check_relative(source)
     shown = os.fsdecode(source)
     if not _is_utf8(source):
@@ -106,12 +107,20 @@ def pin_input(bench: Workbench, name: str, source: bytes, progress: Progress) ->
         )
     held = bench.held(source)
     if held is not None and held.digest is not None:
-        store_medium(bench, source, held.digest, held.size)
+        if progress is not None:
+            store_medium(bench, source, held.digest, held.size)
         return Input(held.digest, shown)
     recipe = bench.current(source)
     if recipe.output.take is not None:
-        bench.store.claim(recipe.output.take.digest, recipe.output.take.size)
+        if progress is not None:
+            bench.store.claim(recipe.output.take.digest, recipe.output.take.size)
         return Input(recipe.output.take.digest, shown)
+    if progress is None:
+        raise NotFound(
+            "content-missing",
+            f"{shown}: the input '{name}' is not made yet, and a dry run makes nothing",
+            hint=f"Make it first: regenstore get {shlex.quote(shown)}",
+        )
     content = realise_one(bench.realiser, shown, recipe, progress)[0]
     return Input(content.digest, shown)
 
@@ -241,6 +250,13 @@ def _write_text(bench: Workbench, path: bytes, recipe: Recipe, was: Seen) -> Wri
     return Written(path, recipe, None)
 
 
+def taking(recipe: Recipe, content: Content, seconds: float | int | None) -> Recipe:
+    """Return a recipe with a content as its take. One that it already names stays verbatim: labels may have changed."""
+    if recipe.output.named == content.take:
+        return recipe
+    return recipe.with_take(content.take, None if seconds is None else rounded(seconds))
+
+
 def _write_medium(
     bench: Workbench,
     path: bytes,
@@ -249,9 +265,7 @@ def _write_medium(
     seconds: float | int | None,
     was: Seen,
 ) -> Written:
-    taken = recipe  # a take that it already names stays verbatim: labels may have changed
-    if recipe.output.named != content.take:
-        taken = recipe.with_take(content.take, None if seconds is None else rounded(seconds))
+    taken = taking(recipe, content, seconds)
     source = bench.store.claim(content.digest, content.size)
     if source is None:
         raise NotFound("content-missing", f"{os.fsdecode(path)}: the medium left the store while it was placed")
@@ -280,9 +294,10 @@ def changed(
     params: Mapping[str, str],
     inputs: Mapping[str, bytes],
     remove: Iterable[str],
-    progress: Progress,
+    progress: Progress | None,
 ) -> Recipe:
-    """Return a recipe with parameters and inputs set or removed, checked against the generator."""
+    """Return a recipe with parameters and inputs set or removed, checked against the generator; new inputs as
+    :func:`pin_input` does."""
     assert recipe.generator is not None
     declaration = bench.registry.find(recipe.generator).declaration
     merged: dict[str, Any] = dict(recipe.params)
@@ -309,8 +324,9 @@ def keep_take(before: Recipe, after: Recipe) -> Recipe:
     return after.with_take_of(before) if after.key == before.key else after.with_take(None, None)
 
 
-def record(bench: Workbench, path: bytes) -> Written | None:
-    """Record the medium at a path as the take of its recipe; None if it is recorded already.
+def record(bench: Workbench, path: bytes, *, dry_run: bool = False) -> Written | None:
+    """Record the medium at a path as the take of its recipe; None if it is recorded already. A dry run only returns
+    what would be written.
 
     For media that were made for a recipe without a take (after a merge), or that drifted from it.
     """
@@ -339,6 +355,8 @@ def record(bench: Workbench, path: bytes) -> Written | None:
         None,
     )
     content = Content(held.digest, held.size, recipe.output.media_type)
+    if dry_run:
+        return Written(path, taking(recipe, content, seconds), content)
     store_medium(bench, path, held.digest, held.size)
     return _write_medium(bench, path, recipe, content, seconds, held.identity)
 

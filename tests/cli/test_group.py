@@ -51,16 +51,103 @@ def test_options_that_messages_and_documents_name_exist() -> None:
     assert not wrong
 
 
-def test_every_verb_that_reports_or_changes_is_for_programs_too() -> None:
-    told = {"new", "set", "unset", "record", "accept", "tag", "show", "status", "get", "verify", "takes", "why", "pins"}
-    told.add("history")
-    wanting = [
-        name for name in told if "--json" not in {opt for param in commands()[name].params for opt in param.opts}
-    ]
-    assert not wanting
-    for name, command in commands().items():
-        for param in command.params:  # a dry run is -n everywhere
-            assert "--dry-run" not in param.opts or "-n" in param.opts, name
+NO_DRY_RUN = {
+    "init": "lacking so far; 'install --dry-run' shows the settings",
+    "clone": "git does the work, and has no dry run of it",
+    "demo": "writes a new folder only",
+    "edit": "interactive: what would be written is on the screen, and closing the editor unchanged writes nothing",
+    "remote add": "writes one setting, which it prints",
+    "remote remove": "removes one setting, which it prints",
+    "undo": "restores what gc took, and deletes nothing",
+    "trust": "shows all that it would approve, and asks",
+    "events": "without options it only shows what waits",
+    "template edit": "interactive",
+    "template new": "writes one file, which it names",
+    "template delete": "deletes one file, which it names",
+    "export sidecar": "--preview shows everything and writes nothing",
+}
+"""Commands that change something and have no dry run, with the reason."""
+ONLY_LOOKS = {
+    "status",
+    "ls-files",
+    "show",
+    "takes",
+    "why",
+    "generators",
+    "du",
+    "pins",
+    "check",
+    "help",
+    "completion",
+    "hook",
+    "remote",
+    "export",
+    "template",
+    "remote list",
+    "remote check",
+    "export show",
+    "template check",
+    "template fields",
+    "template list",
+    "template show",
+}
+NO_JSON = {
+    "init": "set-up, by hand",
+    "clone": "its output is git's",
+    "demo": "for people",
+    "edit": "interactive",
+    "ls-files": "its output is lines for programs already",
+    "trust": "for people: a program approves with --yes and reads the exit code",
+    "template check": "the exit code says it",
+    "template delete": "the exit code says it",
+    "template edit": "interactive",
+    "template new": "the exit code says it",
+    "hook": "for git",
+    "help": "for people",
+    "completion": "prints a script",
+}
+"""Commands without --json, with the reason."""
+
+NO_EXAMPLES = {"hook", "template delete", "template edit", "template list", "template new", "template show"}
+"""Commands whose help has no example: the usage line says it all."""
+
+
+def test_every_command_has_a_dry_run_and_json_or_a_reason_why_not() -> None:
+    found = commands()
+    options = {name: {opt for param in command.params for opt in param.opts} for name, command in found.items()}
+    assert {name for name in found if "--dry-run" not in options[name]} == NO_DRY_RUN.keys() | ONLY_LOOKS
+    groups = {name for name, command in found.items() if isinstance(command, click.Group)}
+    assert {name for name in found if "--json" not in options[name]} == NO_JSON.keys() | groups
+    for name, command in found.items():
+        assert "--dry-run" not in options[name] or "-n" in options[name], name
+        if name not in groups | NO_EXAMPLES:
+            assert re.search(r"^ *Examples?:", command.help or "", re.MULTILINE), name
+
+
+def test_a_dry_run_shows_the_difference_and_writes_nothing(film: Checkout) -> None:
+    def everything() -> dict[str, bytes]:
+        return {str(each): each.read_bytes() for each in film.path.glob("*/*") if each.is_file()}
+
+    before, contents = everything(), sorted(film.store.rglob("vault/*/*"))
+    said = film.regenstore("set", "-n", "plates/*.png", "-p", "seed=7").splitlines()
+    assert said[0] == "plates/sea.png: would write" and "  +seed = 7" in said
+    assert "  -seed = 42" in film.regenstore("unset", "-n", "plates", "-p", "seed")
+    made = film.regenstore("new", "-n", "plates/new.png", "-g", "procedural.image", "-p", "prompt=fog")
+    assert '  +prompt = "fog"' in made
+    assert "would be labelled" in film.regenstore("tag", "-n", "plates", "scene=sc1")
+    key = film.regenstore("show", "--key", "plates/sea.png").strip()
+    assert film.regenstore("pin", "-n", "plates") == f"would pin {key}\n"
+    assert film.regenstore("pins") == "Nothing is pinned.\n"
+    assert json.loads(film.regenstore("pin", "plates", key, "--json"))["subjects"] == [key]
+    film.regenstore("unpin", "-n", "plates")
+    assert json.loads(film.regenstore("unpin", "plates/*.png", "--json"))["unpinned"] == ["plates/sea.png"]
+    assert json.loads(film.regenstore("drop", "-n", "plates", "--json"))["dropped"] == ["plates/sea.png"]
+    assert json.loads(film.regenstore("track", "-n", "*.tga", "--json"))["patterns"] == ["*.tga"]
+    assert json.loads(film.regenstore("untrack", "-n", "*.png", "--json"))["patterns"] == ["*.png"]
+    assert json.loads(film.regenstore("install", "-n", "--local", "--json"))["scope"] == "local"
+    assert json.loads(film.regenstore("uninstall", "-n", "--local", "--json"))["type"] == "regenstore.uninstall"
+    assert film.status() == "" and everything() == before
+    assert sorted(film.store.rglob("vault/*/*")) == contents
 
 
 def test_the_group_s_help_is_by_topic_and_names_exit_codes(empty: Checkout) -> None:
