@@ -112,7 +112,7 @@ def test_what_no_longer_comes_back_is_found_out_before_anything_goes(printed: Pr
     assert [told["state"] for told in done["probes"]] == ["different"] and printed.runs == runs + 1
     for path in paths():
         said = printed.why(path)
-        assert (said["state"], said["rule"]) == ("kept", "lapsed") and "something else" in said["detail"]
+        assert (said["state"], said["rule"]) == ("kept", "lapsed") and "a different output" in said["detail"]
     again = printed.plan("--free", "1g")
     assert (again["evict"], again["probes"]) == ([], [])
     printed.regenstore("drop")
