@@ -41,7 +41,7 @@ def test_asked_and_not_asked(film: Checkout, tmp_path: Path) -> None:
     assert has(findings(film), "ok", "1 of 1 remotes can be used; none was contacted") and len(findings(film)) == 1
     shutil.rmtree(shared)
     assert len(findings(film)) == 1
-    assert has(findings(film, "--remotes"), "warning", "cannot be asked")
+    assert has(findings(film, "--remotes"), "warning", "does not answer")
 
 
 def test_what_cannot_be_used(film: Checkout) -> None:
