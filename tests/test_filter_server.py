@@ -40,7 +40,7 @@ def look(here: Checkout, *arguments: str, before: tuple[str, ...] = (), **extra:
 
 def test_a_forked_filter_is_given_what_its_process_was_given(here: Checkout) -> None:
     if not filter_server.environment():
-        pytest.skip("nothing is forked here")
+        pytest.skip("this system has no pidfd_open, or coverage is measured: no filter is forked")
     told = f"1 ['3', 'a b'] {here.path} {os.getpid()} yes given\n"
     assert look(here, "3", "a b", MORE="yes") == (3, f"True {told}")
     assert look(here, "3", "a b", MORE="yes", **{filter_server.NAME: ""}) == (3, f"False {told}")
@@ -49,7 +49,7 @@ def test_a_forked_filter_is_given_what_its_process_was_given(here: Checkout) -> 
 
 def test_a_process_and_its_filter_may_end_at_once(here: Checkout) -> None:
     if not filter_server.environment():
-        pytest.skip("nothing is forked here")
+        pytest.skip("this system has no pidfd_open, or coverage is measured: no filter is forked")
     code = "from regenstore.cli import filter_entry; import os; print(os.getpid(), flush=True); main = input; main()"
     ((_, server),) = filter_server._started
     asking = subprocess.Popen(

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import av
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 _OPEN_ENDED = (0, 0xFFFFFFFF)
 """Sizes that writers leave in a header which they could not go back to."""
@@ -234,7 +235,9 @@ def _tiff(path: str, size: int) -> str | None:
     """The end of the first picture's strips or tiles."""
     try:
         with Image.open(path, formats=("TIFF",)) as picture:
-            tags = picture.tag_v2  # type: ignore[attr-defined]
+            if not isinstance(picture, TiffImageFile):
+                return None
+            tags = picture.tag_v2
             places, lengths = (tags.get(a) or tags.get(b) or () for a, b in ((273, 324), (279, 325)))
     except Exception:  # damaged otherwise; whoever reads it says how
         return None

@@ -55,15 +55,20 @@ def _sound(path: Path, codec: str, layout: str) -> None:
         out.mux(stream.encode())
 
 
+def _written(folder: Path, suffix: str) -> Path:
+    path = folder / f"whole.{suffix}"
+    if suffix in STILLS:
+        Image.fromarray(NOISE).save(path)
+    elif suffix in FILMS:
+        _film(path, FILMS[suffix])
+    else:
+        _sound(path, *SOUNDS[suffix])
+    return path
+
+
 @pytest.mark.parametrize("suffix", [*STILLS, *FILMS, *SOUNDS])
 def test_a_file_that_is_cut_off_is_known_from_a_whole_one(tmp_path, suffix):
-    whole = tmp_path / f"whole.{suffix}"
-    if suffix in STILLS:
-        Image.fromarray(NOISE).save(whole)
-    elif suffix in FILMS:
-        _film(whole, FILMS[suffix])
-    else:
-        _sound(whole, *SOUNDS[suffix])
+    whole = _written(tmp_path, suffix)
     data = whole.read_bytes()
     assert missing_end(str(whole)) is None
     for length in (len(data) - (2 if suffix in ("wav", "aiff") else 1), len(data) * 2 // 3, len(data) // 2):
@@ -92,13 +97,7 @@ OPEN_ENDED: list[tuple[str, Callable[[bytes], bytes]]] = [
 
 @pytest.mark.parametrize(("suffix", "changed"), OPEN_ENDED)
 def test_what_has_no_stated_end_or_more_behind_it_is_whole(tmp_path, suffix, changed):
-    path = tmp_path / f"x.{suffix}"
-    if suffix in STILLS:
-        Image.fromarray(NOISE).save(path)
-    elif suffix in FILMS:
-        _film(path, FILMS[suffix])
-    else:
-        _sound(path, *SOUNDS[suffix])
+    path = _written(tmp_path, suffix)
     path.write_bytes(changed(path.read_bytes()))
     assert missing_end(str(path)) is None
 

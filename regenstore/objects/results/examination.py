@@ -94,7 +94,7 @@ def _mistyped(db: sqlite3.Connection) -> Iterator[str]:
     for table, column, kind in columns:
         # SQL has no placeholders for names. These are the database's own, and may be damaged: doubled quotes end none.
         named, value = (name.replace('"', '""') for name in (table, column))
-        query = f'SELECT count(*) FROM "{named}" WHERE typeof("{value}") NOT IN (?, ?)'  # noqa: S608  see above
+        query = f'SELECT count(*) FROM "{named}" WHERE typeof("{value}") NOT IN (?, ?)'  # noqa: S608  quoted names
         ((wrong,),) = db.execute(query, (kind, "null"))
         if wrong:
             yield f"{wrong} values of {table}.{column} are not of type {kind}"
