@@ -48,9 +48,8 @@ ROWS = [
     Row(("jobs",), "schedule, workers, cancellation"),
     Row(("remotes",), "shared storage: definitions, pushing, fetching, garbage collection"),
     Row(
-        ("refs", "worktree", "generators"),
-        "what Git refers to; files in the worktree; how media are made",
-        ("capture",),
+        ("refs", "worktree", "generators", "capture"),
+        "what Git refers to; files in the worktree; how media are made; what files tell of how they were made",
     ),
     Row(("project",), "regenstore.toml, and the user's approvals of its parts"),
     Row(("refs.git",), "the only calls of git"),

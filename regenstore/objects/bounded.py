@@ -26,7 +26,7 @@ _DEEP_KEY = re.compile(rb"(?:[^\s.=\[\]{},]++[ \t]*\.[ \t]*){%d,}" % MAX_DEPTH)
 
 
 class Unparsable(ValueError):
-    """Why a text cannot be parsed: it is not TOML, or exceeds a limit."""
+    """Why a text cannot be parsed: it is malformed, or exceeds a limit."""
 
 
 def tables(data: bytes) -> dict[str, Any]:
