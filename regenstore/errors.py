@@ -164,6 +164,7 @@ KINDS: dict[str, str] = {
     "disk-full": "Free some space, then run the same command again.",
     "store-unwritable": "Check owner and permissions of the store.",
     "store-damaged": "Move the damaged file away and run 'regenstore get'.",
+    "source-damaged": "Have the other tool fetch it again ('git lfs fetch', 'dvc fetch'), then run the same command.",
     "io-error": "Check the system's log for disk errors; nothing was half-written.",
     "unreadable": "Make it readable, then run the same command again; nothing that depends on it was done.",
     "notify-failed": "Nothing is lost: the next command retries; 'regenstore events --deliver' retries now.",
