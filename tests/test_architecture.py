@@ -36,6 +36,7 @@ ROWS = [
     Row((), "long-running observation of the worktree", ("watch",)),
     Row(("repository",), "composition only: creates the parts and keeps them"),
     Row(("config",), "settings: defaults < Git's configuration < environment"),
+    Row(("migration",), "from what other tools keep, and from media in Git itself, to recipes"),
     Row(
         ("gitfilter", "tracked", "gc", "doctor", "export"),
         "the filter; verbs on tracked paths; evicting; fsck and doctor; sidecars and datasets",

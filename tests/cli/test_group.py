@@ -80,6 +80,7 @@ ONLY_LOOKS = {
     "help",
     "completion",
     "hook",
+    "migrate-from",
     "remote",
     "export",
     "template",
