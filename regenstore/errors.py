@@ -152,7 +152,7 @@ KINDS: dict[str, str] = {
     "interrupted": "Nothing was lost; run the same command again.",
     "store-busy": "Another regenstore process is using the store; try again when it has finished.",
     "export-busy": "Try again when it has finished.",
-    "remote-busy": "Try again when it has finished; after an hour without a sign of life it is taken over.",
+    "remote-busy": "Try again when it has finished. If it was killed, a minute is enough.",
     "needs-unknown": "Restore it, complete its clone, or forget it: 'regenstore gc --forget-repository PATH'.",
     # trust
     "untrusted-generator": "Read the definition, then run 'regenstore trust'.",
