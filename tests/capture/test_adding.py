@@ -70,10 +70,13 @@ def test_labels_stay_when_another_take_is_added(empty: Checkout) -> None:
 
 def test_what_is_taken_can_be_set(empty: Checkout) -> None:
     flow = json.dumps({"nodes": [{"id": 3, "type": "KSampler", "pos": [1, 2]}], "links": [], "version": 0.4})
-    picture = png({"prompt": json.dumps({"1": {"class_type": "A", "inputs": {}}}), "workflow": flow})
-    assert "workflow" in added(empty, "full.png", picture).extra
+
+    def picture(kind: str) -> bytes:
+        return png({"prompt": json.dumps({"1": {"class_type": kind, "inputs": {}}}), "workflow": flow})
+
+    assert "workflow" in added(empty, "full.png", picture("A")).extra
     empty.git("config", "regenstore.capture", "lean")
-    lean = added(empty, "lean.png", png({"prompt": json.dumps({"1": {"class_type": "B", "inputs": {}}}), "workflow": flow}))
+    lean = added(empty, "lean.png", picture("B"))
     assert lean.generator == "comfyui"
     assert not lean.extra
     empty.git("config", "regenstore.capture", "off")

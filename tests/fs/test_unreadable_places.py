@@ -229,6 +229,7 @@ gc makes a take once more before it relies on either": """
         worktree/recovery.recover except*3
         """,
     "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
+        capture/programs/read._asked except
         capture/recipes.Capturer.text except
         cli/completing._completer.complete except
         cli/console._is_piped except

@@ -1,23 +1,8 @@
-<<<<<<< HEAD
-"""Which program wrote embedded metadata, and what it tells by them."""
-=======
 """Asks each program's module what the embedded metadata of a medium say."""
->>>>>>> infotext
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-<<<<<<< HEAD
-
-from regenstore.capture.captured import Captured
-from regenstore.capture.embedded import Embedded
-
-
-def understand(pieces: Sequence[Embedded]) -> Captured | None:
-    """Return what the most telling of the pieces tell; None if no program's metadata are among them. Bad content raises
-    nothing."""
-    return None
-=======
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -73,4 +58,3 @@ def _joined(one: Captured, other: Captured) -> Captured:
     """Return the more telling of two, the earlier one if they are equal, with the other's facts."""
     better, lesser = (one, other) if _LEVELS.index(one.level) <= _LEVELS.index(other.level) else (other, one)
     return replace(better, about={**lesser.about, **better.about})
->>>>>>> infotext
