@@ -173,7 +173,7 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
         netrc=environ.get("NETRC") or os.path.join(_home(environ), ".netrc"),
         ssh=SshSetting(os.path.join(_home(environ), ".ssh"), environ.get("SSH_AUTH_SOCK", "")),
         remotes=_remotes(values),
-        proxies=_proxies(environ),
+        proxies=proxies(environ),
         pre_push=pre_push,
         capture=capture,
         object_format=values.get("extensions.objectformat", "sha1"),
@@ -181,9 +181,9 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
     )
 
 
-def _proxies(environ: Mapping[str, str]) -> Proxies:
-    """Reads them as curl does, and thus Git. ``HTTP_PROXY`` is ignored, because a web server would set it from a header
-    of a client's request."""
+def proxies(environ: Mapping[str, str]) -> Proxies:
+    """The proxies for web servers, read as curl does, and thus Git. ``HTTP_PROXY`` is ignored, because a web server
+    would set it from a header of a client's request."""
 
     def told(name: str) -> str:
         return environ.get(name) or environ.get(name.upper()) or ""
@@ -194,6 +194,30 @@ def _proxies(environ: Mapping[str, str]) -> Proxies:
 def _trust_file(environ: Mapping[str, str]) -> str:
     home = environ.get("XDG_CONFIG_HOME") or os.path.join(_home(environ), ".config")
     return os.path.join(home, "regenstore", "trusted.json")
+
+
+def model_index(environ: Mapping[str, str] | None = None) -> str:
+    """The file with the user's index of models; never inside a repository."""
+    found = os.environ if environ is None else environ
+    home = found.get("XDG_DATA_HOME") or os.path.join(_home(found), ".local", "share")
+    return os.path.join(home, "regenstore", "models.jsonl")
+
+
+def capture_inputs(git: Git, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The folders from which the user's programs load inputs: ``regenstore.captureInputs``, separated like ``PATH``,
+    from the environment or the user's and the system's configuration, never from a repository's. Raises InvalidInput
+    (``bad-config``)."""
+    found = os.environ if environ is None else environ
+    text = found.get("REGENSTORE_CAPTURE_INPUTS", "")
+    try:
+        for scope in ("global", "system"):
+            text = text or git.config(r"^regenstore\.captureinputs$", scope).get("regenstore.captureinputs", "")
+    except FormatError as error:
+        raise InvalidInput("bad-config", f"Git's configuration cannot be read: {error.message}") from None
+    folders = [os.path.expanduser(folder) for folder in text.split(os.pathsep) if folder]
+    if relative := [folder for folder in folders if not os.path.isabs(folder)]:
+        raise _bad("captureInputs", "absolute paths of folders", relative[0])
+    return tuple(folders)
 
 
 def _home(environ: Mapping[str, str]) -> str:

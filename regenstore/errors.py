@@ -139,6 +139,8 @@ KINDS: dict[str, str] = {
     "no-such-template": "Run 'regenstore template list' to list them.",
     "no-such-run": "Run 'regenstore undo --list' to list the known runs.",
     "no-such-remote": "Run 'regenstore remote list' to list the remotes, or 'regenstore remote add' to add one.",
+    "no-such-model": "Run 'regenstore models list' to list them, or 'regenstore models scan DIR' to add some.",
+    "no-asset-database": "Start ComfyUI with --enable-assets and --enable-asset-hashing, or scan without --comfyui.",
     "not-pinned": "Run 'regenstore pins' to list the pins.",
     "git-missing": "Install Git 2.39 or newer.",
     "git-too-old": "Install Git 2.39 or newer, and put it first on PATH.",

@@ -38,6 +38,7 @@ SECTIONS = {
         "why": "Explain why a medium is kept or evictable.",
         "verify": "Run recipes again and compare the results with their takes.",
         "generators": "List generators, or show a generator's parameters.",
+        "models": "Know model files by their hashes: scan folders, list, find.",
     },
     "Media in the worktree": {
         "get": "Bring media into the worktree, fetching or making them if needed.",

@@ -91,6 +91,9 @@ ONLY_LOOKS = {
     "template fields",
     "template list",
     "template show",
+    "models",
+    "models list",
+    "models find",
 }
 NO_JSON = {
     "init": "set-up, by hand",

@@ -227,6 +227,11 @@ gc makes a take once more before it relies on either": """
         fs/swap._system except
         remotes/backends/time_limits.within.run except
         worktree/recovery.recover except*3
+        models/inputs.InputLookup._of_folder except*2
+        models/inputs.InputLookup._of_worktree except*2
+        models/scan._files except islink
+        models/scan.carry_out except
+        models/scan.plan except
         """,
     "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
         capture/programs/read._asked except
