@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from regenstore import config
@@ -23,11 +23,13 @@ from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location, locate, refuse_attributes, refuse_unreadable
 
 if TYPE_CHECKING:
+    from regenstore.capture.captured import Captured
     from regenstore.capture.recipes import Capturer
     from regenstore.doctor.fsck_context import FsckContext
     from regenstore.doctor.fsck_plan import Invalid
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
+    from regenstore.models.binder import Binder
     from regenstore.objects.result import Proof, Result
     from regenstore.objects.results.cache import ResultCache
     from regenstore.project.trust import TrustRecord
@@ -182,10 +184,21 @@ class Repository:
     def capturer(self) -> Capturer:
         from regenstore.capture.recipes import Binding, Capturer
 
+        @cache
+        def binder() -> Binder:
+            from regenstore.models.binder import Binder
+            from regenstore.models.index import ModelIndex
+            from regenstore.models.inputs import InputLookup
+
+            folders = config.capture_inputs(self.git)
+            lookup = InputLookup(self.location.top, self.index.oids, folders, self.store)
+            return Binder(ModelIndex(config.model_index()), lookup, self.store)
+
+        def bind(path: bytes, captured: Captured) -> Binding:
+            return binder().bind(path, captured) if captured.models or captured.inputs else Binding()
+
         given = self.settings.capture
-        return Capturer(
-            lambda path, captured: Binding(), enabled=given != config.OFF, keep_workflow=given == config.FULL
-        )
+        return Capturer(bind, enabled=given != config.OFF, keep_workflow=given == config.FULL)
 
     @cached_property
     def placer(self) -> Placer:
