@@ -1,1 +1,1 @@
-"""Tests of regenstore.media."""
+"""Tests of regenstore.capture."""
