@@ -18,8 +18,7 @@ _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"JXL ", b"jP  "
 def embedded(file: BinaryIO) -> list[Embedded]:
     """Return what is embedded in a seekable file, in the file's order; nothing for formats that are not known.
 
-    Never raises for what the file holds; OSError of reading it passes. Reads little and rarely in sequence, so a file
-    that is opened without a buffer is the fastest.
+    Never raises for what the file holds; OSError of reading it passes. The file's position afterwards is anywhere.
     """
     found: list[Embedded] = []
     try:
