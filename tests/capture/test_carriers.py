@@ -275,6 +275,17 @@ def test_comments_of_gif():
     assert read(data)[-2:] == [Embedded("xmp", "packet", XMP), Embedded("gif", "comment", "short")]
 
 
+def test_attributes_of_exr():
+    def attribute(name: str, kind: str, data: bytes) -> bytes:
+        return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<I", len(data)) + data
+
+    header = attribute("compression", "compression", b"\3") + attribute("workflow", "string", WORKFLOW.encode())
+    data = b"\x76\x2f\x31\x01\2\0\0\0" + header + attribute("prompt", "string", PROMPT.encode())
+    assert values(data + b"\0" + bytes(50), "exr") == GRAPH
+    assert list(values(data[:-3], "exr")) == ["workflow"]
+    assert read(data[:8]) == read(data[:20]) == []
+
+
 def test_headers_of_json():
     asset = json.dumps({"asset": {"version": "2.0", "extras": GRAPH | {"n": 1}}}).encode()
     glb = struct.pack("<4sIIII", b"glTF", 2, 20 + len(asset), len(asset), 0x4E4F534A) + asset

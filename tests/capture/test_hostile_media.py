@@ -115,6 +115,7 @@ HEADS = (
     b"ID3\2\0\x80\0\0\7\0",
     b"GIF89a",
     b"glTF",
+    b"\x76\x2f\x31\x01",
     b"\x20\0\0\0\0\0\0\0{",
 )
 
@@ -167,6 +168,7 @@ DIRECTORY = b"II*\0\x08\0\0\0\xff\xff" + struct.pack("<HHII", 0x0110, 2, 16 << 2
         (b"GIF89a" + bytes(7), b"!\xfe\1x\0"),
         (b"GIF89a" + bytes(7) + b",", b"\xff" + bytes(255)),
         (DIRECTORY, b"x"),
+        (b"\x76\x2f\x31\x01\2\0\0\0", b"a\0string\0" + bytes(4)),
         (b"MM\0*\0\0\0\x08\xff\xff", b"\x87\x69\0\4\0\0\0\1\0\0\0\x08"),
         (b"glTF" + bytes(8) + struct.pack("<I", 16 << 20) + b"JSON", b'{"a":['),
     ],

@@ -68,6 +68,10 @@ def _pieces(file: BoundedFile) -> Iterator[Embedded]:
         from regenstore.capture.carriers import gif
 
         return gif.pieces(file)
+    if head[:4] == b"\x76\x2f\x31\x01":
+        from regenstore.capture.carriers import exr
+
+        return exr.pieces(file)
     if head[:4] == b"glTF" or head[5:9] == b"\0\0\0{":
         from regenstore.capture.carriers import json_header
 
