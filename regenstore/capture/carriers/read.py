@@ -18,8 +18,7 @@ _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"JXL ", b"jP  "
 def embedded(file: BinaryIO) -> list[Embedded]:
     """Return what is embedded in a seekable file, in the file's order; nothing for formats that are not known.
 
-    Never raises for what the file holds; OSError of reading it passes. Reads little and rarely in sequence, so a file
-    that is opened without a buffer is the fastest.
+    Never raises for what the file holds; OSError of reading it passes. The file's position afterwards is anywhere.
     """
     found: list[Embedded] = []
     try:
@@ -69,4 +68,12 @@ def _pieces(file: BoundedFile) -> Iterator[Embedded]:
         from regenstore.capture.carriers import gif
 
         return gif.pieces(file)
+    if head[:4] == b"\x76\x2f\x31\x01":
+        from regenstore.capture.carriers import exr
+
+        return exr.pieces(file)
+    if head[:4] == b"glTF" or head[5:9] == b"\0\0\0{":
+        from regenstore.capture.carriers import json_header
+
+        return json_header.gltf(file) if head[:1] == b"g" else json_header.safetensors(file)
     return iter(())
