@@ -62,7 +62,7 @@ def captured_of(parts: Infotext, original: str) -> Captured:
     """Return what the parts of a text say."""
     params, about = values(parts)
     if text(params, about) != original:
-        about["infotext"] = settings.without_surrogates(original)
+        about["infotext"] = settings.toml(original)
     known = {item.name: infotext.unquoted(item.written) for item in parts.items if item.written is not None}
     program, version = program_of(known)
     resources = _resources(known.get("Civitai resources", ""))
@@ -92,25 +92,29 @@ def values(parts: Infotext) -> tuple[dict[str, Any], dict[str, Any]]:
     if parts.negative is not None:
         params["negative_prompt"] = parts.negative
     params |= _after(parts.after)
+    params = {name: settings.toml(value) for name, value in params.items()}
     written: dict[str, str] = {}
     taken: dict[str, Any] = dict.fromkeys(_RESERVED)
     for item in parts.items:
         name = settings.add(taken, NAMES.get(item.name) or settings.snake(item.name), None)
         _add(params, written, name, item)
-    about: dict[str, Any] = {"settings": ", ".join(item.name for item in parts.items)}
-    return params, about | ({"written": written} if written else {})
+    about = {"settings": settings.toml(", ".join(item.name for item in parts.items))}
+    return params, about | ({"written": settings.toml(written)} if written else {})
 
 
 def text(params: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """Return the text that these values came from. For params that were changed since, the text that the program
     would have written for them."""
-    if "infotext" in about and values(infotext.parse(about["infotext"]) or _NOTHING)[0] == dict(params):
-        return str(about["infotext"])
+    whole = settings.plain(about.get("infotext", ""))
+    if whole and values(infotext.parse(whole) or _NOTHING)[0].items() <= params.items():
+        return str(whole)
+    params = {name: settings.plain(value) for name, value in params.items()}
+    written = {name: settings.plain(value) for name, value in about.get("written", {}).items()}
     taken: dict[str, Any] = dict.fromkeys(_RESERVED)
     items = []
-    for original in str(about.get("settings", "")).split(", "):
+    for original in settings.plain(about.get("settings", "")).split(", "):
         name = settings.add(taken, NAMES.get(original) or settings.snake(original), None)
-        found = _written(params, about.get("written", {}), name, original)
+        found = _written(params, written, name, original)
         if found is not None:
             items.append(Setting(original, None if found == original else found))
     after = [f"{label}: {params[name]}" for label, name in _TEMPLATES if name in params]
@@ -134,8 +138,8 @@ def _add(params: dict[str, Any], written: dict[str, str], name: str, item: Setti
         params["width"], params["height"] = found
         as_written = "{}x{}".format(*found)
     else:
-        params[name] = _value(name, infotext.unquoted(item.written))
-        as_written = _as_written(params[name])
+        value = _value(name, infotext.unquoted(item.written))
+        params[name], as_written = settings.toml(value), _as_written(value)
     if as_written != item.written:
         written[name] = item.written
 
@@ -316,7 +320,7 @@ def _missing(
 def _with_postprocessing(captured: Captured, pieces: Sequence[Embedded]) -> Captured:
     for name in ("postprocessing", "extras"):
         for found in settings.texts(pieces, name):
-            params = {**captured.params, name: settings.without_surrogates(found)}
+            params = {**captured.params, name: settings.toml(found)}
             captured = replace(captured, params=params)
     return captured
 
@@ -324,12 +328,12 @@ def _with_postprocessing(captured: Captured, pieces: Sequence[Embedded]) -> Capt
 def _without_settings(pieces: Sequence[Embedded]) -> Captured | None:
     for found in settings.texts([piece for piece in pieces if piece.carrier == "png"], "parameters"):
         if not found.startswith(("{", "[")) and len(found) <= infotext.MAX_LENGTH:
-            about = {"prompt": settings.without_surrogates(found)}
+            about = {"prompt": settings.toml(found)}
             missing = ("the seed and all settings",)
             return Captured(Level.PROMPT, "AUTOMATIC1111 or alike", about=about, missing=missing)
     for name in ("postprocessing", "extras"):
         for found in settings.texts(pieces, name):
-            about = {name: settings.without_surrogates(found)}
+            about = {name: settings.toml(found)}
             missing = ("the picture that was processed",)
             return Captured(Level.PROVENANCE, "AUTOMATIC1111 or alike", about=about, missing=missing)
     return None

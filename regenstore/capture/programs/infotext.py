@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from regenstore.capture.programs.settings import INT64_MAX, INT64_MIN, without_surrogates
+from regenstore.capture.programs.settings import INT64_MAX, INT64_MIN
 
 MAX_LENGTH = 2 << 20
 """Longer texts are not read: a recipe can hold 4 MiB."""
@@ -60,7 +60,7 @@ def parse(written: str) -> Infotext | None:
     follow it."""
     if len(written) > MAX_LENGTH or ":" not in written:
         return None
-    lines = without_surrogates(written).strip("\r\n\0 ").split("\n")
+    lines = written.strip("\r\n\0 ").split("\n")
     for number in range(len(lines) - 1, -1, -1):
         items = _settings(lines[number])
         if items is not None:
@@ -91,7 +91,7 @@ def unquoted(written: str) -> str:
         value = json.loads(written, strict=False)
     except (ValueError, RecursionError):
         return written
-    return without_surrogates(value) if isinstance(value, str) else written
+    return value if isinstance(value, str) else written
 
 
 def is_json(value: str) -> bool:
