@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from regenstore.capture.captured import LEVELS
 from regenstore.cli.console import say, visible
 from regenstore.cli.context import (
     emit_json,
@@ -19,6 +20,7 @@ from regenstore.cli.context import (
 from regenstore.cli.presentation import time_text
 from regenstore.config import OWN
 from regenstore.fs.path_text import path_text
+from regenstore.objects.recipe import Recipe
 from regenstore.proof.rules import RULES, Judgement
 from regenstore.proof.survey import STANDINGS, JudgedContent
 from regenstore.repository import Repository
@@ -51,6 +53,7 @@ def command(path: str, as_json: bool) -> None:
     if take is not None:
         here = "in the store" if found.stored else "not in the store"
         say(f"  take      {take.digest.short}, {size_text(take.size)}, {here}")
+    _tell_captured(found.recipe)
     _tell_proof(finding)
     if found.unchanged is not None and finding.proof is not None:
         say("  unchanged " + "; ".join(found.unchanged.covers))
@@ -72,6 +75,15 @@ def _others(repository: Repository, found: Why) -> int:
     if take is None or elsewhere is None:
         return 0
     return sum((proof.key, proof.take) == (found.recipe.key, take.digest) for proof in elsewhere.proofs())
+
+
+def _tell_captured(recipe: Recipe) -> None:
+    level, about = recipe.captured, recipe.about
+    if level is None:
+        return
+    say(f"  captured  {LEVELS.get(level, level)} of {about.get('program', 'an unknown program')}; nothing was run")
+    if missing := [str(each) for each in about.get("missing", ())]:
+        say("            not recorded: " + "; ".join(missing))
 
 
 def _tell_proof(finding: Judgement) -> None:
@@ -123,6 +135,7 @@ def _fields(found: Why) -> dict[str, object]:
         "take": None if take is None else str(take.digest),
         "size": None if take is None else take.size,
         "stored": found.stored,
+        "captured": found.recipe.captured,
         "proof": None
         if proof is None
         else {

@@ -80,6 +80,7 @@ ONLY_LOOKS = {
     "help",
     "completion",
     "hook",
+    "migrate-from",
     "remote",
     "export",
     "template",
@@ -90,6 +91,9 @@ ONLY_LOOKS = {
     "template fields",
     "template list",
     "template show",
+    "models",
+    "models list",
+    "models find",
 }
 NO_JSON = {
     "init": "set-up, by hand",
