@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from regenstore.capture import bounded_json
 from regenstore.capture.captured import Captured, Level
 from regenstore.capture.embedded import Embedded
+from regenstore.capture.graphs.values import to_recipe
 from regenstore.capture.programs import cbor, settings
 from regenstore.objects.bounded import Unparsable
 
@@ -91,7 +92,7 @@ def _claims(data: bytes) -> Captured | None:
         Level.PROVENANCE,
         name,
         version,
-        about={"c2pa": settings.toml({**facts, **about, "signature": SIGNATURE})},
+        about={"c2pa": to_recipe({**facts, **about, "signature": SIGNATURE})},
         missing=missing,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from regenstore.capture.captured import Captured, Level, ModelReference
+from regenstore.capture.graphs.values import to_recipe
 from regenstore.capture.programs import infotext, settings
 
 COMMON: Mapping[str, str] = {
@@ -68,14 +69,15 @@ def captured(
     if size is not None:
         del rest[form.size]
         rest |= dict(zip(("width", "height"), size, strict=True))
-    params = settings.params_of(rest, {**COMMON, **form.names})
-    for name in _NUMBERS:
-        if isinstance(params.get(name), str):
-            params[name] = infotext.number(params[name])
+    names = {**COMMON, **form.names}
+    for name, value in rest.items():
+        if isinstance(value, str) and names.get(name) in _NUMBERS:
+            rest[name] = infotext.number(value)
+    params = settings.params_of(rest, names)
     if loras:
         settings.add(params, "loras", loras)
     references = settings.unique(models)
-    about = {settings.snake(name): settings.toml(found[name]) for name in sorted(form.apart & found.keys())}
+    about = {settings.snake(name): to_recipe(found[name]) for name in sorted(form.apart & found.keys())}
     return Captured(
         Level.PARAMETERS,
         program,
@@ -125,7 +127,7 @@ def _lora(given: object) -> dict[str, Any] | None:
     if not isinstance(name, str) or not isinstance(strength, (int, float)):
         return None
     file = settings.file_name(name)
-    shown = {"name": file, "strength": settings.toml(strength), **settings.params_of(rest, {})}
+    shown = {"name": file, "strength": to_recipe(strength), **settings.params_of(rest, {})}
     return {**shown, "file": file, "hashes": settings.hashes(digits)}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from regenstore.capture.captured import Captured, Level
 from regenstore.capture.embedded import Embedded
+from regenstore.capture.graphs.values import to_recipe
 from regenstore.capture.programs import settings
 
 PIECES = ("description", "imagedescription", "comment", "packet", "author", "caption")
@@ -31,10 +32,10 @@ def _captured(text: str, job: str, author: str | None) -> Captured:
     values: dict[str, object] = {}
     for flag, after in zip(flags, [*flags[1:], None], strict=True):
         value = text[flag.end() : after.start() if after else len(text)].strip()
-        settings.add(values, flag[1], settings.toml(value) if value else True)
+        settings.add(values, flag[1], to_recipe(value) if value else True)
     version = next((str(values[name]) for name in _VERSIONS if name in values), None)
-    about = {"prompt": settings.toml(prompt.strip()), "job_id": job}
-    about |= {"author": settings.toml(author)} if author else {}
+    about = {"prompt": to_recipe(prompt.strip()), "job_id": job}
+    about |= {"author": to_recipe(author)} if author else {}
     about |= {"flags": values} if values else {}
     missing = ("the seed, unless a flag gives it", "the model, which only Midjourney has")
     return Captured(Level.PROMPT, "Midjourney", version, about=about, missing=missing)

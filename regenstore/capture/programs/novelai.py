@@ -12,6 +12,7 @@ from typing import Any
 
 from regenstore.capture.captured import Captured, ModelReference
 from regenstore.capture.embedded import Embedded
+from regenstore.capture.graphs.values import to_recipe
 from regenstore.capture.programs import json_settings, settings
 from regenstore.capture.programs.json_settings import Form
 
@@ -62,7 +63,7 @@ def _captured(told: Mapping[str, str], comment: dict[str, Any]) -> Captured:
     captured = json_settings.captured("NovelAI", None, "novelai", request, FORM)
     model = told.get("source") or told.get("software", "")
     known = model.startswith(("NovelAI ", "Stable Diffusion"))
-    facts = {settings.snake(name): settings.toml(told[name]) for name in ("title", "generation time") if name in told}
+    facts = {settings.snake(name): to_recipe(told[name]) for name in ("title", "generation time") if name in told}
     return replace(
         captured,
         models=(ModelReference(settings.file_name(model), "checkpoint"),) if known else (),
