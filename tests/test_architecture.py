@@ -59,6 +59,7 @@ ROWS = [
     Row(("media",), "types, bit-exact encoding and decoding, comparing"),
     Row(("schemas",), "models of everything that is written as JSON"),
     Row(("fs",), "files: presence, locks, permissions, safe replacement"),
+    Row(("quantities",), "how sizes, times and counts are written for people"),
     Row(("errors",), "errors, by kind"),
     Row(("addresses",), "removing secrets from addresses"),
 ]

@@ -222,8 +222,12 @@ def bars(*, bytes_moved: bool = False) -> Any:
         TransferSpeedColumn,
     )
     from rich.text import Text
+    from rich.theme import Theme
 
     width = width_of(sys.stderr)
+    columns_of_text = ("percentage", "elapsed", "remaining", "download", "data.speed")  # yellow and cyan otherwise
+    plain = {f"progress.{name}": "none" for name in columns_of_text}
+    shown = {"bar.back": "bright_black", "bar.complete": "green", "bar.finished": "green", "bar.pulse": "green"}
 
     class Description(ProgressColumn):
         def render(self, task: Task) -> Text:
@@ -236,7 +240,7 @@ def bars(*, bytes_moved: bool = False) -> Any:
         Description(),
         BarColumn(bar_width=min(40, width // 4)),
         *columns,
-        console=Console(stderr=True),
+        console=Console(stderr=True, theme=Theme(plain | shown)),
         transient=True,
         redirect_stdout=not bytes_moved and sys.stdout.isatty(),
     )

@@ -64,7 +64,9 @@ from regenstore.repository import Repository
 @click.option("--full-names", is_flag=True, help="Name them clip.mp4.xmp instead of clip.xmp.")
 @click.option("--csv-safe", is_flag=True, help="Put an apostrophe before cells that look like formulas.")
 @click.option("--overwrite-foreign", is_flag=True, help="Also replace files that no export wrote, or edited ones.")
-@click.option("--preview", is_flag=True, help="Show what would be written, and write nothing.")
+@click.option(
+    *("--preview", "--dry-run", "-n", "dry_run"), is_flag=True, help="Show what would be written, and write nothing."
+)
 @click.option("--diff", is_flag=True, help="With --preview: show differences from existing files.")
 @left_out.strict_option
 @json_option
@@ -75,7 +77,7 @@ def command(
     strict: bool,
     overwrite_foreign: bool,
     every: str | None,
-    preview: bool,
+    dry_run: bool,
     diff: bool,
     as_json: bool,
     **given: Any,
@@ -110,7 +112,7 @@ def command(
         media = media_set.realise(chosen, plan, progress, left)
         media = with_defaults(repository, media)
         batch = _render(order, media, known, progress, left)
-    if preview:
+    if dry_run:
         _show(batch, diff, left, as_json)
         return
     base = order.to if order.to is not None else order.top

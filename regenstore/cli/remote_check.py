@@ -10,6 +10,7 @@ import click
 
 from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
+from regenstore.cli.presentation import counted
 from regenstore.cli.push import wanted_here
 from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
 from regenstore.errors import NotFound, RegenstoreError
@@ -125,7 +126,9 @@ def _show(checked: _Checked) -> None:
     if checked.sample is not None and checked.sample.asked:
         taken = checked.sample
         read = f"; {len(taken.sound) + len(taken.wrong)} were read back, {len(taken.wrong)} of them with wrong bytes"
-        say(f"  has {taken.there} of {taken.asked} contents that HEAD refers to{read if taken.there else ''}")
+        say(
+            f"  has {taken.there} of {counted(taken.asked, 'content')} that HEAD refers to{read if taken.there else ''}"
+        )
         for digest in taken.wrong:
             say(
                 f"  wrong bytes: {digest}; send it again with 'regenstore push --again' from a machine that has it",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from regenstore.schemas.parts import (
+    Change,
     Count,
     DigestText,
     Failure,
@@ -67,7 +68,7 @@ class CheckRecord(Printed):
     findings: list[CheckFinding]
 
 
-class GetRecord(Printed):
+class GetRecord(Change):
     type: Literal["regenstore.get"]
     placed: list[Path]
     drifted: list[Path]
@@ -80,31 +81,68 @@ class KeptPath(Record):
     reason: str
 
 
-class DropRecord(Printed):
+class DropRecord(Change):
     type: Literal["regenstore.drop"]
     dropped: Annotated[list[Path], Field(description="With --dry-run: what would be dropped.")]
     kept: list[KeptPath]
     failed: list[Failure]
 
 
-class TrackRecord(Printed):
+class TrackRecord(Change):
     type: Literal["regenstore.track"]
     patterns: Annotated[list[str], Field(description="Those added; without arguments, all.")]
 
 
-class UntrackRecord(Printed):
+class UntrackRecord(Change):
     type: Literal["regenstore.untrack"]
     patterns: Annotated[list[str], Field(description="Those removed.")]
 
 
-class InstallRecord(Printed):
+class InstallRecord(Change):
     type: Literal["regenstore.install"]
     scope: str
     changed: Annotated[list[str], Field(description="Names of the settings in Git's configuration.")]
     hooks: Annotated[list[str], Field(description="Paths of the hooks that run regenstore.")]
 
 
-class UninstallRecord(Printed):
+class InitRecord(Change):
+    type: Literal["regenstore.init"]
+    top: Annotated[Path, Field(description="The worktree.")]
+    store: Path
+    changed: Annotated[list[str], Field(description="Names of the settings in Git's configuration.")]
+
+
+class CloneRecord(Change):
+    type: Literal["regenstore.clone"]
+    arguments: Annotated[list[str], Field(description="Those of git clone, except its settings.")]
+    settings: Annotated[dict[str, str], Field(description="The settings that the new repository gets.")]
+    code: Annotated[int | None, Field(description="The exit code of git.")]
+    complete: Annotated[bool | None, Field(description="Whether git's checkout has all media that it should have.")]
+
+
+class DeclaredRow(Record):
+    name: str
+    title: str
+    lines: Annotated[list[str], Field(description="What would run, and what would be contacted.")]
+    approved: Annotated[bool, Field(description="Whether it was approved before this command.")]
+
+
+class TrustedRecord(Change):
+    type: Literal["regenstore.trust"]
+    declared: list[DeclaredRow]
+    approved: Annotated[list[str], Field(description="Names that this command approved, or would.")]
+    revoked: Annotated[
+        dict[str, Count], Field(description="Name -> number of approvals that were revoked, or would be.")
+    ]
+    unknown_tables: list[str]
+
+
+class LsFilesRecord(Printed):
+    type: Literal["regenstore.ls-files"]
+    paths: list[Path]
+
+
+class UninstallRecord(Change):
     type: Literal["regenstore.uninstall"]
     scope: str
     removed: Annotated[list[str], Field(description="Names of the settings in Git's configuration.")]
@@ -122,7 +160,7 @@ class FetchStep(Record):
     size: Count
 
 
-class GetPlanRecord(Printed):
+class GetPlanRecord(Change):
     type: Literal["regenstore.get-plan"]
     present: Count
     seconds: Seconds | None
@@ -166,18 +204,18 @@ class WrittenPath(Record):
     note: Annotated[str | None, Field(description="What was done instead of writing a recipe.")]
 
 
-class WrittenRecord(Printed):
+class WrittenRecord(Change):
     type: Literal["regenstore.written"]
     paths: list[WrittenPath]
     failed: list[Failure]
 
 
-class TagRecord(Printed):
+class TagRecord(Change):
     type: Literal["regenstore.tag"]
     changed: list[Path]
 
 
-class TagsRecord(Printed):
+class TagsRecord(Change):
     type: Literal["regenstore.tags"]
     labels: dict[str, dict[str, JsonValue]]
 
@@ -263,20 +301,19 @@ class PastContentRow(Record):
     ]
 
 
-class HistoryRecord(Printed):
+class HistoryRecord(Change):
     type: Literal["regenstore.history"]
     path: Path
     contents: list[PastContentRow]
 
 
-class HistoryTakeRecord(Printed):
+class HistoryTakeRecord(Change):
     type: Literal["regenstore.history-take"]
     path: Path
     to: Path
     digest: DigestText
     size: Count
     state: Annotated[str, Field(description="Where the content was before.")]
-    dry_run: bool
 
 
 class CorrectionRow(Record):
@@ -302,9 +339,16 @@ class VerifiedPath(Record):
     fingerprint: dict[str, str]
 
 
-class VerifyRecord(Printed):
+class VerifyRecord(Change):
     type: Literal["regenstore.verify"]
     paths: list[VerifiedPath | Failure]
+
+
+class VerifyPlanRecord(Change):
+    type: Literal["regenstore.verify-plan"]
+    run: list[MakeStep]
+    seconds: Seconds | None
+    failed: list[Failure]
 
 
 class DifferenceRow(Record):
@@ -369,13 +413,13 @@ class WhyRecord(Printed):
     pin: PinNote | None
 
 
-class PinRecord(Printed):
+class PinRecord(Change):
     type: Literal["regenstore.pin"]
     subjects: Annotated[list[str], Field(description="Keys, and digests of imported media.")]
     reason: str | None
 
 
-class UnpinRecord(Printed):
+class UnpinRecord(Change):
     type: Literal["regenstore.unpin"]
     unpinned: Annotated[list[Path | str], Field(description="The paths, keys and digests that were given.")]
 

@@ -119,7 +119,7 @@ def test_conversions(diagnose: Diagnose, gallery: Gallery) -> None:
 
 
 def test_attributes(diagnose: Diagnose, gallery: Gallery) -> None:
-    assert has(diagnose("attributes"), OK, "1 patterns are tracked, 14 paths")
+    assert has(diagnose("attributes"), OK, "1 pattern is tracked, 14 paths")
     gallery.write(".gitattributes", "*.png filter=regenstore -text\n* text eol=lf\n")
     found = diagnose("attributes")
     assert has(found, NOTE, "lacks diff=regenstore merge=regenstore")
@@ -260,9 +260,7 @@ def test_what_takes_room_in_the_trash_and_the_quarantine(diagnose: Diagnose, gal
     flip(gallery.stored("made/00.png"), 8)
     gallery.regenstore("fsck")
     found = diagnose("kept_aside")
-    assert has(found, NOTE, "1 contents are in the trash, 3.0 MB") and has(
-        found, NOTE, "1 bad files are in the quarantine"
-    )
+    assert has(found, NOTE, "contents in the trash: 1, 3.0 MB") and has(found, NOTE, "bad files in the quarantine: 1")
     assert all(f.remedy for f in found)
 
 

@@ -187,6 +187,8 @@ def _locations(table: bytes) -> Iterator[tuple[int, bool, list[tuple[int, int]]]
         return
     offset_size, length_size, base_size, index_size = sizes[0] >> 4, sizes[0] & 15, sizes[1] >> 4, sizes[1] & 15
     index_size = index_size if version in (b"\1", b"\2") else 0
+    if not length_size:
+        return
     id_size = 4 if version == b"\2" else 2
     at = 6 + id_size
 

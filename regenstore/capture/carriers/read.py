@@ -69,4 +69,8 @@ def _pieces(file: BoundedFile) -> Iterator[Embedded]:
         from regenstore.capture.carriers import gif
 
         return gif.pieces(file)
+    if head[:4] == b"glTF" or head[5:9] == b"\0\0\0{":
+        from regenstore.capture.carriers import json_header
+
+        return json_header.gltf(file) if head[:1] == b"g" else json_header.safetensors(file)
     return iter(())

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from regenstore.doctor.check import NOTE, OK, PROBLEM, WARNING, CheckContext, Findings
 from regenstore.fs import presence
 from regenstore.project.repository_file import FILE, TABLES, unknown_tables
+from regenstore.quantities import counted
 from regenstore.refs.git import Git
 from regenstore.remotes.settings import KEYS as REMOTE_KEYS
 
@@ -127,7 +128,14 @@ def attributes(context: CheckContext) -> Findings:
             yield level, f"{file}: {line.split()[0]} lacks {what}", "Add it, as 'regenstore track' writes it."
     yield from _effective(git, [entry.path for entry in seen])
     if ours:
-        yield OK, f"{len(ours)} patterns are tracked, {len({entry.path for entry in seen})} paths", ""
+        yield (
+            OK,
+            (
+                f"{counted(len(ours), 'pattern is', 'patterns are')} tracked,"
+                f" {counted(len({entry.path for entry in seen}), 'path')}"
+            ),
+            "",
+        )
 
 
 def _effective(git: Git, paths: list[bytes]) -> Findings:
