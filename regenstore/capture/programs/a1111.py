@@ -14,8 +14,10 @@ from typing import Any
 
 from regenstore.capture.captured import Captured, Level, ModelReference
 from regenstore.capture.embedded import Embedded
+from regenstore.capture.graphs.values import from_recipe, to_recipe
 from regenstore.capture.programs import infotext, settings
 from regenstore.capture.programs.infotext import Infotext, Setting
+from regenstore.errors import FormatError
 
 PIECES = ("parameters", "usercomment", "comment", "description", "imagedescription", "stealth", "xpcomment")
 NAMES = {
@@ -62,7 +64,7 @@ def captured_of(parts: Infotext, original: str) -> Captured:
     """Return what the parts of a text say."""
     params, about = values(parts)
     if text(params, about) != original:
-        about["infotext"] = settings.without_surrogates(original)
+        about["infotext"] = to_recipe(original)
     known = {item.name: infotext.unquoted(item.written) for item in parts.items if item.written is not None}
     program, version = program_of(known)
     resources = _resources(known.get("Civitai resources", ""))
@@ -92,31 +94,44 @@ def values(parts: Infotext) -> tuple[dict[str, Any], dict[str, Any]]:
     if parts.negative is not None:
         params["negative_prompt"] = parts.negative
     params |= _after(parts.after)
+    params = {name: to_recipe(value) for name, value in params.items()}
     written: dict[str, str] = {}
     taken: dict[str, Any] = dict.fromkeys(_RESERVED)
     for item in parts.items:
         name = settings.add(taken, NAMES.get(item.name) or settings.snake(item.name), None)
         _add(params, written, name, item)
-    about: dict[str, Any] = {"settings": ", ".join(item.name for item in parts.items)}
-    return params, about | ({"written": written} if written else {})
+    about = {"settings": to_recipe(", ".join(item.name for item in parts.items))}
+    return params, about | ({"written": to_recipe(written)} if written else {})
 
 
 def text(params: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """Return the text that these values came from. For params that were changed since, the text that the program
     would have written for them."""
-    if "infotext" in about and values(infotext.parse(about["infotext"]) or _NOTHING)[0] == dict(params):
-        return str(about["infotext"])
+    whole = _plain(about.get("infotext", ""))
+    if whole and values(infotext.parse(whole) or _NOTHING)[0].items() <= params.items():
+        return str(whole)
+    params = {name: _plain(value) for name, value in params.items()}
+    written = {name: _plain(value) for name, value in about.get("written", {}).items()}
     taken: dict[str, Any] = dict.fromkeys(_RESERVED)
     items = []
-    for original in str(about.get("settings", "")).split(", "):
+    for original in _plain(about.get("settings", "")).split(", "):
         name = settings.add(taken, NAMES.get(original) or settings.snake(original), None)
-        found = _written(params, about.get("written", {}), name, original)
+        found = _written(params, written, name, original)
         if found is not None:
             items.append(Setting(original, None if found == original else found))
     after = [f"{label}: {params[name]}" for label, name in _TEMPLATES if name in params]
     after = [params["after"], *after] if "after" in params else after
     parts = Infotext(params["prompt"], params.get("negative_prompt"), tuple(items), "\n".join(after) or None)
     return infotext.text(parts)
+
+
+def _plain(value: Any) -> Any:
+    """Return the value that a recipe has in a form of its own. Raises FormatError for a reference: there are none."""
+    return from_recipe(value, _refuse)
+
+
+def _refuse(reference: list[Any]) -> Any:
+    raise FormatError("bad-recipe", f"expected a setting, found {reference!r:.60}")
 
 
 _NOTHING = Infotext("", None, ())
@@ -134,8 +149,8 @@ def _add(params: dict[str, Any], written: dict[str, str], name: str, item: Setti
         params["width"], params["height"] = found
         as_written = "{}x{}".format(*found)
     else:
-        params[name] = _value(name, infotext.unquoted(item.written))
-        as_written = _as_written(params[name])
+        value = _value(name, infotext.unquoted(item.written))
+        params[name], as_written = to_recipe(value), _as_written(value)
     if as_written != item.written:
         written[name] = item.written
 
@@ -264,7 +279,7 @@ def _lora(resource: Mapping[str, Any]) -> dict[str, Any] | None:
     strength = resource.get("weight")
     if role != "lora":
         return None
-    return {"name": name} | ({"strength": settings.toml(strength)} if isinstance(strength, (int, float)) else {})
+    return {"name": name} | ({"strength": to_recipe(strength)} if isinstance(strength, (int, float)) else {})
 
 
 # ------------------------------------------------------------------------------------------- programs
@@ -316,7 +331,7 @@ def _missing(
 def _with_postprocessing(captured: Captured, pieces: Sequence[Embedded]) -> Captured:
     for name in ("postprocessing", "extras"):
         for found in settings.texts(pieces, name):
-            params = {**captured.params, name: settings.without_surrogates(found)}
+            params = {**captured.params, name: to_recipe(found)}
             captured = replace(captured, params=params)
     return captured
 
@@ -324,12 +339,12 @@ def _with_postprocessing(captured: Captured, pieces: Sequence[Embedded]) -> Capt
 def _without_settings(pieces: Sequence[Embedded]) -> Captured | None:
     for found in settings.texts([piece for piece in pieces if piece.carrier == "png"], "parameters"):
         if not found.startswith(("{", "[")) and len(found) <= infotext.MAX_LENGTH:
-            about = {"prompt": settings.without_surrogates(found)}
+            about = {"prompt": to_recipe(found)}
             missing = ("the seed and all settings",)
             return Captured(Level.PROMPT, "AUTOMATIC1111 or alike", about=about, missing=missing)
     for name in ("postprocessing", "extras"):
         for found in settings.texts(pieces, name):
-            about = {name: settings.without_surrogates(found)}
+            about = {name: to_recipe(found)}
             missing = ("the picture that was processed",)
             return Captured(Level.PROVENANCE, "AUTOMATIC1111 or alike", about=about, missing=missing)
     return None

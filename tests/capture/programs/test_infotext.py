@@ -160,6 +160,14 @@ def test_pitfalls_of_the_grammar() -> None:
     assert (found.params["steps"], found.params["steps_2"], found.params["te_2"]) == (5, 6, "b")
 
 
+def test_texts_that_a_recipe_cannot_hold_as_they_are_come_back() -> None:
+    for prompt in ("<<<<<<< a\n>>>>>>> b", "lone \ud83d surrogate", "\0nothing\0 \x85\u2028"):
+        prompts = f"x {prompt}\n{prompt}\nNegative prompt: \n{prompt}"
+        text = f"{prompts}\nSteps: 5, Seed: 1, \ud83d: \ud83d, Z: a\nTemplate: \n{prompt}"
+        found = captured(png(parameters=text))
+        assert (found.params["steps"], a1111.text(found.params, found.about)) == (5, text)
+
+
 def test_what_is_no_text_of_settings() -> None:
     for name, text in (
         ("UserComment", "holiday: Rome, 12:30, rain: no"),
