@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from regenstore.doctor.fsck_plan import Invalid
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
+    from regenstore.models.index import ModelIndex
+    from regenstore.models.inputs import InputLookup
     from regenstore.objects.result import Proof, Result
     from regenstore.objects.results.cache import ResultCache
     from regenstore.project.trust import TrustRecord
@@ -193,6 +195,24 @@ class Repository:
         from regenstore.project.trust import TrustRecord
 
         return TrustRecord(self.settings.trust_file)
+
+    @cached_property
+    def model_index(self) -> ModelIndex:
+        """The user's model files, for all repositories."""
+        from regenstore.models.index import ModelIndex
+
+        return ModelIndex(config.model_index())
+
+    @cached_property
+    def input_lookup(self) -> InputLookup:
+        """Finds the files that a captured medium names as its inputs: tracked and untracked ones, and those in the
+        folders of the user's settings. Raises InvalidInput (``bad-config``)."""
+        from regenstore.models.inputs import InputLookup
+
+        def paths() -> Iterable[bytes]:
+            return dict.fromkeys([*self.git.ls_files(check=False), *self.git.ls_untracked(check=False)])
+
+        return InputLookup(self.location.top, paths, config.capture_inputs(self.git), self.store)
 
     @cached_property
     def registry(self) -> Registry:

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from regenstore.capture.captured import ModelReference
-from regenstore.models.hashes import AUTOV1, AUTOV2, AUTOV3
-from regenstore.models.indexed_model import IndexedModel
+from regenstore.models.indexed_model import AUTOV1, AUTOV2, AUTOV3, IndexedModel
 from regenstore.models.model_files import SUFFIXES, folder_kind, name_below_folder
 
 _ORDER = ("blake3", "sha256", "tensors", "autov2", "autov3", "autov1")
@@ -39,7 +38,7 @@ class FoundModels(NamedTuple):
 
 def plain_hashes(reference: ModelReference) -> dict[str, str]:
     """Return the recorded hashes of a reference that have the form of their kind, the surest first."""
-    lowered = {kind: reference.hashes.get(kind, "").lower().removeprefix("0x") for kind in _ORDER}
+    lowered = {kind: reference.hashes.get(kind, "").lower().rpartition(":")[2].removeprefix("0x") for kind in _ORDER}
     return {kind: text for kind, text in lowered.items() if len(text) == _LENGTHS[kind] and _HEX.issuperset(text)}
 
 
@@ -48,7 +47,7 @@ class ModelFinder:
 
     def __init__(self, models: Iterable[IndexedModel]) -> None:
         self._models = list(models)
-        self._hashed: dict[tuple[str, str], list[IndexedModel]] | None = None
+        self._hashed: dict[str, dict[str, list[IndexedModel]]] = {}
         self._named: dict[str, list[IndexedModel]] | None = None
 
     def find(self, reference: ModelReference) -> FoundModels:
@@ -92,12 +91,13 @@ class ModelFinder:
         return FoundModels()
 
     def _with(self, kind: str, text: str) -> Sequence[IndexedModel]:
-        if self._hashed is None:
-            self._hashed = {}
+        known = self._hashed.get(kind)
+        if known is None:
+            known = self._hashed[kind] = {}
             for each in self._models:
-                for key in {(kind, value) for kind in _ORDER for value in _values(each, kind)}:
-                    self._hashed.setdefault(key, []).append(each)
-        return self._hashed.get((kind, text), ())
+                for value in set(_values(each, kind)):
+                    known.setdefault(value, []).append(each)
+        return known.get(text, ())
 
     def _fitting(self, name: str) -> tuple[str, list[IndexedModel]]:
         lowered = name.lower()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from regenstore.capture.captured import Captured, InputReference, Level, ModelReference
+from regenstore.config import GitEnvironment
 from regenstore.models import scan
 from regenstore.models.binding import BoundModels, bind
 from regenstore.models.finding import FoundModels
@@ -17,7 +19,8 @@ from regenstore.models.indexed_model import IndexedModel
 from regenstore.models.inputs import BoundInputs, InputLookup, bind_inputs
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
-from tests.conftest import noise
+from regenstore.repository import Repository
+from tests.conftest import Checkout, noise
 from tests.models.files import safetensors
 
 LORA = {"x.lora_down.weight": (1, 1)}
@@ -271,3 +274,17 @@ def test_many_files_of_one_name_are_not_all_hashed(place: Place) -> None:
     for number in range(60):
         place.write(place.top / str(number) / "image.png", b"same")
     assert place.bind("image.png").unbound
+
+
+def test_a_repository_s_inputs(empty: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracked files and new ones count, ignored ones and those that only exist elsewhere do not."""
+    for name, value in empty.environment.items():
+        monkeypatch.setenv(name, value)
+    for name, text in (("old/a.png", "a"), ("new/b.png", "b"), ("ignored/c.png", "c"), (".gitignore", "ignored/")):
+        empty.write(name, text)
+    empty.git("add", "old")
+    with closing(Repository.discover(str(empty.path), GitEnvironment.read())) as repository:
+        lookup = repository.input_lookup
+        found = {name: [each.path for each in lookup.files(name)] for name in ("a.png", "b.png", "c.png", "d.png")}
+        assert found == {"a.png": [b"old/a.png"], "b.png": [b"new/b.png"], "c.png": [], "d.png": []}
+        assert not repository.model_index.models

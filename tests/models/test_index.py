@@ -160,10 +160,8 @@ def test_paths_that_are_not_utf8_come_back(models: Models) -> None:
 
 ADD = """
 import sys
-from regenstore.models.hashes import ModelHashes
-from regenstore.models.headers import ModelHeader
 from regenstore.models.index import ModelIndex
-from regenstore.models.indexed_model import FileState, IndexedModel
+from regenstore.models.indexed_model import FileState, IndexedModel, ModelHashes, ModelHeader
 index = ModelIndex(sys.argv[1])
 for number in range(150):
     path = f"/models/{sys.argv[2]}-{number}.ckpt"
