@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -81,7 +83,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
         ("My Style", "lora", "lora", "alias"),
         ("shared.safetensors", "vae", "vae", "name"),
         ("shared", "lora", "other", "stem"),
+        ("shared.safetensors", "upscaler", "", ""),
+        ("shared.safetensors", "checkpoint", "", ""),
         ("a/twin.safetensors", "lora", "twin_1", "name"),
+        ("sdxl/Base_v1.safetensors", "diffusion_model", "main", "name"),
+        ("sdxl/Base_v1.safetensors", "a role of a custom node", "main", "name"),
+        ("Base_v1.ckpt", "checkpoint", "", ""),
         ("Base_v", "checkpoint", "", ""),
         ("win.safetensors", "lora", "", ""),
         ("", "lora", "", ""),
@@ -184,6 +191,13 @@ def test_an_index_that_cannot_be_read_binds_nothing(tmp_path: Path) -> None:
     assert bound[:2] == ({"name": "a"}, ("a",)) and "the index of models cannot be read" in bound.notes[0]
 
 
+def test_binding_is_lean_to_import() -> None:
+    """``git add`` does it."""
+    code = "import sys, regenstore.models.binding, regenstore.models.inputs; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.decode().split()
+    assert not {"concurrent.futures", "hashlib", "httpcore2", "pydantic", "tomllib", "sqlite3"} & set(loaded)
+
+
 # ------------------------------------------------------------------------------------------- inputs
 
 
@@ -276,9 +290,12 @@ def test_many_files_of_one_name_are_not_all_hashed(place: Place) -> None:
     assert place.bind("image.png").unbound
 
 
-def test_a_repository_s_inputs(empty: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tracked files and new ones count, ignored ones and those that only exist elsewhere do not."""
-    for name, value in empty.environment.items():
+def test_a_repository_s_inputs(tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracked files and new ones count, ignored ones do not."""
+    (tmp_path / "film").mkdir()
+    empty = Checkout(tmp_path / "film", environment)
+    empty.git("init", "-q")
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     for name, text in (("old/a.png", "a"), ("new/b.png", "b"), ("ignored/c.png", "c"), (".gitignore", "ignored/")):
         empty.write(name, text)
