@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from regenstore import config
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
     from regenstore.models.binder import Binder
+    from regenstore.models.index import ModelIndex
+    from regenstore.models.inputs import InputLookup
     from regenstore.objects.result import Proof, Result
     from regenstore.objects.results.cache import ResultCache
     from regenstore.project.trust import TrustRecord
@@ -184,18 +186,8 @@ class Repository:
     def capturer(self) -> Capturer:
         from regenstore.capture.recipes import Binding, Capturer
 
-        @cache
-        def binder() -> Binder:
-            from regenstore.models.binder import Binder
-            from regenstore.models.index import ModelIndex
-            from regenstore.models.inputs import InputLookup
-
-            folders = config.capture_inputs(self.git)
-            lookup = InputLookup(self.location.top, self.index.oids, folders, self.store)
-            return Binder(ModelIndex(config.model_index()), lookup, self.store)
-
         def bind(path: bytes, captured: Captured) -> Binding:
-            return binder().bind(path, captured) if captured.models or captured.inputs else Binding()
+            return self.binder.bind(path, captured) if captured.models or captured.inputs else Binding()
 
         given = self.settings.capture
         return Capturer(bind, enabled=given != config.OFF, keep_workflow=given == config.FULL)
@@ -217,6 +209,30 @@ class Repository:
         from regenstore.project.trust import TrustRecord
 
         return TrustRecord(self.settings.trust_file)
+
+    @cached_property
+    def model_index(self) -> ModelIndex:
+        """The user's model files, for all repositories."""
+        from regenstore.models.index import ModelIndex
+
+        return ModelIndex(config.model_index())
+
+    @cached_property
+    def input_lookup(self) -> InputLookup:
+        """Finds the files that a captured medium names as its inputs: tracked and untracked ones, and those in the
+        folders of the user's settings. Raises InvalidInput (``bad-config``)."""
+        from regenstore.models.inputs import InputLookup
+
+        def paths() -> Iterable[bytes]:
+            return dict.fromkeys([*self.git.ls_files(check=False), *self.git.ls_untracked(check=False)])
+
+        return InputLookup(self.location.top, paths, config.capture_inputs(self.git), self.store)
+
+    @cached_property
+    def binder(self) -> Binder:
+        from regenstore.models.binder import Binder
+
+        return Binder(self.model_index, lambda: self.input_lookup, self.store)
 
     @cached_property
     def registry(self) -> Registry:

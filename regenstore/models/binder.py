@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +20,7 @@ from regenstore.objects.recipe import Input
 class Binder:
     """Binds what captured media were made with."""
 
-    def __init__(self, index: ModelIndex, lookup: InputLookup, store: ContentStore) -> None:
+    def __init__(self, index: ModelIndex, lookup: Callable[[], InputLookup], store: ContentStore) -> None:
         self._index = index
         self._lookup = lookup
         self._store = store
@@ -32,7 +33,7 @@ class Binder:
             about["unpinned"] = list(models.unpinned)
         if not captured.inputs:
             return Binding(models.model, {}, about)
-        found = bind_inputs(captured, self._lookup, path)
+        found = bind_inputs(captured, self._lookup(), path)
         if found.unbound:
             about["unbound_inputs"] = [dict(each) for each in found.unbound]
         inputs = {name: Input(Digest.parse(table["digest"]), table.get("path")) for name, table in found.inputs.items()}

@@ -36,6 +36,7 @@ FOLDERS = {
     "ipadapter": "ip_adapter",
 }
 """Names of model folders in ComfyUI, A1111 and its forks, and SwarmUI, in lower case -> kind of the models in them."""
+KINDS = frozenset(FOLDERS.values())
 
 
 def is_model(name: str) -> bool:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 from regenstore.errors import StorageError
 from regenstore.fs import presence
 from regenstore.models.comfyui_assets import ModelAsset, digests_of
-from regenstore.models.hashes import ModelHashes, hash_model
+from regenstore.models.hashes import hash_model
 from regenstore.models.headers import data_start, read_header
 from regenstore.models.index import ModelIndex
-from regenstore.models.indexed_model import FileState, IndexedModel
+from regenstore.models.indexed_model import FileState, IndexedModel, ModelHashes
 from regenstore.models.model_files import folder_kind, is_model
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import Checkout, new_home, noise
 from tests.models.files import gguf, safetensors
+from tests.models.test_comfyui_assets import Assets, row
 from tests.unprivileged import AS_USER, needed, unreadable
 
 
@@ -81,6 +82,22 @@ def test_files_that_differ_and_mistakes(studio: Checkout) -> None:
     assert studio.run("regenstore", "models", "forget", "nowhere", check=False).returncode == 3
     assert studio.run("regenstore", "models", "forget", check=False).returncode == 2
     assert studio.run("regenstore", "models", "scan", "models", "--comfyui", "x", check=False).returncode == 2
+
+
+def test_digests_of_a_comfyui_server(studio: Checkout) -> None:
+    assets = Assets()
+    style = studio.path / "models" / "loras" / "style.safetensors"
+    assets.rows = [row("loras/style.safetensors", style.stat().st_size, "a")]
+    with assets.served() as url:
+        command = ("models", "scan", "models", "--comfyui", url)
+        assert "would hash" in studio.regenstore(*command, "-n")
+        assert "2 models hashed" in (said := studio.regenstore(*command)) and "1 told by ComfyUI" in said
+        assert "0 models hashed (0 B), 3 known" in studio.regenstore(*command)
+        assert str(style) in studio.regenstore("models", "find", "blake3:" + "a" * 64)
+        assert "1 model hashed" in studio.regenstore("models", "scan", "models")  # its other hashes
+        assets.status = 503
+        done = studio.run("regenstore", *command, check=False)
+    assert done.returncode == 3 and b"offers no asset database" in done.stderr and b"--enable-assets" in done.stderr
 
 
 @needed

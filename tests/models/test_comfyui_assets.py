@@ -95,7 +95,7 @@ def row(name: str, size: int, digit: str, **more: Any) -> dict[str, Any]:
     return {key: value for key, value in {**fields, **more}.items() if value is not None}
 
 
-def test_all_pages_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pages_are_read() -> None:
     assets = Assets()
     assets.rows = [row(f"loras/{number}.safetensors", number, "a") for number in range(LIMIT + 3)]
     assets.rows[1] = row("loras/1.safetensors", 1, "b", hash=None)  # not hashed yet
