@@ -63,6 +63,7 @@ NO_DRY_RUN = {
 ONLY_LOOKS = {
     "status",
     "ls-files",
+    "find",
     "show",
     "takes",
     "why",

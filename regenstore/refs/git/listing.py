@@ -16,6 +16,7 @@ from regenstore.refs.git.answers import (
     lines,
     pairs,
     parts,
+    staged_blobs,
     tree_entries,
 )
 from regenstore.refs.git.process import Process, failed
@@ -144,6 +145,11 @@ class Listings(GitSettings):
         tags = ("-t",) if skipped else ()
         args = ("ls-files", *tags, "-s", "-z", "--full-name", "--", *specs)
         return list(index_entries(self._output(*args, check=check)))
+
+    def index_blobs(self) -> dict[bytes, bytes]:
+        """Return the blob ids of the regular files in the index, by full path, without conflicts. Of a whole index this
+        takes a third of the time that reading the file does."""
+        return staged_blobs(self._output("ls-files", "-s", "-z", "--full-name", "--", ":/"))
 
     def ls_untracked(self, *specs: str, check: bool = True) -> list[bytes]:
         """Return the full paths of files that are neither in the index nor ignored."""
