@@ -293,7 +293,7 @@ gc makes a take once more before it relies on either": """
         cli/demo.command exists isdir
         cli/init.command exists
         cli/push._remote_and_paths lexists
-        cli/show._recipe lexists
+        cli/show._Reader.named lexists
         doctor/fsck._rename islink
         export/dataset/exporting._previous isdir lexists*2
         export/dataset/layouts.finish_interrupted isfile
