@@ -23,6 +23,7 @@ from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location, locate, refuse_attributes, refuse_unreadable
 
 if TYPE_CHECKING:
+    from regenstore.capture.recipes import Capturer
     from regenstore.doctor.fsck_context import FsckContext
     from regenstore.doctor.fsck_plan import Invalid
     from regenstore.gc.collect import Collector
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from regenstore.proof.survey import Confirm
     from regenstore.proof.surveyor import Surveyor
     from regenstore.realise import Realiser
+    from regenstore.refs.git import Rewriter
     from regenstore.refs.moved_media import Moved
     from regenstore.refs.roots import Roots
     from regenstore.refs.store_repositories import Holders
@@ -177,6 +179,15 @@ class Repository:
         return Moved(self.git, self.blobs, self.index, self.pending, lambda: self.cache, self.settings.oid_size)
 
     @cached_property
+    def capturer(self) -> Capturer:
+        from regenstore.capture.recipes import Binding, Capturer
+
+        given = self.settings.capture
+        return Capturer(
+            lambda path, captured: Binding(), enabled=given != config.OFF, keep_workflow=given == config.FULL
+        )
+
+    @cached_property
     def placer(self) -> Placer:
         from regenstore.fs.reflink import Linker
         from regenstore.worktree.place import Placer
@@ -197,6 +208,12 @@ class Repository:
     @cached_property
     def registry(self) -> Registry:
         return self._registry()
+
+    @cached_property
+    def rewriter(self) -> Rewriter:
+        from regenstore.refs.git import Rewriter
+
+        return Rewriter(self.git, self.location.common_dir, self.settings.object_format)
 
     def _registry(self) -> Registry:
         """The generators as they are now: a declared one may have changed since the last look."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
+from regenstore.capture.captured import LEVELS
 from regenstore.cli.context import (
     emit_json,
     for_each,
@@ -19,6 +20,7 @@ from regenstore.cli.context import (
 from regenstore.cli.presentation import Heading, counted, headline, show_table, time_text
 from regenstore.config import OWN
 from regenstore.fs.path_text import path_text
+from regenstore.objects.recipe import Recipe
 from regenstore.proof.rules import RULES, Judgement
 from regenstore.proof.survey import STANDINGS, JudgedContent
 from regenstore.repository import Repository
@@ -61,6 +63,7 @@ def _rows(repository: Repository, found: Why) -> Iterator[tuple[str, str]]:
     if take is not None:
         here = "in the store" if found.stored else "not in the store"
         yield "take", f"{take.digest.short}, {size_text(take.size)}, {here}"
+    yield from _about_capture(found.recipe)
     yield from _about_proof(finding)
     if found.unchanged is not None and finding.proof is not None:
         yield "unchanged", "; ".join(found.unchanged.covers)
@@ -85,6 +88,15 @@ def _others(repository: Repository, found: Why) -> int:
     if take is None or elsewhere is None:
         return 0
     return sum((proof.key, proof.take) == (found.recipe.key, take.digest) for proof in elsewhere.proofs())
+
+
+def _about_capture(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    level, about = recipe.captured, recipe.about
+    if level is None:
+        return
+    yield "captured", f"{LEVELS.get(level, level)} of {about.get('program', 'an unknown program')}; nothing was run"
+    if missing := [str(each) for each in about.get("missing", ())]:
+        yield "", "not recorded: " + "; ".join(missing)
 
 
 def _about_proof(finding: Judgement) -> Iterator[tuple[str, str]]:
@@ -136,6 +148,7 @@ def _fields(found: Why) -> dict[str, object]:
         "take": None if take is None else str(take.digest),
         "size": None if take is None else take.size,
         "stored": found.stored,
+        "captured": found.recipe.captured,
         "proof": None
         if proof is None
         else {

@@ -9,7 +9,8 @@ even if the file changes meanwhile.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from blake3 import blake3
 
@@ -45,6 +46,19 @@ class Spooled:
             self._store.put_file(self.temp, self.digest, wait=wait)
             self.temp = None
         self.discard()
+
+    @contextmanager
+    def reading(self) -> Iterator[int]:
+        """A descriptor of a file with the stream's bytes."""
+        if self.temp is None:
+            assert self._stored is not None
+            yield self._stored.fd
+            return
+        fd = os.open(self.temp, os.O_RDONLY)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def discard(self) -> None:
         if self._stored is not None:

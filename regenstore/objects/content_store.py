@@ -57,6 +57,7 @@ class ContentStore:
         self._shards: set[str] = set()
         self._unsettled: list[str] = []
         self._mark: tuple[str, int] | None = None
+        self._since = 0
         self._writer: Thread | None = None
         self._to_write: SimpleQueue[Sequence[str] | None] = SimpleQueue()
         self._begun: list[str] = []
@@ -236,10 +237,13 @@ class ContentStore:
         self.holds.hold([digest])
         with durable.storage_errors(target):
             sharing.seal(path)
-            size = os.path.getsize(path)
+            found = os.stat(path)
+            size = found.st_size
             self.added += size
             folder = os.path.dirname(target)
             if not wait:
+                if found.st_mtime_ns < self._since:  # the clock was set back; what the mark is for must be newer
+                    os.utime(path, ns=(found.st_atime_ns, self._since))
                 if folder not in self._shards and not os.path.isdir(folder):
                     sharing.make_folders(folder)  # made durable together with its contents
                 self._shards.add(folder)
@@ -257,7 +261,8 @@ class ContentStore:
         have: after a power cut before :meth:`settle`, they are taken from there again. Raises StorageError."""
         if self._mark is None:
             with durable.storage_errors(self.root):
-                self._mark = unsynced.make(self.root, backing)
+                self._since = time.time_ns()
+                self._mark = unsynced.make(self.root, self._since, backing)
 
     def wait_for(self, path: str) -> None:
         """Make a stored content durable that another process may have put without waiting. Raises StorageError."""

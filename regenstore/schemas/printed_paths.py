@@ -25,6 +25,9 @@ from regenstore.schemas.parts import (
 # ------------------------------------------------------------------------------------------- paths and recipes
 
 
+CaptureLevel = Literal["graph", "parameters", "prompt", "provenance"]
+
+
 class StatusPath(Record):
     path: Path
     state: str
@@ -33,6 +36,7 @@ class StatusPath(Record):
     stored: bool
     eviction: str | None
     rule: str | None
+    captured: CaptureLevel | None
     problem: str | None
 
 
@@ -232,6 +236,48 @@ class TakesRecord(Printed):
     takes: list[KnownTakeRow]
 
 
+class CapturedFile(Record):
+    path: Path
+    level: CaptureLevel | None
+    program: str | None
+    program_version: str | None
+    missing: Annotated[list[str], Field(description="What a run needs and the metadata do not tell.")]
+    embedded: Annotated[list[str], Field(description="Carrier and name of each piece of metadata: png:prompt.")]
+    recipe: Annotated[Text | None, Field(description="Null for a file outside the worktree.")]
+    changes: Annotated[bool, Field(description="Whether imported media get a recipe by it.")]
+
+
+class CaptureRecord(Printed):
+    type: Literal["regenstore.capture"]
+    dry_run: bool
+    files: list[CapturedFile]
+    failed: list[Failure]
+
+
+class MigratedFile(Record):
+    path: Path
+    size: Count
+    present: Annotated[bool, Field(description="Whether the other tool has the file on this machine.")]
+
+
+class RewrittenRefRow(Record):
+    name: str
+    before: str
+    after: str
+
+
+class MigrateFromRecord(Printed):
+    type: Literal["regenstore.migrate-from"]
+    source: Literal["lfs", "dvc", "git"]
+    dry_run: bool
+    files: list[MigratedFile]
+    patterns: list[str]
+    refs: Annotated[list[RewrittenRefRow], Field(description="Empty unless history was rewritten.")]
+    commits: Count
+    map: Annotated[Path | None, Field(description="File with the old and the new id of each commit.")]
+    failed: list[Failure]
+
+
 class FieldChangeRow(Record):
     name: str
     before: JsonValue
@@ -355,6 +401,7 @@ class WhyRecord(Printed):
     take: DigestText | None
     size: Count | None
     stored: bool
+    captured: CaptureLevel | None
     proof: ProofRow | None
     unchanged: UnchangedRow | None
     others: list[DigestText]

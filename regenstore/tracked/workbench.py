@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from regenstore.errors import Conflict, FormatError, InvalidInput, NotFound, RegenstoreError
 from regenstore.fs import presence
@@ -28,6 +28,7 @@ from regenstore.worktree.location import Location, refuse_attributes
 from regenstore.worktree.paths import Folders
 
 if TYPE_CHECKING:  # slow to import, and not needed by every verb
+    from regenstore.capture.recipes import Capturer
     from regenstore.generators.registry import Registry
     from regenstore.objects.content_store import ContentStore
     from regenstore.objects.results.cache import ResultCache
@@ -60,6 +61,8 @@ class Parts(Protocol):
     @property
     def cache(self) -> ResultCache: ...
     @property
+    def capturer(self) -> Capturer: ...
+    @property
     def moved(self) -> Moved: ...
     @property
     def placer(self) -> Placer: ...
@@ -91,6 +94,10 @@ class Workbench:
     @property
     def cache(self) -> ResultCache:
         return self._parts.cache
+
+    @property
+    def capturer(self) -> Capturer:
+        return self._parts.capturer
 
     @property
     def moved(self) -> Moved:
@@ -180,6 +187,18 @@ class Workbench:
     def held(self, path: bytes, *, digest: bool = True) -> WorktreeContent | None:
         """Return the content of the worktree at a path; None if nothing is there. Never follows a link, and opens
         regular files only. Raises StorageError (``unreadable``) if it is unknown, Conflict (``not-a-file``)."""
+        fd = self.open(path)
+        if fd is None:
+            return None
+        try:
+            return _held(fd, digest)
+        except OSError as error:
+            raise presence.unreadable(error, path) from error
+        finally:
+            os.close(fd)
+
+    def open(self, path: bytes) -> int | None:
+        """Open the regular file at a path of the worktree; None if nothing is there. Raises as :meth:`held`."""
         shown = os.fsdecode(path)
         try:
             with Folders(self.location.top) as folders:
@@ -187,11 +206,7 @@ class Workbench:
                 found = os.lstat(name, dir_fd=folder)
                 if not stat.S_ISREG(found.st_mode):
                     raise _not_a_file(found.st_mode, shown)
-                fd = presence.open_file(name, dir_fd=folder, follow=False)
-            try:
-                return _held(fd, digest)
-            finally:
-                os.close(fd)
+                return presence.open_file(name, dir_fd=folder, follow=False)
         except presence.ABSENT:
             return None
         except presence.NotRegular as error:
@@ -285,9 +300,26 @@ class Workbench:
             origin = self.moved.find(path, take, known=first is not None)
             return None if origin is None else origin.text
 
+        def captured(take: Take, about: Mapping[str, Any]) -> bytes | None:
+            fd = self.open(path)
+            try:
+                return None if fd is None else self._parts.capturer.text(path, fd, held.head, take, about)
+            finally:
+                if fd is not None:
+                    os.close(fd)
+
         from regenstore.objects.attribution import attribute
 
-        return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
+        return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere, captured)
+
+    def text_of_stored(self, path: bytes, take: Take, head: bytes, fd: int) -> bytes:
+        """Return the recipe text that clean would give for a stored content, open as ``fd``, at a path that is new."""
+        from regenstore.objects.attribution import attribute
+
+        def captured(take: Take, about: Mapping[str, Any]) -> bytes | None:
+            return self._parts.capturer.text(path, fd, head, take, about)
+
+        return attribute(self.cache, path, None, take.digest, take.size, head, captured=captured)
 
     def keep_pending(self, path: bytes, text: bytes) -> None:
         """Keep the recipe of a medium that is about to be placed, for the next clean of it. Raises StorageError."""

@@ -72,6 +72,7 @@ ONLY_LOOKS = {
     "check",
     "completion",
     "hook",
+    "migrate-from",
     "remote",
     "export",
     "template",
@@ -82,6 +83,9 @@ ONLY_LOOKS = {
     "template fields",
     "template list",
     "template show",
+    "models",
+    "models list",
+    "models find",
 }
 NO_JSON = {
     "demo": "for people",
