@@ -212,8 +212,8 @@ def test_a_dry_run_shows_the_difference(film: Checkout) -> None:
     for content in (film.store / "vault").rglob("*"):
         if content.is_file():
             content.unlink()
-    assert "would make ../plates/sea.png  about " in refs.regenstore("get", "-n", "../plates")
-    assert "would run ../plates/sea.png, about " in refs.regenstore("verify", "-n", "../plates")
+    assert " s  ../plates/sea.png" in refs.regenstore("get", "-n", "../plates")
+    assert " s  ../plates/sea.png" in refs.regenstore("verify", "-n", "../plates")
 
 
 def test_the_group_s_help_is_by_topic_and_names_exit_codes(empty: Checkout) -> None:
@@ -259,6 +259,21 @@ def test_folders_and_patterns_stand_for_their_media(film: Checkout) -> None:
     film.regenstore("unset", "plates", "-p", "seed")
     assert film.regenstore("tag", "plates/", "scene=sc1").count("labelled") == 2
     assert film.run("regenstore", "set", "nothing/*", "seed=1", check=False).returncode == 3
+
+
+def test_several_paths_are_explained_and_shown_one_after_the_other(film: Checkout) -> None:
+    said = film.regenstore("why", "refs/*.png", "plates", "--json")
+    assert re.findall('"rule": "(.*)"', said) == ["imported", "unproven"] and said.count('"regenstore.why"') == 2
+    shown = film.regenstore("show", "plates", "HEAD:refs/photo.png")
+    assert shown.startswith("# plates/sea.png\nregenstore = 1\n") and "\n\n# HEAD:refs/photo.png\nregenstore" in shown
+    assert film.regenstore("show", "--key", "plates") == film.regenstore("show", "--key", "plates/sea.png")
+    refs = Checkout(film.path / "refs", film.environment)
+    done = refs.run("regenstore", "takes", "nope.png", "../plates", check=False)
+    assert done.returncode == 3 and b"the take" in done.stdout and done.stderr.startswith(b"regenstore: nope.png: ")
+    done = refs.run("regenstore", "accept", "../plates/sea.png", check=False)
+    assert done.stderr.startswith(b"regenstore: ../plates/sea.png: no other take is known")
+    done = refs.run("regenstore", "history", "../plates/sea.png", "--take", "f", check=False)
+    assert b": ../plates/sea.png: it never had" in done.stderr
 
 
 def test_new_media_count_before_they_are_added(film: Checkout) -> None:
