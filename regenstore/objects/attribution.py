@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from regenstore.errors import FormatError
-from regenstore.media.types import of_content
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe, Take
@@ -41,17 +40,16 @@ def one_text_of_sides(text: bytes, sides: Iterable[bytes]) -> bytes:
 
 def attribute(
     cache: ResultCache,
-    path: bytes,
     known: bytes | None,
     digest: Digest,
     size: int,
-    head: bytes,
+    media_type: str,
     elsewhere: Callable[[Take], bytes | None] = lambda take: None,
 ) -> bytes:
     """The recipe blob for a content. In this order: the recipe that the index has at the path (``known``), if the
     content is its take or a recorded result of its key; the whole text that names the content at another path
     (``elsewhere``), from which the medium was moved or copied; a recipe that is known to have made it; or imported
-    media, with the recipe that it was edited from."""
+    media of this type, with the recipe that it was edited from."""
     before = toml.decode_or_none(known)
     take = Take(digest, size)
     if known is not None and before is not None and _made_by(cache, before, take):
@@ -64,11 +62,11 @@ def attribute(
         if recipe is not None:
             return toml.encode(with_made(recipe, made, take))
     if before is None:
-        return toml.imported_text(take, of_content(head, path))
+        return toml.imported_text(take, media_type)
     about = dict(before.about)
     if before.key is not None:
         about["edited_from"] = str(before.key)
-    return toml.encode(Recipe.of_imported(take, of_content(head, path), about))
+    return toml.encode(Recipe.of_imported(take, media_type, about))
 
 
 def _made_by(cache: ResultCache, recipe: Recipe, take: Take) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from regenstore.errors import Conflict, FormatError, InvalidInput, NotFound, RegenstoreError
 from regenstore.fs import presence
 from regenstore.fs.swap import NOTHING, Identity, Seen, identity
-from regenstore.media.types import HEAD
+from regenstore.media.types import HEAD, of_content
 from regenstore.objects import toml
 from regenstore.objects.hashing import hash_fd
 from regenstore.objects.ids import Digest
@@ -43,12 +43,12 @@ _TOGETHER = 100
 
 
 class WorktreeContent(NamedTuple):
-    """The content of the worktree at a path: recipe text, or media with its digest."""
+    """The content of the worktree at a path: recipe text, or media with its digest and media type."""
 
     text: bytes | None
     digest: Digest | None
     size: int
-    head: bytes
+    media_type: str
     identity: Identity
 
 
@@ -189,7 +189,7 @@ class Workbench:
                     raise _not_a_file(found.st_mode, shown)
                 fd = presence.open_file(name, dir_fd=folder, follow=False)
             try:
-                return _held(fd, digest)
+                return _held(fd, path, digest)
             finally:
                 os.close(fd)
         except presence.ABSENT:
@@ -287,7 +287,7 @@ class Workbench:
 
         from regenstore.objects.attribution import attribute
 
-        return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
+        return attribute(self.cache, first, held.digest, held.size, held.media_type, elsewhere)
 
     def keep_pending(self, path: bytes, text: bytes) -> None:
         """Keep the recipe of a medium that is about to be placed, for the next clean of it. Raises StorageError."""
@@ -335,12 +335,12 @@ def _names(text: bytes, take: Take) -> bool:
     return recipe is not None and recipe.output.named == take
 
 
-def _held(fd: int, digest: bool) -> WorktreeContent:
+def _held(fd: int, path: bytes, digest: bool) -> WorktreeContent:
     found = os.fstat(fd)
-    head = os.pread(fd, HEAD, 0)
-    if toml.looks_like_recipe(head) and found.st_size <= toml.MAX_BYTES:
-        return WorktreeContent(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, head, identity(found))
-    return WorktreeContent(None, hash_fd(fd)[0] if digest else None, found.st_size, head, identity(found))
+    if toml.looks_like_recipe(os.pread(fd, HEAD, 0)) and found.st_size <= toml.MAX_BYTES:
+        return WorktreeContent(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, "", identity(found))
+    media_type = of_content(lambda at, length: os.pread(fd, length, at), path)
+    return WorktreeContent(None, hash_fd(fd)[0] if digest else None, found.st_size, media_type, identity(found))
 
 
 def _above(path: bytes) -> Iterator[bytes]:
