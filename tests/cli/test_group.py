@@ -122,6 +122,7 @@ DRY_RUNS = {
     "unset": ("plates", "-p", "seed"),
     "edit": ("plates/sea.png",),
     "capture": ("plates/sea.png",),
+    "tries": ("plates/sea.png", "--take", "1"),
     "migrate-from lfs": (),
     "models scan": (".",),
     "models forget": ("--missing",),
