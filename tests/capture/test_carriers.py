@@ -35,7 +35,7 @@ XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
 
 
 def read(data: bytes) -> list[Embedded]:
-    return embedded(io.BytesIO(data))
+    return embedded(io.BytesIO(data), strict=True)
 
 
 def values(data: bytes, carrier: str) -> dict[str, Any]:
