@@ -37,13 +37,16 @@ def png_texts(texts: Mapping[str, str], *, compressed: bool = False) -> PngInfo:
     return info
 
 
-def comfy_exif() -> bytes:
+def exif_values(texts: Mapping[str, str]) -> bytes:
     """ComfyUI's values for WebP: Model, and the tags from Make downwards."""
     exif = Image.Exif()
-    exif[0x0110] = f"prompt:{PROMPT}"
-    exif[0x010F] = f"workflow:{WORKFLOW}"
-    exif[0x010E] = 'run:{"a": 1}'
+    for tag, (name, text) in zip((0x0110, 0x010F, 0x010E), texts.items()):
+        exif[tag] = f"{name}:{text}"
     return exif.tobytes()
+
+
+def comfy_exif() -> bytes:
+    return exif_values(GRAPH | {"run": '{"a": 1}'})
 
 
 def tiff(

@@ -332,6 +332,7 @@ gc makes a take once more before it relies on either": """
         objects/results/database.Database._connect isdir lexists suppress
         """,
     "not about files of a repository or store: a program, a limit, a login, a system without flock": """
+        capture/carriers/read.embedded except
         cli/doctor._context which*2
         export/sidecar/jinja_child.limit except
         generators/command.CommandGenerator.probe access
