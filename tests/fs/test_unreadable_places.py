@@ -332,7 +332,6 @@ gc makes a take once more before it relies on either": """
         objects/results/database.Database._connect isdir lexists suppress
         """,
     "not about files of a repository or store: a program, a limit, a login, a system without flock": """
-        capture/programs/read._asked except
         cli/doctor._context which*2
         export/sidecar/jinja_child.limit except
         generators/command.CommandGenerator.probe access
