@@ -39,7 +39,7 @@ NAMES = {
 """Names that all programs share. The others keep their own, in snake_case."""
 _NUMBERS = {*NAMES.values()} - {"sampler", "scheduler"}
 _OF_MODELS = {"Model", "Model hash", "VAE", "VAE hash", "Lora hashes", "TI hashes", "Hashes", "Civitai resources"}
-_APART = _OF_MODELS | {"Version", "App", "User", "Created Date", "Civitai metadata"}
+_APART = _OF_MODELS | {"Version", "App", "Software", "User", "Created Date", "Civitai metadata"}
 """Settings that are not params: [model] and [about] tell them."""
 _RESERVED = ("prompt", "negative_prompt", "width", "height", "template", "negative_template", "after", "loras")
 _NETWORK = re.compile(r"<(lora|lyco|hypernet):([^:<>\n]{1,255})(?::[^<>\n]{0,255})?>")
@@ -143,7 +143,7 @@ def _add(params: dict[str, Any], written: dict[str, str], name: str, item: Setti
         if item.name in _APART:
             written[name] = item.name if item.written is None else item.written
         else:
-            params[name] = item.name
+            params[name] = to_recipe(item.name)
         return
     if item.name == "Size" and (found := settings.size(item.written)) and "width" not in params:
         params["width"], params["height"] = found
@@ -291,10 +291,13 @@ def program_of(known: Mapping[str, str]) -> tuple[str, str | None]:
     app = known.get("App")
     if app:
         return app, version
+    if software := known.get("Software"):
+        name, _, number = software.rpartition(" ")
+        return (name, number) if name and number[:1].isdigit() else (software, None)
     if version is None:
         return ("Civitai" if "Civitai resources" in known else "AUTOMATIC1111 or alike"), None
     if version.startswith("Fooocus"):
-        return "Fooocus", version.removeprefix("Fooocus").strip() or None
+        return "Fooocus", version.removeprefix("Fooocus").strip().removeprefix("v") or None
     if version in ("ComfyUI", "KoboldCpp") or version.startswith("stable-diffusion.cpp"):
         name, _, number = version.partition(" ")
         return name, number or None

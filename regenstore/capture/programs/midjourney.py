@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 
 from regenstore.capture.captured import Captured, Level
+from regenstore.capture.carriers.xmp import properties
 from regenstore.capture.embedded import Embedded
 from regenstore.capture.graphs.values import to_recipe
 from regenstore.capture.programs import settings
 
-PIECES = ("description", "imagedescription", "comment", "packet", "author", "caption")
+PIECES = ("description", "imagedescription", "comment", "caption")
 MAX_LENGTH = 100_000
 _JOB = re.compile(r"\s*Job ID:\s*([0-9a-fA-F-]{32,40})\s*\Z")
 _FLAG = re.compile(r"(?:^|\s)(?:--|—)([A-Za-z]{1,20})(?=\s|\Z)")
@@ -19,7 +20,9 @@ _VERSIONS = ("v", "version", "niji")
 
 def understand(pieces: Sequence[Embedded]) -> Captured | None:
     """Return the prompt and the flags of the first text that ends with a job's number."""
-    for text in settings.texts(pieces, *PIECES):
+    packets = [properties(text).get("dc:description") for text in settings.texts(pieces, "packet") if "Job ID" in text]
+    described = [text.strip() for text in packets if isinstance(text, str)]
+    for text in [*settings.texts(pieces, *PIECES), *described]:
         job = _JOB.search(text, max(0, len(text) - 100)) if len(text) <= MAX_LENGTH else None
         if job is not None:
             return _captured(text[: job.start()], job[1], next(iter(settings.texts(pieces, "author")), None))
