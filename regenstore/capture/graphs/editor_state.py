@@ -23,14 +23,14 @@ _ORDER, _EXTRA = "order", "extra"
 
 def pack(graph: Graph, extra: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the table for a graph and its ``extra_pnginfo``; None if it would be too long."""
-    filling = Filling(graph)
+    marking = Marking(graph)
     widgets = Widgets(graph)
     document = {_ORDER: _order_of_nodes(graph), _EXTRA: {}}
     for key, value in extra.items():
         holes = widgets.holes(value) if key == "workflow" else {}
-        document[_EXTRA][key] = filling.mark(value, holes)
+        document[_EXTRA][key] = marking.mark(value, holes)
     table = packed.table(document)
-    return {**table, "values": filling.values} if table and filling.values else table
+    return {**table, "values": marking.values} if table and marking.values else table
 
 
 def restore(
@@ -95,7 +95,7 @@ def in_order(value: Any, order: Any) -> Any:
 # ------------------------------------------------------------------------------------------- what varies
 
 
-class Filling:
+class Marking:
     """Marks what varies in a value, and collects what only the editor has."""
 
     def __init__(self, graph: Graph) -> None:

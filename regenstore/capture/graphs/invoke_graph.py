@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from regenstore.capture.graphs import lifted, packed
-from regenstore.capture.graphs.editor_state import Filling, fill, in_order, order_of
+from regenstore.capture.graphs.editor_state import Marking, fill, in_order, order_of
 from regenstore.capture.graphs.graph import Graph
 from regenstore.capture.graphs.widgets import Hole, Path
 from regenstore.errors import FormatError
@@ -59,7 +59,7 @@ def from_json(value: Any) -> InvokeGraph | None:
 def pack(invoke: InvokeGraph, extra: Mapping[str, Any], shown: Mapping[str, tuple[str, str]]) -> dict[str, Any] | None:
     """Return the table ``[workflow]``; None if it would be too long. ``shown``: entries of the metadata -> the node and
     input that have the same value."""
-    filling = Filling(invoke.graph)
+    marking = Marking(invoke.graph)
     marked = {}
     for key, value in extra.items():
         holes: dict[Path, Hole] = {}
@@ -67,11 +67,11 @@ def pack(invoke: InvokeGraph, extra: Mapping[str, Any], shown: Mapping[str, tupl
             holes = {(name,): Hole(f"metadata.{name}", *place) for name, place in shown.items()}
         elif key == _WORKFLOW:
             holes = _fields(value, invoke)
-        marked[key] = filling.mark(value, holes)
+        marked[key] = marking.mark(value, holes)
     table = packed.table({"order": invoke.order, "extra": marked})
     if table is None:
         return None
-    values = {_GRAPH_ID: invoke.graph_id, **filling.values} if isinstance(invoke.graph_id, str) else filling.values
+    values = {_GRAPH_ID: invoke.graph_id, **marking.values} if isinstance(invoke.graph_id, str) else marking.values
     return {**table, **({"values": values} if values else {}), **({"ids": invoke.ids} if invoke.ids else {})}
 
 
