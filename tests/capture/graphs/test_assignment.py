@@ -9,6 +9,7 @@ import pytest
 from regenstore.capture.graphs import lifted, model_names
 from regenstore.capture.graphs.assignment import NodeValue, assign, candidates
 from regenstore.capture.graphs.graph import Graph
+from regenstore.capture.graphs.roles import find_roles
 from regenstore.errors import InvalidInput
 from tests.capture.graphs.examples import node, text_to_image
 
@@ -29,7 +30,8 @@ def refined() -> dict[str, Any]:
 def params_of(graph: dict[str, Any]) -> dict[str, Any]:
     held = Graph(graph)
     models = model_names.find_models(held)
-    return lifted.lift(held, models, model_names.find_main_model(held, models))
+    main = model_names.named_like(model_names.find_main_model(held, models), models)
+    return lifted.lift(held, find_roles(held), model_names.find_loras(held, models), main)
 
 
 def rebuilt(params: dict[str, Any], node: str) -> dict[str, Any]:
