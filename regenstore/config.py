@@ -19,6 +19,7 @@ POLICIES = (PLACE, FETCH, GENERATE)
 EACH, COMMAND = "each", "command"
 OWN, SHARED = "own", "shared"
 WARN, REFUSE, OFF = "warn", "refuse", "off"
+FULL, LEAN = "full", "lean"
 _UNITS = ("", "k", "m", "g", "t")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _WORKER_SEES = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SystemRoot")
@@ -71,6 +72,9 @@ class Settings(NamedTuple):
     durable: str = COMMAND
     """When the media of a ``git add`` are made durable: ``command``, all together before it ends; or ``each``, one by
     one before git continues with the next, which takes several times as long for many small files."""
+    capture: str = FULL
+    """What recipes take from the metadata that programs embed in media: ``full``; ``lean``, without the state of a
+    graph editor; or ``off``."""
     object_format: str = "sha1"
     worker_environment: Mapping[str, str] = {}
     """The only environment variables that a generator's process gets, apart from a separate home folder."""
@@ -120,6 +124,7 @@ def load(git: Git, environ: Mapping[str, str] | None = None, overrides: Mapping[
         "gc_budget",
         "grace",
         "proofs",
+        "capture",
     ):
         given = found.get(f"REGENSTORE_{name.upper()}")
         if given:  # an empty value counts as not set
@@ -146,6 +151,9 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
     proofs = text("proofs", OWN)
     if proofs not in (OWN, SHARED):
         raise _bad("proofs", f"{OWN} or {SHARED}", proofs)
+    capture = text("capture", FULL)
+    if capture not in (FULL, LEAN, OFF):
+        raise _bad("capture", f"{FULL}, {LEAN} or {OFF}", capture)
     store = values.get("regenstore.store")
     return Settings(
         store=os.path.abspath(os.path.join(top, os.path.expanduser(store))) if store else None,
@@ -167,6 +175,7 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
         remotes=_remotes(values),
         proxies=proxies(environ),
         pre_push=pre_push,
+        capture=capture,
         object_format=values.get("extensions.objectformat", "sha1"),
         worker_environment={name: environ[name] for name in _WORKER_SEES if name in environ},
     )

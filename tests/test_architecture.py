@@ -36,6 +36,7 @@ ROWS = [
     Row((), "long-running observation of the worktree", ("watch",)),
     Row(("repository",), "composition only: creates the parts and keeps them"),
     Row(("config",), "settings: defaults < Git's configuration < environment"),
+    Row(("migration",), "from what other tools keep, and from media in Git itself, to recipes"),
     Row(
         ("gitfilter", "tracked", "gc", "doctor", "export"),
         "the filter; verbs on tracked paths; evicting; fsck and doctor; sidecars and datasets",
@@ -58,6 +59,7 @@ ROWS = [
     Row(("media",), "types, bit-exact encoding and decoding, comparing"),
     Row(("schemas",), "models of everything that is written as JSON"),
     Row(("fs",), "files: presence, locks, permissions, safe replacement"),
+    Row(("quantities",), "how sizes, times and counts are written for people"),
     Row(("errors",), "errors, by kind"),
     Row(("addresses",), "removing secrets from addresses"),
 ]
@@ -368,8 +370,9 @@ NOT_GITS = {
     "objects/unsynced.py",
     "refs/pending.py",
     "gitfilter/calling_command.py",
+    "capture/carriers/text.py",
 }
-"""What they split at NUL are journals and lists of ours, and a command line that the system tells."""
+"""What they split at NUL are journals and lists of ours, a command line that the system tells, and fields of media."""
 STARTS_PROGRAMS = {
     "cli/demo_story.py", "cli/editor.py", "doctor/checks/git_setup.py", "events/courier.py",
     "export/dataset/file_writing.py", "export/sidecar/writers/text.py", "generators/command.py",

@@ -16,6 +16,7 @@ from regenstore.refs.git.answers import (
     lines,
     pairs,
     parts,
+    staged_blobs,
     tree_entries,
 )
 from regenstore.refs.git.process import Process, failed
@@ -145,6 +146,11 @@ class Listings(GitSettings):
         args = ("ls-files", *tags, "-s", "-z", "--full-name", "--", *specs)
         return list(index_entries(self._output(*args, check=check)))
 
+    def index_blobs(self) -> dict[bytes, bytes]:
+        """Return the blob ids of the regular files in the index, by full path, without conflicts. Of a whole index this
+        takes a third of the time that reading the file does."""
+        return staged_blobs(self._output("ls-files", "-s", "-z", "--full-name", "--", ":/"))
+
     def ls_untracked(self, *specs: str, check: bool = True) -> list[bytes]:
         """Return the full paths of files that are neither in the index nor ignored."""
         args = ("ls-files", "-z", "--others", "--exclude-standard", "--full-name", "--", *specs)
@@ -176,9 +182,19 @@ class Listings(GitSettings):
         """Have git add paths, taken literally, to its index."""
         self._run("--literal-pathspecs", "add", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=_each(paths))
 
+    def renormalize(self, paths: Iterable[bytes]) -> None:
+        """Have git filter tracked files, taken literally, and add them again, also those it knows to be unchanged."""
+        named = ("--pathspec-from-file=-", "--pathspec-file-nul")
+        self._run("--literal-pathspecs", "add", "--renormalize", *named, stdin=_each(paths))
+
     def read_tree(self, tree: str) -> None:
         """Set the index to a tree."""
         self._run("read-tree", tree)
+
+    def move_worktree(self, before: str, after: str) -> None:
+        """Bring index and worktree from one commit to another. Raises FormatError (``git-failed``) if that would
+        overwrite changes."""
+        self._run("read-tree", "-m", "-u", before, after)
 
     # -------------------------------------------------------------------------------- trees and attributes
 
