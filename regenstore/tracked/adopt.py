@@ -17,9 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from importlib import import_module
 from itertools import count
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from regenstore.capture.captured import Captured, Level
 from regenstore.errors import Conflict, InvalidInput, RegenstoreError
@@ -31,6 +30,7 @@ from regenstore.media.types import HEAD
 from regenstore.objects.attribution import attribute
 from regenstore.objects.hashing import CHUNK, hash_blocks, hash_file
 from regenstore.objects.ids import Digest
+from regenstore.objects.recipe import Take
 from regenstore.refs.blobs import read_blobs
 from regenstore.tracked.adopted_names import SourceFile, checked_pattern, filled, kept_name, numbered
 from regenstore.tracked.folder_scan import FolderScan, ScannedFile, opened, scan
@@ -109,17 +109,19 @@ class AdoptProgress(NamedTuple):
 
 def read_capture(file: BinaryIO) -> Captured | None:
     """What the metadata of a file tell; None if nothing."""
-    try:
-        reader = import_module("regenstore.capture.reader")
-    except ImportError:
-        return None
-    captured: Captured | None = reader.read(file)
-    return captured
+    from regenstore.capture import reader  # slow to import
+
+    return reader.read(file).captured
 
 
 def recipe_text(bench: Workbench, path: bytes, read: FileRead) -> bytes:
     """The recipe of a content that the index does not have yet."""
-    return attribute(bench.cache, path, None, read.digest, read.size, read.head)
+
+    def captured(take: Take, about: Mapping[str, Any]) -> bytes | None:
+        known = read.captured
+        return None if known is None else bench.capturer.text_of(path, known, take, read.file.media_type, about)
+
+    return attribute(bench.cache, None, read.digest, read.size, read.file.media_type, captured=captured)
 
 
 class FileRead(NamedTuple):

@@ -148,10 +148,6 @@ DRY_RUNS = {
     "export dataset": ("../set", "plates", "--trainer", "none"),
     "template new": ("again",),
     "template delete": ("studio",),
-    "capture": ("refs",),
-    "migrate-from lfs": (),
-    "models scan": ("plates",),
-    "models forget": ("--missing",),
 }
 """Every command with a dry run, and arguments with which it would change something; 'accept' needs a generator that
 varies, and writes its output as 'set' does."""
