@@ -16,10 +16,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
+from functools import cache
 from importlib import import_module
 from itertools import count
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from regenstore.capture.captured import Captured, Level
 from regenstore.errors import Conflict, InvalidInput, RegenstoreError
@@ -29,7 +29,7 @@ from regenstore.fs.swap import NOTHING, identity
 from regenstore.fs.writing import write_all
 from regenstore.media.types import HEAD
 from regenstore.objects.attribution import attribute
-from regenstore.objects.hashing import CHUNK, hash_blocks, hash_file
+from regenstore.objects.hashing import hash_bytes, hash_fd, hash_file
 from regenstore.objects.ids import Digest
 from regenstore.refs.blobs import read_blobs
 from regenstore.tracked.adopted_names import SourceFile, checked_pattern, filled, kept_name, numbered
@@ -109,12 +109,17 @@ class AdoptProgress(NamedTuple):
 
 def read_capture(file: BinaryIO) -> Captured | None:
     """What the metadata of a file tell; None if nothing."""
+    reader = _reader()
+    captured: Captured | None = None if reader is None else reader.read(file)
+    return captured
+
+
+@cache
+def _reader() -> Any:
     try:
-        reader = import_module("regenstore.capture.reader")
+        return import_module("regenstore.capture.reader")
     except ImportError:
         return None
-    captured: Captured | None = reader.read(file)
-    return captured
 
 
 def recipe_text(bench: Workbench, path: bytes, read: FileRead) -> bytes:
@@ -348,8 +353,11 @@ class Adoption:
                 if not cloned and file.size <= _IN_MEMORY:
                     with open(fd, "rb", closefd=False) as source:
                         data = source.read()
-                with _content(fd, temp if cloned else None, data) as content:
-                    read = _hashed(content, file)
+                    digest, captured = hash_bytes(data), read_capture(io.BytesIO(data))
+                    read = FileRead(file, digest, len(data), data[:HEAD], captured, None)
+                else:
+                    with open(fd, "rb", closefd=False) if not cloned or temp is None else open(temp, "rb") as content:
+                        read = _hashed(content, file)
             if temp is None or store.stored(read.digest, read.size) is not None:
                 return read
             if not cloned:
@@ -403,12 +411,6 @@ def _unread(file: ScannedFile) -> Iterator[None]:
         raise _Unread(file.path, presence.unreadable(error, file.path)) from error
 
 
-def _content(fd: int, cloned: str | None, data: bytes | None) -> BinaryIO:
-    if data is not None:
-        return io.BytesIO(data)
-    return open(fd, "rb", closefd=False) if cloned is None else open(cloned, "rb")
-
-
 @contextmanager
 def _new_file(path: str) -> Iterator[int]:
     """An open new file of the store. Raises StorageError for whatever fails with it."""
@@ -420,13 +422,11 @@ def _new_file(path: str) -> Iterator[int]:
             os.close(fd)
 
 
-def _hashed(content: BinaryIO, file: ScannedFile) -> FileRead:
+def _hashed(content: io.BufferedReader, file: ScannedFile) -> FileRead:
     captured = read_capture(content)
-    content.seek(0)
-    head = content.read(HEAD)
-    content.seek(0)
-    digest, size = hash_blocks(iter(partial(content.read, CHUNK), b""))
-    return FileRead(file, digest, size, head, captured, None)
+    os.lseek(content.fileno(), 0, os.SEEK_SET)
+    digest, size = hash_fd(content.fileno())
+    return FileRead(file, digest, size, os.pread(content.fileno(), HEAD, 0), captured, None)
 
 
 def _batches(files: Sequence[ScannedFile]) -> Iterator[Sequence[ScannedFile]]:
