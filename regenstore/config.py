@@ -19,6 +19,7 @@ POLICIES = (PLACE, FETCH, GENERATE)
 EACH, COMMAND = "each", "command"
 OWN, SHARED = "own", "shared"
 WARN, REFUSE, OFF = "warn", "refuse", "off"
+FULL, LEAN = "full", "lean"
 _UNITS = ("", "k", "m", "g", "t")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _WORKER_SEES = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SystemRoot")
@@ -71,6 +72,9 @@ class Settings(NamedTuple):
     durable: str = COMMAND
     """When the media of a ``git add`` are made durable: ``command``, all together before it ends; or ``each``, one by
     one before git continues with the next, which takes several times as long for many small files."""
+    capture: str = FULL
+    """What recipes take from the metadata that programs embed in media: ``full``; ``lean``, without the state of a
+    graph editor; or ``off``."""
     object_format: str = "sha1"
     worker_environment: Mapping[str, str] = {}
     """The only environment variables that a generator's process gets, apart from a separate home folder."""
@@ -120,6 +124,7 @@ def load(git: Git, environ: Mapping[str, str] | None = None, overrides: Mapping[
         "gc_budget",
         "grace",
         "proofs",
+        "capture",
     ):
         given = found.get(f"REGENSTORE_{name.upper()}")
         if given:  # an empty value counts as not set
@@ -146,6 +151,9 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
     proofs = text("proofs", OWN)
     if proofs not in (OWN, SHARED):
         raise _bad("proofs", f"{OWN} or {SHARED}", proofs)
+    capture = text("capture", FULL)
+    if capture not in (FULL, LEAN, OFF):
+        raise _bad("capture", f"{FULL}, {LEAN} or {OFF}", capture)
     store = values.get("regenstore.store")
     return Settings(
         store=os.path.abspath(os.path.join(top, os.path.expanduser(store))) if store else None,
@@ -165,16 +173,17 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str], top: str) -
         netrc=environ.get("NETRC") or os.path.join(_home(environ), ".netrc"),
         ssh=SshSetting(os.path.join(_home(environ), ".ssh"), environ.get("SSH_AUTH_SOCK", "")),
         remotes=_remotes(values),
-        proxies=_proxies(environ),
+        proxies=proxies(environ),
         pre_push=pre_push,
+        capture=capture,
         object_format=values.get("extensions.objectformat", "sha1"),
         worker_environment={name: environ[name] for name in _WORKER_SEES if name in environ},
     )
 
 
-def _proxies(environ: Mapping[str, str]) -> Proxies:
-    """Reads them as curl does, and thus Git. ``HTTP_PROXY`` is ignored, because a web server would set it from a header
-    of a client's request."""
+def proxies(environ: Mapping[str, str]) -> Proxies:
+    """The proxies for web servers, read as curl does, and thus Git. ``HTTP_PROXY`` is ignored, because a web server
+    would set it from a header of a client's request."""
 
     def told(name: str) -> str:
         return environ.get(name) or environ.get(name.upper()) or ""
@@ -185,6 +194,30 @@ def _proxies(environ: Mapping[str, str]) -> Proxies:
 def _trust_file(environ: Mapping[str, str]) -> str:
     home = environ.get("XDG_CONFIG_HOME") or os.path.join(_home(environ), ".config")
     return os.path.join(home, "regenstore", "trusted.json")
+
+
+def model_index(environ: Mapping[str, str] | None = None) -> str:
+    """The file with the user's index of models; never inside a repository."""
+    found = os.environ if environ is None else environ
+    home = found.get("XDG_DATA_HOME") or os.path.join(_home(found), ".local", "share")
+    return os.path.join(home, "regenstore", "models.jsonl")
+
+
+def capture_inputs(git: Git, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The folders from which the user's programs load inputs: ``regenstore.captureInputs``, separated like ``PATH``,
+    from the environment or the user's and the system's configuration, never from a repository's. Raises InvalidInput
+    (``bad-config``)."""
+    found = os.environ if environ is None else environ
+    text = found.get("REGENSTORE_CAPTURE_INPUTS", "")
+    try:
+        for scope in ("global", "system"):
+            text = text or git.config(r"^regenstore\.captureinputs$", scope).get("regenstore.captureinputs", "")
+    except FormatError as error:
+        raise InvalidInput("bad-config", f"Git's configuration cannot be read: {error.message}") from None
+    folders = [os.path.expanduser(folder) for folder in text.split(os.pathsep) if folder]
+    if relative := [folder for folder in folders if not os.path.isabs(folder)]:
+        raise _bad("captureInputs", "absolute paths of folders", relative[0])
+    return tuple(folders)
 
 
 def _home(environ: Mapping[str, str]) -> str:

@@ -109,6 +109,7 @@ KINDS: dict[str, str] = {
     # invalid input
     "bad-parameter": "Run 'regenstore generators NAME' to see the parameters, their types and ranges.",
     "unknown-parameter": "Run 'regenstore generators NAME' to see the parameters.",
+    "ambiguous-parameter": "Name the node too: NAME@NODE.",
     "missing-parameter": "Give it with -p NAME=VALUE.",
     "unknown-input": "Run 'regenstore generators NAME' to see its inputs.",
     "missing-input": "Give it with -i NAME=PATH.",
@@ -139,6 +140,8 @@ KINDS: dict[str, str] = {
     "no-such-template": "Run 'regenstore template list' to list them.",
     "no-such-run": "Run 'regenstore undo --list' to list the known runs.",
     "no-such-remote": "Run 'regenstore remote list' to list the remotes, or 'regenstore remote add' to add one.",
+    "no-such-model": "Run 'regenstore models list' to list them, or 'regenstore models scan DIR' to add some.",
+    "no-asset-database": "Start ComfyUI with --enable-assets and --enable-asset-hashing, or scan without --comfyui.",
     "not-pinned": "Run 'regenstore pins' to list the pins.",
     "git-missing": "Install Git 2.39 or newer.",
     "git-too-old": "Install Git 2.39 or newer, and put it first on PATH.",
@@ -152,7 +155,7 @@ KINDS: dict[str, str] = {
     "interrupted": "Nothing was lost; run the same command again.",
     "store-busy": "Another regenstore process is using the store; try again when it has finished.",
     "export-busy": "Try again when it has finished.",
-    "remote-busy": "Try again when it has finished; after an hour without a sign of life it is taken over.",
+    "remote-busy": "Try again when it has finished. If it was killed, a minute is enough.",
     "needs-unknown": "Restore it, complete its clone, or forget it: 'regenstore gc --forget-repository PATH'.",
     # trust
     "untrusted-generator": "Read the definition, then run 'regenstore trust'.",
@@ -164,6 +167,7 @@ KINDS: dict[str, str] = {
     "disk-full": "Free some space, then run the same command again.",
     "store-unwritable": "Check owner and permissions of the store.",
     "store-damaged": "Move the damaged file away and run 'regenstore get'.",
+    "source-damaged": "Have the other tool fetch it again ('git lfs fetch', 'dvc fetch'), then run the same command.",
     "io-error": "Check the system's log for disk errors; nothing was half-written.",
     "unreadable": "Make it readable, then run the same command again; nothing that depends on it was done.",
     "notify-failed": "Nothing is lost: the next command retries; 'regenstore events --deliver' retries now.",

@@ -21,6 +21,15 @@ class Level(StrEnum):
     """Only which program or service made the medium, or that one did."""
 
 
+LEVELS: dict[str, str] = {
+    Level.GRAPH: "exact graph",
+    Level.PARAMETERS: "parameters",
+    Level.PROMPT: "prompt only",
+    Level.PROVENANCE: "provenance only",
+}
+"""The levels in words, the most telling first."""
+
+
 @dataclass(frozen=True)
 class ModelReference:
     """A model file that metadata name."""

@@ -16,9 +16,11 @@ class Embedded(NamedTuple):
     """One piece of metadata of a medium."""
 
     carrier: str
-    """Where it was: ``png``, ``exif``, ``xmp``, ``c2pa``, ``mp4``, ``matroska``, ``vorbis``, ``id3``, ``gif`` or
-    ``alpha``."""
+    """Where it was: ``png``, ``exif``, ``xmp``, ``c2pa``, ``iptc``, ``jpeg`` (a comment), ``mp4``, ``matroska``,
+    ``vorbis``, ``id3``, ``riff``, ``gif``, ``exr``, ``gltf``, ``safetensors``, or ``alpha`` (the lowest bits of
+    pixels)."""
     name: str
-    """The key that the program used (``prompt``, ``parameters``), or the name of the EXIF tag (``UserComment``)."""
+    """The key that the program used (``prompt``, ``parameters``), or the name of the EXIF tag (``UserComment``);
+    ``packet`` for XMP, ``manifest`` for C2PA, ``comment`` for a format's own comments, ``stealth`` for ``alpha``."""
     value: str | bytes
     """Decoded text; bytes for what is not text (C2PA, MakerNote)."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from regenstore.cli.console import say
+from regenstore.cli.presentation import counted
 from regenstore.errors import RegenstoreError
 from regenstore.events.courier import Courier, Delivery
 from regenstore.events.declaration import Notify, read_notify
@@ -114,7 +115,7 @@ def deliver_at_end(repository: Repository) -> None:
         return
     if told is not None and told.error is not None:
         say(
-            f"regenstore: {told.waiting} event{'s' * (told.waiting != 1)} not delivered yet: {told.error.message}",
+            f"regenstore: {counted(told.waiting, 'event')} not delivered yet: {told.error.message}",
             err=True,
         )
 

@@ -32,7 +32,7 @@ def attach(command: click.Command) -> None:
         # click takes a completer with each option's declaration; every start would import this module then.
         if names is not None:
             param.shell_complete = _completer(names)  # type: ignore[method-assign,assignment]
-        elif param.name in _FILES or (param.name == "name" and param.human_readable_name == "[REV:]PATH"):
+        elif param.name in _FILES or param.human_readable_name == "[REV:]PATH...":
             param.shell_complete = _files  # type: ignore[method-assign]
 
 

@@ -8,7 +8,21 @@ from click.shell_completion import get_completion_class
 from regenstore.cli.completing import VARIABLE
 from regenstore.cli.console import write
 
-_PLAIN = "            COMPREPLY+=($value)\n"
+# No space after 'seed=': the value follows. (fish knows that.)
+_OPEN = {
+    "bash": (
+        "            COMPREPLY+=($value)\n",
+        "            COMPREPLY+=($value)\n            [[ $value == *= ]] && compopt -o nospace\n",
+    ),
+    "zsh": (
+        "        compadd -U -V unsorted -a completions\n",
+        "        local -a open closed\n"
+        "        open=(${(M)completions:#*=}) closed=(${completions:#*=})\n"
+        "        compadd -U -V unsorted -S '' -a open\n"
+        "        compadd -U -V unsorted -a closed\n",
+    ),
+}
+"""Shell -> a line of click's script, and what replaces it."""
 
 
 @click.command()
@@ -28,6 +42,5 @@ def command(ctx: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(root.command, {}, "regenstore", VARIABLE).source()
-    # No space after 'seed=': the value follows.
-    script = script.replace(_PLAIN, f"{_PLAIN}            [[ $value == *= ]] && compopt -o nospace\n")
+    script = script.replace(*_OPEN.get(shell, ("", "")))
     write(script.encode() + b"\n")

@@ -97,13 +97,26 @@ def _is_piped(stream: TextIO | None) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-def say(text: str = "", *, err: bool = False, end: str = "\n", style: str = "") -> None:
+def say(text: str = "", *, err: bool = False, end: str = "\n", style: str = "", whole: bool = False) -> None:
     """Print one line to standard output or standard error, with its text made safe. ``style``: one of :data:`_STYLES`,
-    which shows on a terminal that has colours."""
+    which shows on a terminal that has colours. A line longer than the terminal is broken between words, and continues
+    indented, unless it has to stay ``whole``, as paths have."""
     if _quiet and not err:
         return
     stream = sys.stderr if err else sys.stdout
-    _print(_styled(visible(text), style, stream), stream, end)
+    shown = visible(text) if whole else _broken(visible(text), stream)
+    _print(_styled(shown, style, stream), stream, end)
+
+
+def _broken(text: str, stream: TextIO | None) -> str:
+    """Break a line between words if it is longer than the terminal. Words stay whole."""
+    if len(text) <= 40 or stream is None or not stream.isatty() or len(text) <= (width := width_of(stream)):
+        return text
+    import textwrap
+
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    wrapper = textwrap.TextWrapper(width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapper.wrap(text))
 
 
 def has_colours(stream: TextIO | None) -> bool:
@@ -161,7 +174,10 @@ def say_error(lead: str, error: RegenstoreError, *, with_hint: bool = True) -> N
     first, *more = error.message.split("\n")
     subject, colon, rest = first.partition(": ")
     first = f"{_as_typed.get(subject, subject)}{colon}{rest}"
-    _print(_styled(visible(lead), "error", sys.stderr) + ": " + visible(first), sys.stderr)
+    lead = visible(lead)
+    shown = _broken(f"{lead}: {visible(first)}", sys.stderr)
+    styled = _styled(lead, "error", sys.stderr) + shown[len(lead) :] if shown.startswith(lead) else shown
+    _print(styled, sys.stderr)
     for line in more:
         say(f"  | {line}", err=True)
     if with_hint and (hint := hint_for(error)):
@@ -222,8 +238,12 @@ def bars(*, bytes_moved: bool = False) -> Any:
         TransferSpeedColumn,
     )
     from rich.text import Text
+    from rich.theme import Theme
 
     width = width_of(sys.stderr)
+    columns_of_text = ("percentage", "elapsed", "remaining", "download", "data.speed")  # yellow and cyan otherwise
+    plain = {f"progress.{name}": "none" for name in columns_of_text}
+    shown = {"bar.back": "bright_black", "bar.complete": "green", "bar.finished": "green", "bar.pulse": "green"}
 
     class Description(ProgressColumn):
         def render(self, task: Task) -> Text:
@@ -236,7 +256,7 @@ def bars(*, bytes_moved: bool = False) -> Any:
         Description(),
         BarColumn(bar_width=min(40, width // 4)),
         *columns,
-        console=Console(stderr=True),
+        console=Console(stderr=True, theme=Theme(plain | shown)),
         transient=True,
         redirect_stdout=not bytes_moved and sys.stdout.isatty(),
     )

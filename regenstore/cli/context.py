@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -26,12 +27,16 @@ from regenstore.repository import Repository
 from regenstore.worktree.paths import from_user
 from regenstore.worktree.recovery import Recovered, recover
 
+_Subject = TypeVar("_Subject")
 _QUICK = 0.5
 """Seconds of quick work before a bar is shown."""
 _FAILURES = 10
 """How many failures of a kind are printed one by one."""
 dry_run_option = click.option("--dry-run", "-n", is_flag=True, help="Only show what would be done.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+json_lines_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON for scripts, one object for each path."
+)
 
 
 def open_repository(overrides: Mapping[str, object] | None = None, *, bare: bool = False) -> Repository:
@@ -141,6 +146,11 @@ def show_path(path: bytes) -> str:
     return visible(os.fsdecode(os.path.relpath(path, _here) if _here else path))
 
 
+def show_label(label: str) -> str:
+    """Format the label of a plan's step, which is its worktree path, for display."""
+    return show_path(os.fsencode(label))
+
+
 def shell_path(path: bytes) -> str:
     """Format a worktree path for display in a command to paste."""
     import shlex
@@ -148,9 +158,30 @@ def shell_path(path: bytes) -> str:
     return shlex.quote(show_path(path))
 
 
+def for_each(subjects: Sequence[_Subject], show: Callable[[_Subject], None]) -> None:
+    """Show several subjects, and exit with the code of the last error. The error of one of several stops none of the
+    others."""
+    code = 0
+    for subject in subjects:
+        if isinstance(subject, bytes):
+            subject_typed(os.fsdecode(subject), show_path(subject))
+        try:
+            show(subject)
+        except RegenstoreError as error:
+            if len(subjects) == 1:
+                raise
+            say_error("regenstore", error)
+            code = error.exit_code
+    sys.exit(code)
+
+
 def emit_json(kind: str, fields: Mapping[str, Any], version: int = 1) -> None:
-    """Print a JSON record with its type, and the version of that type."""
-    print_json({"type": f"regenstore.{kind}", "version": version, **fields}, indent=1)
+    """Print a JSON record with its type, the version of that type, and whether it tells of a dry run, if the command
+    has one."""
+    running = click.get_current_context(silent=True)
+    given = {} if running is None else running.params
+    dry = {"dry_run": given["dry_run"]} if "dry_run" in given else {}
+    print_json({"type": f"regenstore.{kind}", "version": version, **dry, **fields}, indent=1)
 
 
 def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
@@ -159,15 +190,17 @@ def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
     code = 0
     alike: dict[tuple[str, str], list[RegenstoreError]] = {}
     for path, error in failed:
-        subject_typed(os.fsdecode(path), show_path(path))
+        inside, shown = os.fsdecode(path), show_path(path)
+        subject_typed(inside, shown)
         code = error.exit_code
-        alike.setdefault((error.kind, error.hint), []).append(error.at(show_path(path)))
+        named = error if error.message.startswith(f"{inside}: ") else error.at(shown)
+        alike.setdefault((error.kind, error.hint), []).append(named)
     for errors in alike.values():
-        shown = errors[:_FAILURES]
-        for error in shown:
-            say_error("regenstore", error, with_hint=error is shown[-1] and len(errors) == len(shown))
-        if len(errors) > len(shown):
-            say(f"regenstore: and {len(errors) - len(shown):,} more like these", err=True)
+        first = errors[:_FAILURES]
+        for error in first:
+            say_error("regenstore", error, with_hint=error is first[-1] and len(errors) == len(first))
+        if len(errors) > len(first):
+            say(f"regenstore: and {len(errors) - len(first):,} more like these", err=True)
             if hint := hint_for(errors[0]):
                 say(f"  hint: {hint}", err=True)
     return code

@@ -11,9 +11,10 @@ import click
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option
 from regenstore.cli.hints import hint_for
+from regenstore.cli.presentation import Cell, Heading, counted, show_table
 from regenstore.config import GitEnvironment, Settings
 from regenstore.doctor import database
-from regenstore.doctor.check import PROBLEM, WARNING, CheckContext, Diagnosis, NamedRemote, examine
+from regenstore.doctor.check import NOTE, OK, PROBLEM, WARNING, CheckContext, Diagnosis, NamedRemote, examine
 from regenstore.doctor.checks import CHECKS
 from regenstore.doctor.checks.rights import find, mend
 from regenstore.errors import InvalidInput
@@ -21,12 +22,13 @@ from regenstore.gitfilter.install import git_values
 from regenstore.gitfilter.launch import starter
 from regenstore.repository import Repository
 
+_STYLES = {OK: "good", NOTE: "", WARNING: "warn", PROBLEM: "error"}
 _NOT_GITS = {"trustfile", "objectformat", "workerenvironment", "remotes", "netrc", "proxies"}
 
 
 @click.command()
 @click.option("--rebuild", is_flag=True, help="Rebuild the result database from Git's recipes.")
-@click.option("--dry-run", "-n", is_flag=True, help="With --rebuild: only show what would be recorded.")
+@click.option("--dry-run", "-n", is_flag=True, help="With --rebuild or --fix: only show what would be done.")
 @click.option("--remotes", "ask_remotes", is_flag=True, help="Also ask remotes which imported media they have.")
 @click.option("--fix", is_flag=True, help="First fix the permissions of your files in a shared store.")
 @json_option
@@ -47,8 +49,8 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json:
       regenstore doctor --fix
       regenstore doctor --rebuild --dry-run
     """
-    if dry_run and not rebuild:
-        raise click.UsageError("--dry-run requires --rebuild; without it nothing is changed.")
+    if dry_run and not (rebuild or fix):
+        raise click.UsageError("--dry-run requires --rebuild or --fix; without them nothing is changed.")
     try:
         repository = Repository.discover(os.getcwd(), GitEnvironment.read(), bare=True)
     except InvalidInput as error:
@@ -60,9 +62,11 @@ def command(rebuild: bool, dry_run: bool, ask_remotes: bool, fix: bool, as_json:
         _rebuild(repository, dry_run, as_json)
         return
     if fix:
-        mended = mend(find(repository.store.root))
+        wrong = find(repository.store.root)
+        mended = sum(each.is_mine for each in wrong) if dry_run else mend(wrong)
         if mended and not as_json:
-            say(f"{mended} files and folders now have the permissions of their folder")
+            have = "would get" if dry_run else "now have"
+            say(f"{counted(mended, 'file or folder', 'files and folders')} {have} the permissions of their folder")
     findings = list(examine(CHECKS, _context(repository, ask_remotes)))
     _report(findings, as_json)
     sys.exit(1 if any(found.level == PROBLEM for found in findings) else 0)
@@ -112,8 +116,10 @@ def _report(findings: list[Diagnosis], as_json: bool) -> None:
     if as_json:
         emit_json("doctor", {"findings": [found.fields() for found in findings]})
         return
+    rows: list[tuple[str | Cell, ...]] = []
     for found in findings:
-        for line in found.lines():
-            say(line)
+        rows.append((Cell(f"{found.level:<7}", _STYLES[found.level]), found.title))
+        rows += [("", found.remedy)] if found.level != OK and found.remedy else []
+    show_table((Heading(""), Heading("")), rows)
     bad = [found for found in findings if found.level in (WARNING, PROBLEM)]
     say("all is well" if not bad else f"{len(bad)} of {len(findings)} findings need a look")

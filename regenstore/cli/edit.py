@@ -10,12 +10,13 @@ import click
 from regenstore.cli.console import ask, say, say_error
 from regenstore.cli.context import ConsoleProgress, open_repository, worktree_path
 from regenstore.cli.editor import Draft, draft
-from regenstore.cli.write_report import tell
+from regenstore.cli.write_report import preview, write_each, writing_options
 from regenstore.errors import RegenstoreError
 from regenstore.fs import presence
 from regenstore.objects import toml
 from regenstore.objects.recipe import Recipe
 from regenstore.tracked import conflicts, recipe_writing
+from regenstore.tracked.recipe_writing import Written
 from regenstore.tracked.workbench import Workbench
 
 _NOTE = """
@@ -30,36 +31,42 @@ _TEXTS = re.compile(r'\"\"\".*?\"\"\"|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'
 @click.option(
     "--from", "source", type=click.Path(exists=True, dir_okay=False), help="Start with the text in this file."
 )
-@click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
-def command(path: str, source: str | None, no_generate: bool) -> None:
+@writing_options
+def command(path: str, source: str | None, no_generate: bool, dry_run: bool, as_json: bool) -> None:
     """Edit the recipe at PATH in Git's editor ('git var GIT_EDITOR'), also one in conflict. Nothing is staged.
 
-    The text is checked before it is written. Comments are dropped. If anything fails, the text that you typed stays
-    in a file, which --from opens again.
+    The text is checked before it is written. Comments are dropped. If anything fails, and with --dry-run, the text
+    that you typed stays in a file, which --from opens again.
 
     \b
-    Example:
+    Examples:
       regenstore edit shots/sh010.mp4
+      regenstore edit --dry-run shots/sh010.mp4
     """
     repository = open_repository()
     bench = repository.workbench
     target = worktree_path(repository, path)
-    was = bench.seen(target)
-    befores, text = _present(bench, target)
-    if source is not None:
-        text = (presence.read(source, toml.MAX_BYTES) or b"").decode(errors="surrogateescape")
-    shown = text if _NOTE in text else text + _NOTE
     again = f"regenstore edit {shlex.quote(path)}"
-    with draft(repository.git, repository.location.git_dir, shown, again) as edited:
-        recipe = _edited(bench, path, edited, befores, unchanged=source is None)
-        if recipe is None:
-            say("Nothing changed")
-            return
-        if "#" in _TEXTS.sub("", edited.text.replace(_NOTE, "")):
-            say("Comments were dropped; a note in [about] would stay.", err=True)
-        with ConsoleProgress() as progress:
-            written = recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
-    tell(written)
+
+    def write(target: bytes) -> Written | str:
+        was = bench.seen(target)
+        befores, text = _present(bench, target)
+        if source is not None:
+            text = (presence.read(source, toml.MAX_BYTES) or b"").decode(errors="surrogateescape")
+        shown = text if _NOTE in text else text + _NOTE
+        with draft(repository.git, repository.location.git_dir, shown, again) as edited:
+            recipe = _edited(bench, path, edited, befores, unchanged=source is None)
+            if recipe is None:
+                return "nothing changed"
+            if "#" in _TEXTS.sub("", edited.text.replace(_NOTE, "")):
+                say("Comments were dropped; a note in [about] would stay.", err=True)
+            edited.keep = dry_run
+            if dry_run:
+                return preview(befores[0] if len(befores) == 1 else None, recipe)
+            with ConsoleProgress() as progress:
+                return recipe_writing.write(bench, target, recipe, was, generate=not no_generate, progress=progress)
+
+    write_each([target], write, as_json=as_json)
 
 
 def _present(bench: Workbench, path: bytes) -> tuple[list[Recipe], str]:

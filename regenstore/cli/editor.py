@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,23 +16,27 @@ from regenstore.refs.git import Git
 
 
 def open_in_editor(git: Git, file: str) -> None:
-    """Let the user edit a file, in the editor that Git would use. Raises InvalidInput (``editor-failed``)."""
+    """Let the user edit a file, in the editor that Git would use; on standard error if standard output is not a
+    terminal. Raises InvalidInput (``editor-failed``)."""
     editor = git.editor()
     if not editor:
         raise InvalidInput("editor-failed", "Git knows no editor that works on this terminal")
     # As git does: a setting is a shell command, and may have arguments.
-    code = subprocess.run(["sh", "-c", f'{editor} "$@"', editor, file], check=False).returncode
+    screen = None if sys.stdout is None or sys.stdout.isatty() else sys.stderr
+    code = subprocess.run(["sh", "-c", f'{editor} "$@"', editor, file], stdout=screen, check=False).returncode
     if code:
         raise InvalidInput("editor-failed", f"the editor '{editor}' ended with code {code}")
 
 
 class Draft:
-    """A text that is being edited. ``text`` is what its file holds after each :meth:`edit`."""
+    """A text that is being edited. ``text`` is what its file holds after each :meth:`edit`; with ``keep``, a changed
+    one stays there in any case."""
 
     def __init__(self, git: Git, file: str, text: str) -> None:
         self._git = git
         self.file = file
         self.first = self.text = text
+        self.keep = False
 
     def edit(self) -> None:
         """Let the user edit the text. Raises InvalidInput (``editor-failed``)."""
@@ -51,12 +56,12 @@ def draft(git: Git, folder: str, text: str, again: str) -> Iterator[Draft]:
         with open(fd, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             file.write(text)
     edited = Draft(git, name, text)
+    failed = True
     try:
         yield edited
-    except BaseException:
-        if edited.text == edited.first:
-            durable.unlink(name)
-        else:
+        failed = False
+    finally:
+        if (failed or edited.keep) and edited.text != edited.first:
             say(f"Your text is kept in {name}. To continue with it: {again} --from {shlex.quote(name)}", err=True)
-        raise
-    durable.unlink(name)
+        else:
+            durable.unlink(name)

@@ -116,6 +116,7 @@ class _Filters:
             repository.pending,
             moved=self._moved,
             guessed=self.report.guessed,
+            capturer=lambda: repository.capturer,
             edited=self._edited,
             deferred=self._backing() if repository.settings.durable == COMMAND and keeps_worktree() else None,
             adopts_raw=cache(renormalizes),

@@ -13,11 +13,12 @@ from regenstore.cli.context import (
     json_option,
     open_repository,
     report_failures,
+    show_label,
     show_path,
     size_text,
     worktree_paths,
 )
-from regenstore.cli.presentation import time_text
+from regenstore.cli.presentation import Heading, about, show_table
 from regenstore.cli.progress_lines import progress_for
 from regenstore.cli.remote_problems import tell_problems
 from regenstore.fs.path_text import path_text
@@ -94,21 +95,19 @@ def _show(planned: get_and_drop.GetPlan, as_json: bool) -> None:
         totals = {"present": len(planned.plan.present), "seconds": planned.plan.seconds}
         emit_json("get-plan", {**totals, "make": rows, "fetch": fetch, "excluded": len(planned.excluded)})
         return
-    for row in _fetched(planned.plan):
-        say(f"would fetch {row['path'] or row['digest']!s}  {size_text(row['size'])}")
-    for step in steps:
-        cost = "unknown time" if step.seconds is None else f"about {time_text(step.seconds)}"
-        say(f"would make {step.label}  {cost}")
-    total = planned.plan.seconds
+    labels = {source.content.digest: show_label(want.label) for want, source in planned.plan.fetched}
+    rows_shown = [("would fetch", size_text(size), labels.get(d, str(d))) for d, size in planned.plan.fetches.items()]
+    rows_shown += [("would make", about(step.seconds), show_label(step.label)) for step in steps]
+    show_table((Heading("what"), Heading("cost", right=True), Heading("path")), rows_shown)
     say(
         f"{len(planned.plan.present)} in the store, "
         + (f"{len(planned.plan.fetches)} to fetch, " if planned.plan.fetches else "")
         + f"{len(steps)} to make"
-        + ("" if not steps else ", unknown time" if total is None else f", about {time_text(total)} of work")
+        + (f", {about(planned.plan.seconds)} of work" if steps else "")
     )
     for outcome in planned.plan.failed:
         assert outcome.error is not None
-        say(f"unavailable: {outcome.want.label}: {outcome.error.message}", err=True)
+        say(f"unavailable: {show_label(outcome.want.label)}: {outcome.error.message}", err=True)
 
 
 def _fetched(plan: RunPlan) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ def command(path: str, take: str | None, out: str | None, dry_run: bool, as_json
     inside = worktree_path(repository, path)
     listed = history.history(bench, inside)
     if take is None:
-        _show(path, listed, as_json)
+        _show(inside, listed, as_json)
         return
     take_one(bench, path, inside, history.chosen(listed, inside, take), out, dry_run, as_json)
 
@@ -75,9 +75,9 @@ def take_one(
     elif past.state != "placed":
         history.bring_back(bench, inside, past)
     if as_json:
-        to = path_text(path if out is None else out)
-        fields = {"path": path_text(path), "to": to, "digest": str(past.take.digest), "size": past.take.size}
-        emit_json("history-take", {**fields, "state": past.state, "dry_run": dry_run})
+        to = path_text(inside if out is None else out)
+        fields = {"path": path_text(inside), "to": to, "digest": str(past.take.digest), "size": past.take.size}
+        emit_json("history-take", {**fields, "state": past.state})
         return
     to = show_path(inside) if out is None else out
     if out is None and past.state == "placed":
@@ -88,7 +88,7 @@ def take_one(
         say(f"Nothing is staged; 'git add {shell_path(inside)}' stages it.")
 
 
-def _show(path: str, listed: list[PastContent], as_json: bool) -> None:
+def _show(path: bytes, listed: list[PastContent], as_json: bool) -> None:
     if as_json:
         emit_json("history", {"path": path_text(path), "contents": [content_fields(each) for each in listed]})
         return

@@ -36,8 +36,8 @@ def command(name: str, arguments: tuple[str, ...]) -> None:
     takes that no remote holds; if regenstore.prePush is 'refuse' it stops the push, if 'off' it does nothing.
 
     \b
-    Example (in .git/hooks/pre-commit, or pre-push):
-      exec regenstore hook pre-commit "$@"
+    Example:
+      exec regenstore hook pre-commit "$@"      # in .git/hooks/pre-commit
     """
     # The index may be locked now, so nothing is repaired or placed here.
     repository = Repository.discover(os.getcwd(), GitEnvironment.read())

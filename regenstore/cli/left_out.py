@@ -7,6 +7,7 @@ import sys
 import click
 
 from regenstore.cli.console import say
+from regenstore.cli.presentation import counted
 from regenstore.export.media_set import LeftOut
 from regenstore.fs.path_text import path_text
 
@@ -26,7 +27,8 @@ def end(left: LeftOut) -> None:
     """List the media left out, each with its reason, and end with exit code 1; does nothing if there are none."""
     if not left.errors:
         return
-    say(f"left out: {len(left.errors)} media that cannot be read or made; everything else was exported", err=True)
+    count = counted(len(left.errors), "medium", "media")
+    say(f"left out: {count} that cannot be read or made; everything else was exported", err=True)
     for error in left.errors.values():
         say(f"  {error.message}", err=True)
     for hint in dict.fromkeys(error.hint for error in left.errors.values() if error.kind != "bad-export"):

@@ -13,6 +13,7 @@ SECTIONS = {
         "init": "Set up this repository: filter, merge driver, store.",
         "clone": "Clone a repository with its media.",
         "track": "Let Git store recipes for files that match patterns.",
+        "migrate-from": "Turn what Git LFS keeps into recipes.",
         "untrack": "Stop tracking files that match patterns.",
         "install": "Write the filter into Git's configuration.",
         "uninstall": "Remove the filter from Git's configuration.",
@@ -25,6 +26,7 @@ SECTIONS = {
         "unset": "Remove parameters or inputs of a recipe and make it again.",
         "edit": "Edit a recipe's text in your editor, also one in conflict.",
         "tag": "Label media: scene, characters, tags, failures, rating.",
+        "capture": "Show what media's metadata tell, and make recipes of it.",
         "record": "Record the medium in the worktree as its recipe's take.",
         "accept": "Make another known content the take of a recipe.",
     },
@@ -39,6 +41,7 @@ SECTIONS = {
         "why": "Explain why a medium is kept or evictable.",
         "verify": "Run recipes again and compare the results with their takes.",
         "generators": "List generators, or show a generator's parameters.",
+        "models": "Know model files by their hashes: scan folders, list, find.",
     },
     "Media in the worktree": {
         "get": "Bring media into the worktree, fetching or making them if needed.",

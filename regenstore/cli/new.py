@@ -7,13 +7,11 @@ import click
 from regenstore.cli.context import (
     ConsoleProgress,
     assignments,
-    dry_run_option,
     input_paths,
-    json_option,
     open_repository,
     worktree_path,
 )
-from regenstore.cli.write_report import preview, write_each
+from regenstore.cli.write_report import input_option, preview, write_each, writing_options
 from regenstore.tracked import recipe_writing
 from regenstore.tracked.recipe_writing import Written
 
@@ -22,11 +20,9 @@ from regenstore.tracked.recipe_writing import Written
 @click.argument("path")
 @click.option("--generator", "-g", required=True, help="Generator to use; see 'regenstore generators'.")
 @click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; may be repeated.")
-@click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=PATH", help="An input file; may be repeated.")
-@click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
+@input_option
 @click.option("--force", is_flag=True, help="Replace an existing file at the path.")
-@dry_run_option
-@json_option
+@writing_options
 def command(
     path: str,
     generator: str,

@@ -1,4 +1,4 @@
-"""How sizes, times, counts and tables look, for all commands. Rich is imported only for a table on a terminal."""
+"""How tables look, for all commands; and quantities. Rich is imported only for a table on a terminal."""
 
 from __future__ import annotations
 
@@ -7,43 +7,27 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from regenstore.cli.console import has_colours, say, visible, width_of
+from regenstore.quantities import about as about
+from regenstore.quantities import age_text as age_text
+from regenstore.quantities import counted as counted
+from regenstore.quantities import size_text as size_text
+from regenstore.quantities import time_text as time_text
 
 _RICH = {"bold": "bold", "good": "green", "warn": "magenta", "error": "bold red", "quiet": "dim"}
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
-def size_text(size: float) -> str:
-    """Format a number of bytes for display, in powers of 1000, which is how options such as --free read them too."""
-    at = 0
-    while at < len(_UNITS) - 1 and float(_digits(size)) >= 1000:
-        size, at = size / 1000, at + 1
-    return f"{size:.0f} B" if at == 0 else f"{_digits(size)} {_UNITS[at]}"
+def say_cut(text: str) -> None:
+    """Print a line of an excerpt; on a terminal, the part of it that fits."""
+    width = width_of(sys.stdout)
+    cut = sys.stdout is not None and sys.stdout.isatty() and len(text) > width
+    say(f"{text[: width - 1]}…" if cut else text, whole=True)
 
 
-def _digits(number: float) -> str:
-    return f"{number:.1f}" if number < 99.95 else f"{number:.0f}"
-
-
-def time_text(seconds: float) -> str:
-    """Format a duration for display: two or three digits, whatever its length."""
-    if seconds < 9.95:
-        return f"{seconds:.2g} s"
-    if seconds < 599.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7170 else f"{seconds / 3600:.1f} h"
-
-
-def age_text(seconds: float) -> str:
-    """Format a limit of age for display, in the largest unit that it fills."""
-    for unit, length in (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0)):
-        if seconds >= length:
-            return f"{seconds / length:g} {unit}" + ("" if seconds == length else "s")
-    return f"{seconds:g} s"
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: ``1 content``, ``2,000 contents``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def headline(text: str, *, first: bool) -> None:
+    """Print the line above one of several blocks, with an empty line between them."""
+    if not first:
+        say()
+    say(text, style="bold")
 
 
 class Heading(NamedTuple):
@@ -93,6 +77,21 @@ def _show_in_colour(columns: Sequence[Heading], rows: Sequence[Sequence[Cell]]) 
         justify: Literal["left", "right"] = "right" if column.right else "left"
         table.add_column(column.head, justify=justify, no_wrap=whole and column is not columns[-1], overflow="fold")
     for row in rows:
-        table.add_row(*(Text(visible(cell.text), style=_RICH.get(cell.style, "")) for cell in row))
+        texts = [visible(cell.text) for cell in row]
+        if whole:
+            texts[-1] = _by_folders(texts[-1], room - sum(firsts))
+        table.add_row(*(Text(text, style=_RICH.get(cell.style, "")) for text, cell in zip(texts, row)))
     colours = has_colours(sys.stdout)
     Console(width=room, no_color=not colours, highlight=False).print(table)
+
+
+def _by_folders(text: str, cells: int) -> str:
+    """Break a path that is too long after a slash, where possible, so that names stay whole."""
+    if len(text) <= cells or " " in text:
+        return text
+    lines = [""]
+    for part in text.replace("/", "/\n").split("\n"):
+        if lines[-1] and len(lines[-1]) + len(part) > cells:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)

@@ -61,7 +61,7 @@ def command(arguments: tuple[str, ...], everything: bool, again: bool, dry_run: 
         with Transfers(as_json, f"to {remote.name}", what.here, lambda digest: label(wanted[digest])) as progress:
             done = pushing.push(remote, repository.cache, what, progress.told, progress.skipped, again=again)
     if as_json:
-        emit_json("push", {"remote": remote.name, "url": remote.url, "dry_run": dry_run, **_fields(done, wanted)})
+        emit_json("push", {"remote": remote.name, "url": remote.url, **_fields(done, wanted)})
     else:
         _tell(remote, done, wanted, dry_run)
     sys.exit(1 if done.missing or done.failed or done.untried else 0)
@@ -143,7 +143,7 @@ def _tell(remote: Remote, done: Pushed, wanted: Mapping[Digest, Wanted], dry_run
     elif not wanted:
         say("Nothing to send: no recipe is committed or staged")
     elif done.there or not done.missing:
-        say(f"Everything is already on {remote.name} ({len(done.there)} contents)")
+        say(f"Everything is already on {remote.name} ({counted(len(done.there), 'content')})")
     if done.records:
         say(f"Sent {counted(done.records, 'result or proof', 'results and proofs')}")
     for each in done.missing[:_SHOWN]:
@@ -155,7 +155,8 @@ def _tell(remote: Remote, done: Pushed, wanted: Mapping[Digest, Wanted], dry_run
         say_error(f"regenstore: {label(wanted[digest])}", error)
     left = done.untried + max(0, len(done.failed) - _SHOWN)
     if left:
-        say(f"regenstore: {left} more contents were not sent; run the same command to continue", err=True)
+        more = counted(left, "more content was", "more contents were")
+        say(f"regenstore: {more} not sent; run the same command to continue", err=True)
 
 
 def label(each: Wanted) -> str:

@@ -10,7 +10,7 @@ from regenstore import config
 from regenstore.addresses import shown
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository
-from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
+from regenstore.cli.remote_abilities import abilities_fields, show_abilities
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.remotes.backends.contract import NoPlace
 from regenstore.remotes.backends.opening import folder_of
@@ -29,6 +29,7 @@ from regenstore.worktree.location import in_worktree
 @click.option("--limit", metavar="SIZE", help="Limit in bytes per second, such as 10m.")
 @click.option("--force", is_flag=True, help="Replace an existing remote of that name.")
 @click.option("--no-check", is_flag=True, help="Add it without contacting it.")
+@click.option("--dry-run", "-n", is_flag=True, help="Check the arguments; contact nothing, and add nothing.")
 @json_option
 def command(
     name: str,
@@ -38,6 +39,7 @@ def command(
     limit: str | None,
     force: bool,
     no_check: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Add a remote under NAME to this repository's Git configuration.
@@ -73,22 +75,26 @@ def command(
             f"Warning: {shown(url)} is inside the worktree: 'git add' would take its files, 'git clean' remove them",
             err=True,
         )
-    remote = repository.open_remote(Definition(name, setting.url, GIT_CONFIG, setting), create=create)
+    remote = repository.open_remote(Definition(name, setting.url, GIT_CONFIG, setting), create=create and not dry_run)
     abilities = None
-    if not no_check:
+    if not (no_check or dry_run):
         abilities = probe(remote.backend)
         if not abilities.can(*NEEDED_TO_READ) and abilities.problem is not None:
             raise abilities.problem
         if isinstance(missing := abilities.tried.get("write"), NoPlace):
             raise missing
-    _store(repository, name, setting, limit)
+    if not dry_run:
+        _store(repository, name, setting, limit)
     if as_json:
         told = None if abilities is None else abilities_fields(abilities)
         emit_json("remote-added", {"name": name, "url": setting.url, "can": told})
         return
+    if dry_run:
+        say(f"would add {name}: {setting.url}; it was not contacted")
+        return
     say(f"Added {name}: {setting.url}")
-    for line in () if abilities is None else abilities_lines(abilities):
-        say(f"  {line}")
+    if abilities is not None:
+        show_abilities(abilities)
     say(f"Next: regenstore push {name}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import click
 
@@ -43,7 +44,7 @@ def command(name: str, dry_run: bool, retention: float, wait: float, yes: bool, 
         if given < _LEAST:
             raise InvalidInput("bad-parameter", f"{option} must be at least an hour", hint="")
     repository = open_repository()
-    gc = RemoteGc(repository.remote_definitions.find(name), repository.holders.holders)
+    gc = RemoteGc(repository.remote_definitions.find(name), repository.holders.holders, waits=partial(_tell_wait, name))
     repository.store.prepare()
     if not dry_run:
         settle(repository.git, repository.roots.files)
@@ -61,6 +62,10 @@ def command(name: str, dry_run: bool, retention: float, wait: float, yes: bool, 
         emit_json("remote-gc", {"remote": name, "plan": plan.fields(), "done": report.fields()})
     else:
         _tell(report, wait)
+
+
+def _tell_wait(name: str, seconds: float) -> None:
+    say(f"{name} has the lock of another gc: watching for up to {seconds:g} s whether that one is alive", err=True)
 
 
 def _ask(as_json: bool) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import emit_json, json_option, open_repository
+from regenstore.cli.context import dry_run_option, emit_json, json_option, open_repository
 from regenstore.errors import InvalidInput, NotFound
 from regenstore.remotes.definitions import GIT_CONFIG
 
 
 @click.command()
 @click.argument("name")
+@dry_run_option
 @json_option
-def command(name: str, as_json: bool) -> None:
+def command(name: str, dry_run: bool, as_json: bool) -> None:
     """Remove a remote from the configuration. Its contents are not deleted, and it can be added again.
 
     \b
@@ -27,14 +30,17 @@ def command(name: str, as_json: bool) -> None:
     if found.source != GIT_CONFIG:
         hint = f"Revoke your approval with 'regenstore trust --revoke {found.trust_name}', or edit the file."
         raise InvalidInput("bad-parameter", f"{found.source} declares the remote '{name}'", hint=hint)
-    if not repository.git.remove_config_section(f"regenstore.remote.{name}"):
-        origin = repository.git.config_source(f"regenstore.remote.{name}.url") or "elsewhere"
+    setting = f"regenstore.remote.{name}"
+    own = repository.git.config(f"^{re.escape(setting)}\\.", "local")
+    if not (own if dry_run else repository.git.remove_config_section(setting)):
+        origin = repository.git.config_source(f"{setting}.url") or "elsewhere"
         raise InvalidInput(
             "bad-parameter",
             f"the remote '{name}' is configured in {origin}, not in this repository",
-            hint=f"git config --global --remove-section regenstore.remote.{name}",
+            hint=f"git config --global --remove-section {setting}",
         )
     if as_json:
         emit_json("remote-removed", {"name": name, "url": found.shown})
     else:
-        say(f"Removed {name}; nothing was deleted at {found.shown}")
+        removed, was = ("would remove", "would be") if dry_run else ("Removed", "was")
+        say(f"{removed} {name}; nothing {was} deleted at {found.shown}")

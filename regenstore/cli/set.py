@@ -8,15 +8,13 @@ from regenstore.cli.console import say
 from regenstore.cli.context import (
     ConsoleProgress,
     assignments,
-    dry_run_option,
     input_paths,
-    json_option,
     open_repository,
     show_path,
     split_settings,
     worktree_paths,
 )
-from regenstore.cli.write_report import preview, write_each
+from regenstore.cli.write_report import input_option, preview, write_each, writing_options
 from regenstore.tracked import conflicts, recipe_writing
 from regenstore.tracked.recipe_writing import Written
 
@@ -25,13 +23,11 @@ from regenstore.tracked.recipe_writing import Written
 @click.argument("path")
 @click.argument("rest", nargs=-1, metavar="[PATH]... [NAME=VALUE]...")
 @click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="The same as NAME=VALUE alone.")
-@click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=PATH", help="An input file; may be repeated.")
+@input_option
 @click.option("--ours", multiple=True, metavar="FIELD", help="In a conflict: keep our value of a field; '*' is all.")
 @click.option("--theirs", multiple=True, metavar="FIELD", help="In a conflict: take their value of a field.")
-@click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
 @click.option("--force", is_flag=True, help="Start from the recipe even if its medium was edited by hand.")
-@dry_run_option
-@json_option
+@writing_options
 def command(
     path: str,
     rest: tuple[str, ...],

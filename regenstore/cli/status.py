@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
+from regenstore.capture.captured import LEVELS
 from regenstore.cli.console import say
 from regenstore.cli.context import (
     emit_json,
@@ -62,6 +65,7 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
                 "stored": p.stored,
                 "eviction": None if p.entry is None else p.entry.finding.state,
                 "rule": None if p.entry is None else p.entry.finding.rule,
+                "captured": p.captured or None,
                 "problem": None if p.problem is None else p.problem.message,
             }
             for p in found.paths
@@ -88,6 +92,8 @@ def command(paths: tuple[str, ...], show_all: bool, as_json: bool) -> None:
         [(f"{count:>6}", _state(state), STATES[state]) for state, count in found.counts.items()],
     )
     say(f"{len(found.paths):>6} in total, {size_text(found.media_bytes)} of media; {missing} not in the store")
+    if found.captured:
+        say(f"{found.captured.total():>6} captured from embedded metadata: {_levels(found.captured)}")
     if found.problem is not None:
         say(f"cannot tell whether they are kept: {found.problem.message}", err=True)
     elif evictable:
@@ -106,6 +112,10 @@ def _row(p: PathStatus) -> tuple[str | Cell, ...]:
     size = "" if p.size is None else size_text(p.size)
     whether = "" if p.entry is None else p.entry.finding.state
     return _state(p.state), size, whether, show_path(p.path)
+
+
+def _levels(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{counts[level]} {words}" for level, words in LEVELS.items() if counts.get(level))
 
 
 def _state(state: str) -> Cell:

@@ -8,7 +8,7 @@ import sys
 import click
 
 from regenstore.cli.console import say, visible, write
-from regenstore.cli.context import emit_json, json_option, open_repository, worktree_paths
+from regenstore.cli.context import dry_run_option, emit_json, json_option, open_repository, worktree_paths
 from regenstore.cli.presentation import Heading, counted, show_table
 from regenstore.errors import RegenstoreError
 from regenstore.export.context import Value, text_of
@@ -42,7 +42,12 @@ def _library() -> Library:
 @command.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the repository's templates and the built-in ones."""
+    """List the repository's templates and the built-in ones.
+
+    \b
+    Example:
+      regenstore template list
+    """
     found = _library().list()
     if as_json:
         rows = [
@@ -72,7 +77,12 @@ def list_(as_json: bool) -> None:
 @click.option("--resolved", is_flag=True, help="Include everything that it inherits.")
 @json_option
 def show(name: str, resolved: bool, as_json: bool) -> None:
-    """Show a template's text, or with --resolved all of its outputs and fields."""
+    """Show a template's text, or with --resolved all of its outputs and fields.
+
+    \b
+    Example:
+      regenstore template show resolve --resolved
+    """
     library = _library()
     if not (resolved or as_json):
         write(library.text(name))
@@ -116,16 +126,33 @@ def _plain(template: Template) -> dict[str, object]:
 @click.argument("name")
 @click.option("--from", "base", default="xmp", show_default=True, help="The template to start from.")
 @click.option("--force", is_flag=True, help="Replace an existing template of that name.")
-def new(name: str, base: str, force: bool) -> None:
-    """Create a template based on another one."""
-    path = _library().create(name, base, force=force)
-    say(f"{os.path.relpath(path)}: edit it, then 'regenstore template check {name}'")
+@dry_run_option
+@json_option
+def new(name: str, base: str, force: bool, dry_run: bool, as_json: bool) -> None:
+    """Create a template based on another one.
+
+    \b
+    Example:
+      regenstore template new studio --from resolve
+    """
+    path = _library().create(name, base, force=force, dry_run=dry_run)
+    if as_json:
+        emit_json("template-new", {"name": name, "base": base, "path": path_text(path)})
+    elif dry_run:
+        say(f"would create {os.path.relpath(path)}")
+    else:
+        say(f"{os.path.relpath(path)}: edit it, then 'regenstore template check {name}'")
 
 
 @command.command()
 @click.argument("name")
 def edit(name: str) -> None:
-    """Edit one of the repository's templates in your editor, then check it."""
+    """Edit one of the repository's templates in your editor, then check it.
+
+    \b
+    Example:
+      regenstore template edit studio
+    """
     library = _library()
     if name not in library.own():
         library.text(name)  # raises for an unknown name
@@ -139,7 +166,8 @@ def edit(name: str) -> None:
 @command.command()
 @click.argument("names", nargs=-1)
 @click.option("--on", "paths", multiple=True, metavar="PATH", help="Render them for these media, and write nothing.")
-def check(names: tuple[str, ...], paths: tuple[str, ...]) -> None:
+@json_option
+def check(names: tuple[str, ...], paths: tuple[str, ...], as_json: bool) -> None:
     """Report the errors in the given templates, or in all of the repository's.
 
     With --on, they are also rendered for media: what fails is an error, and what the media lack is a warning.
@@ -150,7 +178,7 @@ def check(names: tuple[str, ...], paths: tuple[str, ...]) -> None:
       regenstore template check studio --on shots/sh010.mp4
     """
     library = _library()
-    _check(library, list(names) or library.own(), paths)
+    _check(library, list(names) or library.own(), paths, as_json)
 
 
 @command.command()
@@ -221,11 +249,17 @@ def _rendered(library: Library, name: str, paths: tuple[str, ...]) -> tuple[list
     return problems, [*batch.warnings, *(each for file in batch.files for each in file.warnings)]
 
 
-def _check(library: Library, names: list[str], paths: tuple[str, ...] = ()) -> None:
+def _check(library: Library, names: list[str], paths: tuple[str, ...] = (), as_json: bool = False) -> None:
     wrong = {name: library.problems(name) for name in names}
+    warnings: dict[str, list[str]] = {}
     for name in [name for name in names if paths and not wrong[name]]:
-        wrong[name], warnings = _rendered(library, name, paths)
-        for warning in warnings:
+        wrong[name], warnings[name] = _rendered(library, name, paths)
+    if as_json:
+        rows = [{"name": name, "problems": wrong[name], "warnings": warnings.get(name, [])} for name in wrong]
+        emit_json("template-check", {"templates": rows})
+        sys.exit(1 if any(wrong.values()) else 0)
+    for name, lacking in warnings.items():
+        for warning in lacking:
             say(f"warning: {name}: {visible(warning)}", err=True)
     for name, problems in wrong.items():
         say(f"{name}: {'fine' if not problems else ''}".rstrip())
@@ -236,6 +270,17 @@ def _check(library: Library, names: list[str], paths: tuple[str, ...] = ()) -> N
 
 @command.command()
 @click.argument("name")
-def delete(name: str) -> None:
-    """Delete one of the repository's templates."""
-    say(f"deleted {os.path.relpath(_library().delete(name))}")
+@dry_run_option
+@json_option
+def delete(name: str, dry_run: bool, as_json: bool) -> None:
+    """Delete one of the repository's templates.
+
+    \b
+    Example:
+      regenstore template delete studio
+    """
+    path = _library().delete(name, dry_run=dry_run)
+    if as_json:
+        emit_json("template-delete", {"name": name, "path": path_text(path)})
+    else:
+        say(f"{'would delete' if dry_run else 'deleted'} {os.path.relpath(path)}")

@@ -9,6 +9,7 @@ import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository, show_path, size_text
+from regenstore.cli.presentation import counted
 from regenstore.gitfilter import attributes
 from regenstore.repository import Repository
 from regenstore.tracked.unmatched import raw, unmatched
@@ -73,4 +74,5 @@ def _warn(repository: Repository, patterns: Iterable[str], as_json: bool) -> Non
         what = f"{first} is" if count == 1 else f"{first} and {count - 1} more are"
         say(f"Warning: {what} not tracked ({size_text(found.bytes)}): regenstore track '{found.pattern}'", err=True)
     if count := len(raw(bench)):
-        say(f"Git has the media of {count} paths themselves; convert them: git add --renormalize .", err=as_json)
+        where = counted(count, "path")
+        say(f"Git itself has the media of {where}; convert them: git add --renormalize .", err=as_json)

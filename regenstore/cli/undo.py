@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import emit_json, json_option, open_repository, size_text
+from regenstore.cli.context import dry_run_option, emit_json, json_option, open_repository, size_text
 from regenstore.cli.presentation import Heading, show_table
 from regenstore.gc import undo
 
@@ -13,8 +13,9 @@ from regenstore.gc import undo
 @click.command()
 @click.argument("run", required=False)
 @click.option("--list", "-l", "only_list", is_flag=True, help="List gc runs, and what each can restore.")
+@dry_run_option
 @json_option
-def command(run: str | None, only_list: bool, as_json: bool) -> None:
+def command(run: str | None, only_list: bool, dry_run: bool, as_json: bool) -> None:
     """Restore contents that the last gc, or RUN, evicted and has not deleted yet.
 
     Contents that were deleted are listed: if a recipe makes them, 'regenstore get' brings them back.
@@ -23,6 +24,7 @@ def command(run: str | None, only_list: bool, as_json: bool) -> None:
     Examples:
       regenstore undo
       regenstore undo --list
+      regenstore undo --dry-run
       regenstore undo 20261104T091500Z-1f2e3d4c
     """
     repository = open_repository(bare=True)
@@ -39,12 +41,13 @@ def command(run: str | None, only_list: bool, as_json: bool) -> None:
             say("no gc has evicted anything yet")
         return
     chosen = undo.choose(runs, run)
-    restored = undo.undo(repository.store, chosen)
+    restored = chosen.trashed if dry_run else undo.undo(repository.store, chosen)
     if as_json:
         size_back = sum(copy.size for copy in restored)
         emit_json("undo", {**chosen.fields(), "restored": {"contents": len(restored), "bytes": size_back}})
         return
-    say(f"{chosen.run}: {len(restored)} restored, {size_text(sum(copy.size for copy in restored))}")
+    done = "would be restored" if dry_run else "restored"
+    say(f"{chosen.run}: {len(restored)} {done}, {size_text(sum(copy.size for copy in restored))}")
     for gone in chosen.gone:
         how = "'regenstore get' makes it again" if gone.recipe is not None else "nothing here can bring it back"
         say(f"deleted: {gone.digest.short}, {size_text(gone.size)}: {how}")

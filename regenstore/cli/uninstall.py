@@ -8,6 +8,7 @@ import click
 
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option
+from regenstore.cli.presentation import counted
 from regenstore.gitfilter import install
 from regenstore.refs.git import Git
 from regenstore.refs.recipes import ATTRIBUTE
@@ -37,7 +38,7 @@ def command(scope: str, dry_run: bool, as_json: bool) -> None:
         install.apply(git, scope, changes)
     if changes:
         count = len(git.ls_files(ATTRIBUTE, check=False))
-        here = f" ({count} paths are tracked here)" if count else ""
+        here = f" ({counted(count, 'path is', 'paths are')} tracked here)" if count else ""
         say(
             f"Warning: without the filter, the next 'git add -A' puts media themselves into Git{here}. "
             "'regenstore drop' turns them into recipe text first",

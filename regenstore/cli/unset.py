@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from regenstore.cli.context import ConsoleProgress, dry_run_option, json_option, open_repository, worktree_paths
-from regenstore.cli.write_report import preview, write_each
+from regenstore.cli.context import ConsoleProgress, open_repository, worktree_paths
+from regenstore.cli.write_report import preview, write_each, writing_options
 from regenstore.tracked import recipe_writing
 from regenstore.tracked.recipe_writing import Written
 
@@ -15,9 +15,7 @@ from regenstore.tracked.recipe_writing import Written
 @click.argument("rest", nargs=-1, metavar="[PATH]... [NAME]...")
 @click.option("--param", "-p", "params", multiple=True, metavar="NAME", help="A parameter to remove; may be repeated.")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="NAME", help="An input to remove; may be repeated.")
-@click.option("--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now.")
-@dry_run_option
-@json_option
+@writing_options
 def command(
     path: str,
     rest: tuple[str, ...],

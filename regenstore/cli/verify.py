@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
 
 from regenstore.cli.console import say, say_error
-from regenstore.cli.context import emit_json, json_option, open_repository, show_path, worktree_paths
-from regenstore.cli.presentation import time_text
+from regenstore.cli.context import emit_json, json_option, open_repository, show_label, show_path, worktree_paths
+from regenstore.cli.presentation import Heading, about, counted, show_table
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import InvalidInput
 from regenstore.fs.path_text import path_text
+from regenstore.planning import RunPlan
 from regenstore.tracked import proof
 from regenstore.tracked.check import OUTDATED
 from regenstore.tracked.proof import Verdict
@@ -67,8 +70,11 @@ def command(
             _tell(verdict)
     plan = proof.plan_verify(bench, recipes)
     if dry_run:
-        for step in plan.steps.values():
-            say(f"would run {step.label}" + ("" if step.seconds is None else f", about {time_text(step.seconds)}"))
+        unplanned = [Verdict(os.fsencode(each.want.label), error=each.error) for each in plan.failed]
+        for verdict in () if as_json else unplanned:
+            _tell(verdict)
+        verdicts += unplanned
+        _show(plan, verdicts, as_json)
         sys.exit(1 if verdicts else 0)
     with progress_for(as_json, len(plan.steps)) as progress:
         for verdict in proof.verify(bench, plan, progress):
@@ -79,8 +85,20 @@ def command(
     if as_json:
         emit_json("verify", {"paths": [_fields(v) for v in verdicts]})
     else:
-        say(f"{len(verdicts) - len(bad)} of {len(verdicts)} takes come back")
+        back, ends = len(verdicts) - len(bad), "s" if len(verdicts) == 1 else ""
+        say(f"{back} of {counted(len(verdicts), 'take')} come{ends} back")
     sys.exit(1 if bad else 0)
+
+
+def _show(plan: RunPlan, failed: Sequence[Verdict], as_json: bool) -> None:
+    steps = plan.steps.values()
+    if as_json:
+        rows = [{"path": path_text(step.label), "key": str(step.key), "seconds": step.seconds} for step in steps]
+        emit_json("verify-plan", {"run": rows, "seconds": plan.seconds, "failed": [_fields(each) for each in failed]})
+        return
+    columns = (Heading("what"), Heading("cost", right=True), Heading("path"))
+    show_table(columns, [("would run", about(step.seconds), show_label(step.label)) for step in steps])
+    say(f"{len(steps)} to run" + ("" if not steps else f", {about(plan.seconds)} of work"))
 
 
 def _tell(verdict: Verdict) -> None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
-from regenstore.cli.console import say, visible
+from regenstore.capture.captured import LEVELS
 from regenstore.cli.context import (
     emit_json,
-    json_option,
+    for_each,
+    json_lines_option,
     open_repository,
     show_path,
     size_text,
-    worktree_path,
+    worktree_paths,
 )
-from regenstore.cli.presentation import time_text
+from regenstore.cli.presentation import Heading, counted, headline, show_table, time_text
 from regenstore.config import OWN
 from regenstore.fs.path_text import path_text
+from regenstore.objects.recipe import Recipe
 from regenstore.proof.rules import RULES, Judgement
 from regenstore.proof.survey import STANDINGS, JudgedContent
 from regenstore.repository import Repository
@@ -28,42 +30,56 @@ _SHOWN = 4
 
 
 @click.command()
-@click.argument("path")
-@json_option
-def command(path: str, as_json: bool) -> None:
-    """Explain why the medium at PATH is kept or evictable: the rule, its proof, its cost, what depends on it, and which
-    roots hold it. Deletes nothing.
+@click.argument("paths", nargs=-1, required=True)
+@json_lines_option
+def command(paths: tuple[str, ...], as_json: bool) -> None:
+    """Explain why the media at PATHS are kept or evictable: the rule, its proof, its cost, what depends on them, and
+    which roots hold them. Deletes nothing.
 
     \b
     Examples:
       regenstore why shots/sh010.mp4
-      regenstore why shots/sh010.mp4 --json | jq -r .rule
+      regenstore why shots/ --json | jq -r '.path + ": " + .rule'
     """
     repository = open_repository()
-    found = why(repository.workbench, worktree_path(repository, path))
-    if as_json:
-        emit_json("why", _fields(found))
-        return
-    finding = found.finding
-    detail = f" ({visible(finding.detail)})" if finding.detail else ""
-    say(f"{show_path(found.path)}: {finding.state}: {RULES[finding.rule]}{detail}")
-    take = found.recipe.output.take
+    named = repository.workbench.named(worktree_paths(repository, paths))
+
+    def show(path: bytes) -> None:
+        found = why(repository.workbench, path)
+        if as_json:
+            emit_json("why", _fields(found))
+            return
+        finding = found.finding
+        detail = f" ({finding.detail})" if finding.detail else ""
+        headline(f"{show_path(path)}: {finding.state}: {RULES[finding.rule]}{detail}", first=path == named[0])
+        show_table((Heading(""), Heading("")), [(f"  {name}", text) for name, text in _rows(repository, found)])
+
+    for_each(named, show)
+
+
+def _rows(repository: Repository, found: Why) -> Iterator[tuple[str, str]]:
+    """The lines about a medium, each with its name; further lines of the same name have none."""
+    take, finding = found.recipe.output.take, found.finding
     if take is not None:
         here = "in the store" if found.stored else "not in the store"
-        say(f"  take      {take.digest.short}, {size_text(take.size)}, {here}")
-    _tell_proof(finding)
+        yield "take", f"{take.digest.short}, {size_text(take.size)}, {here}"
+    yield from _about_capture(found.recipe)
+    yield from _about_proof(finding)
     if found.unchanged is not None and finding.proof is not None:
-        say("  unchanged " + "; ".join(found.unchanged.covers))
+        yield "unchanged", "; ".join(found.unchanged.covers)
         if found.unchanged.probed:
-            say(f"            unknown: {', '.join(NOT_COVERED)}; so gc makes a take once more first")
+            yield "", f"unknown: {', '.join(NOT_COVERED)}; so gc makes a take once more first"
     if (others := _others(repository, found)) and repository.settings.proofs == OWN:
-        say(f"  others    {others} proofs by others; with regenstore.proofs=shared, those of this environment count")
+        yield (
+            "others",
+            f"{counted(others, 'proof')} by others; with regenstore.proofs=shared, those of this environment count",
+        )
     if found.entry is not None:
-        _tell_entry(found.entry)
+        yield from _about_entry(found.entry)
     if found.pin is not None and finding.rule != "pinned":
-        say("  pinned    " + (found.pin.reason or "without a reason"))
-    say("  input of  " + _some([show_path(path) for path in found.dependents]))
-    say("  roots     " + _some(found.roots))
+        yield "pinned", found.pin.reason or "without a reason"
+    yield "input of", _some([show_path(path) for path in found.dependents])
+    yield "roots", _some(found.roots)
 
 
 def _others(repository: Repository, found: Why) -> int:
@@ -74,32 +90,41 @@ def _others(repository: Repository, found: Why) -> int:
     return sum((proof.key, proof.take) == (found.recipe.key, take.digest) for proof in elsewhere.proofs())
 
 
-def _tell_proof(finding: Judgement) -> None:
+def _about_capture(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    level, about = recipe.captured, recipe.about
+    if level is None:
+        return
+    yield "captured", f"{LEVELS.get(level, level)} of {about.get('program', 'an unknown program')}; nothing was run"
+    if missing := [str(each) for each in about.get("missing", ())]:
+        yield "", "not recorded: " + "; ".join(missing)
+
+
+def _about_proof(finding: Judgement) -> Iterator[tuple[str, str]]:
     if finding.others:
-        say("  varies    runs in this environment gave other bytes too: " + _some([d.short for d in finding.others]))
+        yield "varies", "runs in this environment gave other bytes too: " + _some([d.short for d in finding.others])
     proof = finding.proof
     if proof is None:
         return
     score = "" if proof.score is None else f", {proof.metric} {proof.score:g} (at least {proof.threshold:g})"
     day = time.strftime("%Y-%m-%d", time.localtime(proof.created))
     where = "holds in this environment" if finding.holds else "does not hold here now"
-    say(f"  proof     {proof.tier}{score}, {day}, {where}")
+    yield "proof", f"{proof.tier}{score}, {day}, {where}"
     for name, (then, now) in finding.differs.items():
-        say(f"            {name}: {then or 'none'} then, {now or 'none'} here")
+        yield "", f"{name}: {then or 'none'} then, {now or 'none'} here"
 
 
-def _tell_entry(entry: JudgedContent) -> None:
+def _about_entry(entry: JudgedContent) -> Iterator[tuple[str, str]]:
     if entry.recipe_key is not None:
         own = "not known" if entry.own is None else time_text(entry.own)
         if entry.closure != entry.own:
             every = "not known" if entry.closure is None else time_text(entry.closure)
             own += f"; with the inputs that are not in the store: {every}"
-        say(f"  cost      {own}")
-    say(f"  standing  {STANDINGS[entry.standing]}")
+        yield "cost", own
+    yield "standing", STANDINGS[entry.standing]
     others = entry.referrers[1:]
     if others:
         keys = ["imported media" if r.key is None else f"key:{r.key.short}" for r in others]
-        say(f"  take of   {_some(list(dict.fromkeys(keys)))} too")
+        yield "take of", f"{_some(list(dict.fromkeys(keys)))} too"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -123,6 +148,7 @@ def _fields(found: Why) -> dict[str, object]:
         "take": None if take is None else str(take.digest),
         "size": None if take is None else take.size,
         "stored": found.stored,
+        "captured": found.recipe.captured,
         "proof": None
         if proof is None
         else {

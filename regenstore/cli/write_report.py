@@ -1,12 +1,23 @@
-"""Report what commands that write recipes did."""
+"""What commands that write recipes share: options, and the report of what they did."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
 
 from regenstore.cli.console import say
-from regenstore.cli.context import emit_json, report_failures, shell_path, show_path, size_text
+from regenstore.cli.context import (
+    dry_run_option,
+    emit_json,
+    json_option,
+    report_failures,
+    shell_path,
+    show_path,
+    size_text,
+)
 from regenstore.cli.presentation import time_text
 from regenstore.errors import RegenstoreError
 from regenstore.fs.path_text import path_text
@@ -14,8 +25,22 @@ from regenstore.objects import toml
 from regenstore.objects.recipe import Recipe
 from regenstore.tracked.recipe_writing import Written
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
-def tell(written: Written) -> None:
+_no_generate = click.option(
+    "--no-generate", is_flag=True, help="Only write the recipe text; do not make the medium now."
+)
+input_option = click.option(
+    "--input", "-i", "inputs", multiple=True, metavar="NAME=PATH", help="An input file; may be repeated."
+)
+
+
+def writing_options(command: _Command) -> _Command:
+    """The options of every command that writes recipes and makes their media."""
+    return _no_generate(dry_run_option(json_option(command)))
+
+
+def _tell(written: Written) -> None:
     """Print one line about a written recipe."""
     path = show_path(written.path)
     if written.content is None:
@@ -50,7 +75,7 @@ def write_each(paths: Sequence[bytes], write: Callable[[bytes], Written | str], 
         done.append(_fields(path, written))
         if not as_json:
             if isinstance(written, Written):
-                tell(written)
+                _tell(written)
             else:
                 for line in f"{show_path(path)}: {written}".split("\n"):
                     say(line)

@@ -39,10 +39,10 @@ class Diagnosis:
     def fields(self) -> dict[str, object]:
         return {"check": self.check, "level": self.level, "message": self.message, "remedy": self.remedy}
 
-    def lines(self) -> list[str]:
+    @property
+    def title(self) -> str:
         """For display."""
-        told = [f"{self.level:<8} {self.check.replace('_', ' ')}: {self.message}"]
-        return told if self.level == OK or not self.remedy else [*told, f"           {self.remedy}"]
+        return f"{self.check.replace('_', ' ')}: {self.message}"
 
 
 class NamedRemote(NamedTuple):

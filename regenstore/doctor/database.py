@@ -98,13 +98,9 @@ class RebuildPlan:
         old = {SOUND: "a copy is set aside", DAMAGED: "it is moved aside", NONE: "a new one is made"}
         return [
             f"database: {self.examined.state}; {old[self.examined.state]}",
-            f"{told['recipe_blobs']} recipe blobs in Git, {told['results']} results to record, "
-            f"{told['takes_without_bytes']} takes whose bytes the store does not have",
-            *(
-                [f"{len(self.evicted)} contents that gc took, whose recipes and proofs are known"]
-                if self.evicted
-                else []
-            ),
+            f"recipe blobs in Git: {told['recipe_blobs']}; results to record: {told['results']}; "
+            f"takes whose bytes the store does not have: {told['takes_without_bytes']}",
+            *([f"evicted by gc, with known recipes and proofs: {len(self.evicted)}"] if self.evicted else []),
             *self.salvaged.lines(),
         ]
 

@@ -36,6 +36,7 @@ from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_file
 from regenstore.objects.results.cache import ResultCache
 from regenstore.planning import RunPlan
+from regenstore.quantities import counted
 from regenstore.realise import Progress
 from regenstore.remotes.remote_set import nobody
 from regenstore.worktree.place import Placement
@@ -120,7 +121,7 @@ def execute(context: FsckContext, plan: CheckPlan, progress: Progress) -> Iterat
             yield Done(missing.how, missing.label, False, _last(missing, missing.reason))
     if plan.leftovers.count:
         leftovers.clear(plan.leftovers, store, context.location, context.oid_size)
-        yield Done("cleared", f"{plan.leftovers.count} leftovers of killed processes", True)
+        yield Done("cleared", counted(plan.leftovers.count, "leftover") + " of killed processes", True)
 
 
 def _last(missing: LostContent, reason: str) -> str:

@@ -16,6 +16,7 @@ from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import BlobRecord
 from regenstore.planning import RunPlan
+from regenstore.quantities import counted
 
 RENAME, COPY, FETCH, GENERATE = "rename", "copy", "fetch", "generate"
 UNTRIED, BLOCKED, LOST = "untried", "blocked", "lost"
@@ -226,17 +227,19 @@ class CheckPlan:
         told += [f"problem: {problem}" for problem in needs.problems]
         told += [f"note: {note}" for note in needs.notes]
         if needs.again:
-            told.append(f"{len(needs.again)} takes are not in the store and can be made again")
+            what = counted(len(needs.again), "take is", "takes are")
+            told.append(f"{what} not in the store and can be made again")
         if needs.trashed:
-            told.append(f"{needs.trashed} are in the trash, and are restored when they are needed")
+            told.append(f"in the trash, and restored when needed: {needs.trashed}")
         if self.leftovers.count:
-            told.append(f"{self.leftovers.count} leftovers of killed processes; they are removed")
+            told.append(f"leftovers of killed processes, which are removed: {self.leftovers.count}")
         return told
 
     def summary(self, done: Sequence[Done] | None, *, quick: bool) -> str:
         """The summary line for display; ``done`` is what was carried out, or None if the plan was only shown."""
-        how = "exist" if quick else "match their names"
-        checked = f"{self.scan.checked} contents {how}, {self.needs.recipes} recipes checked"
+        one, many = ("exists", "exist") if quick else ("matches its name", "match their names")
+        contents = counted(self.scan.checked, f"content {one}", f"contents {many}")
+        checked = f"{contents}, {counted(self.needs.recipes, 'recipe')} checked"
         if self.sound:
             return f"{checked}; all is well"
         if done is None:

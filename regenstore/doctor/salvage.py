@@ -16,6 +16,7 @@ from regenstore.objects.result import Proof, Result
 from regenstore.objects.results import examination
 from regenstore.objects.results.cache import ResultCache
 from regenstore.objects.results.database_file import FILE
+from regenstore.quantities import counted
 
 _ASIDE = f"{FILE}.damaged-"
 
@@ -32,9 +33,8 @@ class Salvaged:
         """For display."""
         told = []
         if self.results or self.proofs:
-            told.append(
-                f"{len(self.results)} results and {len(self.proofs)} proofs of damaged databases are taken over"
-            )
+            found = f"{counted(len(self.results), 'result')} and {counted(len(self.proofs), 'proof')}"
+            told.append(f"{found} of damaged databases are taken over")
         if self.unread:
             what = "proofs and unused takes that only they knew are not; 'regenstore verify' proves again"
             told.append(f"{', '.join(self.unread)}: not whole: {what}")

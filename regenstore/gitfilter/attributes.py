@@ -95,6 +95,21 @@ def untrack(text: str, patterns: Iterable[str]) -> tuple[str, list[str]]:
     return "".join(line + "\n" for line in kept), removed
 
 
+def converted(text: str, other: str) -> tuple[str, list[str]]:
+    """The text with our filter wherever a line sets another one (``lfs``), and the patterns of those lines. Attributes
+    that do not belong to a filter, such as ``lockable``, stay."""
+    theirs = {f"filter={other}", f"diff={other}", f"merge={other}", "-text", "text=auto", "binary"}
+    lines, patterns = [], []
+    for line in text.splitlines():
+        pattern, attributes = _split(line)
+        if f"filter={other}" in attributes.split():
+            kept = [each for each in attributes.split() if each not in theirs]
+            patterns.append(pattern)
+            line = " ".join((pattern, ATTRIBUTES, *kept))
+        lines.append(line)
+    return "".join(line + "\n" for line in lines), patterns
+
+
 def write(folder: str, text: str, was: Seen) -> None:
     """Write a folder's attribute file atomically; a symbolic link to one is kept. Raises Conflict (``edited``) if the
     file has changed since it was read."""

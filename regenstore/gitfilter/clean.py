@@ -1,6 +1,7 @@
 """The clean filter: turns the worktree's contents into the blobs that Git stores.
 
-It never guesses: only a digest ties bytes to a recipe, and unknown bytes are imported media. The bytes are in the
+It never guesses: only a digest ties bytes to a recipe. Unknown bytes get the recipe that their own metadata tell,
+which nothing proves yet, or are imported media. The bytes are in the
 store before the filter answers, and durable before git can replace the worktree's file; at the latest when the git
 command ends. Recipe text, text with conflict markers and empty input pass through. The filter raises only if bytes
 could not be stored safely; git then stops before it changes anything.
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regenstore.errors import FormatError
 from regenstore.fs import presence
@@ -30,6 +31,7 @@ from regenstore.worktree.fill import is_torn, open_take
 from regenstore.worktree.index_view import IndexView
 
 if TYPE_CHECKING:
+    from regenstore.capture.recipes import Capturer
     from regenstore.objects.recipe import Take
     from regenstore.objects.results.cache import ResultCache
     from regenstore.objects.unsynced import Backing
@@ -60,6 +62,7 @@ class CleanFilter:
         *,
         moved: Callable[[], Moved],
         guessed: Callable[[bytes, Origin], None],
+        capturer: Callable[[], Capturer],
         edited: Callable[[bytes, Sequence[bytes]], None] = lambda path, texts: None,
         deferred: Backing | None = None,
         adopts_raw: Callable[[], bool] = lambda: False,
@@ -82,6 +85,7 @@ class CleanFilter:
         self._pending = pending
         self._moved = moved
         self._guessed = guessed
+        self._capturer = capturer
         self._edited = edited
         self._linker = Linker()
         self._prepared = False
@@ -248,6 +252,7 @@ class CleanFilter:
         raw = first is not None and not first.removeprefix(_BOM).startswith(_RECIPE)
         if raw and not self._adopts_raw() and self._same_raw(path, spooled):
             return self._raw_reply(spooled)
+        from regenstore.media.types import of_content
         from regenstore.objects import attribution  # imported late because it parses recipes; the fast path does not
 
         def elsewhere(take: Take) -> bytes | None:
@@ -256,7 +261,13 @@ class CleanFilter:
                 self._guessed(path, origin)
             return None if origin is None else origin.text
 
-        text = attribution.attribute(self._cache(), path, first, digest, size, spooled.head, elsewhere)
+        media_type = of_content(spooled.read, path)
+
+        def captured(take: Take, about: Mapping[str, Any]) -> bytes | None:
+            with spooled.reading() as fd:
+                return self._capturer().text(path, fd, media_type, take, about)
+
+        text = attribution.attribute(self._cache(), first, digest, size, media_type, elsewhere, captured)
         if first is not None and not raw and self._store.stored(digest, size) is None:
             self._edited(path, (first, text))
         return text

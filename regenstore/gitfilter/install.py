@@ -122,9 +122,9 @@ def _ours(name: str, value: str) -> bool:
     return not name.endswith((".process", ".clean", ".smudge", ".driver")) or _OURS in value
 
 
-def clone_options(start: Starter, more: Mapping[str, str]) -> list[str]:
+def clone_options(settings: Mapping[str, str]) -> list[str]:
     """The ``-c`` options with which ``git clone`` configures the new repository before the checkout."""
     options = []
-    for name, value in {**git_values(start), **more}.items():
+    for name, value in settings.items():
         options += ["-c", f"{name}={value}"]
     return options

@@ -9,13 +9,13 @@ even if the file changes meanwhile.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from blake3 import blake3
 
 from regenstore.fs import durable
 from regenstore.fs.writing import write_all
-from regenstore.media.types import HEAD
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 
@@ -28,10 +28,18 @@ class Spooled:
     removes the temp file."""
 
     def __init__(
-        self, store: ContentStore, digest: Digest, size: int, head: bytes, temp: str | None, stored: StreamSource | None
+        self, store: ContentStore, digest: Digest, size: int, temp: str | None, stored: StreamSource | None
     ) -> None:
-        self.digest, self.size, self.head = digest, size, head
+        self.digest, self.size = digest, size
         self._store, self.temp, self._stored = store, temp, stored
+
+    def read(self, at: int, length: int) -> bytes:
+        """Return bytes of the stream from a place on; fewer at its end. Raises OSError."""
+        if self.temp is None:
+            assert self._stored is not None
+            return os.pread(self._stored.fd, length, at)
+        with open(self.temp, "rb", buffering=0) as file:
+            return os.pread(file.fileno(), length, at)
 
     def keep(self, *, wait: bool) -> None:
         if self.temp is None:
@@ -45,6 +53,19 @@ class Spooled:
             self._store.put_file(self.temp, self.digest, wait=wait)
             self.temp = None
         self.discard()
+
+    @contextmanager
+    def reading(self) -> Iterator[int]:
+        """A descriptor of a file with the stream's bytes."""
+        if self.temp is None:
+            assert self._stored is not None
+            yield self._stored.fd
+            return
+        fd = os.open(self.temp, os.O_RDONLY)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def discard(self) -> None:
         if self._stored is not None:
@@ -113,13 +134,10 @@ class _Intake:
         self.candidate = candidate
         self.hasher = blake3()
         self.size = 0
-        self.head = b""
         self.temp: str | None = None
         self.out = -1
 
     def add(self, piece: memoryview) -> None:
-        if len(self.head) < HEAD:
-            self.head += bytes(piece[: HEAD - len(self.head)])
         self.hasher.update(piece)
         if self.candidate is not None and not self.candidate.agrees(piece):
             self._leave_candidate()
@@ -137,7 +155,7 @@ class _Intake:
             os.close(self.out)
             self.out = -1
         stored = self.candidate if self.temp is None else None
-        return Spooled(self.store, Digest(self.hasher.digest()), self.size, self.head, self.temp, stored)
+        return Spooled(self.store, Digest(self.hasher.digest()), self.size, self.temp, stored)
 
     def abandon(self) -> None:
         if self.out >= 0:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from regenstore.errors import FormatError
-from regenstore.media.types import of_content
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result import KnownOutput
 from regenstore.objects.results.cache import ResultCache
+
+OF_ONE_TAKE = frozenset({"captured", "program", "missing", "unpinned", "unbound_inputs"})
+"""The fields of ``[about]`` that tell what was captured of one medium. All others are labels, which another medium at
+the path keeps."""
 
 
 def one_text(text: bytes) -> bytes:
@@ -41,17 +45,18 @@ def one_text_of_sides(text: bytes, sides: Iterable[bytes]) -> bytes:
 
 def attribute(
     cache: ResultCache,
-    path: bytes,
     known: bytes | None,
     digest: Digest,
     size: int,
-    head: bytes,
+    media_type: str,
     elsewhere: Callable[[Take], bytes | None] = lambda take: None,
+    captured: Callable[[Take, Mapping[str, Any]], bytes | None] = lambda take, about: None,
 ) -> bytes:
     """The recipe blob for a content. In this order: the recipe that the index has at the path (``known``), if the
     content is its take or a recorded result of its key; the whole text that names the content at another path
-    (``elsewhere``), from which the medium was moved or copied; a recipe that is known to have made it; or imported
-    media, with the recipe that it was edited from."""
+    (``elsewhere``), from which the medium was moved or copied; a recipe that is known to have made it; the one that its
+    embedded metadata give (``captured``, which is called with the labels to keep); or imported media of this type. The
+    last two say which recipe the medium was edited from."""
     before = toml.decode_or_none(known)
     take = Take(digest, size)
     if known is not None and before is not None and _made_by(cache, before, take):
@@ -63,12 +68,15 @@ def attribute(
         recipe = toml.decode_or_none(made.recipe)
         if recipe is not None:
             return toml.encode(with_made(recipe, made, take))
-    if before is None:
-        return toml.imported_text(take, of_content(head, path))
-    about = dict(before.about)
-    if before.key is not None:
+    about = {} if before is None else {n: v for n, v in before.about.items() if n not in OF_ONE_TAKE}
+    if before is not None and before.key is not None:
         about["edited_from"] = str(before.key)
-    return toml.encode(Recipe.of_imported(take, of_content(head, path), about))
+    told = captured(take, about)
+    if told is not None:
+        return told
+    if before is None:
+        return toml.imported_text(take, media_type)
+    return toml.encode(Recipe.of_imported(take, media_type, about))
 
 
 def _made_by(cache: ResultCache, recipe: Recipe, take: Take) -> bool:

@@ -57,6 +57,7 @@ class ContentStore:
         self._shards: set[str] = set()
         self._unsettled: list[str] = []
         self._mark: tuple[str, int] | None = None
+        self._since = 0
         self._writer: Thread | None = None
         self._to_write: SimpleQueue[Sequence[str] | None] = SimpleQueue()
         self._begun: list[str] = []
@@ -236,10 +237,13 @@ class ContentStore:
         self.holds.hold([digest])
         with durable.storage_errors(target):
             sharing.seal(path)
-            size = os.path.getsize(path)
+            found = os.stat(path)
+            size = found.st_size
             self.added += size
             folder = os.path.dirname(target)
             if not wait:
+                if found.st_mtime_ns < self._since:  # the clock was set back; what the mark is for must be newer
+                    os.utime(path, ns=(found.st_atime_ns, self._since))
                 if folder not in self._shards and not os.path.isdir(folder):
                     sharing.make_folders(folder)  # made durable together with its contents
                 self._shards.add(folder)
@@ -257,7 +261,8 @@ class ContentStore:
         have: after a power cut before :meth:`settle`, they are taken from there again. Raises StorageError."""
         if self._mark is None:
             with durable.storage_errors(self.root):
-                self._mark = unsynced.make(self.root, backing)
+                self._since = time.time_ns()
+                self._mark = unsynced.make(self.root, self._since, backing)
 
     def wait_for(self, path: str) -> None:
         """Make a stored content durable that another process may have put without waiting. Raises StorageError."""
@@ -302,16 +307,8 @@ class ContentStore:
             self._to_write.put(None)
             self._writer.join()
             self._writer = None
-        if not targets:
-            return
         with durable.storage_errors(self.root):
-            if durable.sync_is_short(len(targets), self.added) and durable.sync_file_system(self.root):
-                return
-            for target in targets:
-                durable.fsync_file(target)
-            folders = {os.path.dirname(target) for target in targets}
-            for folder in folders | {os.path.dirname(folder) for folder in folders}:
-                durable.fsync_folder(folder)
+            durable.sync_files(targets, self.added)
 
     def put_bytes(self, data: bytes, digest: Digest, *, tree: str = VAULT) -> None:
         """Store a small content from memory under its digest."""

@@ -83,6 +83,12 @@ class Recipe:
         origin = self.about.get("edited_from")
         return origin if isinstance(origin, str) else None
 
+    @property
+    def captured(self) -> str | None:
+        """How much the medium's own metadata told, if the recipe was captured from them."""
+        level = self.about.get("captured")
+        return level if isinstance(level, str) else None
+
     def with_take(self, take: Take | None, seconds: float | int | None) -> Recipe:
         """Return the recipe with another take (or none), recorded as given by its own key."""
         mark = None if take is None or self.key is None else self.key.mark

@@ -125,6 +125,9 @@ class BlobRecord(NamedTuple):
     size."""
     sure: bool = False
     """Whether the blob says which key gave the content that it names; otherwise only recorded results can tell."""
+    captured: str = ""
+    """How much the medium's metadata told, if the recipe was captured from them: ``graph``, ``parameters``, ``prompt``
+    or ``provenance``."""
 
     @property
     def named(self) -> Digest | None:

@@ -9,7 +9,6 @@ mark says what to check: see ``gitfilter/retake.py``.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -39,11 +38,12 @@ class Mark(NamedTuple):
     backing: Backing | None
 
 
-def make(root: str, backing: Backing) -> tuple[str, int]:
-    """Create a mark durably, locked by this process; returns its path and descriptor. Raises OSError."""
+def make(root: str, since: int, backing: Backing) -> tuple[str, int]:
+    """Create a mark durably, locked by this process; returns its path and descriptor. No content that it is for has an
+    earlier date than ``since``. Raises OSError."""
     folder = f"{root}/{FOLDER}"
     durable.make_folder(folder)
-    fields = (boot.boot_id(), b"%d" % time.time_ns(), backing.top, os.fsencode(backing.git_dir))
+    fields = (boot.boot_id(), b"%d" % since, backing.top, os.fsencode(backing.git_dir))
     data = b"\0".join((*fields, os.fsencode(backing.index_file), b"%d" % backing.oid_size))
     while True:
         path = f"{folder}/{os.getpid()}-{os.urandom(4).hex()}"

@@ -52,7 +52,8 @@ def blob_record(oid: bytes, recipe: Recipe) -> BlobRecord:
     inputs = tuple(given.digest for given in recipe.inputs.values())
     seconds = None if output.seconds is None else float(output.seconds)
     about = (recipe.generator, recipe.version, output.media_type, seconds)
-    return BlobRecord(oid, recipe.key, digest, size, output.name, inputs, *about, outdated, output.key is not None)
+    told = (outdated, output.key is not None, recipe.captured or "")
+    return BlobRecord(oid, recipe.key, digest, size, output.name, inputs, *about, *told)
 
 
 def mentioned(text: bytes) -> frozenset[Digest]:

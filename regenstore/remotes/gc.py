@@ -12,7 +12,10 @@ to be needed.
 
 A client that sends a content with a tombstone writes it anew, so that it is another object. While a gc is running, it
 also checks again once no gc can still delete what it looked at before (:meth:`regenstore.remotes.remote.Remote.send`).
-Therefore at most :data:`AT_ONCE` seconds pass between a gc's check and its deletion. All times are the remote's.
+Therefore at most :data:`AT_ONCE` seconds pass between a gc's check and its deletion.
+
+Dates are the remote's. If its clock jumps, retention and wait change by as much, and nothing else: whether an object is
+the one that was marked, and whether another gc is running, is not decided by comparing clocks.
 """
 
 from __future__ import annotations
@@ -21,15 +24,17 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from regenstore.errors import Conflict, StorageError
 from regenstore.fs import presence
+from regenstore.fs.boot import seconds_since_boot
 from regenstore.objects.ids import Digest
 from regenstore.refs.blobs import mentioned
 from regenstore.refs.store_repositories import Holder
 from regenstore.remotes import layout
-from regenstore.remotes.advisory_lock import AdvisoryLock
+from regenstore.remotes.advisory_lock import WATCHED, AdvisoryLock
 from regenstore.remotes.backends.contract import Absent, Backend, Head, read_small
 from regenstore.remotes.check import clock
 from regenstore.remotes.records import Records
@@ -144,7 +149,7 @@ class RemoteGc:
     """The gc of one remote.
 
     ``holders`` lists the repositories that rely on the store, anew on each call; ``ask_time`` gives the remote's time;
-    ``pause`` is how long taking the lock waits for competing jobs; ``at_once``: see :data:`AT_ONCE`.
+    ``at_once``: see :data:`AT_ONCE`. ``pause``, ``watched`` and ``waits`` are those of the remote's lock.
     """
 
     def __init__(
@@ -153,15 +158,17 @@ class RemoteGc:
         holders: Callable[[], Iterable[Holder]],
         *,
         ask_time: Callable[[Backend], float] = clock,
-        pause: float = 1.0,
         at_once: float = AT_ONCE,
+        pause: float = 2 * AT_ONCE,
+        watched: float = WATCHED,
+        waits: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._remote = remote
         self._backend = remote.backend
         self._holders = holders
         self._ask_time = ask_time
-        self._pause = pause
         self._at_once = at_once
+        self._lock = partial(AdvisoryLock, remote.backend, at_once, pause, watched, waits)
 
     # -------------------------------------------------------------------------------- planning
 
@@ -225,28 +232,27 @@ class RemoteGc:
         """Carry out what still holds of a plan. Raises Conflict (``remote-busy``, ``needs-unknown``), StorageError;
         the rest is then left to the next run."""
         report = RemoteGcReport()
-        with AdvisoryLock(self._backend, self._pause) as lock:
+        with self._lock() as lock:
             again = self.plan(plan.rules)
             for digest in again.unmark:
-                lock.keep()
+                lock.confirm()
                 self._backend.delete(layout.tombstone(digest))
                 report.unmarked += 1
             shown = set(plan.mark)
             for item in again.mark:
-                lock.keep()
+                lock.confirm()
                 if item in shown and self._put_mark(item.digest, again):
                     report.marked.append(item)
             shown = set(plan.delete)
             for item in again.delete:
-                lock.keep()
-                if item in shown and self._delete(item.digest, again):
+                if item in shown and self._delete(item.digest, again, lock):
                     report.deleted.append(item)
             if report.deleted:
                 # Two jobs may hold the lock, and the other be about to delete the same object; a client that sends it
                 # meanwhile must see the tombstone.
                 time.sleep(self._at_once)
             for item in report.deleted:
-                lock.keep()
+                lock.confirm()
                 self._backend.delete(layout.tombstone(item.digest))
             report.stayed = len({*plan.mark, *plan.delete} - {*report.marked, *report.deleted})
             records = Records(self._remote)
@@ -265,7 +271,7 @@ class RemoteGc:
         self._backend.write(layout.tombstone(digest), json.dumps(told.model_dump()).encode())
         return True
 
-    def _delete(self, digest: Digest, plan: RemoteGcPlan) -> bool:
+    def _delete(self, digest: Digest, plan: RemoteGcPlan, lock: AdvisoryLock) -> bool:
         """Check once more and delete, unless the object changed since, or its mark is gone or newer."""
         name = layout.content(digest)
         failed: StorageError | None = None
@@ -273,11 +279,12 @@ class RemoteGc:
             mark = self._read_mark(digest)
             if mark is None or mark.marked > plan.now - plan.rules.wait:
                 return False
-            began = time.monotonic()
+            lock.confirm()
+            began = seconds_since_boot()
             head = self._backend.head(name)
             if head is None or not _same(mark.head, head):
                 return head is None and failed is not None
-            if time.monotonic() - began < self._at_once:
+            if seconds_since_boot() - began < self._at_once:
                 try:
                     self._backend.delete(name)
                     return True

@@ -32,6 +32,15 @@ class Printed(Record):
     version: Literal[1]
 
 
+DryRun = Annotated[bool, Field(description="Whether --dry-run was given, so that nothing was changed.")]
+
+
+class Change(Printed):
+    """Output of a command that has a dry run."""
+
+    dry_run: DryRun
+
+
 class Amount(Record):
     contents: Count
     bytes: Count

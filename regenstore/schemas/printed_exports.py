@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from regenstore.schemas.parts import Count, DigestText, Path, Printed, Record, Seconds
+from regenstore.schemas.parts import Change, Count, DigestText, DryRun, Path, Printed, Record, Seconds, Text
 
 DatasetVersion = Annotated[str, Field(description="That of the dataset's card: it changes with every export.")]
 
@@ -29,7 +29,7 @@ class FailedMedium(Record):
     message: str
 
 
-class ExportSidecarRecord(Printed):
+class ExportSidecarRecord(Change):
     type: Literal["regenstore.export-sidecar"]
     files: list[SidecarRow]
     warnings: list[str]
@@ -57,7 +57,7 @@ class SidecarPreviewRow(Record):
     warnings: list[str]
 
 
-class ExportSidecarPreviewRecord(Printed):
+class ExportSidecarPreviewRecord(Change):
     type: Literal["regenstore.export-sidecar-preview"]
     files: list[SidecarPreviewRow]
     warnings: list[str]
@@ -108,6 +108,30 @@ class MediumFields(Record):
     fields: dict[str, str | None]
 
 
+class TemplateNewRecord(Change):
+    type: Literal["regenstore.template-new"]
+    name: str
+    base: str
+    path: Path
+
+
+class TemplateDeleteRecord(Change):
+    type: Literal["regenstore.template-delete"]
+    name: str
+    path: Path
+
+
+class CheckedTemplate(Record):
+    name: str
+    problems: list[Text]
+    warnings: list[Text]
+
+
+class TemplateCheckRecord(Printed):
+    type: Literal["regenstore.template-check"]
+    templates: list[CheckedTemplate]
+
+
 class TemplateFieldsRecord(Printed):
     type: Literal["regenstore.template-fields"]
     media: list[MediumFields]
@@ -127,7 +151,7 @@ class PlannedDataset(DatasetCounts):
     left_out: Count
 
 
-class ExportDatasetPlanRecord(Printed):
+class ExportDatasetPlanRecord(Change):
     """With one dataset, its fields are here; with several, they are in ``datasets``; with none, they are absent."""
 
     type: Literal["regenstore.export-dataset-plan"]
@@ -167,6 +191,7 @@ class ExportDatasetRecord(Record):
 
     type: Literal["regenstore.export-dataset"]
     version: Literal[2]
+    dry_run: DryRun
     out: Path
     format: str | None = None
     dataset_version: DatasetVersion | None = None

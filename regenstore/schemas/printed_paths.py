@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from regenstore.schemas.parts import (
+    Change,
     Count,
     DigestText,
     Failure,
@@ -24,6 +25,9 @@ from regenstore.schemas.parts import (
 # ------------------------------------------------------------------------------------------- paths and recipes
 
 
+CaptureLevel = Literal["graph", "parameters", "prompt", "provenance"]
+
+
 class StatusPath(Record):
     path: Path
     state: str
@@ -32,6 +36,7 @@ class StatusPath(Record):
     stored: bool
     eviction: str | None
     rule: str | None
+    captured: CaptureLevel | None
     problem: str | None
 
 
@@ -63,7 +68,7 @@ class CheckRecord(Printed):
     findings: list[CheckFinding]
 
 
-class GetRecord(Printed):
+class GetRecord(Change):
     type: Literal["regenstore.get"]
     placed: list[Path]
     drifted: list[Path]
@@ -76,31 +81,68 @@ class KeptPath(Record):
     reason: str
 
 
-class DropRecord(Printed):
+class DropRecord(Change):
     type: Literal["regenstore.drop"]
     dropped: Annotated[list[Path], Field(description="With --dry-run: what would be dropped.")]
     kept: list[KeptPath]
     failed: list[Failure]
 
 
-class TrackRecord(Printed):
+class TrackRecord(Change):
     type: Literal["regenstore.track"]
     patterns: Annotated[list[str], Field(description="Those added; without arguments, all.")]
 
 
-class UntrackRecord(Printed):
+class UntrackRecord(Change):
     type: Literal["regenstore.untrack"]
     patterns: Annotated[list[str], Field(description="Those removed.")]
 
 
-class InstallRecord(Printed):
+class InstallRecord(Change):
     type: Literal["regenstore.install"]
     scope: str
     changed: Annotated[list[str], Field(description="Names of the settings in Git's configuration.")]
     hooks: Annotated[list[str], Field(description="Paths of the hooks that run regenstore.")]
 
 
-class UninstallRecord(Printed):
+class InitRecord(Change):
+    type: Literal["regenstore.init"]
+    top: Annotated[Path, Field(description="The worktree.")]
+    store: Path
+    changed: Annotated[list[str], Field(description="Names of the settings in Git's configuration.")]
+
+
+class CloneRecord(Change):
+    type: Literal["regenstore.clone"]
+    arguments: Annotated[list[str], Field(description="Those of git clone, except its settings.")]
+    settings: Annotated[dict[str, str], Field(description="The settings that the new repository gets.")]
+    code: Annotated[int | None, Field(description="The exit code of git.")]
+    complete: Annotated[bool | None, Field(description="Whether git's checkout has all media that it should have.")]
+
+
+class DeclaredRow(Record):
+    name: str
+    title: str
+    lines: Annotated[list[str], Field(description="What would run, and what would be contacted.")]
+    approved: Annotated[bool, Field(description="Whether it was approved before this command.")]
+
+
+class TrustedRecord(Change):
+    type: Literal["regenstore.trust"]
+    declared: list[DeclaredRow]
+    approved: Annotated[list[str], Field(description="Names that this command approved, or would.")]
+    revoked: Annotated[
+        dict[str, Count], Field(description="Name -> number of approvals that were revoked, or would be.")
+    ]
+    unknown_tables: list[str]
+
+
+class LsFilesRecord(Printed):
+    type: Literal["regenstore.ls-files"]
+    paths: list[Path]
+
+
+class UninstallRecord(Change):
     type: Literal["regenstore.uninstall"]
     scope: str
     removed: Annotated[list[str], Field(description="Names of the settings in Git's configuration.")]
@@ -118,7 +160,7 @@ class FetchStep(Record):
     size: Count
 
 
-class GetPlanRecord(Printed):
+class GetPlanRecord(Change):
     type: Literal["regenstore.get-plan"]
     present: Count
     seconds: Seconds | None
@@ -162,18 +204,18 @@ class WrittenPath(Record):
     note: Annotated[str | None, Field(description="What was done instead of writing a recipe.")]
 
 
-class WrittenRecord(Printed):
+class WrittenRecord(Change):
     type: Literal["regenstore.written"]
     paths: list[WrittenPath]
     failed: list[Failure]
 
 
-class TagRecord(Printed):
+class TagRecord(Change):
     type: Literal["regenstore.tag"]
     changed: list[Path]
 
 
-class TagsRecord(Printed):
+class TagsRecord(Change):
     type: Literal["regenstore.tags"]
     labels: dict[str, dict[str, JsonValue]]
 
@@ -192,6 +234,46 @@ class TakesRecord(Printed):
     type: Literal["regenstore.takes"]
     path: Path
     takes: list[KnownTakeRow]
+
+
+class CapturedFile(Record):
+    path: Path
+    level: CaptureLevel | None
+    program: str | None
+    program_version: str | None
+    missing: Annotated[list[str], Field(description="What a run needs and the metadata do not tell.")]
+    embedded: Annotated[list[str], Field(description="Carrier and name of each piece of metadata: png:prompt.")]
+    recipe: Annotated[Text | None, Field(description="Null for a file outside the worktree.")]
+    changes: Annotated[bool, Field(description="Whether imported media get a recipe by it.")]
+
+
+class CaptureRecord(Change):
+    type: Literal["regenstore.capture"]
+    files: list[CapturedFile]
+    failed: list[Failure]
+
+
+class MigratedFile(Record):
+    path: Path
+    size: Count
+    present: Annotated[bool, Field(description="Whether the other tool has the file on this machine.")]
+
+
+class RewrittenRefRow(Record):
+    name: str
+    before: str
+    after: str
+
+
+class MigrateFromRecord(Change):
+    type: Literal["regenstore.migrate-from"]
+    source: Literal["lfs", "dvc", "git"]
+    files: list[MigratedFile]
+    patterns: list[str]
+    refs: Annotated[list[RewrittenRefRow], Field(description="Empty unless history was rewritten.")]
+    commits: Count
+    map: Annotated[Path | None, Field(description="File with the old and the new id of each commit.")]
+    failed: list[Failure]
 
 
 class FieldChangeRow(Record):
@@ -217,20 +299,19 @@ class PastContentRow(Record):
     ]
 
 
-class HistoryRecord(Printed):
+class HistoryRecord(Change):
     type: Literal["regenstore.history"]
     path: Path
     contents: list[PastContentRow]
 
 
-class HistoryTakeRecord(Printed):
+class HistoryTakeRecord(Change):
     type: Literal["regenstore.history-take"]
     path: Path
     to: Path
     digest: DigestText
     size: Count
     state: Annotated[str, Field(description="Where the content was before.")]
-    dry_run: bool
 
 
 class CorrectionRow(Record):
@@ -256,9 +337,16 @@ class VerifiedPath(Record):
     fingerprint: dict[str, str]
 
 
-class VerifyRecord(Printed):
+class VerifyRecord(Change):
     type: Literal["regenstore.verify"]
     paths: list[VerifiedPath | Failure]
+
+
+class VerifyPlanRecord(Change):
+    type: Literal["regenstore.verify-plan"]
+    run: list[MakeStep]
+    seconds: Seconds | None
+    failed: list[Failure]
 
 
 class DifferenceRow(Record):
@@ -311,6 +399,7 @@ class WhyRecord(Printed):
     take: DigestText | None
     size: Count | None
     stored: bool
+    captured: CaptureLevel | None
     proof: ProofRow | None
     unchanged: UnchangedRow | None
     others: list[DigestText]
@@ -322,13 +411,13 @@ class WhyRecord(Printed):
     pin: PinNote | None
 
 
-class PinRecord(Printed):
+class PinRecord(Change):
     type: Literal["regenstore.pin"]
     subjects: Annotated[list[str], Field(description="Keys, and digests of imported media.")]
     reason: str | None
 
 
-class UnpinRecord(Printed):
+class UnpinRecord(Change):
     type: Literal["regenstore.unpin"]
     unpinned: Annotated[list[Path | str], Field(description="The paths, keys and digests that were given.")]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from regenstore.schemas.parts import Amount, Count, DigestText, Moment, Path, Printed, Record, Seconds, Text
+from regenstore.schemas.parts import Amount, Change, Count, DigestText, Moment, Path, Printed, Record, Seconds, Text
 
 
 class NamedRemoteRow(Record):
@@ -29,14 +29,14 @@ class AbilitiesRow(Record):
     latency: Seconds
 
 
-class RemoteAddedRecord(Printed):
+class RemoteAddedRecord(Change):
     type: Literal["regenstore.remote-added"]
     name: str
     url: str
     can: AbilitiesRow | None
 
 
-class RemoteRemovedRecord(Printed):
+class RemoteRemovedRecord(Change):
     type: Literal["regenstore.remote-removed"]
     name: str
     url: str
@@ -83,11 +83,10 @@ class FailedContent(ContentRow):
     message: str
 
 
-class PushRecord(Printed):
+class PushRecord(Change):
     type: Literal["regenstore.push"]
     remote: str
     url: str
-    dry_run: bool
     sent: list[SentContent]
     sent_bytes: Count
     there: Count
@@ -108,11 +107,11 @@ class FetchFields(Record):
     nowhere: list[ContentRow]
 
 
-class FetchRecord(Printed, FetchFields):
+class FetchRecord(Change, FetchFields):
     type: Literal["regenstore.fetch"]
 
 
-class FetchPlanRecord(Printed, FetchFields):
+class FetchPlanRecord(Change, FetchFields):
     type: Literal["regenstore.fetch-plan"]
 
 
@@ -135,7 +134,7 @@ class RemoteGcPlanFields(Record):
     record_lines: Count
 
 
-class RemoteGcPlanRecord(Printed):
+class RemoteGcPlanRecord(Change):
     type: Literal["regenstore.remote-gc-plan"]
     remote: str
     plan: RemoteGcPlanFields
@@ -150,7 +149,7 @@ class RemoteGcDone(Record):
     record_lines: Count
 
 
-class RemoteGcRecord(Printed):
+class RemoteGcRecord(Change):
     type: Literal["regenstore.remote-gc"]
     remote: str
     plan: RemoteGcPlanFields

@@ -9,6 +9,7 @@ from pydantic import Field
 from regenstore.schemas.events import EventRecord, GcDone
 from regenstore.schemas.parts import (
     Amount,
+    Change,
     Count,
     DigestText,
     KeyText,
@@ -74,11 +75,11 @@ class GcPlanFields(Record):
     problems: list[Text]
 
 
-class GcPlanRecord(Printed, GcPlanFields):
+class GcPlanRecord(Change, GcPlanFields):
     type: Literal["regenstore.gc-plan"]
 
 
-class GcRecord(Printed):
+class GcRecord(Change):
     type: Literal["regenstore.gc"]
     plan: GcPlanFields
     done: GcDone
@@ -96,12 +97,12 @@ class GcRun(Record):
     deleted: list[DeletedContent]
 
 
-class UndoListRecord(Printed):
+class UndoListRecord(Change):
     type: Literal["regenstore.undo-list"]
     runs: list[GcRun]
 
 
-class UndoRecord(Printed, GcRun):
+class UndoRecord(Change, GcRun):
     type: Literal["regenstore.undo"]
     restored: Amount
 
@@ -160,7 +161,7 @@ class RepairStep(Record):
     message: str
 
 
-class FsckRecord(Printed):
+class FsckRecord(Change):
     type: Literal["regenstore.fsck"]
     well: bool
     contents: Count
@@ -188,12 +189,12 @@ class DoctorFinding(Record):
     remedy: str
 
 
-class DoctorRecord(Printed):
+class DoctorRecord(Change):
     type: Literal["regenstore.doctor"]
     findings: list[DoctorFinding]
 
 
-class DoctorRebuildRecord(Printed):
+class DoctorRebuildRecord(Change):
     type: Literal["regenstore.doctor-rebuild"]
     database: DatabaseState
     recipe_blobs: Count

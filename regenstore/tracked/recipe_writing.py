@@ -298,8 +298,9 @@ def changed(
 ) -> Recipe:
     """Return a recipe with parameters and inputs set or removed, checked against the generator; new inputs as
     :func:`pin_input` does."""
-    assert recipe.generator is not None
-    declaration = bench.registry.find(recipe.generator).declaration
+    declaration = _declaration(bench, recipe)
+    if declaration is None:
+        return _changed_captured(bench, recipe, params, inputs, remove, progress)
     merged: dict[str, Any] = dict(recipe.params)
     pinned = dict(recipe.inputs)
     for name in remove:
@@ -316,6 +317,37 @@ def changed(
         pinned[name] = pin_input(bench, name, source, progress)
     declaration.params.check(merged)
     check_inputs(declaration, pinned)
+    return keep_take(recipe, replace(recipe, params=merged, inputs=pinned))
+
+
+def _declaration(bench: Workbench, recipe: Recipe) -> Declaration | None:
+    """The declaration that a recipe is checked against; None for a captured one whose generator is not installed.
+    Raises NotFound (``no-such-generator``) otherwise."""
+    assert recipe.generator is not None
+    try:
+        return bench.registry.find(recipe.generator).declaration
+    except NotFound:
+        if recipe.captured is None:
+            raise
+        return None
+
+
+def _changed_captured(
+    bench: Workbench,
+    recipe: Recipe,
+    params: Mapping[str, str],
+    inputs: Mapping[str, bytes],
+    remove: Iterable[str],
+    progress: Progress | None,
+) -> Recipe:
+    from regenstore.tracked import captured_params  # seldom needed
+
+    for name in inputs:
+        if name not in recipe.inputs:
+            takes = ", ".join(recipe.inputs) or "none"
+            raise InvalidInput("unknown-input", f"the recipe has no input '{name}' (it has: {takes})")
+    merged = captured_params.changed(recipe.params, params, remove)
+    pinned = {**recipe.inputs, **{name: pin_input(bench, name, source, progress) for name, source in inputs.items()}}
     return keep_take(recipe, replace(recipe, params=merged, inputs=pinned))
 
 
@@ -366,9 +398,10 @@ def checked(bench: Workbench, before: Recipe, after: Recipe) -> Recipe:
     NotFound or GenerationError as the generator's schema says."""
     if after.imported or after.generator is None:
         raise InvalidInput("imported-media", "the edited text names no generator")
-    declaration = bench.registry.find(after.generator).declaration
-    declaration.params.check(after.params)
-    check_inputs(declaration, after.inputs)
-    if after.output.media_type not in declaration.media_types:
-        raise InvalidInput("bad-media-type", f"'{declaration.name}' does not make {after.output.media_type}")
+    declaration = _declaration(bench, after)
+    if declaration is not None:
+        declaration.params.check(after.params)
+        check_inputs(declaration, after.inputs)
+        if after.output.media_type not in declaration.media_types:
+            raise InvalidInput("bad-media-type", f"'{declaration.name}' does not make {after.output.media_type}")
     return keep_take(before, after)

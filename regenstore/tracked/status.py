@@ -54,6 +54,8 @@ class PathStatus(NamedTuple):
     that is unknown now."""
     problem: RegenstoreError | None = None
     """Why the present content is unknown."""
+    captured: str = ""
+    """How much the medium's metadata told, if its recipe was captured from them."""
 
 
 class Status(NamedTuple):
@@ -66,6 +68,11 @@ class Status(NamedTuple):
         """State -> number of paths, in the order of :data:`STATES`."""
         found = Counter(p.state for p in self.paths)
         return {state: found[state] for state in STATES if found[state]}
+
+    @property
+    def captured(self) -> Counter[str]:
+        """How much metadata told -> number of paths."""
+        return Counter(p.captured for p in self.paths if p.captured)
 
     @property
     def entries(self) -> list[survey.JudgedContent]:
@@ -111,7 +118,8 @@ def status(bench: Workbench, paths: Sequence[bytes] = ()) -> Status:
         digest = record.digest if record is not None else None
         stored = record is not None and digest is not None and bench.store.stored(digest, record.size) is not None
         size = record.size if record is not None and digest is not None else None
-        found.append(PathStatus(path, state, size, digest, stored, problem=problem))
+        captured = "" if record is None else record.captured
+        found.append(PathStatus(path, state, size, digest, stored, problem=problem, captured=captured))
     try:
         entries = bench.surveyor.entries({p.digest for p in found if p.digest is not None and p.stored})
     except RegenstoreError as error:
@@ -130,10 +138,10 @@ def _new(bench: Workbench, path: bytes) -> list[PathStatus]:
     if held is None:
         return []
     take = None if recipe is None else recipe.output.take
-    if take is None:
+    if recipe is None or take is None:
         return [PathStatus(path, "new", held.size if held.text is None else None, None, False)]
     stored = bench.store.stored(take.digest, take.size) is not None
-    return [PathStatus(path, "new", take.size, take.digest, stored)]
+    return [PathStatus(path, "new", take.size, take.digest, stored, captured=recipe.captured or "")]
 
 
 def _conflict(bench: Workbench, path: bytes) -> RegenstoreError | None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from regenstore.errors import Conflict, FormatError, InvalidInput, NotFound, RegenstoreError
 from regenstore.fs import presence
 from regenstore.fs.swap import NOTHING, Identity, Seen, identity
-from regenstore.media.types import HEAD
+from regenstore.media.types import HEAD, of_content
 from regenstore.objects import toml
 from regenstore.objects.hashing import hash_fd
 from regenstore.objects.ids import Digest
@@ -28,6 +28,7 @@ from regenstore.worktree.location import Location, refuse_attributes
 from regenstore.worktree.paths import Folders
 
 if TYPE_CHECKING:  # slow to import, and not needed by every verb
+    from regenstore.capture.recipes import Capturer
     from regenstore.generators.registry import Registry
     from regenstore.objects.content_store import ContentStore
     from regenstore.objects.results.cache import ResultCache
@@ -43,12 +44,12 @@ _TOGETHER = 100
 
 
 class WorktreeContent(NamedTuple):
-    """The content of the worktree at a path: recipe text, or media with its digest."""
+    """The content of the worktree at a path: recipe text, or media with its digest and media type."""
 
     text: bytes | None
     digest: Digest | None
     size: int
-    head: bytes
+    media_type: str
     identity: Identity
 
 
@@ -59,6 +60,8 @@ class Parts(Protocol):
     def store(self) -> ContentStore: ...
     @property
     def cache(self) -> ResultCache: ...
+    @property
+    def capturer(self) -> Capturer: ...
     @property
     def moved(self) -> Moved: ...
     @property
@@ -91,6 +94,10 @@ class Workbench:
     @property
     def cache(self) -> ResultCache:
         return self._parts.cache
+
+    @property
+    def capturer(self) -> Capturer:
+        return self._parts.capturer
 
     @property
     def moved(self) -> Moved:
@@ -180,6 +187,18 @@ class Workbench:
     def held(self, path: bytes, *, digest: bool = True) -> WorktreeContent | None:
         """Return the content of the worktree at a path; None if nothing is there. Never follows a link, and opens
         regular files only. Raises StorageError (``unreadable``) if it is unknown, Conflict (``not-a-file``)."""
+        fd = self.open(path)
+        if fd is None:
+            return None
+        try:
+            return _held(fd, path, digest)
+        except OSError as error:
+            raise presence.unreadable(error, path) from error
+        finally:
+            os.close(fd)
+
+    def open(self, path: bytes) -> int | None:
+        """Open the regular file at a path of the worktree; None if nothing is there. Raises as :meth:`held`."""
         shown = os.fsdecode(path)
         try:
             with Folders(self.location.top) as folders:
@@ -187,11 +206,7 @@ class Workbench:
                 found = os.lstat(name, dir_fd=folder)
                 if not stat.S_ISREG(found.st_mode):
                     raise _not_a_file(found.st_mode, shown)
-                fd = presence.open_file(name, dir_fd=folder, follow=False)
-            try:
-                return _held(fd, digest)
-            finally:
-                os.close(fd)
+                return presence.open_file(name, dir_fd=folder, follow=False)
         except presence.ABSENT:
             return None
         except presence.NotRegular as error:
@@ -285,9 +300,28 @@ class Workbench:
             origin = self.moved.find(path, take, known=first is not None)
             return None if origin is None else origin.text
 
+        def captured(take: Take, about: Mapping[str, Any]) -> bytes | None:
+            fd = self.open(path)
+            try:
+                return None if fd is None else self.capturer.text(path, fd, held.media_type, take, about)
+            finally:
+                if fd is not None:
+                    os.close(fd)
+
         from regenstore.objects.attribution import attribute
 
-        return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere)
+        return attribute(self.cache, first, held.digest, held.size, held.media_type, elsewhere, captured)
+
+    def text_of_stored(self, path: bytes, take: Take, fd: int) -> bytes:
+        """Return the recipe text that clean would give for a stored content, open as ``fd``, at a path that is new."""
+        from regenstore.objects.attribution import attribute
+
+        media_type = of_content(lambda at, length: os.pread(fd, length, at), path)
+
+        def captured(take: Take, about: Mapping[str, Any]) -> bytes | None:
+            return self.capturer.text(path, fd, media_type, take, about)
+
+        return attribute(self.cache, None, take.digest, take.size, media_type, captured=captured)
 
     def keep_pending(self, path: bytes, text: bytes) -> None:
         """Keep the recipe of a medium that is about to be placed, for the next clean of it. Raises StorageError."""
@@ -335,12 +369,12 @@ def _names(text: bytes, take: Take) -> bool:
     return recipe is not None and recipe.output.named == take
 
 
-def _held(fd: int, digest: bool) -> WorktreeContent:
+def _held(fd: int, path: bytes, digest: bool) -> WorktreeContent:
     found = os.fstat(fd)
-    head = os.pread(fd, HEAD, 0)
-    if toml.looks_like_recipe(head) and found.st_size <= toml.MAX_BYTES:
-        return WorktreeContent(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, head, identity(found))
-    return WorktreeContent(None, hash_fd(fd)[0] if digest else None, found.st_size, head, identity(found))
+    if toml.looks_like_recipe(os.pread(fd, HEAD, 0)) and found.st_size <= toml.MAX_BYTES:
+        return WorktreeContent(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, "", identity(found))
+    media_type = of_content(lambda at, length: os.pread(fd, length, at), path)
+    return WorktreeContent(None, hash_fd(fd)[0] if digest else None, found.st_size, media_type, identity(found))
 
 
 def _above(path: bytes) -> Iterator[bytes]:

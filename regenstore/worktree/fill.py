@@ -17,6 +17,7 @@ The bytes are not synced. So the journal stays, as a *record*, until the system 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
 import threading
@@ -261,7 +262,8 @@ def read_journal(path: str) -> list[Filling]:
 
 
 def _record(location: Location, journal: str) -> None:
-    durable.rename(journal, f"{location.git_dir}/{RECORD_PREFIX}{os.getpid()}-{os.urandom(4).hex()}")
+    record = f"{RECORD_PREFIX}{time.monotonic():.0f}-{os.getpid()}-{os.urandom(4).hex()}"
+    durable.rename(journal, f"{location.git_dir}/{record}")
 
 
 def records(location: Location) -> Iterator[tuple[str, bool]]:
@@ -273,11 +275,16 @@ def records(location: Location) -> Iterator[tuple[str, bool]]:
         path = f"{location.git_dir}/{name}"
         told = (presence.read(path, 64) or b"").partition(b"\0")[0]
         intact = boot.since_this_boot(told)
-        written = presence.found(path)
-        if intact and written is not None and time.time() - written.st_mtime > WRITTEN_DOWN:
+        if intact and time.monotonic() - _made(name) > WRITTEN_DOWN:
             durable.unlink(path)
         else:
             yield path, intact
+
+
+def _made(record: str) -> float:
+    """When a record was made, by the clock that runs from this boot on and that nothing sets."""
+    made = record.removeprefix(RECORD_PREFIX).partition("-")[0]
+    return float(made) if made.isdecimal() else math.inf
 
 
 # ------------------------------------------------------------------------------------------- torn files

@@ -135,7 +135,7 @@ def test_edit_takes_a_valid_text_and_refuses_a_bad_one(film: Checkout) -> None:
     )
     assert done.returncode == 2 and b"did you mean 'width'" in done.stderr
     assert film.read("plates/sea.png") == before
-    assert "Nothing changed" in film.regenstore("edit", "plates/sea.png", GIT_EDITOR="true")
+    assert "nothing changed" in film.regenstore("edit", "plates/sea.png", GIT_EDITOR="true")
 
 
 def test_editing_only_what_is_said_about_a_medium_keeps_its_bytes(film: Checkout) -> None:

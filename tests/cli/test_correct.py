@@ -226,4 +226,4 @@ def test_a_restless_generator_gets_none(summing: Checkout, one: Machine) -> None
 @pytest.mark.heavy
 def test_people_are_told(summing: Checkout, one: Machine) -> None:
     said = one.run("regenstore", "verify", "waves.png").stdout.decode()
-    assert "corrected  waves.png" in said and "of it) gives the take" in said and "1 of 1 takes come back" in said
+    assert "corrected  waves.png" in said and "of it) gives the take" in said and "1 of 1 take comes back" in said

@@ -38,7 +38,7 @@ def test_rebuild(film: Checkout) -> None:
         path.unlink()
     assert "no result database" in film.regenstore("doctor")
     said = film.regenstore("doctor", "--rebuild")
-    assert "2 recipe blobs in Git, 1 results to record" in said
+    assert "recipe blobs in Git: 2; results to record: 1" in said
     for name in ("plates/sea.png", "refs/photo.png"):
         os.utime(film.path / name)
     assert film.status() == ""

@@ -123,7 +123,7 @@ def test_a_dry_run_changes_nothing(gallery: Gallery) -> None:
     told = rebuild(gallery, "--dry-run")
     assert told["results"] == 14 and told["done"] is False
     said = gallery.regenstore("doctor", "--rebuild", "--dry-run")
-    assert "16 recipe blobs in Git, 14 results to record" in said
+    assert "recipe blobs in Git: 16; results to record: 14" in said
     assert snapshot(gallery.store) == before
     assert gallery.run("regenstore", "doctor", "--dry-run", check=False).returncode == 2
 

@@ -159,6 +159,7 @@ gc makes a take once more before it relies on either": """
         gc/trash.Trash.tidy walk
         generators/worker._end_group except rmtree
         generators/worker_host.WorkerHost.__init__ rmtree
+        refs/git/rewriting.Rewriter.rewrite rmtree
         generators/worker_host.WorkerHost.close rmtree
         generators/worker_host._kill_group except
         media/encode.MediaWriter._abandon except exists
@@ -229,8 +230,15 @@ gc makes a take once more before it relies on either": """
         fs/swap._system except
         remotes/backends/time_limits.within.run except
         worktree/recovery.recover except*3
+        models/inputs.InputLookup._of_folder except*2
+        models/inputs.InputLookup._of_worktree except*2
+        models/scan._files except islink
+        models/scan.carry_out except
+        models/scan.plan except
         """,
     "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
+        capture/programs/read._asked except
+        capture/recipes.Capturer.text except
         cli/completing._completer.complete except
         cli/console._is_piped except
         cli/console.width_of except
@@ -296,7 +304,7 @@ gc makes a take once more before it relies on either": """
         cli/demo.command exists isdir
         cli/init.command exists
         cli/push._remote_and_paths lexists
-        cli/show._recipe lexists
+        cli/show._Reader.named lexists
         doctor/fsck._rename islink
         export/dataset/exporting._previous isdir lexists*2
         export/dataset/layouts.finish_interrupted isfile
@@ -327,6 +335,7 @@ gc makes a take once more before it relies on either": """
         objects/results/database.Database._connect isdir lexists suppress
         """,
     "not about files of a repository or store: a program, a limit, a login, a system without flock": """
+        capture/carriers/read.embedded except
         cli/doctor._context which*2
         export/sidecar/jinja_child.limit except
         generators/command.CommandGenerator.probe access

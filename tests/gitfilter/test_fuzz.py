@@ -89,7 +89,7 @@ class Filter:
 
         clean = CleanFilter(
             given.location.top, size, given.store, lambda: given.cache, given.index, given.blobs, given.pending,
-            moved=lambda: given.moved, guessed=lambda path, origin: None,
+            moved=lambda: given.moved, guessed=lambda path, origin: None, capturer=lambda: given.capturer,
         )  # fmt: skip
         smudge = SmudgeFilter(
             given.store, given.pending, lambda: given.filler, lambda text: blob_id(text, size), missing, Report(),

@@ -12,7 +12,7 @@ from blake3 import blake3
 from regenstore.fs import boot, durable
 from regenstore.gitfilter.retake import ASIDE, settle_for_others
 from regenstore.objects import unsynced
-from regenstore.objects.content_store import ContentStore
+from regenstore.objects.content_store import ContentStore, identity
 from regenstore.objects.hashing import hash_bytes
 from regenstore.objects.unsynced import Backing
 from regenstore.worktree.location import locate
@@ -30,7 +30,7 @@ def text(data: bytes) -> bytes:
 class Adding:
     """A worktree as git add leaves it when it is killed before its end."""
 
-    def __init__(self, checkout: Checkout) -> None:
+    def __init__(self, checkout: Checkout, back: float = 0.0) -> None:
         self.checkout = checkout
         location = locate(str(checkout.path))
         self.store = ContentStore(str(checkout.path.parent / "store"))
@@ -50,6 +50,8 @@ class Adding:
                 for data in MEDIA.values():
                     temp = self.store.temp_path()
                     Path(temp).write_bytes(data)
+                    if back:  # the clock is set back just now
+                        os.utime(temp, (time.time() - back,) * 2)
                     self.store.put_file(temp, hash_bytes(data), wait=False)
             finally:
                 os._exit(0)
@@ -63,9 +65,9 @@ class Adding:
         return os.listdir(f"{self.store.root}/{unsynced.FOLDER}")
 
 
-@pytest.fixture
-def adding(empty: Checkout) -> Adding:
-    return Adding(empty)
+@pytest.fixture(params=[0.0, 7200.0], ids=["", "clock-set-back"])
+def adding(empty: Checkout, request: pytest.FixtureRequest) -> Adding:
+    return Adding(empty, request.param)
 
 
 def test_what_a_killed_process_put_is_written_down(adding: Adding, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,12 +87,12 @@ def test_after_a_power_cut_it_is_compared_and_taken_from_the_worktree_again(
     adding.path(SHORT).write_bytes(MEDIA[SHORT][:2048])
     adding.path(EDITED).write_bytes(bytes(3000))
     adding.checkout.write(EDITED, b"edited since")
-    before = adding.path(WHOLE).stat()
+    before = identity(str(adding.path(WHOLE)))
     monkeypatch.setattr(boot, "_cached", [b"another"])
     assert settle_for_others(adding.store) == []
     for name in (LOST, SHORT, WHOLE):
         assert adding.path(name).read_bytes() == MEDIA[name]
-    assert adding.path(WHOLE).stat() == before
+    assert identity(str(adding.path(WHOLE))) == before
     assert adding.store.stored(hash_bytes(MEDIA[EDITED])) is None
     aside = {
         name: (Path(adding.store.root) / ASIDE / name).read_bytes()

@@ -26,7 +26,7 @@ from regenstore.objects.result import BlobRecord, Content, Result
 from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.root_snapshot import LiveRecipes
 from regenstore.refs.store_repositories import Holder
-from regenstore.remotes import advisory_lock, layout
+from regenstore.remotes import layout
 from regenstore.remotes.backends.contract import Backend, Head, Told
 from regenstore.remotes.backends.opening import open_backend
 from regenstore.remotes.check import clock
@@ -109,14 +109,12 @@ class Job:
     later: float
     kill: int = 0
     """Before which request it kills itself; 0: never."""
-    stale: float = advisory_lock.STALE
     push: bool = False
 
     def digests(self) -> list[Digest]:
         return [Digest(bytes.fromhex(each)) for each in self.needed]
 
     def run(self, before: Before) -> None:
-        advisory_lock.STALE = self.stale
         remote = Remote("studio", Watched(open_at(self.url), before), ContentStore(self.store))
         if self.push:
             remote.settled = 1.0
@@ -143,6 +141,7 @@ def gc_of(remote: Remote, needed: Collection[Digest], later: float, at_once: flo
         ask_time=lambda there: clock(there) + later,
         pause=0.05,
         at_once=at_once,
+        watched=2.0,
     )
 
 

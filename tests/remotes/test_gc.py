@@ -8,10 +8,12 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from regenstore.errors import Conflict, StorageError
+from regenstore.fs import boot
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Output, Recipe
@@ -19,9 +21,10 @@ from regenstore.objects.result import BlobRecord, Content, Result
 from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.root_snapshot import LiveRecipes
 from regenstore.refs.store_repositories import Holder
-from regenstore.remotes import layout
+from regenstore.remotes import advisory_lock, layout
+from regenstore.remotes import gc as remote_gc
 from regenstore.remotes.advisory_lock import AdvisoryLock
-from regenstore.remotes.backends.contract import Backend, Told
+from regenstore.remotes.backends.contract import Backend, Head, Told
 from regenstore.remotes.backends.directory import Directory
 from regenstore.remotes.check import clock
 from regenstore.remotes.gc import RETENTION, WAIT, RemoteGc, RemoteGcPlan, RemoteGcReport, RetentionRules
@@ -69,14 +72,15 @@ class Place(Sender):
         self.age(WAIT + 60)
         return digests
 
-    def gc(self, backend: Backend | None = None) -> RemoteGc:
+    def gc(self, backend: Backend | None = None, **lock: Any) -> RemoteGc:
         remote = self.remote if backend is None else Remote("studio", backend, self.store)
         return RemoteGc(
             remote,
             lambda: [holder(self.needed)],
             ask_time=lambda there: clock(there) + self.later,
-            pause=0.01,
             at_once=0.1,
+            pause=0.01,
+            **lock,
         )
 
     def run(self, backend: Backend | None = None) -> tuple[RemoteGcPlan, RemoteGcReport]:
@@ -216,13 +220,82 @@ def test_refusals(place: Place, tmp_path: Path) -> None:
 def test_one_at_a_time(place: Place) -> None:
     place.send(place.put("one"))
     place.age(RETENTION + 60)
-    with AdvisoryLock(place.backend, 0.01), pytest.raises(Conflict) as caught:
-        place.run()
-    assert caught.value.kind == "remote-busy" and not place.marked()
-    place.backend.write(layout.TURN, b"of somebody who died")
-    os.utime(place.shared / layout.TURN, (0, time.time() - 3700))
-    place.run()
-    assert place.marked() and not (place.shared / layout.TURN).exists()
+    lock = place.shared / layout.TURN
+    waited: list[float] = []
+    gc = place.gc(watched=2.0, waits=waited.append)
+    plan = gc.plan(RetentionRules())
+    with AdvisoryLock(place.backend, 5.0, 0.01, watched=0.4):
+        for hours in (-2, 0, 2):  # the server's clock jumps: the holder is as alive as before
+            os.utime(lock, (0, time.time() + hours * 3600))
+            with pytest.raises(Conflict, match="another gc is running") as caught:
+                gc.execute(plan)
+            assert caught.value.kind == "remote-busy" and not place.marked()
+    assert waited == [2.0] * 3 and not lock.exists()
+    for hours in (-2, 2):
+        place.backend.write(layout.TURN, b"of one that was killed")
+        os.utime(lock, (0, time.time() + hours * 3600))
+        gc = place.gc(watched=0.1)
+        gc.execute(gc.plan(RetentionRules()))
+        assert place.marked() and not lock.exists()
+
+
+def test_one_that_was_suspended_deletes_nothing_more(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its machine sleeps for hours just before it deletes: another gc has taken over, or the check is repeated."""
+    one, two = place.due("one", "two")
+    place.remote.settled = 0.01
+    asleep = 0.0
+    running = boot.seconds_since_boot
+    for module in (remote_gc, advisory_lock):
+        monkeypatch.setattr(module, "seconds_since_boot", lambda: running() + asleep)
+
+    class Suspended(Directory):
+        """Sleeps while it asks for the content that comes first."""
+
+        checks = 0
+        overtaken = b""
+
+        def head(self, name: str) -> Head | None:
+            nonlocal asleep
+            found = super().head(name)
+            if name == layout.content(first):
+                self.checks += 1
+                if self.checks == 1:
+                    asleep += 7200
+                    if self.overtaken:
+                        self.write(layout.TURN, self.overtaken)
+                    else:
+                        place.send([first])
+            return found
+
+    first, second = sorted((one, two), key=lambda digest: digest.hex)
+    backend = Suspended(str(place.shared))
+    _, report = place.run(backend)
+    assert [item.digest for item in report.deleted] == [second] and report.stayed == 1 and backend.checks == 2
+    assert place.there() == {first}
+    (first,) = place.due("three")
+    backend = Suspended(str(place.shared))
+    backend.overtaken = b"another one"
+    with pytest.raises(Conflict, match="another gc has started"):
+        place.run(backend)
+    assert first in place.there() and (place.shared / layout.TURN).read_bytes() == b"another one"
+
+
+@pytest.mark.parametrize("jump", [-7200.0, 7200.0])
+def test_the_clock_jumps_between_plan_and_deletion(place: Place, jump: float) -> None:
+    """What is not needed waits longer or shorter by as much; what was sent again is another object all the same."""
+    kept, sent, doomed = place.due("kept", "sent", "doomed")
+    gc = place.gc()
+    plan = gc.plan(RetentionRules())
+    assert len(plan.delete) == 3
+    place.later += jump
+    place.needed = {kept}
+    place.send([sent])
+    os.utime(place.shared / layout.content(sent), (0, time.time() + jump))
+    (new,) = place.put("new")
+    place.send([new])
+    report = gc.execute(plan)
+    assert {item.digest for item in report.deleted} <= {doomed}
+    assert place.there() >= {kept, sent, new} and new not in place.marked()
 
 
 def test_a_content_that_is_locked_for_a_moment(place: Place) -> None:
@@ -339,9 +412,8 @@ def ended(child: int) -> int:
 
 
 def stale(place: Place) -> None:
-    """What a killed gc leaves is old enough to be taken over."""
-    if (place.shared / layout.TURN).exists():
-        os.utime(place.shared / layout.TURN, (0, 0))
+    """As if a killed gc's lock had been watched for long enough."""
+    place.backend.delete(layout.TURN)
 
 
 @pytest.mark.parametrize("after", [False, True])

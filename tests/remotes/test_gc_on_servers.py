@@ -13,7 +13,7 @@ import pytest
 
 from regenstore.errors import Conflict, StorageError
 from regenstore.objects.ids import Digest
-from regenstore.remotes import advisory_lock, layout
+from regenstore.remotes import layout
 from regenstore.remotes.gc import RETENTION, WAIT, RetentionRules
 from regenstore.remotes.records import Records
 from tests.conftest import THOROUGH, fresh_seed
@@ -73,7 +73,7 @@ def due(places: list[GcPlace]) -> list[dict[str, Digest]]:
 
 
 def forget_the_turn(place: GcPlace) -> None:
-    """As an hour does."""
+    """As if it had been watched for long enough."""
     place.backend.delete(layout.TURN)
 
 
@@ -154,9 +154,6 @@ def test_killed_before_every_request(rooms: Callable[[], GcPlace], request: pyte
         place.fetch([of["kept"]])
         place.remote.settled = 0.2
         place.send([of["sent"]])
-        if place.backend.head(layout.TURN) is not None:
-            with pytest.raises(Conflict, match="another gc"):
-                place.gc().execute_all()
         forget_the_turn(place)
         place.gc().execute_all()
         assert place.there() == {of["kept"], of["sent"]}, at
@@ -308,7 +305,11 @@ def test_two_that_both_have_the_turn(place: GcPlace) -> None:
             sent.append(name)
             threading.Timer(0.5, written.set).start()  # after it was looked at
 
-    threads = [threading.Thread(target=place.gc(hook, 3.0).execute_all) for hook in (first, second)]
+    def overtaken() -> None:
+        with pytest.raises(Conflict, match="another gc has started"):
+            place.gc(second, 3.0).execute_all()
+
+    threads = [threading.Thread(target=work) for work in (place.gc(first, 3.0).execute_all, overtaken)]
     threads[0].start()
     assert looked.wait(30)
     threads[1].start()
@@ -328,7 +329,7 @@ def test_two_begin_at_the_same_moment(rooms: Callable[[], GcPlace]) -> None:
     """Many times: together they do what one does."""
     places = [rooms() for _ in range(4)]
     for place, of in zip(places, due(places), strict=True):
-        both = [place.job(stale=advisory_lock.STALE).start() for _ in range(2)]
+        both = [place.job().start() for _ in range(2)]
         said = [process.communicate()[1].decode() for process in both]
         assert 0 in [process.returncode for process in both], said
         assert all(not text or "remote-busy" in text or "another gc" in text for text in said), said

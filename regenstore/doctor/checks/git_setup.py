@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from difflib import get_close_matches
 
 from regenstore.doctor.check import NOTE, OK, PROBLEM, WARNING, CheckContext, Findings
 from regenstore.fs import presence
 from regenstore.project.repository_file import FILE, TABLES, unknown_tables
+from regenstore.quantities import counted
 from regenstore.refs.git import Git
 from regenstore.remotes.settings import KEYS as REMOTE_KEYS
 
@@ -49,10 +51,16 @@ def git_filter(context: CheckContext) -> Findings:
             yield WARNING, f"{name} is {value!r}, not {context.git_values[name]!r}", _SET_UP
     why = _start(process, context.git.cwd)
     if why is None:
-        yield OK, f"the filter starts and answers: {process:.90}", ""
+        yield OK, f"the filter starts and answers: {_program(process)}", ""
     else:
         remedy = "Reinstall regenstore, then run 'regenstore init' or 'regenstore install'."
         yield PROBLEM, f"the filter does not start ({process:.90}): {why}", remedy
+
+
+def _program(command: str) -> str:
+    """The interpreter in the filter's command, which is long."""
+    found = re.search(r"/[^ ']*python[^ ']*", command)
+    return found[0] if found else f"{command:.90}"
 
 
 def _start(command: str, folder: str | bytes) -> str | None:
@@ -127,7 +135,14 @@ def attributes(context: CheckContext) -> Findings:
             yield level, f"{file}: {line.split()[0]} lacks {what}", "Add it, as 'regenstore track' writes it."
     yield from _effective(git, [entry.path for entry in seen])
     if ours:
-        yield OK, f"{len(ours)} patterns are tracked, {len({entry.path for entry in seen})} paths", ""
+        yield (
+            OK,
+            (
+                f"{counted(len(ours), 'pattern is', 'patterns are')} tracked,"
+                f" {counted(len({entry.path for entry in seen}), 'path')}"
+            ),
+            "",
+        )
 
 
 def _effective(git: Git, paths: list[bytes]) -> Findings:

@@ -25,6 +25,11 @@ class Wrong:
     owner: int
     mode: int
 
+    @property
+    def is_mine(self) -> bool:
+        """Whether this user may change it."""
+        return os.geteuid() in (self.owner, 0)
+
 
 def find(root: str) -> list[Wrong]:
     """Entries whose permissions differ from what their shared folder implies. Raises OSError."""
@@ -46,7 +51,7 @@ def mend(wrong: list[Wrong]) -> int:
     """Give one's own entries the permissions of their folder; returns how many were changed."""
     done = 0
     for each in wrong:
-        if os.geteuid() in (each.owner, 0):
+        if each.is_mine:
             sharing.fit(each.path, os.path.dirname(each.path))
             done += 1
     return done

@@ -12,6 +12,7 @@ from regenstore.fs import durable, presence, sharing
 from regenstore.fs.reflink import Linker
 from regenstore.objects import store_format
 from regenstore.objects.content_store import TRASH
+from regenstore.quantities import size_text
 from regenstore.worktree.location import in_worktree
 
 
@@ -36,7 +37,7 @@ def store(context: CheckContext) -> Findings:
         yield WARNING, f"the store is on {kind}, which lacks the shared memory that SQLite's log needs", remedy
     free = shutil.disk_usage(root).free
     if free < context.low_space:
-        yield WARNING, f"only {free / 1e9:.1f} GB are free at {root}", "Free some space, or set regenstore.store."
+        yield WARNING, f"only {size_text(free)} are free at {root}", "Free some space, or set regenstore.store."
     if in_worktree(root, context.location):
         remedy = "Move it out of the worktree, and set regenstore.store to its new location."
         yield WARNING, f"the store {root} is inside the worktree: 'git clean' would remove it", remedy
@@ -44,7 +45,7 @@ def store(context: CheckContext) -> Findings:
         remedy = "" if os.path.isabs(context.shared) else "Give regenstore.store an absolute path."
         yield NOTE, f"regenstore.store is set: repositories may share {root}", remedy
     told = f" on {kind}" if kind else ""
-    yield OK, f"the store is {root}{told}, {free / 1e9:.1f} GB free", ""
+    yield OK, f"the store is {root}{told}, {size_text(free)} free", ""
 
 
 def linking(context: CheckContext) -> Findings:
@@ -85,16 +86,16 @@ def linking(context: CheckContext) -> Findings:
 def kept_aside(context: CheckContext) -> Findings:
     """Contents that use space but are not in use: the trash and the quarantine."""
     for folder, what, remedy in (
-        (TRASH, "contents are in the trash", "'regenstore undo --list' lists them; gc deletes them after a time."),
+        (TRASH, "contents in the trash", "'regenstore undo --list' lists them; gc deletes them after a time."),
         (
             quarantine.FOLDER,
-            "bad files are in the quarantine",
+            "bad files in the quarantine",
             "A text file beside each says why; remove those that you do not need.",
         ),
     ):
         sizes = list(_sizes(f"{context.store.root}/{folder}"))
         if sizes:
-            yield NOTE, f"{len(sizes)} {what}, {sum(sizes) / 1e6:.1f} MB", remedy
+            yield NOTE, f"{what}: {len(sizes)}, {size_text(sum(sizes))}", remedy
 
 
 def _sizes(folder: str) -> Iterator[int]:

@@ -120,8 +120,8 @@ class Library:
         made = template.load(name, text)
         return TemplateInfo(name, built_in, shadowed, made.about, tuple(output.file for output in made.outputs), ())
 
-    def create(self, name: str, base: str, *, force: bool = False) -> str:
-        """Write a new template based on another one; returns its path.
+    def create(self, name: str, base: str, *, force: bool = False, dry_run: bool = False) -> str:
+        """Write a new template based on another one, unless it is a dry run; returns its path.
 
         Raises Conflict (``exists``) without ``force``, and the errors of :meth:`load` for the base.
         """
@@ -132,17 +132,21 @@ class Library:
         there = presence.lstat(path)
         if there is not None and not (force and stat.S_ISREG(there.st_mode)):
             raise Conflict("exists", f"{FOLDER}/{name}.toml already exists")
+        if dry_run:
+            return path
         head = {"schema": SCHEMA, "name": name, "about": f"Like {base}.", "base": base}
         durable.make_folder(os.path.dirname(path))
         replace_file(path, (tomli_w.dumps(head) + "\n" + _instructions(made)).encode(), swap.seen(there))
         return path
 
-    def delete(self, name: str) -> str:
-        """Delete one of the repository's templates; returns its path. Raises NotFound, also for built-in ones."""
+    def delete(self, name: str, *, dry_run: bool = False) -> str:
+        """Delete one of the repository's templates, unless it is a dry run; returns its path. Raises NotFound, also
+        for built-in ones."""
         if name not in self.own():
             what = "is built in and cannot be deleted" if name in self.built_in() else "does not exist"
             raise NotFound("no-such-template", f"the template '{name}' {what}")
-        durable.unlink(self.path(name))
+        if not dry_run:
+            durable.unlink(self.path(name))
         return self.path(name)
 
 

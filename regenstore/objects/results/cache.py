@@ -25,7 +25,7 @@ _OUTPUTS_OF_KEY = (
 )
 _BLOB_TYPES = (
     *(bytes, bytes | None, bytes | None, int, str, bytes, str | None, str, str, float | None),
-    *(bytes | None, int),
+    *(bytes | None, int, str),
 )
 
 
@@ -230,12 +230,13 @@ class ResultCache:
         found = {}
         for row in self._rows_of("blob", oids):
             if all(map(isinstance, row, _BLOB_TYPES)):
-                oid, key, digest, size, name, inputs, generator, version, media_type, seconds, outdated, sure = row
+                oid, key, digest, size, name, inputs, generator, version, media_type, seconds, *rest = row
+                outdated, sure, captured = rest
                 with suppress(ValueError):
                     ids = key and RecipeKey(key), digest and Digest(digest)
                     named = outdated and Digest(outdated)
                     made = (generator, version, media_type, seconds)
-                    found[oid] = BlobRecord(oid, *ids, size, name, _digests(inputs), *made, named, bool(sure))
+                    found[oid] = BlobRecord(oid, *ids, size, name, _digests(inputs), *made, named, bool(sure), captured)
         return found
 
     def plain_blobs(self, oids: Iterable[bytes]) -> set[bytes]:
@@ -248,14 +249,14 @@ class ResultCache:
             (
                 *(r.oid, r.key and r.key.raw, r.digest and r.digest.raw, r.size, r.output),
                 *(b"".join(i.raw for i in r.inputs), r.generator, r.version, r.media_type, r.seconds),
-                *(r.outdated and r.outdated.raw, r.sure),
+                *(r.outdated and r.outdated.raw, r.sure, r.captured),
             )
             for r in records
         ]
         others = [(oid,) for oid in plain]
 
         def work(db: sqlite3.Connection) -> None:
-            db.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             db.executemany("INSERT OR REPLACE INTO plain_blob VALUES (?)", others)
 
         if rows or others:

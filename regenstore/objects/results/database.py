@@ -19,7 +19,7 @@ from regenstore.fs import durable, presence, sharing
 from regenstore.objects.results import database_file
 from regenstore.objects.results.database_file import FILE
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 APPLICATION_ID = 0x52474E53  # "RGNS"
 _SCHEMA = """
 CREATE TABLE recipe (key BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
@@ -83,7 +83,9 @@ CREATE TABLE blob (
     inputs BLOB NOT NULL, generator TEXT, version TEXT NOT NULL, media_type TEXT NOT NULL,
     seconds REAL, outdated BLOB, sure INTEGER NOT NULL) WITHOUT ROWID
 """
-_STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED, _USAGE, _OUTDATED)
+# Blobs that earlier programs read were all written by programs that capture nothing.
+_CAPTURED = "ALTER TABLE blob ADD COLUMN captured TEXT NOT NULL DEFAULT ''"
+_STEPS = (_SCHEMA, _PROOFS, _BLOB_INPUTS, _SURVEYED, _USAGE, _OUTDATED, _CAPTURED)
 """The migrations from version n to n + 1."""
 BATCH = 500
 """The maximum number of values in one query."""

@@ -13,8 +13,10 @@ from regenstore.refs.git.history import History, ListedBlobs, PathChange
 from regenstore.refs.git.ids import blob_id, file_blob_id
 from regenstore.refs.git.listing import Places
 from regenstore.refs.git.process import REPOSITORY_VARIABLES
+from regenstore.refs.git.rewriting import BACKUP, Rewriter, Rewritten
 
 __all__ = (
+    "BACKUP",
     "LINK",
     "REPOSITORY_VARIABLES",
     "SUBMODULE",
@@ -26,6 +28,8 @@ __all__ = (
     "ListedBlobs",
     "PathChange",
     "Places",
+    "Rewriter",
+    "Rewritten",
     "TreeChange",
     "TreeEntry",
     "blob_id",

@@ -182,9 +182,19 @@ class Listings(GitSettings):
         """Have git add paths, taken literally, to its index."""
         self._run("--literal-pathspecs", "add", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=_each(paths))
 
+    def renormalize(self, paths: Iterable[bytes]) -> None:
+        """Have git filter tracked files, taken literally, and add them again, also those it knows to be unchanged."""
+        named = ("--pathspec-from-file=-", "--pathspec-file-nul")
+        self._run("--literal-pathspecs", "add", "--renormalize", *named, stdin=_each(paths))
+
     def read_tree(self, tree: str) -> None:
         """Set the index to a tree."""
         self._run("read-tree", tree)
+
+    def move_worktree(self, before: str, after: str) -> None:
+        """Bring index and worktree from one commit to another. Raises FormatError (``git-failed``) if that would
+        overwrite changes."""
+        self._run("read-tree", "-m", "-u", before, after)
 
     # -------------------------------------------------------------------------------- trees and attributes
 

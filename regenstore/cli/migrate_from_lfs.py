@@ -1,0 +1,156 @@
+"""``regenstore migrate-from lfs``"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import click
+
+from regenstore.cli.console import say
+from regenstore.cli.context import (
+    ConsoleProgress,
+    dry_run_option,
+    emit_json,
+    json_option,
+    open_repository,
+    report_failures,
+    show_path,
+    size_text,
+)
+from regenstore.cli.presentation import counted
+from regenstore.errors import Conflict, InvalidInput, RegenstoreError
+from regenstore.fs import durable
+from regenstore.fs.path_text import path_text
+from regenstore.gitfilter import attributes
+from regenstore.migration.lfs import LfsMigration, LfsPlan, require
+from regenstore.refs.git import BACKUP, Rewritten
+from regenstore.repository import Repository
+
+_SHOWN = 20
+
+
+@click.command()
+@click.option("--history", is_flag=True, help="Rewrite all commits of branches and tags, instead of staging a change.")
+@click.option(
+    "--map",
+    "map_file",
+    type=click.Path(dir_okay=False),
+    help="With --history: where to write old and new commit ids; by default into Git's folder.",
+)
+@dry_run_option
+@json_option
+def command(history: bool, map_file: str | None, dry_run: bool, as_json: bool) -> None:
+    """Turn pointers of Git LFS into recipes, with the media in the store.
+
+    The media must be on this machine ('git lfs fetch'); each is checked against the SHA-256 in its pointer, and its
+    embedded metadata become its recipe. In .gitattributes, 'filter=lfs' becomes regenstore's filter. All of it is
+    staged, and nothing is committed: 'git reset --hard' undoes it. What Git LFS keeps stays where it is.
+
+    --history writes all commits of branches and tags again. Signatures of commits and tags are lost, and everybody has
+    to clone anew. The old commits stay under refs/regenstore/before-rewrite until you delete those refs.
+
+    \b
+    Examples:
+      git lfs fetch && regenstore migrate-from lfs
+      git lfs fetch --all && regenstore migrate-from lfs --history --dry-run
+      regenstore migrate-from lfs --json | jq '.files[] | select(.present | not) | .path'
+    """
+    if map_file is not None and not history:
+        raise click.UsageError("--map needs --history.")
+    repository = open_repository()
+    if repository.git.config_value("filter.regenstore.process") is None:
+        raise InvalidInput(
+            "bad-config", "regenstore's filter is not set up for this repository", hint="Run: regenstore init"
+        )
+    migration = LfsMigration(repository.workbench)
+    plan = migration.plan_history() if history else migration.plan()
+    done: Rewritten | None = None
+    where: str | None = None
+    if not dry_run and plan.files:
+        require(plan)
+        if history:
+            _require_clean(repository)
+        with ConsoleProgress() as progress:
+            tell = progress.counts("taken in", len(plan.files))
+            if history:
+                done = migration.rewrite(plan, repository.rewriter, tell)
+            else:
+                migration.apply(plan, tell)
+        if done is not None:
+            where = _switch(repository, done, map_file)
+    if as_json:
+        _emit(plan, done, where)
+        sys.exit(0)
+    _tell(plan, done, where, dry_run=dry_run, history=history)
+    sys.exit(report_failures(plan.refused.items()) if dry_run else 0)
+
+
+def _require_clean(repository: Repository) -> None:
+    if len(others := repository.git.worktrees()) > 1:
+        raise Conflict(
+            "edited",
+            f"{others[1]}: another worktree of this repository would be left with the old commits",
+            hint="Remove it with 'git worktree remove', and add it again afterwards.",
+        )
+    changed = repository.git.edited() | repository.git.staged()
+    if changed:
+        first = min(changed)
+        raise Conflict("edited", f"{show_path(first)}: it has changes that are not committed; commit or stash them")
+
+
+def _switch(repository: Repository, done: Rewritten, map_file: str | None) -> str:
+    """Write the map, make the refs refer to the new commits, and bring index and worktree along."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    where = map_file or os.path.join(repository.location.common_dir, f"regenstore-rewritten-{stamp}.txt")
+    durable.write_file(where, "".join(f"{old} {new}\n" for old, new in done.commits.items()).encode())
+    before = repository.git.resolve("HEAD")
+    repository.rewriter.apply(done, stamp)
+    after = repository.git.resolve("HEAD")
+    if before is not None and after is not None and before != after:
+        repository.git.move_worktree(before, after)
+    say(f"the refs as they were: {BACKUP}/{stamp}/", err=True)
+    return where
+
+
+def _tell(plan: LfsPlan, done: Rewritten | None, where: str | None, *, dry_run: bool, history: bool) -> None:
+    if not plan.files:
+        what = "No commit of a branch or tag has" if history else "Git's index has no"
+        say(f"{what} pointers of Git LFS" if not history else f"{what} a pointer of Git LFS")
+        return
+    for found in plan.missing[:_SHOWN]:
+        say(f"{show_path(found.path)}: Git LFS does not have its file here", err=True)
+    if len(plan.missing) > _SHOWN:
+        say(f"and {len(plan.missing) - _SHOWN:,} more that Git LFS does not have here", err=True)
+    would = "would become" if dry_run else "became"
+    recipes = "a recipe" if len(plan.files) == 1 else "recipes"
+    say(f"{counted(len(plan.files), 'pointer')} {would} {recipes}; their media have {size_text(plan.bytes)}")
+    for pattern in plan.patterns:
+        say(f"{attributes.FILE}: {'would be' if dry_run else 'now'} tracked by regenstore: {pattern}")
+    if done is not None and where is not None:
+        changed = sum(old != new for old, new in done.commits.items())
+        say(f"{counted(changed, 'commit')} rewritten; old and new ids are in {where}")
+        say("Next: check it with 'git log' and 'regenstore fsck', then push with --force and have everybody clone anew")
+    elif not dry_run:
+        say("Next: git commit; afterwards 'git lfs uninstall --local' if nothing else in this repository uses Git LFS")
+
+
+def _emit(plan: LfsPlan, done: Rewritten | None, where: str | None) -> None:
+    failed: list[tuple[bytes, RegenstoreError]] = list(plan.refused.items())
+    emit_json(
+        "migrate-from",
+        {
+            "source": "lfs",
+            "files": [
+                {"path": path_text(f.path), "size": f.pointer.size, "present": f.source is not None} for f in plan.files
+            ],
+            "patterns": list(plan.patterns),
+            "refs": []
+            if done is None
+            else [{"name": name, "before": old, "after": new} for name, (old, new) in done.refs.items()],
+            "commits": 0 if done is None else sum(old != new for old, new in done.commits.items()),
+            "map": None if where is None else path_text(where),
+            "failed": [{"path": path_text(path), "kind": e.kind, "message": e.message} for path, e in failed],
+        },
+    )
