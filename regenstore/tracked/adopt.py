@@ -16,7 +16,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
 from itertools import count
 from typing import Any, BinaryIO, NamedTuple
 
@@ -28,7 +27,7 @@ from regenstore.fs.swap import NOTHING, identity
 from regenstore.fs.writing import write_all
 from regenstore.media.types import HEAD
 from regenstore.objects.attribution import attribute
-from regenstore.objects.hashing import CHUNK, hash_blocks, hash_file
+from regenstore.objects.hashing import hash_bytes, hash_fd, hash_file
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Take
 from regenstore.refs.blobs import read_blobs
@@ -350,8 +349,11 @@ class Adoption:
                 if not cloned and file.size <= _IN_MEMORY:
                     with open(fd, "rb", closefd=False) as source:
                         data = source.read()
-                with _content(fd, temp if cloned else None, data) as content:
-                    read = _hashed(content, file)
+                    digest, captured = hash_bytes(data), read_capture(io.BytesIO(data))
+                    read = FileRead(file, digest, len(data), data[:HEAD], captured, None)
+                else:
+                    with open(fd, "rb", closefd=False) if not cloned or temp is None else open(temp, "rb") as content:
+                        read = _hashed(content, file)
             if temp is None or store.stored(read.digest, read.size) is not None:
                 return read
             if not cloned:
@@ -405,12 +407,6 @@ def _unread(file: ScannedFile) -> Iterator[None]:
         raise _Unread(file.path, presence.unreadable(error, file.path)) from error
 
 
-def _content(fd: int, cloned: str | None, data: bytes | None) -> BinaryIO:
-    if data is not None:
-        return io.BytesIO(data)
-    return open(fd, "rb", closefd=False) if cloned is None else open(cloned, "rb")
-
-
 @contextmanager
 def _new_file(path: str) -> Iterator[int]:
     """An open new file of the store. Raises StorageError for whatever fails with it."""
@@ -422,13 +418,11 @@ def _new_file(path: str) -> Iterator[int]:
             os.close(fd)
 
 
-def _hashed(content: BinaryIO, file: ScannedFile) -> FileRead:
+def _hashed(content: io.BufferedReader, file: ScannedFile) -> FileRead:
     captured = read_capture(content)
-    content.seek(0)
-    head = content.read(HEAD)
-    content.seek(0)
-    digest, size = hash_blocks(iter(partial(content.read, CHUNK), b""))
-    return FileRead(file, digest, size, head, captured, None)
+    os.lseek(content.fileno(), 0, os.SEEK_SET)
+    digest, size = hash_fd(content.fileno())
+    return FileRead(file, digest, size, os.pread(content.fileno(), HEAD, 0), captured, None)
 
 
 def _batches(files: Sequence[ScannedFile]) -> Iterator[Sequence[ScannedFile]]:
