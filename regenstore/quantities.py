@@ -19,6 +19,8 @@ def _digits(number: float) -> str:
 
 def time_text(seconds: float) -> str:
     """Format a duration for display: two or three digits, whatever its length."""
+    if 0 < seconds < 0.001:
+        return "under 1 ms"
     if seconds < 9.95:
         return f"{seconds:.2g} s"
     if seconds < 599.5:

@@ -17,7 +17,8 @@ class Embedded(NamedTuple):
 
     carrier: str
     """Where it was: ``png``, ``exif``, ``xmp``, ``c2pa``, ``iptc``, ``jpeg`` (a comment), ``mp4``, ``matroska``,
-    ``vorbis``, ``id3``, ``riff``, ``gif``, ``gltf``, ``safetensors``, or ``alpha`` (the lowest bits of pixels)."""
+    ``vorbis``, ``id3``, ``riff``, ``gif``, ``exr``, ``gltf``, ``safetensors``, or ``alpha`` (the lowest bits of
+    pixels)."""
     name: str
     """The key that the program used (``prompt``, ``parameters``), or the name of the EXIF tag (``UserComment``);
     ``packet`` for XMP, ``manifest`` for C2PA, ``comment`` for a format's own comments, ``stealth`` for ``alpha``."""

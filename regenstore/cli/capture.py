@@ -72,7 +72,7 @@ def command(paths: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
             tell(path)
     if as_json:
         errors = [{"path": path_text(path), "kind": e.kind, "message": e.message} for path, e in failed]
-        emit_json("capture", {"dry_run": dry_run, "files": [_fields(*each) for each in done], "failed": errors})
+        emit_json("capture", {"files": [_fields(*each) for each in done], "failed": errors})
         sys.exit(failed[-1][1].exit_code if failed else 0)
     _tell(done, dry_run=dry_run)
     sys.exit(report_failures(failed))

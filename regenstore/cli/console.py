@@ -97,13 +97,28 @@ def _is_piped(stream: TextIO | None) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-def say(text: str = "", *, err: bool = False, end: str = "\n", style: str = "") -> None:
+def say(text: str = "", *, err: bool = False, end: str = "\n", style: str = "", whole: bool = False) -> None:
     """Print one line to standard output or standard error, with its text made safe. ``style``: one of :data:`_STYLES`,
-    which shows on a terminal that has colours."""
+    which shows on a terminal that has colours. A line longer than the terminal is broken between words, and continues
+    indented, unless it has to stay ``whole``, as paths have."""
     if _quiet and not err:
         return
     stream = sys.stderr if err else sys.stdout
-    _print(_styled(visible(text), style, stream), stream, end)
+    shown = visible(text) if whole else _broken(visible(text), stream)
+    _print(_styled(shown, style, stream), stream, end)
+
+
+def _broken(text: str, stream: TextIO | None) -> str:
+    """Break a line between words if it is longer than the terminal. Words stay whole, as do commands in quotes."""
+    if len(text) <= 40 or stream is None or not stream.isatty() or len(text) <= (width := width_of(stream)):
+        return text
+    import re
+    import textwrap
+
+    text = re.sub(r"(?<!\w)'[^']*'(?!\w)", lambda quoted: quoted[0].replace(" ", "\0"), text)
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    wrapper = textwrap.TextWrapper(width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapper.wrap(text)).replace("\0", " ")
 
 
 def has_colours(stream: TextIO | None) -> bool:
@@ -161,7 +176,10 @@ def say_error(lead: str, error: RegenstoreError, *, with_hint: bool = True) -> N
     first, *more = error.message.split("\n")
     subject, colon, rest = first.partition(": ")
     first = f"{_as_typed.get(subject, subject)}{colon}{rest}"
-    _print(_styled(visible(lead), "error", sys.stderr) + ": " + visible(first), sys.stderr)
+    lead = visible(lead)
+    shown = _broken(f"{lead}: {visible(first)}", sys.stderr)
+    styled = _styled(lead, "error", sys.stderr) + shown[len(lead) :] if shown.startswith(lead) else shown
+    _print(styled, sys.stderr)
     for line in more:
         say(f"  | {line}", err=True)
     if with_hint and (hint := hint_for(error)):

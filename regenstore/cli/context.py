@@ -190,15 +190,17 @@ def report_failures(failed: Iterable[tuple[bytes, RegenstoreError]]) -> int:
     code = 0
     alike: dict[tuple[str, str], list[RegenstoreError]] = {}
     for path, error in failed:
-        subject_typed(os.fsdecode(path), show_path(path))
+        inside, shown = os.fsdecode(path), show_path(path)
+        subject_typed(inside, shown)
         code = error.exit_code
-        alike.setdefault((error.kind, error.hint), []).append(error.at(show_path(path)))
+        named = error if error.message.startswith(f"{inside}: ") else error.at(shown)
+        alike.setdefault((error.kind, error.hint), []).append(named)
     for errors in alike.values():
-        shown = errors[:_FAILURES]
-        for error in shown:
-            say_error("regenstore", error, with_hint=error is shown[-1] and len(errors) == len(shown))
-        if len(errors) > len(shown):
-            say(f"regenstore: and {len(errors) - len(shown):,} more like these", err=True)
+        first = errors[:_FAILURES]
+        for error in first:
+            say_error("regenstore", error, with_hint=error is first[-1] and len(errors) == len(first))
+        if len(errors) > len(first):
+            say(f"regenstore: and {len(errors) - len(first):,} more like these", err=True)
             if hint := hint_for(errors[0]):
                 say(f"  hint: {hint}", err=True)
     return code

@@ -10,7 +10,7 @@ from regenstore.gc import content_names, trash, usage
 from regenstore.proof.rules import RULES
 
 _STATES = {
-    usage.NEEDED: "kept: not proven to come back here, or needed",
+    usage.NEEDED: "not proven to come back here, or needed",
     usage.EVICTABLE: "proven to come back here: 'regenstore gc' may evict it",
     usage.UNREACHABLE: "no root needs it, and nothing can bring it back: 'regenstore gc --unreachable' lists it",
 }

@@ -108,7 +108,7 @@ _SCORES = (Heading("score"), Heading("split"))
 def _tell(shown: Shown, drift: Drift | None) -> None:
     manifest = shown.manifest
     name = visible(str(manifest.settings.get("name", "")))
-    say(f"{name} {manifest.version}: {manifest.layout}, {manifest.kind}")
+    say(f"{name} {manifest.version}: {manifest.layout}, {manifest.kind}", style="bold")
     show_table(
         (Heading("split"), *(Heading(head, right=True) for head in ("samples", "length", "size"))),
         [

@@ -13,7 +13,7 @@ import click
 
 from regenstore.cli import left_out
 from regenstore.cli.announce import announcing_sidecars
-from regenstore.cli.console import say, visible
+from regenstore.cli.console import say
 from regenstore.cli.context import (
     ConsoleProgress,
     emit_json,
@@ -23,6 +23,7 @@ from regenstore.cli.context import (
     worktree_paths,
 )
 from regenstore.cli.measuring import known_of
+from regenstore.cli.presentation import Cell, Heading, say_cut, show_table
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import RegenstoreError, utf8_text
 from regenstore.export.media_facts import Measurements
@@ -229,7 +230,7 @@ def _report(batch: Batch, written: Sequence[str], unchanged: Sequence[str], left
     for warning in warnings:
         say(f"warning: {warning}", err=True)
     for path in written:
-        say(os.path.relpath(path))
+        say(os.path.relpath(path), whole=True)
     also = f", {len(unchanged)} unchanged" if unchanged else ""
     say(f"{len(written)} written{also}", err=True)
 
@@ -242,24 +243,23 @@ def _show(batch: Batch, diff: bool, left: LeftOut, as_json: bool) -> None:
         emit_json("export-sidecar-preview", shown | {"failed": left_out.record(left)})
         left_out.end(left)
         sys.exit(1 if failed else 0)
+    planned: list[tuple[str | Cell, ...]] = []
     for file in batch.files:
         size = previewing.size_of(file)
         told = "a copy of the medium" if size is None else size_text(size)
         told += ", with embedded XMP" if file.packet is not None else ""
-        say(f"{previewing.state(file, same, other):<10} {file.target}  ({told})")
+        planned.append((previewing.state(file, same, other), file.target, f"({told})"))
+    show_table((Heading(""), Heading(""), Heading("")), planned)
     for file in batch.files:
         if file.data is None:
             continue
         say()
-        say(f"== {os.path.basename(file.target)}  {file.template} ({file.writer})")
-        for row in previewing.as_json(Batch([file]), same, other)["files"][0]["fields"]:
-            value = "" if row["value"] is None else visible(row["value"])
-            value = value if len(value) <= 60 else f"{value[:57]}… ({len(value)} characters)"
-            note = f"  {visible(row['note'])}" if row["note"] and row["status"] != "missing" else ""
-            say(f"  {row['status']:<9}  {row['target']:<34}  {row['source'] or '(constant)':<28}  {value}{note}")
+        say(f"== {os.path.basename(file.target)}  {file.template} ({file.writer})", style="bold")
+        rows = previewing.as_json(Batch([file]), same, other)["files"][0]["fields"]
+        show_table(_FIELDS, map(_field, rows))
         say()
         for line in previewing.difference(file) if diff and file.target in other else previewing.first_lines(file):
-            say(f"  | {line}")
+            say_cut(f"  | {line}")
         say(f"  verdict: {'; '.join(file.problems) or 'valid'}")
         for warning in file.warnings:
             say(f"  warning: {warning}")
@@ -267,3 +267,14 @@ def _show(batch: Batch, diff: bool, left: LeftOut, as_json: bool) -> None:
         say(f"warning: {warning}")
     left_out.end(left)
     sys.exit(1 if failed else 0)
+
+
+_FIELDS = (Heading("field"), Heading("state"), Heading("from"), Heading("value"))
+
+
+def _field(row: Mapping[str, Any]) -> tuple[str | Cell, ...]:
+    value = row["value"] or ""
+    value = value if len(value) <= 60 else f"{value[:57]}… ({len(value)} characters)"
+    note = f"  {row['note']}" if row["note"] and row["status"] != "missing" else ""
+    style = {"ok": "good", "missing": "quiet"}.get(row["status"], "warn")
+    return row["target"], Cell(row["status"], style), row["source"] or "(constant)", value + note

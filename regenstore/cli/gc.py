@@ -184,14 +184,15 @@ def _announce(repository: Repository, report: GcReport) -> None:
 
 
 def _show(plan: EvictionPlan) -> None:
-    _list("evict", plan.evict, f"; {time_text(plan.seconds)} would bring them back")
+    _list("evict", plan.evict, f"; {time_text(plan.seconds)} to bring back")
     _list("unreachable", plan.discard, "; once deleted, nothing can bring them back")
-    for copies, what in ((plan.restore, "are restored, as they are kept now"), (plan.purge, "are deleted")):
+    for copies, what in (
+        (plan.restore, "to be restored, as kept now"),
+        (plan.purge, "to be deleted"),
+        (plan.waiting, "to stay for now"),
+    ):
         if copies:
             say(f"trash: {_count(len(copies))}, {size_text(sum(c.size for c in copies))}, {what}")
-    if plan.waiting:
-        size = size_text(sum(c.size for c in plan.waiting))
-        say(f"trash: {_count(len(plan.waiting))}, {size}, stay for now")
     for probe in plan.probes:
         label, generator = probe.label, " ".join(probe.definition)
         say(f"probe: {label} is made once more first, with {generator}; {time_text(probe.seconds)}")
@@ -246,7 +247,7 @@ def _tell(plan: EvictionPlan, report: GcReport) -> None:
         say(f"{_count(len(report.restored))} restored from the trash")
     gone = len(report.evicted) + len(report.discarded)
     if gone and not plan.wish.now:
-        say(f"{_count(gone)} moved to the trash as {report.run}; 'regenstore undo' restores them")
+        say(f"{_count(gone)} moved to the trash as {report.run}; 'regenstore undo' restores what is there")
     less = plan.asked - report.freed
     say(f"{size_text(report.freed)} freed" + (f", {size_text(less)} less than requested" if less > 0 else ""))
     for reason, count in report.skipped.items():

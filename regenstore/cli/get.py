@@ -18,7 +18,7 @@ from regenstore.cli.context import (
     size_text,
     worktree_paths,
 )
-from regenstore.cli.presentation import about
+from regenstore.cli.presentation import Heading, about, show_table
 from regenstore.cli.progress_lines import progress_for
 from regenstore.cli.remote_problems import tell_problems
 from regenstore.fs.path_text import path_text
@@ -95,11 +95,10 @@ def _show(planned: get_and_drop.GetPlan, as_json: bool) -> None:
         totals = {"present": len(planned.plan.present), "seconds": planned.plan.seconds}
         emit_json("get-plan", {**totals, "make": rows, "fetch": fetch, "excluded": len(planned.excluded)})
         return
-    labels = {source.content.digest: want.label for want, source in planned.plan.fetched}
-    for digest, size in planned.plan.fetches.items():
-        say(f"would fetch {show_label(labels[digest]) if digest in labels else digest}  {size_text(size)}")
-    for step in steps:
-        say(f"would make {show_label(step.label)}  {about(step.seconds)}")
+    labels = {source.content.digest: show_label(want.label) for want, source in planned.plan.fetched}
+    rows_shown = [("would fetch", size_text(size), labels.get(d, str(d))) for d, size in planned.plan.fetches.items()]
+    rows_shown += [("would make", about(step.seconds), show_label(step.label)) for step in steps]
+    show_table((Heading("what"), Heading("cost", right=True), Heading("path")), rows_shown)
     say(
         f"{len(planned.plan.present)} in the store, "
         + (f"{len(planned.plan.fetches)} to fetch, " if planned.plan.fetches else "")

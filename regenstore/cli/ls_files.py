@@ -34,4 +34,4 @@ def command(paths: tuple[str, ...], nul: bool, as_json: bool) -> None:
         if nul:
             write(shown + b"\0")
         else:
-            say(show_path(shown))
+            say(show_path(shown), whole=True)

@@ -81,7 +81,7 @@ def command(history: bool, map_file: str | None, dry_run: bool, as_json: bool) -
         if done is not None:
             where = _switch(repository, done, map_file)
     if as_json:
-        _emit(plan, done, where, dry_run=dry_run)
+        _emit(plan, done, where)
         sys.exit(0)
     _tell(plan, done, where, dry_run=dry_run, history=history)
     sys.exit(report_failures(plan.refused.items()) if dry_run else 0)
@@ -136,13 +136,12 @@ def _tell(plan: LfsPlan, done: Rewritten | None, where: str | None, *, dry_run: 
         say("Next: git commit; afterwards 'git lfs uninstall --local' if nothing else in this repository uses Git LFS")
 
 
-def _emit(plan: LfsPlan, done: Rewritten | None, where: str | None, *, dry_run: bool) -> None:
+def _emit(plan: LfsPlan, done: Rewritten | None, where: str | None) -> None:
     failed: list[tuple[bytes, RegenstoreError]] = list(plan.refused.items())
     emit_json(
         "migrate-from",
         {
             "source": "lfs",
-            "dry_run": dry_run,
             "files": [
                 {"path": path_text(f.path), "size": f.pointer.size, "present": f.source is not None} for f in plan.files
             ],

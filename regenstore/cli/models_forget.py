@@ -41,7 +41,7 @@ def command(folders: tuple[str, ...], missing: bool, dry_run: bool, as_json: boo
         index.forget(paths)
         index.tidy()
     if as_json:
-        emit_json("models-forgotten", {"dry_run": dry_run, "paths": [path_text(path) for path in paths]})
+        emit_json("models-forgotten", {"paths": [path_text(path) for path in paths]})
         return
     for path in paths[:_SHOWN]:
         say(f"{'would forget' if dry_run else 'forgot'} {path}")

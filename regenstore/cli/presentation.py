@@ -16,6 +16,13 @@ from regenstore.quantities import time_text as time_text
 _RICH = {"bold": "bold", "good": "green", "warn": "magenta", "error": "bold red", "quiet": "dim"}
 
 
+def say_cut(text: str) -> None:
+    """Print a line of an excerpt; on a terminal, the part of it that fits."""
+    width = width_of(sys.stdout)
+    cut = sys.stdout is not None and sys.stdout.isatty() and len(text) > width
+    say(f"{text[: width - 1]}…" if cut else text, whole=True)
+
+
 def headline(text: str, *, first: bool) -> None:
     """Print the line above one of several blocks, with an empty line between them."""
     if not first:
@@ -70,6 +77,21 @@ def _show_in_colour(columns: Sequence[Heading], rows: Sequence[Sequence[Cell]]) 
         justify: Literal["left", "right"] = "right" if column.right else "left"
         table.add_column(column.head, justify=justify, no_wrap=whole and column is not columns[-1], overflow="fold")
     for row in rows:
-        table.add_row(*(Text(visible(cell.text), style=_RICH.get(cell.style, "")) for cell in row))
+        texts = [visible(cell.text) for cell in row]
+        if whole:
+            texts[-1] = _by_folders(texts[-1], room - sum(firsts))
+        table.add_row(*(Text(text, style=_RICH.get(cell.style, "")) for text, cell in zip(texts, row)))
     colours = has_colours(sys.stdout)
     Console(width=room, no_color=not colours, highlight=False).print(table)
+
+
+def _by_folders(text: str, cells: int) -> str:
+    """Break a path that is too long after a slash, where possible, so that names stay whole."""
+    if len(text) <= cells or " " in text:
+        return text
+    lines = [""]
+    for part in text.replace("/", "/\n").split("\n"):
+        if lines[-1] and len(lines[-1]) + len(part) > cells:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)

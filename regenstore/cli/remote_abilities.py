@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from regenstore.cli.console import say
+from regenstore.cli.presentation import Cell, Heading, show_table
 from regenstore.remotes.check import ABILITIES, NEEDED_TO_PUSH, Abilities
 
 _MEANING = {
@@ -24,9 +24,14 @@ def abilities_fields(found: Abilities) -> dict[str, object]:
     return {"can": can, "wrong": wrong, "push": found.can(*NEEDED_TO_PUSH), "latency": round(found.latency, 6)}
 
 
-def abilities_lines(found: Abilities) -> Iterator[str]:
-    """For display."""
-    for name, error in found.tried.items():
-        yield f"yes  {_MEANING[name]}" if error is None else f"no   {_MEANING[name]} ({error.message})"
+def show_abilities(found: Abilities) -> None:
+    """Print a table of them."""
+    rows: list[tuple[str | Cell, ...]] = [
+        (Cell("  yes", "good"), _MEANING[name])
+        if error is None
+        else (Cell("  no", "error"), f"{_MEANING[name]} ({error.message})")
+        for name, error in found.tried.items()
+    ]
+    show_table((Heading(""), Heading("")), rows)
     if not found.can(*NEEDED_TO_PUSH):
-        yield "Media can be fetched from it; nothing can be pushed to it."
+        say("  Media can be fetched from it; nothing can be pushed to it.")

@@ -10,7 +10,7 @@ from regenstore import config
 from regenstore.addresses import shown
 from regenstore.cli.console import say
 from regenstore.cli.context import emit_json, json_option, open_repository
-from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
+from regenstore.cli.remote_abilities import abilities_fields, show_abilities
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.remotes.backends.contract import NoPlace
 from regenstore.remotes.backends.opening import folder_of
@@ -93,8 +93,8 @@ def command(
         say(f"would add {name}: {setting.url}; it was not contacted")
         return
     say(f"Added {name}: {setting.url}")
-    for line in () if abilities is None else abilities_lines(abilities):
-        say(f"  {line}")
+    if abilities is not None:
+        show_abilities(abilities)
     say(f"Next: regenstore push {name}")
 
 

@@ -10,9 +10,9 @@ import click
 
 from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, size_text
-from regenstore.cli.presentation import counted
+from regenstore.cli.presentation import counted, time_text
 from regenstore.cli.push import wanted_here
-from regenstore.cli.remote_abilities import abilities_fields, abilities_lines
+from regenstore.cli.remote_abilities import abilities_fields, show_abilities
 from regenstore.errors import NotFound, RegenstoreError
 from regenstore.objects.ids import Digest
 from regenstore.remotes.check import NEEDED_TO_PUSH, Abilities, ContentSample, probe, sample, speed
@@ -117,15 +117,15 @@ def _row(checked: _Checked) -> dict[str, object]:
 
 
 def _show(checked: _Checked) -> None:
-    say(f"{checked.name}  {checked.url}")
-    for line in abilities_lines(checked.abilities) if checked.abilities.can("answer") else ():
-        say(f"  {line}")
+    say(f"{checked.name}  {checked.url}", style="bold")
+    if checked.abilities.can("answer"):
+        show_abilities(checked.abilities)
     if checked.speed is not None:
         there, back = map(size_text, checked.speed)
-        say(f"  upload {there}/s, download {back}/s; an answer takes {checked.abilities.latency * 1000:.0f} ms")
+        say(f"  upload {there}/s, download {back}/s; an answer takes {time_text(checked.abilities.latency)}")
     if checked.sample is not None and checked.sample.asked:
         taken = checked.sample
-        read = f"; {len(taken.sound) + len(taken.wrong)} were read back, {len(taken.wrong)} of them with wrong bytes"
+        read = f"; {len(taken.sound) + len(taken.wrong)} were read back, {len(taken.wrong)} with wrong bytes"
         say(
             f"  has {taken.there} of {counted(taken.asked, 'content')} that HEAD refers to{read if taken.there else ''}"
         )

@@ -50,10 +50,11 @@ def command(path: str, rest: tuple[str, ...], remove: tuple[str, ...], dry_run: 
             emit_json("tag", {"changed": [path_text(each) for each in changed]})
             return
         for each in changed:
-            done = "would be labelled" if dry_run else "labelled; 'git add' it to stage the change"
-            say(f"{show_path(each)}: {done}")
+            say(f"{show_path(each)}: {'would be labelled' if dry_run else 'labelled'}")
         if not changed:
             say("nothing to change")
+        elif not dry_run:
+            say("Nothing is staged; 'git add' stages the change.")
         return
     found = {path_text(each): dict(bench.current(each).about) for each in targets}
     if as_json:

@@ -11,7 +11,7 @@ import click
 
 from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, show_label, show_path, worktree_paths
-from regenstore.cli.presentation import about, counted, time_text
+from regenstore.cli.presentation import Heading, about, counted, show_table
 from regenstore.cli.progress_lines import progress_for
 from regenstore.errors import InvalidInput
 from regenstore.fs.path_text import path_text
@@ -96,9 +96,8 @@ def _show(plan: RunPlan, failed: Sequence[Verdict], as_json: bool) -> None:
         rows = [{"path": path_text(step.label), "key": str(step.key), "seconds": step.seconds} for step in steps]
         emit_json("verify-plan", {"run": rows, "seconds": plan.seconds, "failed": [_fields(each) for each in failed]})
         return
-    for step in steps:
-        cost = "" if step.seconds is None else f", about {time_text(step.seconds)}"
-        say(f"would run {show_label(step.label)}{cost}")
+    columns = (Heading("what"), Heading("cost", right=True), Heading("path"))
+    show_table(columns, [("would run", about(step.seconds), show_label(step.label)) for step in steps])
     say(f"{len(steps)} to run" + ("" if not steps else f", {about(plan.seconds)} of work"))
 
 
@@ -111,7 +110,7 @@ def _tell(verdict: Verdict) -> None:
     given = verdict.proof
     score = "" if given.score is None else f", {given.metric} {given.score:g} (at least {given.threshold:g})"
     more = f": {verdict.likeness.difference}" if verdict.likeness.difference else ""
-    say(f"{given.tier:<10} {shown}{score}{more}")
+    say(f"{given.tier:<10} {shown}{score}{more}", style="" if verdict.comes_back else "error")
     if given.second != given.take:
         say(f"           both are kept; the second run gave {given.second.short} ('regenstore takes {shown}')")
     if len(verdict.gave) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from regenstore.schemas.parts import Count, DigestText, Path, Printed, Record, Text
+from regenstore.schemas.parts import Change, Count, DigestText, Path, Printed, Record, Text
 from regenstore.schemas.printed_remotes import KindAndMessage
 
 
@@ -41,7 +41,7 @@ class ModelsScanFields(Record):
     problems: list[KindAndMessage]
 
 
-class ModelsScanRecord(Printed, ModelsScanFields):
+class ModelsScanRecord(Change, ModelsScanFields):
     type: Literal["regenstore.models-scan"]
     hashed: list[ModelRow]
 
@@ -51,13 +51,12 @@ class FileToHash(Record):
     size: Count
 
 
-class ModelsScanPlanRecord(Printed, ModelsScanFields):
+class ModelsScanPlanRecord(Change, ModelsScanFields):
     type: Literal["regenstore.models-scan-plan"]
     hash: list[FileToHash]
     hash_bytes: Count
 
 
-class ModelsForgottenRecord(Printed):
+class ModelsForgottenRecord(Change):
     type: Literal["regenstore.models-forgotten"]
-    dry_run: bool
     paths: list[Path]

@@ -247,9 +247,8 @@ class CapturedFile(Record):
     changes: Annotated[bool, Field(description="Whether imported media get a recipe by it.")]
 
 
-class CaptureRecord(Printed):
+class CaptureRecord(Change):
     type: Literal["regenstore.capture"]
-    dry_run: bool
     files: list[CapturedFile]
     failed: list[Failure]
 
@@ -266,10 +265,9 @@ class RewrittenRefRow(Record):
     after: str
 
 
-class MigrateFromRecord(Printed):
+class MigrateFromRecord(Change):
     type: Literal["regenstore.migrate-from"]
     source: Literal["lfs", "dvc", "git"]
-    dry_run: bool
     files: list[MigratedFile]
     patterns: list[str]
     refs: Annotated[list[RewrittenRefRow], Field(description="Empty unless history was rewritten.")]

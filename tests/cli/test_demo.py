@@ -49,12 +49,22 @@ def test_the_tour_of_the_readme_can_be_played_as_it_stands(tmp_path: Path) -> No
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     parts = [readme.partition(f"## {name}\n")[2].partition("\n## ")[0] for name in ("A tour", "Sharing media")]
     lines = [
-        line[4:] for line in "".join(parts).splitlines() if re.match("    (git |regenstore [a-z]|mkdir |[(]cd )", line)
+        line[4:]
+        for line in "".join(parts).splitlines()
+        if re.match("    (git |regenstore [a-z]|mkdir |rm |[(]cd )", line)
     ]
     assert len(lines) > 30
     environment = {k: v for k, v in hermetic_environment(home).items() if k != "CI"}
     here = Checkout(tmp_path / "work", environment)
     here.path.mkdir()
     Image.linear_gradient("L").save(home / "photo.png")
-    here.run("bash", "-e", stdin="\n".join(["set -x", *lines]).encode())
+    said = here.run("bash", "-e", stdin="\n".join(["set -x", *lines]).encode()).stdout.decode()
+    assert "1 placed, 1 made\n" in said
+    shown = readme.partition("    $ git show HEAD:plates/sea.png\n")[2].partition("\n\nSo ")[0]
+    film = Checkout(here.path / "film", environment)
+    text = film.blob("plates/sea.png", "HEAD").decode()
+    told = "\n".join(line.removeprefix("    ") for line in shown.split("\n"))
+    assert re.sub(r"(blake3:)[0-9a-f]+|(seconds = )[0-9.]+", r"\1\2…", text).rstrip() == re.sub(
+        r"(seconds = )[0-9.]+", r"\1…", told
+    )
     assert (here.path / "film2/shots/sh010.mp4").stat().st_size > 3000

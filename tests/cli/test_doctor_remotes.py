@@ -25,13 +25,13 @@ def has(found: list[tuple[str, str]], level: str, text: str) -> bool:
 
 
 def test_no_remote(film: Checkout) -> None:
-    assert has(findings(film), "note", "1 imported media are on no remote")
+    assert has(findings(film), "note", "1 imported medium is on no remote")
 
 
 def test_asked_and_not_asked(film: Checkout, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     film.regenstore("remote", "add", "studio", str(shared), "--create")
-    assert has(findings(film, "--remotes"), "warning", "1 imported media are on no remote")
+    assert has(findings(film, "--remotes"), "warning", "1 imported medium is on no remote")
     film.regenstore("push")
     assert has(findings(film), "note", "1 of 1 imported media were not recently read back")
     found = findings(film, "--remotes")

@@ -63,6 +63,7 @@ NO_DRY_RUN = {
 ONLY_LOOKS = {
     "status",
     "ls-files",
+    "find",
     "show",
     "takes",
     "why",
@@ -120,6 +121,11 @@ DRY_RUNS = {
     "set": ("plates/*.png", "-p", "seed=7"),
     "unset": ("plates", "-p", "seed"),
     "edit": ("plates/sea.png",),
+    "capture": ("plates/sea.png",),
+    "tries": ("plates/sea.png", "--take", "1"),
+    "migrate-from lfs": (),
+    "models scan": (".",),
+    "models forget": ("--missing",),
     "tag": ("plates", "scene=sc1"),
     "record": (),
     "history": ("plates/sea.png", "--take"),
@@ -207,8 +213,8 @@ def test_a_dry_run_shows_the_difference(film: Checkout) -> None:
     for content in (film.store / "vault").rglob("*"):
         if content.is_file():
             content.unlink()
-    assert "would make ../plates/sea.png  about " in refs.regenstore("get", "-n", "../plates")
-    assert "would run ../plates/sea.png, about " in refs.regenstore("verify", "-n", "../plates")
+    assert " s  ../plates/sea.png" in refs.regenstore("get", "-n", "../plates")
+    assert " s  ../plates/sea.png" in refs.regenstore("verify", "-n", "../plates")
 
 
 def test_the_group_s_help_is_by_topic_and_names_exit_codes(empty: Checkout) -> None:
@@ -218,6 +224,8 @@ def test_the_group_s_help_is_by_topic_and_names_exit_codes(empty: Checkout) -> N
     assert empty.regenstore("help", "remote", "add") == empty.regenstore("remote", "add", "--help")
     assert empty.run("regenstore", "help", "remote", "ad", check=False).returncode == 2
     assert empty.regenstore("-V") == empty.regenstore("--version")
+    for shell, change in (("bash", "compopt -o nospace"), ("zsh", "-S '' -a open")):
+        assert change in empty.regenstore("completion", shell), "click's script has changed"
 
 
 def test_every_command_has_a_manual_page(empty: Checkout) -> None:
@@ -254,6 +262,21 @@ def test_folders_and_patterns_stand_for_their_media(film: Checkout) -> None:
     film.regenstore("unset", "plates", "-p", "seed")
     assert film.regenstore("tag", "plates/", "scene=sc1").count("labelled") == 2
     assert film.run("regenstore", "set", "nothing/*", "seed=1", check=False).returncode == 3
+
+
+def test_several_paths_are_explained_and_shown_one_after_the_other(film: Checkout) -> None:
+    said = film.regenstore("why", "refs/*.png", "plates", "--json")
+    assert re.findall('"rule": "(.*)"', said) == ["imported", "unproven"] and said.count('"regenstore.why"') == 2
+    shown = film.regenstore("show", "plates", "HEAD:refs/photo.png")
+    assert shown.startswith("# plates/sea.png\nregenstore = 1\n") and "\n\n# HEAD:refs/photo.png\nregenstore" in shown
+    assert film.regenstore("show", "--key", "plates") == film.regenstore("show", "--key", "plates/sea.png")
+    refs = Checkout(film.path / "refs", film.environment)
+    done = refs.run("regenstore", "takes", "nope.png", "../plates", check=False)
+    assert done.returncode == 3 and b"the take" in done.stdout and done.stderr.startswith(b"regenstore: nope.png: ")
+    done = refs.run("regenstore", "accept", "../plates/sea.png", check=False)
+    assert done.stderr.startswith(b"regenstore: ../plates/sea.png: no other take is known")
+    done = refs.run("regenstore", "history", "../plates/sea.png", "--take", "f", check=False)
+    assert b": ../plates/sea.png: it never had" in done.stderr
 
 
 def test_new_media_count_before_they_are_added(film: Checkout) -> None:

@@ -82,6 +82,18 @@ def test_a_table_has_heads_and_colours_that_can_be_refused_and_cuts_no_path(plat
     assert plates.regenstore("status", "--all").startswith("placed")  # in a pipe: rows alone
 
 
+def test_long_lines_are_broken_between_words_and_paths_between_folders(plates: Checkout) -> None:
+    _, said = on_terminal(plates, "regenstore", "set", "plates/0.png", "sed=1", columns=60)
+    lines = said.decode().replace("\x1b[1;31m", "").replace("\x1b[0m", "").splitlines()
+    assert lines[0].startswith("regenstore: plates/0.png: unknown parameter 'sed'; did you")
+    assert all(len(line) <= 60 for line in lines) and lines[1].startswith("  ") and len(lines) > 2
+    (plates.path / "plates/0.png").rename(plates.path / f"plates/{'y' * 30}.png")
+    plates.commit("A long name")
+    screen = pyte.Screen(60, LINES)
+    pyte.ByteStream(screen).feed(on_terminal(plates, "regenstore", "status", "-a", columns=60)[1])
+    assert any(line.strip() == f"{'y' * 30}.png" for line in screen.display)
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(plates: Checkout) -> None:
     reads, writes = os.pipe()
     os.close(reads)

@@ -29,7 +29,8 @@ class BoundedFile:
 
     def __init__(self, file: BinaryIO, budget: _Budget | None = None) -> None:
         self._file = file
-        self._descriptor = file.fileno() if type(file) is io.FileIO else None
+        raw = getattr(file, "raw", file)
+        self._descriptor: int | None = raw.fileno() if type(raw) is io.FileIO else None
         self._budget = budget or _Budget()
         self._window, self._window_at = b"", 0
         self.size = file.seek(0, io.SEEK_END)

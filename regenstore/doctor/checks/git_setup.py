@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from difflib import get_close_matches
 
@@ -50,10 +51,16 @@ def git_filter(context: CheckContext) -> Findings:
             yield WARNING, f"{name} is {value!r}, not {context.git_values[name]!r}", _SET_UP
     why = _start(process, context.git.cwd)
     if why is None:
-        yield OK, f"the filter starts and answers: {process:.90}", ""
+        yield OK, f"the filter starts and answers: {_program(process)}", ""
     else:
         remedy = "Reinstall regenstore, then run 'regenstore init' or 'regenstore install'."
         yield PROBLEM, f"the filter does not start ({process:.90}): {why}", remedy
+
+
+def _program(command: str) -> str:
+    """The interpreter in the filter's command, which is long."""
+    found = re.search(r"/[^ ']*python[^ ']*", command)
+    return found[0] if found else f"{command:.90}"
 
 
 def _start(command: str, folder: str | bytes) -> str | None:

@@ -28,6 +28,6 @@ def git_blobs(context: CheckContext) -> Findings:
     """What reads large numbers of blobs: git is always correct, libgit2 is only faster."""
     linked, told = blob_source(context.git)
     if linked:
-        yield OK, f"{told} reads {WORTH_IT} or more blobs; git does everything else", ""
+        yield OK, f"{told} reads {WORTH_IT:,} or more blobs; git does everything else", ""
     else:
         yield NOTE, f"git reads all blobs, which is correct but slower for large numbers: {told}", ""

@@ -7,10 +7,15 @@ import os
 from regenstore.doctor.check import NOTE, OK, WARNING, CheckContext, Findings
 from regenstore.errors import RegenstoreError
 from regenstore.objects.ids import Digest
+from regenstore.quantities import counted
 from regenstore.remotes.backends.opening import folder_of
 from regenstore.worktree.location import in_worktree
 
 LATELY = 30 * 86400.0
+
+
+def _are(number: int) -> str:
+    return counted(number, "imported medium is", "imported media are")
 
 
 def remotes(context: CheckContext) -> Findings:
@@ -30,7 +35,7 @@ def remotes(context: CheckContext) -> Findings:
     if not named:
         if imported:
             remedy = "Run 'regenstore remote add NAME URL', then 'regenstore push'."
-            yield NOTE, f"{len(imported)} imported media are on no remote, because no remote is configured", remedy
+            yield NOTE, f"{_are(len(imported))} on no remote, because no remote is configured", remedy
     elif context.ask_remotes:
         yield from _asked(context, imported)
     else:
@@ -60,7 +65,7 @@ def _asked(context: CheckContext, imported: set[Digest]) -> Findings:
         left -= found.keys()
         yield OK, f"the remote {each.name} has {len(found)} of {len(imported)} imported media", ""
     if left:
-        yield WARNING, f"{len(left)} imported media are on no remote that answered", "Run 'regenstore push'."
+        yield WARNING, f"{_are(len(left))} on no remote that answered", "Run 'regenstore push'."
 
 
 def _imported(context: CheckContext) -> set[Digest]:

@@ -12,6 +12,7 @@ from regenstore.objects.content_store import VAULT
 from regenstore.objects.lfs_pointer import is_lfs_pointer
 from regenstore.objects.mismatched_takes import judged
 from regenstore.objects.results.cache import ResultCache
+from regenstore.quantities import counted
 
 
 def database(context: CheckContext) -> Findings:
@@ -69,4 +70,4 @@ def manifests(context: CheckContext) -> Findings:
         more = f" and {len(bad) - 1} more lines" if len(bad) > 1 else ""
         yield WARNING, f"a manifest of gc cannot be read: {bad[0]}{more}", remedy
     elif evicted.runs(root):
-        yield OK, f"{len(evicted.runs(root))} manifests of gc can be read", ""
+        yield OK, f"{counted(len(evicted.runs(root)), 'manifest')} of gc can be read", ""
