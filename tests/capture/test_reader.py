@@ -10,7 +10,7 @@ import pytest
 from regenstore.capture.captured import Level
 from regenstore.capture.reader import read
 from tests.capture.pictures import graph
-from tests.capture.written import chunk, exif_values, film, png_texts, saved, sound, with_chunks
+from tests.capture.written import box, chunk, exif_values, exr, film, png_texts, saved, sound, with_chunks
 
 PROMPT = json.dumps(graph(seed=7))
 TAGS = {"prompt": PROMPT, "workflow": json.dumps({"nodes": [], "links": [], "version": 0.4})}
@@ -21,6 +21,10 @@ FILES = {
     "webp": lambda: saved("WEBP", exif=EXIF),
     "jpeg": lambda: saved("JPEG", exif=EXIF),
     "avif": lambda: saved("AVIF", exif=EXIF),
+    "avif of SaveImageAdvanced": lambda: (
+        saved("AVIF") + box(b"uuid", b'comfyui_workflow{"prompt": %s}' % PROMPT.encode())
+    ),
+    "exr": lambda: exr(TAGS),
     "mp4": lambda: film("mp4", "mpeg4", TAGS, movflags="use_metadata_tags"),
     "mp4 of an older VHS": lambda: film("mp4", "mpeg4", {"comment": json.dumps({"prompt": PROMPT})}),
     "webm": lambda: film("webm", "libvpx-vp9", TAGS),

@@ -99,6 +99,16 @@ def box(kind: bytes, data: bytes, *, wide: bool = False) -> bytes:
     )
 
 
+def exr(texts: Mapping[str, str]) -> bytes:
+    """The header of an OpenEXR picture, as ComfyUI extends it."""
+
+    def attribute(name: str, kind: str, data: bytes) -> bytes:
+        return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<I", len(data)) + data
+
+    attributes = b"".join(attribute(name, "string", text.encode()) for name, text in texts.items())
+    return b"\x76\x2f\x31\x01\2\0\0\0" + attribute("compression", "compression", b"\3") + attributes + b"\0"
+
+
 def with_hidden(text: str, magic: bytes = b"stealth_pngcomp", size: tuple[int, int] = (40, 130)) -> bytes:
     """A picture with text in its lowest bits, as NovelAI and the extensions of A1111 hide it."""
     payload = gzip.compress(text.encode(), mtime=0) if magic.endswith(b"comp") else text.encode()

@@ -148,10 +148,6 @@ DRY_RUNS = {
     "export dataset": ("../set", "plates", "--trainer", "none"),
     "template new": ("again",),
     "template delete": ("studio",),
-    "capture": ("refs",),
-    "migrate-from lfs": (),
-    "models scan": ("plates",),
-    "models forget": ("--missing",),
 }
 """Every command with a dry run, and arguments with which it would change something; 'accept' needs a generator that
 varies, and writes its output as 'set' does."""
@@ -228,6 +224,8 @@ def test_the_group_s_help_is_by_topic_and_names_exit_codes(empty: Checkout) -> N
     assert empty.regenstore("help", "remote", "add") == empty.regenstore("remote", "add", "--help")
     assert empty.run("regenstore", "help", "remote", "ad", check=False).returncode == 2
     assert empty.regenstore("-V") == empty.regenstore("--version")
+    for shell, change in (("bash", "compopt -o nospace"), ("zsh", "-S '' -a open")):
+        assert change in empty.regenstore("completion", shell), "click's script has changed"
 
 
 def test_every_command_has_a_manual_page(empty: Checkout) -> None:
