@@ -109,6 +109,7 @@ KINDS: dict[str, str] = {
     # invalid input
     "bad-parameter": "Run 'regenstore generators NAME' to see the parameters, their types and ranges.",
     "unknown-parameter": "Run 'regenstore generators NAME' to see the parameters.",
+    "ambiguous-parameter": "Name the node too: NAME@NODE.",
     "missing-parameter": "Give it with -p NAME=VALUE.",
     "unknown-input": "Run 'regenstore generators NAME' to see its inputs.",
     "missing-input": "Give it with -i NAME=PATH.",

@@ -23,11 +23,15 @@ from regenstore.worktree.index_view import IndexView
 from regenstore.worktree.location import Location, locate, refuse_attributes, refuse_unreadable
 
 if TYPE_CHECKING:
+    from regenstore.capture.captured import Captured
     from regenstore.capture.recipes import Capturer
     from regenstore.doctor.fsck_context import FsckContext
     from regenstore.doctor.fsck_plan import Invalid
     from regenstore.gc.collect import Collector
     from regenstore.generators.registry import Registry
+    from regenstore.models.binder import Binder
+    from regenstore.models.index import ModelIndex
+    from regenstore.models.inputs import InputLookup
     from regenstore.objects.result import Proof, Result
     from regenstore.objects.results.cache import ResultCache
     from regenstore.project.trust import TrustRecord
@@ -182,10 +186,11 @@ class Repository:
     def capturer(self) -> Capturer:
         from regenstore.capture.recipes import Binding, Capturer
 
+        def bind(path: bytes, captured: Captured) -> Binding:
+            return self.binder.bind(path, captured) if captured.models or captured.inputs else Binding()
+
         given = self.settings.capture
-        return Capturer(
-            lambda path, captured: Binding(), enabled=given != config.OFF, keep_workflow=given == config.FULL
-        )
+        return Capturer(bind, enabled=given != config.OFF, keep_workflow=given == config.FULL)
 
     @cached_property
     def placer(self) -> Placer:
@@ -204,6 +209,30 @@ class Repository:
         from regenstore.project.trust import TrustRecord
 
         return TrustRecord(self.settings.trust_file)
+
+    @cached_property
+    def model_index(self) -> ModelIndex:
+        """The user's model files, for all repositories."""
+        from regenstore.models.index import ModelIndex
+
+        return ModelIndex(config.model_index())
+
+    @cached_property
+    def input_lookup(self) -> InputLookup:
+        """Finds the files that a captured medium names as its inputs: tracked and untracked ones, and those in the
+        folders of the user's settings. Raises InvalidInput (``bad-config``)."""
+        from regenstore.models.inputs import InputLookup
+
+        def paths() -> Iterable[bytes]:
+            return dict.fromkeys([*self.git.ls_files(check=False), *self.git.ls_untracked(check=False)])
+
+        return InputLookup(self.location.top, paths, config.capture_inputs(self.git), self.store)
+
+    @cached_property
+    def binder(self) -> Binder:
+        from regenstore.models.binder import Binder
+
+        return Binder(self.model_index, lambda: self.input_lookup, self.store)
 
     @cached_property
     def registry(self) -> Registry:

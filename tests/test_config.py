@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regenstore.config import GitEnvironment, Settings, load
+from regenstore.config import GitEnvironment, Settings, capture_inputs, load, model_index
 from regenstore.errors import InvalidInput
 from regenstore.refs.git import Git
 from regenstore.remotes.settings import SshSetting
@@ -239,3 +239,20 @@ def test_before_a_push(checkout):
     assert settings_of(checkout, REGENSTORE_PRE_PUSH="off").pre_push == "off"
     checkout.git("config", "regenstore.prePush", "perhaps")
     assert "regenstore.prePush" in refused(checkout)
+
+
+def test_folders_of_inputs_are_the_user_s_choice_alone(checkout: Checkout) -> None:
+    """A repository cannot make capture read elsewhere, not even with its own configuration."""
+    git = Git(str(checkout.path))
+    checkout.git("config", "regenstore.captureInputs", "/etc")
+    assert capture_inputs(git) == ()
+    checkout.git("config", "--global", "regenstore.captureInputs", "/a:~/b::")
+    assert capture_inputs(git) == ("/a", f"{checkout.environment['HOME']}/b")
+    assert capture_inputs(git, {**checkout.environment, "REGENSTORE_CAPTURE_INPUTS": "/c"}) == ("/c",)
+    with pytest.raises(InvalidInput, match="captureInputs: expected absolute paths"):
+        capture_inputs(git, {**checkout.environment, "REGENSTORE_CAPTURE_INPUTS": "/c:here"})
+
+
+def test_the_index_of_models_lies_in_the_user_s_data() -> None:
+    assert model_index({"HOME": "/h"}) == "/h/.local/share/regenstore/models.jsonl"
+    assert model_index({"HOME": "/h", "XDG_DATA_HOME": "/d"}) == "/d/regenstore/models.jsonl"

@@ -16,8 +16,9 @@ class Embedded(NamedTuple):
     """One piece of metadata of a medium."""
 
     carrier: str
-    """Where it was: ``png``, ``exif``, ``xmp``, ``c2pa``, ``jpeg`` (a comment), ``mp4``, ``matroska``, ``vorbis``,
-    ``id3``, ``riff``, ``gif``, or ``alpha`` (the lowest bits of pixels)."""
+    """Where it was: ``png``, ``exif``, ``xmp``, ``c2pa``, ``iptc``, ``jpeg`` (a comment), ``mp4``, ``matroska``,
+    ``vorbis``, ``id3``, ``riff``, ``gif``, ``exr``, ``gltf``, ``safetensors``, or ``alpha`` (the lowest bits of
+    pixels)."""
     name: str
     """The key that the program used (``prompt``, ``parameters``), or the name of the EXIF tag (``UserComment``);
     ``packet`` for XMP, ``manifest`` for C2PA, ``comment`` for a format's own comments, ``stealth`` for ``alpha``."""

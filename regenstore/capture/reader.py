@@ -8,7 +8,6 @@ from typing import BinaryIO, NamedTuple
 from regenstore.capture.captured import Captured
 from regenstore.capture.carriers.read import embedded
 from regenstore.capture.embedded import Embedded
-from regenstore.capture.programs.read import understand
 
 
 class Reading(NamedTuple):
@@ -22,4 +21,8 @@ def read(file: BinaryIO) -> Reading:
     """Read a seekable file, within the limits of :mod:`regenstore.capture.embedded`. Bad content raises nothing;
     OSError passes."""
     pieces = embedded(file)
-    return Reading(pieces, understand(pieces) if pieces else None)
+    if not pieces:
+        return Reading(pieces, None)
+    from regenstore.capture.programs.read import understand  # most media embed nothing
+
+    return Reading(pieces, understand(pieces))

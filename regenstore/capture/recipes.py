@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from regenstore.capture.captured import Captured, Level
 from regenstore.errors import FormatError
-from regenstore.media.types import of_content
 from regenstore.objects import toml
 from regenstore.objects.recipe import Input, Output, Recipe, Take
 
@@ -51,10 +50,8 @@ class Capturer:
             file.seek(0)
             return reader.read(file).captured
 
-    def text(self, path: bytes, fd: int, head: bytes, take: Take, about: Mapping[str, Any]) -> bytes | None:
-        """Return the recipe text of a medium, with labels to keep; None if its metadata tell nothing. ``head``: its
-        first bytes."""
-        media_type = of_content(head, path)
+    def text(self, path: bytes, fd: int, media_type: str, take: Take, about: Mapping[str, Any]) -> bytes | None:
+        """Return the recipe text of a medium, with labels to keep; None if its metadata tell nothing."""
         if not media_type.startswith(("image/", "video/", "audio/")):
             return None
         try:

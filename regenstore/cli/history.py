@@ -22,8 +22,9 @@ from regenstore.cli.show import plain
 from regenstore.fs.path_text import path_text
 from regenstore.tracked import history
 from regenstore.tracked.history import COMMIT, IMPORTED, FieldChange, PastContent
+from regenstore.tracked.workbench import Workbench
 
-_STYLES = {"placed": "bold", "trash": "warn", "gone": "quiet"}
+STYLES = {"placed": "bold", "trash": "warn", "gone": "quiet"}
 _LONGEST = 40
 """Characters of a value in a table: prompts are longer."""
 
@@ -59,7 +60,13 @@ def command(path: str, take: str | None, out: str | None, dry_run: bool, as_json
     if take is None:
         _show(inside, listed, as_json)
         return
-    past = history.chosen(listed, inside, take)
+    take_one(bench, path, inside, history.chosen(listed, inside, take), out, dry_run, as_json)
+
+
+def take_one(
+    bench: Workbench, path: str, inside: bytes, past: PastContent, out: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Bring back one content that a path has had, or write it to a file, and say so."""
     history.require_kept(inside, past)
     if dry_run:
         bench.require_tracked(inside)
@@ -83,12 +90,12 @@ def command(path: str, take: str | None, out: str | None, dry_run: bool, as_json
 
 def _show(path: bytes, listed: list[PastContent], as_json: bool) -> None:
     if as_json:
-        emit_json("history", {"path": path_text(path), "contents": [_fields(each) for each in listed]})
+        emit_json("history", {"path": path_text(path), "contents": [content_fields(each) for each in listed]})
         return
     rows: list[tuple[str | Cell, ...]] = []
     for each in listed:
         when = "" if each.when is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(each.when))
-        style = _STYLES.get(each.state, "")
+        style = STYLES.get(each.state, "")
         source = each.source if each.commit is None else each.commit[:8]
         about = f"{_words(each.changes)} ({_short(each.subject)})" if each.subject else _words(each.changes)
         digest, size = Cell(each.take.digest.short, style), size_text(each.take.size)
@@ -106,13 +113,14 @@ def _words(changes: tuple[FieldChange, ...] | None) -> str:
 def _change(change: FieldChange) -> str:
     if IMPORTED in change[1:]:
         return IMPORTED if change.after == IMPORTED else f"made by {change.after}"
-    before, after = (None if value is None else _value(value) for value in change[1:])
+    before, after = (None if value is None else short_value(value) for value in change[1:])
     if before is None:
         return f"{change.name} {after} added"
     return f"{change.name} {before} removed" if after is None else f"{change.name} {before} → {after}"
 
 
-def _value(value: object) -> str:
+def short_value(value: object) -> str:
+    """A value of a recipe, as it fits into a table."""
     return _short(value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False))
 
 
@@ -120,7 +128,8 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _fields(past: PastContent) -> dict[str, object]:
+def content_fields(past: PastContent) -> dict[str, object]:
+    """A content as JSON."""
     return {
         "digest": str(past.take.digest),
         "size": past.take.size,

@@ -22,6 +22,7 @@ SECTIONS = {
     "Create and change": {
         "new": "Create a recipe and make its medium.",
         "set": "Change parameters or inputs of a recipe and make it again.",
+        "adopt": "Take a folder of media into this repository.",
         "unset": "Remove parameters or inputs of a recipe and make it again.",
         "edit": "Edit a recipe's text in your editor, also one in conflict.",
         "tag": "Label media: scene, characters, tags, failures, rating.",
@@ -32,8 +33,10 @@ SECTIONS = {
     "Look": {
         "status": "Show the state of tracked media.",
         "ls-files": "List tracked paths.",
+        "find": "Find media by what their recipes say.",
         "show": "Show a recipe, in the worktree or at a revision.",
         "history": "List every content that a path has had, or bring one back.",
+        "tries": "List what has been tried at a path, as a table or a contact sheet.",
         "takes": "List all contents that a recipe is known to have made.",
         "why": "Explain why a medium is kept or evictable.",
         "verify": "Run recipes again and compare the results with their takes.",

@@ -21,7 +21,7 @@ _MEANING = {
     "autov3": "AutoV3, the first 12 digits of the SHA-256 of its weights",
     "autov1": "an 8-digit hash of a part of the file, which different files can share",
     "name": "its name",
-    "case": "its name, in other letters",
+    "case": "its name, but for upper and lower case",
     "stem": "its name without the extension",
     "alias": "the name in its header",
 }

@@ -109,12 +109,20 @@ class _Hashing:
 
 
 def _fields(found: ScanPlan, made: list[IndexedModel], failed: list[StorageError], dry_run: bool) -> dict[str, object]:
-    problems = [{"kind": each.kind, "message": each.message} for each in failed]
-    common = {"known": len(found.known), "told": [model_fields(each) for each in found.told], "problems": problems}
+    common = {
+        "known": _count(found.known),
+        "told": [model_fields(each) for each in found.told],
+        "problems": [{"kind": each.kind, "message": each.message} for each in failed],
+    }
     if not dry_run:
         return {"hashed": [model_fields(each) for each in made], **common}
     rows = [{"paths": [path_text(path) for path in each.paths], "size": each.state.size} for each in found.hash]
     return {"hash": rows, "hash_bytes": found.bytes_to_hash, **common}
+
+
+def _count(models: list[IndexedModel]) -> int:
+    """The number of files: one may have several paths."""
+    return len({each.state for each in models})
 
 
 def _tell(found: ScanPlan, made: list[IndexedModel], failed: list[StorageError], dry_run: bool) -> None:
@@ -127,9 +135,9 @@ def _tell(found: ScanPlan, made: list[IndexedModel], failed: list[StorageError],
         say_error("regenstore", error, with_hint=error is failed[min(len(failed), _SHOWN) - 1])
     if len(failed) > _SHOWN:
         say(f"regenstore: and {len(failed) - _SHOWN:,} more", err=True)
-    size = found.bytes_to_hash if dry_run else sum({each.hashes.blake3: each.state.size for each in made}.values())
-    number = len(found.hash) if dry_run else len(made)
-    told = f", {len(found.told):,} told by ComfyUI" if found.told else ""
+    size = found.bytes_to_hash if dry_run else sum(state.size for state in {each.state for each in made})
+    number = len(found.hash) if dry_run else _count(made)
+    told = f", {_count(found.told):,} told by ComfyUI" if found.told else ""
     unread = f", {counted(len(failed), 'path')} unreadable" if failed else ""
-    say(f"{counted(number, 'model')} {'to hash' if dry_run else 'hashed'} ({size_text(size)}), "
-        f"{len(found.known):,} known{told}{unread}")  # fmt: skip
+    done = f"{counted(number, 'model')} {'to hash' if dry_run else 'hashed'} ({size_text(size)})"
+    say(f"{done}, {_count(found.known):,} known{told}{unread}")

@@ -18,6 +18,8 @@ from regenstore.fs.writing import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from regenstore.fs.swap import Seen
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -84,6 +86,18 @@ def begin_writing(path: str) -> None:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)  # Linux: starts writeback of dirty pages, keeps them
     finally:
         os.close(fd)
+
+
+def sync_files(paths: Sequence[str], size: int) -> None:
+    """Make finished files of one file system durable, with their names and those of their folders. ``size``: how many
+    bytes were written. Raises OSError."""
+    if not paths or (sync_is_short(len(paths), size) and sync_file_system(paths[0])):
+        return
+    for path in paths:
+        fsync_file(path)
+    folders = {os.path.dirname(path) for path in paths}
+    for folder in folders | {os.path.dirname(folder) for folder in folders}:
+        fsync_folder(folder)
 
 
 def sync_is_short(count: int, added: int) -> bool:

@@ -2,7 +2,8 @@
 
 A *stage* is a folder on the file system of the files to change:
 
-1. New files are created inside the stage. A process killed now has changed nothing.
+1. New files are created inside the stage, and synced if they have to survive a power cut. A process killed now has
+   changed nothing.
 2. The *journal* in the stage records the changes to come.
 3. The changes are made.
 4. The journal is removed, then the folder.

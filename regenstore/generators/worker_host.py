@@ -192,15 +192,12 @@ class WorkerHost:
         for name, path, media_type in _described(outputs):
             self._check_file(item, name, path)
             try:
-                with open(path, "rb") as file:
-                    shown = types.sniff(file.read(types.HEAD))
+                shown = _shown(path) or [media_type]
             except OSError as error:
                 raise GenerationError("output-missing", f"its output '{name}' cannot be read: {error}") from None
             expected = item.media_type if name == "main" else media_type
-            if (shown or media_type) != expected:
-                raise GenerationError(
-                    "output-wrong-type", f"expected {expected} as output '{name}', found {shown or media_type}"
-                )
+            if expected not in shown:
+                raise GenerationError("output-wrong-type", f"expected {expected} as output '{name}', found {shown[0]}")
             checked[name] = (path, media_type)
         return checked
 
@@ -279,6 +276,14 @@ class WorkerHost:
     def _said(self) -> str:
         lines = self._tail.decode(errors="replace").strip().splitlines()
         return ("; last output: " + " / ".join(lines[-3:])[:1000]) if lines else ""
+
+
+def _shown(path: str) -> list[str]:
+    """The media types that a file may have by its bytes: an MP4 that has only sound may count as a film, too."""
+    with open(path, "rb") as file:
+        first = types.sniff(file.read(types.HEAD))
+        whole = types.sniff_file(lambda at, length: os.pread(file.fileno(), length, at))
+    return [found for found in (first, whole) if found is not None]
 
 
 def _described(outputs: object) -> list[tuple[str, str, str]]:

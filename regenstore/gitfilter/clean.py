@@ -252,6 +252,7 @@ class CleanFilter:
         raw = first is not None and not first.removeprefix(_BOM).startswith(_RECIPE)
         if raw and not self._adopts_raw() and self._same_raw(path, spooled):
             return self._raw_reply(spooled)
+        from regenstore.media.types import of_content
         from regenstore.objects import attribution  # imported late because it parses recipes; the fast path does not
 
         def elsewhere(take: Take) -> bytes | None:
@@ -260,11 +261,13 @@ class CleanFilter:
                 self._guessed(path, origin)
             return None if origin is None else origin.text
 
+        media_type = of_content(spooled.read, path)
+
         def captured(take: Take, about: Mapping[str, Any]) -> bytes | None:
             with spooled.reading() as fd:
-                return self._capturer().text(path, fd, spooled.head, take, about)
+                return self._capturer().text(path, fd, media_type, take, about)
 
-        text = attribution.attribute(self._cache(), path, first, digest, size, spooled.head, elsewhere, captured)
+        text = attribution.attribute(self._cache(), first, digest, size, media_type, elsewhere, captured)
         if first is not None and not raw and self._store.stored(digest, size) is None:
             self._edited(path, (first, text))
         return text

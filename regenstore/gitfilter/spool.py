@@ -16,7 +16,6 @@ from blake3 import blake3
 
 from regenstore.fs import durable
 from regenstore.fs.writing import write_all
-from regenstore.media.types import HEAD
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
 
@@ -29,10 +28,18 @@ class Spooled:
     removes the temp file."""
 
     def __init__(
-        self, store: ContentStore, digest: Digest, size: int, head: bytes, temp: str | None, stored: StreamSource | None
+        self, store: ContentStore, digest: Digest, size: int, temp: str | None, stored: StreamSource | None
     ) -> None:
-        self.digest, self.size, self.head = digest, size, head
+        self.digest, self.size = digest, size
         self._store, self.temp, self._stored = store, temp, stored
+
+    def read(self, at: int, length: int) -> bytes:
+        """Return bytes of the stream from a place on; fewer at its end. Raises OSError."""
+        if self.temp is None:
+            assert self._stored is not None
+            return os.pread(self._stored.fd, length, at)
+        with open(self.temp, "rb", buffering=0) as file:
+            return os.pread(file.fileno(), length, at)
 
     def keep(self, *, wait: bool) -> None:
         if self.temp is None:
@@ -127,13 +134,10 @@ class _Intake:
         self.candidate = candidate
         self.hasher = blake3()
         self.size = 0
-        self.head = b""
         self.temp: str | None = None
         self.out = -1
 
     def add(self, piece: memoryview) -> None:
-        if len(self.head) < HEAD:
-            self.head += bytes(piece[: HEAD - len(self.head)])
         self.hasher.update(piece)
         if self.candidate is not None and not self.candidate.agrees(piece):
             self._leave_candidate()
@@ -151,7 +155,7 @@ class _Intake:
             os.close(self.out)
             self.out = -1
         stored = self.candidate if self.temp is None else None
-        return Spooled(self.store, Digest(self.hasher.digest()), self.size, self.head, self.temp, stored)
+        return Spooled(self.store, Digest(self.hasher.digest()), self.size, self.temp, stored)
 
     def abandon(self) -> None:
         if self.out >= 0:

@@ -1,8 +1,11 @@
 """Recognise files that end too early: by the sizes and end marks that their formats state, without decoding.
 
-Only what a file says of itself counts: a size that is left open, as in a recording that was streamed, is no fault. What
-a format does not tell (MP3, raw streams) stays unknown. Reads headers only; JPEG is searched from its end, GIF is
-walked block by block, and FLAC, which states no size of its frames, is parsed once.
+Only what a file says of itself counts: a size that is left open, as in a recording that was streamed, is no fault.
+Reads headers only; JPEG is searched from its end, GIF is walked block by block, and FLAC, which states no size of its
+frames, is parsed once.
+
+Not detected, as the format does not tell or only decoding would: transport and program streams (``.ts``, ``.mpg``),
+which may end anywhere; MP3 without a Xing header; raw streams; a PNG whose end mark follows too few pixels.
 """
 
 from __future__ import annotations
@@ -191,6 +194,55 @@ def _ogg(file: BinaryIO, size: int) -> str | None:
     return _short(start + at + end, size)
 
 
+def _mxf(file: BinaryIO, size: int) -> str | None:
+    """The footer that a finished header partition places (SMPTE ST 377-1, 7.1), and all that follows it: keys of 16
+    bytes, BER lengths, values."""
+    file.seek(16)
+    _ber(file)
+    partition = file.read(32)
+    at = int.from_bytes(partition[24:32], "big")
+    if not at:
+        return None  # left open
+    while at < size:
+        file.seek(at)
+        if not file.read(16).startswith(b"\x06\x0e\x2b\x34"[: size - at]):
+            return None  # something else behind it
+        length = _ber(file)
+        if length is None or file.tell() + length > size:
+            return "it is cut off: the MXF's footer is not whole"
+        at = file.tell() + length
+    return _short(at, size)
+
+
+def _ber(file: BinaryIO) -> int | None:
+    """A length in BER; None at the end of the file."""
+    first = file.read(1)
+    if not first or first[0] < 0x80:
+        return first[0] if first else None
+    more = file.read(first[0] & 0x7F)
+    return int.from_bytes(more, "big") if len(more) == first[0] & 0x7F else None
+
+
+def _mp3(file: BinaryIO, size: int) -> str | None:
+    """The size in the Xing header, which most encoders write into the first frame: from there on, without tags."""
+    file.seek(0)
+    head, at = file.read(10), 0
+    if head.startswith(b"ID3"):
+        at = 10 + sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(head[6:10])))
+        at += 10 if head[5] & 0x10 else 0
+    file.seek(at)
+    frame = file.read(60)
+    if len(frame) < 60 or frame[0] != 0xFF or frame[1] & 0xE6 != 0xE2:  # layer III
+        return None
+    mono, first_version = frame[3] >> 6 == 3, frame[1] & 0x18 == 0x18
+    xing = 4 + ((17 if mono else 32) if first_version else (9 if mono else 17))
+    flags = frame[xing + 7]
+    if frame[xing : xing + 4] not in (b"Xing", b"Info") or not flags & 2:
+        return None
+    counted = xing + 8 + (4 if flags & 1 else 0)
+    return _short(at + int.from_bytes(frame[counted : counted + 4], "big"), size)
+
+
 def _exr(file: BinaryIO, size: int) -> str | None:
     """The chunk that the offset table places last, in a file of one part. Its table ends where the first chunk
     begins; an empty entry is a chunk that was never written."""
@@ -225,6 +277,12 @@ _WALKS: dict[bytes, Callable[[BinaryIO, int], str | None]] = {
     b"\x1aE\xdf\xa3": _matroska,
     b"OggS": _ogg,
     b"\x76\x2f\x31\x01": _exr,
+    b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02": _mxf,
+    b"ID3": _mp3,
+    b"\xff\xfb": _mp3,
+    b"\xff\xfa": _mp3,
+    b"\xff\xf3": _mp3,
+    b"\xff\xf2": _mp3,
 }
 
 

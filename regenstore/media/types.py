@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 BY_SUFFIX = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
@@ -170,9 +174,24 @@ _MAGIC = (
 )
 
 
-def of_content(head: bytes, path: str | bytes) -> str:
-    """The media type of content at a path: by its bytes, else by its name."""
-    return sniff(head) or by_name(path)
+def sniff_file(read: Callable[[int, int], bytes]) -> str | None:
+    """The media type by the bytes of a file, or None. ``read`` returns bytes from a place on. Unlike
+    :func:`sniff`, this looks into an MP4 whether it has only sound."""
+    found = sniff(read(0, HEAD))
+    if found == "video/mp4":
+        from regenstore.media.iso_tracks import sound_only  # the filter seldom needs it
+
+        return "audio/mp4" if sound_only(read) else found
+    return found
+
+
+def of_content(read: Callable[[int, int], bytes], path: str | bytes) -> str:
+    """The media type of content at a path: by its bytes, else by its name.
+
+    Bytes of no known format count as what their name says: so an export names a damaged picture among the media that it
+    leaves out, whereas it passes over other files.
+    """
+    return sniff_file(read) or by_name(path)
 
 
 def kind(media_type: str) -> str:

@@ -146,13 +146,13 @@ class LfsMigration:
         if name not in self._texts:
             assert found.source is not None
             bench = self._bench
-            content, head = take_in(bench.store, bench.placer.linker, found.source, found.pointer)
-            stored = bench.store.claim(content.digest, content.size)
+            take = take_in(bench.store, bench.placer.linker, found.source, found.pointer)
+            stored = bench.store.claim(take.digest, take.size)
             if stored is None:
                 raise NotFound("content-missing", f"{os.fsdecode(found.path)}: it left the store at once; run gc later")
             with open(stored, "rb") as file:
-                text = bench.text_of_stored(found.path, content.take, head, file.fileno())
-            self._texts[name] = content.take, text
+                text = bench.text_of_stored(found.path, take, file.fileno())
+            self._texts[name] = take, text
         return self._texts[name]
 
     def _pointers(self, blobs: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, LfsPointer]]:
@@ -165,8 +165,13 @@ class LfsMigration:
 
     def _is_pointer(self, path: bytes, pointer: LfsPointer) -> bool:
         """Whether the worktree has the pointer instead of its file."""
-        held = self._bench.held(path, digest=False)
-        return held is not None and held.size < LARGEST and parse_pointer(held.head[: held.size]) == pointer
+        fd = self._bench.open(path)
+        if fd is None:
+            return False
+        try:
+            return parse_pointer(os.pread(fd, LARGEST, 0)) == pointer
+        finally:
+            os.close(fd)
 
     def _attribute_files(self) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
         """The folders of the worktree whose .gitattributes name Git LFS, and the patterns that they name it for."""

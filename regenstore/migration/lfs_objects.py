@@ -8,10 +8,9 @@ import os
 from regenstore.errors import NotFound, StorageError
 from regenstore.fs import durable, presence
 from regenstore.fs.reflink import Linker
-from regenstore.media.types import HEAD
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.lfs_pointer import LfsPointer
-from regenstore.objects.result import Content
+from regenstore.objects.recipe import Take
 from regenstore.refs.git import Git
 
 
@@ -30,10 +29,9 @@ class LfsObjects:
         return path if found is not None and found.st_size == pointer.size else None
 
 
-def take_in(store: ContentStore, linker: Linker, path: str, pointer: LfsPointer) -> tuple[Content, bytes]:
-    """Store the file of a pointer, checked against its SHA-256; returns the content, without its media type, and its
-    first bytes. Raises NotFound (``content-missing``), and StorageError, with
-    ``source-damaged`` for other bytes."""
+def take_in(store: ContentStore, linker: Linker, path: str, pointer: LfsPointer) -> Take:
+    """Store the file of a pointer, checked against its SHA-256. Raises NotFound (``content-missing``) and
+    StorageError, with ``source-damaged`` for other bytes."""
     store.prepare()
     temp = store.temp_path("lfs")
     try:
@@ -41,8 +39,6 @@ def take_in(store: ContentStore, linker: Linker, path: str, pointer: LfsPointer)
             linker.fill(source.fileno(), target.fileno())
         with open(temp, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            head = file.read(HEAD)
         if found != pointer.sha256:
             raise StorageError("source-damaged", f"{path}: its SHA-256 is {found}, not {pointer.sha256}")
         digest, size = store.adopt(temp)
@@ -50,4 +46,4 @@ def take_in(store: ContentStore, linker: Linker, path: str, pointer: LfsPointer)
         raise NotFound("content-missing", f"{path}: it has just been removed") from None
     finally:
         durable.unlink(temp)
-    return Content(digest, size, ""), head
+    return Take(digest, size)

@@ -81,7 +81,9 @@ def _hashes(reference: ModelReference, finder: ModelFinder, unpinned: list[str],
 
 def _note(found: FoundModels) -> str:
     if found.digest:
-        return f"found by its name alone: {found.models[0].path}" if found.by in _BY_NAME else ""
+        if found.by in _BY_NAME:
+            return f"found by its name alone: {found.models[0].path}"
+        return "" if any(each.complete for each in found.models) else "its digest is what a ComfyUI server told"
     if found.models:
         paths = [each.path for each in found.models]
         more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""

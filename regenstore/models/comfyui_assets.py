@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from regenstore.capture import bounded_json
 from regenstore.errors import InvalidInput, NotFound, StorageError
 from regenstore.objects.bounded import Unparsable
-from regenstore.remotes.backends.http_client import HttpClient, safe_target
 from regenstore.remotes.settings import Pace, Proxies
+
+if TYPE_CHECKING:
+    from regenstore.remotes.backends.http_client import HttpClient
 
 _PAGE = 500
 """The most that the server lists at once."""
@@ -45,6 +47,8 @@ def model_assets(url: str, proxies: Proxies | None = None) -> list[ModelAsset]:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise InvalidInput("bad-parameter", f"expected an address such as http://127.0.0.1:8188, found {url!r}")
+    from regenstore.remotes.backends.http_client import HttpClient  # slow to import
+
     client = HttpClient(url, lambda place: None, _CONNECT, Pace(1, _PATIENCE), proxies)
     try:
         return [asset for row in _rows(client, url, parts.path.rstrip("/")) if (asset := _asset(row)) is not None]
@@ -57,7 +61,7 @@ def _rows(client: HttpClient, url: str, base: str) -> Iterator[Mapping[str, Any]
     place, seen = "offset=0", 0
     for _ in range(_MOST_PAGES):
         query = f"include_tags=models&sort=name&order=asc&limit={_PAGE}&{place}"
-        page = _page(client, url, safe_target(f"{base}/api/assets", query))
+        page = _page(client, url, f"{quote(base, safe='/%')}/api/assets?{query}")
         rows = page.get("assets")
         if not isinstance(rows, list):
             raise StorageError("remote-failed", f"{url} answered, but without a list of assets")

@@ -7,16 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from regenstore.capture.captured import ModelReference
-from regenstore.models.hashes import AUTOV1, AUTOV2, AUTOV3
-from regenstore.models.indexed_model import IndexedModel
-from regenstore.models.model_files import SUFFIXES, folder_kind, name_below_folder
+from regenstore.models.indexed_model import AUTOV1, AUTOV2, AUTOV3, IndexedModel
+from regenstore.models.model_files import KINDS, SUFFIXES, folder_kind, name_below_folder
 
 _ORDER = ("blake3", "sha256", "tensors", "autov2", "autov3", "autov1")
 """Kinds of hashes, the surest first."""
 _LENGTHS = {"blake3": 64, "sha256": 64, "tensors": 64, "autov2": AUTOV2, "autov3": AUTOV3, "autov1": AUTOV1}
 _HEX = frozenset("0123456789abcdef")
 _SHORTEST = 8
-_LOADED_ALIKE = {"diffusion_model": "checkpoint"}
 
 
 class FoundModels(NamedTuple):
@@ -25,8 +23,8 @@ class FoundModels(NamedTuple):
     models: tuple[IndexedModel, ...] = ()
     by: str = ""
     """By what they were found: a kind of hash (``blake3``, ``sha256``, ``tensors``, ``autov2``, ``autov3``,
-    ``autov1``), or ``name`` (the path ends so), ``case`` (in other letters), ``stem`` (without its extension) or
-    ``alias`` (the name in the header)."""
+    ``autov1``), or ``name`` (the path ends so), ``case`` (but for upper and lower case), ``stem`` (without its
+    extension) or ``alias`` (the name in the header)."""
     others: tuple[IndexedModel, ...] = ()
     """Files of that name that are not meant: a recorded hash differs."""
 
@@ -39,7 +37,7 @@ class FoundModels(NamedTuple):
 
 def plain_hashes(reference: ModelReference) -> dict[str, str]:
     """Return the recorded hashes of a reference that have the form of their kind, the surest first."""
-    lowered = {kind: reference.hashes.get(kind, "").lower().removeprefix("0x") for kind in _ORDER}
+    lowered = {kind: reference.hashes.get(kind, "").lower().rpartition(":")[2].removeprefix("0x") for kind in _ORDER}
     return {kind: text for kind, text in lowered.items() if len(text) == _LENGTHS[kind] and _HEX.issuperset(text)}
 
 
@@ -48,7 +46,7 @@ class ModelFinder:
 
     def __init__(self, models: Iterable[IndexedModel]) -> None:
         self._models = list(models)
-        self._hashed: dict[tuple[str, str], list[IndexedModel]] | None = None
+        self._hashed: dict[str, dict[str, list[IndexedModel]]] = {}
         self._named: dict[str, list[IndexedModel]] | None = None
 
     def find(self, reference: ModelReference) -> FoundModels:
@@ -67,17 +65,16 @@ class ModelFinder:
         return FoundModels(tuple(each for each in named.models if each not in others), named.by, others)
 
     def named(self, name: str, role: str = "") -> FoundModels:
-        """Return the files that a name fits, as programs write it: with or without folders and extension. Those of
-        which the file at the path has changed are left out. Raises StorageError (``unreadable``)."""
+        """Return the files that a name fits, as programs write it: with or without folders and extension. Left out are
+        those that are for something else than ``role``, and those of which the file at the path has changed. Raises
+        StorageError (``unreadable``)."""
         name = name.replace("\\", "/").strip("/")
         if not name:
             return FoundModels()
-        by, found = self._fitting(name)
-        found = [each for each in found if not each.changed()]
-        for narrower in (_for_role(found, role), [each for each in found if _is_whole_name(each.path, name)]):
-            kept = [each for each in narrower if each in found]
-            found = kept or found
-        return FoundModels(tuple(found), by if found else "")
+        by, found = self._fitting(name, role)
+        alike = [each for each in found if _kinds(each) & {_alike(role)}]
+        whole = [each for each in alike or found if _is_whole_name(each.path, name)]
+        return FoundModels(tuple(whole or alike or found), by)
 
     def by_digits(self, digits: str) -> FoundModels:
         """Return the files of which any hash begins with these hex digits, of which there must be at least 8."""
@@ -85,39 +82,41 @@ class ModelFinder:
         if len(text) < _SHORTEST or not _HEX.issuperset(text):
             return FoundModels()
         for kind in ("blake3", "sha256", "tensors", "autov1"):
-            found = [each for each in self._models if getattr(each.hashes, kind).startswith(text)]
+            found = [
+                each for each in self._models if any(value.startswith(text) for value in _values(each, kind))
+            ]  # fmt: skip
             if found:
                 short = {("sha256", AUTOV2): "autov2", ("tensors", AUTOV3): "autov3"}.get((kind, len(text)), kind)
                 return FoundModels(tuple(found), short)
         return FoundModels()
 
     def _with(self, kind: str, text: str) -> Sequence[IndexedModel]:
-        if self._hashed is None:
-            self._hashed = {}
+        known = self._hashed.get(kind)
+        if known is None:
+            known = self._hashed[kind] = {}
             for each in self._models:
-                for key in {(kind, value) for kind in _ORDER for value in _values(each, kind)}:
-                    self._hashed.setdefault(key, []).append(each)
-        return self._hashed.get((kind, text), ())
+                for value in set(_values(each, kind)):
+                    known.setdefault(value, []).append(each)
+        return known.get(text, ())
 
-    def _fitting(self, name: str) -> tuple[str, list[IndexedModel]]:
-        lowered = name.lower()
-        stem = _stem(lowered)
+    def _fitting(self, name: str, role: str) -> tuple[str, list[IndexedModel]]:
         if self._named is None:
             self._named = {}
             for each in self._models:
                 for key in {_stem(os.path.basename(each.path).lower()), each.header.alias.lower()} - {""}:
                     self._named.setdefault(key, []).append(each)
+        lowered = name.lower()
         last = lowered.rpartition("/")[2]
         near = {each.path: each for key in (_stem(last), last) for each in self._named.get(key, ())}.values()
-        paths = [(each, each.path.replace(os.sep, "/")) for each in near]
+        paths = [(each, each.path.replace(os.sep, "/")) for each in near if not _is_for_other(each, role)]
         for by, fitting in (
             ("name", [each for each, path in paths if path.endswith("/" + name)]),
             ("case", [each for each, path in paths if path.lower().endswith("/" + lowered)]),
-            ("stem", [each for each, path in paths if _stem(path.lower()).endswith(("/" + stem, "/" + lowered))]),
+            ("stem", [each for each, path in paths if _stem(path.lower()).endswith("/" + lowered)]),
             ("alias", [each for each, _ in paths if each.header.alias.lower() == lowered]),
         ):
-            if fitting:
-                return by, fitting
+            if unchanged := [each for each in fitting if not each.changed()]:
+                return by, unchanged
         return "", []
 
 
@@ -137,11 +136,18 @@ def _contradicts(model: IndexedModel, asked: dict[str, str]) -> bool:
     return any((known := _values(model, kind)) and text not in known for kind, text in asked.items())
 
 
-def _for_role(models: Sequence[IndexedModel], role: str) -> list[IndexedModel]:
-    def alike(kind: str) -> str:
-        return _LOADED_ALIKE.get(kind, kind)
+def _alike(kind: str) -> str:
+    return "checkpoint" if kind == "diffusion_model" else kind  # programs load either as the other
 
-    return [each for each in models if alike(role) in {alike(each.header.kind), alike(folder_kind(each.path))}]
+
+def _kinds(model: IndexedModel) -> set[str]:
+    """What a model is for, by its header and by its folder."""
+    return {_alike(kind) for kind in (model.header.kind, folder_kind(model.path)) if kind}
+
+
+def _is_for_other(model: IndexedModel, role: str) -> bool:
+    kinds = _kinds(model)
+    return bool(kinds) and role in KINDS and _alike(role) not in kinds
 
 
 def _is_whole_name(path: str, name: str) -> bool:

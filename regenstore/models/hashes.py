@@ -14,31 +14,14 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 from blake3 import blake3
 
+from regenstore.models.indexed_model import AUTOV1, ModelHashes
+
 _BLOCK = 8 << 20
 _AUTOV1_AT, _AUTOV1_SIZE = 0x100000, 0x10000
-AUTOV1, AUTOV2, AUTOV3 = 8, 10, 12
-"""Digits of the short hashes."""
-
-
-class ModelHashes(NamedTuple):
-    """Hex digits in lower case; empty where a hash is not defined for a file, or not known."""
-
-    blake3: str
-    sha256: str = ""
-    tensors: str = ""
-    autov1: str = ""
-
-    @property
-    def autov2(self) -> str:
-        return self.sha256[:AUTOV2]
-
-    @property
-    def autov3(self) -> str:
-        return self.tensors[:AUTOV3]
 
 
 def hash_model(fd: int, data_start: int | None, told: Callable[[int], None]) -> ModelHashes:

@@ -9,10 +9,11 @@ and raises nothing.
 from __future__ import annotations
 
 import struct
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from regenstore.capture import bounded_json
 from regenstore.models.families import kind_and_base, named_base
+from regenstore.models.indexed_model import ModelHeader
 from regenstore.objects.bounded import Unparsable
 
 MAX_LENGTH = 100_000_000
@@ -22,17 +23,6 @@ _MAX_TEXT = 1000
 _KINDS = {"lora": "lora", "textual-inversion": "embedding", "controlnet": "controlnet", "vae": "vae"}
 _ENCODERS = {"t5", "t5encoder", "llama", "qwen2vl", "qwen3", "qwen3vl", "gemma2", "gemma3", "mistral3"}
 """Architectures of GGUF files that ComfyUI loads as text encoders."""
-
-
-class ModelHeader(NamedTuple):
-    """Facts of a header; empty where it tells nothing."""
-
-    kind: str = ""
-    base: str = ""
-    alias: str = ""
-    """The name that the trainer gave the model (``ss_output_name``), which A1111 and its forks use for LoRAs."""
-    addnet: str = ""
-    """SHA-256 of the weights as the trainer recorded it (``sshs_model_hash``)."""
 
 
 def data_start(file: BinaryIO, size: int) -> int | None:

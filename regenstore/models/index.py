@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,15 +20,11 @@ from regenstore.fs import durable, file_lock, presence, sharing
 from regenstore.fs.path_text import path_of, path_text
 from regenstore.fs.writing import write_all
 from regenstore.models.finding import ModelFinder
-from regenstore.models.hashes import ModelHashes
-from regenstore.models.headers import ModelHeader
-from regenstore.models.indexed_model import FileState, IndexedModel
+from regenstore.models.indexed_model import FileState, IndexedModel, ModelHashes, ModelHeader
 
-_HASHES = ModelHashes._fields
-_STATE = ("size", "mtime_ns", "inode", "device")
 _SPARE = 200
 """Superseded lines that a file may have before it is written anew, beside as many as it has others."""
-_HEX = frozenset("0123456789abcdef")
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class ModelIndex:
@@ -181,15 +178,14 @@ def _rows(data: bytes) -> Iterator[Any]:
 
 
 def _model(path: str, row: Mapping[str, Any]) -> IndexedModel:
-    state = FileState(*(row[name] for name in _STATE))
-    hashes = ModelHashes(*(row.get(name, "") for name in _HASHES))
-    header = ModelHeader(*(row.get(name, "") for name in ModelHeader._fields))
-    if not all(type(number) is int for number in state):
-        raise ValueError("a number is expected")
-    if not all(isinstance(text, str) for text in (*hashes, *header)):
-        raise ValueError("a text is expected")
+    told = row.get
+    state = FileState(row["size"], row["mtime_ns"], row["inode"], row["device"])
+    hashes = ModelHashes(row["blake3"], told("sha256", ""), told("tensors", ""), told("autov1", ""))
+    header = ModelHeader(told("kind", ""), told("base", ""), told("alias", ""), told("addnet", ""))
+    if {*map(type, state)} != {int} or {*map(type, hashes), *map(type, header)} != {str}:
+        raise ValueError("numbers and texts are expected")
+    if _DIGEST.fullmatch(hashes.blake3) is None:
+        raise ValueError("a digest is expected")
     if "\0" in path or not os.path.isabs(path):
         raise ValueError("an absolute path is expected")
-    if len(hashes.blake3) != 64 or not _HEX.issuperset(hashes.blake3):
-        raise ValueError("a digest is expected")
     return IndexedModel(path, state, hashes, header)

@@ -1,4 +1,4 @@
-"""What the index knows of a model file."""
+"""What the index knows of a model file. Lean: ``git add`` imports it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,38 @@ import os
 from typing import NamedTuple
 
 from regenstore.fs import presence
-from regenstore.models.hashes import ModelHashes
-from regenstore.models.headers import ModelHeader
+from regenstore.models.model_files import folder_kind
+
+AUTOV1, AUTOV2, AUTOV3 = 8, 10, 12
+"""Digits of the short hashes."""
+
+
+class ModelHashes(NamedTuple):
+    """Hex digits in lower case; empty where a hash is not defined for a file, or not known."""
+
+    blake3: str
+    sha256: str = ""
+    tensors: str = ""
+    autov1: str = ""
+
+    @property
+    def autov2(self) -> str:
+        return self.sha256[:AUTOV2]
+
+    @property
+    def autov3(self) -> str:
+        return self.tensors[:AUTOV3]
+
+
+class ModelHeader(NamedTuple):
+    """Facts of a header; empty where it tells nothing."""
+
+    kind: str = ""
+    base: str = ""
+    alias: str = ""
+    """The name that the trainer gave the model (``ss_output_name``), which A1111 and its forks use for LoRAs."""
+    addnet: str = ""
+    """SHA-256 of the weights as the trainer recorded it (``sshs_model_hash``)."""
 
 
 class FileState(NamedTuple):
@@ -31,7 +61,11 @@ class IndexedModel(NamedTuple):
     state: FileState
     hashes: ModelHashes
     header: ModelHeader
-    """The kind may come from the folder."""
+
+    @property
+    def kind(self) -> str:
+        """What the model is, by its header, else by its folder; empty if neither tells."""
+        return self.header.kind or folder_kind(self.path)
 
     @property
     def complete(self) -> bool:

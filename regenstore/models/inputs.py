@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from regenstore.capture.captured import Captured, InputReference
 from regenstore.errors import InvalidInput, StorageError, utf8_text
 from regenstore.fs import presence
-from regenstore.models.hashes import hash_model
 from regenstore.models.indexed_model import FileState
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.ids import Digest
@@ -191,6 +190,8 @@ class InputLookup:
         state = FileState.of(os.fstat(fd))
         known = self._hashed.get(state)
         if known is None:
+            from regenstore.models.hashes import hash_model  # slow to import
+
             hashes = hash_model(fd, None, lambda count: None)
             known = self._hashed[state] = hashes.blake3, hashes.sha256
         return known

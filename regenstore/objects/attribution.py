@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from regenstore.errors import FormatError
-from regenstore.media.types import of_content
 from regenstore.objects import toml
 from regenstore.objects.ids import Digest
 from regenstore.objects.recipe import Recipe, Take
@@ -46,19 +45,18 @@ def one_text_of_sides(text: bytes, sides: Iterable[bytes]) -> bytes:
 
 def attribute(
     cache: ResultCache,
-    path: bytes,
     known: bytes | None,
     digest: Digest,
     size: int,
-    head: bytes,
+    media_type: str,
     elsewhere: Callable[[Take], bytes | None] = lambda take: None,
     captured: Callable[[Take, Mapping[str, Any]], bytes | None] = lambda take, about: None,
 ) -> bytes:
     """The recipe blob for a content. In this order: the recipe that the index has at the path (``known``), if the
     content is its take or a recorded result of its key; the whole text that names the content at another path
     (``elsewhere``), from which the medium was moved or copied; a recipe that is known to have made it; the one that its
-    embedded metadata give (``captured``, which is called with the labels to keep); or imported media. The last two say
-    which recipe the medium was edited from."""
+    embedded metadata give (``captured``, which is called with the labels to keep); or imported media of this type. The
+    last two say which recipe the medium was edited from."""
     before = toml.decode_or_none(known)
     take = Take(digest, size)
     if known is not None and before is not None and _made_by(cache, before, take):
@@ -77,8 +75,8 @@ def attribute(
     if told is not None:
         return told
     if before is None:
-        return toml.imported_text(take, of_content(head, path))
-    return toml.encode(Recipe.of_imported(take, of_content(head, path), about))
+        return toml.imported_text(take, media_type)
+    return toml.encode(Recipe.of_imported(take, media_type, about))
 
 
 def _made_by(cache: ResultCache, recipe: Recipe, take: Take) -> bool:

@@ -307,16 +307,8 @@ class ContentStore:
             self._to_write.put(None)
             self._writer.join()
             self._writer = None
-        if not targets:
-            return
         with durable.storage_errors(self.root):
-            if durable.sync_is_short(len(targets), self.added) and durable.sync_file_system(self.root):
-                return
-            for target in targets:
-                durable.fsync_file(target)
-            folders = {os.path.dirname(target) for target in targets}
-            for folder in folders | {os.path.dirname(folder) for folder in folders}:
-                durable.fsync_folder(folder)
+            durable.sync_files(targets, self.added)
 
     def put_bytes(self, data: bytes, digest: Digest, *, tree: str = VAULT) -> None:
         """Store a small content from memory under its digest."""

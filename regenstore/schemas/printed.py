@@ -6,10 +6,17 @@ from typing import get_args
 
 from pydantic import JsonValue, TypeAdapter
 
-from regenstore.schemas import printed_exports, printed_model_files, printed_paths, printed_remotes, printed_store
+from regenstore.schemas import (
+    printed_exports,
+    printed_finding,
+    printed_model_files,
+    printed_paths,
+    printed_remotes,
+    printed_store,
+)
 from regenstore.schemas.parts import Record
 
-_MODULES = (printed_exports, printed_model_files, printed_paths, printed_remotes, printed_store)
+_MODULES = (printed_exports, printed_finding, printed_model_files, printed_paths, printed_remotes, printed_store)
 
 
 def printed_models() -> dict[str, type[Record]]:

@@ -4,7 +4,7 @@ the path log, among other results of the same recipes, in gc's manifests. And br
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from shlex import quote
 from typing import Any, NamedTuple
 
@@ -217,14 +217,23 @@ def changes(before: Recipe, after: Recipe) -> tuple[FieldChange, ...]:
     if before.imported or after.imported:
         makers = [IMPORTED if each.imported else each.generator for each in (before, after)]
         return () if makers[0] == makers[1] else (FieldChange("generator", *makers),)
-    told = [_fields(before), _fields(after)]
+    told = [fields(before), fields(after)]
     names = dict.fromkeys((*told[1], *told[0]))
     return tuple(FieldChange(n, told[0].get(n), told[1].get(n)) for n in names if told[0].get(n) != told[1].get(n))
 
 
-def _fields(recipe: Recipe) -> dict[str, Any]:
+def fields(recipe: Recipe) -> dict[str, Any]:
+    """Return the values that determine the bytes, by name; those of nested tables by dotted names."""
     found: dict[str, Any] = {"generator": recipe.generator, "version": recipe.version, "output": recipe.output.name}
     found |= {f"model.{name}": value for name, value in recipe.model.items()}
-    found |= recipe.params
+    found |= dict(_flat(recipe.params))
     found |= {f"input {n}": f"{given.path or ''} ({given.digest.short})" for n, given in recipe.inputs.items()}
     return found
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from regenstore.errors import Conflict, FormatError, InvalidInput, NotFound, RegenstoreError
 from regenstore.fs import presence
 from regenstore.fs.swap import NOTHING, Identity, Seen, identity
-from regenstore.media.types import HEAD
+from regenstore.media.types import HEAD, of_content
 from regenstore.objects import toml
 from regenstore.objects.hashing import hash_fd
 from regenstore.objects.ids import Digest
@@ -44,12 +44,12 @@ _TOGETHER = 100
 
 
 class WorktreeContent(NamedTuple):
-    """The content of the worktree at a path: recipe text, or media with its digest."""
+    """The content of the worktree at a path: recipe text, or media with its digest and media type."""
 
     text: bytes | None
     digest: Digest | None
     size: int
-    head: bytes
+    media_type: str
     identity: Identity
 
 
@@ -191,7 +191,7 @@ class Workbench:
         if fd is None:
             return None
         try:
-            return _held(fd, digest)
+            return _held(fd, path, digest)
         except OSError as error:
             raise presence.unreadable(error, path) from error
         finally:
@@ -303,23 +303,25 @@ class Workbench:
         def captured(take: Take, about: Mapping[str, Any]) -> bytes | None:
             fd = self.open(path)
             try:
-                return None if fd is None else self._parts.capturer.text(path, fd, held.head, take, about)
+                return None if fd is None else self.capturer.text(path, fd, held.media_type, take, about)
             finally:
                 if fd is not None:
                     os.close(fd)
 
         from regenstore.objects.attribution import attribute
 
-        return attribute(self.cache, path, first, held.digest, held.size, held.head, elsewhere, captured)
+        return attribute(self.cache, first, held.digest, held.size, held.media_type, elsewhere, captured)
 
-    def text_of_stored(self, path: bytes, take: Take, head: bytes, fd: int) -> bytes:
+    def text_of_stored(self, path: bytes, take: Take, fd: int) -> bytes:
         """Return the recipe text that clean would give for a stored content, open as ``fd``, at a path that is new."""
         from regenstore.objects.attribution import attribute
 
-        def captured(take: Take, about: Mapping[str, Any]) -> bytes | None:
-            return self._parts.capturer.text(path, fd, head, take, about)
+        media_type = of_content(lambda at, length: os.pread(fd, length, at), path)
 
-        return attribute(self.cache, path, None, take.digest, take.size, head, captured=captured)
+        def captured(take: Take, about: Mapping[str, Any]) -> bytes | None:
+            return self.capturer.text(path, fd, media_type, take, about)
+
+        return attribute(self.cache, None, take.digest, take.size, media_type, captured=captured)
 
     def keep_pending(self, path: bytes, text: bytes) -> None:
         """Keep the recipe of a medium that is about to be placed, for the next clean of it. Raises StorageError."""
@@ -367,12 +369,12 @@ def _names(text: bytes, take: Take) -> bool:
     return recipe is not None and recipe.output.named == take
 
 
-def _held(fd: int, digest: bool) -> WorktreeContent:
+def _held(fd: int, path: bytes, digest: bool) -> WorktreeContent:
     found = os.fstat(fd)
-    head = os.pread(fd, HEAD, 0)
-    if toml.looks_like_recipe(head) and found.st_size <= toml.MAX_BYTES:
-        return WorktreeContent(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, head, identity(found))
-    return WorktreeContent(None, hash_fd(fd)[0] if digest else None, found.st_size, head, identity(found))
+    if toml.looks_like_recipe(os.pread(fd, HEAD, 0)) and found.st_size <= toml.MAX_BYTES:
+        return WorktreeContent(os.pread(fd, toml.MAX_BYTES, 0), None, found.st_size, "", identity(found))
+    media_type = of_content(lambda at, length: os.pread(fd, length, at), path)
+    return WorktreeContent(None, hash_fd(fd)[0] if digest else None, found.st_size, media_type, identity(found))
 
 
 def _above(path: bytes) -> Iterator[bytes]:

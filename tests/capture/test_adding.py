@@ -82,7 +82,8 @@ def test_what_is_taken_can_be_set(empty: Checkout) -> None:
     empty.git("config", "regenstore.capture", "off")
     assert added(empty, "off.png", comfyui(99)).imported
     empty.git("config", "regenstore.capture", "sometimes")
-    refused = empty.run("git", "add", "off.png", check=False)
+    empty.write("other.png", comfyui(98))
+    refused = empty.run("git", "add", "other.png", check=False)
     assert b"full, lean or off" in refused.stderr
 
 

@@ -9,6 +9,7 @@ import zlib
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from regenstore.capture.carriers.read import embedded
 from regenstore.capture.embedded import Embedded
@@ -20,6 +21,7 @@ from tests.capture.written import (
     box,
     chunk,
     comfy_exif,
+    exr,
     film,
     png_texts,
     saved,
@@ -34,7 +36,7 @@ XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
 
 
 def read(data: bytes) -> list[Embedded]:
-    return embedded(io.BytesIO(data))
+    return embedded(io.BytesIO(data), strict=True)
 
 
 def values(data: bytes, carrier: str) -> dict[str, Any]:
@@ -93,13 +95,15 @@ def test_png_that_is_cut_off_or_lies():
 
 
 @pytest.mark.parametrize("form", ["pngcomp", "pnginfo", "rgbcomp", "rgbinfo"])
-@pytest.mark.parametrize("size", [(60, 130), (500, 9), (3, 1500)])
+@pytest.mark.parametrize("size", [(60, 130), (500, 9), (3, 1500), (200, 300)])
 def test_text_hidden_in_pixels(form, size):
-    text = json.dumps({"Comment": '{"seed": 7}', "Software": "NovelAI"})
+    length = 7000 if size == (200, 300) else 9
+    text = json.dumps({"Comment": '{"seed": 7}', "Software": "NovelAI", "x": PIXELS.tobytes().hex()[:length]})
     assert read(with_hidden(text, b"stealth_" + form.encode(), size)) == [Embedded("alpha", "stealth", text)]
 
 
 def test_hidden_text_that_is_not_there():
+    assert read(with_chunks(with_hidden("{}"), chunk(b"tEXt", b"Comment\0{}"))) == [Embedded("png", "Comment", "{}")]
     assert read(with_hidden("x" * 800, b"stealth_pnginfo", (60, 130))[:-400]) == []
     assert read(with_hidden("", b"stealth_pnginfo")) == []
     whole = with_hidden("{}")
@@ -242,11 +246,59 @@ def test_boxes_that_others_write():
         Embedded("xmp", "packet", XMP),
         Embedded("xmp", "packet", XMP),
     ]
+    comfyui = box(b"uuid", b"comfyui_workflow" + json.dumps({"prompt": {"1": {"seed": 2**64 - 1}}, "n": None}).encode())
+    assert values(box(b"ftyp", b"avif") + comfyui, "mp4") == {
+        "prompt": '{"1": {"seed": 18446744073709551615}}',
+        "n": "null",
+    }
     jxl = b"\0\0\0\x0cJXL \r\n\x87\n" + box(b"Exif", bytes(4) + tiff({0x0131: (2, b"a tool")})) + box(b"xml ", b"<x/>")
     assert read(jxl) == [Embedded("exif", "Software", "a tool"), Embedded("xmp", "packet", "<x/>")]
 
 
-# ------------------------------------------------------------------------------------------- hostile files
+def test_iptc_fields():
+    def field(number: int, text: bytes) -> bytes:
+        return struct.pack(">BBBH", 0x1C, 2, number, len(text)) + text
+
+    iim = field(0, b"\0\4") + field(110, b"Made with Google AI") + field(120, "é".encode())
+    resources = b"".join(
+        b"8BIM" + struct.pack(">H", number) + name + struct.pack(">I", len(data)) + data + b"\0" * (len(data) % 2)
+        for number, name, data in ((0x0425, b"\0\0", bytes(16)), (0x0404, b"\3abc", iim))
+    )
+    data = b"Photoshop 3.0\0" + resources
+    plain = saved("JPEG")
+    found = read(plain[:2] + struct.pack(">BBH", 255, 0xED, len(data) + 2) + data + plain[2:])
+    assert found == [Embedded("iptc", "Credit", "Made with Google AI"), Embedded("iptc", "Caption", "é")]
+
+
+def test_comments_of_gif():
+    two = [PIXELS, PIXELS[::-1]]
+    texts = [INFOTEXT * 20, "short"]
+    pictures = [Image.fromarray(each).quantize(64) for each in two]
+    out = io.BytesIO()
+    pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:], comment=texts[0].encode())
+    assert Embedded("gif", "comment", texts[0]) in read(out.getvalue())
+    trailer = b"\1" + bytes(range(255, -1, -1)) + b"\0"
+    data = out.getvalue()[:-1] + b"!\xff\x0bXMP DataXMP" + XMP.encode() + trailer + b"!\xfe\5short\0;"
+    assert read(data)[-2:] == [Embedded("xmp", "packet", XMP), Embedded("gif", "comment", "short")]
+
+
+def test_attributes_of_exr():
+    data = exr(GRAPH)
+    assert values(data + bytes(50), "exr") == GRAPH
+    assert list(values(data[:-3], "exr")) == ["prompt"]
+    assert read(data[:8]) == read(data[:20]) == []
+
+
+def test_headers_of_json():
+    asset = json.dumps({"asset": {"version": "2.0", "extras": GRAPH | {"n": 1}}}).encode()
+    glb = struct.pack("<4sIIII", b"glTF", 2, 20 + len(asset), len(asset), 0x4E4F534A) + asset
+    assert values(glb, "gltf") == GRAPH | {"n": "1"}
+    header = json.dumps({"__metadata__": GRAPH, "t": {"dtype": "F32"}}).encode()
+    assert values(struct.pack("<Q", len(header)) + header + bytes(99), "safetensors") == GRAPH
+    assert read(glb[:-5]) == read(struct.pack("<Q", 8) + b"{}[]null") == []
+
+
+# ------------------------------------------------------------------------------------------- other files
 
 
 def test_other_content_has_nothing():

@@ -63,6 +63,7 @@ NO_DRY_RUN = {
 ONLY_LOOKS = {
     "status",
     "ls-files",
+    "find",
     "show",
     "takes",
     "why",
@@ -120,6 +121,11 @@ DRY_RUNS = {
     "set": ("plates/*.png", "-p", "seed=7"),
     "unset": ("plates", "-p", "seed"),
     "edit": ("plates/sea.png",),
+    "capture": ("plates/sea.png",),
+    "tries": ("plates/sea.png", "--take", "1"),
+    "migrate-from lfs": (),
+    "models scan": (".",),
+    "models forget": ("--missing",),
     "tag": ("plates", "scene=sc1"),
     "record": (),
     "history": ("plates/sea.png", "--take"),
@@ -142,10 +148,6 @@ DRY_RUNS = {
     "export dataset": ("../set", "plates", "--trainer", "none"),
     "template new": ("again",),
     "template delete": ("studio",),
-    "capture": ("refs",),
-    "migrate-from lfs": (),
-    "models scan": ("plates",),
-    "models forget": ("--missing",),
 }
 """Every command with a dry run, and arguments with which it would change something; 'accept' needs a generator that
 varies, and writes its output as 'set' does."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import av
+import numpy as np
+
 from tests.conftest import Checkout, noise
 
 
@@ -40,3 +43,15 @@ def test_a_pointer_of_git_lfs_is_named(empty: Checkout) -> None:
     done = empty.run("regenstore", "check", "HEAD", check=False)
     assert done.returncode == 1 and b"plate.png: lfs-pointer" in done.stdout
     assert "plate.png is a pointer of Git LFS" in empty.run("regenstore", "doctor", check=False).stdout.decode()
+
+
+def test_sound_alone_in_an_mp4_is_sound(empty: Checkout) -> None:
+    empty.write(".gitattributes", "*.mp4 filter=regenstore diff=regenstore\n")
+    with av.open(str(empty.path / "voice.mp4"), "w") as file:
+        stream = file.add_stream("aac", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.rate, frame.pts = 48000, 0
+        file.mux([*stream.encode(frame), *stream.encode()])
+    assert b'media_type = "audio/mp4"' in empty.run("regenstore", "show", "voice.mp4").stdout  # not added yet
+    empty.commit()
+    assert b'media_type = "audio/mp4"' in empty.blob("voice.mp4")

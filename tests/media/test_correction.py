@@ -128,7 +128,7 @@ def test_a_jpeg(options: dict[str, object]) -> None:
 
 
 def test_deflate_inside_other_files() -> None:
-    pixels = picture(640, 480)
+    pixels = picture()
     files = [saved(values, "TIFF", compression="tiff_adobe_deflate") for values in (pixels, near(pixels, 30))]
     found = made(files[0], files[1])
     assert found.method == "streams" and len(found.data) < 1000
@@ -141,10 +141,10 @@ def test_lossless_webp_needs_the_same_encoder() -> None:
 
 
 @pytest.mark.parametrize(("media_type", "bits"), [("audio/wav", 16), ("audio/flac", 16), ("audio/flac", 24)])
-@pytest.mark.parametrize("count", [3, 3000])
+@pytest.mark.parametrize("count", [3, 300])
 def test_sounds(tmp_path, media_type: str, bits: int, count: int) -> None:
     rng = np.random.default_rng(2)
-    levels = (np.sin(np.arange(2 * 44100 * 4) / 40) * 9000 + rng.normal(0, 900, 2 * 44100 * 4)).astype(np.int64)
+    levels = (np.sin(np.arange(2 * 44100) / 40) * 9000 + rng.normal(0, 900, 2 * 44100)).astype(np.int64)
     changed = levels.copy()
     changed[rng.choice(levels.size, count, replace=False)] += 1
     files = []
@@ -243,7 +243,8 @@ def test_numbers(values: list[int]) -> None:
 
 @pytest.fixture(scope="module")
 def every_method() -> list[tuple[Difference, bytes, bytes]]:
-    pixels, changed, large = picture(), near(picture(), 40), picture(640, 480)
+    pixels, large = picture(160, 120), picture(320, 240)
+    changed = near(pixels, 40)
     noise = np.random.default_rng(5).bytes(20_000)
     pairs = [
         (comfy(pixels), comfy(changed)),
@@ -266,7 +267,7 @@ def test_damaged_differences_give_errors_or_other_bytes(every_method) -> None:
     rng = np.random.default_rng(6)
     refused = 0
     for difference, base, take in every_method:
-        for _ in range(25):
+        for _ in range(15):
             data = bytearray(difference.data)
             data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
             damaged = bytes(data) if rng.random() < 0.7 else bytes(data[: int(rng.integers(len(data)))])
@@ -276,11 +277,11 @@ def test_damaged_differences_give_errors_or_other_bytes(every_method) -> None:
                 refused += 1
             else:
                 assert len(given_back) < 2 * len(base) + len(take)
-    assert refused > 50
+    assert refused > 30
 
 
 def test_a_bomb_is_refused() -> None:
-    bomb = packing.packed(bytes(1 << 28))
+    bomb = packing.packed(bytes(1 << 26))
     with pytest.raises(ValueError, match="unpacks to"):
         making.apply(Difference("patch", "", bomb), b"base", 1000)
     with pytest.raises(ValueError):
@@ -294,7 +295,7 @@ def test_hostile_files_get_no_correction() -> None:
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    stream = zlib.compress(bytes(1 << 28), 9)
+    stream = zlib.compress(bytes(1 << 27), 9)
     picture_bomb.write(png.MAGIC + chunk(b"IHDR", header) + chunk(b"IDAT", stream) + chunk(b"IEND", b""))
     bomb = picture_bomb.getvalue()
     with pytest.raises(ValueError, match="too long"):

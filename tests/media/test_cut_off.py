@@ -16,7 +16,7 @@ from regenstore.media.probe import probe
 
 NOISE = np.random.default_rng(7).integers(0, 256, (96, 96, 3), dtype=np.uint8)
 SOUNDS = {"wav": ("pcm_s16le", "s16"), "aiff": ("pcm_s16be", "s16"), "flac": ("flac", "s16"), "m4a": ("aac", "fltp")}
-SOUNDS["ogg"] = ("libopus", "s16")
+SOUNDS |= {"ogg": ("libopus", "s16"), "mp3": ("libmp3lame", "s16p")}
 FILMS = {
     "mp4": "mpeg4",
     "mov": "mpeg4",
@@ -25,6 +25,7 @@ FILMS = {
     "webm": "libvpx-vp9",
     "exr": "exr",
     "dpx": "dpx",
+    "mxf": "mpeg2video",
 }
 STILLS = ("png", "jpg", "webp", "gif", "tif", "avif")
 
@@ -44,7 +45,7 @@ def _sound(path: Path, codec: str, layout: str) -> None:
     values = NOISE.reshape(1, -1).astype(np.int16) * 99
     with av.open(str(path), "w") as out:
         stream = out.add_stream(codec, rate=48000, layout="mono")
-        given = values if layout == "s16" else (values / 32768).astype(np.float32)
+        given = values if layout.startswith("s16") else (values / 32768).astype(np.float32)
         frame = av.AudioFrame.from_ndarray(given, format=layout, layout="mono")
         frame.rate = 48000
         resized = av.AudioFifo()
@@ -92,6 +93,9 @@ OPEN_ENDED: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("jpg", lambda data: data + bytes(4000)),  # padded, or followed by another picture
     ("png", lambda data: data + b"behind"),
     ("mp4", lambda data: data + b"\0\0\0\0"),
+    ("mp3", lambda data: data + b"TAG" + bytes(125)),
+    ("mp3", lambda data: data.replace(b"Xing", b"Xinc").replace(b"Info", b"Infc")[:-99]),
+    ("mxf", lambda data: data + b"behind"),
 ]
 
 
@@ -111,6 +115,9 @@ SIGNATURES = [
     b"fLaC",
     b"OggS",
     b"II*\0",
+    b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02",
+    b"ID3",
+    b"\xff\xfb",
 ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+from collections.abc import Callable
 
 import av
 import numpy as np
@@ -121,9 +123,44 @@ def test_names_and_suffixes():
 
 def test_content_counts_before_the_name():
     png = b"\x89PNG\r\n\x1a\n"
-    assert types.of_content(png, "x.mp4") == "image/png"
-    assert types.of_content(b"hello", b"x.mp4") == "video/mp4"
-    assert types.of_content(b"hello", "x") == types.UNKNOWN
+    assert types.of_content(reading(png), "x.mp4") == "image/png"
+    assert types.of_content(reading(b"hello"), b"x.mp4") == "video/mp4"
+    assert types.of_content(reading(b"hello"), "x") == types.UNKNOWN
+
+
+def box(name: bytes, *parts: bytes, large: bool = False) -> bytes:
+    data = b"".join(parts)
+    size = len(data) + (16 if large else 8)
+    return (struct.pack(">I4sQ", 1, name, size) if large else struct.pack(">I4s", size, name)) + data
+
+
+def track(handler: bytes) -> bytes:
+    return box(b"trak", box(b"tkhd", bytes(84)), box(b"mdia", box(b"hdlr", bytes(8), handler, bytes(12))))
+
+
+BRAND = box(b"ftyp", b"isom", bytes(4))
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type"),
+    [
+        (BRAND + box(b"mdat", bytes(9000), large=True) + box(b"moov", track(b"soun"), track(b"text")), "audio/mp4"),
+        (BRAND + box(b"moov", track(b"soun"), track(b"vide")) + box(b"mdat", bytes(9)), "video/mp4"),
+        (BRAND + box(b"moov", track(b"text")), "video/mp4"),
+        (BRAND + box(b"mdat", bytes(90)), "video/mp4"),
+        (BRAND + box(b"moov", track(b"soun"))[:-14], "video/mp4"),
+        (BRAND + box(b"moov", struct.pack(">I", 900) + track(b"soun")[4:]), "video/mp4"),
+        (BRAND + box(b"moov", *[box(b"free")] * 3000, track(b"soun")), "video/mp4"),
+        (BRAND + struct.pack(">I4sQ", 1, b"moov", 2**64 - 1), "video/mp4"),
+        (box(b"ftyp", b"qt  ", bytes(4)) + box(b"moov", track(b"soun")), "video/quicktime"),
+    ],
+)
+def test_an_mp4_is_sound_if_its_tracks_are(data: bytes, media_type: str) -> None:
+    assert types.of_content(reading(data), "x.mp4") == media_type
+
+
+def reading(data: bytes) -> Callable[[int, int], bytes]:
+    return lambda at, length: data[at : at + length]
 
 
 @pytest.mark.parametrize(("media_type", "kind"), [("image/png", "image"), ("video/mp4", "video"), ("model", "model")])

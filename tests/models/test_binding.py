@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from regenstore.capture.captured import Captured, InputReference, Level, ModelReference
+from regenstore.config import GitEnvironment
 from regenstore.models import scan
 from regenstore.models.binding import BoundModels, bind
 from regenstore.models.finding import FoundModels
@@ -17,7 +21,8 @@ from regenstore.models.indexed_model import IndexedModel
 from regenstore.models.inputs import BoundInputs, InputLookup, bind_inputs
 from regenstore.objects.content_store import ContentStore
 from regenstore.objects.hashing import hash_bytes
-from tests.conftest import noise
+from regenstore.repository import Repository
+from tests.conftest import Checkout, noise
 from tests.models.files import safetensors
 
 LORA = {"x.lora_down.weight": (1, 1)}
@@ -78,7 +83,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
         ("My Style", "lora", "lora", "alias"),
         ("shared.safetensors", "vae", "vae", "name"),
         ("shared", "lora", "other", "stem"),
+        ("shared.safetensors", "upscaler", "", ""),
+        ("shared.safetensors", "checkpoint", "", ""),
         ("a/twin.safetensors", "lora", "twin_1", "name"),
+        ("sdxl/Base_v1.safetensors", "diffusion_model", "main", "name"),
+        ("sdxl/Base_v1.safetensors", "a role of a custom node", "main", "name"),
+        ("Base_v1.ckpt", "checkpoint", "", ""),
         ("Base_v", "checkpoint", "", ""),
         ("win.safetensors", "lora", "", ""),
         ("", "lora", "", ""),
@@ -181,6 +191,13 @@ def test_an_index_that_cannot_be_read_binds_nothing(tmp_path: Path) -> None:
     assert bound[:2] == ({"name": "a"}, ("a",)) and "the index of models cannot be read" in bound.notes[0]
 
 
+def test_binding_is_lean_to_import() -> None:
+    """``git add`` does it."""
+    code = "import sys, regenstore.models.binding, regenstore.models.inputs; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.decode().split()
+    assert not {"concurrent.futures", "hashlib", "httpcore2", "pydantic", "tomllib", "sqlite3"} & set(loaded)
+
+
 # ------------------------------------------------------------------------------------------- inputs
 
 
@@ -271,3 +288,20 @@ def test_many_files_of_one_name_are_not_all_hashed(place: Place) -> None:
     for number in range(60):
         place.write(place.top / str(number) / "image.png", b"same")
     assert place.bind("image.png").unbound
+
+
+def test_a_repository_s_inputs(tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracked files and new ones count, ignored ones do not."""
+    (tmp_path / "film").mkdir()
+    empty = Checkout(tmp_path / "film", environment)
+    empty.git("init", "-q")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    for name, text in (("old/a.png", "a"), ("new/b.png", "b"), ("ignored/c.png", "c"), (".gitignore", "ignored/")):
+        empty.write(name, text)
+    empty.git("add", "old")
+    with closing(Repository.discover(str(empty.path), GitEnvironment.read())) as repository:
+        lookup = repository.input_lookup
+        found = {name: [each.path for each in lookup.files(name)] for name in ("a.png", "b.png", "c.png", "d.png")}
+        assert found == {"a.png": [b"old/a.png"], "b.png": [b"new/b.png"], "c.png": [], "d.png": []}
+        assert not repository.model_index.models

@@ -95,7 +95,7 @@ def row(name: str, size: int, digit: str, **more: Any) -> dict[str, Any]:
     return {key: value for key, value in {**fields, **more}.items() if value is not None}
 
 
-def test_all_pages_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pages_are_read() -> None:
     assets = Assets()
     assets.rows = [row(f"loras/{number}.safetensors", number, "a") for number in range(LIMIT + 3)]
     assets.rows[1] = row("loras/1.safetensors", 1, "b", hash=None)  # not hashed yet
@@ -171,7 +171,7 @@ def test_a_scan_takes_digests_and_a_later_one_completes_them(tmp_path: Path) -> 
 
     assert scanned(assets) == [str(other)]
     told = index.models[str(path)]
-    assert told.hashes.blake3 == "a" * 64 and not told.complete and told.header.kind == "lora"
+    assert told.hashes.blake3 == "a" * 64 and not told.complete and told.kind == "lora"
     assert scanned(assets) == []
     assert scanned([]) == [str(path)]
     assert index.models[str(path)].complete and index.models[str(path)].hashes.blake3 != "a" * 64

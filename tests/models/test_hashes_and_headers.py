@@ -12,8 +12,9 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regenstore.models.hashes import ModelHashes, hash_model
-from regenstore.models.headers import ModelHeader, data_start, read_header
+from regenstore.models.hashes import hash_model
+from regenstore.models.headers import data_start, read_header
+from regenstore.models.indexed_model import ModelHashes, ModelHeader
 from regenstore.models.model_files import folder_kind, is_model, name_below_folder
 from tests.conftest import examples, noise
 from tests.models.files import gguf, safetensors

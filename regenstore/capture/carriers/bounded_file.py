@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import BinaryIO
 
 from regenstore.capture.embedded import MAX_PIECE, MAX_TOTAL
@@ -28,6 +29,8 @@ class BoundedFile:
 
     def __init__(self, file: BinaryIO, budget: _Budget | None = None) -> None:
         self._file = file
+        raw = getattr(file, "raw", file)
+        self._descriptor: int | None = raw.fileno() if type(raw) is io.FileIO else None
         self._budget = budget or _Budget()
         self._window, self._window_at = b"", 0
         self.size = file.seek(0, io.SEEK_END)
@@ -69,6 +72,10 @@ class BoundedFile:
     def _read(self, at: int, length: int) -> bytes:
         if at >= self.size:
             return b""
+        if self._descriptor is not None:
+            found = os.pread(self._descriptor, length, at)  # one call of the system instead of two
+            if len(found) == min(length, self.size - at):
+                return found
         self._file.seek(at)
         found = self._file.read(length)
         while found and len(found) < length and (more := self._file.read(length - len(found))):

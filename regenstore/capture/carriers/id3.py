@@ -126,7 +126,7 @@ def _split(encoding: int, data: bytes) -> tuple[str, bytes]:
         text, rest = until_nul(data)
         return decoded(text), rest
     end = data.find(b"\0\0")
-    while end % 2 == 1:
+    while end > 0 and end % 2:
         end = data.find(b"\0\0", end + 1)
     text, rest = (data, b"") if end < 0 else (data[:end], data[end + 2 :])
     return text.decode("utf-16" if text[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-16-be", "replace"), rest

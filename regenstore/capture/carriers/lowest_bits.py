@@ -2,8 +2,8 @@
 
 The bits run down the first column, then down the next: of alpha alone, or of red, green and blue in turn. They hold a
 magic of 15 characters (``stealth_pnginfo``, ``stealth_pngcomp``; ``stealth_rgb…``), the payload's length in bits in 32
-of them, and the payload, which after ``…comp`` is a gzip stream. An ordinary picture differs from the magic within its
-first rows, and no more than those are decompressed.
+of them, and the payload, which after ``…comp`` is a gzip stream. An ordinary picture differs from the magic in its
+first pixel or its first rows, and no more than those are decompressed.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import zlib
 from collections.abc import Iterator
 from itertools import islice
 
-from regenstore.capture.carriers.bounded_file import BoundedFile, unsigned
+from regenstore.capture.carriers.bounded_file import WINDOW, BoundedFile, unsigned
 from regenstore.capture.carriers.text import GZIP, decoded, decompressed
 from regenstore.capture.embedded import Embedded
 
 MAX_SIDE = 1 << 16
 MAX_PICTURE = 1 << 28
 """Bytes of pixels of a picture that is looked at."""
-MAX_PAYLOAD = 256 << 10
+MAX_PAYLOAD, _USUAL_PAYLOAD = 256 << 10, 4096
 _HEADER = 15 + 4
 _PLACES = {b"stealth_png": (3,), b"stealth_rgb": (0, 1, 2)}
 """Magic -> the channels whose bits hold it."""
@@ -33,21 +33,36 @@ class _Picture:
         self._file, self._first = file, first
         self.width, self.height, self.channels = width, height, channels
 
+    def first_pixel(self) -> bytes:
+        """The first pixel, which no filter changes: nothing is left of it or above it. Empty if that takes more than
+        a look."""
+        length = unsigned(self._file.look(self._first, 4))
+        stored = self._file.look(self._first + 8, min(length, WINDOW))
+        try:
+            return zlib.decompressobj().decompress(stored, 1 + self.channels)[1:]
+        except zlib.error:
+            return b""
+
     def rows(self) -> Iterator[bytes]:
         """The rows as they are stored: a filter's number, then what it left of the pixels."""
-        length = 1 + self.width * self.channels
-        stream, pending, most = zlib.decompressobj(), b"", length
-        for block in self._blocks():
-            while block:
-                try:
-                    pending += stream.decompress(block, most)
-                except zlib.error:
-                    return
-                whole = len(pending) // length * length
-                yield from (pending[at : at + length] for at in range(0, whole, length))
-                block, pending, most = stream.unconsumed_tail, pending[whole:], min(2 * most, max(length, 1 << 16))
-            if stream.eof:
-                return
+        length, pending = 1 + self.width * self.channels, b""
+        for part in self._decompressed(length):
+            pending += part
+            whole = len(pending) // length * length
+            yield from (pending[at : at + length] for at in range(0, whole, length))
+            pending = pending[whole:]
+
+    def _decompressed(self, least: int) -> Iterator[bytes]:
+        """In parts that grow: often only the first is asked for."""
+        stream, length = zlib.decompressobj(), least
+        try:
+            for block in self._blocks():
+                while block:
+                    yield stream.decompress(block, length)
+                    block, length = stream.unconsumed_tail, min(2 * length, max(least, 1 << 16))
+            yield stream.flush()  # at most one match, which the last limit held back
+        except zlib.error:
+            return
 
     def _blocks(self) -> Iterator[bytes]:
         at, most = self._first, 4096
@@ -62,7 +77,10 @@ class _Picture:
     def begins_with(self, magic: bytes, channels: tuple[int, ...]) -> bool:
         """Whether the first column's bits are a magic's, as far as the column goes. Left of it there is nothing, so
         only the pixel above matters to its filters."""
-        digits = f"{unsigned(magic):0{8 * len(magic)}b}"
+        digits = [unsigned(magic) >> place & 1 for place in reversed(range(8 * len(magic)))]
+        pixel = self.first_pixel()
+        if len(pixel) == self.channels and any(pixel[c] & 1 != digit for c, digit in zip(channels, digits)):
+            return False
         above = [0] * self.channels
         for number, row in enumerate(islice(self.rows(), self.height)):
             for channel in channels:
@@ -72,7 +90,7 @@ class _Picture:
             expected = digits[number * len(channels) : (number + 1) * len(channels)]
             if not expected:
                 return True
-            if not all(str(above[channel] & 1) == digit for channel, digit in zip(channels, expected)):
+            if any(above[channel] & 1 != digit for channel, digit in zip(channels, expected)):
                 return False
         return self.height * len(channels) < len(digits)
 
@@ -106,10 +124,12 @@ def pieces(file: BoundedFile, first: int, width: int, height: int, channels: int
     picture = _Picture(file, first, width, height, channels)
     for magic, places in _PLACES.items():
         if channels > max(places) and picture.begins_with(magic, places):
-            head = picture.bits(places, _HEADER)
-            form, length = head[len(magic) : 15], unsigned(head[15:]) // 8
-            if head.startswith(magic) and form in (b"info", b"comp") and 0 < length <= MAX_PAYLOAD:
-                payload = picture.bits(places, _HEADER + length)[_HEADER:]
+            found = picture.bits(places, _HEADER + _USUAL_PAYLOAD)
+            form, length = found[len(magic) : 15], unsigned(found[15:_HEADER]) // 8
+            if found.startswith(magic) and form in (b"info", b"comp") and 0 < length <= MAX_PAYLOAD:
+                if length > _USUAL_PAYLOAD:
+                    found = picture.bits(places, _HEADER + length)
+                payload = found[_HEADER : _HEADER + length]
                 data = payload if form == b"info" else decompressed(file, payload, GZIP)
                 if data and len(payload) == length:
                     yield Embedded("alpha", "stealth", decoded(data))

@@ -60,4 +60,8 @@ def _broadcast(data: bytes) -> Embedded:
     return Embedded("riff", "bext", decoded(until_nul(data[:_DESCRIPTION])[0]))
 
 
-_TEXTS = {b"XMP ": _xmp, b"_PMX": _xmp, b"C2PA": _c2pa, b"bext": _broadcast}
+def _aiff(data: bytes) -> Embedded:
+    return Embedded("riff", "ANNO", decoded(until_nul(data)[0]))
+
+
+_TEXTS = {b"ANNO": _aiff, b"XMP ": _xmp, b"_PMX": _xmp, b"C2PA": _c2pa, b"bext": _broadcast}

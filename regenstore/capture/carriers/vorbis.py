@@ -43,12 +43,12 @@ def ogg(file: BoundedFile) -> Iterator[Embedded]:
 def _second_packets(file: BoundedFile) -> Iterator[bytes]:
     """Every stream begins with a page of its own for its first packet, before any page of a second one."""
     at = 0
-    unfinished: dict[bytes, bytes] = {}
+    unfinished: dict[bytes, bytearray] = {}
     while len(head := file.look(at, 27)) == 27 and head[:4] == b"OggS":
         lacing = file.look(at + 27, head[26])
         serial, body = head[14:18], at + 27 + len(lacing)
         if head[5] & 2 and len(unfinished) < _MAX_STREAMS:
-            unfinished[serial] = b""
+            unfinished[serial] = bytearray()
         elif serial in unfinished:
             length, whole = 0, False
             for value in lacing:
@@ -58,7 +58,7 @@ def _second_packets(file: BoundedFile) -> Iterator[bytes]:
                     break
             unfinished[serial] += file.piece(body, length) or b""
             if whole:
-                yield unfinished.pop(serial)
+                yield bytes(unfinished.pop(serial))
             elif len(unfinished[serial]) > MAX_PIECE:
                 del unfinished[serial]
         if not unfinished:

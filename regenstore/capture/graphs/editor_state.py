@@ -16,26 +16,21 @@ from regenstore.capture.graphs import lifted, packed
 from regenstore.capture.graphs.graph import Graph, is_link
 from regenstore.capture.graphs.values import from_recipe, same, to_recipe
 from regenstore.capture.graphs.widgets import HOLE, Hole, Widgets
-from regenstore.errors import FormatError
 
-MAX_TEXT = 1 << 20
-"""A longer packed text is left out of the recipe."""
 _EXACT = 2.0**53
 _ORDER, _EXTRA = "order", "extra"
 
 
 def pack(graph: Graph, extra: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the table for a graph and its ``extra_pnginfo``; None if it would be too long."""
-    filling = _Filling(graph)
+    marking = Marking(graph)
     widgets = Widgets(graph)
     document = {_ORDER: _order_of_nodes(graph), _EXTRA: {}}
     for key, value in extra.items():
         holes = widgets.holes(value) if key == "workflow" else {}
-        document[_EXTRA][key] = filling.mark(value, holes)
-    text = packed.pack(document)
-    if len(text) > MAX_TEXT:
-        return None
-    return {"format": packed.FORMAT, "data": text, **({"values": filling.values} if filling.values else {})}
+        document[_EXTRA][key] = marking.mark(value, holes)
+    table = packed.table(document)
+    return {**table, "values": marking.values} if table and marking.values else table
 
 
 def restore(
@@ -47,15 +42,11 @@ def restore(
     table = tables.get("workflow")
     if table is None:
         return graph, {}
-    if table.get("format") != packed.FORMAT:
-        raise FormatError("bad-recipe", f"expected 'format = \"{packed.FORMAT}\"' in [workflow]")
-    document = packed.unpack(str(table.get("data")))
-    if not isinstance(document, dict):
-        raise FormatError("bad-recipe", "'data' in [workflow] is not what was packed")
+    document = packed.document(table)
     graph = _in_order_of_nodes(graph, document.get(_ORDER))
     values = table.get("values", {})
     extra = document.get(_EXTRA, {})
-    return graph, {key: _fill(value, graph, values) for key, value in extra.items()}
+    return graph, {key: fill(value, graph, values) for key, value in extra.items()}
 
 
 # ------------------------------------------------------------------------------------------- order of keys
@@ -63,24 +54,26 @@ def restore(
 
 def _order_of_nodes(graph: Graph) -> dict[str, Any]:
     return {
-        name: {key: [value] if key == "_meta" else _order(value) for key, value in node.items() if key != "is_changed"}
+        name: {
+            key: [value] if key == "_meta" else order_of(value) for key, value in node.items() if key != "is_changed"
+        }
         for name, node in graph.nodes.items()
     }
 
 
-def _order(value: Any) -> Any:
+def order_of(value: Any) -> Any:
     """The keys of a value's tables; 0 where there are none."""
     if isinstance(value, dict):
-        return {key: _order(item) for key, item in value.items()}
+        return {key: order_of(item) for key, item in value.items()}
     if isinstance(value, list):
-        orders = [_order(item) for item in value]
+        orders = [order_of(item) for item in value]
         return orders if any(orders) else 0
     return 0
 
 
 def _in_order_of_nodes(nodes: dict[str, Any], order: Any) -> dict[str, Any]:
     """The nodes in an order, each with its title again."""
-    found: dict[str, Any] = _in_order(nodes, order)
+    found: dict[str, Any] = in_order(nodes, order)
     for name, node in found.items():
         keys = order.get(name) if isinstance(order, dict) else None
         if isinstance(keys, dict) and isinstance(keys.get("_meta"), list) and keys["_meta"]:
@@ -89,20 +82,20 @@ def _in_order_of_nodes(nodes: dict[str, Any], order: Any) -> dict[str, Any]:
     return found
 
 
-def _in_order(value: Any, order: Any) -> Any:
+def in_order(value: Any, order: Any) -> Any:
     """A value with its keys in an order; keys that the order lacks come last."""
     if isinstance(value, dict) and isinstance(order, dict):
-        known = {key: _in_order(value[key], order[key]) for key in order if key in value}
+        known = {key: in_order(value[key], order[key]) for key in order if key in value}
         return {**known, **{key: item for key, item in value.items() if key not in known}}
     if isinstance(value, list) and isinstance(order, list) and len(value) == len(order):
-        return [_in_order(item, each) for item, each in zip(value, order, strict=True)]
+        return [in_order(item, each) for item, each in zip(value, order, strict=True)]
     return value
 
 
 # ------------------------------------------------------------------------------------------- what varies
 
 
-class _Filling:
+class Marking:
     """Marks what varies in a value, and collects what only the editor has."""
 
     def __init__(self, graph: Graph) -> None:
@@ -140,13 +133,14 @@ def _line(value: Any) -> Any:
     return ["json", json.dumps(value)] if isinstance(value, (dict, list)) else to_recipe(value)
 
 
-def _fill(value: Any, graph: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
+def fill(value: Any, graph: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
+    """A value with its marks replaced by what they stand for."""
     if isinstance(value, list):
-        return [_fill(item, graph, values) for item in value]
+        return [fill(item, graph, values) for item in value]
     if not isinstance(value, dict):
         return value
     if value.keys() != {HOLE}:
-        return {key: _fill(item, graph, values) for key, item in value.items()}
+        return {key: fill(item, graph, values) for key, item in value.items()}
     marked = value[HOLE]
     if not isinstance(marked, list):
         return _fill_inside(marked, graph, values)
@@ -167,7 +161,7 @@ def _as_shown(value: Any) -> Any:
 
 def _fill_inside(marked: Any, graph: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
     """A table that has the mark's own name as its only key."""
-    return {key: _fill(item, graph, values) for key, item in marked.items()} if isinstance(marked, dict) else marked
+    return {key: fill(item, graph, values) for key, item in marked.items()} if isinstance(marked, dict) else marked
 
 
 def _none(reference: list[Any]) -> None:

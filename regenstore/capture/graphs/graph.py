@@ -18,8 +18,8 @@ class LiteralInput(NamedTuple):
 
     node: str
     input: str
-    path: tuple[str, ...] = ()
-    """The keys inside a literal that is a table, as rgthree's Power Lora Loader has."""
+    path: tuple[str | int, ...] = ()
+    """The keys and positions inside a literal that is a table or an array, as rgthree's Power Lora Loader has."""
 
 
 def is_graph(value: Any) -> bool:

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from regenstore.capture import bounded_json
-from regenstore.capture.graphs import model_names
 from regenstore.capture.graphs.graph import Graph, LiteralInput
 from regenstore.capture.graphs.model_names import FoundLora, FoundModel
-from regenstore.capture.graphs.roles import find_roles
+from regenstore.capture.graphs.roles import Roles
 from regenstore.capture.graphs.values import from_recipe, same, to_recipe
 from regenstore.errors import FormatError
 from regenstore.objects import bounded, toml
@@ -28,24 +27,24 @@ _ROOM = 4 << 20
 """Weight that a recipe's parameters may have: other tables need some too."""
 
 
-def lift(graph: Graph, models: list[FoundModel], main: FoundModel | None) -> dict[str, Any]:
-    """Return the ``params`` of a graph's recipe."""
+def lift(graph: Graph, roles: Roles, loras: list[FoundLora], main: list[FoundModel]) -> dict[str, Any]:
+    """Return the ``params`` of a graph's recipe, with these values at the top. ``main``: where the graph names the
+    recipe's model."""
     if not _is_ordinary(graph):
         return {"nodes": json.dumps({name: _node(node, {}) for name, node in graph.nodes.items()})}
     params: dict[str, Any] = {}
     replaced: dict[LiteralInput, list[Any]] = {}
-    for name, places in find_roles(graph).items():
+    for name, places in roles.items():
         value = to_recipe(graph.value(places[0]))
         if not isinstance(value, list):
             params[name] = value
             replaced |= {place: ["param", name] for place in places}
-    loras = [each for each in model_names.find_loras(graph, models) if _has_one_separator(graph.value(each.name))]
+    loras = [each for each in loras if _has_one_separator(graph.value(each.name[0]))]
     if loras:
         params["loras"] = [_lora(graph, lora, position, replaced) for position, lora in enumerate(loras)]
-    if main is not None and _has_one_separator(main.name):
-        for each in models:
-            if each.name == main.name and each.place.input == main.place.input and each.place not in replaced:
-                replaced[each.place] = ["model", "name", *_separator(main.name)]
+    for each in main:
+        if _has_one_separator(each.name):
+            replaced.setdefault(each.place, ["model", "name", *_separator(each.name)])
     by_node: dict[str, dict[LiteralInput, list[Any]]] = {}
     for place, reference in replaced.items():
         by_node.setdefault(place.node, {})[place] = reference
@@ -105,16 +104,16 @@ def _is_ordinary(graph: Graph) -> bool:
 
 def _lora(graph: Graph, lora: FoundLora, position: int, replaced: dict[LiteralInput, list[Any]]) -> dict[str, Any]:
     """The entry of a LoRA; records which literals it replaces."""
-    name = graph.value(lora.name)
+    name = graph.value(lora.name[0])
     entry: dict[str, Any] = {"name": name.replace("\\", "/")}
-    replaced[lora.name] = ["lora", position, "name", *_separator(name)]
-    for key, place in (("strength", lora.strength), ("strength_clip", lora.clip)):
-        if place is None or isinstance(value := to_recipe(graph.value(place)), list):
+    replaced |= {place: ["lora", position, "name", *_separator(name)] for place in lora.name}
+    for key, places in (("strength", lora.strength), ("strength_clip", lora.clip)):
+        if not places or isinstance(value := to_recipe(graph.value(places[0])), list):
             continue
         if key == "strength_clip" and "strength" in entry and same(entry["strength"], value):
             key = "strength"
         entry[key] = value
-        replaced[place] = ["lora", position, key]
+        replaced |= {place: ["lora", position, key] for place in places}
     return entry
 
 

@@ -47,6 +47,7 @@ _SURE = re.compile(
 )
 _EMBEDDING = re.compile(r"embedding:([\w.\-/\\]+)")
 _UNSET = {"", "none", "default", "baked vae", "pixel_space"}
+_LONGEST = 1000
 _STRENGTHS = ("strength_model", "strength", "lora_strength", "model_strength", "model_weight", "lora_wt", "lora_weight")
 _CLIP_STRENGTHS = ("strength_clip", "strengthTwo", "clip_strength", "clip_weight", "lora_clip")
 
@@ -60,11 +61,11 @@ class FoundModel(NamedTuple):
 
 
 class FoundLora(NamedTuple):
-    """A LoRA with the places of its name and strengths."""
+    """A LoRA with the places of its name and of its strengths; several places have equal values."""
 
-    name: LiteralInput
-    strength: LiteralInput | None
-    clip: LiteralInput | None
+    name: tuple[LiteralInput, ...]
+    strength: tuple[LiteralInput, ...]
+    clip: tuple[LiteralInput, ...] = ()
 
 
 def find_models(graph: Graph) -> list[FoundModel]:
@@ -72,7 +73,7 @@ def find_models(graph: Graph) -> list[FoundModel]:
     return [
         FoundModel(place, value, role)
         for place, value in _texts(graph)
-        if value.lower() not in _UNSET and isinstance(to_recipe(value), str) and (role := _role(graph, place, value))
+        if value.lower() not in _UNSET and _is_name(value) and (role := _role(graph, place, value))
     ]
 
 
@@ -94,6 +95,11 @@ def find_main_model(graph: Graph, models: list[FoundModel]) -> FoundModel | None
 def _model_link_rank(link: tuple[str, str]) -> int:
     name = link[0]
     return 0 if "model" in name else 1 if name in ("guider", "unet", "pipe", "basic_pipe") else 2
+
+
+def named_like(main: FoundModel | None, models: list[FoundModel]) -> list[FoundModel]:
+    """Return the places where the graph names the main model."""
+    return [each for each in models if main and each.name == main.name and each.place.input == main.place.input]
 
 
 def references(main: FoundModel | None, models: list[FoundModel], graph: Graph) -> tuple[ModelReference, ...]:
@@ -118,7 +124,7 @@ def find_loras(graph: Graph, models: list[FoundModel]) -> list[FoundLora]:
         inputs = graph.inputs(each.place.node)
         holder: Any = inputs if not each.place.path else graph.value(each.place._replace(path=each.place.path[:-1]))
         strength, clip = (_strength(holder, each.place, names) for names in (_STRENGTHS, _CLIP_STRENGTHS))
-        found.append(FoundLora(each.place, strength, clip))
+        found.append(FoundLora((each.place,), strength, clip))
     return found
 
 
@@ -147,14 +153,18 @@ def _texts(graph: Graph) -> Iterator[tuple[LiteralInput, str]]:
                         yield LiteralInput(node, name, (key,)), inner
 
 
+def _is_name(value: str) -> bool:
+    return len(value) <= _LONGEST and isinstance(to_recipe(value), str)
+
+
 def _is_medium(value: str) -> bool:
-    return bool(_MEDIUM.fullmatch(value)) and isinstance(to_recipe(value), str)
+    return bool(_MEDIUM.fullmatch(value)) and _is_name(value)
 
 
 def _role(graph: Graph, place: LiteralInput, value: str) -> str | None:
     if not (_FILE.fullmatch(value) or _SURE.fullmatch(place.input)):
         return None
-    name, kind = (place.path or (place.input,))[-1], graph.class_of(place.node)
+    name, kind = str((place.path or (place.input,))[-1]), graph.class_of(place.node)
     if re.fullmatch(r"clip_name\d*", name) and "vision" in kind.lower():
         return "clip_vision"
     by_input = next((role for pattern, role in _BY_INPUT if pattern.search(name)), None)
@@ -163,11 +173,11 @@ def _role(graph: Graph, place: LiteralInput, value: str) -> str | None:
     return next((role for pattern, role in _BY_CLASS if pattern.search(kind)), "model")
 
 
-def _strength(inputs: Any, place: LiteralInput, names: tuple[str, ...]) -> LiteralInput | None:
-    number = re.search(r"_?\d+\Z", (place.path or (place.input,))[-1])
+def _strength(inputs: Any, place: LiteralInput, names: tuple[str, ...]) -> tuple[LiteralInput, ...]:
+    number = re.search(r"_?\d+\Z", str((place.path or (place.input,))[-1]))
     for name in names:
         full = name + (number[0] if number else "")
         value = inputs.get(full)
         if is_number(value) and not is_link(value):
-            return LiteralInput(place.node, place.input if place.path else full, (full,) if place.path else ())
-    return None
+            return (LiteralInput(place.node, place.input if place.path else full, (full,) if place.path else ()),)
+    return ()

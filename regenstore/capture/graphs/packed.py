@@ -5,14 +5,33 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from regenstore.capture import bounded_json
 from regenstore.errors import FormatError
 
 FORMAT = "json zlib base64"
+MAX_TEXT = 1 << 20
+"""A longer packed text is left out of the recipe."""
 MAX_PLAIN = 32 << 20
 _LINE = 96
+
+
+def table(document: Any) -> dict[str, Any] | None:
+    """Return the entries of ``[workflow]`` that hold a JSON value; None if they would be too long."""
+    text = pack(document)
+    return {"format": FORMAT, "data": text} if len(text) <= MAX_TEXT else None
+
+
+def document(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON object in ``[workflow]``. Raises FormatError (``bad-recipe``)."""
+    if table.get("format") != FORMAT:
+        raise FormatError("bad-recipe", f"expected 'format = \"{FORMAT}\"' in [workflow]")
+    found = unpack(str(table.get("data")))
+    if not isinstance(found, dict):
+        raise FormatError("bad-recipe", "'data' in [workflow] is not what was packed")
+    return found
 
 
 def pack(value: Any) -> str:

@@ -32,6 +32,14 @@ _TEXTS = (
     "tags", "caption", "wildcard_text", "string", "value", "Text", "STRING", "text_positive", "text_a", "string_a",
     "string1", "string_1", "text1", "text_1", "llama", "bert", "mt5xl", "lyrics", "template", "text_b",
 )  # fmt: skip
+COMMON_NAMES: dict[str, tuple[str, ...]] = {
+    "seed": SEEDS,
+    "prompt": tuple(name for name in _TEXTS if name != "value"),
+    "negative_prompt": ("negative_prompt", "negative", "text_negative", *(name for name in _TEXTS if name != "value")),
+    **_SETTINGS,
+    **_CHOICES,
+}
+"""The common name of a value -> what nodes call it."""
 _NEGATIVE = re.compile(r"neg", re.I)
 _ALIKE = re.compile(r"text_[gl]|clip_[gl]|t5xxl|llama|bert|mt5xl|prompt\d?|text\d?")
 """Inputs of one text encoder that often have the same text."""

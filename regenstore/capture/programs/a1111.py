@@ -14,8 +14,10 @@ from typing import Any
 
 from regenstore.capture.captured import Captured, Level, ModelReference
 from regenstore.capture.embedded import Embedded
+from regenstore.capture.graphs.values import from_recipe, to_recipe
 from regenstore.capture.programs import infotext, settings
 from regenstore.capture.programs.infotext import Infotext, Setting
+from regenstore.errors import FormatError
 
 PIECES = ("parameters", "usercomment", "comment", "description", "imagedescription", "stealth", "xpcomment")
 NAMES = {
@@ -37,12 +39,13 @@ NAMES = {
 """Names that all programs share. The others keep their own, in snake_case."""
 _NUMBERS = {*NAMES.values()} - {"sampler", "scheduler"}
 _OF_MODELS = {"Model", "Model hash", "VAE", "VAE hash", "Lora hashes", "TI hashes", "Hashes", "Civitai resources"}
-_APART = _OF_MODELS | {"Version", "App", "User", "Created Date", "Civitai metadata"}
+_APART = _OF_MODELS | {"Version", "App", "Software", "User", "Created Date", "Civitai metadata"}
 """Settings that are not params: [model] and [about] tell them."""
 _RESERVED = ("prompt", "negative_prompt", "width", "height", "template", "negative_template", "after", "loras")
 _NETWORK = re.compile(r"<(lora|lyco|hypernet):([^:<>\n]{1,255})(?::[^<>\n]{0,255})?>")
 _BRACKETED = re.compile(r"(.{1,255}?)\s*\[([0-9a-fA-F]{8,64})\]")
 _CONTROLNET_MODEL = re.compile(r"(?:^|, )Model: ([^,]{1,255})")
+_LORA = re.compile(r"Lora_\d{1,3} Model name")
 _NOT_FILES = ("latent", "none", "lanczos", "nearest", "use same")
 _ROLES = {"lora": "lora", "lyco": "lora", "hypernet": "hypernetwork", "embed": "embedding", "vae": "vae"}
 _RESOURCES = {"checkpoint": "checkpoint", "lora": "lora", "lycoris": "lora", "dora": "lora", "embed": "embedding"}
@@ -60,9 +63,11 @@ def understand(pieces: Sequence[Embedded]) -> Captured | None:
 
 def captured_of(parts: Infotext, original: str) -> Captured:
     """Return what the parts of a text say."""
+    if "Model hash: unknown" in original and parts.prompt.startswith("Prompt: "):  # older Krita AI Diffusion
+        parts = replace(parts, prompt=parts.prompt.removeprefix("Prompt: "))
     params, about = values(parts)
     if text(params, about) != original:
-        about["infotext"] = settings.without_surrogates(original)
+        about["infotext"] = to_recipe(original)
     known = {item.name: infotext.unquoted(item.written) for item in parts.items if item.written is not None}
     program, version = program_of(known)
     resources = _resources(known.get("Civitai resources", ""))
@@ -92,31 +97,44 @@ def values(parts: Infotext) -> tuple[dict[str, Any], dict[str, Any]]:
     if parts.negative is not None:
         params["negative_prompt"] = parts.negative
     params |= _after(parts.after)
+    params = {name: to_recipe(value) for name, value in params.items()}
     written: dict[str, str] = {}
-    taken: dict[str, Any] = dict.fromkeys(_RESERVED)
+    free = settings.FreeNames(_RESERVED)
     for item in parts.items:
-        name = settings.add(taken, NAMES.get(item.name) or settings.snake(item.name), None)
+        name = free.take(NAMES.get(item.name) or settings.snake(item.name))
         _add(params, written, name, item)
-    about: dict[str, Any] = {"settings": ", ".join(item.name for item in parts.items)}
-    return params, about | ({"written": written} if written else {})
+    about = {"settings": to_recipe(", ".join(item.name for item in parts.items))}
+    return params, about | ({"written": to_recipe(written)} if written else {})
 
 
 def text(params: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """Return the text that these values came from. For params that were changed since, the text that the program
     would have written for them."""
-    if "infotext" in about and values(infotext.parse(about["infotext"]) or _NOTHING)[0] == dict(params):
-        return str(about["infotext"])
-    taken: dict[str, Any] = dict.fromkeys(_RESERVED)
+    whole = str(_plain(about.get("infotext", "")))
+    if whole and values(infotext.parse(whole) or _NOTHING)[0].items() <= params.items():
+        return whole
+    params = {name: _plain(value) for name, value in params.items()}
+    written = {name: _plain(value) for name, value in about.get("written", {}).items()}
+    free = settings.FreeNames(_RESERVED)
     items = []
-    for original in str(about.get("settings", "")).split(", "):
-        name = settings.add(taken, NAMES.get(original) or settings.snake(original), None)
-        found = _written(params, about.get("written", {}), name, original)
+    for original in _plain(about.get("settings", "")).split(", "):
+        name = free.take(NAMES.get(original) or settings.snake(original))
+        found = _written(params, written, name, original)
         if found is not None:
             items.append(Setting(original, None if found == original else found))
     after = [f"{label}: {params[name]}" for label, name in _TEMPLATES if name in params]
     after = [params["after"], *after] if "after" in params else after
     parts = Infotext(params["prompt"], params.get("negative_prompt"), tuple(items), "\n".join(after) or None)
     return infotext.text(parts)
+
+
+def _plain(value: Any) -> Any:
+    """Return the value that a recipe has in a form of its own. Raises FormatError for a reference: there are none."""
+    return from_recipe(value, _refuse)
+
+
+def _refuse(reference: list[Any]) -> Any:
+    raise FormatError("bad-recipe", f"expected a setting, found {reference!r:.60}")
 
 
 _NOTHING = Infotext("", None, ())
@@ -128,14 +146,14 @@ def _add(params: dict[str, Any], written: dict[str, str], name: str, item: Setti
         if item.name in _APART:
             written[name] = item.name if item.written is None else item.written
         else:
-            params[name] = item.name
+            params[name] = to_recipe(item.name)
         return
     if item.name == "Size" and (found := settings.size(item.written)) and "width" not in params:
         params["width"], params["height"] = found
         as_written = "{}x{}".format(*found)
     else:
-        params[name] = _value(name, infotext.unquoted(item.written))
-        as_written = _as_written(params[name])
+        value = _value(name, infotext.unquoted(item.written))
+        params[name], as_written = to_recipe(value), _as_written(value)
     if as_written != item.written:
         written[name] = item.written
 
@@ -206,6 +224,9 @@ def _models(known: Mapping[str, str], resources: list[dict[str, Any]], original:
     for key, value in known.items():
         if (role_of := _role(key)) and value and not value.lower().startswith(_NOT_FILES):
             yield _bracketed(value, role_of if role_of != "module" else _module_role(value))
+        elif _LORA.fullmatch(key):
+            recorded_hash = known.get(key.replace("name", "hash"))
+            yield ModelReference(settings.file_name(value), "lora", settings.hashes(recorded_hash))
         elif key.startswith("ControlNet") and (model := _CONTROLNET_MODEL.search(value)) and model[1] != "None":
             yield _bracketed(model[1], "controlnet")
 
@@ -264,7 +285,7 @@ def _lora(resource: Mapping[str, Any]) -> dict[str, Any] | None:
     strength = resource.get("weight")
     if role != "lora":
         return None
-    return {"name": name} | ({"strength": settings.toml(strength)} if isinstance(strength, (int, float)) else {})
+    return {"name": name} | ({"strength": to_recipe(strength)} if isinstance(strength, (int, float)) else {})
 
 
 # ------------------------------------------------------------------------------------------- programs
@@ -276,10 +297,15 @@ def program_of(known: Mapping[str, str]) -> tuple[str, str | None]:
     app = known.get("App")
     if app:
         return app, version
+    if software := known.get("Software"):
+        name, _, number = software.rpartition(" ")
+        return (name, number) if name and number[:1].isdigit() else (software, None)
+    if version is None and known.get("Model hash") == "unknown":
+        return "Krita AI Diffusion", None
     if version is None:
         return ("Civitai" if "Civitai resources" in known else "AUTOMATIC1111 or alike"), None
     if version.startswith("Fooocus"):
-        return "Fooocus", version.removeprefix("Fooocus").strip() or None
+        return "Fooocus", version.removeprefix("Fooocus").strip().removeprefix("v") or None
     if version in ("ComfyUI", "KoboldCpp") or version.startswith("stable-diffusion.cpp"):
         name, _, number = version.partition(" ")
         return name, number or None
@@ -316,7 +342,7 @@ def _missing(
 def _with_postprocessing(captured: Captured, pieces: Sequence[Embedded]) -> Captured:
     for name in ("postprocessing", "extras"):
         for found in settings.texts(pieces, name):
-            params = {**captured.params, name: settings.without_surrogates(found)}
+            params = {**captured.params, name: to_recipe(found)}
             captured = replace(captured, params=params)
     return captured
 
@@ -324,12 +350,12 @@ def _with_postprocessing(captured: Captured, pieces: Sequence[Embedded]) -> Capt
 def _without_settings(pieces: Sequence[Embedded]) -> Captured | None:
     for found in settings.texts([piece for piece in pieces if piece.carrier == "png"], "parameters"):
         if not found.startswith(("{", "[")) and len(found) <= infotext.MAX_LENGTH:
-            about = {"prompt": settings.without_surrogates(found)}
+            about = {"prompt": to_recipe(found)}
             missing = ("the seed and all settings",)
             return Captured(Level.PROMPT, "AUTOMATIC1111 or alike", about=about, missing=missing)
     for name in ("postprocessing", "extras"):
         for found in settings.texts(pieces, name):
-            about = {name: settings.without_surrogates(found)}
+            about = {name: to_recipe(found)}
             missing = ("the picture that was processed",)
             return Captured(Level.PROVENANCE, "AUTOMATIC1111 or alike", about=about, missing=missing)
     return None

@@ -18,10 +18,13 @@ from regenstore.capture.embedded import Embedded
 from regenstore.capture.graphs import editor_state, lifted, model_names, workflow_facts
 from regenstore.capture.graphs.graph import Graph, is_graph
 from regenstore.capture.graphs.infotext_hashes import hashes_by_name
+from regenstore.capture.graphs.roles import find_roles
 from regenstore.objects.bounded import Unparsable
 
 PROGRAM = "ComfyUI"
 _TAGGED = re.compile(r"\s*(\w[\w .-]{0,60}?)\s*:\s*(?=[{\[])")
+_COMMENTS = ("comment", "usercomment", "description", "imagedescription")
+"""Pieces in which some nodes put one JSON with both."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_PARAMS = 3 << 20
 """Characters: with its other tables, a recipe has at most 4 MiB."""
@@ -40,7 +43,9 @@ def understand(pieces: Sequence[Embedded], *, keep_workflow: bool = True) -> Cap
 def _of_graph(graph: Graph, extra: dict[str, Any], infotext: str, keep_workflow: bool) -> Captured:
     models = model_names.find_models(graph)
     main = model_names.find_main_model(graph, models)
-    params = lifted.lift(graph, models, main)
+    params = lifted.lift(
+        graph, find_roles(graph), model_names.find_loras(graph, models), model_names.named_like(main, models)
+    )
     nodes = params["nodes"]
     facts = workflow_facts.facts(extra.get("workflow"))
     if isinstance(nodes, str) and len(nodes) > _MAX_PARAMS:
@@ -90,15 +95,16 @@ def _json_pieces(pieces: Sequence[Embedded]) -> dict[str, Any]:
         tagged = _TAGGED.match(text) if piece.carrier == "exif" else None
         if tagged is not None:
             name, text = tagged[1], text[tagged.end() :]
-        if name.lower() in ("prompt", "workflow", "comment"):
+        if name.lower() in ("prompt", "workflow", *_COMMENTS):
             name = name.lower()
         if name not in found and (value := _parsed(text)) is not None:
             found[name] = value
-    comment = found.get("comment")
-    if isinstance(comment, dict) and comment.keys() & {"prompt", "workflow"}:
-        del found["comment"]
-        for name, value in comment.items():
-            found.setdefault(name, _parsed(value) if isinstance(value, str) else value)
+    for name in _COMMENTS:
+        comment = found.get(name)
+        if isinstance(comment, dict) and comment.keys() & {"prompt", "workflow"}:
+            del found[name]
+            for key, value in comment.items():
+                found.setdefault(key, _parsed(value) if isinstance(value, str) else value)
     found.pop("parameters", None)
     return found
 

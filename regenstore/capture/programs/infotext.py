@@ -17,8 +17,6 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from regenstore.capture.programs.settings import INT64_MAX, INT64_MIN, without_surrogates
-
 MAX_LENGTH = 2 << 20
 """Longer texts are not read: a recipe can hold 4 MiB."""
 MAX_ITEMS = 500
@@ -56,11 +54,11 @@ class Infotext:
 
 def parse(written: str) -> Infotext | None:
     """Return the parts of a text, or None if it has no line of settings. Such a line begins with a common setting
-    and has the seed or the number of steps, for a prompt's last line can look like a list of settings; more lines can
-    follow it."""
+    and has the seed, the number of steps, or size and model (of a service), for a prompt's last line can look like a
+    list of settings; more lines can follow it."""
     if len(written) > MAX_LENGTH or ":" not in written:
         return None
-    lines = without_surrogates(written).strip("\r\n\0 ").split("\n")
+    lines = written.strip("\r\n\0 ").split("\n")
     for number in range(len(lines) - 1, -1, -1):
         items = _settings(lines[number])
         if items is not None:
@@ -91,7 +89,7 @@ def unquoted(written: str) -> str:
         value = json.loads(written, strict=False)
     except (ValueError, RecursionError):
         return written
-    return without_surrogates(value) if isinstance(value, str) else written
+    return value if isinstance(value, str) else written
 
 
 def is_json(value: str) -> bool:
@@ -134,7 +132,7 @@ def _add_bare(found: list[Setting], bare: str) -> None:
 
 
 def _is_complete(written: str) -> bool:
-    return written[:1] in ('"', "[", "{") or _PLAIN_VALUE.fullmatch(written) is not None
+    return written[:1] + written[-1:] in ('""', "[]", "{}") or _PLAIN_VALUE.fullmatch(written) is not None
 
 
 def _joined(items: tuple[Setting, ...]) -> str:
@@ -163,7 +161,8 @@ def _settings(line: str) -> tuple[Setting, ...] | None:
         return None
     least = 2 if _STEPS.match(line) else 3
     items = items_of(line)
-    known = any(item.name in ("Steps", "Seed") and item.written for item in items)
+    names = {item.name for item in items if item.written is not None}
+    known = bool({"Steps", "Seed"} & names) or {"Size", "Model"} <= names
     return items if known and sum(item.written is not None for item in items) >= least else None
 
 
@@ -207,13 +206,9 @@ def _flat(written: str) -> Infotext | None:
 
 
 def number(value: str) -> Any:
-    """Return the number that a text is: an integer of 64 bits, a finite float, else the text."""
-    try:
-        if re.fullmatch(r"[+-]?\d{1,19}", value, re.ASCII):
-            whole = int(value)
-            return whole if INT64_MIN <= whole <= INT64_MAX else value
-        if re.fullmatch(r"[+-]?(?:\d{1,40}\.\d{0,40}|\.\d{1,40}|\d{1,17}(?=e))(?:e[+-]?\d{1,2})?", value, re.ASCII):
-            return float(value)
-    except ValueError:
-        pass
+    """Return the number that a text is, if it is an integer or a finite float, else the text."""
+    if re.fullmatch(r"[+-]?\d{1,40}", value, re.ASCII):
+        return int(value)
+    if re.fullmatch(r"[+-]?(?:\d{1,40}\.\d{0,40}|\.\d{1,40}|\d{1,17}(?=e))(?:e[+-]?\d{1,2})?", value, re.ASCII):
+        return float(value)
     return value

@@ -1,9 +1,7 @@
-"""Settings of programs as TOML values, and the hashes of models they record."""
+"""Names and values of programs' settings, and the hashes of models that they record."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,10 +9,9 @@ from typing import Any
 from regenstore.capture import bounded_json
 from regenstore.capture.captured import ModelReference
 from regenstore.capture.embedded import Embedded
+from regenstore.capture.graphs.values import to_recipe
 from regenstore.objects.bounded import Unparsable
 
-MAX_DEPTH = 8
-INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -24,43 +21,28 @@ _OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """SHA-256 of no bytes: programs write its beginning when they could not hash a file."""
 
 
-def toml(value: Any, depth: int = 0) -> Any:
-    """Return a JSON value as a TOML value. What TOML lacks becomes ``{json = "TEXT"}``: null, NaN, infinities, what is
-    nested too deeply, and an object that looks like this escape itself. Integers beyond 64 bits become decimal
-    strings, as docs/format.md has them."""
-    if isinstance(value, str):
-        return without_surrogates(value)
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return value if INT64_MIN <= value <= INT64_MAX else str(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if isinstance(value, (list, dict)) and depth < MAX_DEPTH:
-        if isinstance(value, list):
-            return [toml(item, depth + 1) for item in value]
-        if value.keys() != {"json"}:
-            return {without_surrogates(name): toml(item, depth + 1) for name, item in value.items()}
-    return {"json": without_surrogates(json.dumps(value, ensure_ascii=False))}
+class FreeNames:
+    """Gives each setting a name of its own: a name that is taken gets a number, ``NAME_2``, ``NAME_3``, …"""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._last: dict[str, int] = {}
+
+    def take(self, name: str) -> str:
+        free, number = name, self._last.get(name, 1)
+        while free in self._taken:
+            number += 1
+            free = f"{name}_{number}"
+        self._last[name] = number
+        self._taken.add(free)
+        return free
 
 
 def params_of(settings: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return a program's settings under the names that all programs share, the others under their own names in
-    snake_case. A name that is taken gets a number."""
-    params: dict[str, Any] = {}
-    for name, value in settings.items():
-        add(params, names.get(name) or snake(name), toml(value, 1))
-    return params
-
-
-def add(params: dict[str, Any], name: str, value: Any) -> str:
-    """Set a value under a name, or under the first free one of ``NAME_2``, ``NAME_3``, … Returns the name."""
-    free, number = name, 1
-    while free in params:
-        number += 1
-        free = f"{name}_{number}"
-    params[free] = value
-    return free
+    snake_case."""
+    free = FreeNames()
+    return {free.take(names.get(name) or snake(name)): to_recipe(value) for name, value in settings.items()}
 
 
 def snake(name: str) -> str:

@@ -146,6 +146,9 @@ class FolderSink:
     def commit(self) -> None:
         self._writer.settle()
         with durable.storage_errors(self.out):
+            # Else a power cut could leave empty files where the manifest promises samples, and the old ones removed.
+            staged = [f"{self.stage}/{name}" for name in self._names]
+            durable.sync_files(staged, sum(os.path.getsize(path) for path in staged))
             self._put_in_place() if self._fresh else self._change()
         self._held.close()
 

@@ -198,8 +198,8 @@ class ZipSink:
     def commit(self) -> None:
         with durable.storage_errors(self.out):
             self._archive.close()
+            durable.fsync_file(self.path)
             if self._stage is None:
-                durable.fsync_file(self.out)
                 os.unlink(self.out + _JOURNAL)
             else:
                 durable.rename(self.path, self.out)

@@ -146,6 +146,7 @@ def _write(due: Sequence[PlannedFile], base: str, linker: Linker, was: Mapping[s
             for file in due:
                 with durable.storage_errors(file.target):
                     _fill(file, os.path.join(whole, os.path.relpath(file.target, base)), linker)
+            _sync([f"{whole}/{os.path.relpath(file.target, base)}" for file in due])
             durable.rename(whole, base)
             return
         moves = []
@@ -156,9 +157,16 @@ def _write(due: Sequence[PlannedFile], base: str, linker: Linker, was: Mapping[s
             moves.append(_Move(temp, file.target, _told(was[file.target])))
         if any(swap.seen(presence.lstat(move.target)) != was[move.target] for move in moves):
             raise swap.Changed
+        _sync([move.temp for move in moves])
         told = [{"target": os.path.relpath(move.target, base), "was": move.was} for move in moves]
         made.write_journal(_JOURNAL, json.dumps(told).encode())
         _move(moves, made)
+
+
+def _sync(staged: Sequence[str]) -> None:
+    """Have the bytes on disk before the names that they get: else a power cut could leave empty files in place of those
+    that were replaced, which the next export would take for somebody's own."""
+    durable.sync_files(staged, sum(os.path.getsize(path) for path in staged))
 
 
 def _identity(path: str) -> list[int] | None:

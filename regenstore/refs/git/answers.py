@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+_STAGED = re.compile(rb"100\d{3} ([0-9a-f]+) 0\t([^\0]+)\0")
 LINK, SUBMODULE = 0o120000, 0o160000
 
 
@@ -85,6 +87,11 @@ def index_entries(output: bytes) -> Iterator[IndexEntry]:
         about, _, path = part.partition(b"\t")
         *tag, mode, oid, stage = about.split(b" ")
         yield IndexEntry(int(mode, 8), raw(oid), int(stage), path, tag == [b"S"])
+
+
+def staged_blobs(output: bytes) -> dict[bytes, bytes]:
+    """Parse the output of ``ls-files -s -z`` to the blob ids of regular files that are not in conflict."""
+    return {path: raw(oid) for oid, path in _STAGED.findall(output)}
 
 
 def tree_entries(output: bytes) -> Iterator[TreeEntry]:

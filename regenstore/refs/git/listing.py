@@ -16,6 +16,7 @@ from regenstore.refs.git.answers import (
     lines,
     pairs,
     parts,
+    staged_blobs,
     tree_entries,
 )
 from regenstore.refs.git.process import Process, failed
@@ -145,6 +146,11 @@ class Listings(GitSettings):
         args = ("ls-files", *tags, "-s", "-z", "--full-name", "--", *specs)
         return list(index_entries(self._output(*args, check=check)))
 
+    def index_blobs(self) -> dict[bytes, bytes]:
+        """Return the blob ids of the regular files in the index, by full path, without conflicts. Of a whole index this
+        takes a third of the time that reading the file does."""
+        return staged_blobs(self._output("ls-files", "-s", "-z", "--full-name", "--", ":/"))
+
     def ls_untracked(self, *specs: str, check: bool = True) -> list[bytes]:
         """Return the full paths of files that are neither in the index nor ignored."""
         args = ("ls-files", "-z", "--others", "--exclude-standard", "--full-name", "--", *specs)
@@ -212,6 +218,11 @@ class Listings(GitSettings):
         args = ("check-attr", *(("--cached",) if cached else ()), "-z", "--stdin", *names)
         told = iter(parts(self._output(*args, stdin=stdin, check=check)))
         return [(path, name.decode(), os.fsdecode(value)) for path, name, value in zip(told, told, told)]
+
+    def ignored(self, paths: Iterable[bytes]) -> list[bytes]:
+        """Return those of the paths that Git ignores."""
+        stdin = _each(paths)
+        return parts(self._output("check-ignore", "-z", "--stdin", stdin=stdin, check=False)) if stdin else []
 
     def filtered(self, paths: Iterable[bytes], *, cached: bool = False, check: bool = True) -> list[bytes]:
         """Return the paths whose attributes name our filter."""

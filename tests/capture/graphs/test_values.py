@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from regenstore.capture.graphs import editor_state, lifted, model_names
 from regenstore.capture.graphs.graph import Graph
+from regenstore.capture.graphs.roles import find_roles
 from regenstore.objects import toml
 from regenstore.objects.recipe import Output, Recipe
 
@@ -59,7 +60,8 @@ def test_there_and_back(graph, extra):
     held = Graph(graph)
     models = model_names.find_models(held)
     main = model_names.find_main_model(held, models)
-    params = lifted.lift(held, models, main)
+    loras = model_names.find_loras(held, models)
+    params = lifted.lift(held, find_roles(held), loras, model_names.named_like(main, models))
     table = editor_state.pack(held, {"workflow": {"nodes": [{"id": 1, "widgets_values": [extra]}]}, "$": extra})
     assert table is not None
     model = {"name": main.name.replace("\\", "/")} if main else {}
