@@ -45,6 +45,7 @@ _RESERVED = ("prompt", "negative_prompt", "width", "height", "template", "negati
 _NETWORK = re.compile(r"<(lora|lyco|hypernet):([^:<>\n]{1,255})(?::[^<>\n]{0,255})?>")
 _BRACKETED = re.compile(r"(.{1,255}?)\s*\[([0-9a-fA-F]{8,64})\]")
 _CONTROLNET_MODEL = re.compile(r"(?:^|, )Model: ([^,]{1,255})")
+_LORA = re.compile(r"Lora_\d{1,3} Model name")
 _NOT_FILES = ("latent", "none", "lanczos", "nearest", "use same")
 _ROLES = {"lora": "lora", "lyco": "lora", "hypernet": "hypernetwork", "embed": "embedding", "vae": "vae"}
 _RESOURCES = {"checkpoint": "checkpoint", "lora": "lora", "lycoris": "lora", "dora": "lora", "embed": "embedding"}
@@ -62,6 +63,8 @@ def understand(pieces: Sequence[Embedded]) -> Captured | None:
 
 def captured_of(parts: Infotext, original: str) -> Captured:
     """Return what the parts of a text say."""
+    if "Model hash: unknown" in original and parts.prompt.startswith("Prompt: "):  # older Krita AI Diffusion
+        parts = replace(parts, prompt=parts.prompt.removeprefix("Prompt: "))
     params, about = values(parts)
     if text(params, about) != original:
         about["infotext"] = to_recipe(original)
@@ -96,9 +99,9 @@ def values(parts: Infotext) -> tuple[dict[str, Any], dict[str, Any]]:
     params |= _after(parts.after)
     params = {name: to_recipe(value) for name, value in params.items()}
     written: dict[str, str] = {}
-    taken: dict[str, Any] = dict.fromkeys(_RESERVED)
+    free = settings.FreeNames(_RESERVED)
     for item in parts.items:
-        name = settings.add(taken, NAMES.get(item.name) or settings.snake(item.name), None)
+        name = free.take(NAMES.get(item.name) or settings.snake(item.name))
         _add(params, written, name, item)
     about = {"settings": to_recipe(", ".join(item.name for item in parts.items))}
     return params, about | ({"written": to_recipe(written)} if written else {})
@@ -107,15 +110,15 @@ def values(parts: Infotext) -> tuple[dict[str, Any], dict[str, Any]]:
 def text(params: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """Return the text that these values came from. For params that were changed since, the text that the program
     would have written for them."""
-    whole = _plain(about.get("infotext", ""))
+    whole = str(_plain(about.get("infotext", "")))
     if whole and values(infotext.parse(whole) or _NOTHING)[0].items() <= params.items():
-        return str(whole)
+        return whole
     params = {name: _plain(value) for name, value in params.items()}
     written = {name: _plain(value) for name, value in about.get("written", {}).items()}
-    taken: dict[str, Any] = dict.fromkeys(_RESERVED)
+    free = settings.FreeNames(_RESERVED)
     items = []
     for original in _plain(about.get("settings", "")).split(", "):
-        name = settings.add(taken, NAMES.get(original) or settings.snake(original), None)
+        name = free.take(NAMES.get(original) or settings.snake(original))
         found = _written(params, written, name, original)
         if found is not None:
             items.append(Setting(original, None if found == original else found))
@@ -221,6 +224,9 @@ def _models(known: Mapping[str, str], resources: list[dict[str, Any]], original:
     for key, value in known.items():
         if (role_of := _role(key)) and value and not value.lower().startswith(_NOT_FILES):
             yield _bracketed(value, role_of if role_of != "module" else _module_role(value))
+        elif _LORA.fullmatch(key):
+            recorded_hash = known.get(key.replace("name", "hash"))
+            yield ModelReference(settings.file_name(value), "lora", settings.hashes(recorded_hash))
         elif key.startswith("ControlNet") and (model := _CONTROLNET_MODEL.search(value)) and model[1] != "None":
             yield _bracketed(model[1], "controlnet")
 
@@ -294,6 +300,8 @@ def program_of(known: Mapping[str, str]) -> tuple[str, str | None]:
     if software := known.get("Software"):
         name, _, number = software.rpartition(" ")
         return (name, number) if name and number[:1].isdigit() else (software, None)
+    if version is None and known.get("Model hash") == "unknown":
+        return "Krita AI Diffusion", None
     if version is None:
         return ("Civitai" if "Civitai resources" in known else "AUTOMATIC1111 or alike"), None
     if version.startswith("Fooocus"):

@@ -132,7 +132,7 @@ def _add_bare(found: list[Setting], bare: str) -> None:
 
 
 def _is_complete(written: str) -> bool:
-    return written[:1] in ('"', "[", "{") or _PLAIN_VALUE.fullmatch(written) is not None
+    return written[:1] + written[-1:] in ('""', "[]", "{}") or _PLAIN_VALUE.fullmatch(written) is not None
 
 
 def _joined(items: tuple[Setting, ...]) -> str:

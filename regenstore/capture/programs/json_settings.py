@@ -75,7 +75,7 @@ def captured(
             rest[name] = infotext.number(value)
     params = settings.params_of(rest, names)
     if loras:
-        settings.add(params, "loras", loras)
+        params[settings.FreeNames(params).take("loras")] = loras
     references = settings.unique(models)
     about = {settings.snake(name): to_recipe(found[name]) for name in sorted(form.apart & found.keys())}
     return Captured(

@@ -32,10 +32,11 @@ def understand(pieces: Sequence[Embedded]) -> Captured | None:
 def _captured(text: str, job: str, author: str | None) -> Captured:
     flags = list(_FLAG.finditer(text))
     prompt = text[: flags[0].start()] if flags else text
+    free = settings.FreeNames()
     values: dict[str, object] = {}
     for flag, after in zip(flags, [*flags[1:], None], strict=True):
         value = text[flag.end() : after.start() if after else len(text)].strip()
-        settings.add(values, flag[1], to_recipe(value) if value else True)
+        values[free.take(flag[1])] = to_recipe(value) if value else True
     version = next((str(values[name]) for name in _VERSIONS if name in values), None)
     about = {"prompt": to_recipe(prompt.strip()), "job_id": job}
     about |= {"author": to_recipe(author)} if author else {}

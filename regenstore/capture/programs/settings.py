@@ -21,23 +21,28 @@ _OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """SHA-256 of no bytes: programs write its beginning when they could not hash a file."""
 
 
+class FreeNames:
+    """Gives each setting a name of its own: a name that is taken gets a number, ``NAME_2``, ``NAME_3``, …"""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._last: dict[str, int] = {}
+
+    def take(self, name: str) -> str:
+        free, number = name, self._last.get(name, 1)
+        while free in self._taken:
+            number += 1
+            free = f"{name}_{number}"
+        self._last[name] = number
+        self._taken.add(free)
+        return free
+
+
 def params_of(settings: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return a program's settings under the names that all programs share, the others under their own names in
-    snake_case. A name that is taken gets a number."""
-    params: dict[str, Any] = {}
-    for name, value in settings.items():
-        add(params, names.get(name) or snake(name), to_recipe(value))
-    return params
-
-
-def add(params: dict[str, Any], name: str, value: Any) -> str:
-    """Set a value under a name, or under the first free one of ``NAME_2``, ``NAME_3``, … Returns the name."""
-    free, number = name, 1
-    while free in params:
-        number += 1
-        free = f"{name}_{number}"
-    params[free] = value
-    return free
+    snake_case."""
+    free = FreeNames()
+    return {free.take(names.get(name) or snake(name)): to_recipe(value) for name, value in settings.items()}
 
 
 def snake(name: str) -> str:

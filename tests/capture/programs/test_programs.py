@@ -426,6 +426,11 @@ def test_horde_easy_diffusion_and_others() -> None:
     found = captured(FILES["mochi"])
     assert (found.program, found.program_version) == ("Mochi Diffusion", "6.0")
     assert (found.params["prompt"], found.params["height"]) == ("a cat; wearing a hat", 768)
+    kobold = "Prompt: a cat | NegativePrompt: bad | Steps: 20 | CFGScale: 7 | Seed: 5 | Size: 512x768 | "
+    kobold += "Sampler: euler karras| Timestep Shift: 2 | Clip skip: -1 | Model: sd15.ckpt | Version: KoboldCpp"
+    found = captured(png(parameters=kobold))
+    assert (found.program, found.params["sampler"], found.params["clip_skip"]) == ("KoboldCpp", "euler karras", -1)
+    assert (found.params["timestep_shift"], found.params["width"], found.models[0].name) == ("2", 512, "sd15.ckpt")
     newer = "a cat\nSize: 24x16, Model: gpt-image-2, Software: Mochi Diffusion 6.2"
     assert captured(png(parameters=newer)).program_version == "6.2"
 
@@ -488,7 +493,8 @@ def test_hostile_metadata_take_little_time() -> None:
         [Embedded("c2pa", "manifest", nested * 200)],
         [Embedded("c2pa", "manifest", many)],
         [Embedded("c2pa", "manifest", bytes(8) * 200_000)],
-        png(Description="--a " * 25_000 + MIDJOURNEY),
+        png(Description="--a " * 20_000 + MIDJOURNEY),
+        png(parameters=json.dumps({**RUINED, **{" " * n + "steps": n for n in range(1000)}})),
         png(Comment='{"Comment": "' + "\\" * 1_000_000, Software="NovelAI"),
         png(parameters='{"sui_image_params": ' + '{"a":' * 100_000),
         [Embedded("xmp", "packet", xmp("<a>" * 100_000))],
