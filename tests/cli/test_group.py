@@ -121,7 +121,6 @@ DRY_RUNS = {
     "set": ("plates/*.png", "-p", "seed=7"),
     "unset": ("plates", "-p", "seed"),
     "edit": ("plates/sea.png",),
-    "adopt": ("../output",),
     "capture": ("plates/sea.png",),
     "adopt": ("../found",),
     "tries": ("plates/sea.png", "--take", "1"),
