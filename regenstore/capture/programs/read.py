@@ -78,4 +78,5 @@ def _joined(one: Captured, other: Captured) -> Captured:
 
 
 def _stem(name: str) -> str:
-    return name.rpartition("/")[2].removesuffix(".safetensors")
+    stem, _, suffix = name.rpartition("/")[2].rpartition(".")
+    return stem if suffix in ("safetensors", "ckpt", "pt", "pth", "bin", "gguf", "sft") else name.rpartition("/")[2]
