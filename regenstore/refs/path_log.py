@@ -52,12 +52,12 @@ class PathLog:
             try:
                 write_all(fd, line)
                 if wait:
-                    os.fsync(fd)
+                    durable.fsync_file(self.file)
                 long = os.fstat(fd).st_size > MOST
             finally:
                 os.close(fd)
         if long:
-            with suppress(OSError, StorageError):  # the next command tries again
+            with suppress(StorageError), durable.storage_errors(self.file):  # the next command tries again
                 self._shorten()
 
     def _open(self) -> int:

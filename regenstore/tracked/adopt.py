@@ -8,7 +8,6 @@ recipe text that was not added yet keeps its name.
 
 from __future__ import annotations
 
-import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from regenstore.capture.captured import Captured, Level
 from regenstore.errors import Conflict, InvalidInput, RegenstoreError
@@ -25,7 +24,6 @@ from regenstore.fs import durable, presence
 from regenstore.fs.reflink import Linker
 from regenstore.fs.swap import NOTHING, identity
 from regenstore.fs.writing import write_all
-from regenstore.media.types import HEAD
 from regenstore.objects.attribution import attribute
 from regenstore.objects.hashing import hash_bytes, hash_fd, hash_file
 from regenstore.objects.ids import Digest
@@ -106,32 +104,24 @@ class AdoptProgress(NamedTuple):
     """A file, and its bytes, when it has been read."""
 
 
-def read_capture(file: BinaryIO) -> Captured | None:
-    """What the metadata of a file tell; None if nothing."""
-    from regenstore.capture import reader  # slow to import
-
-    return reader.read(file).captured
-
-
-def recipe_text(bench: Workbench, path: bytes, read: FileRead) -> bytes:
-    """The recipe of a content that the index does not have yet."""
-
-    def captured(take: Take, about: Mapping[str, Any]) -> bytes | None:
-        known = read.captured
-        return None if known is None else bench.capturer.text_of(path, known, take, read.file.media_type, about)
-
-    return attribute(bench.cache, None, read.digest, read.size, read.file.media_type, captured=captured)
-
-
 class FileRead(NamedTuple):
     """A file of the folder, read. ``temp`` is a file of the store with its bytes, if the store lacks them."""
 
     file: ScannedFile
     digest: Digest
     size: int
-    head: bytes
     captured: Captured | None
     temp: str | None
+
+
+def recipe_text(bench: Workbench, path: bytes, read: FileRead) -> bytes:
+    """The recipe text that clean would give for a content that the index does not have."""
+    media_type, about = read.file.media_type, read.captured
+
+    def captured(take: Take, labels: Mapping[str, Any]) -> bytes | None:
+        return None if about is None else bench.capturer.text_of(path, about, take, media_type, labels)
+
+    return attribute(bench.cache, None, read.digest, read.size, media_type, captured=captured)
 
 
 class Adoption:
@@ -225,6 +215,7 @@ class Adoption:
         if not dry_run:
             store.settle()
             lost = self._write(texts, there, report)
+            self._taken = {digest: path for digest, path in self._taken.items() if path not in lost}
             taken = [each for each in taken if each.path not in lost]
             if self._wish.move:
                 self._remove(folders, {file.path: file for file in batch}, taken, report)
@@ -264,22 +255,26 @@ class Adoption:
     def _write(self, texts: Mapping[bytes, bytes], there: set[bytes], report: AdoptReport) -> set[bytes]:
         """Write recipe texts and add them; returns the paths where that was not possible."""
         bench = self._bench
-        wishes = [Placement(path, text, NOTHING) for path, text in texts.items() if path not in there]
-        lost = dict(bench.placer.place(wishes).skipped)
+        lost: dict[bytes, RegenstoreError] = {}
+        for path in set(texts).difference(bench.git.filtered(texts)):
+            lost[path] = InvalidInput("not-tracked", f"{os.fsdecode(path)}: no pattern of 'regenstore track' covers it")
+        wishes = [Placement(path, text, NOTHING) for path, text in texts.items() if path not in lost.keys() | there]
+        lost |= bench.placer.place(wishes).skipped
         report.failed += lost.items()
-        added = [path for path in texts if path not in lost]
-        if added:
-            bench.git.add(added)
-        if self._wish.place and added:
-            oids = bench.index.oids()
-            placed = [
-                Placement(path, stored, texts[path], oids.get(path))
-                for digest, path in self._taken.items()
-                if path in texts and path not in lost and (stored := bench.store.stored(digest)) is not None
-            ]
-            done = bench.placer.place(placed)
-            report.placed += len(done.placed)
-            report.failed += done.skipped
+        added = {path: text for path, text in texts.items() if path not in lost}
+        if not added:
+            return set(lost)
+        # The filter would pass each text as it is, having parsed it.
+        oids = bench.git.add_blobs(added)
+        sources: dict[bytes, str | None] = {}
+        if self._wish.place:
+            sources = {path: bench.store.stored(digest) for digest, path in self._taken.items() if path in added}
+        # So the index knows the files, and Git need not read them to see that they are unchanged.
+        done = bench.placer.place(
+            [Placement(path, sources.get(path) or text, text, oids[path]) for path, text in added.items()]
+        )
+        report.failed += done.skipped
+        report.placed += sum(1 for path in done.placed if sources.get(path) is not None)
         return set(lost)
 
     def _remove(
@@ -349,11 +344,12 @@ class Adoption:
                 if not cloned and file.size <= _IN_MEMORY:
                     with open(fd, "rb", closefd=False) as source:
                         data = source.read()
-                    digest, captured = hash_bytes(data), read_capture(io.BytesIO(data))
-                    read = FileRead(file, digest, len(data), data[:HEAD], captured, None)
+                    digest, size = hash_bytes(data), len(data)
+                elif cloned and temp is not None:
+                    digest, size = hash_file(temp)
                 else:
-                    with open(fd, "rb", closefd=False) if not cloned or temp is None else open(temp, "rb") as content:
-                        read = _hashed(content, file)
+                    digest, size = hash_fd(fd)
+                read = FileRead(file, digest, size, self._bench.capturer.read(fd), None)
             if temp is None or store.stored(read.digest, read.size) is not None:
                 return read
             if not cloned:
@@ -416,13 +412,6 @@ def _new_file(path: str) -> Iterator[int]:
             yield fd
         finally:
             os.close(fd)
-
-
-def _hashed(content: io.BufferedReader, file: ScannedFile) -> FileRead:
-    captured = read_capture(content)
-    os.lseek(content.fileno(), 0, os.SEEK_SET)
-    digest, size = hash_fd(content.fileno())
-    return FileRead(file, digest, size, os.pread(content.fileno(), HEAD, 0), captured, None)
 
 
 def _batches(files: Sequence[ScannedFile]) -> Iterator[Sequence[ScannedFile]]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from regenstore.errors import InvalidInput, NotFound, RegenstoreError
 from regenstore.fs import presence
 from regenstore.fs.swap import Identity, identity
-from regenstore.media.types import HEAD, sniff
+from regenstore.media.types import sniff_file
 from regenstore.worktree.paths import Folders
 
 
@@ -101,7 +101,7 @@ def _look(folders: Folders, path: bytes, found: FolderScan) -> None:
     fd = opened(folders, path)
     try:
         about = os.fstat(fd)
-        media_type = sniff(os.pread(fd, HEAD, 0)) if stat.S_ISREG(about.st_mode) else None
+        media_type = sniff_file(lambda at, length: os.pread(fd, length, at))
     except OSError as error:
         raise presence.unreadable(error, path) from error
     finally:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from regenstore.capture.captured import Captured, Level, ModelReference
 from regenstore.errors import InvalidInput
@@ -94,6 +96,26 @@ def test_a_folder_is_taken_once_and_stays_as_it_is(empty: Checkout) -> None:
     lost.unlink()
     adopt(empty, str(output))
     assert lost.read_bytes() == files["a.png"]
+
+
+def test_recipes_are_those_that_git_add_gives(empty: Checkout) -> None:
+    output = empty.path.parent / "output"
+    about = PngInfo()
+    about.add_text(
+        "parameters", "a lighthouse\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 42, Size: 64x48, Model: sea"
+    )
+    output.mkdir()
+    Image.new("RGB", (64, 48), "navy").save(output / "00001.png", pnginfo=about)
+    told = adopt(empty, str(output), "--to", "{program}/{model}-{seed}")
+    (row,) = told["files"]
+    assert row["level"] == "parameters" and row["path"].endswith("/sea-42.png")
+    assert told["provable_bytes"] == row["size"] == told["levels"]["parameters"]["bytes"]
+    adopted = empty.blob(row["path"])
+    assert b"seed = 42" in adopted and empty.git("diff-files", "--name-only") == ""
+    empty.git("rm", "-q", "-f", row["path"])
+    empty.write(row["path"], (output / "00001.png").read_bytes())
+    empty.git("add", row["path"])
+    assert empty.blob(row["path"]) == adopted
 
 
 def test_moved_placed_and_numbered(empty: Checkout) -> None:

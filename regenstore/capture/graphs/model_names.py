@@ -39,7 +39,7 @@ _BY_CLASS = (
     (re.compile(r"clip|t5|text_?encoder|llm", re.I), "text_encoder"),
     (re.compile(r"ip_?adapter", re.I), "ipadapter"),
     (re.compile(r"checkpoint", re.I), "checkpoint"),
-    (re.compile(r"unet|diffusion|(?<!detection)modelloader|gguf", re.I), "diffusion_model"),
+    (re.compile(r"unet|diffusion|(video|hy3d|dit)modelloader|gguf", re.I), "diffusion_model"),
 )
 _SURE = re.compile(
     r"(base_|refiner_)?ckpt_name|unet_name|lora_name(_?\d+)?|vae_name|clip_name\d*|control_net_name|style_model_name|gligen_name|"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from regenstore.capture import reader
 from regenstore.capture.captured import Captured, InputReference, Level, ModelReference
 from regenstore.capture.embedded import Embedded
 from regenstore.capture.graphs import editor_state
@@ -203,3 +205,20 @@ def test_large_graphs():
     assert isinstance(captured.params["nodes"], str) and restored(captured)[0] == json.dumps(heavy)
     captured = understood(png("prompt", {"1": node("LoadBase64", image="A" * (4 << 20))}))
     assert captured.level is Level.PROMPT and "too large" in captured.missing[0]
+
+
+@pytest.mark.parametrize("name", ["image.png", "animation.apng", "animation.webp", "video.mp4", "video.webm"])
+def test_files_that_comfyui_0_3_64_made(name):
+    """Its own save nodes, with a seed of 64 bits, a title beyond Latin-1 and a further key."""
+    with (Path(__file__).parent / "comfyui_outputs" / name).open("rb") as file:
+        captured = reader.read(file).captured
+    assert captured is not None and captured.level is Level.GRAPH
+    assert captured.params["seed"] == str(2**64 - 1)
+    (given,) = captured.inputs
+    assert (given.name, given.file) == ("7.image", "in.png") and given.sha256 is not None
+    graph, extra = map(json.loads, restored(captured))
+    assert list(graph)[:3] == ["7", "12", "3"]
+    assert graph["7"] == {**node("LoadImage", "LoadImage", image="in.png")}
+    assert graph["12"] == node("ImageAddNoise", "Rauschen ä你", image=["7", 0], seed=2**64 - 1, strength=0.25)
+    assert extra["note"] == {"b": "café 你好", "a": None}
+    assert [each["widgets_values"] for each in extra["workflow"]["nodes"][:3]] == [["in.png"], [2**64 - 1, 0.25], [4]]
