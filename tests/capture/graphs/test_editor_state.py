@@ -101,8 +101,11 @@ def test_a_damaged_table_is_named(table, said):
 
 
 KEYS = st.sampled_from(
-    "nodes id type inputs class_type widgets_values links extra ds definitions subgraphs edges properties outputs widget "
-    "name proxyWidgets $ 1 image prompt loras model weight".split()
+    [
+        *("nodes", "id", "type", "inputs", "class_type", "widgets_values", "links", "extra", "ds", "definitions"),
+        *("subgraphs", "edges", "properties", "outputs", "widget", "name", "proxyWidgets", "$", "1", "image"),
+        *("prompt", "loras", "model", "weight"),
+    ]
 )
 ANYTHING = st.recursive(
     st.sampled_from([None, True, 1, 2**40, 1.0, "1", "PrimitiveNode", "core_metadata", "randomize", "x.safetensors"]),
