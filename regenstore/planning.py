@@ -195,6 +195,11 @@ class _Frame:
         return NotFound("input-missing", f"its input '{name}'{where} is not in the store, and {self.why}")
 
 
+def _nowhere(elsewhere: RemoteSet | None) -> str:
+    names = elsewhere.answering if elsewhere is not None else []
+    return f"neither in the store nor on {', '.join(names)}" if names else "not in the store"
+
+
 class Planner:
     """Looks up what is present. ``find`` finds the recipe that made a content; ``remotes`` returns those to ask for
     what the store lacks, and ``prefer`` decides what to do if that could be made too."""
@@ -357,7 +362,7 @@ class Planner:
         then adds nothing."""
         root = want.recipe.key
         if root is None:
-            raise NotFound("content-missing", "it is imported media, and its bytes are not in the store")
+            raise NotFound("content-missing", f"it is imported media, and its bytes are {_nowhere(elsewhere)}")
         if root in plan.steps:
             return root
         tried = RunPlan(steps=dict(plan.steps))

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -23,10 +24,28 @@ from regenstore.worktree.index_file import IndexFile
 from tests import filter_server, fork_server
 
 # In CI a verdict depends on the change alone; everywhere else each run tries new examples.
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("ci", max_examples=50, derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("local", max_examples=50, deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+
+DISK, MEMORY, ROOM = "/var/tmp", "/dev/shm", 6 << 30
+
+
+def memory_has_room() -> bool:
+    """Whether temporary files can lie in memory. Tests mostly make repositories and remove them, which takes twice the
+    time on a disk."""
+    try:
+        found = os.statvfs(MEMORY)
+        told = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    except OSError:
+        return False
+    free = min(found.f_bavail * found.f_frsize, int(told["MemAvailable"].split()[0]) << 10)
+    return free >= ROOM and not found.f_flag & os.ST_NOEXEC and os.access(MEMORY, os.W_OK)
+
+
+if "TMPDIR" not in os.environ and memory_has_room():
+    os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
 
 THOROUGH = os.environ.get("REGENSTORE_FAULTS") == "all"
 """Whether every moment and every example is tried, and not a sample of them."""
@@ -157,6 +176,34 @@ def noise(name: str, size: int) -> bytes:
     return hashlib.shake_256(name.encode()).digest(size)
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    item.stash[FAILED] = item.stash.get(FAILED, False) or call.excinfo is not None
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """What lies in memory goes with its test, unless that failed. Not by pytest's own setting, for which the functions
+    that remove it may still be those that a test has put there."""
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    try:
+        return (yield)
+    finally:
+        if folder is not None and tempfile.gettempdir() == MEMORY and not item.stash[FAILED]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A folder for what is too large to lie in memory."""
+    with tempfile.TemporaryDirectory(dir=DISK) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
@@ -216,14 +263,49 @@ def built_once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Calla
         if not (folder / "built").exists():
             shutil.rmtree(folder, ignore_errors=True)
             build(folder)
+            for sample in folder.rglob("hooks/*.sample"):
+                sample.unlink()  # each would be copied for each test
             (folder / "built").touch()
     return folder
+
+
+def copy_tree(source: str, target: str) -> None:
+    """Copy a folder with its times and permissions into one that may be there already; as shutil does it, in a third
+    of the time."""
+    os.makedirs(target, exist_ok=True)
+    with os.scandir(source) as found:
+        for entry in found:
+            there = f"{target}/{entry.name}"
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), there)
+            elif entry.is_dir():
+                copy_tree(entry.path, there)
+            else:
+                copy_file(entry.path, there)
+    known = os.stat(source)
+    os.chmod(target, known.st_mode & 0o7777)
+    os.utime(target, ns=(known.st_atime_ns, known.st_mtime_ns))
+
+
+def copy_file(source: str, target: str) -> None:
+    given = os.open(source, os.O_RDONLY)
+    made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        known = os.fstat(given)
+        left = known.st_size
+        while left:
+            left -= os.sendfile(made, given, None, left)
+        os.fchmod(made, known.st_mode & 0o7777)
+        os.utime(made, ns=(known.st_atime_ns, known.st_mtime_ns))
+    finally:
+        os.close(given)
+        os.close(made)
 
 
 def copied(template: Path, target: Path, kind: type[Kind], name: str = "film") -> Kind:
     """A private copy of a folder with a home and a clean repository. Git's index is told of the copies' inodes: what
     Git knew to be clean it need not ask the filter about again."""
-    shutil.copytree(template, target, symlinks=True, dirs_exist_ok=True)
+    copy_tree(str(template), str(target))
     index = IndexFile.read(f"{target}/{name}/.git/index", 20)
     stats = {}
     for entry in index.entries:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import atexit
 import contextlib
+import gc
 import json
 import os
 import selectors
@@ -48,15 +49,11 @@ def _network() -> str:
         return ""
 
 
-_NETWORK = _network()
-
-
 def suits(command: Sequence[str | bytes], environment: Mapping[str, str]) -> bool:
     """Whether a forked process is as good as one that the system starts."""
     return (
         bool(_parts(command))
         and hasattr(os, "pidfd_open")
-        and _network() == _NETWORK
         and environment.get("LC_ALL") == LOCALE
         and environment.get("PATH", "").startswith(os.path.dirname(PROGRAM) + os.pathsep)
         and not any(name.startswith(("PYTHON", "COVERAGE", "LD_")) for name in environment)
@@ -101,17 +98,29 @@ def start(
     fds: Sequence[int],
 ) -> Started:
     """Run a command with these three descriptors for its standard streams, which stay open here, on the processors
-    that this thread may use."""
+    and in the network that this thread may use."""
     unprivileged, crash, arguments = _parts(command)
+    return fork("tests.fork_server", arguments, cwd, environment, fds, unprivileged, crash)
+
+
+def fork(
+    server: str,
+    arguments: list[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    fds: Sequence[int],
+    unprivileged: bool = False,
+    crash: Sequence[str] = (),
+) -> Started:
+    """The same with the command of any module that serves when it is run with a socket's number."""
     processors = sorted(os.sched_getaffinity(0))
-    given = [arguments, os.fspath(cwd), dict(environment), processors, unprivileged, crash]
-    message = json.dumps(given).encode()
+    message = json.dumps([arguments, os.fspath(cwd), dict(environment), processors, unprivileged, crash]).encode()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         passed = array.array("i", [*fds, theirs.fileno()])
-        _server().sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
+        _server(server).sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
     pid = int(ours.recv(64) or b"0")
-    assert pid, "the server of tests.fork_server has ended"
+    assert pid, f"the server {server} has ended"
     return Started(pid, ours)
 
 
@@ -167,33 +176,32 @@ def _exchange(to: int, data: bytes, sources: tuple[int, int]) -> tuple[bytes, by
     return bytes(told[sources[0]]), bytes(told[sources[1]])
 
 
-def _server() -> socket.socket:
-    """The connection to this process's server, which ends with it."""
+def _server(name: str) -> socket.socket:
+    """The connection to this process's server of that name in this thread's network; it ends with this process."""
     with _starting:
-        if not _started:
+        if (key := (name, _network())) not in _started:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())],
+                [sys.executable, "-m", name, str(theirs.fileno())],
                 cwd=ROOT,
                 env={**environment, "LC_ALL": LOCALE},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
             theirs.close()
-            _started.append((ours, process))
-            atexit.register(_stop)
-        return _started[0][0]
+            _started[key] = ours
+            atexit.register(_stop, ours, process)
+        return _started[key]
 
 
-def _stop() -> None:
-    for connection, process in _started:
-        connection.close()
-        process.wait()
+def _stop(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    connection.close()
+    process.wait()
 
 
 _starting = threading.Lock()
-_started: list[tuple[socket.socket, subprocess.Popen[bytes]]] = []
+_started: dict[tuple[str, str], socket.socket] = {}
 
 
 # ------------------------------------------------------------------------------------------- the server's side
@@ -201,6 +209,8 @@ _started: list[tuple[socket.socket, subprocess.Popen[bytes]]] = []
 
 def serve(requests: socket.socket, command: Callable[[], None]) -> None:
     """Fork for each request, and answer with the process's number and then its wait status."""
+    gc.collect()
+    gc.freeze()  # what is here already is no garbage of the commands: they need not look at it, and copy it to do so
     with selectors.DefaultSelector() as selector:
         selector.register(requests, selectors.EVENT_READ)
         while True:
@@ -305,7 +315,6 @@ def _wait_for_imports() -> None:
 
 def _work(cwd: str, environment: dict[str, str], *fds: int) -> None:
     """Be a generator's worker, and do not return."""
-    import gc
     import tempfile
     import traceback
 

@@ -371,6 +371,7 @@ NOT_GITS = {
     "refs/pending.py",
     "gitfilter/calling_command.py",
     "capture/carriers/text.py",
+    "capture/programs/c2pa.py",
 }
 """What they split at NUL are journals and lists of ours, a command line that the system tells, and fields of media."""
 STARTS_PROGRAMS = {

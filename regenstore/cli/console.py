@@ -109,14 +109,16 @@ def say(text: str = "", *, err: bool = False, end: str = "\n", style: str = "", 
 
 
 def _broken(text: str, stream: TextIO | None) -> str:
-    """Break a line between words if it is longer than the terminal. Words stay whole."""
+    """Break a line between words if it is longer than the terminal. Words stay whole, as do commands in quotes."""
     if len(text) <= 40 or stream is None or not stream.isatty() or len(text) <= (width := width_of(stream)):
         return text
+    import re
     import textwrap
 
+    text = re.sub(r"(?<!\w)'[^']*'(?!\w)", lambda quoted: quoted[0].replace(" ", "\0"), text)
     indent = " " * (len(text) - len(text.lstrip()) + 2)
     wrapper = textwrap.TextWrapper(width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(wrapper.wrap(text))
+    return "\n".join(wrapper.wrap(text)).replace("\0", " ")
 
 
 def has_colours(stream: TextIO | None) -> bool:

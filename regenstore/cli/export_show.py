@@ -20,7 +20,7 @@ from regenstore.export.dataset.layouts import finish_interrupted
 from regenstore.export.dataset.places import datasets_at
 from regenstore.export.dataset.read_back import Drift, Shown
 from regenstore.export.dataset.splits import SPLITS
-from regenstore.export.media_set import Tree
+from regenstore.export.media_set import LeftOut, Tree
 from regenstore.fs import presence
 from regenstore.fs.durable import storage_errors
 from regenstore.worktree.place import not_a_file
@@ -78,7 +78,11 @@ def _drift(shown: Shown, place: str) -> Drift | None:
     except NotFound:
         return None
     tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
-    return read_back.drift(shown, place, tree.chosen(()))
+    left = LeftOut()
+    drift = read_back.drift(shown, place, tree.read(tree.entries(()), (), left), left)
+    for error in left.errors.values():
+        say(f"not compared: {visible(error.message)}", err=True)
+    return drift
 
 
 def _record(shown: Shown, drift: Drift | None) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class FilterTally:
     def __init__(self) -> None:
         self._placed = 0
         self._left: dict[bytes, str] = {}
+        self._lost = 0
         self._problems: dict[str, str] = {}
         self._failed = False
         self._guessed: dict[bytes, Origin] = {}
@@ -35,8 +36,9 @@ class FilterTally:
     def placed(self, count: int) -> None:
         self._placed += count
 
-    def left(self, path: bytes, reason: str) -> None:
+    def left(self, path: bytes, reason: str, *, lost: bool = False) -> None:
         self._left[path] = reason
+        self._lost += lost
 
     def failed(self) -> None:
         """Record that an attempt failed, as opposed to work that was not allowed or not attempted."""
@@ -58,15 +60,23 @@ class FilterTally:
         if self._failed:
             self._tell_starter()
         reasons = Counter(self._left.values())
-        count = len(self._left)
-        kept, them = ("1 medium stays a recipe", "it") if count == 1 else (f"{count} media stay recipes", "them")
-        say(f"regenstore: {kept}; 'regenstore get' brings {them}", err=True)
+        say(f"regenstore: {self._kept()}", err=True)
         for reason, number in reasons.most_common(SHOWN):
             first = next(path for path, why in self._left.items() if why == reason)
             more = f" and {number - 1} more" if number > 1 else ""
             say(f"regenstore:   '{os.fsdecode(first)}'{more}: {reason}", err=True)
         for name, message in self._problems.items():
             say(f"regenstore:   remote {name}: {message}", err=True)
+
+    def _kept(self) -> str:
+        """How many media stay recipes, and which command helps: a remote that did not answer may have the lost ones."""
+        count, lost = len(self._left), 0 if self._problems else self._lost
+        kept, them = ("1 medium stays a recipe", "it") if count == 1 else (f"{count} media stay recipes", "them")
+        if not lost:
+            return f"{kept}; 'regenstore get' brings {them}"
+        if lost == count:
+            return f"{kept}; 'regenstore fsck' looks for other copies of {them}"
+        return f"{kept}; 'regenstore get' brings {count - lost} of them, 'regenstore fsck' looks for copies of the rest"
 
     def _tell_starter(self) -> None:
         """Tell the program that started git, which cannot see this from git's exit code."""

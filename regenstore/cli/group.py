@@ -112,7 +112,7 @@ def _tell_usage(error: click.ClickException) -> None:
     context = error.ctx if isinstance(error, click.UsageError) else None
     if isinstance(error, NoArgsIsHelpError) and context is not None:
         for line in context.get_help().split("\n"):
-            say(line, err=True)
+            say(line, err=True, whole=True)
         return
     if context is not None:
         for line in context.get_usage().split("\n"):

@@ -37,7 +37,7 @@ def command(ctx: click.Context, names: tuple[str, ...], folder: str | None) -> N
             raise click.UsageError(f"No such command '{' '.join(names)}'.")
         at = click.Context(found, parent=at, info_name=name)
     for line in at.get_help().split("\n"):
-        say(line)
+        say(line, whole=True)
 
 
 def _write_manual(root: click.Context, folder: str) -> None:

@@ -97,15 +97,14 @@ def _show(path: bytes, listed: list[PastContent], as_json: bool) -> None:
         when = "" if each.when is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(each.when))
         style = STYLES.get(each.state, "")
         source = each.source if each.commit is None else each.commit[:8]
-        about = f"{words(each.changes)} ({_short(each.subject)})" if each.subject else words(each.changes)
+        about = f"{_words(each.changes)} ({_short(each.subject)})" if each.subject else _words(each.changes)
         digest, size = Cell(each.take.digest.short, style), size_text(each.take.size)
         rows.append((digest, size, Cell(each.state, style), when, source, about.strip()))
     heads = (Heading("content"), Heading("size", right=True), Heading("state"), Heading("when"), Heading("from"))
     show_table((*heads, Heading("what changed")), rows)
 
 
-def words(changes: tuple[FieldChange, ...] | None) -> str:
-    """What changed, on one line."""
+def _words(changes: tuple[FieldChange, ...] | None) -> str:
     if changes is None:
         return ""
     return ", ".join(map(_change, changes)) or "the same recipe"

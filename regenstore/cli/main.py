@@ -22,6 +22,7 @@ SECTIONS = {
     "Create and change": {
         "new": "Create a recipe and make its medium.",
         "set": "Change parameters or inputs of a recipe and make it again.",
+        "adopt": "Take a folder of media into this repository.",
         "unset": "Remove parameters or inputs of a recipe and make it again.",
         "edit": "Edit a recipe's text in your editor, also one in conflict.",
         "tag": "Label media: scene, characters, tags, failures, rating.",

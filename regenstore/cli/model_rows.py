@@ -20,7 +20,7 @@ def show_models(models: Iterable[IndexedModel], *, paths: bool) -> None:
         name = Cell(name_below_folder(each.path), "bold")
         size = size_text(each.state.size)
         last = each.path if paths else each.hashes.blake3[:_SHORT]
-        rows.append((name, each.header.kind, each.header.base, size, each.hashes.autov2, last))
+        rows.append((name, each.kind, each.header.base, size, each.hashes.autov2, last))
     show_table((*_HEADS, Heading("path" if paths else "blake3")), rows)
 
 
@@ -30,7 +30,7 @@ def model_fields(model: IndexedModel) -> dict[str, object]:
     return {
         "path": path_text(model.path),
         "name": path_text(name_below_folder(model.path)),
-        "kind": header.kind or None,
+        "kind": model.kind or None,
         "base": header.base or None,
         "size": model.state.size,
         "digest": f"blake3:{hashes.blake3}",

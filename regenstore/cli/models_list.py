@@ -30,7 +30,7 @@ def command(pattern: str | None, paths: bool, as_json: bool) -> None:
       regenstore models list lora --paths
     """
     found = [each for each in ModelIndex(model_index()).models.values() if _matches(each, pattern)]
-    found.sort(key=lambda each: (each.header.kind, name_below_folder(each.path).lower(), each.path))
+    found.sort(key=lambda each: (each.kind, name_below_folder(each.path).lower(), each.path))
     if as_json:
         emit_json("models", {"models": [model_fields(each) for each in found]})
         return
@@ -48,5 +48,5 @@ def _matches(model: IndexedModel, pattern: str | None) -> bool:
     if pattern is None:
         return True
     name, wanted = name_below_folder(model.path).lower(), pattern.lower()
-    texts = (name, name.rpartition("/")[2], name.rpartition(".")[0], model.header.kind, model.header.base.lower())
+    texts = (name, name.rpartition("/")[2], name.rpartition(".")[0], model.kind, model.header.base.lower())
     return any(fnmatchcase(text, wanted) for text in texts)

@@ -218,7 +218,7 @@ def _quiet(path: str, done: float) -> None: ...
 
 
 def _media(paths: tuple[str, ...], *, measure: bool) -> tuple[list[Medium], Measurements]:
-    """The media at paths, made present, with their metadata."""
+    """The media at paths, made present, with their metadata; those left out are named."""
     from regenstore.cli.export_sidecar import with_defaults
     from regenstore.cli.measuring import known_of
     from regenstore.cli.progress_lines import progress_for
@@ -226,11 +226,16 @@ def _media(paths: tuple[str, ...], *, measure: bool) -> tuple[list[Medium], Meas
 
     repository = open_repository()
     tree = Tree(repository.git, repository.index, repository.blobs, repository.pending, repository.workbench.current)
-    chosen = tree.chosen(worktree_paths(repository, paths))
+    left = LeftOut()
+    chosen = tree.chosen(worktree_paths(repository, paths), left=left)
     media_set = MediaSet(repository.store, repository.cache, repository.realiser)
     plan = media_set.plan(chosen, repository.settings.budget)
     with progress_for(False, len(plan.steps)) as progress:
-        media = media_set.realise(chosen, plan, progress, LeftOut(strict=True))
+        media = media_set.realise(chosen, plan, progress, left)
+    if not media:
+        left.refuse()
+    for error in left.errors.values():
+        say(f"left out: {visible(error.message)}", err=True)
     return with_defaults(repository, media), known_of(repository, measure=measure)
 
 

@@ -75,4 +75,4 @@ def _warn(repository: Repository, patterns: Iterable[str], as_json: bool) -> Non
         say(f"Warning: {what} not tracked ({size_text(found.bytes)}): regenstore track '{found.pattern}'", err=True)
     if count := len(raw(bench)):
         where = counted(count, "path")
-        say(f"Git has the media of {where} themselves; convert them: git add --renormalize .", err=as_json)
+        say(f"Git itself has the media of {where}; convert them: git add --renormalize .", err=as_json)

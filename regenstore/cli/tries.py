@@ -8,7 +8,7 @@ import click
 
 from regenstore.cli.console import say, visible
 from regenstore.cli.context import emit_json, json_option, open_repository, shell_path, worktree_path
-from regenstore.cli.history import STYLES, content_fields, short_value, take_one, words
+from regenstore.cli.history import STYLES, content_fields, short_value, take_one
 from regenstore.cli.presentation import Cell, Heading, counted, show_table, size_text
 from regenstore.cli.show import plain
 from regenstore.fs.path_text import path_text
@@ -96,7 +96,11 @@ def _labels(each: Try) -> list[str]:
     """The lines below a thumbnail: number and seed, what changed, when and how large."""
     past = each.past
     seed = each.values.get("seed")
-    changes = past.changes and tuple(change for change in past.changes if change.name != "seed")
+    changed = ", ".join(
+        f"{change.name} {'removed' if change.after is None else short_value(change.after)}"
+        for change in past.changes or ()
+        if change.name != "seed"
+    )
     first = f"#{each.number}" if seed is None else f"#{each.number}   seed {seed}"
-    changed = "imported media" if past.recipe.imported else words(changes) if changes else ""
+    changed = "imported media" if past.recipe.imported else changed
     return [visible(line) for line in (first, changed, f"{_when(each)}   {size_text(past.take.size)}".strip())]

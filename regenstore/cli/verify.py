@@ -110,7 +110,7 @@ def _tell(verdict: Verdict) -> None:
     given = verdict.proof
     score = "" if given.score is None else f", {given.metric} {given.score:g} (at least {given.threshold:g})"
     more = f": {verdict.likeness.difference}" if verdict.likeness.difference else ""
-    say(f"{given.tier:<10} {shown}{score}{more}")
+    say(f"{given.tier:<10} {shown}{score}{more}", style="" if verdict.comes_back else "error")
     if given.second != given.take:
         say(f"           both are kept; the second run gave {given.second.short} ('regenstore takes {shown}')")
     if len(verdict.gave) > 1:

@@ -20,6 +20,7 @@ from regenstore.worktree.fill import Filler
 from regenstore.worktree.place import Placement
 
 BATCH_SECONDS = 1.0
+_LOST = ("content-missing", "input-missing")
 
 
 def bring(
@@ -52,7 +53,7 @@ def bring(
         if outcome.content is None:
             if isinstance(outcome.error, (GenerationError, StorageError)):
                 report.failed()
-            report.left(given.path, _reason(outcome, generate))
+            report.left(given.path, _reason(outcome, generate), lost=fetch and _is_lost(outcome))
             continue
         source = store.find(outcome.content.digest, outcome.content.size)
         if source is not None:
@@ -66,6 +67,10 @@ def _reason(outcome: Outcome, generate: bool) -> str:
     if isinstance(error, TrustRequired) and error.kind == "over-budget" and not generate:
         return "making it is left to 'regenstore get' by regenstore.smudge"
     return error.message
+
+
+def _is_lost(outcome: Outcome) -> bool:
+    return outcome.error is not None and outcome.error.kind in _LOST
 
 
 class _Batch:
@@ -107,7 +112,7 @@ def bring_one(
     for outcome in realiser.run(plan, _Silent(), limit=2 * budget + 10):
         if outcome.content is not None:
             return store.find(outcome.content.digest, outcome.content.size)
-        report.left(path, _reason(outcome, budget >= 0))
+        report.left(path, _reason(outcome, budget >= 0), lost=fetch and _is_lost(outcome))
     return None
 
 

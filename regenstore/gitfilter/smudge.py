@@ -36,7 +36,9 @@ class MissingMedium(NamedTuple):
 class FilterReport(Protocol):
     """Receives the few messages that the filter has for the user."""
 
-    def left(self, path: bytes, reason: str) -> None: ...
+    def left(self, path: bytes, reason: str, *, lost: bool = False) -> None:
+        """Receive a path that stays a recipe. ``lost``: no place known here has its bytes, or those of an input."""
+        ...
 
     def placed(self, count: int) -> None: ...
 

@@ -30,8 +30,8 @@ class LfsObjects:
 
 
 def take_in(store: ContentStore, linker: Linker, path: str, pointer: LfsPointer) -> Take:
-    """Store the file of a pointer, checked against its SHA-256. Raises NotFound (``content-missing``), and StorageError,
-    with ``source-damaged`` for other bytes."""
+    """Store the file of a pointer, checked against its SHA-256. Raises NotFound (``content-missing``) and
+    StorageError, with ``source-damaged`` for other bytes."""
     store.prepare()
     temp = store.temp_path("lfs")
     try:

@@ -97,7 +97,7 @@ def _other(tensors: Shapes) -> tuple[str, str]:
     if "model.layers.0.self_attn.q_proj.weight" in tensors and "model.embed_tokens.weight" in tensors:
         return "text_encoder", ""
     if any(name.startswith(("ip_adapter.", "image_proj.")) for name in tensors):
-        return "ip_adapter", ""
+        return "ipadapter", ""
     if {"decoder.conv_in.weight", "encoder.conv_in.weight"} <= tensors.keys():
         return "vae", ""
     if {"decoder.conv_in.conv.weight", "encoder.conv_in.conv.weight"} <= tensors.keys():

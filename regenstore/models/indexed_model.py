@@ -6,6 +6,7 @@ import os
 from typing import NamedTuple
 
 from regenstore.fs import presence
+from regenstore.models.model_files import folder_kind
 
 AUTOV1, AUTOV2, AUTOV3 = 8, 10, 12
 """Digits of the short hashes."""
@@ -60,7 +61,11 @@ class IndexedModel(NamedTuple):
     state: FileState
     hashes: ModelHashes
     header: ModelHeader
-    """The kind may come from the folder."""
+
+    @property
+    def kind(self) -> str:
+        """What the model is, by its header, else by its folder; empty if neither tells."""
+        return self.header.kind or folder_kind(self.path)
 
     @property
     def complete(self) -> bool:

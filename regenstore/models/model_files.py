@@ -33,7 +33,7 @@ FOLDERS = {
     "embedding": "embedding",
     "hypernetworks": "hypernetwork",
     "style_models": "style_model",
-    "ipadapter": "ip_adapter",
+    "ipadapter": "ipadapter",
 }
 """Names of model folders in ComfyUI, A1111 and its forks, and SwarmUI, in lower case -> kind of the models in them."""
 KINDS = frozenset(FOLDERS.values())

@@ -15,7 +15,7 @@ from regenstore.models.hashes import hash_model
 from regenstore.models.headers import data_start, read_header
 from regenstore.models.index import ModelIndex
 from regenstore.models.indexed_model import FileState, IndexedModel, ModelHashes
-from regenstore.models.model_files import folder_kind, is_model
+from regenstore.models.model_files import is_model
 
 
 class ModelFile(NamedTuple):
@@ -129,10 +129,10 @@ def _hashed(file: ModelFile, told: Callable[[int], None]) -> list[IndexedModel]:
 
 
 def _described(path: str, state: FileState, hashes: ModelHashes) -> IndexedModel:
-    """Add what header and folder tell. Raises OSError and presence.NotRegular."""
+    """Add what the header tells. Raises OSError and presence.NotRegular."""
     with open(presence.open_file(path), "rb") as file:
         header = read_header(file, state.size, data_start(file, state.size))
-    return IndexedModel(path, state, hashes, header._replace(kind=header.kind or folder_kind(path)))
+    return IndexedModel(path, state, hashes, header)
 
 
 # ------------------------------------------------------------------------------------------- folders

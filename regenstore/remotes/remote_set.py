@@ -53,6 +53,11 @@ class RemoteSet:
         except StorageError as error:
             self.problems[remote.name] = error
 
+    @property
+    def answering(self) -> list[str]:
+        """The names of the remotes that are still asked."""
+        return [remote.name for remote in self._usable()]
+
     def _usable(self) -> list[Remote]:
         return [remote for remote in self._remotes if remote.name not in self.problems]
 

@@ -20,6 +20,12 @@ def changed(params: Mapping[str, Any], values: Mapping[str, str], remove: Iterab
         if name not in merged:
             raise InvalidInput("no-change", f"the recipe does not set '{name}'")
         del merged[name]
+    if "nodes" in params:
+        from regenstore.capture.graphs.assignment import assign, present
+
+        for name, text in values.items():
+            merged = assign(merged, name, parsed(name, text, present(merged, name)))
+        return merged
     for name, text in values.items():
         if name not in merged:
             known = ", ".join(each for each, value in params.items() if not isinstance(value, dict))
@@ -28,7 +34,9 @@ def changed(params: Mapping[str, Any], values: Mapping[str, str], remove: Iterab
                 f"the recipe has no parameter '{name}' (it has: {known})",
                 hint="'regenstore edit PATH' can add one.",
             )
-        merged[name] = parsed(name, text, merged[name])
+        value = parsed(name, text, merged[name])
+        beyond = isinstance(value, int) and not isinstance(value, bool) and value not in _INT64
+        merged[name] = str(value) if beyond else value
     return merged
 
 
@@ -52,11 +60,9 @@ def parsed(name: str, text: str, present: object) -> Any:
     )
 
 
-def _number(text: str) -> int | float | str | None:
-    """A number in the form of recipes, in which integers beyond 64 bits are decimal strings."""
+def _number(text: str) -> int | float | None:
     try:
-        whole = int(text)
-        return whole if whole in _INT64 else str(whole)
+        return int(text)
     except ValueError:
         pass
     try:

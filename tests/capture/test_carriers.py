@@ -21,6 +21,7 @@ from tests.capture.written import (
     box,
     chunk,
     comfy_exif,
+    exr,
     film,
     png_texts,
     saved,
@@ -35,7 +36,7 @@ XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
 
 
 def read(data: bytes) -> list[Embedded]:
-    return embedded(io.BytesIO(data))
+    return embedded(io.BytesIO(data), strict=True)
 
 
 def values(data: bytes, carrier: str) -> dict[str, Any]:
@@ -94,9 +95,10 @@ def test_png_that_is_cut_off_or_lies():
 
 
 @pytest.mark.parametrize("form", ["pngcomp", "pnginfo", "rgbcomp", "rgbinfo"])
-@pytest.mark.parametrize("size", [(60, 130), (500, 9), (3, 1500)])
+@pytest.mark.parametrize("size", [(60, 130), (500, 9), (3, 1500), (200, 300)])
 def test_text_hidden_in_pixels(form, size):
-    text = json.dumps({"Comment": '{"seed": 7}', "Software": "NovelAI"})
+    length = 7000 if size == (200, 300) else 9
+    text = json.dumps({"Comment": '{"seed": 7}', "Software": "NovelAI", "x": PIXELS.tobytes().hex()[:length]})
     assert read(with_hidden(text, b"stealth_" + form.encode(), size)) == [Embedded("alpha", "stealth", text)]
 
 
@@ -244,6 +246,11 @@ def test_boxes_that_others_write():
         Embedded("xmp", "packet", XMP),
         Embedded("xmp", "packet", XMP),
     ]
+    comfyui = box(b"uuid", b"comfyui_workflow" + json.dumps({"prompt": {"1": {"seed": 2**64 - 1}}, "n": None}).encode())
+    assert values(box(b"ftyp", b"avif") + comfyui, "mp4") == {
+        "prompt": '{"1": {"seed": 18446744073709551615}}',
+        "n": "null",
+    }
     jxl = b"\0\0\0\x0cJXL \r\n\x87\n" + box(b"Exif", bytes(4) + tiff({0x0131: (2, b"a tool")})) + box(b"xml ", b"<x/>")
     assert read(jxl) == [Embedded("exif", "Software", "a tool"), Embedded("xmp", "packet", "<x/>")]
 
@@ -276,13 +283,9 @@ def test_comments_of_gif():
 
 
 def test_attributes_of_exr():
-    def attribute(name: str, kind: str, data: bytes) -> bytes:
-        return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<I", len(data)) + data
-
-    header = attribute("compression", "compression", b"\3") + attribute("workflow", "string", WORKFLOW.encode())
-    data = b"\x76\x2f\x31\x01\2\0\0\0" + header + attribute("prompt", "string", PROMPT.encode())
-    assert values(data + b"\0" + bytes(50), "exr") == GRAPH
-    assert list(values(data[:-3], "exr")) == ["workflow"]
+    data = exr(GRAPH)
+    assert values(data + bytes(50), "exr") == GRAPH
+    assert list(values(data[:-3], "exr")) == ["prompt"]
     assert read(data[:8]) == read(data[:20]) == []
 
 

@@ -16,7 +16,7 @@ LONG = GRAPH | {"prompt": json.dumps({"text": "wörd " * 30_000})}
 
 
 def read(data: bytes) -> list[Embedded]:
-    return embedded(io.BytesIO(data))
+    return embedded(io.BytesIO(data), strict=True)
 
 
 def graph(data: bytes, carrier: str) -> dict[str, str | bytes]:

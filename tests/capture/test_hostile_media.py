@@ -51,7 +51,7 @@ class Endless(io.RawIOBase):
 def examine(file: Endless) -> int:
     """Read a file, and return how many pieces it has."""
     begun = time.process_time()
-    found = embedded(file)
+    found = embedded(file, strict=True)
     assert time.process_time() - begun < SECONDS
     assert len(found) <= MAX_PIECES and file.count <= MOST_READ
     assert sum(len(piece.value) for piece in found) <= MAX_TOTAL
@@ -192,3 +192,12 @@ def test_memory_is_bounded():
         assert tracemalloc.get_traced_memory()[1] < 2 * MAX_TOTAL
     finally:
         tracemalloc.stop()
+
+
+def test_a_disk_that_fails_is_told():
+    class Failing(Endless):
+        def read(self, length: int = -1) -> bytes:
+            raise OSError("input/output error")
+
+    with pytest.raises(OSError, match="input/output"):
+        embedded(Failing(HEADER, b"x"))

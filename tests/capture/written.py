@@ -37,13 +37,16 @@ def png_texts(texts: Mapping[str, str], *, compressed: bool = False) -> PngInfo:
     return info
 
 
-def comfy_exif() -> bytes:
+def exif_values(texts: Mapping[str, str]) -> bytes:
     """ComfyUI's values for WebP: Model, and the tags from Make downwards."""
     exif = Image.Exif()
-    exif[0x0110] = f"prompt:{PROMPT}"
-    exif[0x010F] = f"workflow:{WORKFLOW}"
-    exif[0x010E] = 'run:{"a": 1}'
+    for tag, (name, text) in zip((0x0110, 0x010F, 0x010E), texts.items()):
+        exif[tag] = f"{name}:{text}"
     return exif.tobytes()
+
+
+def comfy_exif() -> bytes:
+    return exif_values(GRAPH | {"run": '{"a": 1}'})
 
 
 def tiff(
@@ -94,6 +97,16 @@ def box(kind: bytes, data: bytes, *, wide: bool = False) -> bytes:
         if wide
         else struct.pack(">I4s", len(data) + 8, kind) + data
     )
+
+
+def exr(texts: Mapping[str, str]) -> bytes:
+    """The header of an OpenEXR picture, as ComfyUI extends it."""
+
+    def attribute(name: str, kind: str, data: bytes) -> bytes:
+        return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<I", len(data)) + data
+
+    attributes = b"".join(attribute(name, "string", text.encode()) for name, text in texts.items())
+    return b"\x76\x2f\x31\x01\2\0\0\0" + attribute("compression", "compression", b"\3") + attributes + b"\0"
 
 
 def with_hidden(text: str, magic: bytes = b"stealth_pngcomp", size: tuple[int, int] = (40, 130)) -> bytes:

@@ -177,6 +177,12 @@ def test_an_invalid_recipe_in_the_index_is_one_more_medium_left_out(plates: Chec
         done = plates.run("regenstore", "export", command, *place, check=False)
         assert done.returncode == 1 and b"left out: 1 media" in done.stderr and b"plates/odd.png" in done.stderr
     assert len(rows(plates, "out")) == 2
+    plates.git("update-index", "--cacheinfo", f"100644,{blob},plates/sky.png")  # it is no sample that has gone
+    plates.git("restore", "plates/sky.png")
+    shown = plates.run("regenstore", "export", "show", "../out")
+    assert b"0 new, 0 changed, 0 gone" in shown.stdout and b"not compared: plates/sky.png" in shown.stderr
+    fields = plates.run("regenstore", "template", "fields", ".")
+    assert b"left out: plates/odd.png" in fields.stderr and b"plates/sea.png" in fields.stdout
 
 
 def test_an_update_repeats_the_order(plates: Checkout) -> None:

@@ -121,7 +121,10 @@ DRY_RUNS = {
     "set": ("plates/*.png", "-p", "seed=7"),
     "unset": ("plates", "-p", "seed"),
     "edit": ("plates/sea.png",),
+    "adopt": ("../output",),
     "capture": ("plates/sea.png",),
+    "adopt": ("../found",),
+    "tries": ("plates/sea.png", "--take", "1"),
     "migrate-from lfs": (),
     "models scan": (".",),
     "models forget": ("--missing",),
@@ -163,6 +166,7 @@ def everything(film: Checkout) -> dict[str, bytes]:
 
 def test_every_dry_run_says_so_for_programs_and_changes_nothing(film: Checkout) -> None:
     film.write("regenstore.toml", '[remotes.studio]\nurl = "../studio"\n')
+    film.write("../output/other.png", film.read("refs/photo.png") + b"other")
     film.regenstore("verify", "plates/sea.png")
     before = film.regenstore("takes", "plates/sea.png").split()[0]
     film.regenstore("set", "plates/sea.png", "seed=8")
@@ -172,6 +176,7 @@ def test_every_dry_run_says_so_for_programs_and_changes_nothing(film: Checkout) 
     film.regenstore("gc", "--yes")
     film.regenstore("remote", "add", "share", "../shared", "--create")
     film.regenstore("pin", "refs")
+    film.write("../found/sky.png", film.read("refs/photo.png") + b"other")
     options = {name: {opt for param in found.params for opt in param.opts} for name, found in commands().items()}
     assert {name for name in options if "--dry-run" in options[name]} == DRY_RUNS.keys() | {"accept"}
     was = everything(film)
@@ -223,6 +228,8 @@ def test_the_group_s_help_is_by_topic_and_names_exit_codes(empty: Checkout) -> N
     assert empty.regenstore("help", "remote", "add") == empty.regenstore("remote", "add", "--help")
     assert empty.run("regenstore", "help", "remote", "ad", check=False).returncode == 2
     assert empty.regenstore("-V") == empty.regenstore("--version")
+    for shell, change in (("bash", "compopt -o nospace"), ("zsh", "-S '' -a open")):
+        assert change in empty.regenstore("completion", shell), "click's script has changed"
 
 
 def test_every_command_has_a_manual_page(empty: Checkout) -> None:

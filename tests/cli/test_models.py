@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import json
 import os
 from pathlib import Path
 
 import pytest
 
+from regenstore.objects import toml
+from regenstore.objects.content_store import ContentStore
+from regenstore.objects.hashing import hash_bytes
+from tests.capture.pictures import GRAPH, INFOTEXT, png
 from tests.conftest import Checkout, new_home, noise
 from tests.models.files import gguf, safetensors
 from tests.models.test_comfyui_assets import Assets, row
@@ -98,6 +104,46 @@ def test_digests_of_a_comfyui_server(studio: Checkout) -> None:
         assets.status = 503
         done = studio.run("regenstore", *command, check=False)
     assert done.returncode == 3 and b"offers no asset database" in done.stderr and b"--enable-assets" in done.stderr
+
+
+def test_recipes_name_models_and_inputs_by_digest(empty: Checkout, tmp_path: Path) -> None:
+    """What 'git add' writes for pictures of ComfyUI and A1111, with and without the index."""
+    base = safetensors(tmp_path / "models" / "checkpoints" / "sd_xl_base_1.0.safetensors", {"w": (1,)})
+    pose, mask = b"\x89PNG\r\n\x1a\npose", b"\x89PNG\r\n\x1a\nmask"
+    empty.write("refs/pose.png", pose)
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input" / "mask.png").write_bytes(mask)
+    nodes = copy.deepcopy(GRAPH)
+    nodes["5"] = {"class_type": "VAEEncode", "inputs": {"pixels": ["10", 0], "vae": ["4", 2], "mask": ["11", 0]}}
+    nodes["10"] = {
+        "class_type": "LoadImage",
+        "inputs": {"image": "pose.png"},
+        "is_changed": [hashlib.sha256(pose).hexdigest()],
+    }
+    nodes["11"] = {"class_type": "LoadImageMask", "inputs": {"image": "mask.png", "channel": "alpha"}}
+
+    def added(name: str, data: bytes) -> toml.Recipe:
+        empty.write(name, data)
+        empty.git("add", name)
+        return toml.decode(empty.blob(name))
+
+    recipe = added("unknown.png", png({"prompt": json.dumps(nodes)}))
+    assert "digest" not in recipe.model and recipe.about["unpinned"] == ["sd_xl_base_1.0.safetensors"]
+    assert {each.path for each in recipe.inputs.values()} == {"refs/pose.png"}
+    assert [each["file"] for each in recipe.about["unbound_inputs"]] == ["mask.png"]
+    empty.regenstore("models", "scan", str(tmp_path / "models"))
+    empty.git("config", "--global", "regenstore.captureInputs", str(tmp_path / "input"))
+    digest = str(hash_bytes(base.read_bytes()))
+    recipe = added("known.png", png({"prompt": json.dumps(nodes)}, 91))
+    assert recipe.model["digest"] == digest and not {"unpinned", "unbound_inputs"} & recipe.about.keys()
+    by_path = {each.path: each.digest for each in recipe.inputs.values()}
+    assert by_path == {"refs/pose.png": hash_bytes(pose), None: hash_bytes(mask)}
+    assert ContentStore(str(empty.store)).find(hash_bytes(mask)) is not None
+    short = hashlib.sha256(base.read_bytes()).hexdigest()[:10]
+    recipe = added("other.png", png({"parameters": INFOTEXT.replace("31e35c80fc", short)}))
+    assert (recipe.model["digest"], recipe.model["autov2"]) == (digest, short)
+    recipe = added("differs.png", png({"parameters": INFOTEXT}))
+    assert "digest" not in recipe.model and recipe.about["unpinned"] == ["sd_xl_base_1.0"]
 
 
 @needed

@@ -12,7 +12,7 @@ import pytest
 from regenstore.errors import StorageError
 from regenstore.gitfilter.install import HOOKS, hook_script
 from regenstore.objects.content_store import ContentStore
-from tests.conftest import Checkout
+from tests.conftest import DISK, MEMORY, Checkout
 
 SEA = "plates/sea.png"
 
@@ -60,9 +60,10 @@ def test_a_misspelt_table_is_named(film: Checkout) -> None:
 
 
 def test_a_tree_of_the_store_on_another_disk_is_refused_at_once(tmp_path: Path) -> None:
-    if not os.path.isdir("/dev/shm") or os.stat("/dev/shm").st_dev == tmp_path.stat().st_dev:
+    disks = [disk for disk in (DISK, MEMORY) if os.path.isdir(disk) and os.stat(disk).st_dev != tmp_path.stat().st_dev]
+    if not disks:
         pytest.skip("there is no other disk here")
-    other = tempfile.mkdtemp(dir="/dev/shm")
+    other = tempfile.mkdtemp(dir=disks[0])
     try:
         store = ContentStore(str(tmp_path / "store"))
         os.makedirs(store.root)

@@ -72,8 +72,7 @@ def chosen(steps: dict[int, str], seed: int, few: int, *, decisive: bool) -> Ite
         yield number, steps[number]
 
 
-def every_step(rig: Rig, seed: int, fault: str, few: int) -> None:
-    steps = rig.steps()
+def every_step(rig: Rig, steps: dict[int, str], seed: int, fault: str, few: int) -> None:
     tried = 0
     for count, what in chosen(steps, seed, few, decisive=not fault):
         studio, code, said = rig.run(fault, count)
@@ -87,19 +86,15 @@ def every_step(rig: Rig, seed: int, fault: str, few: int) -> None:
 @pytest.mark.heavy
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])
-def test_killed_before_every_step(studio_template: Path, tmp_path: Path, seed: int, name: str) -> None:
-    every_step(Rig(studio_template, tmp_path, BY_NAME[name]), seed, "", few=1)
-
-
-@pytest.mark.heavy
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])
-def test_failing_at_every_step(studio_template: Path, tmp_path: Path, seed: int, name: str) -> None:
+def test_killed_before_or_failing_at_every_step(studio_template: Path, tmp_path: Path, seed: int, name: str) -> None:
     rig = Rig(studio_template, tmp_path, BY_NAME[name])
+    steps = rig.steps()
+    every_step(rig, steps, seed, "", few=1)
     for error in ERRORS if THOROUGH else [ERRORS[seed % len(ERRORS)]]:
-        every_step(rig, seed, error, few=2)
+        every_step(rig, steps, seed, error, few=2)
 
 
 @pytest.mark.parametrize("name", ["new", "fsck"])
 def test_some_steps(studio_template: Path, tmp_path: Path, seed: int, name: str) -> None:
-    every_step(Rig(studio_template, tmp_path, BY_NAME[name]), seed, "ENOSPC", few=1)
+    rig = Rig(studio_template, tmp_path, BY_NAME[name])
+    every_step(rig, rig.steps(), seed, "ENOSPC", few=1)

@@ -6,7 +6,6 @@ import os
 import random
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from blake3 import blake3
@@ -15,7 +14,6 @@ from regenstore.objects import toml
 from tests.faults.studio import EXIT_CODES, Studio
 from tests.git.film import words
 
-BUSY = 4
 WORDS = [f"w{n}" for n in range(12)]
 
 
@@ -137,11 +135,6 @@ def together(studio: Studio, seed: int, seconds: float) -> None:
 
 
 @pytest.mark.heavy
-def test_eight_at_once(studio: Studio, seed: int) -> None:
-    together(studio, seed, BUSY)
-
-
-@pytest.mark.heavy
 @pytest.mark.timeout(900)
-def test_eight_at_once_for_longer(studio: Studio, seed: int, tmp_path: Path) -> None:
-    together(studio, seed, float(os.environ.get("REGENSTORE_BUSY") or 20))
+def test_eight_at_once(studio: Studio, seed: int) -> None:
+    together(studio, seed, float(os.environ.get("REGENSTORE_BUSY") or 12))

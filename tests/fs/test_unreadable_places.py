@@ -154,6 +154,7 @@ gc makes a take once more before it relies on either": """
         worktree/location.refuse_attributes except
     """,
     "cleaning up afterwards: what stays behind is found, told and cleared later, and nothing is decided by it": """
+        tracked/adopt.Adoption._read_all suppress
         cli/demo_story._folder_size walk
         gc/trash.Trash.tidy walk
         generators/worker._end_group except rmtree
@@ -193,6 +194,8 @@ gc makes a take once more before it relies on either": """
         remotes/partial_download.part_of suppress
         """,
     "it becomes the answer: people and programs are told what failed, and of what": """
+        tracked/folder_scan._walk except
+        tracked/adopt.Adoption._remove except
         cli/filter_entry.main except*2
         doctor/checks/git_setup._start except
         doctor/check.examine except*2
@@ -332,7 +335,7 @@ gc makes a take once more before it relies on either": """
         objects/results/database.Database._connect isdir lexists suppress
         """,
     "not about files of a repository or store: a program, a limit, a login, a system without flock": """
-        capture/programs/read._asked except
+        capture/carriers/read.embedded except
         cli/doctor._context which*2
         export/sidecar/jinja_child.limit except
         generators/command.CommandGenerator.probe access

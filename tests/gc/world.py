@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from regenstore.objects.results.cache import ResultCache
 from regenstore.proof.survey import Standing, Survey
 from regenstore.proof.surveyor import Surveyor
 from regenstore.refs.blobs import blob_record
+from tests.conftest import copy_tree
 
 KIND = "application/octet-stream"
 HERE: Mapping[str, str] = {"generator": "grow/1"}
@@ -91,7 +91,7 @@ class World:
     def copy(self, root: Path) -> World:
         """The same world once more, on a copy of the store."""
         self.cache.close()
-        shutil.copytree(self.store.root, root / "store", copy_function=shutil.copy)
+        copy_tree(self.store.root, f"{root}/store")
         made = World(root)
         made.film, made.here, made.now = deepcopy(self.film), self.here, self.now
         return made

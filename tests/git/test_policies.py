@@ -27,7 +27,7 @@ def test_generate_is_the_default(film: Film) -> None:
     absent(film)
     said = checkout(film)
     assert said.splitlines() == [
-        "regenstore: 1 medium stays a recipe; 'regenstore get' brings it",
+        "regenstore: 1 medium stays a recipe; 'regenstore fsck' looks for other copies of it",
         f"regenstore:   '{C}': it is imported media, and its bytes are not in the store",
     ]
     film.settled(MADE, recipes={C: PLATE[2]}, later=True)
@@ -38,7 +38,8 @@ def test_place_and_fetch_make_nothing(film: Film, policy: str) -> None:
     absent(film)
     film.git("config", "regenstore.smudge", policy)
     said = checkout(film)
-    assert "media stay recipes; 'regenstore get' brings them" in said
+    told = {"place": "brings them", "fetch": "brings 3 of them, 'regenstore fsck' looks for copies of the rest"}
+    assert f"4 media stay recipes; 'regenstore get' {told[policy]}" in said, "place asks no remote, which may have it"
     assert "regenstore.smudge" in said
     kept = {A: ALPHA[2], B: BETA[1], "shots/d.bin": MAIN["shots/d.bin"], C: PLATE[2]}
     film.settled({}, recipes=kept, later=True)
@@ -88,7 +89,10 @@ def test_over_budget(film: Film) -> None:
     absent(film)
     film.git("config", "regenstore.budget", "0.25")
     said = checkout(film)
-    assert "2 media stay recipes; 'regenstore get' brings them" in said
+    assert (
+        "2 media stay recipes; 'regenstore get' brings 1 of them, 'regenstore fsck' looks for copies of the rest"
+        in said
+    )
     assert "it takes longer than the budget leaves" in said
     left = [name for name in MADE if film.is_recipe(name)]
     assert len(left) == 1

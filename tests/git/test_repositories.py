@@ -53,7 +53,7 @@ def test_clone_has_media_from_the_store_of_its_origin(film: Film) -> None:
 def test_clone_says_what_it_cannot_have(film: Film) -> None:
     forget(film)
     said = film.run("git", "clone", str(film.path), "../copy").stderr.decode()
-    assert "1 medium stays a recipe; 'regenstore get' brings it" in said
+    assert "1 medium stays a recipe; 'regenstore fsck' looks for other copies of it" in said
     assert f"'{C}'" in said
 
 

@@ -59,4 +59,4 @@ def test_track_names_what_was_left_out(empty):
     assert "large.mov is not tracked (1.0 MB): regenstore track '*.mov'" in told
     assert "excluded.mxf" not in told
     assert "/sub/x.tif has no effect: see 'git check-attr -a sub/x.tif'" in told
-    assert "media of 1 paths themselves; convert them: git add --renormalize ." in told
+    assert "Git itself has the media of 1 path; convert them: git add --renormalize ." in told

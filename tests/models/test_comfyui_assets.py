@@ -171,7 +171,7 @@ def test_a_scan_takes_digests_and_a_later_one_completes_them(tmp_path: Path) -> 
 
     assert scanned(assets) == [str(other)]
     told = index.models[str(path)]
-    assert told.hashes.blake3 == "a" * 64 and not told.complete and told.header.kind == "lora"
+    assert told.hashes.blake3 == "a" * 64 and not told.complete and told.kind == "lora"
     assert scanned(assets) == []
     assert scanned([]) == [str(path)]
     assert index.models[str(path)].complete and index.models[str(path)].hashes.blake3 != "a" * 64

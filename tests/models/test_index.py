@@ -68,7 +68,7 @@ def test_a_file_is_hashed_once(models: Models) -> None:
     assert models.scan() == ["b.safetensors"]  # moved within the file system: known by its inode
     known = models.index.models
     assert known[str(models.folder / "loras" / "moved.safetensors")].hashes.blake3 == digest
-    assert known[str(b)].header.kind == "checkpoint"  # by its folder
+    assert known[str(b)].kind == "checkpoint"  # by its folder
     assert models.scan(again=True) == ["b.safetensors", "moved.safetensors"]
     assert [each.path for each in scan.missing(models.index)] == [str(a)]
     stat = b.stat()

@@ -10,8 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.remotes.real_servers import Started
+from tests.remotes.real_servers import SERVERS, Started
 from tests.remotes.web_server import WebServer
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``--dist loadgroup`` one process has all tests of a server, which is then started once."""
+    for item in items:
+        params = (
+            item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+        )
+        for name in SERVERS.keys() & {param for param in params if isinstance(param, str)}:
+            item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

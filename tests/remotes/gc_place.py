@@ -1,16 +1,18 @@
 """A place on a server for gc: contents there, a gc whose clock goes before the server's, pushes and fetches beside it.
 
-As a program it is one gc, or one push, that kills itself before its n-th request::
-
-    python -m tests.remotes.gc_place '{"url": …, "store": …, "needed": […], "later": …, "kill": …}'
+As a program it is a server of :mod:`tests.fork_server`, of which each process is one gc, or one push, that kills
+itself before its n-th request; its argument: ``{"url": …, "store": …, "needed": […], "later": …, "kill": …}``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
+import pkgutil
 import signal
-import subprocess
+import socket
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -26,7 +28,7 @@ from regenstore.objects.result import BlobRecord, Content, Result
 from regenstore.objects.results.cache import ResultCache
 from regenstore.refs.root_snapshot import LiveRecipes
 from regenstore.refs.store_repositories import Holder
-from regenstore.remotes import layout
+from regenstore.remotes import backends, layout
 from regenstore.remotes.backends.contract import Backend, Head, Told
 from regenstore.remotes.backends.opening import open_backend
 from regenstore.remotes.check import clock
@@ -34,6 +36,7 @@ from regenstore.remotes.gc import RemoteGc, RetentionRules
 from regenstore.remotes.records import Records
 from regenstore.remotes.remote import Remote
 from regenstore.remotes.retries import RetryingBackend
+from tests import fork_server
 from tests.conftest import noise
 from tests.remotes.real_servers import PASSWORD, USER, user_ssh
 
@@ -122,9 +125,34 @@ class Job:
             return
         gc_of(remote, self.digests(), self.later).execute_all()
 
-    def start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.remotes.gc_place", json.dumps(asdict(self))]
-        return subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE)
+    def start(self) -> Running:
+        return Running(self)
+
+
+class Running:
+    """A job in a process of its own, forked from one that has all its imports behind it."""
+
+    returncode: int
+
+    def __init__(self, job: Job) -> None:
+        self._said, end = os.pipe()
+        try:
+            self._process = fork_server.fork(
+                "tests.remotes.gc_place", [json.dumps(asdict(job))], fork_server.ROOT, os.environ, (end, end, end)
+            )
+        finally:
+            os.close(end)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)
+
+    def end(self) -> str:
+        """What it said, once it has ended."""
+        with open(self._said) as said:
+            text = said.read()
+        self.returncode = self._process.wait()
+        return text
 
 
 class Gc(RemoteGc):
@@ -238,4 +266,10 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    for needed in ("asyncssh", "obstore"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(needed)
+    for backend in pkgutil.iter_modules(backends.__path__, f"{backends.__name__}."):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(backend.name)
+    fork_server.serve(socket.socket(fileno=int(sys.argv[1])), _main)

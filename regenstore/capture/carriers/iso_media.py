@@ -1,7 +1,8 @@
 """MP4, MOV, M4A, AVIF, HEIF, and the containers of JPEG XL and JPEG 2000: boxes within boxes.
 
 Structure: ISO/IEC 14496-12 (boxes, ``meta``, items), QuickTime File Format (``udta``, ``mdta`` keys), iTunes' ``ilst``;
-uuid boxes by XMP part 3 and C2PA 2, annex A. FFmpeg writes ``mdta`` keys with ``-movflags use_metadata_tags``.
+uuid boxes by XMP part 3, C2PA 2, annex A, and ComfyUI's node SaveImageAdvanced. FFmpeg writes ``mdta`` keys with
+``-movflags use_metadata_tags``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from regenstore.capture.carriers.text import decoded, until_nul
 from regenstore.capture.embedded import Embedded
 
 _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_COMFYUI_UUID = b"comfyui_workflow"
 _C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _NAMES = {
     b"\xa9cmt": "comment",
@@ -136,6 +138,10 @@ def _uuid(file: BoundedFile, at: int, end: int) -> Iterator[Embedded]:
     kind = file.look(at, 16)
     if kind == _XMP_UUID:
         yield from _xmp(file, at + 16, end)
+    elif kind == _COMFYUI_UUID:
+        from regenstore.capture.carriers import json_header
+
+        yield from json_header.entries("mp4", file.piece(at + 16, end - at - 16))
     elif kind == _C2PA_UUID:
         data = file.piece(at + 20, end - at - 20)
         purpose, rest = until_nul(data or b"")

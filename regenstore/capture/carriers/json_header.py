@@ -1,4 +1,4 @@
-"""glTF binary and safetensors, which begin with JSON: ComfyUI puts its graph into both.
+"""JSON with embedded texts as members: the beginning of glTF binary and of safetensors, and ComfyUI's box in AVIF.
 
 Structure: glTF 2.0, section 4 (``asset.extras``); the safetensors format (``__metadata__``).
 """
@@ -17,15 +17,16 @@ from regenstore.objects.bounded import Unparsable
 def gltf(file: BoundedFile) -> Iterator[Embedded]:
     """The extras of a model's ``asset``."""
     if file.look(16, 4) == b"JSON":
-        yield from _entries("gltf", file.piece(20, unsigned_le(file.look(12, 4))), "asset", "extras")
+        yield from entries("gltf", file.piece(20, unsigned_le(file.look(12, 4))), "asset", "extras")
 
 
 def safetensors(file: BoundedFile) -> Iterator[Embedded]:
     """The metadata of a file of tensors."""
-    yield from _entries("safetensors", file.piece(8, unsigned_le(file.look(0, 8))), "__metadata__")
+    yield from entries("safetensors", file.piece(8, unsigned_le(file.look(0, 8))), "__metadata__")
 
 
-def _entries(carrier: str, data: bytes | None, *path: str) -> Iterator[Embedded]:
+def entries(carrier: str, data: bytes | None, *path: str) -> Iterator[Embedded]:
+    """The members of the object at a path of keys: texts as they are, other values as JSON."""
     try:
         found = parse((data or b"").decode())
     except (Unparsable, UnicodeDecodeError):

@@ -19,7 +19,7 @@ from regenstore.capture.embedded import Embedded
 MAX_SIDE = 1 << 16
 MAX_PICTURE = 1 << 28
 """Bytes of pixels of a picture that is looked at."""
-MAX_PAYLOAD = 256 << 10
+MAX_PAYLOAD, _USUAL_PAYLOAD = 256 << 10, 4096
 _HEADER = 15 + 4
 _PLACES = {b"stealth_png": (3,), b"stealth_rgb": (0, 1, 2)}
 """Magic -> the channels whose bits hold it."""
@@ -124,10 +124,12 @@ def pieces(file: BoundedFile, first: int, width: int, height: int, channels: int
     picture = _Picture(file, first, width, height, channels)
     for magic, places in _PLACES.items():
         if channels > max(places) and picture.begins_with(magic, places):
-            head = picture.bits(places, _HEADER)
-            form, length = head[len(magic) : 15], unsigned(head[15:]) // 8
-            if head.startswith(magic) and form in (b"info", b"comp") and 0 < length <= MAX_PAYLOAD:
-                payload = picture.bits(places, _HEADER + length)[_HEADER:]
+            found = picture.bits(places, _HEADER + _USUAL_PAYLOAD)
+            form, length = found[len(magic) : 15], unsigned(found[15:_HEADER]) // 8
+            if found.startswith(magic) and form in (b"info", b"comp") and 0 < length <= MAX_PAYLOAD:
+                if length > _USUAL_PAYLOAD:
+                    found = picture.bits(places, _HEADER + length)
+                payload = found[_HEADER : _HEADER + length]
                 data = payload if form == b"info" else decompressed(file, payload, GZIP)
                 if data and len(payload) == length:
                     yield Embedded("alpha", "stealth", decoded(data))

@@ -15,10 +15,11 @@ from regenstore.capture.embedded import MAX_PIECES, Embedded
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"JXL ", b"jP  ")
 
 
-def embedded(file: BinaryIO) -> list[Embedded]:
+def embedded(file: BinaryIO, strict: bool = False) -> list[Embedded]:
     """Return what is embedded in a seekable file, in the file's order; nothing for formats that are not known.
 
-    Never raises for what the file holds; OSError of reading it passes. The file's position afterwards is anywhere.
+    Never raises for what the file holds; OSError of reading it passes. With ``strict``, for tests, unexpected
+    exceptions pass. The file's position afterwards is anywhere.
     """
     found: list[Embedded] = []
     try:
@@ -26,6 +27,11 @@ def embedded(file: BinaryIO) -> list[Embedded]:
             found.append(piece)
     except LimitReached:
         pass
+    except OSError:
+        raise
+    except Exception:  # a mistake of a reader must not keep a medium out of the repository
+        if strict:
+            raise
     return found
 
 

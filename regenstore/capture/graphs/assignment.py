@@ -40,6 +40,15 @@ def candidates(params: Mapping[str, Any], name: str) -> list[NodeValue]:
     return sorted(found, key=lambda each: not each.lifted)
 
 
+def present(params: Mapping[str, Any], name: str) -> Any:
+    """Return the value that a name has now. Raises as :func:`assign` does."""
+    if name in params and name != "nodes":
+        return params[name]
+    nodes = {node: table for node, table in lifted.nodes_of(params).items() if isinstance(table, Mapping)}
+    node, key = _place(params, nodes, name)
+    return _shown(nodes[node]["inputs"][key], params)
+
+
 def assign(params: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
     """Return parameters with another value: at the top if the name stands there, else in the only node that it can
     mean. Raises InvalidInput: ``ambiguous-parameter`` with a list of the nodes, ``unknown-parameter``; FormatError."""

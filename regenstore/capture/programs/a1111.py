@@ -6,7 +6,6 @@ Sources of the names: ``modules/processing.py`` and ``modules/infotext_utils.py`
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -39,12 +38,16 @@ NAMES = {
 """Names that all programs share. The others keep their own, in snake_case."""
 _NUMBERS = {*NAMES.values()} - {"sampler", "scheduler"}
 _OF_MODELS = {"Model", "Model hash", "VAE", "VAE hash", "Lora hashes", "TI hashes", "Hashes", "Civitai resources"}
-_APART = _OF_MODELS | {"Version", "App", "User", "Created Date", "Civitai metadata"}
+_APART = _OF_MODELS | {"Version", "App", "Software", "User", "Created Date", "Civitai metadata"}
 """Settings that are not params: [model] and [about] tell them."""
-_RESERVED = ("prompt", "negative_prompt", "width", "height", "template", "negative_template", "after", "loras")
+_RESERVED = (
+    *("prompt", "negative_prompt", "width", "height", "template", "negative_template", "after", "loras"),
+    *("postprocessing", "extras"),
+)
 _NETWORK = re.compile(r"<(lora|lyco|hypernet):([^:<>\n]{1,255})(?::[^<>\n]{0,255})?>")
 _BRACKETED = re.compile(r"(.{1,255}?)\s*\[([0-9a-fA-F]{8,64})\]")
 _CONTROLNET_MODEL = re.compile(r"(?:^|, )Model: ([^,]{1,255})")
+_LORA = re.compile(r"Lora_\d{1,3} Model name")
 _NOT_FILES = ("latent", "none", "lanczos", "nearest", "use same")
 _ROLES = {"lora": "lora", "lyco": "lora", "hypernet": "hypernetwork", "embed": "embedding", "vae": "vae"}
 _RESOURCES = {"checkpoint": "checkpoint", "lora": "lora", "lycoris": "lora", "dora": "lora", "embed": "embedding"}
@@ -62,16 +65,19 @@ def understand(pieces: Sequence[Embedded]) -> Captured | None:
 
 def captured_of(parts: Infotext, original: str) -> Captured:
     """Return what the parts of a text say."""
+    if "Model hash: unknown" in original and parts.prompt.startswith("Prompt: "):  # older Krita AI Diffusion
+        parts = replace(parts, prompt=parts.prompt.removeprefix("Prompt: "))
     params, about = values(parts)
     if text(params, about) != original:
         about["infotext"] = to_recipe(original)
-    known = {item.name: infotext.unquoted(item.written) for item in parts.items if item.written is not None}
+    told = [(item.name, infotext.unquoted(item.written)) for item in parts.items if item.written is not None]
+    known = dict(told)
     program, version = program_of(known)
     resources = _resources(known.get("Civitai resources", ""))
     loras = [lora for lora in map(_lora, resources) if lora is not None]
     if loras:
         params["loras"] = loras
-    models = settings.unique(_models(known, resources, original))
+    models = settings.unique(_models(told, resources, original))
     return Captured(
         Level.PARAMETERS,
         program,
@@ -96,9 +102,9 @@ def values(parts: Infotext) -> tuple[dict[str, Any], dict[str, Any]]:
     params |= _after(parts.after)
     params = {name: to_recipe(value) for name, value in params.items()}
     written: dict[str, str] = {}
-    taken: dict[str, Any] = dict.fromkeys(_RESERVED)
+    free = settings.FreeNames(_RESERVED)
     for item in parts.items:
-        name = settings.add(taken, NAMES.get(item.name) or settings.snake(item.name), None)
+        name = free.take(NAMES.get(item.name) or settings.snake(item.name))
         _add(params, written, name, item)
     about = {"settings": to_recipe(", ".join(item.name for item in parts.items))}
     return params, about | ({"written": to_recipe(written)} if written else {})
@@ -107,15 +113,15 @@ def values(parts: Infotext) -> tuple[dict[str, Any], dict[str, Any]]:
 def text(params: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """Return the text that these values came from. For params that were changed since, the text that the program
     would have written for them."""
-    whole = _plain(about.get("infotext", ""))
+    whole = str(_plain(about.get("infotext", "")))
     if whole and values(infotext.parse(whole) or _NOTHING)[0].items() <= params.items():
-        return str(whole)
+        return whole
     params = {name: _plain(value) for name, value in params.items()}
     written = {name: _plain(value) for name, value in about.get("written", {}).items()}
-    taken: dict[str, Any] = dict.fromkeys(_RESERVED)
+    free = settings.FreeNames(_RESERVED)
     items = []
     for original in _plain(about.get("settings", "")).split(", "):
-        name = settings.add(taken, NAMES.get(original) or settings.snake(original), None)
+        name = free.take(NAMES.get(original) or settings.snake(original))
         found = _written(params, written, name, original)
         if found is not None:
             items.append(Setting(original, None if found == original else found))
@@ -143,7 +149,7 @@ def _add(params: dict[str, Any], written: dict[str, str], name: str, item: Setti
         if item.name in _APART:
             written[name] = item.name if item.written is None else item.written
         else:
-            params[name] = item.name
+            params[name] = to_recipe(item.name)
         return
     if item.name == "Size" and (found := settings.size(item.written)) and "width" not in params:
         params["width"], params["height"] = found
@@ -197,8 +203,9 @@ def _after(after: str | None) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------- models
 
 
-def _models(known: Mapping[str, str], resources: list[dict[str, Any]], original: str) -> Iterator[ModelReference]:
-    """Yield the models that settings and prompts name, the checkpoint first."""
+def _models(told: list[tuple[str, str]], resources: list[dict[str, Any]], original: str) -> Iterator[ModelReference]:
+    """Yield the models that settings and prompts name."""
+    known = dict(told)
     recorded = settings.json_object(known.get("Hashes", "")) or {}
     main = settings.hashes(known.get("Model hash")) or settings.hashes(recorded.get("model"))
     name = known.get("Model") or (next(iter(main.values())) if main else None)
@@ -218,9 +225,12 @@ def _models(known: Mapping[str, str], resources: list[dict[str, Any]], original:
         role, _, of = key.partition(":")
         if of and role in _ROLES:
             yield ModelReference(settings.file_name(of), _ROLES[role], settings.hashes(value))
-    for key, value in known.items():
+    for key, value in told:
         if (role_of := _role(key)) and value and not value.lower().startswith(_NOT_FILES):
             yield _bracketed(value, role_of if role_of != "module" else _module_role(value))
+        elif _LORA.fullmatch(key):
+            recorded_hash = known.get(key.replace("name", "hash"))
+            yield ModelReference(settings.file_name(value), "lora", settings.hashes(recorded_hash))
         elif key.startswith("ControlNet") and (model := _CONTROLNET_MODEL.search(value)) and model[1] != "None":
             yield _bracketed(model[1], "controlnet")
 
@@ -254,11 +264,8 @@ def _bracketed(value: str, role: str) -> ModelReference:
 
 def _resources(written: str) -> list[dict[str, Any]]:
     """Return Civitai's list of the models a picture was made with."""
-    try:
-        found = json.loads(written) if written.startswith("[") else []
-    except (ValueError, RecursionError):
-        return []
-    return [resource for resource in found if isinstance(resource, dict)]
+    found = settings.json_value(written)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def _resource_name(resource: Mapping[str, Any]) -> tuple[str, str]:
@@ -291,10 +298,15 @@ def program_of(known: Mapping[str, str]) -> tuple[str, str | None]:
     app = known.get("App")
     if app:
         return app, version
+    if software := known.get("Software"):
+        name, _, number = software.rpartition(" ")
+        return (name, number) if name and number[:1].isdigit() else (software, None)
+    if version is None and known.get("Model hash") == "unknown":
+        return "Krita AI Diffusion", None
     if version is None:
         return ("Civitai" if "Civitai resources" in known else "AUTOMATIC1111 or alike"), None
     if version.startswith("Fooocus"):
-        return "Fooocus", version.removeprefix("Fooocus").strip() or None
+        return "Fooocus", version.removeprefix("Fooocus").strip().removeprefix("v") or None
     if version in ("ComfyUI", "KoboldCpp") or version.startswith("stable-diffusion.cpp"):
         name, _, number = version.partition(" ")
         return name, number or None
@@ -312,7 +324,7 @@ def program_of(known: Mapping[str, str]) -> tuple[str, str | None]:
 def _missing(
     known: Mapping[str, str], models: Sequence[ModelReference], program: str, version: str | None
 ) -> tuple[str, ...]:
-    missing = [] if any(model.role == "checkpoint" for model in models) else ["the model's name"]
+    missing = [] if models and models[0].role in settings.MAIN else ["the model's name"]
     missing += settings.unhashed(model for model in models if model.role in ("checkpoint", "lora", "vae", "embedding"))
     if version is None:
         missing.append("the program's version")

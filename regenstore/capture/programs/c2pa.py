@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from regenstore.capture import bounded_json
 from regenstore.capture.captured import Captured, Level
+from regenstore.capture.carriers.text import until_nul
 from regenstore.capture.embedded import Embedded
 from regenstore.capture.graphs.values import to_recipe
 from regenstore.capture.programs import cbor, settings
@@ -135,7 +136,7 @@ def _boxes(data: memoryview, seen: list[int], depth: int = 0) -> Iterator[_Box]:
             return
         content = data[start:end]
         if kind == b"jumd":
-            label = bytes(content[17:273]).partition(b"\0")[0].decode("utf-8", "replace")
+            label = until_nul(bytes(content[17:273]))[0].decode("utf-8", "replace")
         elif kind == b"jumb" and depth < _MAX_DEPTH:
             yield from _boxes(content, seen, depth + 1)
         else:

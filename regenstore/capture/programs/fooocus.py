@@ -12,6 +12,7 @@ from typing import Any
 
 from regenstore.capture.captured import Captured, ModelReference
 from regenstore.capture.embedded import Embedded
+from regenstore.capture.graphs.values import to_recipe
 from regenstore.capture.programs import a1111, infotext, json_settings, settings
 from regenstore.capture.programs.json_settings import Form
 
@@ -76,7 +77,7 @@ def _of_object(found: dict[str, Any]) -> Captured:
 def _of_text(captured: Captured) -> Captured:
     params = dict(captured.params)
     weights = _pairs(params.get("lora_weights"))
-    loras = [{"name": name, "strength": infotext.number(weight)} for name, weight in weights]
+    loras = [{"name": settings.file_name(name), "strength": to_recipe(weight)} for name, weight in weights]
     models = [ModelReference(settings.file_name(name), "lora") for name, _ in weights]
     if loras and "loras" not in params:
         params["loras"] = loras
@@ -102,7 +103,7 @@ def _split(value: object) -> list[Any] | None:
     return parts if len(parts) == 2 else None
 
 
-def _pairs(written: object) -> list[tuple[str, str]]:
+def _pairs(written: object) -> list[tuple[str, Any]]:
     pairs = written.split(", ") if isinstance(written, str) else []
     found = [pair.rpartition(": ") for pair in pairs[: infotext.MAX_ITEMS]]
-    return [(name, weight) for name, _, weight in found if name]
+    return [(name, infotext.number(weight)) for name, _, weight in found if name]

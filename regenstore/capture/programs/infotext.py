@@ -54,8 +54,8 @@ class Infotext:
 
 def parse(written: str) -> Infotext | None:
     """Return the parts of a text, or None if it has no line of settings. Such a line begins with a common setting
-    and has the seed or the number of steps, for a prompt's last line can look like a list of settings; more lines can
-    follow it."""
+    and has the seed, the number of steps, or size and model (of a service), for a prompt's last line can look like a
+    list of settings; more lines can follow it."""
     if len(written) > MAX_LENGTH or ":" not in written:
         return None
     lines = written.strip("\r\n\0 ").split("\n")
@@ -132,7 +132,7 @@ def _add_bare(found: list[Setting], bare: str) -> None:
 
 
 def _is_complete(written: str) -> bool:
-    return written[:1] in ('"', "[", "{") or _PLAIN_VALUE.fullmatch(written) is not None
+    return written[:1] + written[-1:] in ('""', "[]", "{}") or _PLAIN_VALUE.fullmatch(written) is not None
 
 
 def _joined(items: tuple[Setting, ...]) -> str:
@@ -161,7 +161,8 @@ def _settings(line: str) -> tuple[Setting, ...] | None:
         return None
     least = 2 if _STEPS.match(line) else 3
     items = items_of(line)
-    known = any(item.name in ("Steps", "Seed") and item.written for item in items)
+    names = {item.name for item in items if item.written is not None}
+    known = bool({"Steps", "Seed"} & names) or {"Size", "Model"} <= names
     return items if known and sum(item.written is not None for item in items) >= least else None
 
 

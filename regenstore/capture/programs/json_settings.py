@@ -75,7 +75,7 @@ def captured(
             rest[name] = infotext.number(value)
     params = settings.params_of(rest, names)
     if loras:
-        settings.add(params, "loras", loras)
+        params[settings.FreeNames(params).take("loras")] = loras
     references = settings.unique(models)
     about = {settings.snake(name): to_recipe(found[name]) for name in sorted(form.apart & found.keys())}
     return Captured(
@@ -86,13 +86,8 @@ def captured(
         params=params,
         models=references,
         about=about,
-        missing=(*_without_main(references), *settings.unhashed(references), *missing),
+        missing=(*settings.lacking(references), *missing),
     )
-
-
-def _without_main(models: tuple[ModelReference, ...]) -> tuple[str, ...]:
-    known = any(model.role in ("checkpoint", "diffusion_model") for model in models)
-    return () if known else ("the model's name",)
 
 
 def _models(rest: dict[str, Any], form: Form) -> Iterator[ModelReference]:

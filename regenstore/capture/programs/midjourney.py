@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 
 from regenstore.capture.captured import Captured, Level
+from regenstore.capture.carriers.xmp import properties
 from regenstore.capture.embedded import Embedded
 from regenstore.capture.graphs.values import to_recipe
 from regenstore.capture.programs import settings
 
-PIECES = ("description", "imagedescription", "comment", "packet", "author", "caption")
+PIECES = ("description", "imagedescription", "comment", "caption")
 MAX_LENGTH = 100_000
 _JOB = re.compile(r"\s*Job ID:\s*([0-9a-fA-F-]{32,40})\s*\Z")
 _FLAG = re.compile(r"(?:^|\s)(?:--|—)([A-Za-z]{1,20})(?=\s|\Z)")
@@ -19,7 +20,9 @@ _VERSIONS = ("v", "version", "niji")
 
 def understand(pieces: Sequence[Embedded]) -> Captured | None:
     """Return the prompt and the flags of the first text that ends with a job's number."""
-    for text in settings.texts(pieces, *PIECES):
+    packets = [properties(text).get("dc:description") for text in settings.texts(pieces, "packet") if "Job ID" in text]
+    described = [text.strip() for text in packets if isinstance(text, str)]
+    for text in [*settings.texts(pieces, *PIECES), *described]:
         job = _JOB.search(text, max(0, len(text) - 100)) if len(text) <= MAX_LENGTH else None
         if job is not None:
             return _captured(text[: job.start()], job[1], next(iter(settings.texts(pieces, "author")), None))
@@ -29,10 +32,11 @@ def understand(pieces: Sequence[Embedded]) -> Captured | None:
 def _captured(text: str, job: str, author: str | None) -> Captured:
     flags = list(_FLAG.finditer(text))
     prompt = text[: flags[0].start()] if flags else text
+    free = settings.FreeNames()
     values: dict[str, object] = {}
     for flag, after in zip(flags, [*flags[1:], None], strict=True):
         value = text[flag.end() : after.start() if after else len(text)].strip()
-        settings.add(values, flag[1], to_recipe(value) if value else True)
+        values[free.take(flag[1])] = to_recipe(value) if value else True
     version = next((str(values[name]) for name in _VERSIONS if name in values), None)
     about = {"prompt": to_recipe(prompt.strip()), "job_id": job}
     about |= {"author": to_recipe(author)} if author else {}

@@ -12,6 +12,8 @@ from regenstore.capture.embedded import Embedded
 from regenstore.capture.graphs.values import to_recipe
 from regenstore.objects.bounded import Unparsable
 
+MAIN = ("checkpoint", "diffusion_model")
+"""Roles of a medium's main model."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -21,23 +23,28 @@ _OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """SHA-256 of no bytes: programs write its beginning when they could not hash a file."""
 
 
+class FreeNames:
+    """Gives each setting a name of its own: a name that is taken gets a number, ``NAME_2``, ``NAME_3``, …"""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._last: dict[str, int] = {}
+
+    def take(self, name: str) -> str:
+        free, number = name, self._last.get(name, 1)
+        while free in self._taken:
+            number += 1
+            free = f"{name}_{number}"
+        self._last[name] = number
+        self._taken.add(free)
+        return free
+
+
 def params_of(settings: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return a program's settings under the names that all programs share, the others under their own names in
-    snake_case. A name that is taken gets a number."""
-    params: dict[str, Any] = {}
-    for name, value in settings.items():
-        add(params, names.get(name) or snake(name), to_recipe(value))
-    return params
-
-
-def add(params: dict[str, Any], name: str, value: Any) -> str:
-    """Set a value under a name, or under the first free one of ``NAME_2``, ``NAME_3``, … Returns the name."""
-    free, number = name, 1
-    while free in params:
-        number += 1
-        free = f"{name}_{number}"
-    params[free] = value
-    return free
+    snake_case."""
+    free = FreeNames()
+    return {free.take(names.get(name) or snake(name)): to_recipe(value) for name, value in settings.items()}
 
 
 def snake(name: str) -> str:
@@ -76,18 +83,25 @@ def file_name(name: str) -> str:
 
 
 def unique(models: Iterable[ModelReference]) -> tuple[ModelReference, ...]:
-    """Return references without repetitions, the hashes of those with the same name and role together."""
+    """Return references without repetitions, the hashes of those with the same name and role together; the main model
+    comes first."""
     found: dict[tuple[str, str], ModelReference] = {}
     for model in models:
         known = found.get((model.name, model.role))
         joined = {**model.hashes, **known.hashes} if known else model.hashes
         found[model.name, model.role] = ModelReference(model.name, model.role, joined)
-    return tuple(found.values())
+    return tuple(sorted(found.values(), key=lambda model: model.role not in MAIN))
 
 
 def unhashed(models: Iterable[ModelReference]) -> tuple[str, ...]:
     """Return what is missing of models that only a name, or an AutoV1 hash that many files share, tells."""
     return tuple(f"a hash of {model.name}" for model in models if not model.hashes.keys() - {"autov1"})
+
+
+def lacking(models: Sequence[ModelReference]) -> tuple[str, ...]:
+    """Return what a run still needs to know of the models that were recorded."""
+    main = () if models and models[0].role in MAIN else ("the model's name",)
+    return (*main, *unhashed(models))
 
 
 def texts(pieces: Sequence[Embedded], *names: str) -> Iterable[str]:
@@ -102,10 +116,15 @@ def texts(pieces: Sequence[Embedded], *names: str) -> Iterable[str]:
 
 def json_object(text: str) -> dict[str, Any] | None:
     """Return the JSON object that a text is, else None."""
-    if not text.startswith("{"):
+    value = json_value(text)
+    return value if isinstance(value, dict) else None
+
+
+def json_value(text: str) -> Any:
+    """Return the JSON array or object that a text is, else None."""
+    if not text.startswith(("{", "[")):
         return None
     try:
-        value = bounded_json.parse(text)
+        return bounded_json.parse(text)
     except Unparsable:
         return None
-    return value if isinstance(value, dict) else None

@@ -23,7 +23,7 @@ from regenstore.export.dataset.manifest import Manifest
 from regenstore.export.dataset.row import Row, json_text
 from regenstore.export.dataset.selection import SCORES
 from regenstore.export.dataset.sinks import ExportedFile
-from regenstore.export.media_set import Chosen
+from regenstore.export.media_set import Chosen, LeftOut
 from regenstore.fs import presence
 from regenstore.objects.hashing import hash_blocks
 
@@ -191,8 +191,9 @@ def _opened(out: str, name: str) -> IO[bytes]:
     return os.fdopen(presence.open_file(os.path.join(out, name)), "rb")
 
 
-def drift(shown: Shown, out: str, chosen: Iterable[Chosen]) -> Drift:
-    """Compare recipes of the repository with the samples: other takes, parameters or labels."""
+def drift(shown: Shown, out: str, chosen: Iterable[Chosen], left: LeftOut) -> Drift:
+    """Compare recipes of the repository with the samples: other takes, parameters or labels. Samples whose recipes are
+    unreadable, which ``left`` has once all are chosen, do not count."""
     before = {row["source"]: (row["digest"], row["params"], row["about"]) for row in rows(out)}
     found = Drift()
     here: set[str] = set()
@@ -206,5 +207,5 @@ def drift(shown: Shown, out: str, chosen: Iterable[Chosen]) -> Drift:
             found.new.append(path)
         elif before[path] != (take and str(take.digest), json_text(each.recipe.params), json_text(each.recipe.about)):
             found.changed.append(path)
-    found.gone = sorted(before.keys() - here)
+    found.gone = sorted(before.keys() - here - left.errors.keys())
     return found

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from regenstore.errors import NotFound
 from regenstore.refs.git.answers import Header, TreeChange, change, header, lines, lines_of, parts, raw
+from regenstore.refs.git.ids import blob_id
 from regenstore.refs.git.listing import Listings
 
 # A replaced object stays reachable itself, and its replacement through its own ref.
@@ -87,6 +88,17 @@ class History(Listings):
     def write_object(self, kind: str, data: bytes) -> str:
         """Write an object; returns its hexadecimal id. Raises FormatError (``git-failed``)."""
         return self._output("hash-object", "-w", "-t", kind, "--stdin", stdin=data).decode().strip()
+
+    def add_blobs(self, blobs: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        """Write blobs, and enter them into the index at their paths as regular files, without looking at the worktree;
+        returns their ids. Raises FormatError (``git-failed``)."""
+        stream = b"".join(b"blob\ndata %d\n%s\n" % (len(data), data) for data in blobs.values())
+        self._output("fast-import", "--quiet", stdin=stream)
+        size = len(self._output("hash-object", "-t", "blob", "--stdin", stdin=b"").strip()) // 2
+        oids = {path: blob_id(data, size) for path, data in blobs.items()}
+        entries = b"".join(b"100644 %s\t%s\0" % (oid.hex().encode(), path) for path, oid in oids.items())
+        self._output("update-index", "-z", "--add", "--index-info", stdin=entries)
+        return oids
 
     def update_ref(self, name: str, oid: str) -> None:
         """Point a ref to an object. Raises FormatError (``git-failed``)."""

@@ -219,6 +219,11 @@ class Listings(GitSettings):
         told = iter(parts(self._output(*args, stdin=stdin, check=check)))
         return [(path, name.decode(), os.fsdecode(value)) for path, name, value in zip(told, told, told)]
 
+    def ignored(self, paths: Iterable[bytes]) -> list[bytes]:
+        """Return those of the paths that Git ignores."""
+        stdin = _each(paths)
+        return parts(self._output("check-ignore", "-z", "--stdin", stdin=stdin, check=False)) if stdin else []
+
     def filtered(self, paths: Iterable[bytes], *, cached: bool = False, check: bool = True) -> list[bytes]:
         """Return the paths whose attributes name our filter."""
         return [p for p, _, value in self.check_attr(paths, ("filter",), cached=cached, check=check) if value == FILTER]

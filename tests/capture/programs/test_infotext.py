@@ -154,6 +154,21 @@ def test_pitfalls_of_the_grammar() -> None:
     assert (found.params["prompt"], found.params["negative_prompt"]) == ("a cat, night", "bad")
     assert a1111.text(found.params, found.about) == flat
 
+    broken = 'cat\nSteps: 5, Seed: 1, Civitai resources: [{"type":"lora","modelName":}], Clip skip: 2'
+    found = captured(png(parameters=broken))
+    assert found.params.keys() == {"prompt", "steps", "seed", "clip_skip"}
+    assert a1111.text(found.params, found.about) == broken
+
+    krita = "Prompt: A cat\nNegative prompt: dog\nSteps: 20, Seed: 5, Model hash: unknown, Model: m.ckpt"
+    found = captured(png(parameters=krita))
+    assert (found.program, found.params["prompt"], found.models) == (
+        "Krita AI Diffusion",
+        "A cat",
+        (ModelReference("m.ckpt", "checkpoint"),),
+    )
+    node = "cat\nSteps: 20, Seed: 1, Lora_0 Model name: a.safetensors, Lora_0 Model hash: abcdef0123"
+    assert captured(png(parameters=node)).models[0] == ModelReference("a.safetensors", "lora", {"autov2": "abcdef0123"})
+
     wrapped = "cat\nSteps: 5, Seed: 18446744073709551615, Size: 8x8,\nClip skip: 2, Steps: 6, TE: a, TE: b"
     found = captured(png(parameters=wrapped))
     assert found.params["seed"] == "18446744073709551615"

@@ -97,9 +97,9 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("calls", [("by path", "folder builder, streaming"), ("folder builder", "streaming")], ids=str)
 @pytest.mark.parametrize("layout", ["dir", "zip", "zip-splits"])
-def test_datasets(difficult: Studio, tmp_path: Path, places, load, layout, call):
+def test_datasets(difficult: Studio, tmp_path: Path, places, load, layout, calls):
     """Null-only columns, empty lists, huge seeds, prompts that look like dates, a character called val."""
     out = tmp_path / ("set.zip" if layout == "zip" else "set")
     difficult.export(out, layout=layout, explicit=places)
@@ -107,8 +107,18 @@ def test_datasets(difficult: Studio, tmp_path: Path, places, load, layout, call)
         with zipfile.ZipFile(out) as archive:
             archive.extractall(tmp_path / "set")
         out = tmp_path / "set"
-    found = load(HF + f"print(json.dumps(shown({CALLS[call]})))", out)
-    check_rows(found, difficult, places)
+    asked = ", ".join(f"shown({CALLS[call]})" for call in calls)
+    for found in load(HF + f"print(json.dumps([{asked}]))", out):
+        check_rows(found, difficult, places)
+
+
+def test_several_kinds_load_as_their_readme_says(difficult: Studio, tmp_path: Path, load):
+    difficult.add("still.png", prompt="a still")
+    difficult.export_all(tmp_path / "set")
+    script = (tmp_path / "set" / "README.md").read_text().split("```")[1].removeprefix("python")
+    script = script.replace('"PATH/', '"' + str(tmp_path / "set") + "/")
+    counts = "print(json.dumps([sum(len(rows) for rows in each.values()) for each in (videos, images)]))"
+    assert load(script + counts) == [7, 1]
 
 
 def test_datasets_sees_an_update_despite_its_cache(difficult: Studio, tmp_path: Path, load):

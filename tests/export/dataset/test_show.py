@@ -13,7 +13,7 @@ from regenstore.errors import NotFound
 from regenstore.export.dataset import read_back
 from regenstore.export.dataset.contact_sheet import page
 from regenstore.export.dataset.manifest import LAYOUTS
-from regenstore.export.media_set import Chosen
+from regenstore.export.media_set import Chosen, LeftOut
 from tests.export.dataset.studio import Studio
 
 
@@ -62,13 +62,13 @@ def test_drift_against_the_repository(difficult: Studio, tmp_path: Path):
     difficult.export(tmp_path / "set")
     shown = read_back.read(str(tmp_path / "set"))
     now = {path: Chosen(path.encode(), medium.recipe) for path, medium in difficult.media.items()}
-    assert read_back.drift(shown, str(tmp_path / "set"), now.values()) == read_back.Drift()
+    assert read_back.drift(shown, str(tmp_path / "set"), now.values(), LeftOut()) == read_back.Drift()
     del now["shots/g.mp4"]
     recipe = now["shots/a.mp4"].recipe
     now["shots/a.mp4"] = replace(now["shots/a.mp4"], recipe=replace(recipe, about={"rating": 1}))
     now["shots/b.mp4"] = replace(now["shots/b.mp4"], recipe=now["shots/b.mp4"].recipe.with_take(None, None))
     now["shots/z.mp4"] = Chosen(b"shots/z.mp4", recipe)
-    found = read_back.drift(shown, str(tmp_path / "set"), now.values())
+    found = read_back.drift(shown, str(tmp_path / "set"), now.values(), LeftOut())
     assert (found.new, found.changed, found.gone) == (["shots/z.mp4"], ["shots/a.mp4", "shots/b.mp4"], ["shots/g.mp4"])
 
 
