@@ -48,8 +48,17 @@ _SURE = re.compile(
 _EMBEDDING = re.compile(r"embedding:([\w.\-/\\]+)")
 _UNSET = {"", "none", "default", "baked vae", "pixel_space"}
 _LONGEST = 1000
-_STRENGTHS = ("strength_model", "strength", "lora_strength", "model_strength", "model_weight", "lora_wt", "lora_weight")
-_CLIP_STRENGTHS = ("strength_clip", "strengthTwo", "clip_strength", "clip_weight", "lora_clip")
+_STRENGTHS = (
+    "strength_model",
+    "strength",
+    "lora_strength",
+    "model_strength",
+    "model_weight",
+    "lora_wt",
+    "lora_weight",
+    "model_str",
+)
+_CLIP_STRENGTHS = ("strength_clip", "strengthTwo", "clip_strength", "clip_weight", "lora_clip", "clip_str")
 
 
 class FoundModel(NamedTuple):
