@@ -67,8 +67,9 @@ def command(
     """Take a folder of media, such as a program's output folder, into this repository.
 
     Media are found by their content. Their bytes go into the store (by reflink where the file system can, else copied),
-    their recipes, with what the programs embedded, into the worktree, and 'git add' adds them. Equal contents are taken
-    once, also if the repository has them already. DIR stays as it is, except with --move. Links are not followed.
+    their recipes, with what the programs embedded, into the worktree and into Git's index, as 'git add' would enter
+    them. Equal contents are taken once, also if the repository has them already. DIR stays as it is, except with
+    --move. Links are not followed.
 
     The worktree has the recipes as text then, as after 'regenstore drop': 'regenstore get' places media, or --place.
 
@@ -104,7 +105,7 @@ def command(
             _track(repository, lacking)
         report = adoption.run(dry_run=dry_run)
     if as_json:
-        emit_json("adopt", {"folder": path_text(source), "tracked": lacking, **_fields(report, dry_run)})
+        emit_json("adopt", {"folder": path_text(source), "tracked": lacking, **_fields(report)})
         sys.exit(report.failed[-1][1].exit_code if report.failed else 0)
     for each in lacking:
         say(f"{'Would track' if dry_run else 'Tracking'} {each}")
@@ -181,7 +182,7 @@ def _provable(new: Sequence[AdoptedFile]) -> int:
     return sum(each.size for each in new if each.level in _PROVABLE)
 
 
-def _fields(report: AdoptReport, dry_run: bool) -> dict[str, object]:
+def _fields(report: AdoptReport) -> dict[str, object]:
     new = [each for each in report.files if not each.duplicate]
     levels = {}
     for level in _LEVELS:
@@ -203,7 +204,7 @@ def _fields(report: AdoptReport, dry_run: bool) -> dict[str, object]:
     failed = [{"path": path_text(p), "kind": e.kind, "message": e.message} for p, e in report.failed]
     counts = {"others": report.scan.others, "links": report.scan.links}
     done = {"removed": report.removed, "placed": report.placed, "failed": failed}
-    return {"dry_run": dry_run, "files": files, "levels": levels, "provable_bytes": _provable(new), **counts, **done}
+    return {"files": files, "levels": levels, "provable_bytes": _provable(new), **counts, **done}
 
 
 class _AdoptBar:

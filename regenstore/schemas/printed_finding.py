@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from regenstore.schemas.parts import Amount, Count, DigestText, Failure, Path, Printed, Record
+from regenstore.schemas.parts import Amount, Change, Count, DigestText, Failure, Path, Printed, Record
 from regenstore.schemas.printed_paths import PastContentRow
 
 FoundValue = bool | int | float | str
@@ -33,7 +33,7 @@ class TryRow(PastContentRow):
     values: Annotated[dict[str, JsonValue], Field(description="Its values of the differing fields.")]
 
 
-class TriesRecord(Printed):
+class TriesRecord(Change):
     type: Literal["regenstore.tries"]
     path: Path
     differing: Annotated[list[str], Field(description="Fields in which the tries differ, and the seed.")]
@@ -53,10 +53,9 @@ class AdoptedRow(Record):
     program: str | None
 
 
-class AdoptRecord(Printed):
+class AdoptRecord(Change):
     type: Literal["regenstore.adopt"]
     folder: Path
-    dry_run: bool
     files: list[AdoptedRow]
     levels: Annotated[dict[str, Amount], Field(description="New contents, by level; 'none' have no metadata.")]
     provable_bytes: Annotated[Count, Field(description="Bytes of new contents that could go once they are proven.")]
