@@ -67,8 +67,9 @@ def command(
     """Take a folder of media, such as a program's output folder, into this repository.
 
     Media are found by their content. Their bytes go into the store (by reflink where the file system can, else copied),
-    their recipes, with what the programs embedded, into the worktree, and 'git add' adds them. Equal contents are taken
-    once, also if the repository has them already. DIR stays as it is, except with --move. Links are not followed.
+    their recipes, with what the programs embedded, into the worktree and into Git's index, as 'git add' would enter
+    them. Equal contents are taken once, also if the repository has them already. DIR stays as it is, except with
+    --move. Links are not followed.
 
     The worktree has the recipes as text then, as after 'regenstore drop': 'regenstore get' places media, or --place.
 
