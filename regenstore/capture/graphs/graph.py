@@ -7,7 +7,7 @@ list of a node's id and the number of its output; anything else is a literal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 _OUTPUTS = (re.compile(r"save|combine|export|send", re.I), re.compile(r"preview|output|show|display", re.I))
@@ -71,16 +71,6 @@ class Graph:
             self._order = self._sorted()
         return self._order
 
-    def upstream(self, node: str) -> set[str]:
-        """Return a node and all that it needs."""
-        seen, waiting = {node}, [node]
-        while waiting:
-            for _, source in self.links(waiting.pop()):
-                if source not in seen:
-                    seen.add(source)
-                    waiting.append(source)
-        return seen
-
     def _sorted(self) -> list[str]:
         used = {source for node in self.nodes for _, source in self.links(node)}
         ends = sorted((node for node in self.nodes if node not in used), key=self._output_rank)
@@ -110,8 +100,3 @@ class Graph:
 def is_link(value: Any) -> bool:
     """Return whether an input's value is a link, by ComfyUI's own rule."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) in (int, float)
-
-
-def first(names: Iterable[str], inputs: Mapping[str, Any]) -> str | None:
-    """Return the first of some names that a node has as an input."""
-    return next((name for name in names if name in inputs), None)

@@ -36,7 +36,7 @@ def lift(graph: Graph, roles: Roles, loras: list[FoundLora], main: list[FoundMod
     replaced: dict[LiteralInput, list[Any]] = {}
     for name, places in roles.items():
         value = to_recipe(graph.value(places[0]))
-        if not isinstance(value, list):
+        if not isinstance(value, list) and places[0] not in replaced:  # one value can be both width and height
             params[name] = value
             replaced |= {place: ["param", name] for place in places}
     loras = [each for each in loras if _has_one_separator(graph.value(each.name[0]))]

@@ -17,7 +17,7 @@ Roles = dict[str, tuple[LiteralInput, ...]]
 """The common name of a value -> the places where the graph has it. Several places have equal values."""
 
 SEEDS = ("seed", "noise_seed", "rand_seed", "global_seed")
-_NUMBERS = (*SEEDS, "value", "int", "INT", "Number", "number", "Value", "Xi", "a")
+_NUMBERS = (*SEEDS, "value", "int", "INT", "Number", "number", "Value", "Xi")
 _CHOICES = {
     "sampler": ("sampler_name", "sampler"),
     "scheduler": ("scheduler", "scheduler_name"),

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from regenstore.capture.graphs.values import to_recipe
 
 _VERSION_KEYS = ("comfy_version", "comfyui_version", "comfyVersion", "ComfyUI")
-_CORE = "comfy-core"
 _TEXT_CLASSES = ("text", "prompt", "string")
 _LONGEST, _MOST = 256, 200
 

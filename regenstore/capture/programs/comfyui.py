@@ -8,7 +8,7 @@ names in upper case.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,6 @@ from regenstore.capture.captured import Captured, Level, ModelReference
 from regenstore.capture.embedded import Embedded
 from regenstore.capture.graphs import editor_state, lifted, model_names, workflow_facts
 from regenstore.capture.graphs.graph import Graph, is_graph
-from regenstore.capture.graphs.infotext_hashes import hashes_by_name
 from regenstore.capture.graphs.roles import find_roles
 from regenstore.objects.bounded import Unparsable
 
@@ -37,10 +36,10 @@ def understand(pieces: Sequence[Embedded], *, keep_workflow: bool = True) -> Cap
     graph, workflow = values.pop("prompt", None), values.get("workflow")
     if not is_graph(graph):
         return _of_workflow(values, keep_workflow) if _is_workflow(workflow) else None
-    return _of_graph(Graph(graph), values, _infotext(pieces), keep_workflow)
+    return _of_graph(Graph(graph), values, pieces, keep_workflow)
 
 
-def _of_graph(graph: Graph, extra: dict[str, Any], infotext: str, keep_workflow: bool) -> Captured:
+def _of_graph(graph: Graph, extra: dict[str, Any], pieces: Sequence[Embedded], keep_workflow: bool) -> Captured:
     models = model_names.find_models(graph)
     main = model_names.find_main_model(graph, models)
     params = lifted.lift(
@@ -64,7 +63,7 @@ def _of_graph(graph: Graph, extra: dict[str, Any], infotext: str, keep_workflow:
         facts.version,
         generator="comfyui",
         params=params,
-        models=_with_hashes(model_names.references(main, models, graph), infotext),
+        models=_with_hashes(model_names.references(main, models, graph), pieces),
         inputs=model_names.find_inputs(graph, _file_hashes(graph)),
         about=facts.about,
         tables={} if table is None else {"workflow": table},
@@ -136,19 +135,17 @@ def _file_hashes(graph: Graph) -> dict[str, str]:
     return found
 
 
-def _infotext(pieces: Sequence[Embedded]) -> str:
-    """The parameters that some nodes embed in addition, in the form of A1111."""
-    for piece in pieces:
-        if piece.name in ("parameters", "UserComment") and isinstance(piece.value, str):
-            return piece.value
-    return ""
+def _with_hashes(models: tuple[ModelReference, ...], pieces: Sequence[Embedded]) -> tuple[ModelReference, ...]:
+    """The models with the hashes in a text of parameters, which some nodes embed too: the graph has names only."""
+    texts = [piece for piece in pieces if piece.name in ("parameters", "UserComment")]
+    told = None
+    if texts:
+        from regenstore.capture.programs import a1111  # seldom needed
 
-
-def _with_hashes(models: tuple[ModelReference, ...], infotext: str) -> tuple[ModelReference, ...]:
-    hashes: Mapping[str, Mapping[str, str]] = hashes_by_name(infotext) if infotext else {}
+        told = a1111.understand(texts)
+    hashes = {_stem(each.name): each.hashes for each in told.models} if told else {}
     return tuple(replace(each, hashes=hashes.get(_stem(each.name), {})) for each in models)
 
 
 def _stem(name: str) -> str:
-    base = name.rpartition("/")[2]
-    return re.sub(r"\.(safetensors|ckpt|pt|pth|bin|gguf|sft)\Z", "", base, flags=re.I)
+    return re.sub(r"\.(safetensors|ckpt|pt|pth|bin|gguf|sft)\Z", "", name.rpartition("/")[2], flags=re.I)

@@ -56,6 +56,12 @@ SERVICE = {
     "1": node("SomeServiceImageNode", prompt="a stone", seed=11, aspect_ratio="1:1"),
     "2": node("SaveImage", images=["1", 0], filename_prefix="x"),
 }
+SQUARE = {
+    "1": node("KSampler", seed=1, steps=["3", 0], positive=["4", 0], latent_image=["2", 0]),
+    "2": node("EmptyLatentImage", width=["3", 0], height=["3", 0], batch_size=1),
+    "3": node("PrimitiveInt", value=512),
+    "4": node("ConditioningCombine", conditioning_1=["4", 0], conditioning_2=["9", 0]),
+}
 JOINED = {
     "1": node("KSampler", seed=["9", 0], steps=4, cfg=1.0, positive=["2", 0], negative=["3", 0], latent_image=["8", 0],
               model=["7", 0]),
@@ -100,6 +106,7 @@ JOINED = {
              {"name": "c.safetensors", "strength": 1.0, "strength_clip": 0.5}]},
             ["xl.safetensors checkpoint", "a.safetensors lora", "c.safetensors lora"],
         ),
+        (SQUARE, {"seed": 1, "steps": 512, "batch_size": 1}, []),
         (SERVICE, {"prompt": "a stone", "seed": 11}, []),
         (
             JOINED,
@@ -107,7 +114,7 @@ JOINED = {
             ["m.ckpt checkpoint", "canny.pth controlnet"],
         ),
     ],
-    ids=["flux", "wan", "stack", "service", "joined"],
+    ids=["flux", "wan", "stack", "square", "service", "joined"],
 )  # fmt: skip
 def test_values_are_found_by_links(graph: dict[str, Any], lifted: dict[str, Any], models: list[str]) -> None:
     captured = understood(png("prompt", graph))
