@@ -42,7 +42,7 @@ _PROVABLE = (Level.GRAPH, Level.PARAMETERS)
 
 
 @click.command()
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", required=False)
 @click.option("--to", "pattern", metavar="PATTERN", help="Sort by a pattern; see below.")
 @click.option("--into", metavar="FOLDER", help="Folder in the worktree.  [default: DIR's name; with --to, the top]")
 @click.option("--copy", is_flag=True, help="Copy the bytes, also where the file system could share them.")
@@ -50,10 +50,13 @@ _PROVABLE = (Level.GRAPH, Level.PARAMETERS)
 @click.option("--move", is_flag=True, help="Remove each file from DIR once the store has its bytes, verified.")
 @click.option("--place", is_flag=True, help="Place the media in the worktree, not only their recipes.")
 @click.option("--track", is_flag=True, help="Track the patterns that are missing, such as '*.png'.")
+@click.option("--git-history", is_flag=True, help="Instead of DIR: media in Git's history; see 'migrate-from git'.")
 @dry_run_option
 @json_option
+@click.pass_context
 def command(
-    folder: str,
+    ctx: click.Context,
+    folder: str | None,
     pattern: str | None,
     into: str | None,
     copy: bool,
@@ -61,6 +64,7 @@ def command(
     move: bool,
     place: bool,
     track: bool,
+    git_history: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -86,6 +90,15 @@ def command(
       regenstore adopt ~/ComfyUI/output --track
       regenstore adopt ~/ComfyUI/output --to '{date}/{workflow}/{seed}' --move
     """
+    if git_history:
+        from regenstore.cli.migrate_from_git import command as of_history
+
+        if folder is not None or pattern or into or copy or reflink or move or place or track:
+            raise click.UsageError("--git-history takes neither DIR nor other options than -n and --json")
+        ctx.invoke(of_history, map_file=None, dry_run=dry_run, as_json=as_json)
+        return
+    if folder is None:
+        raise click.UsageError("Give the folder to adopt, or --git-history.")
     if copy + reflink + move > 1:
         raise click.UsageError("--copy, --reflink and --move cannot be used together")
     repository = open_repository()

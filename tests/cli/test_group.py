@@ -125,6 +125,7 @@ DRY_RUNS = {
     "adopt": ("../found",),
     "tries": ("plates/sea.png", "--take", "1"),
     "migrate-from lfs": (),
+    "migrate-from git": (),
     "models scan": (".",),
     "models forget": ("--missing",),
     "tag": ("plates", "scene=sc1"),
@@ -165,7 +166,6 @@ def everything(film: Checkout) -> dict[str, bytes]:
 
 def test_every_dry_run_says_so_for_programs_and_changes_nothing(film: Checkout) -> None:
     film.write("regenstore.toml", '[remotes.studio]\nurl = "../studio"\n')
-    film.write("../output/other.png", film.read("refs/photo.png") + b"other")
     film.regenstore("verify", "plates/sea.png")
     before = film.regenstore("takes", "plates/sea.png").split()[0]
     film.regenstore("set", "plates/sea.png", "seed=8")

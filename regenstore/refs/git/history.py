@@ -85,6 +85,10 @@ class History(Listings):
         answers = self._output(*flags, "cat-file", "--batch-check", "--buffer", stdin=asked)
         return [header(line) for line in lines(answers)]
 
+    def copy_blob(self, oid: str, target: int) -> None:
+        """Write the bytes of a blob to a descriptor, whatever their number. Raises FormatError (``git-failed``)."""
+        self._run("cat-file", "blob", oid, stdout=target)
+
     def write_object(self, kind: str, data: bytes) -> str:
         """Write an object; returns its hexadecimal id. Raises FormatError (``git-failed``)."""
         return self._output("hash-object", "-w", "-t", kind, "--stdin", stdin=data).decode().strip()
