@@ -22,7 +22,7 @@ def open_in_editor(git: Git, file: str) -> None:
     if not editor:
         raise InvalidInput("editor-failed", "Git knows no editor that works on this terminal")
     # As git does: a setting is a shell command, and may have arguments.
-    screen = None if sys.stdout is None or sys.stdout.isatty() else sys.stderr
+    screen = None if sys.stdout is None or sys.stdout.isatty() else 2  # standard error
     code = subprocess.run(["sh", "-c", f'{editor} "$@"', editor, file], stdout=screen, check=False).returncode
     if code:
         raise InvalidInput("editor-failed", f"the editor '{editor}' ended with code {code}")

@@ -165,6 +165,7 @@ def command(out: str, paths: tuple[str, ...], dry_run: bool, strict: bool, as_js
                 done = [(part.out, exporting.compare(part, samples, known)) for part, samples in parts]
             else:
                 done = _write(repository, parts, known, lambda path: progress.finished(path, None))
+                places.put_card(order.out)
         if dry_run:
             _tell_dry(rows, other, done, left, as_json)
         else:

@@ -121,8 +121,8 @@ DRY_RUNS = {
     "set": ("plates/*.png", "-p", "seed=7"),
     "unset": ("plates", "-p", "seed"),
     "edit": ("plates/sea.png",),
-    "adopt": ("../output",),
     "capture": ("plates/sea.png",),
+    "adopt": ("../found",),
     "tries": ("plates/sea.png", "--take", "1"),
     "migrate-from lfs": (),
     "models scan": (".",),
@@ -175,6 +175,7 @@ def test_every_dry_run_says_so_for_programs_and_changes_nothing(film: Checkout) 
     film.regenstore("gc", "--yes")
     film.regenstore("remote", "add", "share", "../shared", "--create")
     film.regenstore("pin", "refs")
+    film.write("../found/sky.png", film.read("refs/photo.png") + b"other")
     options = {name: {opt for param in found.params for opt in param.opts} for name, found in commands().items()}
     assert {name for name in options if "--dry-run" in options[name]} == DRY_RUNS.keys() | {"accept"}
     was = everything(film)

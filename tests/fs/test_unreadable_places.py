@@ -239,7 +239,6 @@ gc makes a take once more before it relies on either": """
     "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
         capture/programs/read._asked except
         capture/recipes.Capturer.text except
-        refs/path_log.PathLog.add suppress
         cli/completing._completer.complete except
         cli/console._is_piped except
         cli/console.width_of except

@@ -15,7 +15,7 @@ from typing import Any
 from regenstore.capture.graphs import lifted, packed
 from regenstore.capture.graphs.graph import Graph, is_link
 from regenstore.capture.graphs.values import from_recipe, same, to_recipe
-from regenstore.capture.graphs.widgets import HOLE, Hole, Widgets
+from regenstore.capture.graphs.widgets import HOLE, Hole, Path, Widgets
 
 _EXACT = 2.0**53
 _ORDER, _EXTRA = "order", "extra"
@@ -103,15 +103,28 @@ class Marking:
         self.values: dict[str, Any] = {}
         self.labels: set[str] = set()
 
-    def mark(self, value: Any, holes: Mapping[tuple[str | int, ...], Hole], at: tuple[str | int, ...] = ()) -> Any:
-        hole = holes.get(at)
-        if hole is not None:
-            return {HOLE: self.hole(hole, value)}
+    def mark(self, value: Any, holes: Mapping[Path, Hole]) -> Any:
+        """Return a value with marks at the places that vary."""
+        tree: dict[str | int, Any] = {}
+        for path, hole in holes.items():
+            branch = tree
+            for key in path[:-1]:
+                branch = branch.setdefault(key, {})
+            branch[path[-1]] = hole
+        return self.marked(value, tree, f'"{HOLE}"' in json.dumps(value))
+
+    def marked(self, value: Any, tree: Any, escapes: bool) -> Any:
+        """``tree``: the holes below; ``escapes``: whether an object somewhere has the mark's own name as a key."""
+        if isinstance(tree, Hole):
+            return {HOLE: self.hole(tree, value)}
+        if tree is None and not escapes:
+            return value
+        tree = tree or {}
         if isinstance(value, list):
-            return [self.mark(item, holes, (*at, place)) for place, item in enumerate(value)]
+            return [self.marked(item, tree.get(place), escapes) for place, item in enumerate(value)]
         if isinstance(value, dict):
-            marked = {key: self.mark(item, holes, (*at, key)) for key, item in value.items()}
-            return {HOLE: marked} if marked.keys() == {HOLE} else marked
+            found = {key: self.marked(item, tree.get(key), escapes) for key, item in value.items()}
+            return {HOLE: found} if found.keys() == {HOLE} else found
         return value
 
     def hole(self, hole: Hole, value: Any) -> list[str]:

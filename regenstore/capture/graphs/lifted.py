@@ -14,7 +14,7 @@ from regenstore.capture import bounded_json
 from regenstore.capture.graphs.graph import Graph, LiteralInput
 from regenstore.capture.graphs.model_names import FoundLora, FoundModel
 from regenstore.capture.graphs.roles import Roles
-from regenstore.capture.graphs.values import from_recipe, same, to_recipe
+from regenstore.capture.graphs.values import from_recipe, is_plain, same, to_recipe
 from regenstore.errors import FormatError
 from regenstore.objects import bounded, toml
 from regenstore.objects.recipe import Output, Recipe
@@ -93,11 +93,11 @@ def _no_chain(reference: list[Any]) -> Any:
 
 def _is_ordinary(graph: Graph) -> bool:
     """Return whether TOML can hold all keys."""
-    if not isinstance(to_recipe(dict.fromkeys(graph.nodes)), dict):
-        return False
-    for node in graph.nodes.values():
+    for name, node in graph.nodes.items():
         inputs = node.get("inputs", {})
-        if not (isinstance(inputs, dict) and isinstance(to_recipe({**dict.fromkeys(node), **inputs}), dict)):
+        if not (
+            is_plain(name) and isinstance(inputs, dict) and all(map(is_plain, node)) and all(map(is_plain, inputs))
+        ):
             return False
     return True
 

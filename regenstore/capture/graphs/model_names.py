@@ -39,7 +39,7 @@ _BY_CLASS = (
     (re.compile(r"clip|t5|text_?encoder|llm", re.I), "text_encoder"),
     (re.compile(r"ip_?adapter", re.I), "ipadapter"),
     (re.compile(r"checkpoint", re.I), "checkpoint"),
-    (re.compile(r"unet|diffusion|(?<!detection)modelloader|gguf", re.I), "diffusion_model"),
+    (re.compile(r"unet|diffusion|(video|hy3d|dit)modelloader|gguf", re.I), "diffusion_model"),
 )
 _SURE = re.compile(
     r"(base_|refiner_)?ckpt_name|unet_name|lora_name(_?\d+)?|vae_name|clip_name\d*|control_net_name|style_model_name|gligen_name|"
@@ -48,8 +48,17 @@ _SURE = re.compile(
 _EMBEDDING = re.compile(r"embedding:([\w.\-/\\]+)")
 _UNSET = {"", "none", "default", "baked vae", "pixel_space"}
 _LONGEST = 1000
-_STRENGTHS = ("strength_model", "strength", "lora_strength", "model_strength", "model_weight", "lora_wt", "lora_weight")
-_CLIP_STRENGTHS = ("strength_clip", "strengthTwo", "clip_strength", "clip_weight", "lora_clip")
+_STRENGTHS = (
+    "strength_model",
+    "strength",
+    "lora_strength",
+    "model_strength",
+    "model_weight",
+    "lora_wt",
+    "lora_weight",
+    "model_str",
+)
+_CLIP_STRENGTHS = ("strength_clip", "strengthTwo", "clip_strength", "clip_weight", "lora_clip", "clip_str")
 
 
 class FoundModel(NamedTuple):

@@ -177,6 +177,7 @@ class _Search:
     def text(self, sampler: str, *, negative: bool) -> LiteralInput | None:
         """The first text on the way of a conditioning to the sampler. For the negative one, texts count only behind an
         input that is called so, or if they are called so themselves."""
+        beside: LiteralInput | None = None
         waiting, seen = [(sampler, not negative)], {sampler}
         while waiting and len(seen) < _MANY:
             node, counts = waiting.pop(0)
@@ -185,16 +186,18 @@ class _Search:
             sided = self.sided_links(node, negative=negative)
             following = [(source, True) for source in sided]
             if not sided:
-                found = self.text_at(node, negative=negative, counts=counts and node != sampler)
-                found = found or (self.text_at(node, negative=negative, counts=counts) if node == sampler else None)
-                if found is not None:
+                found = self.text_at(node, negative=negative, counts=counts)
+                added_to = [source for name, source in self.graph.links(node) if name.startswith("conditioning")]
+                if found is not None and not added_to:
                     return found
-                following = [(source, counts) for source in self.conditioning_links(node, negative=negative)]
+                beside = beside or found  # the node adds its text to another conditioning
+                sources = added_to if found else self.conditioning_links(node, negative=negative)
+                following = [(source, counts) for source in sources]
             for source, counted in following:
                 if source not in seen:
                     seen.add(source)
                     waiting.append((source, counted))
-        return None
+        return beside
 
     def sided_links(self, node: str, *, negative: bool) -> list[str]:
         """What is linked to the inputs ``positive`` and the like, or ``negative``."""

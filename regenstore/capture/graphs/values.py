@@ -41,12 +41,12 @@ def to_recipe(value: Any, depth: int = 0) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else _as_json(value)
     if isinstance(value, str):
-        return value if _plain(value) and not _is_big(value) else _as_json(value)
+        return value if is_plain(value) and not _is_big(value) else _as_json(value)
     if isinstance(value, list):
         if value and isinstance(value[0], str) and value[0] in WORDS:
             return _as_json(value)
         return [to_recipe(item, depth + 1) for item in value]
-    if all(map(_plain, value)):
+    if all(map(is_plain, value)):
         return {name: to_recipe(item, depth + 1) for name, item in value.items()}
     return _as_json(value)
 
@@ -81,7 +81,7 @@ def _read_json(value: list[Any]) -> Any:
         raise FormatError("bad-recipe", f"expected a text of JSON after 'json', found {value[1:]!r:.60}") from None
 
 
-def _plain(text: str) -> bool:
+def is_plain(text: str) -> bool:
     """Return whether a recipe can hold a text: UTF-8, and no line that looks like one of Git's conflict markers."""
     if "\n" in text and any(marker in f"\n{text}" for marker in _MARKERS):
         return False

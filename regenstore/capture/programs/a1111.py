@@ -6,7 +6,6 @@ Sources of the names: ``modules/processing.py`` and ``modules/infotext_utils.py`
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -41,10 +40,22 @@ _NUMBERS = {*NAMES.values()} - {"sampler", "scheduler"}
 _OF_MODELS = {"Model", "Model hash", "VAE", "VAE hash", "Lora hashes", "TI hashes", "Hashes", "Civitai resources"}
 _APART = _OF_MODELS | {"Version", "App", "Software", "User", "Created Date", "Civitai metadata"}
 """Settings that are not params: [model] and [about] tell them."""
-_RESERVED = ("prompt", "negative_prompt", "width", "height", "template", "negative_template", "after", "loras")
+_RESERVED = (
+    *("prompt", "negative_prompt", "width", "height", "template", "negative_template", "after", "loras"),
+    *("postprocessing", "extras"),
+)
 _NETWORK = re.compile(r"<(lora|lyco|hypernet):([^:<>\n]{1,255})(?::[^<>\n]{0,255})?>")
 _BRACKETED = re.compile(r"(.{1,255}?)\s*\[([0-9a-fA-F]{8,64})\]")
 _CONTROLNET_MODEL = re.compile(r"(?:^|, )Model: ([^,]{1,255})")
+_MODULE = re.compile(r"(?:Hires )?Module \d{1,3}")
+_SETTING_ROLES = {
+    "Hires upscaler": "upscaler",
+    "Hires checkpoint": "checkpoint",
+    "Refiner": "checkpoint",
+    "TE": "text_encoder",
+    "Unet": "diffusion_model",
+    "UNet": "diffusion_model",
+}
 _LORA = re.compile(r"Lora_\d{1,3} Model name")
 _NOT_FILES = ("latent", "none", "lanczos", "nearest", "use same")
 _ROLES = {"lora": "lora", "lyco": "lora", "hypernet": "hypernetwork", "embed": "embedding", "vae": "vae"}
@@ -68,13 +79,14 @@ def captured_of(parts: Infotext, original: str) -> Captured:
     params, about = values(parts)
     if text(params, about) != original:
         about["infotext"] = to_recipe(original)
-    known = {item.name: infotext.unquoted(item.written) for item in parts.items if item.written is not None}
+    told = [(item.name, infotext.unquoted(item.written)) for item in parts.items if item.written is not None]
+    known = dict(told)
     program, version = program_of(known)
     resources = _resources(known.get("Civitai resources", ""))
     loras = [lora for lora in map(_lora, resources) if lora is not None]
     if loras:
         params["loras"] = loras
-    models = settings.unique(_models(known, resources, original))
+    models = settings.unique(_models(told, resources, original))
     return Captured(
         Level.PARAMETERS,
         program,
@@ -200,8 +212,9 @@ def _after(after: str | None) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------- models
 
 
-def _models(known: Mapping[str, str], resources: list[dict[str, Any]], original: str) -> Iterator[ModelReference]:
-    """Yield the models that settings and prompts name, the checkpoint first."""
+def _models(told: list[tuple[str, str]], resources: list[dict[str, Any]], original: str) -> Iterator[ModelReference]:
+    """Yield the models that settings and prompts name."""
+    known = dict(told)
     recorded = settings.json_object(known.get("Hashes", "")) or {}
     main = settings.hashes(known.get("Model hash")) or settings.hashes(recorded.get("model"))
     name = known.get("Model") or (next(iter(main.values())) if main else None)
@@ -221,7 +234,7 @@ def _models(known: Mapping[str, str], resources: list[dict[str, Any]], original:
         role, _, of = key.partition(":")
         if of and role in _ROLES:
             yield ModelReference(settings.file_name(of), _ROLES[role], settings.hashes(value))
-    for key, value in known.items():
+    for key, value in told:
         if (role_of := _role(key)) and value and not value.lower().startswith(_NOT_FILES):
             yield _bracketed(value, role_of if role_of != "module" else _module_role(value))
         elif _LORA.fullmatch(key):
@@ -239,12 +252,9 @@ def _pairs(written: str) -> Iterator[tuple[str, str]]:
 
 
 def _role(key: str) -> str | None:
-    if re.fullmatch(r"(?:Hires )?Module \d{1,3}", key):
+    if _MODULE.fullmatch(key):
         return "module"
-    if key.startswith("ADetailer model"):
-        return "adetailer"
-    roles = {"Hires upscaler": "upscaler", "Hires checkpoint": "checkpoint", "Refiner": "checkpoint"}
-    return {**roles, "TE": "text_encoder", "Unet": "diffusion_model", "UNet": "diffusion_model"}.get(key)
+    return "adetailer" if key.startswith("ADetailer model") else _SETTING_ROLES.get(key)
 
 
 def _module_role(name: str) -> str:
@@ -260,11 +270,8 @@ def _bracketed(value: str, role: str) -> ModelReference:
 
 def _resources(written: str) -> list[dict[str, Any]]:
     """Return Civitai's list of the models a picture was made with."""
-    try:
-        found = json.loads(written) if written.startswith("[") else []
-    except (ValueError, RecursionError):
-        return []
-    return [resource for resource in found if isinstance(resource, dict)]
+    found = settings.json_value(written)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def _resource_name(resource: Mapping[str, Any]) -> tuple[str, str]:
@@ -323,7 +330,7 @@ def program_of(known: Mapping[str, str]) -> tuple[str, str | None]:
 def _missing(
     known: Mapping[str, str], models: Sequence[ModelReference], program: str, version: str | None
 ) -> tuple[str, ...]:
-    missing = [] if any(model.role == "checkpoint" for model in models) else ["the model's name"]
+    missing = [] if models and models[0].role in settings.MAIN else ["the model's name"]
     missing += settings.unhashed(model for model in models if model.role in ("checkpoint", "lora", "vae", "embedding"))
     if version is None:
         missing.append("the program's version")

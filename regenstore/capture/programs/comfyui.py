@@ -97,31 +97,28 @@ def _json_pieces(pieces: Sequence[Embedded]) -> dict[str, Any]:
             name, text = tagged[1], text[tagged.end() :]
         if name.lower() in ("prompt", "workflow", *_COMMENTS):
             name = name.lower()
-        if name not in found and (value := _parsed(text)) is not None:
+        if name not in found and (value := _parsed(name, text)) is not None:
             found[name] = value
     for name in _COMMENTS:
         comment = found.get(name)
         if isinstance(comment, dict) and comment.keys() & {"prompt", "workflow"}:
             del found[name]
             for key, value in comment.items():
-                found.setdefault(key, _parsed(value) if isinstance(value, str) else value)
+                found.setdefault(key, _parsed(key, value) if isinstance(value, str) else value)
     found.pop("parameters", None)
     return found
 
 
-def _parsed(text: str) -> Any:
-    """The value of a text of JSON, also if it was encoded twice; None for other texts."""
-    for _ in range(2):
-        if not text.lstrip().startswith(("{", "[", '"')):
-            return None
-        try:
-            value = bounded_json.parse(text)
-        except Unparsable:
-            return None
-        if not isinstance(value, str):
-            return value
-        text = value
-    return None
+def _parsed(name: str, text: str) -> Any:
+    """The value of a text of JSON; None for other texts. A graph or workflow may have been encoded twice."""
+    if not text.lstrip().startswith(("{", "[", '"')):
+        return None
+    try:
+        value = bounded_json.parse(text)
+    except Unparsable:
+        return None
+    again = isinstance(value, str) and name in ("prompt", "workflow")
+    return _parsed("", value) if again else value
 
 
 def _is_workflow(value: Any) -> bool:

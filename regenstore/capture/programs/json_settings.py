@@ -86,13 +86,8 @@ def captured(
         params=params,
         models=references,
         about=about,
-        missing=(*_without_main(references), *settings.unhashed(references), *missing),
+        missing=(*settings.lacking(references), *missing),
     )
-
-
-def _without_main(models: tuple[ModelReference, ...]) -> tuple[str, ...]:
-    known = any(model.role in ("checkpoint", "diffusion_model") for model in models)
-    return () if known else ("the model's name",)
 
 
 def _models(rest: dict[str, Any], form: Form) -> Iterator[ModelReference]:

@@ -12,7 +12,10 @@ from regenstore.capture.embedded import Embedded
 from regenstore.capture.graphs.values import to_recipe
 from regenstore.objects.bounded import Unparsable
 
+MAIN = ("checkpoint", "diffusion_model")
+"""Roles of a medium's main model."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SIZE = re.compile(r"\(?\s*(\d{1,6})\s*[x×*,]\s*(\d{1,6})\s*\)?")
 _WORD = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{8,64})")
@@ -54,7 +57,7 @@ def snake(name: str) -> str:
 
 def size(text: object) -> tuple[int, int] | None:
     """Return the numbers of a size such as ``512x768``, ``(512, 768)`` or ``512 × 768``."""
-    found = re.fullmatch(r"\(?\s*(\d{1,6})\s*[x×*,]\s*(\d{1,6})\s*\)?", text) if isinstance(text, str) else None
+    found = _SIZE.fullmatch(text) if isinstance(text, str) else None
     return (int(found[1]), int(found[2])) if found else None
 
 
@@ -81,18 +84,25 @@ def file_name(name: str) -> str:
 
 
 def unique(models: Iterable[ModelReference]) -> tuple[ModelReference, ...]:
-    """Return references without repetitions, the hashes of those with the same name and role together."""
+    """Return references without repetitions, the hashes of those with the same name and role together; the main model
+    comes first."""
     found: dict[tuple[str, str], ModelReference] = {}
     for model in models:
         known = found.get((model.name, model.role))
         joined = {**model.hashes, **known.hashes} if known else model.hashes
         found[model.name, model.role] = ModelReference(model.name, model.role, joined)
-    return tuple(found.values())
+    return tuple(sorted(found.values(), key=lambda model: model.role not in MAIN))
 
 
 def unhashed(models: Iterable[ModelReference]) -> tuple[str, ...]:
     """Return what is missing of models that only a name, or an AutoV1 hash that many files share, tells."""
     return tuple(f"a hash of {model.name}" for model in models if not model.hashes.keys() - {"autov1"})
+
+
+def lacking(models: Sequence[ModelReference]) -> tuple[str, ...]:
+    """Return what a run still needs to know of the models that were recorded."""
+    main = () if models and models[0].role in MAIN else ("the model's name",)
+    return (*main, *unhashed(models))
 
 
 def texts(pieces: Sequence[Embedded], *names: str) -> Iterable[str]:
@@ -107,10 +117,15 @@ def texts(pieces: Sequence[Embedded], *names: str) -> Iterable[str]:
 
 def json_object(text: str) -> dict[str, Any] | None:
     """Return the JSON object that a text is, else None."""
-    if not text.startswith("{"):
+    value = json_value(text)
+    return value if isinstance(value, dict) else None
+
+
+def json_value(text: str) -> Any:
+    """Return the JSON array or object that a text is, else None."""
+    if not text.startswith(("{", "[")):
         return None
     try:
-        value = bounded_json.parse(text)
+        return bounded_json.parse(text)
     except Unparsable:
         return None
-    return value if isinstance(value, dict) else None

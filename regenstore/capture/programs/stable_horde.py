@@ -47,5 +47,4 @@ def _captured(found: dict[str, Any]) -> Captured:
     names = found.get("models") if isinstance(found.get("models"), list) else [found.get("model")]
     models = [ModelReference(settings.file_name(name), "checkpoint") for name in names or () if isinstance(name, str)]
     references = settings.unique([*models, *captured.models])
-    missing = () if models else ("the model's name",)
-    return replace(captured, models=references, missing=(*missing, *settings.unhashed(references)))
+    return replace(captured, models=references, missing=settings.lacking(references))

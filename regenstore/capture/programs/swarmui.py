@@ -63,13 +63,12 @@ def _captured(found: dict[str, Any]) -> Captured:
     params = {**captured.params, **({"loras": loras} if loras else {})}
     facts = settings.params_of(extra if isinstance(extra, dict) else {}, {})
     references = settings.unique(models)
-    missing = () if "model" in names else ("the model's name",)
     return replace(
         captured,
         params=params,
         models=references,
         about={**captured.about, **facts},
-        missing=(*missing, *settings.unhashed(references)),
+        missing=settings.lacking(references),
     )
 
 

@@ -6,12 +6,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 from regenstore.errors import Conflict, InvalidInput
 from regenstore.export.dataset import manifest as manifests
+from regenstore.export.dataset.card import FOLDERS
+from regenstore.export.dataset.edited import CARD
 from regenstore.export.dataset.order import DatasetOrder
 from regenstore.export.dataset.sample_rows import KINDS, SampleRows
 from regenstore.export.media_set import RecipePath
+from regenstore.fs import durable, presence
 from regenstore.media.types import kind
 
 
@@ -26,6 +30,37 @@ def datasets_at(out: str) -> list[str]:
     if found and os.path.lexists(out) and (not os.path.isdir(out) or manifests.is_dataset(out)):
         found = []
     return [place for place in found if manifests.is_dataset(place)] or [out]
+
+
+def put_card(out: str) -> None:
+    """Say in a README how to load each of the datasets in a folder: one card cannot declare several kinds to loaders.
+    Any other README there stays. Raises StorageError."""
+    kinds = [each for each in KINDS if place_of(out, each) in datasets_at(out)]
+    if not kinds or out.endswith(".zip"):
+        return
+    path = os.path.join(out, CARD)
+    cards = [_card(some) for count in range(1, len(KINDS) + 1) for some in combinations(KINDS, count)]
+    there = presence.read(path) if presence.lstat(path) is not None else None
+    if there in (None, *cards) and there != _card(kinds):
+        durable.write_file(path, _card(kinds))
+
+
+def _card(kinds: Sequence[str]) -> bytes:
+    calls = "\n".join(f'{FOLDERS[each]} = load_dataset("PATH/{each}")' for each in kinds)
+    cards = "\n".join(f"* [{each}]({each}/{CARD})" for each in kinds)
+    return f"""# Datasets by kind of media
+
+Loaders read one kind of media per dataset, so each kind has a folder, which is a dataset with a card of its own:
+
+{cards}
+
+## Loading
+
+```python
+from datasets import load_dataset
+{calls}
+```
+""".encode()
 
 
 def parts(order: DatasetOrder, rows: SampleRows) -> list[tuple[DatasetOrder, SampleRows]]:

@@ -54,7 +54,7 @@ def as_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(graph=st.dictionaries(IDS, NODES, min_size=1, max_size=4).map(as_json), extra=VALUES.map(as_json))
 def test_there_and_back(graph, extra):
     held = Graph(graph)

@@ -194,7 +194,7 @@ def test_odd_graphs_come_back(odd):
 def test_large_graphs():
     """What is too heavy for tables becomes a text; what is too large for a recipe leaves the prompt."""
     chain = {"0": text_to_image()["4"]}
-    for number in range(1, 1000):
+    for number in range(1, 600):
         chain[str(number)] = node(
             "Step", "A step", strength=number / 7, text=f"word {number}", on=True, model=[str(number - 1), 0]
         )

@@ -120,4 +120,6 @@ class Studio:
                 rows.keep_known(path)
             rows.keep()
             plans = [exporting.plan(*part, known) for part in places.parts(order, rows)]
-            return {plan.order.out: plan.run(Linker(), lambda _: None) for plan in plans}
+            done = {plan.order.out: plan.run(Linker(), lambda _: None) for plan in plans}
+        places.put_card(order.out)
+        return done

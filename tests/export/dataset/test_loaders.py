@@ -112,6 +112,15 @@ def test_datasets(difficult: Studio, tmp_path: Path, places, load, layout, calls
         check_rows(found, difficult, places)
 
 
+def test_several_kinds_load_as_their_readme_says(difficult: Studio, tmp_path: Path, load):
+    difficult.add("still.png", prompt="a still")
+    difficult.export_all(tmp_path / "set")
+    script = (tmp_path / "set" / "README.md").read_text().split("```")[1].removeprefix("python")
+    script = script.replace('"PATH/', '"' + str(tmp_path / "set") + "/")
+    counts = "print(json.dumps([sum(len(rows) for rows in each.values()) for each in (videos, images)]))"
+    assert load(script + counts) == [7, 1]
+
+
 def test_datasets_sees_an_update_despite_its_cache(difficult: Studio, tmp_path: Path, load):
     out = tmp_path / "set"
     difficult.export(out)

@@ -54,6 +54,19 @@ def test_a_kind_joins_later_and_one_can_be_updated_alone(mixed: Studio, tmp_path
     assert len(mixed.export_all(out, update=True)[str(out / "video")].changed) == 1
 
 
+def test_a_readme_says_how_to_load_each_unless_there_is_another(mixed: Studio, tmp_path: Path):
+    films = [medium for path, medium in mixed.media.items() if path.endswith("mp4")]
+    out = tmp_path / "set"
+    mixed.export_all(out)
+    card = out / "README.md"
+    assert 'images = load_dataset("PATH/image")' in card.read_text() and "[video](video/README.md)" in card.read_text()
+    card.write_text("by hand")
+    mixed.export_all(out, update=True)
+    assert card.read_text() == "by hand"
+    mixed.export_all(tmp_path / "alone", media=films)
+    assert "Datasets by kind" not in (tmp_path / "alone" / "README.md").read_text()
+
+
 def test_what_would_be_mixed_up_is_refused(mixed: Studio, tmp_path: Path):
     films = {path: medium for path, medium in mixed.media.items() if path.endswith("mp4")}
     out = tmp_path / "set"
