@@ -43,7 +43,7 @@ _PROVABLE = (Level.GRAPH, Level.PARAMETERS)
 
 @click.command()
 @click.argument("folder", metavar="DIR", required=False)
-@click.option("--to", "pattern", metavar="PATTERN", help="Sort by a pattern; see below.")
+@click.option("--to", "pattern", metavar="PATTERN", help="Sort by a pattern, as described above.")
 @click.option("--into", metavar="FOLDER", help="Folder in the worktree.  [default: DIR's name; with --to, the top]")
 @click.option("--copy", is_flag=True, help="Copy the bytes, also where the file system could share them.")
 @click.option("--reflink", is_flag=True, help="Share the bytes by reflink, or fail.")
@@ -125,6 +125,8 @@ def command(
     if dry_run:
         _show_plan(report.files)
     _summarise(report, below, wish, dry_run)
+    if lacking and not dry_run:
+        say("Commit the patterns with them: git add .gitattributes")
     sys.exit(report_failures(report.failed))
 
 
