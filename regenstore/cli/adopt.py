@@ -112,20 +112,19 @@ def command(
     with _AdoptBar(as_json) as shown:
         adoption = Adoption(repository.workbench, wish, AdoptProgress(shown.begin, shown.done))
         lacking = adoption.lacking()
-        if lacking and not track:
+        if lacking and not track and not dry_run:
             raise _not_tracked(lacking)
-        if lacking and not dry_run:
-            _track(repository, lacking)
+        staged = lacking and not dry_run and _track(repository, lacking)
         report = adoption.run(dry_run=dry_run)
     if as_json:
         emit_json("adopt", {"folder": path_text(source), "tracked": lacking, **_fields(report)})
         sys.exit(report.failed[-1][1].exit_code if report.failed else 0)
     for each in lacking:
-        say(f"{'Would track' if dry_run else 'Tracking'} {each}")
+        say(f"{'Tracking' if not dry_run else 'Would track' if track else 'Not tracked; --track adds'} {each}")
     if dry_run:
         _show_plan(report.files)
     _summarise(report, below, wish, dry_run)
-    if lacking and not dry_run:
+    if lacking and not dry_run and not staged:
         say("Commit the patterns with them: git add .gitattributes")
     sys.exit(report_failures(report.failed))
 
@@ -141,12 +140,17 @@ def _not_tracked(lacking: Sequence[str]) -> InvalidInput:
     )
 
 
-def _track(repository: Repository, patterns: Sequence[str]) -> None:
-    top = os.fsdecode(repository.location.top)
+def _track(repository: Repository, patterns: Sequence[str]) -> bool:
+    """Track patterns; returns whether the attribute file was staged too. It is not if it has other changes."""
+    top, name = os.fsdecode(repository.location.top), os.fsencode(attributes.FILE)
     text, was = attributes.read(top)
     after, added = attributes.track(text, patterns)
+    alone = not text or (name in repository.workbench.index.oids() and name not in repository.git.edited())
     if added:
         attributes.write(top, after, was)
+        if alone:
+            repository.git.add([name])
+    return alone
 
 
 def _show_plan(files: Sequence[AdoptedFile]) -> None:

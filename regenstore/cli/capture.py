@@ -117,8 +117,8 @@ def _tell(done: Sequence[tuple[bytes, Capturing]], *, dry_run: bool) -> None:
         _tell_one(done[0][1])
     levels = Counter(found.captured.level.value for _, found in done if found.captured is not None)
     if len(done) > 1:
-        parts = [f"{levels[level]:,} {words}" for level, words in LEVELS.items() if levels[level]]
-        parts.append(f"{len(done) - levels.total():,} without")
+        parts = [f"{words} {levels[level]:,}" for level, words in LEVELS.items() if levels[level]]
+        parts.append(f"none {len(done) - levels.total():,}")
         say(f"{counted(len(done), 'file')}: {', '.join(parts)}")
     changed = [path for path, found in done if found.changes]
     if changed:

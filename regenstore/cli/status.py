@@ -115,7 +115,7 @@ def _row(p: PathStatus) -> tuple[str | Cell, ...]:
 
 
 def _levels(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{counts[level]} {words}" for level, words in LEVELS.items() if counts.get(level))
+    return ", ".join(f"{words} {counts[level]:,}" for level, words in LEVELS.items() if counts.get(level))
 
 
 def _state(state: str) -> Cell:

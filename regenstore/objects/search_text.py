@@ -20,6 +20,9 @@ LONGEST = 1 << 16
 """Characters of a text value that can be searched."""
 
 
+_REFERENCES = ("param", "model", "lora")
+
+
 class SearchText(NamedTuple):
     """The values of one recipe; ``nested`` are those of tables within its params."""
 
@@ -105,10 +108,20 @@ def _values(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         for name, each in value.items():
             yield from _values(f"{path}.{name}", each)
     elif isinstance(value, list | tuple):
+        if path.startswith("nodes.") and _is_reference(value):
+            return
         for each in value:
             yield from _values(path, each)
     else:
         yield path, value
+
+
+def _is_reference(value: Sequence[Any]) -> bool:
+    """Whether an input of a captured graph's node is a link, or a value that is elsewhere (docs/format.md, section
+    10)."""
+    if len(value) < 2 or not isinstance(value[0], str):
+        return False
+    return value[0] in _REFERENCES or (len(value) == 2 and isinstance(value[1], int))
 
 
 def _lines(pairs: Iterable[tuple[str, Any]]) -> str:

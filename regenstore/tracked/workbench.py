@@ -405,6 +405,6 @@ def select(entries: Iterable[bytes], paths: Sequence[bytes]) -> list[bytes]:
         if not found and has_pattern(path):
             found = [entry for entry in known if fnmatchcase(entry, path) or fnmatchcase(entry, under + b"*")]
         if not found:
-            raise NotFound("no-such-path", f"{os.fsdecode(path)}: nothing that regenstore tracks is there")
+            raise NotFound("no-such-path", f"{os.fsdecode(path) or '.'}: nothing that regenstore tracks is there")
         chosen.update(dict.fromkeys(found))
     return list(chosen)

@@ -117,7 +117,7 @@ def test_files_anywhere_can_be_looked_at(empty: Checkout, tmp_path_factory) -> N
     (outside / "notes.txt").write_text("no medium")
     said = empty.regenstore("capture", str(outside))
     assert "exact graph" in said
-    assert "1 exact graph, 1 without" in said
+    assert "exact graph 1, none 1" in said
     elsewhere = Checkout(outside, empty.environment)
     assert "a lighthouse at dusk" in elsewhere.regenstore("capture", "x.png")
     gone = elsewhere.run("regenstore", "capture", "gone.png", check=False)

@@ -80,7 +80,7 @@ def test_a_folder_is_taken_once_and_stays_as_it_is(empty: Checkout) -> None:
     }  # fmt: skip
     assert (told["others"], told["links"], told["failed"], told["levels"]["none"]["contents"]) == (2, 2, [], 4)
     assert empty.git("diff", "--cached", "--name-only", "-z").split("\0")[:-1] == [
-        "output/a.png", "output/clip.MP4", "output/day 1/Bücher.png", "output/large.png",
+        ".gitattributes", "output/a.png", "output/clip.MP4", "output/day 1/Bücher.png", "output/large.png",
     ]  # fmt: skip
     assert empty.is_recipe("output/a.png") and {name: (output / name).read_bytes() for name in files} == files
     empty.git("add", ".gitattributes")
