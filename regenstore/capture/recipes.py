@@ -70,11 +70,9 @@ class Capturer:
         found = recipe_of(captured, take, media_type, binding, about)
         for recipe in (found, replace(found, extra={}), _documented(found)):
             try:
-                text = toml.encode(recipe)
-                toml.decode(text)
+                return toml.encode_within_limits(recipe)
             except (FormatError, ValueError):  # too large, too deep, or text that is not Unicode
                 continue
-            return text
         return None
 
 

@@ -42,18 +42,21 @@ _PROVABLE = (Level.GRAPH, Level.PARAMETERS)
 
 
 @click.command()
-@click.argument("folder", metavar="DIR")
-@click.option("--to", "pattern", metavar="PATTERN", help="Sort by a pattern; see below.")
+@click.argument("folder", metavar="DIR", required=False)
+@click.option("--to", "pattern", metavar="PATTERN", help="Sort by a pattern, as described above.")
 @click.option("--into", metavar="FOLDER", help="Folder in the worktree.  [default: DIR's name; with --to, the top]")
 @click.option("--copy", is_flag=True, help="Copy the bytes, also where the file system could share them.")
 @click.option("--reflink", is_flag=True, help="Share the bytes by reflink, or fail.")
 @click.option("--move", is_flag=True, help="Remove each file from DIR once the store has its bytes, verified.")
 @click.option("--place", is_flag=True, help="Place the media in the worktree, not only their recipes.")
 @click.option("--track", is_flag=True, help="Track the patterns that are missing, such as '*.png'.")
+@click.option("--git-history", is_flag=True, help="Instead of DIR: media in Git's history; see 'migrate-from git'.")
 @dry_run_option
 @json_option
+@click.pass_context
 def command(
-    folder: str,
+    ctx: click.Context,
+    folder: str | None,
     pattern: str | None,
     into: str | None,
     copy: bool,
@@ -61,14 +64,16 @@ def command(
     move: bool,
     place: bool,
     track: bool,
+    git_history: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Take a folder of media, such as a program's output folder, into this repository.
 
     Media are found by their content. Their bytes go into the store (by reflink where the file system can, else copied),
-    their recipes, with what the programs embedded, into the worktree, and 'git add' adds them. Equal contents are taken
-    once, also if the repository has them already. DIR stays as it is, except with --move. Links are not followed.
+    their recipes, with what the programs embedded, into the worktree and into Git's index, as 'git add' would enter
+    them. Equal contents are taken once, also if the repository has them already. DIR stays as it is, except with
+    --move. Links are not followed.
 
     The worktree has the recipes as text then, as after 'regenstore drop': 'regenstore get' places media, or --place.
 
@@ -85,6 +90,15 @@ def command(
       regenstore adopt ~/ComfyUI/output --track
       regenstore adopt ~/ComfyUI/output --to '{date}/{workflow}/{seed}' --move
     """
+    if git_history:
+        from regenstore.cli.migrate_from_git import command as of_history
+
+        if folder is not None or pattern or into or copy or reflink or move or place or track:
+            raise click.UsageError("--git-history takes neither DIR nor other options than -n and --json")
+        ctx.invoke(of_history, map_file=None, dry_run=dry_run, as_json=as_json)
+        return
+    if folder is None:
+        raise click.UsageError("Give the folder to adopt, or --git-history.")
     if copy + reflink + move > 1:
         raise click.UsageError("--copy, --reflink and --move cannot be used together")
     repository = open_repository()
@@ -111,6 +125,8 @@ def command(
     if dry_run:
         _show_plan(report.files)
     _summarise(report, below, wish, dry_run)
+    if lacking and not dry_run:
+        say("Commit the patterns with them: git add .gitattributes")
     sys.exit(report_failures(report.failed))
 
 

@@ -13,7 +13,7 @@ SECTIONS = {
         "init": "Set up this repository: filter, merge driver, store.",
         "clone": "Clone a repository with its media.",
         "track": "Let Git store recipes for files that match patterns.",
-        "migrate-from": "Turn what Git LFS keeps into recipes.",
+        "migrate-from": "Turn what Git LFS keeps, or Git's history, into recipes.",
         "untrack": "Stop tracking files that match patterns.",
         "install": "Write the filter into Git's configuration.",
         "uninstall": "Remove the filter from Git's configuration.",

@@ -6,7 +6,10 @@ import click
 
 from regenstore.cli.lazy import LazyGroup
 
-COMMANDS = {"lfs": "Turn pointers of Git LFS into recipes, with the media in the store."}
+COMMANDS = {
+    "lfs": "Turn pointers of Git LFS into recipes, with the media in the store.",
+    "git": "Rewrite history: media in commits become recipes.",
+}
 
 
 class _Tools(LazyGroup):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 
 import click
 
@@ -20,25 +18,19 @@ from regenstore.cli.context import (
     size_text,
 )
 from regenstore.cli.presentation import counted
-from regenstore.errors import Conflict, InvalidInput, RegenstoreError
-from regenstore.fs import durable
+from regenstore.cli.rewriting_history import history_fields, map_option, require_clean, switch, tell_rewritten
+from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.fs.path_text import path_text
 from regenstore.gitfilter import attributes
 from regenstore.migration.lfs import LfsMigration, LfsPlan, require
-from regenstore.refs.git import BACKUP, Rewritten
-from regenstore.repository import Repository
+from regenstore.refs.git import Rewritten
 
 _SHOWN = 20
 
 
 @click.command()
 @click.option("--history", is_flag=True, help="Rewrite all commits of branches and tags, instead of staging a change.")
-@click.option(
-    "--map",
-    "map_file",
-    type=click.Path(dir_okay=False),
-    help="With --history: where to write old and new commit ids; by default into Git's folder.",
-)
+@map_option
 @dry_run_option
 @json_option
 def command(history: bool, map_file: str | None, dry_run: bool, as_json: bool) -> None:
@@ -71,7 +63,7 @@ def command(history: bool, map_file: str | None, dry_run: bool, as_json: bool) -
     if not dry_run and plan.files:
         require(plan)
         if history:
-            _require_clean(repository)
+            require_clean(repository)
         with ConsoleProgress() as progress:
             tell = progress.counts("taken in", len(plan.files))
             if history:
@@ -79,39 +71,12 @@ def command(history: bool, map_file: str | None, dry_run: bool, as_json: bool) -
             else:
                 migration.apply(plan, tell)
         if done is not None:
-            where = _switch(repository, done, map_file)
+            where = switch(repository, done, map_file)
     if as_json:
         _emit(plan, done, where)
         sys.exit(0)
     _tell(plan, done, where, dry_run=dry_run, history=history)
     sys.exit(report_failures(plan.refused.items()) if dry_run else 0)
-
-
-def _require_clean(repository: Repository) -> None:
-    if len(others := repository.git.worktrees()) > 1:
-        raise Conflict(
-            "edited",
-            f"{others[1]}: another worktree of this repository would be left with the old commits",
-            hint="Remove it with 'git worktree remove', and add it again afterwards.",
-        )
-    changed = repository.git.edited() | repository.git.staged()
-    if changed:
-        first = min(changed)
-        raise Conflict("edited", f"{show_path(first)}: it has changes that are not committed; commit or stash them")
-
-
-def _switch(repository: Repository, done: Rewritten, map_file: str | None) -> str:
-    """Write the map, make the refs refer to the new commits, and bring index and worktree along."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    where = map_file or os.path.join(repository.location.common_dir, f"regenstore-rewritten-{stamp}.txt")
-    durable.write_file(where, "".join(f"{old} {new}\n" for old, new in done.commits.items()).encode())
-    before = repository.git.resolve("HEAD")
-    repository.rewriter.apply(done, stamp)
-    after = repository.git.resolve("HEAD")
-    if before is not None and after is not None and before != after:
-        repository.git.move_worktree(before, after)
-    say(f"the refs as they were: {BACKUP}/{stamp}/", err=True)
-    return where
 
 
 def _tell(plan: LfsPlan, done: Rewritten | None, where: str | None, *, dry_run: bool, history: bool) -> None:
@@ -129,9 +94,7 @@ def _tell(plan: LfsPlan, done: Rewritten | None, where: str | None, *, dry_run: 
     for pattern in plan.patterns:
         say(f"{attributes.FILE}: {'would be' if dry_run else 'now'} tracked by regenstore: {pattern}")
     if done is not None and where is not None:
-        changed = sum(old != new for old, new in done.commits.items())
-        say(f"{counted(changed, 'commit')} rewritten; old and new ids are in {where}")
-        say("Next: check it with 'git log' and 'regenstore fsck', then push with --force and have everybody clone anew")
+        tell_rewritten(done, where)
     elif not dry_run:
         say("Next: git commit; afterwards 'git lfs uninstall --local' if nothing else in this repository uses Git LFS")
 
@@ -146,11 +109,7 @@ def _emit(plan: LfsPlan, done: Rewritten | None, where: str | None) -> None:
                 {"path": path_text(f.path), "size": f.pointer.size, "present": f.source is not None} for f in plan.files
             ],
             "patterns": list(plan.patterns),
-            "refs": []
-            if done is None
-            else [{"name": name, "before": old, "after": new} for name, (old, new) in done.refs.items()],
-            "commits": 0 if done is None else sum(old != new for old, new in done.commits.items()),
-            "map": None if where is None else path_text(where),
+            **history_fields(done, where),
             "failed": [{"path": path_text(path), "kind": e.kind, "message": e.message} for path, e in failed],
         },
     )

@@ -31,10 +31,7 @@ class Unparsable(ValueError):
 
 def tables(data: bytes) -> dict[str, Any]:
     """Parse a TOML document. Raises Unparsable."""
-    if len(data) > MAX_BYTES:
-        raise Unparsable(f"it is {len(data)} bytes long; at most {MAX_BYTES} are allowed")
-    if _at_most(data) > MAX_WEIGHT and (found := weight(data)) > MAX_WEIGHT:
-        raise Unparsable(f"it has too many keys, tables, items or escapes (weight {found} of {MAX_WEIGHT})")
+    check_weight(data)
     if data.count(b".") >= MAX_DEPTH and _DEEP_KEY.search(_STRING_OR_COMMENT.sub(b"_", data)):
         raise Unparsable(too_deep())
     import tomllib  # slow to import
@@ -52,6 +49,14 @@ def tables(data: bytes) -> dict[str, Any]:
         raise Unparsable(f"it is not valid TOML: {type(error).__name__}") from None
     check_depth(found_tables)
     return found_tables
+
+
+def check_weight(data: bytes) -> None:
+    """Raise Unparsable for a document that is too long, or would be too much work to parse."""
+    if len(data) > MAX_BYTES:
+        raise Unparsable(f"it is {len(data)} bytes long; at most {MAX_BYTES} are allowed")
+    if _at_most(data) > MAX_WEIGHT and (found := weight(data)) > MAX_WEIGHT:
+        raise Unparsable(f"it has too many keys, tables, items or escapes (weight {found} of {MAX_WEIGHT})")
 
 
 def weight(data: bytes) -> int:

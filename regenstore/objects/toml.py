@@ -205,6 +205,19 @@ def encode(recipe: Recipe) -> bytes:
     return text
 
 
+def encode_within_limits(recipe: Recipe) -> bytes:
+    """Return the text of a recipe that was made of untrusted values. Raises FormatError for whatever :func:`encode`
+    refuses, and for a text that is beyond the limits of a reader."""
+    text = encode(recipe)
+    try:
+        bounded.check_weight(text)
+    except bounded.Unparsable as error:
+        raise _bad(str(error)) from None
+    for table in (recipe.model, recipe.params, recipe.about, recipe.output.extra, recipe.extra):
+        _check(table, 1)
+    return text
+
+
 def _input_table(given: Input) -> dict[str, Any]:
     path = {} if given.path is None else {"path": given.path}
     return {**path, "digest": str(given.digest), **given.extra}

@@ -33,7 +33,7 @@ class TryRow(PastContentRow):
     values: Annotated[dict[str, JsonValue], Field(description="Its values of the differing fields.")]
 
 
-class TriesRecord(Printed):
+class TriesRecord(Change):
     type: Literal["regenstore.tries"]
     path: Path
     differing: Annotated[list[str], Field(description="Fields in which the tries differ, and the seed.")]

@@ -1,9 +1,9 @@
 """Adopting a folder: its media become contents of the store and recipes in Git's index, each content once.
 
 The folder is only read, until with ``move`` a file is removed whose bytes the store has durably. Files are taken in
-batches: bytes into the store, a wait for the disk, recipe texts into the worktree, ``git add``. A process killed at any
-moment leaves nothing half done that a second run does not finish: what Git's index names is not taken again, and a
-recipe text that was not added yet keeps its name.
+batches: bytes into the store, a wait for the disk, recipe texts into the worktree and the index. Whenever a process is
+killed, a second run finishes what it left: what Git's index names is not taken again, and a recipe text that was not
+added yet keeps its name.
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ class Adoption:
         if not added:
             return set(lost)
         # The filter would pass each text as it is, having parsed it.
-        oids = bench.git.add_blobs(added)
+        oids = bench.git.add_blobs(added, bench.placer.oid_size)
         sources: dict[bytes, str | None] = {}
         if self._wish.place:
             sources = {path: bench.store.stored(digest) for digest, path in self._taken.items() if path in added}

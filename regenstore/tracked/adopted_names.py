@@ -113,7 +113,7 @@ def _captured(captured: Captured) -> dict[str, Any]:
     model = os.path.basename(main.replace("\\", "/")) if isinstance(main, str) else None
     return {
         **{name: captured.params.get(name) for name in FIELDS},
-        "program": captured.program,
+        "program": captured.generator or captured.program,
         "workflow": _workflow(captured),
         "model": model and re.sub(r"\.(safetensors|ckpt|gguf|pt|pth|bin|onnx)$", "", model),
         "level": captured.level.value,

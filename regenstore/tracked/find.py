@@ -139,7 +139,8 @@ def _matching(
         rows = [row for at, row in enumerate(rows) if (at in hits or row[2] in shared) != each.negated]
     for oid, own, nested in rows:
         texts = (own, known.nested[nested])
-        yield oid, tuple(tuple(v for text in texts for v in typed_values(text, each.name)) for each in expressions)
+        found = ([v for text in texts for v in typed_values(text, each.name)] for each in expressions)
+        yield oid, tuple(tuple(dict.fromkeys(values)) for values in found)
 
 
 def _hits(text: str, each: Expression) -> Iterator[int]:

@@ -121,11 +121,11 @@ DRY_RUNS = {
     "set": ("plates/*.png", "-p", "seed=7"),
     "unset": ("plates", "-p", "seed"),
     "edit": ("plates/sea.png",),
-    "adopt": ("../output",),
     "capture": ("plates/sea.png",),
     "adopt": ("../found",),
     "tries": ("plates/sea.png", "--take", "1"),
     "migrate-from lfs": (),
+    "migrate-from git": (),
     "models scan": (".",),
     "models forget": ("--missing",),
     "tag": ("plates", "scene=sc1"),
@@ -166,7 +166,6 @@ def everything(film: Checkout) -> dict[str, bytes]:
 
 def test_every_dry_run_says_so_for_programs_and_changes_nothing(film: Checkout) -> None:
     film.write("regenstore.toml", '[remotes.studio]\nurl = "../studio"\n')
-    film.write("../output/other.png", film.read("refs/photo.png") + b"other")
     film.regenstore("verify", "plates/sea.png")
     before = film.regenstore("takes", "plates/sea.png").split()[0]
     film.regenstore("set", "plates/sea.png", "seed=8")

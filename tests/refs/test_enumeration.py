@@ -355,10 +355,10 @@ def test_a_damaged_or_foreign_file_is_not_there(kept: Kept) -> None:
 # ------------------------------------------------------------------------------------------- random histories
 
 
-@pytest.mark.parametrize("round", [0, *(pytest.param(more, marks=pytest.mark.heavy) for more in (1, 2))])
+@pytest.mark.parametrize("round", [0, pytest.param(1, marks=pytest.mark.heavy)])
 def test_histories_enumerated_at_every_step(film: Film, tmp_path: Path, round: int) -> None:
     """Two repositories share a store; after every step of either, what each holds is what a full walk finds."""
-    seed = fresh_seed()
+    seed = fresh_seed() + round
     print(f"seed {seed}")
     chance = random.Random(seed)
     second = Film(tmp_path / "second" / "film", film.environment)
@@ -371,7 +371,7 @@ def test_histories_enumerated_at_every_step(film: Film, tmp_path: Path, round: i
     for common in histories:
         register(str(store), common)
     cache, ways = ResultCache(str(store)), []
-    for step in range(50):
+    for step in range(30):
         history = chance.choice(list(histories.values()))
         history.step()
         asked = chance.choice([film, second])

@@ -47,6 +47,15 @@ _RESERVED = (
 _NETWORK = re.compile(r"<(lora|lyco|hypernet):([^:<>\n]{1,255})(?::[^<>\n]{0,255})?>")
 _BRACKETED = re.compile(r"(.{1,255}?)\s*\[([0-9a-fA-F]{8,64})\]")
 _CONTROLNET_MODEL = re.compile(r"(?:^|, )Model: ([^,]{1,255})")
+_MODULE = re.compile(r"(?:Hires )?Module \d{1,3}")
+_SETTING_ROLES = {
+    "Hires upscaler": "upscaler",
+    "Hires checkpoint": "checkpoint",
+    "Refiner": "checkpoint",
+    "TE": "text_encoder",
+    "Unet": "diffusion_model",
+    "UNet": "diffusion_model",
+}
 _LORA = re.compile(r"Lora_\d{1,3} Model name")
 _NOT_FILES = ("latent", "none", "lanczos", "nearest", "use same")
 _ROLES = {"lora": "lora", "lyco": "lora", "hypernet": "hypernetwork", "embed": "embedding", "vae": "vae"}
@@ -243,12 +252,9 @@ def _pairs(written: str) -> Iterator[tuple[str, str]]:
 
 
 def _role(key: str) -> str | None:
-    if re.fullmatch(r"(?:Hires )?Module \d{1,3}", key):
+    if _MODULE.fullmatch(key):
         return "module"
-    if key.startswith("ADetailer model"):
-        return "adetailer"
-    roles = {"Hires upscaler": "upscaler", "Hires checkpoint": "checkpoint", "Refiner": "checkpoint"}
-    return {**roles, "TE": "text_encoder", "Unet": "diffusion_model", "UNet": "diffusion_model"}.get(key)
+    return "adetailer" if key.startswith("ADetailer model") else _SETTING_ROLES.get(key)
 
 
 def _module_role(name: str) -> str:

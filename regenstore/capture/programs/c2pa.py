@@ -28,17 +28,16 @@ _MAX_BOXES, _MAX_DECODED, _MAX_DEPTH, _MAX_ACTIONS = 4096, 64, 12, 100
 _MAX_LENGTH = 256 << 10
 _TELLING = ("c2pa.claim", "c2pa.actions", "c2pa.metadata", "cawg.metadata", "stds.schema-org", "stds.iptc")
 _MAKERS = (
+    ("azure openai", "Microsoft"),
     ("openai", "OpenAI"),
     ("chatgpt", "OpenAI"),
-    ("dall", "OpenAI"),
+    ("dall-e", "OpenAI"),
+    ("dall·e", "OpenAI"),
     ("gpt-", "OpenAI"),
-    ("sora", "OpenAI"),
     ("firefly", "Adobe Firefly"),
     ("google", "Google"),
-    ("imagen", "Google"),
-    ("bing", "Microsoft"),
+    ("bing image", "Microsoft"),
     ("microsoft", "Microsoft"),
-    ("azure openai", "Microsoft"),
     ("stability", "Stability AI"),
     ("black forest labs", "Black Forest Labs"),
     ("photoshop", "Adobe Photoshop"),

@@ -29,6 +29,8 @@ _NAME = re.compile(r"[ \t]*+([^\s:,\"{}\[\]][^:,\"\n]{0,99}?)[ \t]*+:[ \t]*+")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"(?=[ \t]*+(?:,|$))')
 _LIST = re.compile(r"\[[^\[\]\"]*+\](?=[ \t]*+(?:,|$))")
 _END = re.compile(r"[ \t]*+(?:,|$)")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
+_FLOAT = re.compile(r"[+-]?(?:[0-9]{1,40}\.[0-9]{0,40}|\.[0-9]{1,40}|[0-9]{1,17}(?=e))(?:e[+-]?[0-9]{1,2})?")
 _PLAIN_VALUE = re.compile(r"-?[\d.]++(?:x\d++)?|True|False|[0-9a-f]++")
 
 
@@ -207,8 +209,8 @@ def _flat(written: str) -> Infotext | None:
 
 def number(value: str) -> Any:
     """Return the number that a text is, if it is an integer or a finite float, else the text."""
-    if re.fullmatch(r"[+-]?\d{1,40}", value, re.ASCII):
+    if _INTEGER.fullmatch(value):
         return int(value)
-    if re.fullmatch(r"[+-]?(?:\d{1,40}\.\d{0,40}|\.\d{1,40}|\d{1,17}(?=e))(?:e[+-]?\d{1,2})?", value, re.ASCII):
+    if _FLOAT.fullmatch(value):
         return float(value)
     return value

@@ -37,7 +37,7 @@ _CREDITS = {
 }
 _TOOLS = re.compile(
     r"\b(Midjourney|Adobe Firefly|DALL[-·]?E|Ideogram|Leonardo\.?Ai|Recraft|Krea|NightCafe|Stable Diffusion"
-    r"|Bing Image Creator|Mochi Diffusion|Google Gemini|Imagen|Grok)\b",
+    r"|Bing Image Creator|Mochi Diffusion|Google Gemini|Grok)\b",
     re.IGNORECASE,
 )
 _SIGNATURE = re.compile(r"Signature:\s*[A-Za-z0-9+/=]{20,4096}")

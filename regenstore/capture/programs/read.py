@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from regenstore.capture.captured import Captured, Level
@@ -53,11 +52,8 @@ def understand(pieces: Sequence[Embedded], strict: bool = False) -> Captured | N
 
 
 def _asked(program: str, pieces: Sequence[Embedded], strict: bool) -> Captured | None:
-    name = f"regenstore.capture.programs.{program}"
-    if find_spec(name) is None:
-        return None
+    module: Any = import_module(f"regenstore.capture.programs.{program}")
     try:
-        module: Any = import_module(name)
         found: Captured | None = module.understand(pieces)
     except Exception:
         if strict:
@@ -82,4 +78,5 @@ def _joined(one: Captured, other: Captured) -> Captured:
 
 
 def _stem(name: str) -> str:
-    return name.rpartition("/")[2].removesuffix(".safetensors")
+    stem, _, suffix = name.rpartition("/")[2].rpartition(".")
+    return stem if suffix in ("safetensors", "ckpt", "pt", "pth", "bin", "gguf", "sft") else name.rpartition("/")[2]

@@ -15,6 +15,7 @@ from regenstore.objects.bounded import Unparsable
 MAIN = ("checkpoint", "diffusion_model")
 """Roles of a medium's main model."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SIZE = re.compile(r"\(?\s*(\d{1,6})\s*[x×*,]\s*(\d{1,6})\s*\)?")
 _WORD = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{8,64})")
@@ -56,7 +57,7 @@ def snake(name: str) -> str:
 
 def size(text: object) -> tuple[int, int] | None:
     """Return the numbers of a size such as ``512x768``, ``(512, 768)`` or ``512 × 768``."""
-    found = re.fullmatch(r"\(?\s*(\d{1,6})\s*[x×*,]\s*(\d{1,6})\s*\)?", text) if isinstance(text, str) else None
+    found = _SIZE.fullmatch(text) if isinstance(text, str) else None
     return (int(found[1]), int(found[2])) if found else None
 
 

@@ -85,17 +85,20 @@ class History(Listings):
         answers = self._output(*flags, "cat-file", "--batch-check", "--buffer", stdin=asked)
         return [header(line) for line in lines(answers)]
 
+    def copy_blob(self, oid: str, target: int) -> None:
+        """Write the bytes of a blob to a descriptor, whatever their number. Raises FormatError (``git-failed``)."""
+        self._run("cat-file", "blob", oid, stdout=target)
+
     def write_object(self, kind: str, data: bytes) -> str:
         """Write an object; returns its hexadecimal id. Raises FormatError (``git-failed``)."""
         return self._output("hash-object", "-w", "-t", kind, "--stdin", stdin=data).decode().strip()
 
-    def add_blobs(self, blobs: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    def add_blobs(self, blobs: Mapping[bytes, bytes], oid_size: int) -> dict[bytes, bytes]:
         """Write blobs, and enter them into the index at their paths as regular files, without looking at the worktree;
-        returns their ids. Raises FormatError (``git-failed``)."""
+        returns their ids, of so many bytes. Raises FormatError (``git-failed``)."""
         stream = b"".join(b"blob\ndata %d\n%s\n" % (len(data), data) for data in blobs.values())
         self._output("fast-import", "--quiet", stdin=stream)
-        size = len(self._output("hash-object", "-t", "blob", "--stdin", stdin=b"").strip()) // 2
-        oids = {path: blob_id(data, size) for path, data in blobs.items()}
+        oids = {path: blob_id(data, oid_size) for path, data in blobs.items()}
         entries = b"".join(b"100644 %s\t%s\0" % (oid.hex().encode(), path) for path, oid in oids.items())
         self._output("update-index", "-z", "--add", "--index-info", stdin=entries)
         return oids

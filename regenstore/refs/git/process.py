@@ -66,16 +66,20 @@ class Process:
         """Return those of some variables that are set for git."""
         return [name for name in names if name in self._environment()]
 
-    def _run(self, *args: str | bytes, stdin: bytes = b"", check: bool = True) -> subprocess.CompletedProcess[bytes]:
-        """Run a git command. Raises FormatError (``git-failed``) with git's message if it fails, NotFound
-        (``git-missing``), and, even without ``check``, NotFound (``git-too-old``) if that is the likely cause."""
+    def _run(
+        self, *args: str | bytes, stdin: bytes = b"", check: bool = True, stdout: int = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a git command; its output is returned, or goes to the descriptor ``stdout``. Raises FormatError
+        (``git-failed``) with git's message if it fails, NotFound (``git-missing``), and, even without ``check``,
+        NotFound (``git-too-old``) if that is the likely cause."""
         try:
             done = subprocess.run(
                 [*self._command, *args],
                 input=stdin,
                 cwd=self.cwd,
                 env=self._environment(),
-                capture_output=True,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
                 check=False,
             )
         except FileNotFoundError:

@@ -49,7 +49,8 @@ class Rewriter:
 
     def rewrite(self, convert: Convert, *, first_files: Mapping[bytes, bytes] | None = None) -> Rewritten:
         """Write the new commits and their objects. ``first_files``: contents that commits without a parent get at paths
-        where they have nothing. What ``convert`` raises passes; the repository then has only unused objects at most."""
+        where they have nothing, and later ones in place of deleting them. What ``convert`` raises passes; the
+        repository then has only unused objects at most."""
         import shutil  # like tempfile slow to import, and the Git filter imports this package
         import tempfile
 
@@ -154,7 +155,9 @@ class _Stream:
             if found is not None and path is not None:
                 seen.add(path)
                 new = self._convert(path, found[2].decode())
-            if new is None or found is None:
+            if line.startswith(b"D ") and line[2:-1] in self._first:
+                self._inline(b"M 100644 inline %s" % line[2:], self._first[line[2:-1]])
+            elif new is None or found is None:
                 self._pass(line)
             else:
                 self._inline(b"M %s inline %s%s%s\n" % (found[1], found[3], found[4], found[3]), new)
