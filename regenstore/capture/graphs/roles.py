@@ -45,7 +45,7 @@ _ALIKE = re.compile(r"text_[gl]|clip_[gl]|t5xxl|llama|bert|mt5xl|prompt\d?|text\
 """Inputs of one text encoder that often have the same text."""
 _CONDITIONING = re.compile(r"cond|guider|embed|pipe|context|prompt|text|positive|noise_pred", re.I)
 _NOT_TEXT = re.compile(
-    r"clip(?!_text)|model|vae|image|pixel|mask|control_net|latent|sample|video|audio|delimiter|separator|sigma|noise$",
+    r"^clip\d*$|clip_vision|model|vae|image|pixel|mask|control_net|latent|sample|video|audio|delimiter|separator|sigma|noise$",
     re.I,
 )
 _NOT_SIZE = re.compile(r"clip|vae|model|positive|negative|cond|control|mask|noise|guider|sampler|sigmas|text", re.I)
