@@ -7,7 +7,8 @@ list of a node's id and the number of its output; anything else is a literal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 _OUTPUTS = (re.compile(r"save|combine|export|send", re.I), re.compile(r"preview|output|show|display", re.I))
@@ -95,6 +96,14 @@ class Graph:
     def _output_rank(self, node: str) -> int:
         name = self.class_of(node)
         return next((rank for rank, pattern in enumerate(_OUTPUTS) if pattern.search(name)), len(_OUTPUTS))
+
+
+def enqueue(waiting: deque[str], seen: set[str], found: Iterable[str]) -> None:
+    """Add nodes to a search, each once in all, however often it is linked to."""
+    for node in found:
+        if node not in seen:
+            seen.add(node)
+            waiting.append(node)
 
 
 def is_link(value: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from regenstore.capture.graphs import lifted, packed
 from regenstore.capture.graphs.editor_state import Marking, fill, in_order, order_of
 from regenstore.capture.graphs.graph import Graph
-from regenstore.capture.graphs.widgets import Hole, Path
+from regenstore.capture.graphs.widgets import Hole, Path, most
 from regenstore.errors import FormatError
 
 _RANDOM = re.compile(r"([A-Za-z_][\w-]*):[A-Za-z0-9_-]{6,36}")
@@ -66,7 +66,7 @@ def pack(invoke: InvokeGraph, extra: Mapping[str, Any], shown: Mapping[str, tupl
         if key == _METADATA:
             holes = {(name,): Hole(f"metadata.{name}", *place) for name, place in shown.items()}
         elif key == _WORKFLOW:
-            holes = _fields(value, invoke)
+            holes = most(_fields(value, invoke))
         marked[key] = marking.mark(value, holes)
     table = packed.table({"order": invoke.order, "extra": marked})
     if table is None:
@@ -106,13 +106,14 @@ def restore(
 def _stable(nodes: Mapping[str, Any]) -> dict[str, str]:
     """InvokeAI's identifiers -> those of the recipe, in the order of the graph."""
     taken = {name for name in nodes if not _RANDOM.fullmatch(name)}
+    numbers: dict[str, int] = {}
     found = {}
     for name in nodes:
         random = _RANDOM.fullmatch(name)
         short = name if random is None else random[1]
-        number = 2
         while random is not None and short in taken:
-            short, number = f"{random[1]}_{number}", number + 1
+            numbers[random[1]] = numbers.get(random[1], 1) + 1
+            short = f"{random[1]}_{numbers[random[1]]}"
         taken.add(short)
         found[name] = short
     return found

@@ -23,6 +23,8 @@ LEFT_OUT = frozenset({"_meta", "is_changed"})
 """Keys of nodes that do not change what the graph makes: titles, and hashes for the server's cache."""
 _LIGHT, _FEW = 256 << 10, 8192
 """Characters and values of graphs that are within the limits in any case."""
+_NODE, _INPUT = 600, 216
+"""The least weight of a node without inputs, and of an input."""
 _ROOM = 4 << 20
 """Weight that a recipe's parameters may have: other tables need some too."""
 
@@ -143,5 +145,8 @@ def _nodes_within_limits(params: Mapping[str, Any], nodes: dict[str, Any]) -> di
     text = json.dumps(nodes)
     if len(text) <= _LIGHT and text.count(",") + text.count(":") < _FEW:
         return nodes
+    inputs = sum(len(node.get("inputs", ())) for node in nodes.values())
+    if _NODE * len(nodes) + _INPUT * inputs > _ROOM:
+        return text
     recipe = Recipe("comfyui", "1", Output("image/png"), params={**params, "nodes": nodes})
     return nodes if bounded.weight(toml.encode(recipe)) <= _ROOM else text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from regenstore.capture.captured import InputReference, ModelReference
-from regenstore.capture.graphs.graph import Graph, LiteralInput, is_link
+from regenstore.capture.graphs.graph import Graph, LiteralInput, enqueue, is_link
 from regenstore.capture.graphs.roles import find_sampler, is_number, is_text
 from regenstore.capture.graphs.values import to_recipe
 
@@ -47,7 +49,7 @@ _SURE = re.compile(
 )
 _EMBEDDING = re.compile(r"embedding:([\w.\-/\\]+)")
 _UNSET = {"", "none", "default", "baked vae", "pixel_space"}
-_LONGEST = 1000
+_LONGEST, _MOST = 1000, 1000
 _STRENGTHS = (
     "strength_model",
     "strength",
@@ -79,25 +81,27 @@ class FoundLora(NamedTuple):
 
 def find_models(graph: Graph) -> list[FoundModel]:
     """Return the literals that name model files, in the graph's order; what is switched off is left out."""
-    return [
+    found = (
         FoundModel(place, value, role)
         for place, value in _texts(graph)
         if value.lower() not in _UNSET and _is_name(value) and (role := _role(graph, place, value))
-    ]
+    )
+    return list(islice(found, _MOST))
 
 
 def find_main_model(graph: Graph, models: list[FoundModel]) -> FoundModel | None:
     """Return the model that the first sampler runs: the nearest one on the way of its ``model``."""
     able = {each.place.node: each for each in reversed(models) if each.role in MAIN_ROLES}
     sampler = find_sampler(graph)
-    waiting, seen = [sampler] if sampler else [], {sampler}
+    waiting: deque[str] = deque()
+    seen: set[str] = set()
+    enqueue(waiting, seen, filter(None, [sampler]))
     while waiting:
-        node = waiting.pop(0)
+        node = waiting.popleft()
         if node in able:
             return able[node]
         links = sorted(graph.links(node), key=_model_link_rank)
-        waiting += [source for _, source in links if source not in seen]
-        seen.update(source for _, source in links)
+        enqueue(waiting, seen, (source for _, source in links))
     return next(iter([each for each in models if each.role in MAIN_ROLES] or models), None)
 
 
@@ -121,7 +125,7 @@ def references(main: FoundModel | None, models: list[FoundModel], graph: Graph) 
         for name in _EMBEDDING.findall(text):
             name = name.replace("\\", "/").rstrip(".")
             found.setdefault(name, ModelReference(name, "embedding"))
-    return tuple(found.values())
+    return tuple(found.values())[:_MOST]
 
 
 def find_loras(graph: Graph, models: list[FoundModel]) -> list[FoundLora]:
@@ -148,7 +152,7 @@ def find_inputs(graph: Graph, hashes: dict[str, str]) -> tuple[InputReference, .
         named = [name for name, value in graph.inputs(node).items() if is_text(value) and _is_medium(value)]
         sha256 = hashes.get(node) if len(named) == 1 else None
         found += [InputReference(f"{node}.{name}", graph.inputs(node)[name], sha256) for name in named]
-    return tuple(found)
+    return tuple(found[:_MOST])
 
 
 def _texts(graph: Graph) -> Iterator[tuple[LiteralInput, str]]:

@@ -8,10 +8,11 @@ linked to decide. ComfyUI's conventions: a sampler has ``positive`` and ``negati
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from regenstore.capture.graphs.graph import Graph, LiteralInput, is_link
+from regenstore.capture.graphs.graph import Graph, LiteralInput, enqueue, is_link
 
 Roles = dict[str, tuple[LiteralInput, ...]]
 """The common name of a value -> the places where the graph has it. Several places have equal values."""
@@ -158,18 +159,18 @@ class _Search:
         value = self.graph.inputs(node)[name]
         if not is_link(value):
             return LiteralInput(node, name) if accept(value) else None
-        source = self.graph.source(value)
-        waiting, seen = [source] if source else [], {source}
+        waiting: deque[str] = deque()
+        seen: set[str] = set()
+        enqueue(waiting, seen, filter(None, [self.graph.source(value)]))
         while waiting and len(seen) < _MANY:
-            node = waiting.pop(0)
+            node = waiting.popleft()
             inputs = self.graph.inputs(node)
             for each in names:
                 if each in inputs and accept(inputs[each]):
                     return LiteralInput(node, each)
             following = [(each, link) for each, link in self.graph.links(node) if not _NOT_TEXT.search(each)]
             following.sort(key=lambda link: names.index(link[0]) if link[0] in names else len(names))
-            waiting += [link for _, link in following if link not in seen]
-            seen.update(link for _, link in following)
+            enqueue(waiting, seen, (link for _, link in following))
         return None
 
     # -------------------------------------------------------------------------------------- texts
@@ -178,9 +179,9 @@ class _Search:
         """The first text on the way of a conditioning to the sampler. For the negative one, texts count only behind an
         input that is called so, or if they are called so themselves."""
         beside: LiteralInput | None = None
-        waiting, seen = [(sampler, not negative)], {sampler}
+        waiting, seen = deque([(sampler, not negative)]), {sampler}
         while waiting and len(seen) < _MANY:
-            node, counts = waiting.pop(0)
+            node, counts = waiting.popleft()
             if negative and "zeroout" in self.graph.class_of(node).lower():
                 return None
             sided = self.sided_links(node, negative=negative)
@@ -245,34 +246,31 @@ class _Search:
 
     def guidance(self, sampler: str) -> LiteralInput | None:
         """The distilled guidance, set in the sampler or on the way of its positive conditioning."""
-        waiting, seen = [sampler], {sampler}
+        waiting, seen = deque([sampler]), {sampler}
         while waiting and len(seen) < _MANY:
-            node = waiting.pop(0)
+            node = waiting.popleft()
             if "guidance" in self.graph.inputs(node):
                 found = self.resolve(node, "guidance", is_number, ("guidance", *_NUMBERS[4:]))
                 if found is not None:
                     return found
             following = self.sided_links(node, negative=False) or self.conditioning_links(node, negative=False)
-            waiting += [source for source in following if source not in seen]
-            seen.update(following)
+            enqueue(waiting, seen, following)
         return None
 
     def size(self, sampler: str) -> dict[str, LiteralInput | None]:
         """Width, height and batch size of the latent that the sampler begins with."""
         inputs = self.graph.inputs(sampler)
         names = [n for n in ("latent_image", "latent", "latents", "samples", "image_embeds") if is_link(inputs.get(n))]
-        waiting = self.linked(sampler, names)
-        if not waiting:
-            waiting = [sampler]
-        seen = set(waiting)
+        waiting: deque[str] = deque()
+        seen: set[str] = set()
+        enqueue(waiting, seen, self.linked(sampler, names) or [sampler])
         while waiting and len(seen) < _MANY:
-            node = waiting.pop(0)
+            node = waiting.popleft()
             found = self.size_at(node)
             if found:
                 return found
-            following = [source for name, source in self.graph.links(node) if not _NOT_SIZE.search(name)]
-            waiting += [source for source in following if source not in seen]
-            seen.update(following)
+            links = self.graph.links(node)
+            enqueue(waiting, seen, (source for name, source in links if not _NOT_SIZE.search(name)))
         return {}
 
     def size_at(self, node: str) -> dict[str, LiteralInput | None]:

@@ -66,7 +66,9 @@ def from_recipe(value: Any, refer: Reference) -> Any:
 
 def same(one: Any, other: Any) -> bool:
     """Return whether two JSON values have one text: ``1``, ``1.0`` and ``true`` are different values."""
-    return type(one) is type(other) and json.dumps(one) == json.dumps(other)
+    if type(one) is not type(other):
+        return False
+    return one == other if isinstance(one, (str, int)) else json.dumps(one) == json.dumps(other)
 
 
 def _as_json(value: Any) -> list[str]:

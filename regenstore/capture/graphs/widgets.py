@@ -8,6 +8,7 @@ ones, the graph's inputs have the same order. A seed's widget is followed by one
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from regenstore.capture.graphs.graph import Graph, is_link
@@ -19,6 +20,8 @@ _LARGE = 1 << 20
 """Integers from here on are taken for seeds."""
 _LONG = 8
 _MOST = 1000
+_COMPARED = 500
+"""Nodes with more values are not compared value by value."""
 
 Path = tuple[str | int, ...]
 
@@ -36,6 +39,8 @@ class Widgets:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self._around: dict[int, tuple[dict[Any, Any], dict[Any, Any]]] = {}
+        """The links and nodes of a workflow or subgraph, by the identity of its table."""
 
     def holes(self, workflow: Any) -> dict[Path, Hole]:
         """Return the holes of an editor's workflow by path. Anything unexpected has none."""
@@ -44,7 +49,7 @@ class Widgets:
             for path, node, name, around in _nodes(workflow):
                 found |= self.of_node(path, node, name, around)
             found |= _numbers_below(("extra", "ds"), workflow)
-        return dict(list(found.items())[:_MOST])
+        return most(found)
 
     def of_node(self, path: Path, node: dict[str, Any], name: str, around: Mapping[str, Any]) -> dict[Path, Hole]:
         found: dict[Path, Hole] = {}
@@ -78,7 +83,7 @@ class Widgets:
         """Which place shows which input of which node."""
         places = [place for place in range(len(values)) if not _runs_on(values, place - 1)]
         if node.get("type") == "PrimitiveNode":
-            target = _first_target(node, name, around)
+            target = self.first_target(node, name, around)
             return {0: target} if target and values and self._has_literal(*target) else {}
         proxies = _proxies(node, name)
         if len(proxies) == len(places) and proxies:
@@ -98,7 +103,7 @@ class Widgets:
         """Equal values in the same order."""
         found = {}
         keys = list(literals)
-        for place in places:
+        for place in places if max(len(places), len(keys)) <= _COMPARED else ():
             for position, key in enumerate(keys):
                 if same(values[place], literals[key]):
                     found[place] = (name, key)
@@ -112,13 +117,25 @@ class Widgets:
         """Long texts and large numbers of the graph that a node shows once more."""
         found = {}
         notable = {key: value for key, value in literals.items() if _is_large(value) or _is_long(value)}
-        for key, value in _leaves(values) if notable else ():
+        for key, value in islice(_leaves(values), _COMPARED) if 0 < len(notable) <= _COMPARED else ():
             if (*at, *key) in known or not (_is_large(value) or _is_long(value)):
                 continue
             shown = next((each for each, literal in notable.items() if same(literal, value)), None)
             if shown is not None:
                 found[(*at, *key)] = Hole(f"{name}.{shown}", name, shown)
         return found
+
+    def first_target(self, node: dict[str, Any], name: str, around: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The node and input that an editor's primitive gives its value to: the graph has it there."""
+        if id(around) not in self._around:
+            self._around[id(around)] = _links_and_nodes(around)
+        links, nodes = self._around[id(around)]
+        try:
+            target, slot = links[node["outputs"][0]["links"][0]]
+            prefix = name.removesuffix(str(node["id"]))
+            return f"{prefix}{target}", str(nodes[target]["inputs"][slot]["name"])
+        except (KeyError, IndexError, TypeError):
+            return None
 
     def _has_literal(self, node: str, name: str) -> bool:
         if node not in self.graph.nodes:
@@ -171,23 +188,25 @@ def _proxies(node: dict[str, Any], name: str) -> list[tuple[str, str]]:
     ]
 
 
-def _first_target(node: dict[str, Any], name: str, around: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The node and input that an editor's primitive gives its value to: the graph has it there."""
-    try:
-        (link,) = [each for each in around["links"] if _ends(each)[0] == node["outputs"][0]["links"][0]]
-        _, target, slot = _ends(link)
-        (receiver,) = [each for each in around["nodes"] if each["id"] == target]
-        prefix = name.removesuffix(str(node["id"]))
-        return f"{prefix}{target}", str(receiver["inputs"][slot]["name"])
-    except (KeyError, IndexError, TypeError, ValueError):
-        return None
+def _links_and_nodes(around: Mapping[str, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """The node and the position of the input that each link leads to, and the nodes, by their numbers."""
+    links, nodes = around.get("links"), around.get("nodes")
+    ends = {}
+    for link in links if isinstance(links, list) else []:
+        try:
+            if isinstance(link, dict):
+                ends[link["id"]] = link["target_id"], link["target_slot"]
+            else:
+                ends[link[0]] = link[3], link[4]
+        except (KeyError, IndexError, TypeError):
+            continue
+    found = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    return ends, {node["id"]: node for node in found if isinstance(node.get("id"), (int, str))}
 
 
-def _ends(link: Any) -> tuple[Any, Any, Any]:
-    """A link's number, the node it leads to and the position of the input."""
-    if isinstance(link, dict):
-        return link["id"], link["target_id"], link["target_slot"]
-    return link[0], link[3], link[4]
+def most(holes: dict[Path, Hole]) -> dict[Path, Hole]:
+    """As many holes as a recipe may have."""
+    return dict(islice(holes.items(), _MOST))
 
 
 def _runs_on(values: list[Any], place: int) -> bool:

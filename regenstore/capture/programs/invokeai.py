@@ -8,6 +8,7 @@ Sources: InvokeAI's ``services/image_files/image_files_disk.py``, ``invocations/
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,7 @@ _FLAGS = {
     "--steps": "steps", "--seed": "seed", "--width": "width", "--height": "height", "--cfg_scale": "cfg",
     "--sampler": "sampler", "--strength": "denoise",
 }  # fmt: skip
+_MOST = 100
 _OLD_NAMES = {"cfg_scale": "cfg", "strength": "denoise"}
 _WITHOUT_GRAPH = ("the graph that ran",)
 _OLD = ("the models by hash", "the random source")
@@ -141,23 +143,20 @@ def _is_of(place: LiteralInput, graph: Graph, name: str, sided: str) -> bool:
 
 def _loras(graph: Graph) -> list[FoundLora]:
     """The LoRAs that nodes load; the graph's own record repeats them."""
-    found = []
+    record = next((node for node in graph.nodes if graph.class_of(node) == "core_metadata"), None)
+    listed = graph.inputs(record).get("loras") if record else None
+    repeated = list(enumerate(listed))[:_MOST] if isinstance(listed, list) else []
+    found: list[FoundLora] = []
     for node in graph.nodes:
         inputs = graph.inputs(node)
-        name = _name(inputs.get("lora"))
-        if name is None or not isinstance(inputs.get("weight"), (int, float)):
+        name, weight = _name(inputs.get("lora")), inputs.get("weight")
+        if name is None or not isinstance(weight, (int, float)) or len(found) == _MOST:
             continue
         names, weights = [LiteralInput(node, "lora", ("name",))], [LiteralInput(node, "weight")]
-        for other in graph.nodes:
-            listed = graph.inputs(other).get("loras") if graph.class_of(other) == "core_metadata" else None
-            for place, each in enumerate(listed if isinstance(listed, list) else []):
-                if (
-                    isinstance(each, dict)
-                    and _name(each.get("model")) == name
-                    and same(each.get("weight"), inputs["weight"])
-                ):
-                    names.append(LiteralInput(other, "loras", (place, "model", "name")))
-                    weights.append(LiteralInput(other, "loras", (place, "weight")))
+        for place, each in repeated:
+            if isinstance(each, dict) and _name(each.get("model")) == name and same(each.get("weight"), weight):
+                names.append(LiteralInput(str(record), "loras", (place, "model", "name")))
+                weights.append(LiteralInput(str(record), "loras", (place, "weight")))
         found.append(FoundLora(tuple(names), tuple(weights)))
     return found
 
@@ -268,9 +267,9 @@ def _models(values: Sequence[Any]) -> tuple[ModelReference, ...]:
 
 
 def _identifiers(value: Any) -> Iterator[dict[str, Any]]:
-    waiting = [value]
+    waiting = deque([value])
     while waiting:
-        each = waiting.pop(0)
+        each = waiting.popleft()
         if isinstance(each, dict):
             if "name" in each and ("key" in each or "hash" in each):
                 yield each
