@@ -175,7 +175,7 @@ def test_an_invalid_recipe_in_the_index_is_one_more_medium_left_out(plates: Chec
     plates.git("update-index", "--add", "--cacheinfo", f"100644,{blob},plates/odd.png")
     for command, place in (("dataset", ("../out",)), ("sidecar", ("--to", "../side"))):
         done = plates.run("regenstore", "export", command, *place, check=False)
-        assert done.returncode == 1 and b"left out: 1 media" in done.stderr and b"plates/odd.png" in done.stderr
+        assert done.returncode == 1 and b"left out: 1 medium" in done.stderr and b"plates/odd.png" in done.stderr
     assert len(rows(plates, "out")) == 2
     plates.git("update-index", "--cacheinfo", f"100644,{blob},plates/sky.png")  # it is no sample that has gone
     plates.git("restore", "plates/sky.png")

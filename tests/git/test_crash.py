@@ -22,7 +22,7 @@ def watched(count: int) -> str:
 def points(listing: str, every: bool) -> list[int]:
     """The changes to stop before: all, or those in which something appears under its name."""
     found = [(int(number), event) for number, event, _ in CHANGE.findall(listing)]
-    assert len(found) > 5
+    assert len(found) > 4  # a file system in memory needs fewer than a disk
     return [number for number, event in found if every or event in ("os.rename", "os.link")]
 
 
