@@ -22,7 +22,7 @@ from regenstore.export.dataset.kept_rows import KeptRows
 from regenstore.export.dataset.layouts import finish_interrupted, open_sink
 from regenstore.export.dataset.manifest import Manifest, ManifestSample
 from regenstore.export.dataset.order import DatasetOrder
-from regenstore.export.dataset.row import Row
+from regenstore.export.dataset.row import Row, file_stem
 from regenstore.export.dataset.sample_files import put_sample
 from regenstore.export.dataset.sample_rows import KINDS, Sample, SampleRows, early
 from regenstore.export.dataset.selection import conditions
@@ -291,8 +291,11 @@ class DatasetExport:
             text, recipe = self._rows.texts(sample, self._division.split[sample.key], self._division.group[sample.key])
             row: Row = fast_json.loads(text)
             if sample.key in todo:
-                files = put_sample(sink, sample, row, fast_json.loads(recipe), self._kind, self._known, self._edited)
-                stored = tuple(files)
+                # In shards the name is the key of the sample, by which they are sorted.
+                shards = self.order.layout == "webdataset"
+                stem = sample.key if shards else file_stem(sample.medium.path, sample.key)
+                parts = (sample, row, fast_json.loads(recipe), self._kind, self._known, self._edited)
+                stored = tuple(put_sample(sink, *parts, stem=stem))
                 source, digest = path_text(sample.medium.path), str(sample.medium.digest)
                 entry = ManifestSample(source, digest, sample.row, row["split"], row["group"], stored)
                 told(sample.medium.path)
@@ -301,7 +304,7 @@ class DatasetExport:
             outcome.manifest.samples[sample.key] = entry
             medium = entry.files[0]
             path = f"{medium.inside}/{medium.path}" if medium.inside else medium.path
-            made.add(row["split"], f"{FOLDERS[self._kind]}/{sample.key}{sample.suffix}", path, text)
+            made.add(row["split"], f"{FOLDERS[self._kind]}/{os.path.basename(medium.path)}", path, text)
             summary.add(row, sample.suffix)
         return summary
 

@@ -13,6 +13,7 @@ import math
 import os
 import re
 import string
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -135,6 +136,24 @@ def sample_key(path: str, taken: Mapping[str, str] | None = None) -> str:
     while taken is not None and taken.get("s" + hexa[:digits], path) != path:
         digits += 1
     return "s" + hexa[:digits]
+
+
+_SPLIT_WORDS = frozenset(
+    ("train", "training", "validation", "valid", "dev", "val", "test", "testing", "eval", "evaluation")
+)
+"""Words by which the library ``datasets`` tells splits apart, also in the names of files."""
+_READABLE = 40
+
+
+def file_stem(path: str, key: str) -> str:
+    """The name, without its suffix, that a sample's files have in a dataset: the medium's own name as far as every
+    program can read it, then the key, which makes it unique. A name that could be mistaken for a split is left out."""
+    stem = os.path.splitext(os.path.basename(path))[0]
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    words = re.findall("[A-Za-z0-9]+", plain)
+    readable = "_".join(words)[:_READABLE].strip("_")
+    named = {word.lower() for word in re.findall("[A-Za-z]+", readable)}
+    return f"{readable}_{key}" if readable and not named & _SPLIT_WORDS else key
 
 
 _SEPARATORS = re.compile(r"(?:\s*[,;|]){2,}(?=\s|$)")

@@ -14,11 +14,20 @@ from regenstore.export.media_facts import Measurements
 
 
 def put_sample(
-    sink: Sink, sample: Sample, row: Row, recipe: str, kind: str, known: Measurements, edited: EditedFiles
+    sink: Sink,
+    sample: Sample,
+    row: Row,
+    recipe: str,
+    kind: str,
+    known: Measurements,
+    edited: EditedFiles,
+    *,
+    stem: str,
 ) -> Iterator[ExportedFile]:
-    """Put a sample's files into a sink, the medium first. ``kind``: the dataset's kind of media."""
-    base = f"{row['split']}/{FOLDERS[kind]}/{sample.key}"
+    """Put a sample's files into a sink, the medium first. ``kind``: the dataset's kind of media; ``stem``: the name of
+    the files, without suffix."""
     medium = sample.medium
+    base = f"{row['split']}/{FOLDERS[kind]}/{stem}"
     yield sink.put_file(base + sample.suffix, medium.file, medium.size, medium.digest)
     yield edited.put_caption(sink, sample.key, base + ".txt", (row["text"] + "\n").encode())
     told = {name: value for name, value in row.items() if name != "group"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tarfile
 import zipfile
@@ -51,7 +52,8 @@ def members(out: Path, layout: str) -> dict[str, bytes]:
 
 
 def samples(found: dict[str, bytes]) -> dict[str, bytes]:
-    return {name: data for name, data in found.items() if "/videos/" in name}
+    """By the keys of the samples: only shards lack the readable part of the names."""
+    return {re.sub(r"/\w+_(s[0-9a-f]{15,})", r"/\1", name): data for name, data in found.items() if "/videos/" in name}
 
 
 def change(studio: Studio) -> Studio:

@@ -12,7 +12,7 @@ import pytest
 
 from regenstore.errors import Conflict, FormatError, InvalidInput
 from regenstore.export.dataset import manifest as manifests
-from regenstore.export.dataset.row import COLUMNS, sample_key
+from regenstore.export.dataset.row import COLUMNS, file_stem, sample_key
 from regenstore.export.dataset.selection import Limits
 from regenstore.export.dataset.sinks import HIDDEN, MANIFEST
 from regenstore.fs.stage import Stage
@@ -37,12 +37,12 @@ def test_the_folder_has_what_loaders_and_trainers_read(difficult: Studio, tmp_pa
     outcome = difficult.export(out, explicit=places)
     assert outcome.manifest.counts == {"train": 3, "validation": 2, "test": 2}
     for path, split in places.items():
-        key = sample_key(path)
+        key, name = sample_key(path), file_stem(path, sample_key(path))
         medium = difficult.media[path]
-        assert (out / split / "videos" / f"{key}.mp4").read_bytes() == Path(medium.file).read_bytes()
-        caption = (out / split / "videos" / f"{key}.txt").read_text(encoding="utf-8")
+        assert (out / split / "videos" / f"{name}.mp4").read_bytes() == Path(medium.file).read_bytes()
+        caption = (out / split / "videos" / f"{name}.txt").read_text(encoding="utf-8")
         assert caption.strip() and caption.count("\n") == 1 and caption.splitlines() == [caption[:-1]]
-        told = json.loads((out / split / "videos" / f"{key}.json").read_text(encoding="utf-8"))
+        told = json.loads((out / split / "videos" / f"{name}.json").read_text(encoding="utf-8"))
         assert (told["key"], told["split"], told["source"]) == (key, split, path)
         assert told["recipe"].startswith("regenstore = 1\n")
     assert {p.suffix for p in (out / "train" / "videos").iterdir()} == {".mp4", ".txt", ".json"}
@@ -52,6 +52,14 @@ def test_the_folder_has_what_loaders_and_trainers_read(difficult: Studio, tmp_pa
     ]  # fmt: skip
     assert not [p for p in tmp_path.iterdir() if p.name not in ("out", "media")]
     STORED["dataset-manifest"].model_validate_json((out / "manifest.json").read_bytes())
+
+
+def test_files_have_the_names_of_their_media():
+    assert file_stem("shots/sh010 v2.mp4", "s1") == "sh010_v2_s1"
+    assert file_stem("shots/B\u00fccher \u6f22.mp4", "s1") == "Bucher_s1"
+    assert file_stem("a" * 100 + ".mp4", "s1") == "a" * 40 + "_s1"
+    for split in ("train_01.mp4", "shot test.mp4", "val2.mp4", "\u6f22.mp4"):
+        assert file_stem(split, "s1") == "s1", split
 
 
 def test_every_table_has_the_same_schema(difficult: Studio, tmp_path: Path, places):
@@ -92,7 +100,9 @@ def test_an_update_writes_only_what_is_new_or_changed(difficult: Studio, tmp_pat
     gone, a, b, d = (sample_key(f"shots/{n}.mp4") for n in "cabd")
     assert not [name for name in after if gone in name]
     touched = {name for name in after if after[name] != before.get(name)}
-    assert all(f"train/videos/{key}{end}" in touched for key in (a, b) for end in (".mp4", ".json"))
+    assert all(
+        f"train/videos/{name}_{key}{end}" in touched for name, key in (("a", a), ("b", b)) for end in (".mp4", ".json")
+    )
     assert not [name for name in touched if d in name]
     assert b"version: 1.0.2\n" in (out / "README.md").read_bytes()
     assert manifests.load(str(out)).samples.keys() == {sample_key(path) for path in difficult.media}
@@ -124,7 +134,7 @@ def test_an_update_without_changes_writes_nothing(difficult: Studio, tmp_path: P
 def test_an_update_brings_back_what_was_damaged(difficult: Studio, tmp_path: Path, places):
     out = tmp_path / "out"
     difficult.export(out, explicit=places)
-    lost = out / "train" / "videos" / f"{sample_key('shots/a.mp4')}.mp4"
+    lost = out / "train" / "videos" / f"a_{sample_key('shots/a.mp4')}.mp4"
     lost.unlink()
     assert difficult.export(out, explicit=places, update=True).changed == [sample_key("shots/a.mp4")]
     assert lost.exists()
@@ -274,9 +284,9 @@ def test_an_update_keeps_what_was_edited_by_hand(studio: Studio, tmp_path: Path)
     studio.export(out, explicit=places)
 
     def caption(path: str, split: str = "train") -> Path:
-        return out / split / "videos" / f"{sample_key(path)}.txt"
+        return out / split / "videos" / f"{file_stem(path, sample_key(path))}.txt"
 
-    for path in ("a.mp4", "b.mp4", "c.mp4"):
+    for path in ("a.mp4", "b.mp4"):
         caption(path).write_text("by hand\n")
     card, trainer = out / "README.md", out / "trainers" / "musubi.toml"
     head, _, _ = card.read_text().partition("# dataset")
@@ -331,7 +341,7 @@ def test_an_update_keeps_samples_whose_media_cannot_be_read_now(studio: Studio, 
     outcome = studio.export(out, update=True, lost=("a.mp4", "never.mp4"))
     assert (outcome.differs, outcome.unchanged, files(out)) == (False, 3, before)
     assert "cannot be read now: 1" in outcome.notes[-1]
-    (medium,) = (path for path in out.rglob("*.mp4") if path.stem == sample_key("a.mp4"))
+    (medium,) = (path for path in out.rglob("*.mp4") if path.stem == "a_" + sample_key("a.mp4"))
     medium.unlink()
     outcome = studio.export(out, update=True, lost=("a.mp4",))
     assert (outcome.removed, outcome.unchanged) == ([sample_key("a.mp4")], 2)
