@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 import click
@@ -13,12 +13,14 @@ from regenstore.cli.console import say, say_error
 from regenstore.cli.context import emit_json, json_option, open_repository, show_label, show_path, worktree_paths
 from regenstore.cli.presentation import Heading, about, counted, show_table
 from regenstore.cli.progress_lines import progress_for
-from regenstore.errors import InvalidInput
+from regenstore.errors import InvalidInput, RegenstoreError
 from regenstore.fs.path_text import path_text
 from regenstore.planning import RunPlan
 from regenstore.tracked import proof
 from regenstore.tracked.check import OUTDATED
 from regenstore.tracked.proof import Verdict
+
+_UNKNOWN = "no-such-generator"
 
 
 @click.command()
@@ -74,6 +76,8 @@ def command(
         for verdict in () if as_json else unplanned:
             _tell(verdict)
         verdicts += unplanned
+        if not as_json:
+            _tell_unrunnable(verdicts)
         _show(plan, verdicts, as_json)
         sys.exit(1 if verdicts else 0)
     with progress_for(as_json, len(plan.steps)) as progress:
@@ -82,6 +86,8 @@ def command(
             if not as_json:
                 _tell(verdict)
     bad = [v for v in verdicts if not v.comes_back]
+    if not as_json:
+        _tell_unrunnable(verdicts)
     if as_json:
         emit_json("verify", {"paths": [_fields(v) for v in verdicts]})
     else:
@@ -104,7 +110,8 @@ def _show(plan: RunPlan, failed: Sequence[Verdict], as_json: bool) -> None:
 def _tell(verdict: Verdict) -> None:
     shown = show_path(verdict.path)
     if verdict.error is not None:
-        say_error(f"{shown}: not verified", verdict.error)
+        if verdict.error.kind != _UNKNOWN:
+            say_error(f"{shown}: not verified", verdict.error)
         return
     assert verdict.proof is not None and verdict.likeness is not None
     given = verdict.proof
@@ -121,6 +128,16 @@ def _tell(verdict: Verdict) -> None:
         say(f"corrected  {shown}: the third run agrees with the second, and a correction ({size}) gives the take")
     elif correction is not None:
         say(f"           not corrected: {correction.reason}")
+
+
+def _tell_unrunnable(verdicts: Iterable[Verdict]) -> None:
+    """Say once per generator that it is not known here: captured media are many, their programs seldom installed."""
+    same: dict[str, list[RegenstoreError]] = {}
+    for verdict in verdicts:
+        if verdict.error is not None and verdict.error.kind == _UNKNOWN:
+            same.setdefault(verdict.error.message, []).append(verdict.error)
+    for alike in same.values():
+        say_error(f"{counted(len(alike), 'take')} not verified", alike[0])
 
 
 def _fields(verdict: Verdict) -> dict[str, object]:
