@@ -85,6 +85,7 @@ CONFINED = {
     "markupsafe": ("export/sidecar/jinja_child.py",),
     "orjson": ("export/dataset/fast_json.py",),
     "pygit2": ("refs/git/linked.py",),
+    "yaml": ("migration/dvc_files.py",),
     "pyarrow": ("export/dataset/tables.py",),
     "cel": ("export/dataset/selection.py",),
     "obstore": ("remotes/backends/object_store.py",),

@@ -259,6 +259,11 @@ class MigratedFile(Record):
     present: Annotated[bool, Field(description="Whether the other tool has the file on this machine.")]
 
 
+class LeftFile(Record):
+    path: Path
+    why: str
+
+
 class RewrittenRefRow(Record):
     name: str
     before: str
@@ -273,6 +278,7 @@ class MigrateFromRecord(Change):
     refs: Annotated[list[RewrittenRefRow], Field(description="Empty unless history was rewritten.")]
     commits: Count
     map: Annotated[Path | None, Field(description="File with the old and the new id of each commit.")]
+    left: Annotated[list[LeftFile], Field(description="Files of DVC whose outputs stay with DVC.")]
     failed: list[Failure]
 
 
