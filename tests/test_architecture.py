@@ -80,7 +80,7 @@ CONFINED = {
     "lxml": ("export/sidecar/xml_document.py", "remotes/backends/multistatus.py"),
     "httpcore2": ("remotes/backends/http_client.py", "remotes/backends/watched_stream.py"),
     "tenacity": ("remotes/retries.py",),
-    "tomli_w": ("export/dataset/trainers.py", "export/sidecar/library.py"),
+    "tomli_w": ("export/dataset/trainers.py", "export/sidecar/library.py", "migration/dvc_stages.py"),
     "jinja2": ("export/sidecar/jinja_child.py",),
     "markupsafe": ("export/sidecar/jinja_child.py",),
     "orjson": ("export/dataset/fast_json.py",),

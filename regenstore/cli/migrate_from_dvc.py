@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from regenstore.cli.console import say
+from regenstore.cli.console import say, visible
 from regenstore.cli.context import (
     ConsoleProgress,
     dry_run_option,
@@ -35,8 +35,11 @@ def command(track: bool, dry_run: bool, as_json: bool) -> None:
 
     These are the outputs of .dvc files, and of the stages in dvc.lock. They must be in DVC's cache ('dvc fetch') or in
     the worktree; each is checked against its MD5, and its embedded metadata become its recipe. The .dvc files, and the
-    lines that DVC wrote into .gitignore for them, are removed. dvc.yaml and dvc.lock stay: nothing of a stage is run,
-    and its outputs are imported media, with the stage's command, dependencies and parameters in [about].
+    lines that DVC wrote into .gitignore for them, are removed. dvc.yaml and dvc.lock stay.
+
+    A stage whose command needs no shell, and names the one file that it makes and all media that it reads, becomes a
+    generator in regenstore.toml, which is not run before you approve it ('regenstore trust'). Outputs of other stages
+    are imported media, with the stage's command, dependencies and parameters in [about].
 
     All of it is staged, and nothing is committed: 'git reset --hard' and then 'dvc checkout' undo it. DVC's cache stays
     as it is.
@@ -83,6 +86,14 @@ def _tell(plan: DvcPlan, *, track: bool, dry_run: bool) -> None:
     would = "would become" if dry_run else "became"
     recipes = "a recipe" if len(plan.files) == 1 else "recipes"
     say(f"{counted(len(plan.files), 'file')} of DVC {would} {recipes}; their media have {size_text(plan.bytes)}")
+    for stage in plan.stages:
+        if stage.generator is not None:
+            verb = "would become" if dry_run else "became"
+            say(f"the stage {visible(stage.name)} {verb} the generator {stage.generator}")
+        else:
+            say(f"the stage {visible(stage.name)} cannot become a generator: {visible(stage.why)}", err=True)
+    if plan.declared and not dry_run:
+        say("Read what regenstore.toml has now, and approve what may run here: regenstore trust")
     for pattern in plan.lacking:
         say(f"{'Tracking' if not dry_run else 'Would track' if track else 'Not tracked; --track adds'} {pattern}")
     if not dry_run:
@@ -94,4 +105,8 @@ def _emit(plan: DvcPlan) -> None:
     failed = [{"path": path_text(p), "kind": e.kind, "message": e.message} for p, e in plan.refused.items()]
     told = {"source": "dvc", "files": files, "patterns": list(plan.lacking), "failed": failed}
     left = [{"path": path_text(path), "why": why} for path, why in plan.left]
-    emit_json("migrate-from", {**told, "left": left, **history_fields(None, None)})
+    stages = [
+        {"file": path_text(each.file), "name": each.name, "generator": each.generator, "why": each.why or None}
+        for each in plan.stages
+    ]
+    emit_json("migrate-from", {**told, "left": left, "stages": stages, **history_fields(None, None)})

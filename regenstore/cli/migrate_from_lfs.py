@@ -114,6 +114,7 @@ def _emit(plan: LfsPlan, done: Rewritten | None, where: str | None) -> None:
             ],
             "patterns": list(plan.patterns),
             "left": [],
+            "stages": [],
             **history_fields(done, where),
             "failed": [{"path": path_text(path), "kind": e.kind, "message": e.message} for path, e in failed],
         },

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from regenstore.errors import Conflict, FormatError, InvalidInput, NotFound, RegenstoreError
 from regenstore.fs import durable, presence
 from regenstore.fs.swap import NOTHING, Seen, seen
+from regenstore.media.types import HEAD, of_content
 from regenstore.migration.dvc_cache import DvcCache, difference
 from regenstore.migration.dvc_files import (
     LARGEST,
@@ -20,19 +21,30 @@ from regenstore.migration.dvc_files import (
     DvcFile,
     DvcOutput,
     DvcRecord,
+    Md5,
     ignore_line,
     is_dvc_file,
     read_records,
     without_lines,
 )
+from regenstore.migration.dvc_stages import (
+    StageGenerator,
+    Unsuitable,
+    declarations,
+    generator_name,
+    generator_of,
+)
 from regenstore.migration.taking import take_in
-from regenstore.objects import toml
+from regenstore.objects import bounded, toml
+from regenstore.objects.recipe import Input, Take
+from regenstore.project.repository_file import FILE, bad_declaration, read_table
 from regenstore.tracked.workbench import Workbench
 from regenstore.worktree.paths import Folders
 from regenstore.worktree.place import Placement, replace_file
 
 Tell = Callable[[bytes], None]
 _IGNORE = b".gitignore"
+_MOST_GENERATORS = 200
 
 
 class FoundFile(NamedTuple):
@@ -54,10 +66,22 @@ class FoundFile(NamedTuple):
 
 
 class TakenFile(NamedTuple):
-    """A file that the store has: its recipe text, and where it is stored."""
+    """A file that the store has: its recipe text, where it is stored, and its digest and size."""
 
     text: bytes
     stored: str
+    take: Take
+
+
+class MigratedStage(NamedTuple):
+    """What becomes of a stage with outputs."""
+
+    file: bytes
+    name: str
+    generator: str | None
+    """The name of the generator that it becomes; None if its outputs become imported media."""
+    why: str
+    made: StageGenerator | None
 
 
 @dataclass(frozen=True)
@@ -75,6 +99,9 @@ class DvcPlan:
     """Files of DVC whose outputs stay with DVC, and why."""
     refused: dict[bytes, RegenstoreError] = field(default_factory=dict)
     """Paths that cannot be migrated as they are."""
+    declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Definitions of generators by name, that regenstore.toml gets."""
+    stages: tuple[MigratedStage, ...] = ()
 
     @property
     def missing(self) -> tuple[FoundFile, ...]:
@@ -101,7 +128,9 @@ class DvcMigration:
         files: dict[bytes, FoundFile] = {}
         folders: dict[bytes, bytes] = {}
         ignores: dict[bytes, set[bytes]] = {}
-        removed, left = [], []
+        removed: list[DvcRecord] = []
+        staged: list[DvcRecord] = []
+        left = []
         refused: dict[bytes, RegenstoreError] = {}
         for record in self._records():
             outputs = [out for out in record.outputs if not (record.shared and self._in_git(out))]
@@ -115,16 +144,52 @@ class DvcMigration:
                     folders[file.path] = out.path if out.folder else b""
                     if file.path not in files:
                         files[file.path] = self._found(file, record, refused)
-            if outputs and not record.shared:
-                removed.append(record.file)
+            if outputs:
+                (staged if record.shared else removed).append(record)
         ignores = {path: lines for path, lines in ignores.items() if self._without(path, lines) is not None}
-        for path in (self._bench.git.edited() | self._bench.git.staged()).intersection([*removed, *ignores]):
+        stages, declared = self._generators(staged, files)
+        plan = DvcPlan(
+            tuple(files.values()),
+            tuple(record.file for record in removed),
+            ignores,
+            self._lacking(folders),
+            tuple(left),
+            refused,
+            declared,
+            stages,
+        )
+        touched = [*plan.removed, *ignores, *([os.fsencode(FILE)] if declared else [])]
+        for path in (self._bench.git.edited() | self._bench.git.staged()).intersection(touched):
             refused[path] = Conflict(
                 "edited",
                 f"{os.fsdecode(path)}: it has changes that are not committed",
                 hint="Commit them, then run the same command again.",
             )
-        return DvcPlan(tuple(files.values()), tuple(removed), ignores, self._lacking(folders), tuple(left), refused)
+        return plan
+
+    def _generators(
+        self, records: Iterable[DvcRecord], files: Mapping[bytes, FoundFile]
+    ) -> tuple[tuple[MigratedStage, ...], dict[str, Mapping[str, Any]]]:
+        """What becomes of stages, and the generators that are declared for them."""
+        around = _Surroundings(self._top, self._bench.index.oids(), files)
+        taken = set(read_table(self._top, "generators") or {})
+        declared: dict[str, Mapping[str, Any]] = {}
+        stages = []
+        for record in records:
+            assert record.stage is not None
+            try:
+                made = generator_of(record, around)
+                name = next((name for name, known in declared.items() if known == made.definition), None)
+                if name is None:
+                    if len(declared) == _MOST_GENERATORS:
+                        raise Unsuitable(f"{_MOST_GENERATORS} stages become generators already")
+                    name = generator_name(record.stage, taken)
+                    taken.add(name)
+                    declared[name] = made.definition
+                stages.append(MigratedStage(record.file, record.stage.name, name, "", made))
+            except Unsuitable as unsuitable:
+                stages.append(MigratedStage(record.file, record.stage.name, None, str(unsuitable), None))
+        return tuple(stages), declared
 
     def _records(self) -> Iterable[DvcRecord]:
         oids = self._bench.index.oids()
@@ -234,7 +299,20 @@ class DvcMigration:
         for found in plan.files:
             taken[found.path] = self._taken(found)
             tell(found.path)
+        for stage in plan.stages:
+            if stage.generator is not None and stage.made is not None:
+                self._made(stage.generator, stage.made, taken)
         return taken
+
+    def _made(self, name: str, made: StageGenerator, taken: dict[bytes, TakenFile]) -> None:
+        """Let the recipe of a stage's output name its generator, unless its own metadata tell more."""
+        output = taken[made.output]
+        recipe = toml.decode(output.text)
+        if recipe.imported:
+            inputs = {key: Input(taken[path].take.digest, os.fsdecode(path)) for key, path in made.inputs.items()}
+            recipe = replace(recipe, generator=name, version="1", params=made.params, inputs=inputs, about={})
+            text = toml.encode_within_limits(recipe.with_take(output.take, None))
+            taken[made.output] = output._replace(text=text)
 
     def apply(self, plan: DvcPlan, taken: Mapping[bytes, TakenFile]) -> None:
         """Put the media into the worktree and their recipes into the index, remove what DVC wrote about them, and stage
@@ -243,6 +321,8 @@ class DvcMigration:
         paths = list(taken)
         for path in set(paths).difference(bench.git.filtered(paths)):
             raise InvalidInput("not-tracked", f"{os.fsdecode(path)}: no pattern of 'regenstore track' covers it")
+        if plan.declared:
+            self._declare(plan.declared)
         for path, lines in plan.ignores.items():
             self._stop_ignoring(path, lines)
         self._unlink(found for found in plan.files if found.linked)
@@ -260,7 +340,8 @@ class DvcMigration:
         for path in plan.removed:
             durable.unlink(os.path.join(self._top, os.fsdecode(path)))
         # So the index knows the files, and Git need not read them to see that they are unchanged.
-        bench.git.add([*paths, *plan.removed, *(path for path in plan.ignores if path in known)])
+        declared = [os.fsencode(FILE)] if plan.declared else []
+        bench.git.add([*paths, *declared, *plan.removed, *(path for path in plan.ignores if path in known)])
 
     def _taken(self, found: FoundFile) -> TakenFile:
         bench, about = self._bench, found.record.about
@@ -275,7 +356,19 @@ class DvcMigration:
             recipe = toml.decode(text)
             with suppress(FormatError):  # facts beyond the size of a recipe: the medium is what matters
                 text = toml.encode_within_limits(replace(recipe, about={**recipe.about, **about}))
-        return TakenFile(text, stored)
+        return TakenFile(text, stored, take)
+
+    def _declare(self, definitions: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add generators to regenstore.toml. Raises FormatError (``bad-declaration``) if its end takes no tables."""
+        path = os.path.join(self._top, FILE)
+        was = seen(presence.found(path))
+        before = (presence.read(path) or b"").rstrip()
+        text = (before + b"\n\n" if before else b"") + declarations(definitions).encode()
+        try:
+            bounded.tables(text)
+        except bounded.Unparsable as error:
+            raise bad_declaration("generators", f" cannot be added to: {error}") from None
+        replace_file(os.path.realpath(path), text, was)
 
     def _stop_ignoring(self, path: bytes, lines: set[bytes]) -> None:
         whole = os.path.join(self._top, os.fsdecode(path))
@@ -294,6 +387,38 @@ class DvcMigration:
                 if seen(presence.lstat(name, dir_fd=folder, shown=found.path)) != found.was:
                     raise Conflict("edited", f"{os.fsdecode(found.path)}: it was changed meanwhile")
                 os.unlink(name, dir_fd=folder)
+
+
+class _Surroundings:
+    """What stages may refer to in a worktree."""
+
+    def __init__(self, top: str, index: Container[bytes], files: Mapping[bytes, FoundFile]) -> None:
+        self._top = top
+        self._index = index
+        self._files = files
+
+    def medium(self, path: bytes) -> Md5 | None:
+        found = self._files.get(path)
+        return None if found is None else found.file.md5
+
+    def media_type(self, path: bytes) -> str:
+        source = self._files[path].source
+        if source is None:  # and nothing will be done
+            return of_content(lambda at, length: b"", path)
+        head = presence.read(source, HEAD) or b""
+        return of_content(lambda at, length: head[at : at + length], path)
+
+    def tracked(self, path: bytes) -> bool:
+        return path in self._index
+
+    def unchanged(self, path: bytes, md5: Md5) -> bool:
+        try:
+            with open(presence.open_file(os.path.join(self._top, os.fsdecode(path))), "rb") as file:
+                return difference(file, md5) is None
+        except (*presence.ABSENT, presence.NotRegular):
+            return False
+        except OSError as error:
+            raise presence.unreadable(error, path) from error
 
 
 def require(plan: DvcPlan) -> None:

@@ -11,7 +11,7 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -57,6 +57,20 @@ class DvcOutput(NamedTuple):
 
 
 @dataclass(frozen=True)
+class DvcStage:
+    """One stage of a ``dvc.lock``."""
+
+    name: str
+    folder: str
+    """The folder that its paths are relative to, from the worktree's top."""
+    command: object
+    deps: tuple[Any, ...]
+    params: Mapping[Any, Any]
+    template: str | None
+    """The command as ``dvc.yaml`` has it, with ``${…}``; None if it is not known."""
+
+
+@dataclass(frozen=True)
 class DvcRecord:
     """A ``.dvc`` file, or one stage of a ``dvc.lock``."""
 
@@ -64,6 +78,7 @@ class DvcRecord:
     outputs: tuple[DvcOutput, ...]
     about: Mapping[str, Any]
     """What it tells of how its outputs came to be, for ``[about]``."""
+    stage: DvcStage | None = None
 
     @property
     def shared(self) -> bool:
@@ -88,12 +103,14 @@ def read_records(path: bytes, text: bytes, pipeline: Callable[[], bytes | None])
     stages = table.get("stages", {}) if "schema" in table else table
     if not isinstance(stages, dict):
         raise _bad(path, "'stages' is not a table")
-    folders = _working_folders(path, pipeline()) if stages else {}
+    definitions = _definitions(path, pipeline()) if stages else {}
     found = []
     for name, stage in stages.items():
         if not isinstance(stage, dict):
             raise _bad(path, f"the stage {name!r} is not a table")
-        found.append(_record(path, stage, str(name), folders.get(str(name).split("@")[0], "")))
+        defined = definitions.get(str(name).split("@")[0], {})
+        record = _record(path, stage, str(name), _text_of(defined.get("wdir")))
+        found.append(replace(record, stage=_stage(path, str(name), stage, defined)))
     return found
 
 
@@ -118,10 +135,10 @@ def listed_files(folder: bytes, listed: object, *, exact: bool) -> tuple[DvcFile
         name, md5 = (each.get("relpath"), each.get("md5")) if isinstance(each, dict) else (None, None)
         if not isinstance(name, str) or not isinstance(md5, str) or not _MD5.match(md5):
             return None
-        below = _below(os.fsdecode(folder), name)
-        if below is None or below == folder or not below.startswith(folder + b"/" if folder else b""):
+        path = below(os.fsdecode(folder), name)
+        if path is None or not path.startswith(folder + b"/"):
             return None
-        found.append(DvcFile(below, Md5(md5, exact), each.get("isexec") is True))
+        found.append(DvcFile(path, Md5(md5, exact), each.get("isexec") is True))
     return tuple(found)
 
 
@@ -143,7 +160,7 @@ def _output(file: bytes, folder: str, out: dict[Any, Any]) -> DvcOutput:
     named = out.get("path")
     if not isinstance(named, str) or not named:
         raise _bad(file, "an output has no path")
-    path = None if "://" in named else _below(folder, named)
+    path = None if "://" in named else below(folder, named)
     if path is None:
         return DvcOutput(b"", None, False, False, None, f"its output {without_secrets(named)} is not in the worktree")
     digits, exact = out.get("md5"), out.get("hash") == "md5"
@@ -159,8 +176,8 @@ def _output(file: bytes, folder: str, out: dict[Any, Any]) -> DvcOutput:
     return DvcOutput(path, md5, is_folder, out.get("isexec") is True, files)
 
 
-def _below(folder: str, name: str) -> bytes | None:
-    """The path in the worktree; None for one that is not in it."""
+def below(folder: str, name: str) -> bytes | None:
+    """The path in the worktree of a name in one of its folders; None for one that is not in it."""
     path = posixpath.normpath(posixpath.join(folder, name))
     outside = path.startswith(("/", "../")) or path in ("..", ".") or "\0" in path
     return None if outside or ".git" in path.split("/") else os.fsencode(path)
@@ -199,17 +216,35 @@ def _written(value: object) -> str:
     return "null" if value is None else without_secrets(str(value).encode(errors="replace").decode())
 
 
-def _working_folders(lock: bytes, text: bytes | None) -> dict[str, str]:
-    """The working folders of stages by their names, as far as dvc.yaml has any."""
-    if text is None or b"wdir" not in text:
-        return {}
+def _stage(path: bytes, name: str, stage: dict[Any, Any], defined: dict[Any, Any]) -> DvcStage:
+    folder = posixpath.join(os.fsdecode(os.path.dirname(path)), _text_of(defined.get("wdir")))
+    deps, params, template = stage.get("deps"), stage.get("params"), defined.get("cmd")
+    return DvcStage(
+        name,
+        folder,
+        stage.get("cmd"),
+        tuple(deps) if isinstance(deps, list) else (),
+        params if isinstance(params, dict) else {},
+        template if isinstance(template, str) else None,
+    )
+
+
+def _definitions(lock: bytes, text: bytes | None) -> dict[str, dict[Any, Any]]:
+    """The definitions of stages by their names, as far as they tell what dvc.lock does not."""
     path = os.path.join(os.path.dirname(lock), PIPELINE)
-    stages = _yaml(path, text).get("stages")
+    if text is None or (b"wdir" not in text and b"${" not in text):
+        return {}
+    try:
+        stages = _yaml(path, text).get("stages")
+    except FormatError:
+        if b"wdir" in text:
+            raise
+        return {}  # only where the parameters are in the commands is not known then
     found = {}
     for name, stage in stages.items() if isinstance(stages, dict) else ():
         inner = stage.get("do", stage) if isinstance(stage, dict) else None
-        if isinstance(inner, dict) and inner.get("wdir"):
-            found[str(name)] = _text_of(inner["wdir"])
+        if isinstance(inner, dict):
+            found[str(name)] = inner
     return found
 
 

@@ -264,6 +264,13 @@ class LeftFile(Record):
     why: str
 
 
+class MigratedStageRow(Record):
+    file: Path
+    name: str
+    generator: Annotated[str | None, Field(description="Null if its outputs become imported media; why says why.")]
+    why: str | None
+
+
 class RewrittenRefRow(Record):
     name: str
     before: str
@@ -279,6 +286,7 @@ class MigrateFromRecord(Change):
     commits: Count
     map: Annotated[Path | None, Field(description="File with the old and the new id of each commit.")]
     left: Annotated[list[LeftFile], Field(description="Files of DVC whose outputs stay with DVC.")]
+    stages: Annotated[list[MigratedStageRow], Field(description="Stages of DVC with outputs that migrate.")]
     failed: list[Failure]
 
 

@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from regenstore.errors import RegenstoreError
 from regenstore.migration.dvc_files import Md5, ignore_line, listed_files, read_records, without_lines
+from regenstore.migration.dvc_stages import Unsuitable, generator_of
 from regenstore.objects import toml
 from tests.capture.pictures import INFOTEXT, png
 from tests.conftest import Checkout, noise
@@ -38,12 +40,42 @@ stages:
       hash: md5
       md5: {made}
       size: 900
+  back@a:
+    cmd: python3 ../tools/back.py --seed=7 ../i.bin back.bin {{a}}
+    deps:
+    - path: ../i.bin
+      hash: md5
+      md5: {first}
+    - path: ../tools/back.py
+      md5: {script}
+    params:
+      params.yaml:
+        deep:
+          seed: 7
+    outs:
+    - path: back.bin
+      hash: md5
+      md5: {back}
   count:
     cmd: wc -l *
     outs:
     - path: count.json
       md5: 0123456789abcdef0123456789abcdef
 """
+
+
+PIPELINE = """stages:
+  turn: {foreach: [1], do: {wdir: data, cmd: x}}
+  back:
+    foreach: [a]
+    do: {wdir: data, cmd: "python3 ../tools/back.py --seed=${deep.seed} ../i.bin back.bin {${item}}"}
+"""
+SCRIPT = b"""import sys
+_, seed, given, made, braces = sys.argv
+assert braces == "{a}"
+open(made, "wb").write(open(given, "rb").read()[::-1] + seed.encode())
+"""
+BACK = FIRST[::-1] + b"--seed=7"
 
 
 def md5(data: bytes) -> str:
@@ -91,8 +123,10 @@ def project(environment: dict[str, str], tmp_path: Path) -> DvcProject:
     given.write("i.bin.dvc", imported + "  path: i.bin\n")
     given.write("i.bin", FIRST)
     given.write("far.dvc", "outs:\n- etag: abc\n  path: s3://bucket/far.bin\n")
-    given.write("dvc.yaml", "stages:\n  turn:\n    foreach: [1]\n    do:\n      wdir: data\n      cmd: x\n")
-    given.write("dvc.lock", LOCK.format(made=given.keep(MADE)))
+    given.write("tools/back.py", SCRIPT)
+    given.write("dvc.yaml", PIPELINE)
+    stages = {"made": MADE, "first": FIRST, "script": SCRIPT, "back": BACK}
+    given.write("dvc.lock", LOCK.format(**{name: given.keep(data) for name, data in stages.items()}))
     given.write("count.json", "{}")
     given.write(".gitignore", "/i.bin\n*.tmp\n/shots\n")
     given.write("data/.gitignore", "/run \\[x\\]\\#\\!.bin\n/made.bin\n")
@@ -106,7 +140,7 @@ def test_outputs_become_recipes(project: DvcProject) -> None:
     told = json.loads(project.regenstore("migrate-from", "dvc", "-n", "--json"))
     assert {(each["path"], each["size"]) for each in told["files"]} == {
         ("shots/a [1].png", len(PICTURE)), ("shots/sub/b.bin", 3000), ("data/run [x]#!.bin", 2000),
-        ("lists/t.csv", len(TEXT)), ("i.bin", 3000), ("data/made.bin", 900),
+        ("lists/t.csv", len(TEXT)), ("i.bin", 3000), ("data/made.bin", 900), ("data/back.bin", 3008),
     }  # fmt: skip
     assert told["patterns"] == ["*.bin", "*.csv", "*.png"]
     assert [each["path"] for each in told["left"]] == ["far.dvc"]
@@ -146,6 +180,77 @@ def test_outputs_become_recipes(project: DvcProject) -> None:
     assert project.read("shots/sub/b.bin") == FIRST
     assert project.status() == ""
     assert "no file of DVC" in project.regenstore("migrate-from", "dvc")
+
+
+def test_a_stage_becomes_a_generator_that_makes_its_output_again(project: DvcProject) -> None:
+    project.write("regenstore.toml", '[generators.back-a]\nversion = "1"\ncommand = ["x"]\nmedia_type = "image/png"')
+    project.commit("a generator")
+    told = json.loads(project.regenstore("migrate-from", "dvc", "--track", "--json"))
+    assert [(each["name"], each["generator"], each["why"]) for each in told["stages"]] == [
+        ("turn@1", None, "it depends on a folder, or on a file that is not migrated: in.png"),
+        ("back@a", "back-a-2", None),
+    ]
+    assert tomllib.loads(project.read("regenstore.toml").decode())["generators"]["back-a-2"] == {
+        "version": "1",
+        "command": ["python3", "tools/back.py", "--seed={deep.seed}", "{input.i}", "{output}", "{{a}}"],
+        "media_type": "application/octet-stream",
+        "files": [],
+        "params": {"deep.seed": {"type": "integer"}},
+        "inputs": {"i": {}},
+    }
+    project.git("commit", "-q", "-m", "migrated")
+    assert project.status() == ""
+    recipe = toml.decode(project.blob("data/back.bin"))
+    assert (recipe.generator, recipe.params, recipe.inputs["i"].path) == ("back-a-2", {"deep.seed": 7}, "i.bin")
+    refused = project.run("regenstore", "verify", "data/back.bin", check=False)
+    assert refused.returncode != 0
+    assert b"regenstore trust" in refused.stderr
+    project.regenstore("trust", "back-a-2", "--yes")
+    project.regenstore("verify", "data/back.bin")
+
+
+def test_stages_that_cannot_become_generators_say_why() -> None:
+    class Around:
+        def medium(self, path: bytes) -> Md5 | None:
+            return Md5("a" * 32, True) if path in (b"in.png", b"out.png") else None
+
+        def media_type(self, path: bytes) -> str:
+            return "image/png"
+
+        def tracked(self, path: bytes) -> bool:
+            return path == b"x.py"
+
+        def unchanged(self, path: bytes, md5: Md5) -> bool:
+            return md5.digits == "b" * 32
+
+    def made(cmd: str | list[str], deps: dict[str, str], params: object = None, template: str = "") -> list[str] | str:
+        listed = [{"path": path, "md5": digits * 32} for path, digits in deps.items()]
+        outs = [{"path": "out.png", "md5": "a" * 32}]
+        stage = {"cmd": cmd, "deps": listed, "outs": outs, "params": {"params.yaml": params or {}}}
+        defined = {"stages": {"s": {"cmd": template}}}
+        text = json.dumps({"stages": {"s": stage}, "schema": "2.0"}).encode()
+        (record,) = read_records(b"dvc.lock", text, lambda: json.dumps(defined).encode())
+        try:
+            return list(generator_of(record, Around()).definition["command"])
+        except Unsuitable as unsuitable:
+            return str(unsuitable)
+
+    given = {"in.png": "a"}
+    assert made("cp in.png out.png", given) == ["cp", "{input.in}", "{output}"]
+    assert made("./x.py --from=in.png 'out.png' {", given) == ["./x.py", "--from={input.in}", "{output}", "{{"]
+    for cmd in ("cp in.png out.png && ls", "cat in.png > out.png", "A=1 cp in.png out.png", "cp $X out.png", "cp '"):
+        assert made(cmd, given) == "its command needs a shell"
+    assert made(["a", "b"], given) == "it has several commands"
+    assert made("cp in.png", given) == "its command does not name its output"
+    assert made("cp out.png", given) == "its command does not name what it depends on: in.png"
+    assert made("cp in.png out.png", {"in.png": "c"}) == "in.png has changed since it ran"
+    assert made("cp in.png out.png", {**given, "x.py": "c"}) == "x.py has changed since it ran"
+    assert made("cp in.png out.png --by=x.py", given) == "its command names a file within an argument: --by=x.py"
+    reads = "its program reads the parameter seed from a file itself"
+    assert made("cp in.png out.png", given, {"seed": 7}) == reads
+    assert made("cp in.png out.png 7", given, {"seed": 7}, "cp in.png out.png ${seed}")[-1] == "{seed}"
+    assert made("cp in.png out.png 8", given, {"seed": 7}, "cp in.png out.png ${seed}") == reads
+    assert made("cp in.png out.png True", given, {"seed": True}, "cp in.png out.png ${seed}") == reads
 
 
 def test_nothing_changes_while_a_file_is_missing_damaged_or_edited(project: DvcProject) -> None:
