@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import posixpath
 import re
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 import tomli_w
 
 from regenstore.migration.dvc_files import DvcRecord, DvcStage, Md5, below
+from regenstore.objects.canonical import INT64_MAX, INT64_MIN
 
 _SHELL = re.compile(r"[|&;<>$`*?\[\]~()#!\n\\]")
 _TEMPLATE = re.compile(r"\$\{\s*([A-Za-z0-9_.-]+)\s*\}")
@@ -67,11 +69,13 @@ def generator_of(record: DvcRecord, around: Surroundings) -> StageGenerator:
     names = _names(stage, around)
     names[output] = "{output}"
     known = {name: value for name, value in _flat(stage.params).items() if type(value) in _TYPES}
-    if any(name in _RESERVED or name.startswith("input.") for name in known):
-        raise Unsuitable("a parameter has a name that commands of generators reserve")
     used: dict[str, None] = {}
-    arguments = _arguments(stage.command, stage.template, known, used)
-    command = [_placed(at, argument, stage, names, around, used) for at, argument in enumerate(arguments)]
+    command = [
+        _placed(at, written, stage, names, around, used) or _with_params(template, written, known, used)
+        for at, (written, template) in enumerate(_arguments(stage.command, stage.template))
+    ]
+    if any(name in _RESERVED or name.startswith("input.") for name in known.keys() & used.keys()):
+        raise Unsuitable("a parameter has a name that commands of generators reserve")
     for unused in set(_flat(stage.params)).difference(used):
         raise Unsuitable(f"its program reads the parameter {unused} from a file itself")
     if "{output}" not in used:
@@ -94,7 +98,7 @@ def generator_of(record: DvcRecord, around: Surroundings) -> StageGenerator:
 
 def generator_name(stage: DvcStage, taken: Container[str]) -> str:
     """A name for a stage's generator that is not in use."""
-    return _free(re.sub(r"[^a-z0-9_-]+", "-", stage.name.lower()).strip("-") or "stage", taken)
+    return _free(re.sub(r"[^a-z0-9_-]+", "-", stage.name.split("@")[0].lower()).strip("-") or "stage", taken)
 
 
 def declarations(definitions: Mapping[str, Mapping[str, Any]]) -> str:
@@ -124,45 +128,57 @@ def _names(stage: DvcStage, around: Surroundings) -> dict[bytes, str]:
     return found
 
 
-def _arguments(command: str, template: str | None, known: Mapping[str, Any], used: dict[str, None]) -> list[str]:
-    """The arguments of a command, with placeholders for parameters where dvc.yaml has them; other braces doubled."""
+def _arguments(command: str, template: str | None) -> list[tuple[str, str]]:
+    """The arguments of a command, each with what dvc.yaml has for it: parameters are between marks."""
     plain = _split(command)
     try:
         parts = _split(_TEMPLATE.sub(rf"{_MARK}\1{_MARK}", template or ""))
     except Unsuitable:  # it has what DVC computes otherwise; the command itself counts
         parts = []
-    if len(parts) != len(plain):
-        return [_braces(argument) for argument in plain]
-    return [_with_params(part, argument, known, used) for part, argument in zip(parts, plain)]
+    return list(zip(plain, parts if len(parts) == len(plain) else plain))
 
 
-def _with_params(template: str, written: str, known: Mapping[str, Any], used: dict[str, None]) -> str:
+def _with_params(template: str, written: str, known: dict[str, Any], used: dict[str, None]) -> str:
+    """An argument with a placeholder for each parameter. The value of a parameter that dvc.lock does not have, such as
+    an item of a matrix, is what the argument has in its place; it is then ``known``."""
     parts = template.split(_MARK)
     names = parts[1::2]
+    if len(names) == 1 and names[0] not in known and len(written) >= len(parts[0]) + len(parts[2]):
+        known[names[0]] = _value(written[len(parts[0]) : len(written) - len(parts[2])])
     if not names or not known.keys() >= set(names):
         return _braces(written)
-    values = [each if i % 2 == 0 else _text(known[each]) for i, each in enumerate(parts)]
-    if "".join(values) != written:
+    if "".join(each if i % 2 == 0 else _text(known[each]) for i, each in enumerate(parts)) != written:
         return _braces(written)
     used.update(dict.fromkeys(names))
     return "".join(_braces(each) if i % 2 == 0 else f"{{{each}}}" for i, each in enumerate(parts))
 
 
+def _value(text: str) -> Any:
+    """The number or truth value that a text is, if it is its one spelling; else the text."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    small = not isinstance(value, int) or INT64_MIN <= value <= INT64_MAX
+    finite = not isinstance(value, float) or math.isfinite(value)
+    return value if type(value) in _TYPES and small and finite and _text(value) == text else text
+
+
 def _placed(
     at: int, argument: str, stage: DvcStage, names: Mapping[bytes, str], around: Surroundings, used: dict[str, None]
 ) -> str:
-    """An argument with what it names in place of a path: ``in.png``, or ``--input=in.png``."""
+    """An argument with what it names in place of a path: ``in.png``, or ``--input=in.png``. Empty if it names none."""
     if at == 0 and "/" not in argument:
-        return argument  # a program of the system
+        return ""  # a program of the system
     option, sign, value = argument.rpartition("=") if argument.startswith("-") else ("", "", argument)
     path = below(stage.folder, value) or b""
     name = names.get(path) or (os.fsdecode(path) if around.tracked(path) else None)
     if name is None:
-        return argument
+        return ""
     if name[0] != "{" and (sign or "{" in name):
         raise Unsuitable(f"its command names a file within an argument: {argument}")
     used[name] = None
-    return "./" + name if at == 0 and "/" not in name else option + sign + name
+    return "./" + name if at == 0 and "/" not in name else _braces(option) + sign + name
 
 
 def _split(command: str) -> list[str]:

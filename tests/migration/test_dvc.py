@@ -183,29 +183,33 @@ def test_outputs_become_recipes(project: DvcProject) -> None:
 
 
 def test_a_stage_becomes_a_generator_that_makes_its_output_again(project: DvcProject) -> None:
-    project.write("regenstore.toml", '[generators.back-a]\nversion = "1"\ncommand = ["x"]\nmedia_type = "image/png"')
+    project.write("regenstore.toml", '[generators.back]\nversion = "1"\ncommand = ["x"]\nmedia_type = "image/png"')
     project.commit("a generator")
     told = json.loads(project.regenstore("migrate-from", "dvc", "--track", "--json"))
     assert [(each["name"], each["generator"], each["why"]) for each in told["stages"]] == [
         ("turn@1", None, "it depends on a folder, or on a file that is not migrated: in.png"),
-        ("back@a", "back-a-2", None),
+        ("back@a", "back-2", None),
     ]
-    assert tomllib.loads(project.read("regenstore.toml").decode())["generators"]["back-a-2"] == {
+    assert tomllib.loads(project.read("regenstore.toml").decode())["generators"]["back-2"] == {
         "version": "1",
-        "command": ["python3", "tools/back.py", "--seed={deep.seed}", "{input.i}", "{output}", "{{a}}"],
+        "command": ["python3", "tools/back.py", "--seed={deep.seed}", "{input.i}", "{output}", "{{{item}}}"],
         "media_type": "application/octet-stream",
         "files": [],
-        "params": {"deep.seed": {"type": "integer"}},
+        "params": {"deep.seed": {"type": "integer"}, "item": {"type": "string"}},
         "inputs": {"i": {}},
     }
     project.git("commit", "-q", "-m", "migrated")
     assert project.status() == ""
     recipe = toml.decode(project.blob("data/back.bin"))
-    assert (recipe.generator, recipe.params, recipe.inputs["i"].path) == ("back-a-2", {"deep.seed": 7}, "i.bin")
+    assert (recipe.generator, recipe.params, recipe.inputs["i"].path) == (
+        "back-2",
+        {"deep.seed": 7, "item": "a"},
+        "i.bin",
+    )
     refused = project.run("regenstore", "verify", "data/back.bin", check=False)
     assert refused.returncode != 0
     assert b"regenstore trust" in refused.stderr
-    project.regenstore("trust", "back-a-2", "--yes")
+    project.regenstore("trust", "back-2", "--yes")
     project.regenstore("verify", "data/back.bin")
 
 
@@ -249,6 +253,8 @@ def test_stages_that_cannot_become_generators_say_why() -> None:
     reads = "its program reads the parameter seed from a file itself"
     assert made("cp in.png out.png", given, {"seed": 7}) == reads
     assert made("cp in.png out.png 7", given, {"seed": 7}, "cp in.png out.png ${seed}")[-1] == "{seed}"
+    assert made("cp in.png out.png -q9", given, {}, "cp in.png out.png -q${item.q}")[-1] == "-q{item.q}"
+    assert made("cp in.png out.png", given, {}, "cp ${i}.png ${o}") == ["cp", "{input.in}", "{output}"]
     assert made("cp in.png out.png 8", given, {"seed": 7}, "cp in.png out.png ${seed}") == reads
     assert made("cp in.png out.png True", given, {"seed": True}, "cp in.png out.png ${seed}") == reads
 
