@@ -184,6 +184,7 @@ KINDS: dict[str, str] = {
     "bad-packet": "The program that called the filter does not speak Git's filter protocol, version 2.",
     "bad-dataset": "Export it again to the same place with --force.",
     "bad-declaration": "Fix the declaration in regenstore.toml.",
+    "bad-dvc-file": "Have DVC check it with 'dvc status', fix it, and commit it.",
     "git-failed": "Run the named git command by hand to see what is wrong.",
     # generation
     "generator-failed": "See the generator's message above; fix the recipe or the installation.",

@@ -24,10 +24,8 @@ from regenstore.cli.context import (
 )
 from regenstore.cli.presentation import Cell, Heading, counted, show_table, size_text
 from regenstore.cli.progress_lines import ProgressLines
-from regenstore.errors import InvalidInput
+from regenstore.cli.tracking_too import not_tracked, track_too
 from regenstore.fs.path_text import path_text
-from regenstore.gitfilter import attributes
-from regenstore.repository import Repository
 from regenstore.tracked.adopt import AdoptedFile, Adoption, AdoptProgress, AdoptReport, AdoptWish, Bytes
 
 _SHOWN = 40
@@ -113,8 +111,8 @@ def command(
         adoption = Adoption(repository.workbench, wish, AdoptProgress(shown.begin, shown.done))
         lacking = adoption.lacking()
         if lacking and not track and not dry_run:
-            raise _not_tracked(lacking)
-        staged = lacking and not dry_run and _track(repository, lacking)
+            raise not_tracked(lacking)
+        staged = lacking and not dry_run and track_too(repository, lacking)
         report = adoption.run(dry_run=dry_run)
     if as_json:
         emit_json("adopt", {"folder": path_text(source), "tracked": lacking, **_fields(report)})
@@ -127,30 +125,6 @@ def command(
     if lacking and not dry_run and not staged:
         say("Commit the patterns with them: git add .gitattributes")
     sys.exit(report_failures(report.failed))
-
-
-def _not_tracked(lacking: Sequence[str]) -> InvalidInput:
-    import shlex
-
-    patterns = " ".join(map(shlex.quote, lacking))
-    return InvalidInput(
-        "not-tracked",
-        f"no pattern of 'regenstore track' covers {', '.join(lacking)}: Git would store no recipes there",
-        hint=f"Add --track to track them, or run: regenstore track {patterns}",
-    )
-
-
-def _track(repository: Repository, patterns: Sequence[str]) -> bool:
-    """Track patterns; returns whether the attribute file was staged too. It is not if it has other changes."""
-    top, name = os.fsdecode(repository.location.top), os.fsencode(attributes.FILE)
-    text, was = attributes.read(top)
-    after, added = attributes.track(text, patterns)
-    alone = not text or (name in repository.workbench.index.oids() and name not in repository.git.edited())
-    if added:
-        attributes.write(top, after, was)
-        if alone:
-            repository.git.add([name])
-    return alone
 
 
 def _show_plan(files: Sequence[AdoptedFile]) -> None:

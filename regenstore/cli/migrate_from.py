@@ -8,6 +8,7 @@ from regenstore.cli.lazy import LazyGroup
 
 COMMANDS = {
     "lfs": "Turn pointers of Git LFS into recipes, with the media in the store.",
+    "dvc": "Turn files that DVC keeps into recipes, with the media in the store.",
     "git": "Rewrite history: media in commits become recipes.",
 }
 
@@ -25,4 +26,5 @@ def command() -> None:
     Examples:
       regenstore migrate-from lfs --dry-run
       regenstore migrate-from lfs && git commit -m "From Git LFS to regenstore"
+      regenstore migrate-from dvc --track
     """

@@ -46,7 +46,14 @@ def command(map_file: str | None, dry_run: bool, as_json: bool) -> None:
         where = switch(repository, done, map_file)
     if as_json:
         files = [{"path": path_text(found.path), "size": found.size, "present": True} for found in plan.media]
-        told = {"source": "git", "files": files, "patterns": list(plan.patterns), "failed": []}
+        told = {
+            "source": "git",
+            "files": files,
+            "patterns": list(plan.patterns),
+            "left": [],
+            "stages": [],
+            "failed": [],
+        }
         emit_json("migrate-from", {**told, **history_fields(done, where)})
         sys.exit(0)
     if not plan.media:

@@ -18,8 +18,15 @@ from regenstore.cli.context import (
     size_text,
 )
 from regenstore.cli.presentation import counted
-from regenstore.cli.rewriting_history import history_fields, map_option, require_clean, switch, tell_rewritten
-from regenstore.errors import InvalidInput, RegenstoreError
+from regenstore.cli.rewriting_history import (
+    history_fields,
+    map_option,
+    require_clean,
+    require_filter,
+    switch,
+    tell_rewritten,
+)
+from regenstore.errors import RegenstoreError
 from regenstore.fs.path_text import path_text
 from regenstore.gitfilter import attributes
 from regenstore.migration.lfs import LfsMigration, LfsPlan, require
@@ -52,10 +59,7 @@ def command(history: bool, map_file: str | None, dry_run: bool, as_json: bool) -
     if map_file is not None and not history:
         raise click.UsageError("--map needs --history.")
     repository = open_repository()
-    if repository.git.config_value("filter.regenstore.process") is None:
-        raise InvalidInput(
-            "bad-config", "regenstore's filter is not set up for this repository", hint="Run: regenstore init"
-        )
+    require_filter(repository)
     migration = LfsMigration(repository.workbench)
     plan = migration.plan_history() if history else migration.plan()
     done: Rewritten | None = None
@@ -109,6 +113,8 @@ def _emit(plan: LfsPlan, done: Rewritten | None, where: str | None) -> None:
                 {"path": path_text(f.path), "size": f.pointer.size, "present": f.source is not None} for f in plan.files
             ],
             "patterns": list(plan.patterns),
+            "left": [],
+            "stages": [],
             **history_fields(done, where),
             "failed": [{"path": path_text(path), "kind": e.kind, "message": e.message} for path, e in failed],
         },

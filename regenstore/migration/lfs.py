@@ -6,12 +6,14 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from io import BufferedReader
 from typing import NamedTuple
 
 from regenstore.errors import Conflict, NotFound, RegenstoreError
 from regenstore.fs.swap import NOTHING
 from regenstore.gitfilter import attributes
-from regenstore.migration.lfs_objects import LfsObjects, take_in
+from regenstore.migration.lfs_objects import LfsObjects
+from regenstore.migration.taking import take_in
 from regenstore.objects.lfs_pointer import LARGEST, LfsPointer, parse_pointer
 from regenstore.objects.recipe import Take
 from regenstore.refs.git import Rewriter, Rewritten
@@ -146,7 +148,12 @@ class LfsMigration:
         if name not in self._texts:
             assert found.source is not None
             bench = self._bench
-            take = take_in(bench.store, bench.placer.linker, found.source, found.pointer)
+
+            def differs(file: BufferedReader) -> str | None:
+                given = hashlib.file_digest(file, "sha256").hexdigest()
+                return None if given == name else f"its SHA-256 is {given}, not {name}"
+
+            take = take_in(bench.store, bench.placer.linker, found.source, differs)
             stored = bench.store.claim(take.digest, take.size)
             if stored is None:
                 raise NotFound("content-missing", f"{os.fsdecode(found.path)}: it left the store at once; run gc later")

@@ -259,6 +259,18 @@ class MigratedFile(Record):
     present: Annotated[bool, Field(description="Whether the other tool has the file on this machine.")]
 
 
+class LeftFile(Record):
+    path: Path
+    why: str
+
+
+class MigratedStageRow(Record):
+    file: Path
+    name: str
+    generator: Annotated[str | None, Field(description="Null if its outputs become imported media; why says why.")]
+    why: str | None
+
+
 class RewrittenRefRow(Record):
     name: str
     before: str
@@ -273,6 +285,8 @@ class MigrateFromRecord(Change):
     refs: Annotated[list[RewrittenRefRow], Field(description="Empty unless history was rewritten.")]
     commits: Count
     map: Annotated[Path | None, Field(description="File with the old and the new id of each commit.")]
+    left: Annotated[list[LeftFile], Field(description="Files of DVC whose outputs stay with DVC.")]
+    stages: Annotated[list[MigratedStageRow], Field(description="Stages of DVC with outputs that migrate.")]
     failed: list[Failure]
 
 

@@ -126,6 +126,7 @@ DRY_RUNS = {
     "tries": ("plates/sea.png", "--take", "1"),
     "migrate-from lfs": (),
     "migrate-from git": (),
+    "migrate-from dvc": (),
     "models scan": (".",),
     "models forget": ("--missing",),
     "tag": ("plates", "scene=sc1"),
