@@ -58,6 +58,9 @@ def test_the_tour_of_the_readme_can_be_played_as_it_stands(tmp_path: Path) -> No
     here = Checkout(tmp_path / "work", environment)
     here.path.mkdir()
     Image.linear_gradient("L").save(home / "photo.png")
+    models = home / "ComfyUI/models/checkpoints"
+    models.mkdir(parents=True)
+    (models / "sdxl.safetensors").write_bytes((8).to_bytes(8, "little") + b"{}      ")
     said = here.run("bash", "-e", stdin="\n".join(["set -x", *lines]).encode()).stdout.decode()
     assert "1 placed, 1 made\n" in said
     shown = readme.partition("    $ git show HEAD:plates/sea.png\n")[2].partition("\n\nSo ")[0]

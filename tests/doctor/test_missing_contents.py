@@ -84,7 +84,7 @@ def test_what_is_proven_and_not_here_is_no_error(branched: Gallery) -> None:
     path.unlink()
     code, told = branched.fsck()
     assert (code, told["can_be_made_again"], told["missing"]) == (0, 1, [])
-    assert "1 takes are not in the store and can be made again" in branched.regenstore("fsck")
+    assert "1 take is not in the store and can be made again" in branched.regenstore("fsck")
     # What it is made from counts as well.
     branched.regenstore("verify", "proxy.png")
     for name in ("proxy.png", "made/00.png"):
