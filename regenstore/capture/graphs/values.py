@@ -66,6 +66,8 @@ def from_recipe(value: Any, refer: Reference) -> Any:
 
 def same(one: Any, other: Any) -> bool:
     """Return whether two JSON values have one text: ``1``, ``1.0`` and ``true`` are different values."""
+    if isinstance(one, (str, int)):
+        return type(one) is type(other) and bool(one == other)
     return type(one) is type(other) and json.dumps(one) == json.dumps(other)
 
 
