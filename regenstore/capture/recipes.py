@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regenstore.capture.captured import Captured, Level
+from regenstore.capture.embedded import Embedded
 from regenstore.errors import FormatError
 from regenstore.objects import toml
 from regenstore.objects.recipe import Input, Output, Recipe, Take
+
+if TYPE_CHECKING:
+    from regenstore.capture.alike import AlikeMedia
 
 RUNNABLE = (Level.GRAPH, Level.PARAMETERS)
 
@@ -34,46 +39,87 @@ class Capturer:
         enabled: bool = True,
         keep_workflow: bool = True,
     ) -> None:
-        """``bind`` finds the models and inputs of the medium at a path. ``keep_workflow``: whether recipes keep the
-        state of a graph editor, which is needed to get the same file again, not to get the same picture."""
+        """``bind`` finds the models and inputs of the medium at a path; it must not depend on anything else that was
+        captured. ``keep_workflow``: whether recipes keep the state of a graph editor, which is needed to get the same
+        file again, not to get the same picture."""
         self._bind = bind
         self._enabled = enabled
         self._keep_workflow = keep_workflow
 
     def read(self, fd: int) -> Captured | None:
         """Return what a medium's embedded metadata tell; None if nothing, or if capturing is off."""
-        if not self._enabled:
-            return None
-        from regenstore.capture import reader
-
-        with os.fdopen(os.dup(fd), "rb") as file:
-            file.seek(0)
-            return reader.read(file).captured
+        pieces = self._embedded(fd)
+        return _understand(pieces) if pieces else None
 
     def text(self, path: bytes, fd: int, media_type: str, take: Take, about: Mapping[str, Any]) -> bytes | None:
         """Return the recipe text of a medium, with labels to keep; None if its metadata tell nothing."""
         if not media_type.startswith(("image/", "video/", "audio/")):
             return None
         try:
-            captured = self.read(fd)
+            pieces = self._embedded(fd)
         except OSError:
             return None  # the medium is added all the same
-        return None if captured is None else self.text_of(path, captured, take, media_type, about)
+        if not pieces:
+            return None
+        alike = None if about else self._alike.find(pieces)
+        if alike is not None:
+            pattern, numbers = alike
+            if pattern.terms == (media_type, self._bind(path, pattern.captured)):
+                return pattern.recipe_text(numbers, take)
+        captured = _understand(pieces)
+        if captured is None:
+            return None
+        binding = self._bind(path, captured)
+        text = self._encoded(self._recipe(captured, take, media_type, binding, about))
+        if captured.level is Level.GRAPH and text is not None and not about:
+
+            def write(other: Captured, take: Take) -> Recipe:
+                return self._recipe(other, take, media_type, binding, {})
+
+            self._alike.learn(pieces, take, text, (media_type, binding), write)
+        return text
 
     def text_of(
         self, path: bytes, captured: Captured, take: Take, media_type: str, about: Mapping[str, Any]
     ) -> bytes | None:
         """Return the recipe text for what was captured of a medium; None if no valid recipe can hold it."""
-        binding = self._bind(path, captured)
+        return self._encoded(self._recipe(captured, take, media_type, self._bind(path, captured), about))
+
+    def _embedded(self, fd: int) -> list[Embedded]:
+        if not self._enabled:
+            return []
+        from regenstore.capture.carriers.read import embedded
+
+        with os.fdopen(os.dup(fd), "rb") as file:
+            file.seek(0)
+            return embedded(file)
+
+    @cached_property
+    def _alike(self) -> AlikeMedia:
+        from regenstore.capture.alike import AlikeMedia  # most media embed nothing
+
+        return AlikeMedia(_understand)
+
+    def _recipe(
+        self, captured: Captured, take: Take, media_type: str, binding: Binding, about: Mapping[str, Any]
+    ) -> Recipe:
         if not self._keep_workflow:
             captured = replace(captured, tables={})
-        found = recipe_of(captured, take, media_type, binding, about)
+        return recipe_of(captured, take, media_type, binding, about)
+
+    def _encoded(self, found: Recipe) -> bytes | None:
         for recipe in (found, replace(found, extra={}), _documented(found)):
             try:
                 return toml.encode_within_limits(recipe)
             except (FormatError, ValueError):  # too large, too deep, or text that is not Unicode
                 continue
         return None
+
+
+def _understand(pieces: Sequence[Embedded]) -> Captured | None:
+    from regenstore.capture.programs.read import understand  # most media embed nothing
+
+    return understand(pieces)
 
 
 def recipe_of(

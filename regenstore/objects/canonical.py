@@ -128,4 +128,9 @@ def recipe_key(recipe: Recipe) -> RecipeKey | None:
     """Return the key of a recipe, or None for imported media."""
     if recipe.generator is None:
         return None
-    return RecipeKey(blake3(key_material(recipe), derive_key_context=KEY_CONTEXT).digest())
+    return key_of(key_material(recipe))
+
+
+def key_of(material: bytes) -> RecipeKey:
+    """Return the key that is made from what :func:`key_material` gives."""
+    return RecipeKey(blake3(material, derive_key_context=KEY_CONTEXT).digest())

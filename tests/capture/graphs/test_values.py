@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regenstore.capture import bounded_json
 from regenstore.capture.graphs import editor_state, lifted, model_names
 from regenstore.capture.graphs.graph import Graph
 from regenstore.capture.graphs.roles import find_roles
 from regenstore.objects import toml
+from regenstore.objects.bounded import Unparsable
 from regenstore.objects.recipe import Output, Recipe
 
 NAMES = st.sampled_from(
@@ -71,3 +74,13 @@ def test_there_and_back(graph, extra):
     restored, others = editor_state.restore(recipe.extra, recipe.params, recipe.model)
     assert json.dumps(restored) == json.dumps(graph)
     assert json.dumps(others) == json.dumps({"workflow": {"nodes": [{"id": 1, "widgets_values": [extra]}]}, "$": extra})
+
+
+@pytest.mark.parametrize(("before", "after"), [("[", "]"), ('{"a":', "}"), ('[1, {"a":', "}]")])
+def test_json_is_read_to_a_depth(before: str, after: str) -> None:
+    levels = bounded_json.MAX_DEPTH // (before.count("[") + before.count("{"))
+    bounded_json.parse(before * levels + "1" + after * levels)
+    for deeper in (levels + 1, 10 * levels, 1000 * levels):
+        with pytest.raises(Unparsable):
+            bounded_json.parse(before * deeper + "1" + after * deeper)
+    assert bounded_json.parse(f'"{"[" * 1000}"') == "[" * 1000
