@@ -22,7 +22,7 @@ SECTIONS = {
         "adopt": "Take a folder of media into this repository.",
         "capture": "Show what media's metadata tell, and make recipes of it.",
         "models": "Know model files by their hashes: scan folders, list, find.",
-        "migrate-from": "Turn what Git LFS keeps, or Git's history, into recipes.",
+        "migrate-from": "Turn what Git LFS or DVC keep, or Git's history, into recipes.",
     },
     "Create and change": {
         "new": "Create a recipe and make its medium.",
