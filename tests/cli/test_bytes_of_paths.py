@@ -225,7 +225,7 @@ def test_exports_name_every_medium_or_say_which_they_cannot(run: Run, tmp_path: 
         run("export", "dataset", out, "--format", layout, "--json")
         run("export", "dataset", out, "--format", layout, "--update")
         run("export", "show", out, "--json")
-    rows = [json.loads(path.read_bytes()) for path in Path(os.fsdecode(tmp_path / "d\udce4ta.dir")).rglob("s*.json")]
+    rows = [json.loads(path.read_bytes()) for path in Path(os.fsdecode(tmp_path / "d\udce4ta.dir")).rglob("*.json")]
     assert {path_of(row["source"]) for row in rows if "source" in row} == {*names}
     refused = run("export", "dataset", b"../\xe4", "--trainer", "musubi", codes=(2,))
     assert b"musubi" in refused.err

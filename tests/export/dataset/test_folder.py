@@ -286,7 +286,7 @@ def test_an_update_keeps_what_was_edited_by_hand(studio: Studio, tmp_path: Path)
     def caption(path: str, split: str = "train") -> Path:
         return out / split / "videos" / f"{file_stem(path, sample_key(path))}.txt"
 
-    for path in ("a.mp4", "b.mp4"):
+    for path in ("a.mp4", "b.mp4", "c.mp4"):
         caption(path).write_text("by hand\n")
     card, trainer = out / "README.md", out / "trainers" / "musubi.toml"
     head, _, _ = card.read_text().partition("# dataset")
