@@ -71,7 +71,7 @@ class Captured:
     models: tuple[ModelReference, ...] = ()
     inputs: tuple[InputReference, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
-    """Further facts for the recipe's ``[about]``; never part of its key."""
+    """Further facts, for the recipe's ``[about.embedded]``; never part of its key."""
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Further top-level tables of the recipe, such as ``workflow`` (the packed state of ComfyUI's editor)."""
     missing: tuple[str, ...] = ()

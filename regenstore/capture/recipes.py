@@ -130,7 +130,9 @@ def recipe_of(
     said: dict[str, Any] = {"captured": captured.level.value, "program": program}
     if captured.missing:
         said["missing"] = list(captured.missing)
-    labels = {**captured.about, **binding.about, **(about or {}), **said}
+    if captured.about:
+        said["embedded"] = dict(captured.about)
+    labels = {**(about or {}), **binding.about, **said}
     if captured.level not in RUNNABLE or captured.generator is None:
         return Recipe.of_imported(take, media_type, labels)
     recipe = Recipe(

@@ -13,7 +13,9 @@ from regenstore.objects.recipe import Recipe, Take
 from regenstore.objects.result import KnownOutput
 from regenstore.objects.results.cache import ResultCache
 
-OF_ONE_TAKE = frozenset({"captured", "program", "missing", "unpinned", "unbound_inputs", "dvc_stage", "dvc_import"})
+OF_ONE_TAKE = frozenset(
+    {"captured", "program", "missing", "embedded", "unpinned", "unbound_inputs", "dvc_stage", "dvc_import"}
+)
 """The fields of ``[about]`` that tell how one medium came to be. All others are labels, which another medium at
 the path keeps."""
 

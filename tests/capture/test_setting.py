@@ -9,7 +9,7 @@ import pytest
 from regenstore.errors import InvalidInput
 from regenstore.objects import toml
 from regenstore.tracked.captured_params import changed, parsed
-from tests.capture.pictures import INFOTEXT, comfyui, graph, png
+from tests.capture.pictures import INFOTEXT, graph, png
 from tests.conftest import Checkout
 
 
@@ -71,9 +71,15 @@ def test_values_keep_their_types() -> None:
 
 
 def test_labels_say_only_what_holds_for_the_take(empty: Checkout) -> None:
-    """A medium made anew at the path tells nothing of the captured one's editor."""
-    empty.write("light.png", comfyui())
+    """A medium made anew at the path tells nothing of how the captured one was made."""
+    empty.write("light.png", png({"parameters": INFOTEXT}))
     empty.commit("captured")
+    assert "settings" in toml.decode(empty.blob("light.png")).about["embedded"]
+    empty.write("light.png", png({"parameters": INFOTEXT.replace(", Version: v1.10.1", "")}, 4))
+    empty.git("add", "light.png")
+    told = toml.decode(empty.blob("light.png")).about
+    assert "Version" not in told["embedded"]["settings"]
+    assert told["program"] == "AUTOMATIC1111 or alike"
     empty.write("light.png", png({}, 5))
     empty.git("add", "light.png")
     assert set(toml.decode(empty.blob("light.png")).about) == {"edited_from"}
