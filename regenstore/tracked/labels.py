@@ -10,6 +10,7 @@ from typing import Any
 
 from regenstore.errors import InvalidInput
 from regenstore.fs.swap import Seen
+from regenstore.objects.attribution import OF_ONE_TAKE
 from regenstore.objects.recipe import Recipe
 from regenstore.objects.result import Content
 from regenstore.tracked import recipe_writing
@@ -17,7 +18,7 @@ from regenstore.tracked.workbench import Workbench
 
 LISTS = ("characters", "tags", "failure_tags")
 NUMBERS = ("rating", "quality")
-_OURS = ("edited_from",)
+_OURS = OF_ONE_TAKE | {"edited_from"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 

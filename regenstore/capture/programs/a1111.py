@@ -120,8 +120,8 @@ def values(parts: Infotext) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def text(params: Mapping[str, Any], about: Mapping[str, Any]) -> str:
-    """Return the text that these values came from. For params that were changed since, the text that the program
-    would have written for them."""
+    """Return the text that these values came from; ``about`` is the recipe's table ``about.embedded``. For params that
+    were changed since, the text that the program would have written for them."""
     whole = str(_plain(about.get("infotext", "")))
     if whole and values(infotext.parse(whole) or _NOTHING)[0].items() <= params.items():
         return whole
