@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import click
 
@@ -92,11 +93,11 @@ def _chosen(arguments: Sequence[str], *, dry_run: bool) -> list[tuple[bytes, Cal
             inside.append(from_user(argument, os.fsencode(os.getcwd()), repository.location.top))
         except InvalidInput:
             for name in _files(argument):
-                found[os.fsencode(name)] = lambda name=name: read_file(name)  # type: ignore[misc]
+                found[os.fsencode(name)] = partial(read_file, name)
     if repository is not None and inside:
         bench = repository.workbench
         for path in bench.named(inside):
-            found[path] = lambda path=path: capture(bench, path, dry_run=dry_run)  # type: ignore[misc]
+            found[path] = partial(capture, bench, path, dry_run=dry_run)
     return list(found.items())
 
 

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from regenstore.errors import Conflict, FormatError, InvalidInput, NotFound, RegenstoreError
@@ -200,7 +201,7 @@ class DvcMigration:
 
         for path in filter(is_dvc_file, oids):
             pipeline = os.path.join(os.path.dirname(path), PIPELINE)
-            yield from read_records(path, text(path) or b"", lambda path=pipeline: text(path))  # type: ignore[misc]
+            yield from read_records(path, text(path) or b"", partial(text, pipeline))
 
     def _cache(self, record: DvcRecord) -> DvcCache:
         """The cache of the project that a file belongs to: that of the nearest folder with ``.dvc``, or of the top."""

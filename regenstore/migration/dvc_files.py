@@ -303,7 +303,7 @@ def _loader() -> Any:
     """A safe loader with the values of YAML 1.2: null, true, false, numbers, texts."""
     yaml = _library()
     base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    loader = type("Yaml12", (base,), {"yaml_implicit_resolvers": {}})
+    loader: Any = type("Yaml12", (base,), {"yaml_implicit_resolvers": {}})
     tags = {
         "null": r"(?:~|null|Null|NULL|)\Z",
         "bool": r"(?:true|True|TRUE|false|False|FALSE)\Z",
@@ -311,13 +311,13 @@ def _loader() -> Any:
         "float": r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan)\Z",
     }
     for name, pattern in tags.items():
-        loader.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(pattern), None)  # type: ignore[attr-defined]
+        loader.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(pattern), None)
 
     def integer(self: Any, node: Any) -> int:
         text = self.construct_scalar(node)
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
 
-    loader.add_constructor("tag:yaml.org,2002:int", integer)  # type: ignore[attr-defined]
+    loader.add_constructor("tag:yaml.org,2002:int", integer)
     return loader
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from regenstore.objects import toml
 from tests.capture.pictures import INFOTEXT, comfyui, png
 from tests.conftest import Checkout
@@ -111,7 +113,7 @@ def test_media_that_were_imported_before_get_recipes(empty: Checkout) -> None:
     assert captured()["a.png"] == ("graph", False)
 
 
-def test_files_anywhere_can_be_looked_at(empty: Checkout, tmp_path_factory) -> None:  # type: ignore[no-untyped-def]
+def test_files_anywhere_can_be_looked_at(empty: Checkout, tmp_path_factory: pytest.TempPathFactory) -> None:
     outside = tmp_path_factory.mktemp("output")
     (outside / "x.png").write_bytes(comfyui())
     (outside / "notes.txt").write_text("no medium")

@@ -32,9 +32,9 @@ def texts(graph: Document, workflow: Document) -> dict[str, str]:
     return {"prompt": json.dumps(graph), "workflow": json.dumps(workflow)}
 
 
-def of_seed(seed: object, scale: float = 0.9) -> dict[str, str]:
-    graph = text_to_image(seed=seed)  # type: ignore[arg-type]
-    return texts(graph, workflow_of(graph, next_seed=seed, scale=scale))  # type: ignore[arg-type]
+def of_seed(seed: Any, scale: float = 0.9) -> dict[str, str]:
+    graph = text_to_image(seed=seed)
+    return texts(graph, workflow_of(graph, next_seed=seed, scale=scale))
 
 
 def recipe_text(capturer: Capturer, metadata: dict[str, str], number: int = 0) -> bytes | None:
