@@ -9,7 +9,14 @@ import click
 from regenstore.cli.console import say
 from regenstore.cli.context import ConsoleProgress, dry_run_option, emit_json, json_option, open_repository, size_text
 from regenstore.cli.presentation import counted
-from regenstore.cli.rewriting_history import history_fields, map_option, require_clean, switch, tell_rewritten
+from regenstore.cli.rewriting_history import (
+    history_fields,
+    map_option,
+    require_filter,
+    require_rewritable,
+    switch,
+    tell_rewritten,
+)
 from regenstore.fs.path_text import path_text
 from regenstore.migration.raw_media import RawHistory
 
@@ -35,11 +42,12 @@ def command(map_file: str | None, dry_run: bool, as_json: bool) -> None:
       regenstore migrate-from git --map ../commits.txt
     """
     repository = open_repository()
+    require_filter(repository)
     history = RawHistory(repository.workbench)
     plan = history.plan()
     done, where = None, None
     if plan.media and not dry_run:
-        require_clean(repository)
+        require_rewritable(repository)
         with ConsoleProgress() as progress:
             tell = progress.counts("taken in", len({found.oid for found in plan.media}))
             done = history.rewrite(plan, repository.rewriter, tell)

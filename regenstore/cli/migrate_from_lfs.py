@@ -21,8 +21,8 @@ from regenstore.cli.presentation import counted
 from regenstore.cli.rewriting_history import (
     history_fields,
     map_option,
-    require_clean,
     require_filter,
+    require_rewritable,
     switch,
     tell_rewritten,
 )
@@ -67,7 +67,7 @@ def command(history: bool, map_file: str | None, dry_run: bool, as_json: bool) -
     if not dry_run and plan.files:
         require(plan)
         if history:
-            require_clean(repository)
+            require_rewritable(repository)
         with ConsoleProgress() as progress:
             tell = progress.counts("taken in", len(plan.files))
             if history:

@@ -10,7 +10,7 @@ import click
 from regenstore.cli.console import say
 from regenstore.cli.context import show_path
 from regenstore.cli.presentation import counted
-from regenstore.errors import Conflict, InvalidInput
+from regenstore.errors import Conflict, InvalidInput, NotFound
 from regenstore.fs import durable
 from regenstore.fs.path_text import path_text
 from regenstore.refs.git import BACKUP, Rewritten
@@ -32,8 +32,19 @@ def require_filter(repository: Repository) -> None:
         )
 
 
-def require_clean(repository: Repository) -> None:
-    """Raise Conflict (``edited``) while there is work that is not committed, or another worktree."""
+def require_rewritable(repository: Repository) -> None:
+    """Raise NotFound (``no-such-revision``) for a clone without all of the history, and Conflict (``edited``) while
+    there is work that is not committed, no branch is checked out, or there is another worktree."""
+    if repository.git.is_shallow():
+        raise NotFound(
+            "no-such-revision",
+            "this clone is shallow: rewritten, its history would begin where the clone does",
+            hint="Bring the rest first: git fetch --unshallow",
+        )
+    if repository.git.branch() is None:
+        raise Conflict(
+            "edited", "HEAD is detached, and would stay at the old commits", hint="Check out a branch first."
+        )
     if len(others := repository.git.worktrees()) > 1:
         raise Conflict(
             "edited",

@@ -30,6 +30,16 @@ def test_raw_media_in_history_become_recipes(environment: dict[str, str], tmp_pa
     film.git("add", ".gitattributes")
     film.git("commit", "-q", "-m", "tracked")
     old = film.git("rev-parse", "HEAD")
+    film.git("checkout", "-q", "--detach")
+    detached = film.run("regenstore", "migrate-from", "git", check=False)
+    assert detached.returncode == 4 and b"HEAD is detached" in detached.stderr
+    film.git("checkout", "-q", "main")
+    shallow = Checkout(tmp_path / "shallow", environment)
+    film.git("clone", "-q", "--depth", "2", f"file://{film.path}", str(shallow.path))
+    shallow.regenstore("init")
+    refused = shallow.run("regenstore", "migrate-from", "git", check=False)
+    assert refused.returncode == 3 and b"git fetch --unshallow" in refused.stderr
+    assert shallow.git("rev-parse", "HEAD") == old
     planned = json.loads(film.regenstore("adopt", "--git-history", "-n", "--json"))
     assert {(each["path"], each["size"]) for each in planned["files"]} == {
         ("a b.png", len(picture)), ("m.bin", 300_000), ("m.bin", 90_000),

@@ -85,6 +85,14 @@ class History(Listings):
         answers = self._output(*flags, "cat-file", "--batch-check", "--buffer", stdin=asked)
         return [header(line) for line in lines(answers)]
 
+    def is_shallow(self) -> bool:
+        """Return whether the repository lacks commits that its own ones descend from."""
+        return self._line("rev-parse", "--is-shallow-repository") == "true"
+
+    def branch(self) -> str | None:
+        """Return the ref of the branch that is checked out; None if HEAD is detached."""
+        return self._line("symbolic-ref", "-q", "HEAD")
+
     def copy_blob(self, oid: str, target: int) -> None:
         """Write the bytes of a blob to a descriptor, whatever their number. Raises FormatError (``git-failed``)."""
         self._run("cat-file", "blob", oid, stdout=target)
