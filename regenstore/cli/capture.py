@@ -92,7 +92,7 @@ def _chosen(arguments: Sequence[str], *, dry_run: bool) -> list[tuple[bytes, Cal
                 raise InvalidInput("bad-path", "no repository is here")
             inside.append(from_user(argument, os.fsencode(os.getcwd()), repository.location.top))
         except InvalidInput:
-            for name in _files(argument):
+            for name in map(os.path.abspath, _files(argument)):
                 found[os.fsencode(name)] = partial(read_file, name)
     if repository is not None and inside:
         bench = repository.workbench
@@ -119,7 +119,7 @@ def _tell(done: Sequence[tuple[bytes, Capturing]], *, dry_run: bool) -> None:
     levels = Counter(found.captured.level.value for _, found in done if found.captured is not None)
     if len(done) > 1:
         parts = [f"{words} {levels[level]:,}" for level, words in LEVELS.items() if levels[level]]
-        parts.append(f"none {len(done) - levels.total():,}")
+        parts += [f"none {without:,}"] if (without := len(done) - levels.total()) else []
         say(f"{counted(len(done), 'file')}: {', '.join(parts)}")
     changed = [path for path, found in done if found.changes]
     if changed:
@@ -143,7 +143,8 @@ def _tell_one(found: Capturing) -> None:
 
 def _row(path: bytes, found: Capturing) -> tuple[str, str, str, str]:
     captured = found.captured
-    shown = show_path(path) if not path.startswith(b"/") else os.fsdecode(path)
+    outside = path.startswith(b"/")  # of the worktree
+    shown = os.path.relpath(os.fsdecode(path)) if outside else show_path(path)
     if captured is None:
         return "none", "", "", shown
     prompt = " ".join(_prompt(captured).split())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from regenstore.objects import toml
 from tests.capture.pictures import INFOTEXT, comfyui, png
 from tests.conftest import Checkout
@@ -113,13 +111,17 @@ def test_media_that_were_imported_before_get_recipes(empty: Checkout) -> None:
     assert captured()["a.png"] == ("graph", False)
 
 
-def test_files_anywhere_can_be_looked_at(empty: Checkout, tmp_path_factory: pytest.TempPathFactory) -> None:
-    outside = tmp_path_factory.mktemp("output")
+def test_files_anywhere_can_be_looked_at(empty: Checkout) -> None:
+    outside = empty.path.parent / "output"
+    outside.mkdir()
     (outside / "x.png").write_bytes(comfyui())
     (outside / "notes.txt").write_text("no medium")
     said = empty.regenstore("capture", str(outside))
     assert "exact graph" in said
     assert "exact graph 1, none 1" in said
+    inside = Checkout(empty.path / "sub", empty.environment)
+    inside.path.mkdir()
+    assert f"../../{outside.name}/x.png" in inside.regenstore("capture", f"../../{outside.name}/x.png")
     elsewhere = Checkout(outside, empty.environment)
     assert "a lighthouse at dusk" in elsewhere.regenstore("capture", "x.png")
     gone = elsewhere.run("regenstore", "capture", "gone.png", check=False)
