@@ -15,15 +15,12 @@ from regenstore.cli.context import (
     open_repository,
     report_failures,
     show_path,
-    size_text,
 )
-from regenstore.cli.presentation import counted
-from regenstore.cli.rewriting_history import history_fields, require_filter
+from regenstore.cli.rewriting_history import history_fields
+from regenstore.cli.taking_over import refused_fields, require_filter, tell_missing, tell_taken
 from regenstore.cli.tracking_too import not_tracked, track_too
 from regenstore.fs.path_text import path_text
 from regenstore.migration.dvc import DvcMigration, DvcPlan, require
-
-_SHOWN = 20
 
 
 @click.command()
@@ -79,13 +76,8 @@ def _tell(plan: DvcPlan, *, track: bool, dry_run: bool) -> None:
     if not plan.files:
         say("Git's index has no file of DVC with outputs to migrate")
         return
-    for found in plan.missing[:_SHOWN]:
-        say(f"{show_path(found.path)}: DVC does not have its file here", err=True)
-    if len(plan.missing) > _SHOWN:
-        say(f"and {len(plan.missing) - _SHOWN:,} more that DVC does not have here", err=True)
-    would = "would become" if dry_run else "became"
-    recipes = "a recipe" if len(plan.files) == 1 else "recipes"
-    say(f"{counted(len(plan.files), 'file')} of DVC {would} {recipes}; their media have {size_text(plan.bytes)}")
+    tell_missing([found.path for found in plan.missing], "DVC")
+    tell_taken(len(plan.files), "file", plan.bytes, dry_run=dry_run, of=" of DVC")
     for stage in plan.stages:
         if stage.generator is not None:
             verb = "would become" if dry_run else "became"
@@ -102,7 +94,7 @@ def _tell(plan: DvcPlan, *, track: bool, dry_run: bool) -> None:
 
 def _emit(plan: DvcPlan) -> None:
     files = [{"path": path_text(f.path), "size": f.size, "present": f.source is not None} for f in plan.files]
-    failed = [{"path": path_text(p), "kind": e.kind, "message": e.message} for p, e in plan.refused.items()]
+    failed = refused_fields(plan.refused)
     told = {"source": "dvc", "files": files, "patterns": list(plan.lacking), "failed": failed}
     left = [{"path": path_text(path), "why": why} for path, why in plan.left]
     stages = [

@@ -12,11 +12,11 @@ from regenstore.cli.presentation import counted
 from regenstore.cli.rewriting_history import (
     history_fields,
     map_option,
-    require_filter,
     require_rewritable,
     switch,
     tell_rewritten,
 )
+from regenstore.cli.taking_over import require_filter
 from regenstore.fs.path_text import path_text
 from regenstore.migration.raw_media import RawHistory
 

@@ -14,25 +14,19 @@ from regenstore.cli.context import (
     json_option,
     open_repository,
     report_failures,
-    show_path,
-    size_text,
 )
-from regenstore.cli.presentation import counted
 from regenstore.cli.rewriting_history import (
     history_fields,
     map_option,
-    require_filter,
     require_rewritable,
     switch,
     tell_rewritten,
 )
-from regenstore.errors import RegenstoreError
+from regenstore.cli.taking_over import refused_fields, require_filter, tell_missing, tell_taken
 from regenstore.fs.path_text import path_text
 from regenstore.gitfilter import attributes
 from regenstore.migration.lfs import LfsMigration, LfsPlan, require
 from regenstore.refs.git import Rewritten
-
-_SHOWN = 20
 
 
 @click.command()
@@ -88,13 +82,8 @@ def _tell(plan: LfsPlan, done: Rewritten | None, where: str | None, *, dry_run: 
         what = "No commit of a branch or tag has" if history else "Git's index has no"
         say(f"{what} pointers of Git LFS" if not history else f"{what} a pointer of Git LFS")
         return
-    for found in plan.missing[:_SHOWN]:
-        say(f"{show_path(found.path)}: Git LFS does not have its file here", err=True)
-    if len(plan.missing) > _SHOWN:
-        say(f"and {len(plan.missing) - _SHOWN:,} more that Git LFS does not have here", err=True)
-    would = "would become" if dry_run else "became"
-    recipes = "a recipe" if len(plan.files) == 1 else "recipes"
-    say(f"{counted(len(plan.files), 'pointer')} {would} {recipes}; their media have {size_text(plan.bytes)}")
+    tell_missing([found.path for found in plan.missing], "Git LFS")
+    tell_taken(len(plan.files), "pointer", plan.bytes, dry_run=dry_run)
     for pattern in plan.patterns:
         say(f"{attributes.FILE}: {'would be' if dry_run else 'now'} tracked by regenstore: {pattern}")
     if done is not None and where is not None:
@@ -104,7 +93,6 @@ def _tell(plan: LfsPlan, done: Rewritten | None, where: str | None, *, dry_run: 
 
 
 def _emit(plan: LfsPlan, done: Rewritten | None, where: str | None) -> None:
-    failed: list[tuple[bytes, RegenstoreError]] = list(plan.refused.items())
     emit_json(
         "migrate-from",
         {
@@ -116,6 +104,6 @@ def _emit(plan: LfsPlan, done: Rewritten | None, where: str | None) -> None:
             "left": [],
             "stages": [],
             **history_fields(done, where),
-            "failed": [{"path": path_text(path), "kind": e.kind, "message": e.message} for path, e in failed],
+            "failed": refused_fields(plan.refused),
         },
     )

@@ -10,7 +10,7 @@ import click
 from regenstore.cli.console import say
 from regenstore.cli.context import show_path
 from regenstore.cli.presentation import counted
-from regenstore.errors import Conflict, InvalidInput, NotFound
+from regenstore.errors import Conflict, NotFound
 from regenstore.fs import durable
 from regenstore.fs.path_text import path_text
 from regenstore.refs.git import BACKUP, Rewritten
@@ -22,14 +22,6 @@ map_option = click.option(
     type=click.Path(dir_okay=False),
     help="With a rewritten history: where to write old and new commit ids; by default into Git's folder.",
 )
-
-
-def require_filter(repository: Repository) -> None:
-    """Raise InvalidInput (``bad-config``) if Git does not know our filter."""
-    if repository.git.config_value("filter.regenstore.process") is None:
-        raise InvalidInput(
-            "bad-config", "regenstore's filter is not set up for this repository", hint="Run: regenstore init"
-        )
 
 
 def require_rewritable(repository: Repository) -> None:
