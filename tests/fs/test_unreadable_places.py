@@ -236,9 +236,13 @@ gc makes a take once more before it relies on either": """
         models/scan.carry_out except
         models/scan.plan except
         """,
-    "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
+    "the medium is stored and added all the same; it only lacks the recipe that its metadata may have told, which \
+'regenstore capture' reads again": """
         capture/programs/read._asked except
         capture/recipes.Capturer.text except
+        capture/carriers/read.embedded except
+        """,
+    "only a shortcut, an estimate or a comfort: without it the slow and sure way is taken": """
         cli/completing._completer.complete except
         cli/console._is_piped except
         cli/console.width_of except
@@ -335,7 +339,6 @@ gc makes a take once more before it relies on either": """
         objects/results/database.Database._connect isdir lexists suppress
         """,
     "not about files of a repository or store: a program, a limit, a login, a system without flock": """
-        capture/carriers/read.embedded except
         cli/doctor._context which*2
         export/sidecar/jinja_child.limit except
         generators/command.CommandGenerator.probe access
